@@ -1,0 +1,43 @@
+# syntax=docker/dockerfile:1
+# Headwater with its bundled model:
+#   docker build -t headwater . && docker run --rm -p 8080:8080 headwater
+
+# The same Ubuntu release twice: the binary loads the C libraries that it was linked against.
+ARG UBUNTU=noble
+ARG SWIFT=6.3
+
+FROM swift:${SWIFT}-${UBUNTU} AS build
+WORKDIR /source
+COPY deploy/packages deploy/packages
+RUN bash -c 'source deploy/packages && install_packages "${build_packages[@]}"' && rm -rf /var/lib/apt/lists/*
+# Tests only because SwiftPM reads no manifest whose test targets lack their folders; they aren't built.
+COPY Package.swift openapi.yaml ./
+COPY Tests Tests
+COPY Sources Sources
+RUN --mount=type=cache,target=/source/.build,sharing=locked \
+    swift build --configuration release --static-swift-stdlib --product headwater \
+    && install -D .build/release/headwater /output/headwater \
+    && strip --strip-debug /output/headwater
+
+FROM ubuntu:${UBUNTU}
+LABEL org.opencontainers.image.title="Headwater" \
+    org.opencontainers.image.description="Image embeddings and class logits from a flow-matching model run in reverse" \
+    org.opencontainers.image.licenses="Apache-2.0"
+COPY deploy/packages /usr/local/share/headwater/packages
+RUN bash -c 'source /usr/local/share/headwater/packages && install_packages "${runtime_packages[@]}"' \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 headwater \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/headwater --shell /usr/sbin/nologin headwater \
+    && install -d -o 10001 -g 10001 /var/lib/headwater
+COPY LICENSE /usr/local/share/headwater/LICENSE
+COPY --from=build /output/headwater /usr/local/bin/headwater
+
+# By number, so that Kubernetes can see that it isn't root.
+USER 10001:10001
+WORKDIR /var/lib/headwater
+# The service. The admin listener (8081) stays on the container's loopback and is not published.
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["headwater", "health"]
+ENTRYPOINT ["headwater"]
+CMD ["serve", "--host", "0.0.0.0"]

@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every arrow points up the table of rooms in docs/architecture.md; exactly one target imports each C library.
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let strictC: [CSetting] = [.treatAllWarnings(as: .error), .unsafeFlags(["-std=c23", "-Wall", "-Wextra"])]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// A library on the hot path, optimised in debug builds too: its promise to allocate nothing while it steps rests on the
+/// optimiser, and tests of whole models would be slow without.
+func hotLibrary(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict + [.unsafeFlags(["-O"])])
+}
+
+func cLibrary(_ name: String, links: [String] = [], exclude: [String] = [], settings: [CSetting] = []) -> Target {
+    .target(
+        name: name, exclude: exclude, cSettings: strictC + settings,
+        linkerSettings: links.map { .linkedLibrary($0) })
+}
+
+func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name), "TestFixtures"] + more, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "headwater",
+    products: [.executable(name: "headwater", targets: ["headwater"])],
+    targets: [
+        cLibrary("CMicroHTTPD", links: ["microhttpd"]),
+        cLibrary("COpenBLAS", links: ["openblas"]),
+        cLibrary("CImageCodecs", links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
+        cLibrary("CZip", links: ["zip"]),
+        cLibrary("CNettle", links: ["nettle"]),
+        cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
+        cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
+        cLibrary("CContract"),
+        cLibrary("CAllocator"),
+        cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
+
+        library("Digests", ["CNettle"]),
+        library("Telemetry", []),
+        library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests"]),
+        hotLibrary("Tensor", ["CKernels", "COpenBLAS"]),
+        hotLibrary("Layers", ["Tensor"]),
+        hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats"]),
+        hotLibrary("ReverseODE", ["FlowModel", "Tensor", "CKernels"]),
+        library("ImagePipeline", ["CImageCodecs", "Tensor"]),
+        library(
+            "FeatureService",
+            ["CheckpointFormats", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
+        library("Training", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
+        library("HTTPServer", ["CMicroHTTPD"]),
+        library(
+            "API",
+            [
+                "FeatureService", "ReverseODE", "FlowModel", "ImagePipeline", "CheckpointFormats", "Digests",
+                "HTTPServer",
+                "Telemetry", "CContract",
+            ]),
+        library(
+            "CommandLineInterface",
+            [
+                "API", "Training", "FeatureService", "CheckpointFormats", "FlowModel", "ReverseODE", "ImagePipeline",
+                "HTTPServer", "Telemetry", "Tensor", "CBundledModel",
+            ]),
+        .executableTarget(
+            name: "headwater", dependencies: ["CommandLineInterface"], swiftSettings: strict),
+
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
+        .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        tests(of: "CheckpointFormats"),
+        tests(of: "Digests"),
+        tests(of: "Tensor", ["CKernels"]),
+        tests(of: "Layers", ["Tensor"]),
+        tests(of: "FlowModel"),
+        tests(of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"]),
+        tests(of: "ImagePipeline", ["CImageCodecs"]),
+        tests(of: "FeatureService", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
+        tests(of: "Training"),
+        tests(of: "HTTPServer"),
+        tests(of: "Telemetry"),
+        tests(
+            of: "API",
+            ["FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor"]),
+        tests(of: "CommandLineInterface"),
+    ]
+)

@@ -1,0 +1,179 @@
+public import FeatureService
+public import HTTPServer
+public import Telemetry
+
+/// What the admin API grants.
+public struct AdminAPIConfiguration: Sendable {
+    /// The bearer token that opens everything but health checks; nil opens it to whoever reaches the listener, which
+    /// must then be loopback.
+    public var token: String?
+    /// Largest checkpoint in bytes that may be uploaded.
+    public var maximumUploadBytes = 8 << 30
+    /// The time that an upload may take.
+    public var uploadTimeout: Duration = .seconds(3600)
+
+    /// The defaults, without a token.
+    public init() {}
+}
+
+/// The operator's routes, for a listener of their own: metrics, and changing the checkpoint while requests are served.
+public final class AdminAPI: Sendable {
+    private let service: FeatureService
+    private let checkpoints: CheckpointManager
+    private let configuration: AdminAPIConfiguration
+    private let metrics: ServiceMetrics
+    private let logger: Logger
+    private let gateway: Gateway<AdminEndpoint>
+
+    /// Makes the API of a service whose checkpoints `checkpoints` manages.
+    public init(
+        service: FeatureService, checkpoints: CheckpointManager, configuration: AdminAPIConfiguration,
+        metrics: ServiceMetrics, logger: Logger
+    ) {
+        self.service = service
+        self.checkpoints = checkpoints
+        self.configuration = configuration
+        self.metrics = metrics
+        self.logger = logger
+        gateway = Gateway(
+            keys: configuration.token.map { [$0] }, ledger: RequestLedger(metrics: metrics, logger: logger))
+    }
+
+    /// A server of this API, to be started.
+    ///
+    /// - Throws: `ServerError` if the configuration makes no sense.
+    public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
+        try Server(
+            configuration: configuration, handler: { await self.respond(to: $0) },
+            bodyPolicy: { self.bodyPolicy($0) }, transportError: { self.gateway.response(to: $0) },
+            observe: { self.gateway.ledger.close($0) },
+            log: { self.logger.warning("admin http server", ["detail": .string($0)]) })
+    }
+
+    private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
+        gateway.bodyPolicy(head) { endpoint throws(Problem) in
+            let query = try QueryParameters(head.query, known: endpoint.parameters)
+            switch endpoint {
+            case .metrics, .checkpoint, .live, .ready, .startup, .rollback:
+                _ = endpoint == .rollback ? try query.flag("wait") : false
+                return .memory(maximumBytes: 0)
+            case .load:
+                _ = try query.flag("wait")
+                guard try BodyForm(head.headers) != .form else {
+                    throw Problem(.unsupportedMediaType, "this takes JSON: {\"path\": …}")
+                }
+                return .memory(maximumBytes: 64 << 10)
+            case .upload:
+                _ = try query.flag("wait")
+                guard try BodyForm(head.headers) == .raw else {
+                    throw Problem(.unsupportedMediaType, "this takes the bytes of a safetensors file as the body")
+                }
+                guard let directory = checkpoints.directory else { throw Problem(CheckpointRefusal.noDirectory) }
+                guard !checkpoints.isLoading else { throw Problem(CheckpointRefusal.busy) }
+                return .file(
+                    directory: directory.uploadDirectory, maximumBytes: configuration.maximumUploadBytes,
+                    timeout: configuration.uploadTimeout)
+            }
+        }
+    }
+
+    private func respond(to request: Request) async -> Response {
+        await gateway.respond(to: request) { endpoint, _ async throws(Problem) in
+            switch endpoint {
+            case .metrics: await exposition()
+            case .checkpoint: await checkpoints.status.response(status: 200)
+            case .load: try await load(request)
+            case .upload: try await upload(request)
+            case .rollback:
+                try await complete(request) { () async throws(CheckpointRefusal) in try await checkpoints.rollback() }
+            case .live: try HealthCheck.live.response(await service.status())
+            case .ready: try HealthCheck.ready.response(await service.status())
+            case .startup: try HealthCheck.startup.response(await service.status())
+            }
+        }
+    }
+
+    private func exposition() async -> Response {
+        let text = metrics.exposition(await service.status(), served: await service.active?.version)
+        return Response(headers: ["Content-Type": MetricsRegistry.contentType], body: Array(text.utf8))
+    }
+
+    private func load(_ request: Request) async throws(Problem) -> Response {
+        let post = try LoadPost(request.bytes)
+        return try await complete(request) { () async throws(CheckpointRefusal) in
+            try await checkpoints.load(path: post.path, sha256: post.sha256)
+        }
+    }
+
+    private func upload(_ request: Request) async throws(Problem) -> Response {
+        guard case .file(let path, let byteCount) = request.body, byteCount > 0 else {
+            throw Problem(.checkpointRejected, "the body is empty; send the bytes of a safetensors file")
+        }
+        let query = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters)
+        return try await complete(request) { () async throws(CheckpointRefusal) in
+            try await checkpoints.load(upload: path, sha256: query["sha256"])
+        }
+    }
+
+    /// Begins a load; answers 202 at once, or with `?wait=true` how it ended.
+    private func complete(
+        _ request: Request, _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
+    ) async throws(Problem) -> Response {
+        let waits = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters).flag("wait")
+        let completion: CheckpointManager.Completion
+        do throws(CheckpointRefusal) {
+            completion = try await begin()
+        } catch {
+            throw Problem(error)
+        }
+        guard waits else {
+            log(completion)
+            var response = await checkpoints.status.response(status: 202)
+            response.headers["Location"] = AdminEndpoint.checkpoint.path
+            return response
+        }
+        let result = await completion.value
+        log(result)
+        switch result {
+        case .success: return await checkpoints.status.response(status: 200)
+        case .failure(let failure): throw Problem(.checkpointRejected, "\(failure)")
+        }
+    }
+
+    private func log(_ completion: CheckpointManager.Completion) {
+        Task { log(await completion.value) }
+    }
+
+    private func log(_ result: Result<CheckpointOutcome, CheckpointFailure>) {
+        switch result {
+        case .success(let outcome): logger.info("checkpoint", ["outcome": .string(outcome.rawValue)])
+        case .failure(let failure):
+            logger.error(
+                "checkpoint",
+                ["outcome": .string(CheckpointOutcome.failed.rawValue), "reason": .string(failure.description)])
+        }
+    }
+}
+
+/// The body of `POST /admin/checkpoint`.
+struct LoadPost: Equatable {
+    let path: String
+    let sha256: String?
+
+    /// - Throws: 400 with the place in the document.
+    init(_ bytes: [UInt8]) throws(Problem) {
+        var (path, sha256): (String?, String?)
+        try scanJSON(bytes) { scanner in
+            try scanner.object { scanner, member in
+                switch member {
+                case "path": path = try scanner.string()
+                case "sha256": sha256 = try scanner.string()
+                default: throw Problem.unknown("member", member, known: ["path", "sha256"])
+                }
+            }
+        }
+        guard let path else { throw Problem(.malformedBody, "the member path is missing: which checkpoint to load") }
+        self.path = path
+        self.sha256 = sha256
+    }
+}

@@ -1,0 +1,48 @@
+/// The operations of the admin listener.
+enum AdminEndpoint: String, Endpoint {
+    case metrics, checkpoint, load, upload, rollback, live, ready, startup
+
+    var method: String {
+        switch self {
+        case .metrics, .checkpoint, .live, .ready, .startup: "GET"
+        case .load, .rollback: "POST"
+        case .upload: "PUT"
+        }
+    }
+
+    var path: String {
+        switch self {
+        case .metrics: "/metrics"
+        case .checkpoint, .load, .upload: "/admin/checkpoint"
+        case .rollback: "/admin/rollback"
+        case .live: "/health/live"
+        case .ready: "/health/ready"
+        case .startup: "/health/startup"
+        }
+    }
+
+    var parameters: [String] {
+        switch self {
+        case .load, .rollback: ["wait"]
+        case .upload: ["wait", "sha256"]
+        case .metrics, .checkpoint, .live, .ready, .startup: []
+        }
+    }
+
+    var statuses: Set<Int> {
+        switch self {
+        case .metrics, .checkpoint: [200, 401]
+        case .load: [200, 202, 400, 401, 403, 404, 409, 415, 422]
+        case .upload: [200, 202, 400, 401, 409, 413, 415, 422, 500, 507]
+        case .rollback: [200, 202, 400, 401, 409, 422]
+        case .live, .ready, .startup: [200, 503]
+        }
+    }
+
+    var isOpen: Bool {
+        switch self {
+        case .live, .ready, .startup: true
+        case .metrics, .checkpoint, .load, .upload, .rollback: false
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import FeatureService
+import FoundationEssentials
+import HTTPServer
+import Telemetry
+
+extension CheckpointStatus {
+    /// The document of `GET /admin/checkpoint`.
+    func response(status: Int) -> Response {
+        .json(status: status) { json in
+            Self.write("active", active, &json)
+            Self.write("previous", previous, &json)
+            if let loading {
+                json.member("loading") { json in
+                    json.object { json in
+                        json.member("source", loading.source.description)
+                        json.member("phase", loading.phase.rawValue)
+                        json.member("since", loading.since.iso8601)
+                    }
+                }
+            } else {
+                json.null("loading")
+            }
+            if let lastError {
+                json.member("lastError") { json in
+                    json.object { json in
+                        json.member("source", lastError.source.description)
+                        json.member("phase", lastError.phase.rawValue)
+                        json.member("reason", lastError.reason)
+                        json.member("time", lastError.time.iso8601)
+                    }
+                }
+            } else {
+                json.null("lastError")
+            }
+        }
+    }
+
+    private static func write(_ name: StaticString, _ record: CheckpointRecord?, _ json: inout JSONWriter) {
+        guard let record else { return json.null(name) }
+        json.member(name) { json in
+            json.object { json in
+                json.member("name", record.version.name)
+                json.member("version", record.version.label)
+                json.member("sha256", record.version.sha256)
+                json.member("source", record.source.description)
+                json.member("byteCount", record.byteCount)
+                json.member("since", record.since.iso8601)
+                json.member("images", record.images)
+            }
+        }
+    }
+}
+
+extension Date {
+    fileprivate var iso8601: String {
+        Timestamp(millisecondsSinceEpoch: Int64((timeIntervalSince1970 * 1000).rounded())).iso8601
+    }
+}
+
+extension Problem {
+    /// Why a load was not begun.
+    init(_ refusal: CheckpointRefusal) {
+        switch refusal {
+        case .busy:
+            self.init(
+                .checkpointBusy, "another checkpoint is being loaded; GET /admin/checkpoint tells how far it is",
+                headers: ["Retry-After": "5"])
+        case .noDirectory:
+            self.init(.noModelDirectory, "the service was started without a model directory (--model-directory)")
+        case .outside(let path):
+            self.init(.pathForbidden, "\(path.debugDescription) is not a path inside the model directory")
+        case .notFound(let path):
+            self.init(.checkpointNotFound, "the model directory has no regular file \(path.debugDescription)")
+        case .malformedDigest: self.init(.invalidParameter, "sha256 is to be 64 hexadecimal digits")
+        case .noPrevious: self.init(.noPreviousCheckpoint, "no other model has served since the start")
+        case .upload(let reason): self.init(.internalError, "the upload can't be taken over: \(reason)")
+        }
+    }
+}

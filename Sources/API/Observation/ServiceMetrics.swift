@@ -1,0 +1,128 @@
+public import FeatureService
+import Synchronization
+public import Telemetry
+
+/// Everything that the service counts and measures, under the prefix `headwater_`.
+///
+/// Made before the service, whose `ServiceEvents` it gives; both APIs report to it; `GET /metrics` reads it.
+public final class ServiceMetrics: Sendable {
+    /// Where the metrics are registered; for others to add theirs.
+    public let registry: MetricsRegistry
+
+    private let requests: Labelled<Counter>
+    private let requestSeconds: Labelled<Histogram>
+    private let stageSeconds: [FeatureStage: Histogram]
+    private let batchImages: Histogram
+    private let stepSeconds: Histogram
+    private let steps: Counter
+    private let evaluations: Counter
+    private let images: Counter
+    private let rejected: Counter
+    private let expired: Counter
+    private let abandoned: Counter
+    private let notFinite: Counter
+    private let swaps: Labelled<Counter>
+    private let waiting: Gauge
+    private let inFlight: Gauge
+    private let model = Mutex<ModelVersion?>(nil)
+
+    private enum FeatureStage: String, CaseIterable {
+        case decode, queue, inference
+    }
+
+    /// Registers the metrics and those of the process.
+    ///
+    /// - Parameter batchLimit: the most images in a step, which the batch histogram's buckets reach.
+    /// - Throws: `MetricError` if `registry` has a metric of the same name.
+    public init(registry: MetricsRegistry = MetricsRegistry(), batchLimit: Int) throws(MetricError) {
+        self.registry = registry
+        requests = try registry.counter(
+            "headwater_requests_total", help: "Requests ended, by route and status.",
+            labels: ["method", "route", "status"])
+        requestSeconds = try registry.histogram(
+            "headwater_request_seconds", help: "Seconds from a request's line to the end of its response.",
+            labels: ["method", "route"], bounds: HistogramBuckets.seconds)
+        var stages: [FeatureStage: Histogram] = [:]
+        for (stage, help) in [
+            (
+                FeatureStage.decode,
+                "Seconds that a request's images took to be decoded, the wait for a decoder included."
+            ),
+            (.queue, "Seconds from admission to the first step, of a request's slowest image."),
+            (.inference, "Seconds from the first step to the last, of a request's slowest image."),
+        ] {
+            stages[stage] = try registry.histogram(
+                "headwater_\(stage.rawValue)_seconds", help: help, bounds: HistogramBuckets.seconds)
+        }
+        stageSeconds = stages
+        batchImages = try registry.histogram(
+            "headwater_batch_images", help: "Images in a step.",
+            bounds: HistogramBuckets.powersOfTwo(through: batchLimit))
+        stepSeconds = try registry.histogram(
+            "headwater_step_seconds", help: "Seconds that a step took.", bounds: HistogramBuckets.seconds)
+        steps = try registry.counter("headwater_steps_total", help: "Steps, each one evaluation of the network.")
+        evaluations = try registry.counter(
+            "headwater_evaluations_total", help: "Network evaluations, counted per image.")
+        images = try registry.counter("headwater_images_total", help: "Images whose features were computed.")
+        rejected = try registry.counter(
+            "headwater_requests_rejected_total", help: "Requests refused because the queue was full.")
+        expired = try registry.counter(
+            "headwater_requests_expired_total", help: "Requests dropped because their deadline had passed.")
+        abandoned = try registry.counter(
+            "headwater_requests_abandoned_total", help: "Requests dropped because their client had gone.")
+        notFinite = try registry.counter(
+            "headwater_images_not_finite_total", help: "Images whose state ceased to be finite.")
+        swaps = try registry.counter(
+            "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
+        waiting = try registry.gauge(
+            "headwater_images_waiting", help: "Images admitted that wait for their first step.")
+        inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
+        for outcome in CheckpointOutcome.allCases { swaps[outcome.rawValue].increment(by: 0) }
+        try registry.registerProcessMetrics(prefix: "headwater_")
+        try registry.gauge(
+            "headwater_model_info", help: "The model served; always 1.", labels: ["name", "version", "sha256"]
+        ) { [weak self] in
+            guard let version = self?.model.withLock({ $0 }) else { return [] }
+            return [Sample(1, labelValues: [version.name, version.label, version.sha256])]
+        }
+    }
+
+    /// What the service is to be made with.
+    public var events: ServiceEvents {
+        var events = ServiceEvents()
+        events.stepped = { [self] batch, seconds in
+            steps.increment()
+            evaluations.increment(by: UInt64(batch))
+            batchImages.observe(Double(batch))
+            stepSeconds.observe(seconds)
+        }
+        events.rejected = { [rejected] in rejected.increment() }
+        events.expired = { [expired] in expired.increment() }
+        events.abandoned = { [abandoned] in abandoned.increment() }
+        events.notFinite = { [notFinite] in notFinite.increment() }
+        events.completed = { [images] in images.increment() }
+        return events
+    }
+
+    /// Counts an attempt to change the model; what `CheckpointManager` is to be made with.
+    public func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
+
+    func requestEnded(_ route: RouteLabel, status: Int, total: Duration) {
+        requests[route.method, route.path, String(status)].increment()
+        requestSeconds[route.method, route.path].observe(total)
+    }
+
+    func observe(_ timings: FeatureTimings) {
+        stageSeconds[.decode]?.observe(timings.decode)
+        stageSeconds[.queue]?.observe(timings.queue)
+        stageSeconds[.inference]?.observe(timings.inference)
+    }
+
+    /// The text of `GET /metrics`, the service's present state in it.
+    func exposition(_ status: ServiceStatus, served: ModelVersion?) -> String {
+        waiting.set(Double(status.waiting))
+        inFlight.set(Double(status.inFlight))
+        model.withLock { $0 = served }
+        return registry.exposition()
+    }
+}

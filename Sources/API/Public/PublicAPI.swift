@@ -1,0 +1,208 @@
+import CContract
+public import FeatureService
+import FoundationEssentials
+public import HTTPServer
+import ReverseODE
+public import Telemetry
+
+/// What the public API grants and calls itself.
+public struct PublicAPIConfiguration: Sendable {
+    /// Most images in a request.
+    public var maximumImages = 32
+    /// Largest body in bytes.
+    public var maximumBodyBytes = 32 << 20
+    /// The time for requests that don't say `X-Request-Timeout`.
+    public var defaultTimeout: Duration = .seconds(60)
+    /// The longest time granted; a request that asks for more gets this.
+    public var maximumTimeout: Duration = .seconds(600)
+    /// Keys that open everything but health checks; nil opens it to everybody.
+    public var apiKeys: [String]?
+    /// The program's version, for `GET /version`.
+    public var version: String
+
+    /// The defaults.
+    public init(version: String) { self.version = version }
+}
+
+/// The public routes: what the server on the public port is to be made with (`server(_:)`).
+public final class PublicAPI: Sendable {
+    private let service: FeatureService
+    private let tally: ImageTally
+    private let configuration: PublicAPIConfiguration
+    private let gateway: Gateway<PublicEndpoint>
+    private let timeout: RequestTimeout
+    private let limits: PostLimits
+    /// Takes large bodies apart and writes large results, neither of which may hold up the cooperative pool.
+    private let workers = DecodePool(width: 2)
+    private let logger: Logger
+
+    /// Makes the API of a service.
+    ///
+    /// - Parameters:
+    ///   - tally: counts the images that each model served.
+    ///   - metrics: whose `events` the service was made with.
+    ///   - logger: gets one access line a request.
+    public init(
+        service: FeatureService, tally: ImageTally, configuration: PublicAPIConfiguration, metrics: ServiceMetrics,
+        logger: Logger
+    ) {
+        self.service = service
+        self.tally = tally
+        self.configuration = configuration
+        self.logger = logger
+        gateway = Gateway(keys: configuration.apiKeys, ledger: RequestLedger(metrics: metrics, logger: logger))
+        timeout = RequestTimeout(standard: configuration.defaultTimeout, maximum: configuration.maximumTimeout)
+        limits = PostLimits(
+            maximumImages: configuration.maximumImages, maximumBodyBytes: configuration.maximumBodyBytes)
+    }
+
+    /// A server of this API, to be started.
+    ///
+    /// - Throws: `ServerError` if the configuration makes no sense.
+    public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
+        try Server(
+            configuration: configuration, handler: { await self.respond(to: $0) },
+            bodyPolicy: { self.bodyPolicy($0) }, transportError: { self.gateway.response(to: $0) },
+            observe: { self.gateway.ledger.close($0) },
+            log: { self.logger.warning("http server", ["detail": .string($0)]) })
+    }
+
+    /// Requests read whose end hasn't come.
+    var openRequests: Int { gateway.ledger.count }
+
+    /// Refuses from the head alone whatever can be: nobody should upload a body to hear of a typing error.
+    private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
+        gateway.bodyPolicy(head) { endpoint throws(Problem) in
+            guard endpoint.method == "POST" else {
+                _ = try QueryParameters(head.query, known: endpoint.parameters)
+                return .memory(maximumBytes: 0)
+            }
+            _ = try RequestOptions(head.query, names: endpoint.options)
+            _ = try BodyForm(head.headers)
+            _ = try ResultFormat.negotiated(head.headers, offered: endpoint.formats)
+            _ = try timeout.deadline(of: head)
+            return .memory(maximumBytes: configuration.maximumBodyBytes)
+        }
+    }
+
+    private func respond(to request: Request) async -> Response {
+        await gateway.respond(to: request) { endpoint, account async throws(Problem) in
+            switch endpoint {
+            case .embed: try await embed(request, account)
+            case .classify: try await classify(request, account)
+            case .live: try HealthCheck.live.response(await service.status())
+            case .ready: try HealthCheck.ready.response(await service.status())
+            case .startup: try HealthCheck.startup.response(await service.status())
+            case .model: try await describeModel()
+            case .contract: Self.contract
+            case .version:
+                .json { json in
+                    json.member("name", "headwater")
+                    json.member("version", configuration.version)
+                }
+            }
+        }
+    }
+
+    // MARK: Features
+
+    private func embed(_ request: Request, _ account: RequestAccount) async throws(Problem) -> Response {
+        let format = try ResultFormat.negotiated(request.head.headers, offered: PublicEndpoint.embed.formats)
+        let posted = try await posted(request, PublicEndpoint.embed)
+        let options = posted.options
+        guard format == .json || options.encoding == nil else {
+            throw Problem(.invalidParameter, "encoding is for JSON results; a NumPy array is binary already")
+        }
+        var wanted = FeatureRequest()
+        switch try options.selection() {
+        case .modelDefault: break
+        case .times(let times): wanted.defaultPlaceTimes = times
+        case .taps(let taps): wanted.taps = taps
+        }
+        let tapCount = wanted.taps?.count ?? wanted.defaultPlaceTimes?.count ?? 1
+        guard format == .json || tapCount == 1 else {
+            throw Problem(
+                .invalidParameter, "several taps don't fit into one array; ask for one tap, or for application/json")
+        }
+        guard tapCount * posted.images.count <= RequestOptions.maximumTapsOfAllImages else {
+            throw Problem(
+                .invalidParameter,
+                "\(tapCount) taps of \(posted.images.count) images are more than "
+                    + "\(RequestOptions.maximumTapsOfAllImages); send fewer images at a time")
+        }
+        let results = try await features(posted, wanted, request.head, account)
+        let normalization = options.normalization ?? .none
+        let encoding = options.encoding ?? .float
+        return try await written(results) { () throws(Problem) in
+            switch format {
+            case .json: try results.embeddings(normalization: normalization, encoding: encoding)
+            case .npy: try results.embeddingsArray(normalization: normalization)
+            }
+        }
+    }
+
+    private func classify(_ request: Request, _ account: RequestAccount) async throws(Problem) -> Response {
+        let posted = try await posted(request, PublicEndpoint.classify)
+        let results = try await features(posted, FeatureRequest(wantsLogits: true), request.head, account)
+        return try await written(results) { () throws(Problem) in try results.classes(top: posted.options.top) }
+    }
+
+    private func features(
+        _ posted: PostedImages, _ wanted: FeatureRequest, _ head: RequestHead, _ account: RequestAccount
+    ) async throws(Problem) -> FeatureResults {
+        var wanted = wanted
+        wanted.deadline = try timeout.deadline(of: head)
+        let response: FeatureResponse
+        do throws(FeatureServiceError) {
+            response = try await service.features(of: posted.images.map { .encoded($0) }, wanted)
+        } catch {
+            throw Problem(error)
+        }
+        gateway.ledger.note(response, for: head.id)
+        let succeeded = response.results.count { if case .success = $0 { true } else { false } }
+        tally.add(succeeded, to: response.served.version)
+        return try FeatureResults(response, requestID: account.id.description)
+    }
+
+    private func posted(_ request: Request, _ endpoint: PublicEndpoint) async throws(Problem) -> PostedImages {
+        let limits = limits
+        let parse: @Sendable () -> Result<PostedImages, Problem> = {
+            Result { () throws(Problem) in try PostedImages(request, options: endpoint.options, limits: limits) }
+        }
+        // A raw body has nothing to be taken apart.
+        let isRaw = try BodyForm(request.head.headers) == .raw
+        return try (isRaw ? parse() : await workers.run(parse)).get()
+    }
+
+    /// Writes results where they are, or on a worker if there are many numbers: a millisecond of the pool's is the most
+    /// that a request should take.
+    private func written(
+        _ results: FeatureResults, _ write: @escaping @Sendable () throws(Problem) -> Response
+    ) async throws(Problem) -> Response {
+        guard results.numberCount > 8192 else { return try write() }
+        return try await workers.run { Result { () throws(Problem) in try write() } }.get()
+    }
+
+    // MARK: Descriptions
+
+    private func describeModel() async throws(Problem) -> Response {
+        guard let served = await service.active else { throw .starting }
+        do {
+            let description = try ModelDescription(
+                configuration: served.configuration, sha256: served.version.sha256, byteCount: served.byteCount,
+                storedType: served.storedType)
+            return Response(
+                headers: ["Content-Type": "application/json"], body: Array(try description.json().utf8))
+        } catch {
+            throw Problem(.internalError, "the model can't be described: \(error)")
+        }
+    }
+
+    private static let contract: Response = {
+        var length = 0
+        let start = openapi_document(&length)
+        return Response(
+            headers: ["Content-Type": "application/yaml"],
+            body: [UInt8](UnsafeBufferPointer(start: start, count: length)))
+    }()
+}

@@ -1,0 +1,103 @@
+import HTTPServer
+
+/// What a body is declared to be, as far as it matters: how to take it apart. Image bytes are sniffed, never believed.
+enum BodyForm: Equatable, Sendable {
+    /// The body is one image, whatever it calls itself; `curl --data-binary` calls it a URL-encoded form.
+    case raw
+    /// `multipart/form-data`.
+    case form
+    /// `application/json`.
+    case json
+
+    /// Reads `Content-Type` and `Content-Encoding`.
+    ///
+    /// - Throws: 415 for content codings, for other multipart types and for JSON in another charset.
+    init(_ headers: HTTPHeaders) throws(Problem) {
+        let codings = headers.values(of: "Content-Encoding")
+        guard codings.allSatisfy({ $0.lowercased() == "identity" }) else {
+            throw Problem(
+                .unsupportedMediaType, "bodies are taken as they are; send it without Content-Encoding",
+                headers: ["Accept-Encoding": "identity"])
+        }
+        guard headers.values(of: "Content-Type").count <= 1 else {
+            throw Problem(.malformedRequest, "there is more than one Content-Type header")
+        }
+        let parts = (headers["Content-Type"] ?? "").lowercased().split(separator: ";", omittingEmptySubsequences: false)
+        let type = trimmed(parts.first ?? "")
+        switch type {
+        case "multipart/form-data": self = .form
+        case "application/json", "text/json":
+            for parameter in parts.dropFirst().map(trimmed) where parameter.hasPrefix("charset=") {
+                guard ["charset=utf-8", "charset=\"utf-8\""].contains(parameter) else {
+                    throw Problem(.unsupportedMediaType, "JSON is read as UTF-8; send it without another charset")
+                }
+            }
+            self = .json
+        case _ where type.hasPrefix("multipart/"):
+            throw Problem(
+                .unsupportedMediaType, "of the multipart types only multipart/form-data is read",
+                headers: ["Accept-Post": "image/jpeg, image/png, multipart/form-data, application/json"])
+        default: self = .raw
+        }
+    }
+}
+
+/// The forms that results can have.
+enum ResultFormat: String, Sendable {
+    case json = "application/json"
+    case npy = "application/x-npy"
+
+    /// Chooses by `Accept` (RFC 9110, 12.5.1): the offered type of the highest weight, the earlier of equals.
+    ///
+    /// - Throws: 406 naming what there is.
+    static func negotiated(_ headers: HTTPHeaders, offered: [ResultFormat]) throws(Problem) -> ResultFormat {
+        let ranges = headers.values(of: "Accept").flatMap { $0.split(separator: ",") }.compactMap(MediaRange.init)
+        guard !ranges.isEmpty else { return offered[0] }
+        var best: (format: ResultFormat, quality: Double)?
+        for format in offered {
+            let matching = ranges.filter { $0.matches(format.rawValue) }.max { $0.precedence < $1.precedence }
+            guard let quality = matching?.quality, quality > 0, quality > best?.quality ?? 0 else { continue }
+            best = (format, quality)
+        }
+        guard let best else {
+            let names = offered.map(\.rawValue).joined(separator: " or ")
+            throw Problem(.notAcceptable, "the result can be had as \(names), none of which the Accept header allows")
+        }
+        return best.format
+    }
+}
+
+/// One item of an `Accept` header.
+private struct MediaRange {
+    let type: String
+    let quality: Double
+
+    /// Nil for an item that is not of the header's grammar, which is passed over as other servers do.
+    init?(_ item: Substring) {
+        let parts = item.split(separator: ";", omittingEmptySubsequences: false).map { trimmed($0).lowercased() }
+        guard let first = parts.first, first.contains("/") else { return nil }
+        type = first
+        guard let weight = parts.dropFirst().first(where: { $0.hasPrefix("q=") }) else {
+            quality = 1
+            return
+        }
+        guard let value = Double(weight.dropFirst(2)), (0...1).contains(value) else { return nil }
+        quality = value
+    }
+
+    /// An exact type goes before a wildcard.
+    var precedence: Int { type == "*/*" ? 0 : type.hasSuffix("/*") ? 1 : 2 }
+
+    func matches(_ name: String) -> Bool {
+        type == name || type == "*/*" || (type.hasSuffix("/*") && name.hasPrefix(type.dropLast()))
+    }
+}
+
+/// A header's text without the blanks around it.
+func trimmed(_ text: some StringProtocol) -> String {
+    let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+    guard let start = text.firstIndex(where: { !isBlank($0) }),
+        let end = text.lastIndex(where: { !isBlank($0) })
+    else { return "" }
+    return String(text[start...end])
+}

@@ -1,0 +1,157 @@
+import ReverseODE
+
+/// What is done to an embedding before it is written.
+enum Normalization: String, CaseIterable, Sendable {
+    /// Nothing.
+    case none
+    /// Division by the Euclidean length; a vector of zeros stays one.
+    case l2
+}
+
+/// How JSON results hold embeddings.
+enum VectorEncoding: String, CaseIterable, Sendable {
+    /// An array of numbers.
+    case float
+    /// Base64 of the numbers as little-endian f32.
+    case base64
+}
+
+/// What a request asks for beside its images, from the query, a form's text fields or a JSON body.
+struct RequestOptions: Equatable, Sendable {
+    /// The options' names. `taps` exists in JSON only.
+    enum Name: String, CaseIterable, Sendable {
+        case at, from, taps, normalize, encoding, top
+    }
+
+    /// The most taps of an image: each costs memory for its numbers until the answer is written.
+    static let maximumTaps = 64
+    /// The most taps of a request's images together, for the same reason: 32 images' 64 states would take gigabytes.
+    static let maximumTapsOfAllImages = 512
+
+    private(set) var times: [TapTime]?
+    private(set) var places: [TapPlace]?
+    private(set) var taps: [Tap]?
+    private(set) var normalization: Normalization?
+    private(set) var encoding: VectorEncoding?
+    /// How many of the likeliest classes to name.
+    private(set) var top: Int?
+
+    /// Reads an option from text, lists separated by commas.
+    ///
+    /// - Throws: 400 if the option was set before or its text is not of its form.
+    mutating func set(_ name: Name, to text: String) throws(Problem) {
+        switch name {
+        case .at: try set(times: Self.items(text))
+        case .from: try set(places: Self.items(text))
+        case .taps: throw Problem(.invalidParameter, "taps are given in a JSON body; elsewhere use at and from")
+        case .normalize: try set(normalization: Self.choice(name, text))
+        case .encoding: try set(encoding: Self.choice(name, text))
+        case .top: try set(top: Int(text))
+        }
+    }
+
+    /// Sets the times, each `end` or a number.
+    mutating func set(times texts: [String]) throws(Problem) {
+        try requireUnset(.at, times == nil && taps == nil)
+        times = try Self.checked("at", texts) { text throws(TapError) in try TapTime(parsing: text) }
+    }
+
+    /// Sets the places.
+    mutating func set(places texts: [String]) throws(Problem) {
+        try requireUnset(.from, places == nil && taps == nil)
+        places = try Self.checked("from", texts) { text throws(TapError) in try TapPlace(parsing: text) }
+    }
+
+    /// Sets the taps one by one.
+    mutating func set(taps new: [(time: String, place: String)]) throws(Problem) {
+        try requireUnset(.taps, taps == nil && times == nil && places == nil)
+        taps = try Self.checked("taps", new) { tap throws(TapError) in
+            Tap(time: try TapTime(parsing: tap.time), place: try TapPlace(parsing: tap.place))
+        }
+    }
+
+    /// Sets the normalisation.
+    mutating func set(normalization new: Normalization) throws(Problem) {
+        try requireUnset(.normalize, normalization == nil)
+        normalization = new
+    }
+
+    /// Sets the encoding.
+    mutating func set(encoding new: VectorEncoding) throws(Problem) {
+        try requireUnset(.encoding, encoding == nil)
+        encoding = new
+    }
+
+    /// Sets the number of classes to name.
+    mutating func set(top new: Int?) throws(Problem) {
+        try requireUnset(.top, top == nil)
+        guard let new, new >= 1 else { throw Problem(.invalidParameter, "top is a whole number from 1") }
+        top = new
+    }
+
+    /// Reads a choice by its name.
+    static func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ name: Name, _ text: String
+    ) throws(Problem) -> Choice {
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue).joined(separator: " or ")
+            throw Problem(.invalidParameter, "\(name.rawValue) is \(names)")
+        }
+        return choice
+    }
+
+    private static func items(_ text: String) -> [String] {
+        text.split(separator: ",", omittingEmptySubsequences: false).map { trimmed($0) }
+    }
+
+    private static func checked<Text, Value>(
+        _ name: String, _ texts: [Text], _ parse: (Text) throws(TapError) -> Value
+    ) throws(Problem) -> [Value] {
+        guard (1...maximumTaps).contains(texts.count) else {
+            throw Problem(.invalidParameter, "\(name) lists \(texts.count), not 1 to \(maximumTaps)")
+        }
+        var values: [Value] = []
+        for text in texts {
+            do throws(TapError) {
+                values.append(try parse(text))
+            } catch {
+                throw Problem(.invalidParameter, "\(name): \(error)")
+            }
+        }
+        return values
+    }
+
+    private func requireUnset(_ name: Name, _ isUnset: Bool) throws(Problem) {
+        guard isUnset else {
+            throw Problem(
+                .invalidParameter, "\(name.rawValue) is given twice, or taps beside at or from; give each once")
+        }
+    }
+}
+
+extension RequestOptions {
+    /// The taps wanted: `taps`, or every time with every place, all places of the first time first. Without a time, `end`
+    /// is meant; without a place, that of the model's default tap, which is for the model to know.
+    func selection() throws(Problem) -> TapSelection {
+        if let taps { return .taps(taps) }
+        guard let places else { return times.map { .times($0) } ?? .modelDefault }
+        let times = times ?? [.end]
+        let count = times.count.multipliedReportingOverflow(by: places.count)
+        guard !count.overflow, count.partialValue <= Self.maximumTaps else {
+            throw Problem(
+                .invalidParameter,
+                "\(times.count) times at \(places.count) places are more than \(Self.maximumTaps) taps")
+        }
+        return .taps(times.flatMap { time in places.map { Tap(time: time, place: $0) } })
+    }
+}
+
+/// Which taps a request wants.
+enum TapSelection: Equatable, Sendable {
+    /// The model's default tap.
+    case modelDefault
+    /// These times at the place of the model's default tap.
+    case times([TapTime])
+    /// These.
+    case taps([Tap])
+}

@@ -1,0 +1,38 @@
+/// Finds what was meant by a mistyped name.
+package enum Suggestion {
+    /// The candidate nearest to `word`, the first of equals, if it is near enough to have been meant: at most a third
+    /// of the word's characters (but at least one) inserted, dropped, replaced or swapped with a neighbour.
+    package static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
+        let limit = max(1, word.count / 3)
+        var best: (name: String, distance: Int)?
+        for candidate in candidates {
+            let distance = editDistance(word, candidate)
+            if distance <= limit, distance < best?.distance ?? .max { best = (candidate, distance) }
+        }
+        return best?.name
+    }
+
+    /// The clause to append to a remedy: `did you mean X?`, or nothing.
+    package static func clause(_ name: String?) -> String { name.map { "; did you mean \($0)?" } ?? "" }
+
+    /// The number of single-character edits, a swap of neighbours counting as one (optimal string alignment). Words are
+    /// compared by their first 64 characters: no name is longer, and a hostile word can't make this slow.
+    package static func editDistance(_ left: String, _ right: String) -> Int {
+        let (left, right) = (Array(left.prefix(64)), Array(right.prefix(64)))
+        var beforePrevious: [Int] = []
+        var previous = Array(0...right.count)
+        for row in 0..<left.count {
+            var current = [row + 1]
+            for column in 0..<right.count {
+                let replaced = previous[column] + (left[row] == right[column] ? 0 : 1)
+                var distance = min(replaced, previous[column + 1] + 1, current[column] + 1)
+                if row > 0, column > 0, left[row] == right[column - 1], left[row - 1] == right[column] {
+                    distance = min(distance, beforePrevious[column - 1] + 1)
+                }
+                current.append(distance)
+            }
+            (beforePrevious, previous) = (previous, current)
+        }
+        return previous[right.count]
+    }
+}

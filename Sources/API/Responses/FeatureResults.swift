@@ -1,0 +1,191 @@
+import FeatureService
+import Glibc
+import HTTPServer
+import ReverseODE
+
+/// A response's results in the order of the request, and what they are written with.
+struct FeatureResults: Sendable {
+    let response: FeatureResponse
+    let requestID: String
+
+    /// - Throws: the problem of the request's image if there is but one and it failed; the failures of one among several
+    ///   are written in their places.
+    init(_ response: FeatureResponse, requestID: String) throws(Problem) {
+        if response.results.count == 1, case .failure(let failure) = response.results[0] { throw Problem(failure) }
+        self.response = response
+        self.requestID = requestID
+    }
+
+    /// `name@version` of the model: what responses of every form carry as a header.
+    static func modelHeader(_ version: ModelVersion) -> String { "\(version.name)@\(version.label)" }
+
+    private func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
+        Response(
+            headers: [
+                "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
+            ], body: body)
+    }
+
+    // MARK: /embed
+
+    /// The embeddings as a JSON document.
+    func embeddings(normalization: Normalization, encoding: VectorEncoding) throws(Problem) -> Response {
+        let document = try written(estimate: encoding == .base64 ? 6 : 14) {
+            json, features throws(JSONWriter.NonFiniteNumber) in
+            try json.member("taps") { json throws(JSONWriter.NonFiniteNumber) in
+                try json.array(of: zip(features.taps, features.values)) {
+                    json, tap throws(JSONWriter.NonFiniteNumber) in
+                    let values = normalization.applied(to: tap.1)
+                    try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                        try json.member("time", tap.0.time)
+                        json.member("place", tap.0.place.description)
+                        json.member("dimension", tap.0.dimension)
+                        try json.member("embedding") { json throws(JSONWriter.NonFiniteNumber) in
+                            switch encoding {
+                            case .float: try json.numbers(values)
+                            case .base64: json.unescapedString(Base64.encode(NumPyArray.bytes(values)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return respond(.json, document)
+    }
+
+    /// The embeddings of each image's first tap as a NumPy array [images, dimension].
+    ///
+    /// - Throws: an image's problem, since an array has no place for it.
+    func embeddingsArray(normalization: Normalization) throws(Problem) -> Response {
+        var rows: [[Float]] = []
+        for (index, result) in response.results.enumerated() {
+            switch result {
+            case .success(let features):
+                rows.append(normalization.applied(to: features.values[0]))
+            case .failure(let failure): throw Problem(failure).located(in: "images[\(index)]")
+            }
+        }
+        let header = NumPyArray.header(rows: rows.count, columns: rows.first?.count ?? 0)
+        return respond(.npy, rows.reduce(into: header) { $0 += NumPyArray.bytes($1) })
+    }
+
+    // MARK: /classify
+
+    /// The logits and probabilities as a JSON document, and the `top` likeliest classes if that is given.
+    func classes(top: Int?) throws(Problem) -> Response {
+        let labels = response.served.configuration.labels
+        let document = try written(estimate: 34) { json, features throws(JSONWriter.NonFiniteNumber) in
+            let logits = features.logits ?? []
+            let probabilities = softmax(logits)
+            try json.member("logits") { json throws(JSONWriter.NonFiniteNumber) in try json.numbers(logits) }
+            try json.member("probabilities") { json throws(JSONWriter.NonFiniteNumber) in
+                try json.numbers(probabilities)
+            }
+            guard let top else { return }
+            try json.member("top") { json throws(JSONWriter.NonFiniteNumber) in
+                try json.array(of: likeliest(probabilities, top)) { json, index throws(JSONWriter.NonFiniteNumber) in
+                    try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                        if let labels { json.member("label", labels[index]) }
+                        json.member("index", index)
+                        try json.member("probability", probabilities[index])
+                    }
+                }
+            }
+        } labels: { json in
+            guard let labels else { return json.null("labels") }
+            json.member("labels") { json in json.array(of: labels) { $0.string($1) } }
+        }
+        return respond(.json, document)
+    }
+
+    // MARK: What the documents share
+
+    /// - Parameter estimate: bytes a number takes, so that the document is allocated once.
+    private func written(
+        estimate: Int,
+        _ members: (inout JSONWriter, ImageFeatures) throws(JSONWriter.NonFiniteNumber) -> Void,
+        labels: (inout JSONWriter) -> Void = { _ in }
+    ) throws(Problem) -> [UInt8] {
+        var json = JSONWriter(capacity: 1024 + estimate * numberCount)
+        do throws(JSONWriter.NonFiniteNumber) {
+            try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                writeModel(&json)
+                labels(&json)
+                try json.member("results") { json throws(JSONWriter.NonFiniteNumber) in
+                    try json.array(of: response.results.enumerated()) {
+                        json, result throws(JSONWriter.NonFiniteNumber) in
+                        try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                            json.member("index", result.offset)
+                            switch result.element {
+                            case .success(let features): try members(&json, features)
+                            case .failure(let failure):
+                                json.member("error") { json in
+                                    json.object { json in
+                                        Problem(failure).write(members: &json, requestID: requestID)
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                try writeTimings(&json)
+            }
+        } catch {
+            throw Problem(.internalError, "a result that is not finite reached the writer")
+        }
+        return json.bytes
+    }
+
+    /// How many numbers there are to write.
+    var numberCount: Int {
+        response.results.reduce(0) { sum, result in
+            guard case .success(let features) = result else { return sum }
+            return sum + features.values.reduce(features.logits?.count ?? 0) { $0 + $1.count }
+        }
+    }
+
+    private func writeModel(_ json: inout JSONWriter) {
+        let version = response.served.version
+        json.member("model") { json in
+            json.object { json in
+                json.member("name", version.name)
+                json.member("version", version.label)
+                json.member("precision", "f32")
+            }
+        }
+    }
+
+    private func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+        let timings = response.timings
+        try json.member("timings") { json throws(JSONWriter.NonFiniteNumber) in
+            try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                try json.member("decode", timings.decode)
+                try json.member("queue", timings.queue)
+                try json.member("inference", timings.inference)
+            }
+        }
+    }
+}
+
+extension Normalization {
+    /// The vector, normalised; the length is summed in double precision.
+    func applied(to values: [Float]) -> [Float] {
+        guard self == .l2 else { return values }
+        let length = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+        return length > 0 ? values.map { Float(Double($0) / length) } : values
+    }
+}
+
+/// exp(x - max) over its sum, in double precision.
+func softmax(_ logits: [Float]) -> [Double] {
+    guard let largest = logits.max() else { return [] }
+    let exponentials = logits.map { exp(Double($0) - Double(largest)) }
+    let sum = exponentials.reduce(0, +)
+    return exponentials.map { $0 / sum }
+}
+
+/// The indices of the `count` largest values, largest first, the smaller index of equals first.
+func likeliest(_ values: [Double], _ count: Int) -> [Int] {
+    let order = values.indices.sorted { (-values[$0], $0) < (-values[$1], $1) }
+    return Array(order.prefix(count))
+}

@@ -1,0 +1,54 @@
+import FeatureService
+import HTTPServer
+import ImagePipeline
+
+extension Problem {
+    /// What became of one image.
+    init(_ failure: ImageFailure) {
+        switch failure {
+        case .image(let error): self.init(error.kind.problemCode, error.message)
+        case .inputCount(let found, let expected):
+            self.init(.unprocessableImage, "the input has \(found) numbers; the model takes \(expected)")
+        case .notFinite:
+            self.init(.notFinite, "the model's state ceased to be finite on this image, so that it has no features")
+        }
+    }
+
+    /// What became of a whole request.
+    init(_ error: FeatureServiceError) {
+        switch error {
+        case .overloaded(let seconds):
+            self.init(
+                .overloaded, "as many images are waiting as may; try again in \(seconds) s",
+                headers: ["Retry-After": "\(seconds)"])
+        case .deadlineExceeded:
+            self.init(.deadlineExceeded, "the deadline passed before the result; X-Request-Timeout asks for more time")
+        case .starting: self = .starting
+        case .draining: self = .stopping
+        case .tap(let error): self.init(.unknownTap, "\(error)")
+        case .noHead: self.init(.noHead, "the model is pretrained only: it has no head to classify with; use /embed")
+        case .cancelled: self.init(.unavailable, "the request was abandoned", headers: ["Retry-After": "1"])
+        }
+    }
+
+    /// No model is loaded yet.
+    static var starting: Problem {
+        Problem(.starting, "no model is loaded yet; try again soon", headers: ["Retry-After": "1"])
+    }
+
+    /// The service ends; another replica takes the next request.
+    static var stopping: Problem {
+        Problem(.stopping, "the service is about to stop", headers: ["Retry-After": "1"])
+    }
+}
+
+extension ImageError.Kind {
+    /// A format that isn't taken is 415, too much of it 413, and one that is taken but can't be made sense of 422.
+    fileprivate var problemCode: ProblemCode {
+        switch self {
+        case .unrecognised, .unsupported: .unsupportedImage
+        case .tooLarge: .imageTooLarge
+        case .truncated, .corrupt, .animated, .tooElongated, .empty: .unprocessableImage
+        }
+    }
+}

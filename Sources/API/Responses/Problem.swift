@@ -1,0 +1,153 @@
+import HTTPServer
+
+/// Why a request, or one image of it, has no answer: what becomes an `application/problem+json` document (RFC 9457).
+struct Problem: Error, Equatable, Sendable {
+    /// The sort of problem.
+    let code: ProblemCode
+    /// What is wrong here, where, and what to do about it.
+    let detail: String
+    /// Header fields that go with it, such as `Allow`.
+    let headers: HTTPHeaders
+
+    init(_ code: ProblemCode, _ detail: String, headers: HTTPHeaders = [:]) {
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+    }
+
+    /// The same problem, its place in front.
+    func located(in place: String) -> Problem { Problem(code, "\(place): \(detail)", headers: headers) }
+
+    /// The response, without the headers that every response has.
+    func response(requestID: String) -> Response {
+        var json = JSONWriter()
+        json.object { json in write(members: &json, requestID: requestID) }
+        var headers = headers
+        headers["Content-Type"] = "application/problem+json"
+        return Response(status: code.status, headers: headers, body: json.bytes)
+    }
+
+    /// Writes the members of the problem's document.
+    func write(members json: inout JSONWriter, requestID: String) {
+        json.member("type", "urn:problem-type:headwater:\(code.rawValue)")
+        json.member("title", code.title)
+        json.member("status", code.status)
+        json.member("detail", detail)
+        json.member("error", code.title)
+        json.member("code", code.rawValue)
+        json.member("requestId", requestID)
+    }
+}
+
+/// The sorts of problem. Raw values are stable: clients may depend on them.
+enum ProblemCode: String, Sendable, CaseIterable {
+    case malformedRequest = "malformed_request"
+    case unknownParameter = "unknown_parameter"
+    case invalidParameter = "invalid_parameter"
+    case malformedBody = "malformed_body"
+    case unauthorized
+    case pathForbidden = "path_forbidden"
+    case notFound = "not_found"
+    case checkpointNotFound = "checkpoint_not_found"
+    case methodNotAllowed = "method_not_allowed"
+    case notAcceptable = "not_acceptable"
+    case checkpointBusy = "checkpoint_busy"
+    case noPreviousCheckpoint = "no_previous_checkpoint"
+    case noModelDirectory = "no_model_directory"
+    case bodyTooLarge = "body_too_large"
+    case imageTooLarge = "image_too_large"
+    case tooManyImages = "too_many_images"
+    case unsupportedMediaType = "unsupported_media_type"
+    case unsupportedImage = "unsupported_image"
+    case unprocessableImage = "unprocessable_image"
+    case noImages = "no_images"
+    case unknownTap = "unknown_tap"
+    case noHead = "no_head"
+    case checkpointRejected = "checkpoint_rejected"
+    case headersTooLarge = "headers_too_large"
+    case internalError = "internal_error"
+    case notFinite = "not_finite"
+    case notImplemented = "not_implemented"
+    case overloaded
+    case starting
+    case stopping
+    case stuck
+    case unavailable
+    case deadlineExceeded = "deadline_exceeded"
+    case insufficientStorage = "insufficient_storage"
+
+    /// The HTTP status that goes with it.
+    var status: Int {
+        switch self {
+        case .malformedRequest, .unknownParameter, .invalidParameter, .malformedBody: 400
+        case .unauthorized: 401
+        case .pathForbidden: 403
+        case .notFound, .checkpointNotFound: 404
+        case .methodNotAllowed: 405
+        case .notAcceptable: 406
+        case .checkpointBusy, .noPreviousCheckpoint, .noModelDirectory: 409
+        case .bodyTooLarge, .imageTooLarge, .tooManyImages: 413
+        case .unsupportedMediaType, .unsupportedImage: 415
+        case .unprocessableImage, .noImages, .unknownTap, .noHead, .checkpointRejected: 422
+        case .headersTooLarge: 431
+        case .internalError, .notFinite: 500
+        case .notImplemented: 501
+        case .overloaded, .starting, .stopping, .stuck, .unavailable: 503
+        case .deadlineExceeded: 504
+        case .insufficientStorage: 507
+        }
+    }
+
+    /// What the sort is called, the same for every occurrence.
+    var title: String {
+        switch self {
+        case .malformedRequest: "Malformed request"
+        case .unknownParameter: "Unknown parameter"
+        case .invalidParameter: "Invalid parameter"
+        case .malformedBody: "Malformed body"
+        case .unauthorized: "Key missing or wrong"
+        case .pathForbidden: "Path outside the model directory"
+        case .notFound: "Not found"
+        case .checkpointNotFound: "Checkpoint not found"
+        case .methodNotAllowed: "Method not allowed"
+        case .notAcceptable: "Not acceptable"
+        case .checkpointBusy: "Another checkpoint is being loaded"
+        case .noPreviousCheckpoint: "No previous checkpoint"
+        case .noModelDirectory: "No model directory"
+        case .bodyTooLarge: "Body too large"
+        case .imageTooLarge: "Image too large"
+        case .tooManyImages: "Too many images"
+        case .unsupportedMediaType: "Unsupported media type"
+        case .unsupportedImage: "Unsupported image"
+        case .unprocessableImage: "Unprocessable image"
+        case .noImages: "No image"
+        case .unknownTap: "Unknown tap"
+        case .noHead: "The model does not classify"
+        case .checkpointRejected: "Checkpoint rejected"
+        case .headersTooLarge: "Headers too large"
+        case .internalError: "Internal error"
+        case .notFinite: "Numbers ceased to be finite"
+        case .notImplemented: "Not implemented"
+        case .overloaded: "Overloaded"
+        case .starting: "Starting"
+        case .stopping: "Stopping"
+        case .stuck: "Stuck"
+        case .unavailable: "Unavailable"
+        case .deadlineExceeded: "Deadline exceeded"
+        case .insufficientStorage: "Insufficient storage"
+        }
+    }
+
+    /// The code for what the transport refuses by status alone.
+    init(transportStatus: Int) {
+        switch transportStatus {
+        case 400: self = .malformedRequest
+        case 413: self = .bodyTooLarge
+        case 431: self = .headersTooLarge
+        case 501: self = .notImplemented
+        case 503: self = .unavailable
+        case 507: self = .insufficientStorage
+        default: self = .internalError
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import FeatureService
+import HTTPServer
+
+/// What both listeners do with every request before and after its operation: route it, ask for the key, identify it, and
+/// turn problems into responses.
+struct Gateway<Operation: Endpoint>: Sendable {
+    private let router = Router<Operation>()
+    private let credentials: Credentials?
+    let ledger: RequestLedger
+
+    init(keys: [String]?, ledger: RequestLedger) {
+        credentials = keys.map(Credentials.init(keys:))
+        self.ledger = ledger
+    }
+
+    private func operation(for head: RequestHead) throws(Problem) -> Operation {
+        let operation = try router.operation(method: head.method, path: head.path)
+        if let credentials, !operation.isOpen { try credentials.check(head.headers) }
+        return operation
+    }
+
+    private func label(of head: RequestHead) -> RouteLabel {
+        guard let operation = try? router.operation(method: head.method, path: head.path) else { return .unmatched }
+        return RouteLabel(method: head.isHead ? "HEAD" : head.method, path: operation.path)
+    }
+
+    /// Decides from a head what becomes of the body; `decide` knows the operation.
+    func bodyPolicy(
+        _ head: RequestHead, _ decide: (Operation) throws(Problem) -> BodyPolicy
+    ) -> BodyPolicy {
+        let account = ledger.open(head.id, headers: head.headers, route: label(of: head))
+        do throws(Problem) {
+            return try decide(try operation(for: head))
+        } catch {
+            return .reject(account.identifying(error.response(requestID: account.id.description)))
+        }
+    }
+
+    /// Answers a request; `answer` knows the operation.
+    func respond(
+        to request: Request, _ answer: (Operation, RequestAccount) async throws(Problem) -> Response
+    ) async -> Response {
+        let account = ledger.account(of: request.head, route: label(of: request.head))
+        do throws(Problem) {
+            return account.identifying(try await answer(try operation(for: request.head), account))
+        } catch {
+            return account.identifying(error.response(requestID: account.id.description))
+        }
+    }
+
+    /// The response to what the server itself refuses.
+    func response(to error: TransportError) -> Response {
+        let account = ledger.open(error.id, headers: error.headers, route: .unmatched)
+        let problem = Problem(
+            ProblemCode(transportStatus: error.status), error.reason,
+            headers: error.status == 503 ? ["Retry-After": "1"] : [:])
+        return account.identifying(problem.response(requestID: account.id.description))
+    }
+}
+
+extension Response {
+    /// A small JSON object.
+    static func json(status: Int = 200, _ members: (inout JSONWriter) -> Void) -> Response {
+        var json = JSONWriter()
+        json.object(members)
+        return Response(status: status, headers: ["Content-Type": "application/json"], body: json.bytes)
+    }
+}
+
+/// The three health checks, which both listeners answer.
+enum HealthCheck: Sendable {
+    case live, ready, startup
+
+    /// 200, or 503 with what is the matter.
+    func response(_ status: ServiceStatus) throws(Problem) -> Response {
+        switch self {
+        case .live:
+            guard status.isLive else {
+                throw Problem(.stuck, "the engine has work but makes no progress", headers: ["Retry-After": "10"])
+            }
+            return .json { $0.member("live", true) }
+        case .startup:
+            guard status.isStarted else { throw .starting }
+            return .json { $0.member("started", true) }
+        case .ready:
+            guard status.isStarted else { throw .starting }
+            guard !status.isDraining else { throw .stopping }
+            guard status.isReady else {
+                throw Problem(
+                    status.isLive ? .overloaded : .stuck, "the next request would not be served",
+                    headers: ["Retry-After": "1"])
+            }
+            return .json { $0.member("ready", true) }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+#include "Codecs.h"
+
+#include <setjmp.h>
+#include <string.h>
+
+#include <png.h>
+
+enum { signature_size = 8, chunk_overhead = 12, header_size = 13 };
+
+typedef struct {
+    const uint8_t *bytes;
+    size_t count, offset;
+    ImageCodecStatus status;
+    ImageCodecFailure *failure;
+} Source;
+
+static uint32_t read_uint32(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+bool is_png(const uint8_t *bytes, size_t count) {
+    static const uint8_t signature[signature_size] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    return count >= signature_size && memcmp(bytes, signature, signature_size) == 0;
+}
+
+static uint32_t channels_of(uint8_t color_type) {
+    switch (color_type) {
+        case PNG_COLOR_TYPE_GRAY_ALPHA: return 2;
+        case PNG_COLOR_TYPE_RGB: return 3;
+        case PNG_COLOR_TYPE_RGB_ALPHA: return 4;
+        default: return 1;
+    }
+}
+
+// The chunks are walked here rather than by libpng, which would inflate metadata and could not see an eXIf chunk behind
+// the pixels without decoding them. Checksums are left to the decoding.
+ImageCodecStatus png_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
+    const uint8_t *ihdr = bytes + signature_size + 8;
+    if (count < signature_size + chunk_overhead + header_size) {
+        return codec_fail(failure, ImageCodecStatusTruncated, count, "the IHDR chunk is cut off");
+    }
+    if (memcmp(ihdr - 4, "IHDR", 4) != 0 || read_uint32(ihdr - 8) != header_size) {
+        return codec_fail(failure, ImageCodecStatusCorrupt, signature_size, "the first chunk is not IHDR");
+    }
+    *header = (ImageCodecHeader){
+        .format = ImageCodecFormatPNG, .width = read_uint32(ihdr), .height = read_uint32(ihdr + 4),
+        .channels = channels_of(ihdr[9]), .orientation = 1, .frames = 1};
+    if (header->width == 0 || header->height == 0) {
+        return codec_fail(failure, ImageCodecStatusEmpty, signature_size, "the IHDR chunk says zero pixels");
+    }
+
+    size_t offset = signature_size;
+    while (count - offset >= chunk_overhead) {
+        const size_t length = read_uint32(bytes + offset);
+        const uint8_t *type = bytes + offset + 4, *data = type + 4;
+        if (length > count - offset - chunk_overhead) break;
+        if (memcmp(type, "acTL", 4) == 0 && length >= 4) header->frames = read_uint32(data);
+        if (memcmp(type, "eXIf", 4) == 0) header->orientation = exif_orientation(data, length);
+        if (memcmp(type, "IEND", 4) == 0) break;
+        offset += chunk_overhead + length;
+    }
+    return ImageCodecStatusOK;
+}
+
+[[noreturn]] static void on_error(png_structp png, png_const_charp message) {
+    Source *source = png_get_error_ptr(png);
+    const ImageCodecStatus status = source->status == ImageCodecStatusOK ? ImageCodecStatusCorrupt : source->status;
+    source->status = codec_fail(source->failure, status, source->offset, message);
+    png_longjmp(png, 1);
+}
+
+// libpng warns of what it can ignore without changing a pixel, such as a bad checksum of a comment.
+static void ignore_warning(png_structp, png_const_charp) {}
+
+static void read_bytes(png_structp png, png_bytep destination, size_t length) {
+    Source *source = png_get_io_ptr(png);
+    if (length > source->count - source->offset) {
+        source->offset = source->count;
+        source->status = ImageCodecStatusTruncated;
+        png_error(png, "the data ends inside a chunk");
+    }
+    memcpy(destination, source->bytes + source->offset, length);
+    source->offset += length;
+}
+
+// Runs after libpng's own transformations, on [R, G, B] of 16 bits, big-endian: Pillow's conversion of 16-bit gray
+// clamps, where its 16-bit colour keeps the high byte.
+static void clamp_to_8_bits(png_structp, png_row_infop row, png_bytep data) {
+    const size_t samples = (size_t)row->width * 3;
+    for (size_t i = 0; i < samples; i++) {
+        data[i] = data[2 * i] ? 255 : data[2 * i + 1];
+    }
+    row->bit_depth = 8;
+    row->pixel_depth = 24;
+    row->rowbytes = samples;
+}
+
+static void set_limits(png_structp png, uint32_t width, uint32_t height) {
+    png_set_user_limits(png, width, height);
+    png_set_chunk_cache_max(png, 64);
+    png_set_chunk_malloc_max(png, 1 << 20);
+    // No metadata is inflated: a negative count stands for every chunk that changes no pixel.
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+}
+
+static void request_rgb8(png_structp png, png_infop info) {
+    const int color_type = png_get_color_type(png, info), bit_depth = png_get_bit_depth(png, info);
+    if (color_type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+    if (color_type == PNG_COLOR_TYPE_GRAY && bit_depth < 8) png_set_expand_gray_1_2_4_to_8(png);
+    if (color_type == PNG_COLOR_TYPE_GRAY && bit_depth == 16) {
+        png_set_read_user_transform_fn(png, clamp_to_8_bits);
+        png_set_user_transform_info(png, nullptr, 8, 3);
+    } else if (bit_depth == 16) {
+        png_set_strip_16(png);
+    }
+    png_set_strip_alpha(png);
+    if ((color_type & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(png);
+}
+
+static void decode(png_structp png, png_infop info, uint32_t width, uint32_t height, uint8_t *pixels) {
+    set_limits(png, width, height);
+    png_read_info(png, info);
+    request_rgb8(png, info);
+    const int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    const size_t row_bytes = (size_t)width * 3;
+    if (png_get_image_width(png, info) != width || png_get_image_height(png, info) != height
+        || png_get_rowbytes(png, info) != row_bytes) {
+        png_error(png, "the size differs from the header's");
+    }
+    for (int pass = 0; pass < passes; pass++) {
+        for (uint32_t y = 0; y < height; y++) {
+            png_read_row(png, pixels + y * row_bytes, nullptr);
+        }
+    }
+    png_read_end(png, nullptr);
+}
+
+ImageCodecStatus png_decode(
+    const uint8_t *bytes, size_t count, uint32_t width, uint32_t height, uint8_t *pixels, ImageCodecFailure *failure) {
+    Source source = {.bytes = bytes, .count = count, .failure = failure};
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_error, ignore_warning);
+    png_infop info = png ? png_create_info_struct(png) : nullptr;
+    if (!info) {
+        png_destroy_read_struct(&png, nullptr, nullptr);
+        return codec_fail(failure, ImageCodecStatusTooLarge, 0, "out of memory");
+    }
+    png_set_read_fn(png, &source, read_bytes);
+    if (setjmp(png_jmpbuf(png)) == 0) decode(png, info, width, height, pixels);
+    png_destroy_read_struct(&png, &info, nullptr);
+    return source.status;
+}

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// How a call ended. Everything but ok comes with a filled ImageCodecFailure.
+typedef enum __attribute__((enum_extensibility(open))) : int32_t {
+    ImageCodecStatusOK = 0,
+    /// The bytes are no JPEG and no PNG.
+    ImageCodecStatusUnrecognised,
+    /// The bytes end before the image does.
+    ImageCodecStatusTruncated,
+    /// The bytes contradict the format.
+    ImageCodecStatusCorrupt,
+    /// A valid file of a kind that is not decoded, such as a JPEG of 12 bits a sample.
+    ImageCodecStatusUnsupported,
+    /// Width or height is zero.
+    ImageCodecStatusEmpty,
+    /// Decoding would take more memory or more scans than an image of this size may.
+    ImageCodecStatusTooLarge,
+} ImageCodecStatus;
+
+typedef enum __attribute__((enum_extensibility(open))) : int32_t {
+    ImageCodecFormatJPEG = 0,
+    ImageCodecFormatPNG,
+} ImageCodecFormat;
+
+/// What an encoded image says about itself.
+typedef struct {
+    ImageCodecFormat format;
+    /// Stored width and height in pixels, before the orientation is applied.
+    uint32_t width, height;
+    /// Stored channels: 1 gray or palette, 2 gray and alpha, 3 colour, 4 colour and alpha or CMYK.
+    uint32_t channels;
+    /// EXIF orientation 1...8; 1 if the file has none.
+    uint32_t orientation;
+    /// Frames that an animated PNG announces; 1 for everything else.
+    uint32_t frames;
+} ImageCodecHeader;
+
+/// Why a call failed: the library's message, NUL-terminated, and the offset in the bytes that reading had reached.
+typedef struct {
+    size_t offset;
+    char message[192];
+} ImageCodecFailure;
+
+/// Reads the header without allocating anything that grows with the pixels.
+ImageCodecStatus image_codec_probe(
+    const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure);
+
+/// Decodes to RGB, 8 bits a channel, laid out [height][width][3], as Pillow's `convert("RGB")` gives it: CMYK and YCCK
+/// taken as inverted, alpha dropped, 16-bit samples reduced to their high byte, except that 16-bit gray without alpha
+/// is clamped to 255. The orientation is not applied.
+///
+/// `scale_denominator` is 1, or 2, 4 or 8 for a JPEG decoded at that fraction of its size by a smaller inverse DCT.
+/// `width` and `height` are what the caller allocated `pixels` for, ceil(stored / scale_denominator): a file that turns
+/// out to have another size is corrupt.
+ImageCodecStatus image_codec_decode(
+    const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
+    ImageCodecFailure *failure);
+
+/// Copies `source`, [height][width][3], to `destination` as EXIF `orientation` 1...8 wants it shown; from 5 on that is
+/// [width][height][3].
+void image_orient(
+    const uint8_t *source, size_t width, size_t height, uint32_t orientation, uint8_t *destination);
+
+/// The source pixels that one resampled pixel is made of.
+typedef struct {
+    /// The first source pixel and how many follow, itself included.
+    int32_t start, count;
+} ImageResampleSpan;
+
+/// Fractional bits of the resampling weights: 8 bits of pixel and 2 of headroom for weights above 1 fit above them.
+enum { ImageResamplePrecisionBits = 32 - 8 - 2 };
+
+/// Resamples every row: destination[y][x] = sum over i of source[y][span[x].start + i] * weights[x * stride + i].
+/// `source` is [rows] rows of `source_row_bytes` bytes, `destination` [rows][outputs][3].
+void image_resample_rows(
+    const uint8_t *source, size_t source_row_bytes, size_t rows, const ImageResampleSpan *spans, size_t outputs,
+    const int32_t *weights, size_t weight_stride, uint8_t *destination);
+
+/// Resamples every column: destination[y] = sum over i of source row (span[y].start + i) * weights[y * stride + i].
+/// `source` points to the first of the `row_bytes` bytes wanted of row 0; `destination` is [outputs][row_bytes].
+void image_resample_columns(
+    const uint8_t *source, size_t source_row_bytes, size_t row_bytes, const ImageResampleSpan *spans, size_t outputs,
+    const int32_t *weights, size_t weight_stride, uint8_t *destination);

@@ -1,0 +1,46 @@
+// Which kernels this processor runs, asked of the processor once at start.
+
+#define _GNU_SOURCE
+#include "CKernels.h"
+
+#include <sched.h>
+#include <string.h>
+
+extern const hw_kernels hw_scalar_kernels;
+#if defined(__x86_64__)
+extern const hw_kernels hw_avx2_kernels;
+extern const hw_kernels hw_avx512_kernels;
+#endif
+
+const hw_kernels *hw_kernels_at(size_t i) {
+    const hw_kernels *available[3] = {&hw_scalar_kernels};
+    size_t count = 1;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) available[count++] = &hw_avx2_kernels;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+        available[count++] = &hw_avx512_kernels;
+#endif
+    return i < count ? available[i] : NULL;
+}
+
+const hw_kernels *hw_kernels_named(const char *name) {
+    for (size_t i = 0;; i++) {
+        const hw_kernels *kernels = hw_kernels_at(i);
+        if (!kernels || strcmp(kernels->name, name) == 0) return kernels;
+    }
+}
+
+const hw_kernels *hw_kernels_best(void) {
+    const hw_kernels *best = hw_kernels_at(0);
+    for (size_t i = 1; hw_kernels_at(i); i++) best = hw_kernels_at(i);
+    return best;
+}
+
+size_t hw_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? (size_t)count : 1;
+}

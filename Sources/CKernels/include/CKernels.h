@@ -1,0 +1,156 @@
+#pragma once
+
+// SIMD kernels of the velocity network, each with a scalar twin, gathered in one table per instruction set.
+//
+// Layout. Activations are stored in blocks of 16 channels, one image after another: [channels/16][height][width][16]
+// floats, 64-byte aligned ("blocked"). Channels past the real count are zero. A matrix with rows (pixels, tiles,
+// tokens) and K columns is stored likewise, [K/16][rows][16], so that a 1x1 convolution is a GEMM without repacking.
+//
+// Order of sums. Every output of every kernel is one chain of fused multiply-adds over k in ascending order, whatever
+// the number of rows, so that a result does not depend on what it was batched or tiled with.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Channels in a block: the lanes of one AVX-512 register, two of AVX2, four of NEON.
+enum { HW_BLOCK = 16 };
+
+/// C = A·B (+ bias) (+ residual), all blocked.
+///
+/// A: row groups of `group_rows` rows; group g starts at `a + g*a_group_stride`; within it, block kb of 16 columns starts
+/// `kb*a_block_stride` further and holds [group_rows][16]. B: `blocks` panels of [k][16], `b_panel_stride` apart.
+/// C: [blocks][rows][16] with blocks `c_block_stride` apart. All strides in floats.
+typedef struct {
+    const float *a;
+    size_t a_block_stride;
+    size_t a_group_stride;
+    size_t group_rows;
+    const float *b;
+    size_t b_panel_stride;
+    float *c;
+    size_t c_block_stride;
+    size_t rows;
+    size_t k;
+    size_t blocks;
+    /// [blocks*16], added to every row, or null.
+    const float *bias;
+    /// As C, added to C, or null; may be C itself.
+    const float *residual;
+    size_t residual_block_stride;
+} hw_gemm_arguments;
+
+/// One row of Winograd tiles, one block of 16 output channels, from the products back to pixels.
+typedef struct {
+    /// Where the tile row's first pixel goes: [rows][width][16].
+    float *destination;
+    /// Products: position p of tile t at `products + p*position_stride + t*16`.
+    const float *products;
+    size_t position_stride;
+    /// Pixels of a destination row.
+    size_t width;
+    /// Rows of the tile row that lie inside the image: 1...4 for F(4x4), 1...2 for F(2x2).
+    size_t rows;
+    /// [16].
+    const float *bias;
+    /// As `destination`, added, or null; may be `destination` itself.
+    const float *residual;
+} hw_winograd_output_arguments;
+
+/// What `activate` applies to x: x; x·scale + shift; or SiLU of the latter, y / (1 + exp(-y)).
+typedef enum { HW_COPY = 0, HW_AFFINE = 1, HW_AFFINE_SILU = 2 } hw_activation;
+
+/// The kernels of one instruction set.
+typedef struct {
+    /// As HEADWATER_KERNELS names it: "scalar", "avx2", "avx512".
+    const char *name;
+    /// Most rows that one micro-kernel call computes; row groups of this size or slightly less are the fastest.
+    size_t tile_rows;
+    void (*gemm)(const hw_gemm_arguments *arguments);
+    /// `pixels` vectors of 16 channels; `scale` and `shift` are [16].
+    void (*activate)(
+        float *destination, const float *source, size_t pixels, const float *scale, const float *shift,
+        hw_activation activation);
+    /// As `activate` with HW_COPY, each source pixel written twice: one row of a nearest-neighbour upsampling.
+    void (*copy_doubled)(float *destination, const float *source, size_t pixels);
+    /// `tiles` tiles of F(4x4,3x3) along a row, 16 channels: reads 6 rows of `row_stride` floats from `strip`, tile t
+    /// from pixel 4t; writes position p of tile t at `v + p*position_stride + group(t)`, where tiles are counted from
+    /// `first_tile`, and tile n lies at (n / group_rows)*group_stride + (n % group_rows)*16.
+    void (*winograd4_input)(
+        float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+        size_t row_stride, size_t tiles);
+    /// The same for F(2x2,3x3): 4 rows, tile t from pixel 2t, 16 positions.
+    void (*winograd2_input)(
+        float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+        size_t row_stride, size_t tiles);
+    void (*winograd4_output)(const hw_winograd_output_arguments *arguments);
+    void (*winograd2_output)(const hw_winograd_output_arguments *arguments);
+    /// Sums and centred second moments of 16 channels over `pixels` pixels: moments[0..<16] = sum of x,
+    /// moments[16..<32] = sum of (x - mean)^2.
+    void (*moments)(float *moments, const float *source, size_t pixels);
+    /// Softmax of each of `rows` rows over `columns` columns, in place, blocked as [ceil(columns/16)][rows][16] with
+    /// blocks `block_stride` apart; columns past the last become 0.
+    void (*softmax)(float *scores, size_t block_stride, size_t rows, size_t columns);
+    /// Turns [rows][16] into the panel form [16 columns][16 rows] of ceil(rows/16) panels, `panel_stride` apart, rows
+    /// past the last being 0.
+    void (*transpose)(float *panels, size_t panel_stride, const float *source, size_t rows);
+} hw_kernels;
+
+/// The kernels with that name, or null if this build or this processor doesn't have them.
+const hw_kernels *hw_kernels_named(const char *name);
+
+/// The fastest kernels that this processor runs.
+const hw_kernels *hw_kernels_best(void);
+
+/// The i-th kernels that this processor runs, the scalar ones first, or null past the last.
+const hw_kernels *hw_kernels_at(size_t i);
+
+/// Packs a [outputs][inputs] row-major matrix into panels [ceil(outputs/16)][padded_inputs][16], zero beyond the real
+/// counts.
+void hw_pack_panels(float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs);
+
+/// Packs 3x3 weights [outputs][inputs][3][3] for the direct algorithm: panels [ceil(outputs/16)][9·padded_inputs][16],
+/// tap-major (k = tap·padded_inputs + input).
+void hw_pack_direct3x3(float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs);
+
+/// Transforms 3x3 weights for F(4x4) (`tile` = 4, 36 positions) or F(2x2) (`tile` = 2, 16 positions), in double:
+/// [blocks][positions][padded_inputs][16], for the output blocks first_block ..< first_block + blocks.
+void hw_pack_winograd3x3(
+    float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
+    size_t first_block, size_t blocks);
+
+/// Turns GroupNorm into one scale and shift a channel: y = x·scale + shift.
+///
+/// moments: [channels/16][bands][2][16] as `moments` writes them, every band over `band_pixels` pixels but the last over
+/// `last_band_pixels`; gamma, beta: [channels]; film_scale, film_shift: [channels] from the time embedding, or null,
+/// giving GN(x)·(1 + film_scale) + film_shift. Sums are merged in double, so that a large mean does not cancel the
+/// variance away.
+void hw_groupnorm_coefficients(
+    float *scale, float *shift, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
+    size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
+    const float *film_shift, double epsilon);
+
+/// y[i] += factor·x[i], one rounding each.
+void hw_axpy(float *y, const float *x, float factor, size_t count);
+
+/// True if every value is finite.
+bool hw_all_finite(const float *values, size_t count);
+
+/// Copies every `step`-th of the source's pixels of 16 channels, `pixels` in all: one row of im2col.
+void hw_gather_pixels(float *destination, const float *source, size_t pixels, size_t step);
+
+/// Processors in this process's affinity mask, at least 1.
+size_t hw_processors(void);
+
+/// Tells the processor that the thread is waiting in a loop.
+static inline void hw_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/// [3][pixels] planes into one block [pixels][16], channels 3...15 zero, and back.
+void hw_block_rgb(float *blocked, const float *planes, size_t pixels);
+void hw_unblock_rgb(float *planes, const float *blocked, size_t pixels);

@@ -1,0 +1,412 @@
+// The vector kernels, written once over a 16-lane vector that the compiler maps to the registers of the instruction set
+// that the including file has chosen. A file for another instruction set defines the four macros below and includes
+// this one; nothing else changes.
+//
+//   KERNELS       name of the table to define
+//   KERNELS_NAME  the same as HEADWATER_KERNELS spells it
+//   TILE_ROWS     rows of the micro-kernel's register tile, at most 14
+//   TILE_BLOCKS   16-lane blocks of the micro-kernel's register tile, 1 or 2
+
+#include "CKernels.h"
+#include "winograd_points.h"
+
+
+typedef float vector __attribute__((ext_vector_type(16)));
+typedef int32_t integers __attribute__((ext_vector_type(16)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vector load(const float *p) { return *(const vector *)p; }
+INLINE void store(float *p, vector v) { *(vector *)p = v; }
+INLINE vector fma16(vector a, vector b, vector c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE vector scaled(vector a, float factor, vector c) { return __builtin_elementwise_fma(a, (vector)factor, c); }
+
+// exp(x) to about 1 unit in the last place for |x| < 87, infinity above and exp(-87) below: Cody-Waite reduction by ln 2 in two parts,
+// then the Taylor-like minimax polynomial of degree 6 on [-ln2/2, ln2/2]. NaN stays NaN.
+INLINE vector exponential(vector x) {
+    x = x < -87.0f ? (vector)-87.0f : x;
+    vector n = __builtin_elementwise_roundeven(x * 1.44269504088896341f);
+    vector r = scaled(n, -0.693359375f, x);
+    r = scaled(n, 2.12194440e-4f, r);
+    vector p = (vector)1.9875691500e-4f;
+    p = fma16(p, r, (vector)1.3981999507e-3f);
+    p = fma16(p, r, (vector)8.3334519073e-3f);
+    p = fma16(p, r, (vector)4.1665795894e-2f);
+    p = fma16(p, r, (vector)1.6666665459e-1f);
+    p = fma16(p, r, (vector)5.0000001201e-1f);
+    p = fma16(p * r, r, r) + 1.0f;
+    // Out of range, NaN included, the conversion gets a number that it can represent.
+    vector representable = x < 88.0f ? n : (vector)0.0f;
+    integers bits = (__builtin_convertvector(representable, integers) + 127) << 23;
+    vector e = p * __builtin_bit_cast(vector, bits);
+    return x >= 88.0f ? (vector)__builtin_inff() : e;
+}
+
+// MARK: GEMM
+
+// One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes.
+INLINE void micro_kernel(
+    const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
+    const int rows, const int blocks) {
+    vector sums[TILE_ROWS][TILE_BLOCKS];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < blocks; j++) sums[r][j] = (vector)0.0f;
+
+    size_t k = g->k;
+    const size_t panel = g->b_panel_stride;
+    while (k > 0) {
+        size_t count = k < HW_BLOCK ? k : HW_BLOCK;
+#pragma clang loop unroll_count(4)
+        for (size_t i = 0; i < count; i++) {
+            vector weights[TILE_BLOCKS];
+#pragma clang loop unroll(full)
+            for (int j = 0; j < blocks; j++) weights[j] = load(b + (size_t)j * panel);
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) {
+                vector x = (vector)a[r * HW_BLOCK + i];
+#pragma clang loop unroll(full)
+                for (int j = 0; j < blocks; j++) sums[r][j] = fma16(x, weights[j], sums[r][j]);
+            }
+            b += HW_BLOCK;
+        }
+        a += g->a_block_stride;
+        k -= count;
+    }
+
+#pragma clang loop unroll(full)
+    for (int j = 0; j < blocks; j++) {
+        vector offset = bias ? load(bias + j * HW_BLOCK) : (vector)0.0f;
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            vector sum = sums[r][j] + offset;
+            if (residual) sum += load(residual + (size_t)j * g->residual_block_stride + r * HW_BLOCK);
+            store(c + (size_t)j * g->c_block_stride + r * HW_BLOCK, sum);
+        }
+    }
+}
+
+#define MICRO_KERNEL(ROWS, BLOCKS)                                                                             \
+    static void micro_kernel_##ROWS##x##BLOCKS(                                                                \
+        const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias,               \
+        const float *residual) {                                                                               \
+        micro_kernel(g, a, b, c, bias, residual, ROWS <= TILE_ROWS ? ROWS : TILE_ROWS, BLOCKS);                \
+    }
+
+#define MICRO_KERNELS(BLOCKS)                                                                                  \
+    MICRO_KERNEL(1, BLOCKS) MICRO_KERNEL(2, BLOCKS) MICRO_KERNEL(3, BLOCKS) MICRO_KERNEL(4, BLOCKS)            \
+    MICRO_KERNEL(5, BLOCKS) MICRO_KERNEL(6, BLOCKS)                                                            \
+    WIDE_MICRO_KERNELS(BLOCKS)                                                                                 \
+    static const micro_kernel_function micro_kernels_##BLOCKS[TILE_ROWS] = {                                   \
+        micro_kernel_1x##BLOCKS, micro_kernel_2x##BLOCKS, micro_kernel_3x##BLOCKS, micro_kernel_4x##BLOCKS,    \
+        micro_kernel_5x##BLOCKS, micro_kernel_6x##BLOCKS, WIDE_MICRO_KERNEL_NAMES(BLOCKS)};
+
+#if TILE_ROWS == 14
+#define WIDE_MICRO_KERNELS(BLOCKS)                                                                             \
+    MICRO_KERNEL(7, BLOCKS) MICRO_KERNEL(8, BLOCKS) MICRO_KERNEL(9, BLOCKS) MICRO_KERNEL(10, BLOCKS)           \
+    MICRO_KERNEL(11, BLOCKS) MICRO_KERNEL(12, BLOCKS) MICRO_KERNEL(13, BLOCKS) MICRO_KERNEL(14, BLOCKS)
+#define WIDE_MICRO_KERNEL_NAMES(BLOCKS)                                                                        \
+    micro_kernel_7x##BLOCKS, micro_kernel_8x##BLOCKS, micro_kernel_9x##BLOCKS, micro_kernel_10x##BLOCKS,       \
+        micro_kernel_11x##BLOCKS, micro_kernel_12x##BLOCKS, micro_kernel_13x##BLOCKS, micro_kernel_14x##BLOCKS
+#elif TILE_ROWS == 6
+#define WIDE_MICRO_KERNELS(BLOCKS)
+#define WIDE_MICRO_KERNEL_NAMES(BLOCKS)
+#else
+#error "TILE_ROWS is 6 or 14"
+#endif
+
+typedef void (*micro_kernel_function)(
+    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *);
+
+MICRO_KERNELS(1)
+#if TILE_BLOCKS == 2
+MICRO_KERNELS(2)
+#endif
+
+// Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it.
+static void gemm(const hw_gemm_arguments *g) {
+    for (size_t nb = 0; nb < g->blocks;) {
+        const micro_kernel_function *kernels = micro_kernels_1;
+        size_t width = 1;
+#if TILE_BLOCKS == 2
+        if (nb + 2 <= g->blocks) {
+            kernels = micro_kernels_2;
+            width = 2;
+        }
+#endif
+        const float *b = g->b + nb * g->b_panel_stride;
+        const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
+        for (size_t row = 0; row < g->rows;) {
+            // A row group never exceeds TILE_ROWS in our plans; a longer one is walked in register tiles.
+            size_t in_group = row % g->group_rows;
+            size_t rows = g->group_rows - in_group;
+            if (rows > g->rows - row) rows = g->rows - row;
+            if (rows > TILE_ROWS) {
+                size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+                rows = (rows + tiles - 1) / tiles;
+            }
+            const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * HW_BLOCK;
+            float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
+            const float *residual =
+                g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
+            kernels[rows - 1](g, a, b, c, bias, residual);
+            row += rows;
+        }
+        nb += width;
+    }
+}
+
+// MARK: Elementwise
+
+static void activate(
+    float *destination, const float *source, size_t pixels, const float *scale, const float *shift,
+    hw_activation activation) {
+    if (activation == HW_COPY) {
+        for (size_t i = 0; i < pixels; i++) store(destination + i * HW_BLOCK, load(source + i * HW_BLOCK));
+        return;
+    }
+    vector factor = load(scale), offset = load(shift);
+    if (activation == HW_AFFINE) {
+        for (size_t i = 0; i < pixels; i++)
+            store(destination + i * HW_BLOCK, fma16(load(source + i * HW_BLOCK), factor, offset));
+        return;
+    }
+    for (size_t i = 0; i < pixels; i++) {
+        vector x = fma16(load(source + i * HW_BLOCK), factor, offset);
+        store(destination + i * HW_BLOCK, x / (1.0f + exponential(-x)));
+    }
+}
+
+static void copy_doubled(float *destination, const float *source, size_t pixels) {
+    for (size_t i = 0; i < pixels; i++) {
+        vector x = load(source + i * HW_BLOCK);
+        store(destination + 2 * i * HW_BLOCK, x);
+        store(destination + (2 * i + 1) * HW_BLOCK, x);
+    }
+}
+
+static void moments(float *moments, const float *source, size_t pixels) {
+    // Two chains each, merged in a fixed order, hide part of the latency of the addition.
+    vector even = (vector)0.0f, odd = (vector)0.0f;
+    for (size_t i = 0; i < pixels; i += 2) {
+        even += load(source + i * HW_BLOCK);
+        if (i + 1 < pixels) odd += load(source + (i + 1) * HW_BLOCK);
+    }
+    vector sum = even + odd, mean = sum * (1.0f / (float)pixels);
+    even = odd = (vector)0.0f;
+    for (size_t i = 0; i < pixels; i += 2) {
+        vector d = load(source + i * HW_BLOCK) - mean;
+        even = fma16(d, d, even);
+        if (i + 1 < pixels) {
+            d = load(source + (i + 1) * HW_BLOCK) - mean;
+            odd = fma16(d, d, odd);
+        }
+    }
+    store(moments, sum);
+    store(moments + HW_BLOCK, even + odd);
+}
+
+// MARK: Winograd transforms
+
+// One dimension of the F(4x4) input transform.
+INLINE void input4(vector d[6]) {
+    vector even_a = scaled(d[2], -F4_B2, d[4]), odd_a = F4_A * scaled(d[1], -F4_B2, d[3]);
+    vector even_b = scaled(d[2], -F4_A2, d[4]), odd_b = F4_B * scaled(d[1], -F4_A2, d[3]);
+    vector first = scaled(d[0], F4_A2B2, scaled(d[2], -F4_A2_PLUS_B2, d[4]));
+    vector last = scaled(d[1], F4_A2B2, scaled(d[3], -F4_A2_PLUS_B2, d[5]));
+    d[0] = first;
+    d[1] = even_a + odd_a;
+    d[2] = even_a - odd_a;
+    d[3] = even_b + odd_b;
+    d[4] = even_b - odd_b;
+    d[5] = last;
+}
+
+static void winograd4_input(
+    float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+    size_t row_stride, size_t tiles) {
+    for (size_t t = 0; t < tiles; t++) {
+        const float *in = strip + t * 4 * HW_BLOCK;
+        size_t n = first_tile + t;
+        float *out = v + n / group_rows * group_stride + n % group_rows * HW_BLOCK;
+        vector m[6][6];
+#pragma clang loop unroll(full)
+        for (int x = 0; x < 6; x++) {
+            vector column[6];
+#pragma clang loop unroll(full)
+            for (int y = 0; y < 6; y++) column[y] = load(in + (size_t)y * row_stride + x * HW_BLOCK);
+            input4(column);
+#pragma clang loop unroll(full)
+            for (int y = 0; y < 6; y++) m[y][x] = column[y];
+        }
+#pragma clang loop unroll(full)
+        for (int y = 0; y < 6; y++) {
+            input4(m[y]);
+#pragma clang loop unroll(full)
+            for (int x = 0; x < 6; x++) store(out + (size_t)(y * 6 + x) * position_stride, m[y][x]);
+        }
+    }
+}
+
+// One dimension of the F(2x2) input transform.
+INLINE void input2(vector d[4]) {
+    vector first = d[0] - d[2], last = d[3] - d[1];
+    vector sum = d[1] + d[2], difference = d[2] - d[1];
+    d[0] = first;
+    d[1] = sum;
+    d[2] = difference;
+    d[3] = last;
+}
+
+static void winograd2_input(
+    float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+    size_t row_stride, size_t tiles) {
+    for (size_t t = 0; t < tiles; t++) {
+        const float *in = strip + t * 2 * HW_BLOCK;
+        size_t n = first_tile + t;
+        float *out = v + n / group_rows * group_stride + n % group_rows * HW_BLOCK;
+        vector m[4][4];
+#pragma clang loop unroll(full)
+        for (int x = 0; x < 4; x++) {
+            vector column[4];
+#pragma clang loop unroll(full)
+            for (int y = 0; y < 4; y++) column[y] = load(in + (size_t)y * row_stride + x * HW_BLOCK);
+            input2(column);
+#pragma clang loop unroll(full)
+            for (int y = 0; y < 4; y++) m[y][x] = column[y];
+        }
+#pragma clang loop unroll(full)
+        for (int y = 0; y < 4; y++) {
+            input2(m[y]);
+#pragma clang loop unroll(full)
+            for (int x = 0; x < 4; x++) store(out + (size_t)(y * 4 + x) * position_stride, m[y][x]);
+        }
+    }
+}
+
+// One dimension of the F(4x4) output transform.
+INLINE void output4(const vector m[6], vector y[4]) {
+    vector sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+    vector sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+    y[0] = m[0] + sum_a + sum_b;
+    y[1] = scaled(difference_a, F4_A, difference_b * F4_B);
+    y[2] = scaled(sum_a, F4_A2, sum_b * F4_B2);
+    y[3] = scaled(difference_a, F4_A3, scaled(difference_b, F4_B3, m[5]));
+}
+
+// Writes one pixel row of a tile, clipped to the image.
+INLINE void store_pixels(
+    const hw_winograd_output_arguments *w, size_t y, size_t x, const vector *pixels, size_t step, vector bias) {
+    size_t count = w->width - x < step ? w->width - x : step;
+    float *out = w->destination + (y * w->width + x) * HW_BLOCK;
+    const float *residual = w->residual ? w->residual + (y * w->width + x) * HW_BLOCK : NULL;
+    for (size_t i = 0; i < count; i++) {
+        vector pixel = pixels[i] + bias;
+        if (residual) pixel += load(residual + i * HW_BLOCK);
+        store(out + i * HW_BLOCK, pixel);
+    }
+}
+
+static void winograd4_output(const hw_winograd_output_arguments *w) {
+    vector bias = load(w->bias);
+    for (size_t x = 0; x < w->width; x += 4) {
+        const float *in = w->products + x / 4 * HW_BLOCK;
+        vector rows[4][6];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 6; j++) {
+            vector column[6], y[4];
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 6; i++) column[i] = load(in + (size_t)(i * 6 + j) * w->position_stride);
+            output4(column, y);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 4; i++) rows[i][j] = y[i];
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 4; i++) {
+            if ((size_t)i >= w->rows) break;
+            vector pixels[4];
+            output4(rows[i], pixels);
+            store_pixels(w, (size_t)i, x, pixels, 4, bias);
+        }
+    }
+}
+
+static void winograd2_output(const hw_winograd_output_arguments *w) {
+    vector bias = load(w->bias);
+    for (size_t x = 0; x < w->width; x += 2) {
+        const float *in = w->products + x / 2 * HW_BLOCK;
+        vector rows[2][4];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 4; j++) {
+            vector m0 = load(in + (size_t)j * w->position_stride);
+            vector m1 = load(in + (size_t)(4 + j) * w->position_stride);
+            vector m2 = load(in + (size_t)(8 + j) * w->position_stride);
+            vector m3 = load(in + (size_t)(12 + j) * w->position_stride);
+            rows[0][j] = m0 + m1 + m2;
+            rows[1][j] = m1 - m2 + m3;
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 2; i++) {
+            if ((size_t)i >= w->rows) break;
+            vector pixels[2] = {rows[i][0] + rows[i][1] + rows[i][2], rows[i][1] - rows[i][2] + rows[i][3]};
+            store_pixels(w, (size_t)i, x, pixels, 2, bias);
+        }
+    }
+}
+
+// MARK: Attention
+
+static void softmax(float *scores, size_t block_stride, size_t rows, size_t columns) {
+    size_t blocks = (columns + HW_BLOCK - 1) / HW_BLOCK, tail = columns % HW_BLOCK;
+    for (size_t row = 0; row < rows; row++) {
+        float *base = scores + row * HW_BLOCK;
+        if (tail) {
+            float *last = base + (blocks - 1) * block_stride;
+            for (size_t c = tail; c < HW_BLOCK; c++) last[c] = -__builtin_inff();
+        }
+        vector greatest = load(base);
+        for (size_t b = 1; b < blocks; b++) greatest = __builtin_elementwise_max(greatest, load(base + b * block_stride));
+        vector highest = (vector)__builtin_reduce_max(greatest);
+        vector sums = (vector)0.0f;
+        for (size_t b = 0; b < blocks; b++) {
+            vector difference = load(base + b * block_stride) - highest;
+            vector e = difference == -__builtin_inff() ? (vector)0.0f : exponential(difference);
+            store(base + b * block_stride, e);
+            sums += e;
+        }
+        float sum = 0;
+#pragma clang loop unroll(full)
+        for (int lane = 0; lane < HW_BLOCK; lane++) sum += sums[lane];
+        vector inverse = (vector)(1.0f / sum);
+        for (size_t b = 0; b < blocks; b++)
+            store(base + b * block_stride, load(base + b * block_stride) * inverse);
+    }
+}
+
+static void transpose(float *panels, size_t panel_stride, const float *source, size_t rows) {
+    size_t count = (rows + HW_BLOCK - 1) / HW_BLOCK;
+    for (size_t p = 0; p < count; p++) {
+        size_t filled = rows - p * HW_BLOCK < HW_BLOCK ? rows - p * HW_BLOCK : HW_BLOCK;
+        const float *in = source + p * HW_BLOCK * HW_BLOCK;
+        float *out = panels + p * panel_stride;
+        for (size_t column = 0; column < HW_BLOCK; column++)
+            for (size_t r = 0; r < HW_BLOCK; r++)
+                out[column * HW_BLOCK + r] = r < filled ? in[r * HW_BLOCK + column] : 0;
+    }
+}
+
+const hw_kernels KERNELS = {
+    .name = KERNELS_NAME,
+    .tile_rows = TILE_ROWS,
+    .gemm = gemm,
+    .activate = activate,
+    .copy_doubled = copy_doubled,
+    .winograd4_input = winograd4_input,
+    .winograd2_input = winograd2_input,
+    .winograd4_output = winograd4_output,
+    .winograd2_output = winograd2_output,
+    .moments = moments,
+    .softmax = softmax,
+    .transpose = transpose,
+};

@@ -1,0 +1,195 @@
+#include "CMicroHTTPD.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct CMHDServer {
+    struct MHD_Daemon *daemon;
+    struct CMHDCallbacks callbacks;
+};
+
+static void log_message(void *context, const char *format, va_list arguments) {
+    struct CMHDServer *server = context;
+    char message[1024];
+    vsnprintf(message, sizeof message, format, arguments);
+    message[strcspn(message, "\n")] = '\0';
+    if (message[0] != '\0') server->callbacks.log(server->callbacks.context, message);
+}
+
+static void *request_line(void *context, const char *target, struct MHD_Connection *connection) {
+    struct CMHDServer *server = context;
+    return server->callbacks.request_line(server->callbacks.context, connection, target);
+}
+
+static enum MHD_Result access_handler(
+    void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+    const char *upload, size_t *upload_size, void **request) {
+    (void)url;
+    struct CMHDServer *server = context;
+    int keep = server->callbacks.access(
+        server->callbacks.context, connection, *request, method, version, upload, upload_size);
+    return keep ? MHD_YES : MHD_NO;
+}
+
+static enum CMHDTermination simplified(enum MHD_RequestTerminationCode termination) {
+    switch (termination) {
+    case MHD_REQUEST_TERMINATED_COMPLETED_OK: return CMHDSent;
+    case MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN: return CMHDStopped;
+    case MHD_REQUEST_TERMINATED_WITH_ERROR: return CMHDClosedWithError;
+    default: return CMHDClientLeft;
+    }
+}
+
+static void completed(
+    void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode termination) {
+    struct CMHDServer *server = context;
+    if (*request == NULL) return;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+    unsigned int status = info == NULL ? 0 : info->http_status;
+    server->callbacks.completed(server->callbacks.context, *request, simplified(termination), status);
+    *request = NULL;
+}
+
+static void notify_connection(
+    void *context, struct MHD_Connection *connection, void **socket_context,
+    enum MHD_ConnectionNotificationCode code) {
+    struct CMHDServer *server = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *socket_context = server->callbacks.connected(server->callbacks.context, connection);
+    } else {
+        server->callbacks.disconnected(server->callbacks.context, *socket_context);
+        *socket_context = NULL;
+    }
+}
+
+struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMHDCallbacks *callbacks) {
+    struct CMHDServer *server = malloc(sizeof *server);
+    if (server == NULL) return NULL;
+    server->callbacks = *callbacks;
+
+    unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                         MHD_USE_NO_LISTEN_SOCKET;
+    struct MHD_OptionItem items[5] = {{MHD_OPTION_END, 0, NULL}};
+    int count = 0;
+    if (options->threads > 1)
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL};
+    if (options->certificate != NULL) {
+        flags |= MHD_USE_TLS;
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->private_key};
+    }
+    items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+
+    // The logger comes first: what goes wrong with later options would otherwise be printed on stderr.
+    server->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, access_handler, server,
+        MHD_OPTION_EXTERNAL_LOGGER, log_message, server,
+        // No limit, the caller has its own: reaching it, 0.9.75 keeps a mutex locked for ever.
+        MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_memory,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, request_line, server,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
+        MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    if (server->daemon == NULL) {
+        free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void CMHDStop(struct CMHDServer *server) {
+    MHD_stop_daemon(server->daemon);
+    free(server);
+}
+
+int CMHDAdd(struct CMHDServer *server, int socket, const struct sockaddr *address, socklen_t length) {
+    return MHD_add_connection(server->daemon, socket, address, length) == MHD_YES;
+}
+
+int CMHDSocket(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+const struct sockaddr *CMHDClientAddress(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+}
+
+void *CMHDConnectionContext(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+size_t CMHDHeaderSize(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info == NULL ? 0 : info->header_size;
+}
+
+struct HeaderVisit {
+    CMHDHeaderVisitor visit;
+    void *context;
+};
+
+static enum MHD_Result visit_header(
+    void *context, enum MHD_ValueKind kind, const char *name, size_t name_length, const char *value,
+    size_t value_length) {
+    (void)kind;
+    const struct HeaderVisit *visit = context;
+    visit->visit(visit->context, name, name_length, value == NULL ? "" : value, value == NULL ? 0 : value_length);
+    return MHD_YES;
+}
+
+void CMHDVisitHeaders(struct MHD_Connection *connection, CMHDHeaderVisitor visit, void *context) {
+    struct HeaderVisit header_visit = {visit, context};
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, visit_header, &header_visit);
+}
+
+struct MHD_Response *CMHDCreateResponse(const void *body, size_t length) {
+    // Copied: a Swift array's bytes have no address that outlives a closure.
+    return MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY);
+}
+
+int CMHDAddHeader(struct MHD_Response *response, const char *name, const char *value) {
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+int CMHDQueueResponse(struct MHD_Connection *connection, unsigned int status, struct MHD_Response *response) {
+    return MHD_queue_response(connection, status, response) == MHD_YES;
+}
+
+int CMHDSupportsTLS(void) { return MHD_is_feature_supported(MHD_FEATURE_TLS) == MHD_YES; }
+
+struct PartVisit {
+    CMHDPartVisitor visit;
+    void *context;
+    int refused;
+};
+
+static enum MHD_Result visit_part(
+    void *context, enum MHD_ValueKind kind, const char *name, const char *file_name, const char *content_type,
+    const char *transfer_encoding, const char *bytes, uint64_t offset, size_t length) {
+    (void)kind;
+    (void)transfer_encoding;
+    struct PartVisit *visit = context;
+    if (visit->visit(visit->context, name, file_name, content_type, bytes, offset, length)) return MHD_YES;
+    visit->refused = 1;
+    return MHD_NO;
+}
+
+enum CMHDFormResult CMHDParseForm(
+    struct MHD_Connection *connection, const void *body, size_t length, size_t buffer_size, CMHDPartVisitor visit,
+    void *context) {
+    struct PartVisit part_visit = {visit, context, 0};
+    struct MHD_PostProcessor *processor =
+        MHD_create_post_processor(connection, buffer_size, visit_part, &part_visit);
+    if (processor == NULL) return CMHDFormMalformed;
+    enum MHD_Result parsed = MHD_post_process(processor, body, length);
+    enum MHD_Result complete = MHD_destroy_post_processor(processor);
+    if (part_visit.refused) return CMHDFormRefused;
+    if (parsed == MHD_NO) return CMHDFormMalformed;
+    return complete == MHD_NO ? CMHDFormTruncated : CMHDFormParsed;
+}

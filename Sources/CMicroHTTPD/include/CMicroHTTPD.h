@@ -1,0 +1,80 @@
+// libmicrohttpd for Swift: what Swift cannot call (variadic functions, va_list) or what the library's versions spell
+// differently. Everything else is used directly from <microhttpd.h>. Works with 0.9.75 and 1.0.
+#pragma once
+
+#include "LinuxSockets.h"
+
+#include <microhttpd.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum CMHDTermination { CMHDSent, CMHDStopped, CMHDClosedWithError, CMHDClientLeft };
+
+// What the daemon calls, all of it on its own threads. `context` comes back as every function's first argument.
+struct CMHDCallbacks {
+    void *context;
+    // A connection was accepted; the pointer returned belongs to it until `disconnected`.
+    void *(*connected)(void *context, struct MHD_Connection *connection);
+    // A connection's socket is about to be closed.
+    void (*disconnected)(void *context, void *connection_context);
+    // A request line has arrived: `target` as sent. The pointer returned belongs to the request until `completed`.
+    void *(*request_line)(void *context, struct MHD_Connection *connection, const char *target);
+    // The head, a piece of the body, or the end of the request. Returning 0 closes the connection.
+    int (*access)(
+        void *context, struct MHD_Connection *connection, void *request, const char *method, const char *version,
+        const char *upload, size_t *upload_size);
+    // A request ended, `status` being that of the response queued, the library's own error pages included; 0 if there
+    // was none.
+    void (*completed)(void *context, void *request, enum CMHDTermination termination, unsigned int status);
+    // A message without its line end.
+    void (*log)(void *context, const char *message);
+};
+
+struct CMHDOptions {
+    unsigned int threads;
+    size_t connection_memory;
+    // Both or neither: zero-terminated PEM.
+    const char *certificate;
+    const char *private_key;
+};
+
+struct CMHDServer;
+
+// Starts a daemon that listens nowhere and serves what CMHDAdd gives it, on epoll threads of its own.
+// NULL on failure, which `log` has explained.
+struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMHDCallbacks *callbacks);
+
+// Stops the threads and closes every connection. No connection may be suspended: the library aborts the process.
+void CMHDStop(struct CMHDServer *server);
+
+// Hands over a connected socket, which is the daemon's from then on, also when this fails (0).
+int CMHDAdd(struct CMHDServer *server, int socket, const struct sockaddr *address, socklen_t length);
+
+int CMHDSocket(struct MHD_Connection *connection);
+const struct sockaddr *CMHDClientAddress(struct MHD_Connection *connection);
+void *CMHDConnectionContext(struct MHD_Connection *connection);
+size_t CMHDHeaderSize(struct MHD_Connection *connection);
+
+typedef void (*CMHDHeaderVisitor)(
+    void *context, const char *name, size_t name_length, const char *value, size_t value_length);
+void CMHDVisitHeaders(struct MHD_Connection *connection, CMHDHeaderVisitor visit, void *context);
+
+// A response holding a copy of the bytes; NULL without memory.
+struct MHD_Response *CMHDCreateResponse(const void *body, size_t length);
+int CMHDAddHeader(struct MHD_Response *response, const char *name, const char *value);
+int CMHDQueueResponse(struct MHD_Connection *connection, unsigned int status, struct MHD_Response *response);
+
+int CMHDSupportsTLS(void);
+
+// Called for a piece of a part's content; `offset` counts from the part's first byte. Returning 0 ends the parse.
+typedef int (*CMHDPartVisitor)(
+    void *context, const char *name, const char *file_name, const char *content_type, const char *bytes,
+    uint64_t offset, size_t length);
+
+enum CMHDFormResult { CMHDFormParsed, CMHDFormRefused, CMHDFormMalformed, CMHDFormTruncated };
+
+// Parses a whole form body with the library's post processor, which reads the content type and boundary from the
+// connection's own headers. `buffer_size` bounds a part's header line and is at least 256.
+enum CMHDFormResult CMHDParseForm(
+    struct MHD_Connection *connection, const void *body, size_t length, size_t buffer_size, CMHDPartVisitor visit,
+    void *context);

@@ -1,0 +1,169 @@
+import Glibc
+
+/// A checkpoint as `torch.save` has written it since PyTorch 1.6: a zip archive of one pickle, `data.pkl`, which describes
+/// objects and tensors, and one entry `data/<key>` for each storage of numbers.
+///
+/// Opening reads the pickle and no numbers; a tensor's storage is read when its numbers are asked for, so that what isn't
+/// needed, such as an optimizer's state, costs nothing and may even be missing. Not for use from two threads at once.
+public final class PyTorchArchive {
+    /// The longest `data.pkl` that is read, in bytes.
+    public static let largestPickle = 64 << 20
+
+    /// A tensor of a state dict.
+    public struct NamedTensor: Sendable, Equatable {
+        /// The key in the state dict.
+        public let name: String
+        /// Its description, already checked against the storage's entry.
+        public let tensor: PyTorchTensor
+    }
+
+    /// The file's length in bytes.
+    public let byteCount: Int
+
+    private let zip: ZipReader
+    private let prefix: String
+    private let pickle: Pickle
+    private var lastStorage: (key: String, bytes: [UInt8])?
+
+    /// Opens the checkpoint at `path`.
+    ///
+    /// - Throws: `CheckpointError`, the path in front: for other formats, legacy files included, one that says what to do.
+    public convenience init(path: String) throws {
+        let (zip, byteCount) = try CheckpointError.locating(in: path) {
+            let byteCount = try Self.requireZip(path)
+            return (try ZipReader(path: path, byteCount: byteCount), byteCount)
+        }
+        try self.init(path: path, zip: zip, byteCount: byteCount)
+    }
+
+    private init(path: String, zip: ZipReader, byteCount: Int) throws {
+        self.zip = zip
+        self.byteCount = byteCount
+        (prefix, pickle) = try CheckpointError.locating(in: path) {
+            let prefix = try Self.findPrefix(zip.entries)
+            if zip.entries[prefix + "byteorder"] != nil, try zip.read(prefix + "byteorder") != Array("little".utf8) {
+                throw CheckpointError(.unsupported, "it was saved on a big-endian machine, which isn't read")
+            }
+            let name = prefix + "data.pkl"
+            guard let entry = zip.entries[name], entry.byteCount <= Self.largestPickle else {
+                throw CheckpointError(.limitExceeded, "\(quoted(name)) is longer than \(Self.largestPickle) bytes")
+            }
+            let bytes = try zip.read(name)
+            return (prefix, try CheckpointError.locating(in: "data.pkl") { try RestrictedUnpickler.load(bytes) })
+        }
+    }
+
+    /// The names at the top of the checkpoint, such as `model`, `optimizer` and `iteration`; empty if it isn't a dict.
+    public var topLevelNames: [String] {
+        (pickle.pairs(pickle.root) ?? []).compactMap { pair in
+            if case .string(let name) = pair.key { name } else { nil }
+        }
+    }
+
+    /// The tensors of the state dict at a name of the checkpoint's top, in its order.
+    ///
+    /// - Throws: `CheckpointError` if it isn't there, holds something that isn't a tensor, names one twice, or if a
+    ///   tensor's description doesn't fit its storage.
+    public func stateDictionary(_ name: String) throws -> [NamedTensor] {
+        guard let top = pickle.pairs(pickle.root) else {
+            throw CheckpointError(
+                .unsupported, "the checkpoint is \(pickle.root.sort), not a dict with \(quoted(name))")
+        }
+        let values = top.filter { $0.key == .string(name) }
+        guard values.count == 1, let members = pickle.pairs(values[0].value) else {
+            let found = topLevelNames.prefix(20).map(quoted).joined(separator: ", ")
+            throw CheckpointError(
+                .missing, "the checkpoint has no state dict under \(quoted(name)); at its top are: \(found)")
+        }
+        var names: Set<String> = []
+        return try members.map { key, value in
+            guard case .string(let key) = key else {
+                throw CheckpointError(.malformed, "\(quoted(name)) has \(key.sort) as a key")
+            }
+            guard names.insert(key).inserted else {
+                throw CheckpointError(.malformed, "\(quoted(name)) has \(quoted(key)) twice")
+            }
+            guard case .tensor(let tensor) = value else {
+                throw CheckpointError(.unsupported, "\(quoted(key)) in \(quoted(name)) is \(value.sort), not a tensor")
+            }
+            try CheckpointError.locating(in: quoted(key)) { _ = try check(tensor) }
+            return NamedTensor(name: key, tensor: tensor)
+        }
+    }
+
+    /// A tensor's numbers as f32, row-major; see `ElementType.convertToFloats(_:into:)`.
+    ///
+    /// - Throws: `CheckpointError` if the storage is missing, damaged or of the wrong length, or the type isn't floating
+    ///   point.
+    public func floats(of tensor: PyTorchTensor) throws -> [Float] {
+        let (layout, entryName) = try check(tensor)
+        // Tensors that share a storage follow one another, as do those of flattened parameters.
+        if lastStorage?.key != tensor.storage.key {
+            lastStorage = nil
+            lastStorage = (tensor.storage.key, try zip.read(entryName))
+        }
+        let bytes = tensor.gather(layout, from: lastStorage!.bytes)
+        return try [Float](unsafeUninitializedCapacity: layout.count) { buffer, initialized in
+            let destination = UnsafeMutableBufferPointer(rebasing: buffer[..<layout.count])
+            try bytes.withUnsafeBytes { try tensor.type.convertToFloats($0, into: destination) }
+            initialized = layout.count
+        }
+    }
+
+    private func check(_ tensor: PyTorchTensor) throws -> (PyTorchTensor.Layout, entryName: String) {
+        let layout = try tensor.layout()
+        let name = "\(prefix)data/\(tensor.storage.key)"
+        guard let entry = zip.entries[name] else {
+            throw CheckpointError(.missing, "its numbers, zip entry \(quoted(name)), are missing")
+        }
+        guard entry.byteCount == layout.storageByteCount else {
+            throw CheckpointError(
+                .malformed,
+                "zip entry \(quoted(name)) has \(entry.byteCount) bytes, not the \(layout.storageByteCount) described")
+        }
+        return (layout, name)
+    }
+}
+
+// MARK: - The container
+
+extension PyTorchArchive {
+    /// Looks at the first bytes and explains what a file is that isn't a zip archive; gives the file's length.
+    private static func requireZip(_ path: String) throws -> Int {
+        let (descriptor, byteCount) = try openRegularFile(path)
+        defer { close(descriptor) }
+        var start = [UInt8](repeating: 0, count: 512)
+        let received = max(pread(descriptor, &start, start.count, 0), 0)
+        start.removeSubrange(received...)
+        guard !start.starts(with: [0x50, 0x4B, 0x03, 0x04]) else { return byteCount }
+        let isPickle = start.first == 0x80
+        let isTar = start.count > 262 && start[257..<262].elementsEqual("ustar".utf8)
+        if isPickle || isTar {
+            throw CheckpointError(
+                .unsupported,
+                "it is a checkpoint in the form that PyTorch wrote before 1.6; save it again with a newer one: "
+                    + "torch.save(torch.load(path, map_location='cpu'), path)")
+        }
+        if start.count > 8, start[8] == UInt8(ascii: "{") {
+            throw CheckpointError(.unsupported, "it looks like a safetensors file, not a PyTorch checkpoint")
+        }
+        throw CheckpointError(
+            .unsupported, received == 0 ? "it is empty" : "it is not a PyTorch checkpoint, which is a zip archive")
+    }
+
+    /// The folder inside the archive, its slash included, that `data.pkl` lies in.
+    private static func findPrefix(_ entries: [String: ZipReader.Entry]) throws -> String {
+        let prefixes = entries.keys.filter { $0.hasSuffix("/data.pkl") }.map { String($0.dropLast("data.pkl".count)) }
+        guard prefixes.count == 1, prefixes[0].utf8.count(where: { $0 == UInt8(ascii: "/") }) == 1 else {
+            throw CheckpointError(
+                .unsupported,
+                "it is a zip archive with \(prefixes.count) data.pkl in a folder, not a PyTorch checkpoint")
+        }
+        guard entries[prefixes[0] + "constants.pkl"] == nil else {
+            throw CheckpointError(
+                .unsupported,
+                "it is a TorchScript program; save its state dict: torch.save({'model': m.state_dict()}, …)")
+        }
+        return prefixes[0]
+    }
+}

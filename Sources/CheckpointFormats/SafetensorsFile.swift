@@ -1,0 +1,103 @@
+import Digests
+
+/// A safetensors file, checked as a whole when it is opened: whatever a tensor's description says is true of the bytes.
+public struct SafetensorsFile: Sendable {
+    /// How a file's bytes are reached.
+    public enum Access: Sendable {
+        /// Read into memory at once. What a service wants: nothing that happens to the file afterwards can harm it.
+        case load
+        /// Mapped, so that only what is touched is read. For looking at large files: if the file is truncated while it
+        /// is open, touching what is gone kills the process (SIGBUS).
+        case map
+    }
+
+    /// The tensors in the order of their data.
+    public let tensors: [TensorDescription]
+    /// The file's `__metadata__`; empty if there is none.
+    public let metadata: [String: String]
+
+    private let contents: FileBytes
+    private let ranges: [String: Range<Int>]
+    private let indices: [String: Int]
+
+    /// Opens and checks the file at `path`.
+    ///
+    /// - Throws: `CheckpointError`, the path in front.
+    public init(path: String, access: Access = .load) throws {
+        let contents =
+            switch access {
+            case .load: try FileBytes.loading(path: path)
+            case .map: try FileBytes.mapping(path: path)
+            }
+        self = try CheckpointError.locating(in: path) { try Self(contents) }
+    }
+
+    /// Checks a file that is already in memory; the bytes are copied.
+    ///
+    /// - Throws: `CheckpointError`.
+    public init(bytes: [UInt8]) throws { try self.init(FileBytes.copying(bytes)) }
+
+    /// Checks a file that is a constant of the executable; nothing is copied.
+    ///
+    /// - Parameter staticBytes: memory that is never freed or changed while the process lives.
+    /// - Throws: `CheckpointError`.
+    public init(staticBytes: UnsafeRawBufferPointer) throws { try self.init(FileBytes.borrowing(staticBytes)) }
+
+    private init(_ contents: FileBytes) throws {
+        let header = try contents.withUnsafeBytes { try SafetensorsHeader(parsing: $0) }
+        self.contents = contents
+        tensors = header.entries.map(\.description)
+        metadata = header.metadata
+        var (ranges, indices): ([String: Range<Int>], [String: Int]) = ([:], [:])
+        for (index, entry) in header.entries.enumerated() {
+            // The ranges were checked against the file's length, so that these sums stay below it.
+            let start = header.dataStart + entry.range.lowerBound
+            ranges[entry.description.name] = start..<header.dataStart + entry.range.upperBound
+            indices[entry.description.name] = index
+        }
+        self.ranges = ranges
+        self.indices = indices
+    }
+
+    /// The file's length in bytes.
+    public var byteCount: Int { contents.count }
+
+    /// The description of a tensor; nil if there is none of that name.
+    public subscript(name: String) -> TensorDescription? { indices[name].map { tensors[$0] } }
+
+    /// Calls `body` with a tensor's bytes: row-major, little endian, not necessarily aligned, valid during the call only.
+    ///
+    /// - Throws: `CheckpointError` of kind `missing`, and whatever `body` throws.
+    public func withUnsafeBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
+        guard let range = ranges[name] else {
+            throw CheckpointError(.missing, "there is no tensor \(quoted(name))")
+        }
+        return try contents.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+
+    /// A tensor's numbers as f32, row-major; see `ElementType.convertToFloats(_:into:)`.
+    ///
+    /// - Throws: `CheckpointError` if there is no such tensor or it isn't of a floating-point type.
+    public func floats(of name: String) throws -> [Float] {
+        let count = self[name]?.count ?? 0
+        return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+            try copyFloats(of: name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+            initialized = count
+        }
+    }
+
+    /// Writes a tensor's numbers as f32, row-major, to `destination`.
+    ///
+    /// - Precondition: `destination` holds exactly the tensor's count.
+    /// - Throws: `CheckpointError` if there is no such tensor or it isn't of a floating-point type.
+    public func copyFloats(of name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
+        try withUnsafeBytes(of: name) { bytes in
+            try CheckpointError.locating(in: "tensor \(quoted(name))") {
+                try self[name]?.type.convertToFloats(bytes, into: destination)
+            }
+        }
+    }
+
+    /// The SHA-256 digest of the whole file; computed anew at every call, at some hundred megabytes a second.
+    public func sha256() -> SHA256.Digest { contents.withUnsafeBytes { SHA256.hash($0) } }
+}

@@ -1,0 +1,106 @@
+/// A tensor's numbers on their way into a file.
+public enum TensorContents: Sendable {
+    /// Numbers still to be converted to the tensor's type, row-major.
+    case floats([Float])
+    /// The tensor's bytes as they are to lie in the file, row-major, little endian.
+    case bytes([UInt8])
+}
+
+/// Writes safetensors files, the same bytes for the same tensors and metadata every time.
+///
+/// The data begin at a multiple of 64 bytes. Tensors whose bytes fill whole multiples of 64 come first, in the order
+/// given, then the others by falling element size: the format allows no gaps, and in this order nearly every tensor is
+/// aligned for vector loads and all are aligned for their element type.
+public enum SafetensorsWriter {
+    private static let alignment = 64
+
+    /// Writes a file, replacing what is at `path` only once everything is on the disk (see `AtomicFile`).
+    ///
+    /// - Parameters:
+    ///   - tensors: what to write; names must differ.
+    ///   - metadata: the file's `__metadata__`.
+    ///   - path: where.
+    ///   - contents: called once for each tensor, in the order of the file, so that only one need be in memory.
+    /// - Throws: `CheckpointError`, naming the tensor whose contents don't fit its description or type; and whatever
+    ///   `contents` throws. The old file is then still there.
+    public static func write(
+        _ tensors: [TensorDescription], metadata: [String: String] = [:], to path: String,
+        contents: (TensorDescription) throws -> TensorContents
+    ) throws {
+        let ordered = inFileOrder(tensors)
+        var file = try AtomicFile(path: path)
+        try file.write(try header(ordered, metadata: metadata))
+        for tensor in ordered {
+            let contents = try contents(tensor)
+            try file.write(
+                try CheckpointError.locating(in: "tensor \(quoted(tensor.name))") { try bytes(contents, of: tensor) })
+        }
+        try file.commit()
+    }
+
+    private static func inFileOrder(_ tensors: [TensorDescription]) -> [TensorDescription] {
+        func rank(_ tensor: TensorDescription) -> Int {
+            tensor.byteCount.isMultiple(of: alignment) ? 0 : alignment - tensor.type.byteCount
+        }
+        return tensors.enumerated()
+            .sorted { (rank($0.element), $0.offset) < (rank($1.element), $1.offset) }
+            .map(\.element)
+    }
+
+    private static func bytes(_ contents: TensorContents, of tensor: TensorDescription) throws -> [UInt8] {
+        let bytes =
+            switch contents {
+            case .floats(let values): try tensor.type.bytes(of: values)
+            case .bytes(let bytes): bytes
+            }
+        guard bytes.count == tensor.byteCount else {
+            throw CheckpointError(
+                .malformed,
+                "\(bytes.count) bytes were given for shape \(tensor.shape) and type \(tensor.type.rawValue), which take "
+                    + "\(tensor.byteCount)")
+        }
+        return bytes
+    }
+
+    /// The length and the JSON, padded with spaces, as the format allows, so that the data are aligned.
+    private static func header(_ tensors: [TensorDescription], metadata: [String: String]) throws -> [UInt8] {
+        var members: [String] = []
+        if !metadata.isEmpty {
+            let pairs = metadata.sorted { $0.key < $1.key }.map { "\(jsonString($0.key)):\(jsonString($0.value))" }
+            members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
+        }
+        var names: Set<String> = ["__metadata__"]
+        var start = 0
+        for tensor in tensors {
+            guard names.insert(tensor.name).inserted else {
+                throw CheckpointError(.malformed, "two tensors are named \(quoted(tensor.name)), or it is reserved")
+            }
+            let (end, overflow) = start.addingReportingOverflow(tensor.byteCount)
+            guard !overflow else { throw CheckpointError(.limitExceeded, "the tensors are too large for a file") }
+            let shape = tensor.shape.map(String.init).joined(separator: ",")
+            members.append(
+                "\(jsonString(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
+                    + "\"data_offsets\":[\(start),\(end)]}")
+            start = end
+        }
+        var json = Array("{\(members.joined(separator: ","))}".utf8)
+        let excess = (8 + json.count) % alignment
+        json += Array(repeating: UInt8(ascii: " "), count: excess == 0 ? 0 : alignment - excess)
+        guard json.count <= SafetensorsHeader.largestByteCount, tensors.count <= SafetensorsHeader.mostTensors else {
+            throw CheckpointError(.limitExceeded, "the header of \(tensors.count) tensors would be too large to read")
+        }
+        return withUnsafeBytes(of: UInt64(json.count).littleEndian, Array.init) + json
+    }
+
+    private static func jsonString(_ text: String) -> String {
+        let escaped = text.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\"": "\\\""
+            case "\\": "\\\\"
+            case "\0"..<" ": "\\u" + String(0x10000 + scalar.value, radix: 16).dropFirst()
+            default: String(scalar)
+            }
+        }
+        return "\"\(escaped.joined())\""
+    }
+}

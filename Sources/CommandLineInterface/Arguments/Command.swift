@@ -1,0 +1,94 @@
+/// A subcommand described by one value, from which come its parsing, its help and its environment variables.
+struct Command: Sendable {
+    /// Something to type, and what it does.
+    struct Example: Sendable {
+        let line: String
+        let effect: String
+    }
+
+    /// A variable that the command reads and that isn't an option's.
+    struct Variable: Sendable {
+        let name: String
+        let help: String
+    }
+
+    let name: String
+    /// One line, without a full stop.
+    let abstract: String
+    /// Paragraphs with an empty line between them; a line that begins with a space is shown as it stands.
+    var discussion = ""
+    var options: [OptionSpecification] = []
+    var positionals: [PositionalSpecification] = []
+    var examples: [Example] = []
+    /// Whether every option can also be set by a variable.
+    var readsEnvironment = false
+    /// Further variables that the command reads, the prefix included.
+    var variables: [Variable] = []
+
+    /// What is wrong with the description itself; empty in a correct program, which a test asserts.
+    var descriptionFaults: [String] {
+        var faults: [String] = []
+        let names = options.map(\.name) + options.filter(\.isFlag).map { "no-\($0.name)" } + ["help"]
+        faults += repeated(names).map { "\(name): --\($0) means two things" }
+        faults += repeated(options.compactMap(\.short) + ["h"]).map { "\(name): -\($0) means two things" }
+        faults += repeated(positionals.map(\.name)).map { "\(name): \($0) means two things" }
+        for option in options where option.help.isEmpty { faults.append("\(name): --\(option.name) has no help") }
+        for (earlier, later) in zip(positionals, positionals.dropFirst()) {
+            if earlier.count.upperBound > 1 { faults.append("\(name): nothing can follow \(earlier.name)") }
+            if earlier.count.lowerBound == 0, later.count.lowerBound > 0 {
+                faults.append("\(name): \(later.name) must be given, so \(earlier.name) before it must be too")
+            }
+        }
+        return faults
+    }
+
+    private func repeated<Name: Hashable>(_ names: [Name]) -> [Name] {
+        var seen: Set<Name> = []
+        return names.filter { !seen.insert($0).inserted }
+    }
+}
+
+/// What a command was given.
+struct ParsedArguments: Sendable {
+    /// Asking for an option or positional that the command doesn't declare: a fault of the program.
+    struct Undeclared: Error, Equatable {
+        let name: String
+    }
+
+    /// What the user should know although the command can be carried out.
+    let warnings: [String]
+    private let options: [String: any Sendable]
+    private let sources: [String: ValueSource]
+    private let positionals: [String: any Sendable]
+
+    init(
+        options: [String: any Sendable], sources: [String: ValueSource], positionals: [String: any Sendable],
+        warnings: [String]
+    ) {
+        self.options = options
+        self.sources = sources
+        self.positionals = positionals
+        self.warnings = warnings
+    }
+
+    /// The option's value, its default included.
+    subscript<Value>(option: Option<Value>) -> Value {
+        get throws(Undeclared) {
+            let name = option.specification.name
+            guard let parsed = options[name] as? Parsed<Value> else { throw Undeclared(name: "--\(name)") }
+            return parsed.value
+        }
+    }
+
+    /// The positional's value.
+    subscript<Value>(positional: Positional<Value>) -> Value {
+        get throws(Undeclared) {
+            let name = positional.specification.name
+            guard let parsed = positionals[name] as? Parsed<Value> else { throw Undeclared(name: name) }
+            return parsed.value
+        }
+    }
+
+    /// Where the option's value was written: the flag or the variable; nil if it is the default.
+    func source<Value>(of option: Option<Value>) -> ValueSource? { sources[option.specification.name] }
+}

@@ -1,0 +1,118 @@
+import FlowModel
+import ReverseODE
+import Tensor
+
+/// Times a model's evaluation and its whole reverse pass.
+struct Benchmark {
+    /// One row of the table.
+    struct Measurement: Codable, Sendable {
+        /// Model measured.
+        let model: String
+        /// Images in the batch.
+        let batch: Int
+        /// Medians, milliseconds an image.
+        let evaluation: Spread
+        /// Evaluations of a pass.
+        let evaluations: Int
+        /// Milliseconds an image of the whole pass, the head included where the model has one.
+        let pass: Spread
+        /// Operations of the direct algorithm a second, from the median evaluation.
+        let effectiveGigaflops: Double
+        /// Seconds to pack the weights.
+        let loadSeconds: Double
+        /// Bytes of activations and scratch.
+        let activationBytes: Int
+    }
+
+    /// Median and extremes of several runs.
+    struct Spread: Codable, Sendable {
+        let median: Double
+        let least: Double
+        let greatest: Double
+
+        init(_ values: [Double]) {
+            let sorted = values.sorted()
+            median = sorted[sorted.count / 2]
+            least = sorted[0]
+            greatest = sorted[sorted.count - 1]
+        }
+    }
+
+    let name: String
+    let model: ReversibleModel
+    let loadSeconds: Double
+    let kernels: Kernels
+    let pool: WorkerPool
+
+    /// Measures one batch size for about `seconds`, at least three times, after one run that is not counted.
+    func measure(batch: Int, seconds: Double) throws -> Measurement {
+        let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
+        let end = try model.resolve(Tap(time: .end, place: .pooled))
+        let input = (0..<model.stateCount).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 }
+        var passes: [Double] = []
+        var steps: [Double] = []
+        let clock = ContinuousClock()
+        let start = clock.now
+        var isWarm = false
+        while passes.count < 3 || start.duration(to: clock.now) < .seconds(seconds) {
+            var trajectories: [Trajectory] = []
+            let began = clock.now
+            for _ in 0..<batch {
+                trajectories.append(
+                    integrator.trajectory(input: input, taps: [end], wantsLogits: model.head != nil))
+            }
+            let all = Array(trajectories.indices)
+            while !trajectories[0].isFinished {
+                let stepBegan = clock.now
+                integrator.step(&trajectories, at: all)
+                if isWarm { steps.append(milliseconds(stepBegan.duration(to: clock.now)) / Double(batch)) }
+            }
+            if isWarm { passes.append(milliseconds(began.duration(to: clock.now)) / Double(batch)) }
+            isWarm = true
+        }
+        let evaluation = Spread(steps)
+        return Measurement(
+            model: name, batch: batch, evaluation: evaluation, evaluations: model.evaluationsPerPass,
+            pass: Spread(passes),
+            effectiveGigaflops: Double(model.network.layout.floatingPointOperations) / evaluation.median / 1e6,
+            loadSeconds: loadSeconds, activationBytes: integrator.byteCount)
+    }
+
+    private func milliseconds(_ duration: Duration) -> Double { duration / .milliseconds(1) }
+
+    /// The published networks (PRG, section 1), to be measured with random weights.
+    static let published: [(name: String, architecture: UNetArchitecture, batches: [Int])] = [
+        (
+            "u32",
+            UNetArchitecture(
+                modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 2, 2],
+                attentionDownsampling: [2, 4], heads: 4, imageSize: 32), [1, 8]
+        ),
+        (
+            "u64",
+            UNetArchitecture(
+                modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
+                attentionDownsampling: [4, 8], heads: 4, imageSize: 64), [1, 4]
+        ),
+    ]
+
+    /// A model with random weights whose activations stay of order one: three evaluations, no head.
+    static func random(_ architecture: UNetArchitecture, name: String, pool: WorkerPool) throws -> ReversibleModel {
+        let configuration = ModelConfiguration(
+            name: name, architecture: architecture, head: nil, path: .icfm,
+            grid: TimeGridConfiguration(count: 32, cutoff: 28),
+            preprocessing: .reference(imageSize: architecture.imageSize))
+        var shapes: [String: [Int]] = [:]
+        for parameter in try UNetLayout(architecture).parameters { shapes["unet." + parameter.key] = parameter.shape }
+        return try ReversibleModel(configuration: configuration, pool: pool) { key in
+            let shape = shapes[key]!
+            let count = shape.reduce(1, *)
+            let bound = shape.count == 1 ? Float(0.1) : (3 / Float(count / shape[0])).squareRoot()
+            var state = UInt32(truncatingIfNeeded: key.utf8.reduce(2_166_136_261) { ($0 ^ Int($1)) &* 16_777_619 })
+            return (0..<count).map { _ in
+                state = state &* 1_664_525 &+ 1_013_904_223
+                return (Float(state >> 8) / Float(1 << 23) - 1) * bound
+            }
+        }
+    }
+}

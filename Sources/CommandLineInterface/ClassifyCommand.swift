@@ -1,0 +1,108 @@
+import FeatureService
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// `headwater classify`: the classes of many image files.
+enum ClassifyCommand {
+    enum Format: String, CaseIterable, Sendable { case jsonl, csv }
+
+    private static let output = Option(
+        "output", short: "o", optional: .file, help: "The file to write; standard output if not given.")
+    private static let format = Option(
+        "format", optional: .choice("FORMAT", of: Format.self),
+        help: "How to write; csv if the output's name ends in it, else jsonl, if not given.")
+    private static let top = Option(
+        "top", .integer(in: 1...100_000), default: 1, help: "How many classes an image, the most probable first.")
+
+    static let command = Command(
+        name: "classify", abstract: "write the most probable classes of image files",
+        discussion: """
+            Runs every image upstream and classifies it there, in the order of the paths; a folder's images are sorted by \
+            path. The model must have a head.
+
+            jsonl has one object an image with its path and classes; csv one line a class: path, rank from 1, index of \
+            the logit, label (empty where the model has none), probability.
+
+            A file that can't be used is reported and left out, and the exit status is then 1. Files appear complete or \
+            not at all.
+            """,
+        options: [
+            output.specification, format.specification, top.specification, ModelSource.option.specification,
+            FeatureExtraction.batch.specification, KernelChoice.option.specification,
+            KernelChoice.workers.specification,
+        ],
+        positionals: [ImageRun.paths.specification],
+        examples: [
+            Command.Example(line: "headwater classify a.jpg b.png", effect: "Classify two images:"),
+            Command.Example(
+                line: "headwater classify --top 3 photos -o photos.csv", effect: "A table of a folder's images:"),
+        ])
+
+    /// A class of an image.
+    struct RankedClass: Encodable, Equatable {
+        let index: Int
+        let label: String?
+        let probability: Double
+    }
+
+    private struct Row: Encodable {
+        let path: String
+        let classes: [RankedClass]
+    }
+
+    @MainActor
+    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+        try await Interruption.cancelling { try await classify(arguments) }
+    }
+
+    @MainActor
+    private static func classify(_ arguments: ParsedArguments) async throws -> Int32 {
+        let output = try arguments[output]
+        let top = try arguments[top]
+        let format = try arguments[format] ?? (output?.lowercased().hasSuffix(".csv") == true ? .csv : .jsonl)
+        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
+        let images = try ImageRun(arguments)
+        let extraction = try await FeatureExtraction(
+            model: try arguments[ModelSource.option], kernels: kernels,
+            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch])
+        let configuration = extraction.served.configuration
+        guard configuration.head != nil else {
+            throw CommandFailure(
+                status: 65,
+                description:
+                    "the model \(configuration.name) is pretrained only and has no head; 'headwater embed' works")
+        }
+        let labels = configuration.labels
+        let writer =
+            switch format {
+            case .jsonl:
+                try LineWriter(output) { path, features in
+                    try TextRow.json(Row(path: path, classes: ranked(features.logits ?? [], labels, top: top)))
+                }
+            case .csv:
+                try LineWriter(output, header: TextRow.csv(["path", "rank", "index", "label", "probability"])) {
+                    path, features in
+                    ranked(features.logits ?? [], labels, top: top).enumerated().map { rank, found in
+                        TextRow.csv([
+                            path, "\(rank + 1)", "\(found.index)", found.label ?? "", found.probability.description,
+                        ])
+                    }.joined()
+                }
+            }
+        return try await images.run(
+            "classifying", extraction, FeatureRequest(taps: [], wantsLogits: true), into: writer)
+    }
+
+    /// The most probable classes, first come first among equals.
+    static func ranked(_ logits: [Float], _ labels: [String]?, top: Int) -> [RankedClass] {
+        let greatest = Double(logits.max() ?? 0)
+        let weights = logits.map { exp(Double($0) - greatest) }
+        let sum = weights.reduce(0, +)
+        let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+        return order.prefix(top).map { index in
+            RankedClass(index: index, label: labels?[index], probability: weights[index] / sum)
+        }
+    }
+}

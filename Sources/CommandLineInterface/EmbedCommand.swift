@@ -1,0 +1,125 @@
+import API
+import FeatureService
+import ReverseODE
+
+/// `headwater embed`: the embeddings of many image files.
+enum EmbedCommand {
+    enum Format: String, CaseIterable, Sendable { case npy, jsonl, csv }
+    enum Normalization: String, CaseIterable, Sendable { case none, l2 }
+
+    private static let output = Option(
+        "output", short: "o", optional: .file,
+        help: "The file to write; standard output, but not for npy, if not given.")
+    private static let format = Option(
+        "format", optional: .choice("FORMAT", of: Format.self),
+        help: "How to write; what the output's name ends in if not given, and jsonl for standard output.")
+    private static let normalization = Option(
+        "normalize", .choice("NORM", of: Normalization.self), default: .none,
+        help: "l2 scales every embedding to length 1.", group: "Taps")
+
+    static let command = Command(
+        name: "embed", abstract: "write the embeddings of image files",
+        discussion: """
+            Runs every image upstream and writes what the taps read, in the order of the paths; a folder's images are \
+            sorted by path. Without --at and --from the model's default tap is read.
+
+            npy is a NumPy matrix of one row an image; with several taps their columns stand side by side, times \
+            outermost. The file OUTPUT\(NumPyWriter.listSuffix) beside it holds the path of each row, one a line. jsonl has one object an \
+            image with its path and taps, csv one line an image after a line of column names.
+
+            A file that can't be used is reported and left out, and the exit status is then 1. Files appear complete or \
+            not at all.
+            """,
+        options: [output.specification, format.specification] + TapOptions.specifications + [
+            normalization.specification, ModelSource.option.specification, FeatureExtraction.batch.specification,
+            KernelChoice.option.specification, KernelChoice.workers.specification,
+        ],
+        positionals: [ImageRun.paths.specification],
+        examples: [
+            Command.Example(line: "headwater embed photos -o photos.npy", effect: "Embed all images in a folder:"),
+            Command.Example(
+                line: "headwater embed --at 0.75,end --from pooled,middle a.jpg", effect: "Four taps of one image:"),
+        ])
+
+    @MainActor
+    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+        try await Interruption.cancelling { try await embed(arguments) }
+    }
+
+    @MainActor
+    private static func embed(_ arguments: ParsedArguments) async throws -> Int32 {
+        let output = try arguments[output]
+        let format = try format(arguments, output)
+        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
+        let images = try ImageRun(arguments)
+        let extraction = try await FeatureExtraction(
+            model: try arguments[ModelSource.option], kernels: kernels,
+            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch])
+        let model = extraction.served.model
+        let taps = try TapOptions.taps(arguments, of: model)
+        let isNormalized = try arguments[normalization] == .l2
+        let writer = try writer(
+            output, format, try taps.map { try model.resolve($0) },
+            values: { features in isNormalized ? features.values.map(scaledToUnitLength) : features.values })
+        return try await images.run("embedding", extraction, FeatureRequest(taps: taps), into: writer)
+    }
+
+    private static func format(_ arguments: ParsedArguments, _ output: String?) throws -> Format {
+        let given = try arguments[format]
+        guard let output else {
+            guard given != .npy else {
+                throw UsageError("npy can't go to standard output", at: "--format", remedy: "name a file with -o")
+            }
+            return given ?? .jsonl
+        }
+        let suffix = output.split(separator: ".").last.flatMap { Format(rawValue: $0.lowercased()) }
+        guard let format = given ?? suffix else {
+            throw UsageError(
+                "\(UsageError.quoted(output)) doesn't end in .npy, .jsonl or .csv", at: "--output",
+                remedy: "rename it or give --format")
+        }
+        return format
+    }
+
+    /// An image's line in jsonl.
+    private struct Row: Encodable {
+        struct TapValues: Encodable {
+            let time: Float
+            let place: String
+            let dimension: Int
+            let embedding: [Float]
+        }
+        let path: String
+        let taps: [TapValues]
+    }
+
+    @MainActor
+    private static func writer(
+        _ output: String?, _ format: Format, _ taps: [ResolvedTap], values: @escaping (ImageFeatures) -> [[Float]]
+    ) throws -> any FeatureWriter {
+        switch format {
+        case .npy:
+            return try NumPyWriter(
+                output ?? "", columns: taps.reduce(0) { $0 + $1.dimension }, values: { Array(values($0).joined()) })
+        case .jsonl:
+            return try LineWriter(output) { path, features in
+                let taps = zip(features.taps, values(features)).map { tap, values in
+                    Row.TapValues(
+                        time: tap.time, place: tap.place.description, dimension: values.count, embedding: values)
+                }
+                return try TextRow.json(Row(path: path, taps: taps))
+            }
+        case .csv:
+            let columns = taps.flatMap { tap in (0..<tap.dimension).map { "\(tap.name)/\($0)" } }
+            return try LineWriter(output, header: TextRow.csv(["path"] + columns)) { path, features in
+                TextRow.csv([path] + values(features).joined().map(\.description))
+            }
+        }
+    }
+}
+
+/// A vector of Euclidean length 1 in the same direction; the zero vector, having none, as it is.
+func scaledToUnitLength(_ values: [Float]) -> [Float] {
+    let length = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    return length > 0 ? values.map { Float(Double($0) / length) } : values
+}

@@ -1,0 +1,59 @@
+import FeatureService
+import Training
+
+/// Computes the features of the image files that a command was given and hands them to a writer; bad files are reported
+/// and left out.
+@MainActor
+struct ImageRun {
+    nonisolated static let paths = Positional(
+        "PATHS", repeated: .file, help: "Image files, or folders that are searched with all they hold.")
+
+    private let files: ImageFiles
+
+    /// Looks the images up.
+    ///
+    /// - Throws: `CommandFailure` with status 66 if there is none.
+    init(_ arguments: ParsedArguments) throws {
+        files = ImageFiles(try arguments[Self.paths])
+        for error in files.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
+        guard !files.paths.isEmpty else {
+            throw CommandFailure(
+                status: 66,
+                description: "there are no images to read (\(files.skipped)); name JPEG or PNG files or folders")
+        }
+        if files.skipped.count > 0 { HeadwaterProgram.complain("headwater: in folders, \(files.skipped)") }
+    }
+
+    /// Runs all images through the model.
+    ///
+    /// - Returns: the exit status: 1 if an image or a path was bad.
+    func run(
+        _ activity: String, _ extraction: FeatureExtraction, _ request: FeatureRequest, into writer: some FeatureWriter
+    ) async throws -> Int32 {
+        let paths = files.paths
+        let bar = ProgressBar(activity, of: paths.count)
+        defer { bar.erase() }
+        var failed = files.unreadable.count
+        try await extraction.run(
+            count: paths.count, request,
+            bytes: { try ImageFiles.bytes(of: paths[$0], maximumBytes: FeatureExtraction.maximumBytes) }
+        ) { index, result in
+            do {
+                try writer.append(paths[index], try result.get())
+            } catch let trouble as ImageTrouble {
+                failed += 1
+                bar.complain("headwater: \(trouble.located(at: paths[index]))")
+            }
+            bar.update(index + 1)
+        }
+        try writer.commit()
+        bar.erase()
+        if failed > 0 { HeadwaterProgram.complain("headwater: \(failed) of \(paths.count) failed and were left out") }
+        return failed == 0 ? 0 : 1
+    }
+}
+
+extension ImageTrouble {
+    /// With the image's path in front, unless it is there already.
+    func located(at path: String) -> String { description.hasPrefix(path) ? description : "\(path): \(description)" }
+}

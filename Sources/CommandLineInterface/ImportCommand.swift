@@ -1,0 +1,92 @@
+import CheckpointFormats
+import FlowModel
+import FoundationEssentials
+
+/// `headwater import`: a PyTorch checkpoint into the serving format.
+enum ImportCommand {
+    enum StoredType: String, CaseIterable, Sendable {
+        case f32, f16, bf16
+        var elementType: ElementType {
+            switch self {
+            case .f32: .f32
+            case .f16: .f16
+            case .bf16: .bf16
+            }
+        }
+    }
+
+    private static let checkpoint = Positional("CHECKPOINT", .file, help: "What torch.save wrote.")
+    private static let output = Option("output", short: "o", required: .file, help: "The model file to write.")
+    private static let imageSize = Option(
+        "image-size", required: .integer(in: 1...4096), help: "Height and width of the images it was trained on.")
+    private static let path = Option(
+        "path", required: .choice("PATH", of: ProbabilityPath.self), help: "The path that it was trained on.")
+    private static let span = Option(
+        "t-span", required: .integer(in: 2...10_000), help: "Points of the time grid, the reference's t_span.")
+    private static let cutoff = Option(
+        "t-cutoff", optional: .integer(in: 0...10_000), help: "Where the grid is cut, the reference's t_cutoff.")
+    private static let heads = Option(
+        "heads", .integer(in: 1...256), default: 4, help: "Heads of the attention blocks.")
+    private static let solver = Option(
+        "solver", .choice("SOLVER", of: Solver.self), default: .euler,
+        help: "How the reverse ODE is integrated; euler is what the reference computes.")
+    private static let labels = Option("labels", optional: .file, help: "A text file with one class name a line.")
+    private static let name = Option(
+        "name", optional: .string("NAME"), help: "The model's name; the output file's name if not given.")
+    private static let type = Option(
+        "dtype", .choice("TYPE", of: StoredType.self), default: .f32, help: "How the weights are stored.")
+
+    static let command = Command(
+        name: "import", abstract: "turn a PyTorch checkpoint into a model file",
+        discussion: "Reads a checkpoint of the PRG reference implementation without executing anything in it. Width, "
+            + "depth, attention places, head and classes follow from the tensors; what is not in the file is given "
+            + "here.",
+        options: [
+            output.specification, imageSize.specification, path.specification, span.specification,
+            cutoff.specification, heads.specification, solver.specification, labels.specification,
+            name.specification, type.specification,
+        ],
+        positionals: [checkpoint.specification],
+        examples: [
+            Command.Example(
+                line: "headwater import GenerativeClassify_3.pt --image-size 32 --path icfm --t-span 32 -o "
+                    + "cifar10.safetensors", effect: "Import a CIFAR-10 model with the published grid:")
+        ])
+
+    static func run(_ arguments: ParsedArguments) throws -> Int32 {
+        let target = try arguments[output]
+        var settings = CheckpointImport.Settings(
+            name: try arguments[name] ?? defaultName(target), imageSize: try arguments[imageSize],
+            path: try arguments[path],
+            grid: TimeGridConfiguration(count: try arguments[span], cutoff: try arguments[cutoff]))
+        settings.heads = try arguments[heads]
+        settings.solver = try arguments[solver]
+        settings.labels = try arguments[labels].map(readLabels)
+        let checkpoint = try CheckpointImport(
+            PyTorchArchive(path: try arguments[Self.checkpoint]), settings: settings)
+        try checkpoint.write(to: target, storing: try arguments[type].elementType)
+        let parameters = checkpoint.parameters.reduce(0) { $0 + $1.count }
+        print("\(target): \(checkpoint.configuration.name), \(parameters) parameters")
+        return 0
+    }
+
+    private static func defaultName(_ path: String) -> String {
+        let file = path.split(separator: "/").last.map(String.init) ?? path
+        return file.hasSuffix(".safetensors") ? String(file.dropLast(12)) : file
+    }
+
+    private static func readLabels(_ path: String) throws -> [String] {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(status: 66, description: "\(path): the file of labels can't be read")
+        }
+        guard data.count <= 8 << 20, let text = String(bytes: data, encoding: .utf8) else {
+            throw CommandFailure(
+                status: 65, description: "\(path): the file of labels is not UTF-8 text of up to 8 MiB")
+        }
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
+            $0.hasSuffix("\r") ? String($0.dropLast()) : String($0)
+        }
+        if lines.last == "" { lines.removeLast() }
+        return lines
+    }
+}

@@ -1,0 +1,60 @@
+import CBundledModel
+import CheckpointFormats
+import FeatureService
+import FlowModel
+import Tensor
+
+/// Where a command's model comes from: a file, or the one built into the program.
+enum ModelSource {
+    static let option = Option(
+        "model", optional: .file,
+        help: "The model to use, a file that 'headwater import' has written; the one built in if none is given.",
+        group: "Model")
+
+    /// Opens the model file at `path`, or the bundled one.
+    ///
+    /// - Throws: `CheckpointError`.
+    static func file(_ path: String?, access: SafetensorsFile.Access = .load) throws -> SafetensorsFile {
+        if let path { return try SafetensorsFile(path: path, access: access) }
+        return try SafetensorsFile(
+            staticBytes: UnsafeRawBufferPointer(start: bundled_model_bytes(), count: bundled_model_length()))
+    }
+
+    /// Loads the model for computing.
+    ///
+    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`.
+    static func load(_ path: String?, pool: WorkerPool) throws -> ServedModel {
+        try ModelLoader(pool: pool).load(file(path))
+    }
+}
+
+/// Which kernels compute, chosen once for all commands.
+enum KernelChoice {
+    static let option = Option(
+        "kernels", optional: .string("NAME"),
+        help: "The kernels to compute with instead of the fastest that the processor runs: scalar, avx2 or avx512.",
+        group: "Computation")
+
+    static let workers = Option(
+        "workers", optional: .integer(in: 1...1024),
+        help: "Worker threads; as many as the processors this process may use, its cgroup's quota considered, if not "
+            + "given.",
+        group: "Computation")
+
+    /// Finds kernels by name, or the best ones.
+    ///
+    /// - Throws: `UsageError` naming those that there are.
+    static func kernels(_ name: String?) throws(UsageError) -> Kernels {
+        guard let name else { return .best }
+        guard let kernels = Kernels(named: name) else {
+            let names = Kernels.all.map(\.name).joined(separator: ", ")
+            throw UsageError(
+                "this processor has no kernels \(UsageError.quoted(name))", at: "--kernels",
+                remedy: "give one of \(names)")
+        }
+        return kernels
+    }
+
+    /// The pool of workers that computes.
+    static func pool(_ count: Int?) -> WorkerPool { WorkerPool(count: count ?? ProcessorBudget.available()) }
+}

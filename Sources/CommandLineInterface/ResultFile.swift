@@ -1,0 +1,79 @@
+import CheckpointFormats
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Where a command's results go: a file that appears complete or not at all, or standard output.
+@MainActor
+final class ResultFile {
+    private var file: AtomicFile?
+    private var pending: [UInt8] = []
+
+    private static let bufferSize = 1 << 16
+
+    /// Begins the file at `path`; nil for standard output.
+    ///
+    /// - Throws: `CommandFailure` with status 74.
+    init(_ path: String?) throws {
+        guard let path else { return }
+        do {
+            file = try AtomicFile(path: path)
+        } catch {
+            throw Self.failure(error)
+        }
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// - Throws: `CommandFailure` with status 74, also if the reader of standard output has gone.
+    func write(_ bytes: [UInt8]) throws {
+        pending += bytes
+        if pending.count >= Self.bufferSize { try flush() }
+    }
+
+    /// Appends `text`.
+    func write(_ text: String) throws { try write(Array(text.utf8)) }
+
+    /// Puts the file in its place.
+    func commit() throws {
+        try flush()
+        guard let file = file.take() else { return }
+        do {
+            try file.commit()
+        } catch {
+            throw Self.failure(error)
+        }
+    }
+
+    private func flush() throws {
+        defer { pending.removeAll(keepingCapacity: true) }
+        if file != nil {
+            do {
+                try file!.write(pending)
+            } catch {
+                throw Self.failure(error)
+            }
+        } else {
+            try writeToStandardOutput()
+        }
+    }
+
+    private func writeToStandardOutput() throws {
+        var rest = pending[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                throw CommandFailure(
+                    status: 74, description: "can't write to standard output: \(String(cString: strerror(errno)))")
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// `CheckpointError` doesn't tell reading from writing, exit statuses do.
+    private static func failure(_ error: any Error) -> CommandFailure {
+        CommandFailure(status: 74, description: "\(error)")
+    }
+}

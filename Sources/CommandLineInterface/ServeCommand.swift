@@ -1,0 +1,170 @@
+import API
+import Dispatch
+import FeatureService
+import HTTPServer
+import Synchronization
+import Telemetry
+import Tensor
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// `headwater serve`: the service.
+enum ServeCommand {
+    static let command = Command(
+        name: "serve", abstract: "answer requests for embeddings and class logits over HTTP",
+        discussion: "Loads a model, checks the kernels, listens, and answers until SIGTERM or SIGINT. Then it stops "
+            + "being ready at once, goes on accepting for --drain-delay, finishes what is in flight within "
+            + "--drain-timeout and exits 0; a second signal exits at once.",
+        options: ServeOptions.all,
+        examples: [
+            Command.Example(line: "headwater serve", effect: "Serve the model that is built in, on this machine only:"),
+            Command.Example(
+                line: "headwater serve --host '*' --model cifar10.safetensors --api-key-file keys",
+                effect: "Serve a model of your own to everybody who has a key:"),
+            Command.Example(
+                line: "curl --data-binary @photo.jpg localhost:8080/embed", effect: "Ask for an embedding:"),
+        ],
+        readsEnvironment: true)
+
+    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+        let clock = ContinuousClock()
+        let began = clock.now
+        let logger = Logger.standardError(
+            level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
+        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
+        let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
+        try KernelSelfTest.run(kernels)
+        logger.info(
+            "computing",
+            [
+                "kernels": .string(kernels.name), "workers": .integer(pool.count),
+                "openblas": .string(BLAS.selectedCore),
+            ])
+
+        let metrics = try ServiceMetrics(batchLimit: try arguments[ServeOptions.batch])
+        let service = FeatureService(
+            configuration: try ServeOptions.service(arguments), kernels: kernels, pool: pool, events: metrics.events)
+        let tally = ImageTally()
+        let checkpoints = try checkpoints(
+            arguments, service, kernels: kernels, pool: pool, tally: tally, metrics: metrics)
+        let server = try PublicAPI(
+            service: service, tally: tally, configuration: ServeOptions.publicAPI(arguments), metrics: metrics,
+            logger: logger
+        ).server(ServeOptions.server(arguments))
+        let admin = try AdminAPI(
+            service: service, checkpoints: checkpoints, configuration: ServeOptions.adminAPI(arguments),
+            metrics: metrics, logger: logger
+        ).server(ServeOptions.adminServer(arguments))
+
+        let signals = SignalStream([SIGTERM, SIGINT])
+        // Listening before the model is loaded lets probes tell a service that starts from one that is gone.
+        try admin.start()
+        try server.start()
+        try await checkpoints.start()
+        guard let served = await service.active else {
+            throw CommandFailure(status: 70, description: "no model was activated")
+        }
+        let reloading = reload(checkpoints, logger: logger)
+        defer { reloading.cancel() }
+        let host = try arguments[ServeOptions.host]
+        logger.info(
+            "ready",
+            [
+                "url": .string("http://\(host == "*" ? "localhost" : host):\(server.port)"),
+                "admin_port": .integer(Int(admin.port)), "model": .string(served.version.name),
+                "version": .string(served.version.label),
+                "seconds": .number(began.duration(to: clock.now) / .seconds(1)),
+            ])
+
+        await signals.next()
+        signals.exitOnNext()
+        return try await stop(
+            service, server: server, admin: admin, delay: try arguments[ServeOptions.drainDelay],
+            timeout: try arguments[ServeOptions.drainTimeout], logger: logger)
+    }
+
+    /// Not ready at once; accepting for `delay`; then everything in flight is finished.
+    private static func stop(
+        _ service: FeatureService, server: Server, admin: Server, delay: Duration, timeout: Duration, logger: Logger
+    ) async throws -> Int32 {
+        await service.retireReadiness()
+        let inFlight = await service.status().inFlight
+        logger.info("stopping", ["in_flight": .integer(inFlight)])
+        try await Task.sleep(for: delay)
+        let isComplete = await server.drain(timeout: timeout)
+        await service.beginDraining()
+        _ = await admin.drain(timeout: .seconds(1))
+        logger.info("stopped", ["complete": .boolean(isComplete)])
+        return isComplete ? 0 : 70
+    }
+
+    private static func checkpoints(
+        _ arguments: ParsedArguments, _ service: FeatureService, kernels: Kernels, pool: WorkerPool, tally: ImageTally,
+        metrics: ServiceMetrics
+    ) throws -> CheckpointManager {
+        let selfTest = CheckpointSelfTest(kernels: kernels, pool: pool)
+        let configured: ConfiguredCheckpoint =
+            if let path = try arguments[ModelSource.option] { .file(path: path) } else {
+                .builtIn(try ModelSource.file(nil))
+            }
+        var parts = CheckpointManager.Parts(
+            service: service, loader: ModelLoader(pool: pool), selfTest: { try selfTest.run($0.model) },
+            configured: configured,
+            directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) }, tally: tally)
+        parts.ended = { metrics.checkpointEnded($0) }
+        return CheckpointManager(parts)
+    }
+
+    /// Reloads the configured checkpoint at every SIGHUP; a failure leaves the old model serving.
+    private static func reload(_ checkpoints: CheckpointManager, logger: Logger) -> Task<Void, Never> {
+        let signals = SignalStream([SIGHUP])
+        return Task {
+            while !Task.isCancelled {
+                await signals.next()
+                guard !Task.isCancelled else { return }
+                do {
+                    let outcome = try await checkpoints.reload().value.get()
+                    logger.info("reloaded", ["outcome": .string(outcome.rawValue)])
+                } catch {
+                    logger.error("not reloaded; the model before serves on", ["reason": .string("\(error)")])
+                }
+            }
+        }
+    }
+}
+
+/// Signals as something to wait for.
+struct SignalStream: Sendable {
+    private let stream: AsyncStream<Void>
+    private let finality = Finality()
+
+    private final class Finality: Sendable { let isFinal = Atomic<Bool>(false) }
+
+    /// Takes the signals over from their default handling, for the rest of the process's life.
+    init(_ signals: [Int32]) {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        self.stream = stream
+        for number in signals {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { [finality] in
+                // The source is kept alive by its own handler.
+                withExtendedLifetime(source) {
+                    if finality.isFinal.load(ordering: .acquiring) { _exit(1) }
+                    continuation.yield()
+                }
+            }
+            source.activate()
+        }
+    }
+
+    /// Waits for a signal.
+    func next() async {
+        for await _ in stream { return }
+    }
+
+    /// From now on a signal ends the process at once.
+    func exitOnNext() { finality.isFinal.store(true, ordering: .releasing) }
+}

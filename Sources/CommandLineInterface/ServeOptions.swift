@@ -1,0 +1,180 @@
+import API
+import FeatureService
+import FoundationEssentials
+import HTTPServer
+import ImagePipeline
+import Telemetry
+
+/// The flags of `headwater serve` and what they come to.
+enum ServeOptions {
+    static let host = Option(
+        "host", .string("ADDRESS"), default: "127.0.0.1", help: "Where to listen; * is every address.",
+        group: "Network")
+    static let port = Option("port", short: "p", .port, default: 8080, help: "The port to listen on.", group: "Network")
+    static let adminHost = Option(
+        "admin-host", .string("ADDRESS"), default: "127.0.0.1", help: "Where metrics and checkpoints are served.",
+        group: "Network")
+    static let adminPort = Option(
+        "admin-port", .port, default: 8081, help: "The port of the admin listener.", group: "Network")
+    static let connections = Option(
+        "max-connections", .integer(in: 1...100_000), default: 1024, help: "Connections open at a time.",
+        group: "Network")
+    static let body = Option(
+        "max-body", .bytes(in: 1...(1 << 31)), default: 32 << 20, help: "Largest request body.", group: "Network")
+    static let header = Option(
+        "max-header", .bytes(in: 1024...(1 << 20)), default: 16 << 10, help: "Largest request head.", group: "Network")
+    static let requestTimeout = Option(
+        "request-timeout", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(30),
+        help: "Time for a client to send its request; slower ones are closed.", group: "Network")
+    static let idleTimeout = Option(
+        "idle-timeout", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(75),
+        help: "Time that a connection may be idle between requests.", group: "Network")
+    static let certificate = Option(
+        "tls-certificate", optional: .file, help: "PEM file of the certificate chain; with --tls-key, serve TLS.",
+        group: "Network")
+    static let key = Option("tls-key", optional: .file, help: "PEM file of the private key.", group: "Network")
+    static let apiKeys = Option(
+        "api-key-file", optional: .file,
+        help: "File of API keys, one a line; every route but health then asks for one.", group: "Network")
+
+    static let adminToken = Option(
+        "admin-token-file", optional: .file,
+        help: "File of the bearer token of the admin listener; without one that listener must be on loopback.",
+        group: "Network")
+    static let modelDirectory = Option(
+        "model-directory", optional: .folder,
+        help: "Folder of the model files that the admin listener may load and store; none if not given.",
+        group: "Model")
+
+    static let batch = Option(
+        "max-batch", .integer(in: 1...256), default: 8, help: "Most images in a step.", group: "Service")
+    static let waiting = Option(
+        "max-waiting", .integer(in: 1...1_000_000), default: 256, help: "Most images waiting; more are refused.",
+        group: "Service")
+    static let decoders = Option(
+        "decoders", .integer(in: 1...256), default: 2, help: "Images decoded at a time.", group: "Service")
+    static let images = Option(
+        "max-images", .integer(in: 1...10_000), default: 32, help: "Most images in a request.", group: "Service")
+    static let pixels = Option(
+        "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "Most pixels of an image.",
+        group: "Service")
+    static let aspect = Option(
+        "max-aspect", .number(in: 1...100_000), default: 60, help: "Longest side over shortest side of an image.",
+        group: "Service")
+    static let deadline = Option(
+        "default-deadline", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(60),
+        help: "A request's time limit if it names none by X-Request-Timeout.", group: "Service")
+    static let batching = Option(
+        "batching", .choice("MODE", of: BatchingMode.self), default: .step,
+        help: "How images form batches: at every step, or only when the batch under way has ended.",
+        group: "Service")
+    static let drainDelay = Option(
+        "drain-delay", .duration(in: .zero ... .seconds(3600)), default: .zero,
+        help: "On SIGTERM, time to go on accepting while not ready, for a load balancer's sake.", group: "Service")
+    static let drainTimeout = Option(
+        "drain-timeout", .duration(in: .zero ... .seconds(3600)), default: .seconds(30),
+        help: "On SIGTERM, time for requests in flight to end.", group: "Service")
+
+    static let logLevel = Option(
+        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "What is logged.", group: "Logs")
+    static let logFormat = Option(
+        "log-format", optional: .choice("FORMAT", of: LogFormat.self),
+        help: "text or json; text on a terminal and json otherwise if not given.", group: "Logs")
+
+    static let all: [OptionSpecification] = [
+        host.specification, port.specification, adminHost.specification, adminPort.specification,
+        connections.specification, body.specification, header.specification, requestTimeout.specification,
+        idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
+        adminToken.specification, modelDirectory.specification,
+        ModelSource.option.specification, batch.specification, waiting.specification, decoders.specification,
+        images.specification, pixels.specification, aspect.specification, deadline.specification,
+        batching.specification, drainDelay.specification, drainTimeout.specification,
+        KernelChoice.option.specification, KernelChoice.workers.specification, logLevel.specification,
+        logFormat.specification,
+    ]
+
+    /// The public listener.
+    static func server(_ arguments: ParsedArguments) throws -> ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.host = try arguments[host]
+        configuration.port = try arguments[port]
+        configuration.maximumConnections = try arguments[connections]
+        configuration.maximumBodyBytes = try arguments[body]
+        configuration.maximumHeaderBytes = try arguments[header]
+        configuration.requestTimeout = try arguments[requestTimeout]
+        configuration.idleTimeout = try arguments[idleTimeout]
+        switch (try arguments[certificate], try arguments[key]) {
+        case (nil, nil): break
+        case (let certificate?, let key?):
+            configuration.tls = ServerConfiguration.TLSIdentity(
+                certificatePEM: try text(certificate), privateKeyPEM: try text(key))
+        default:
+            throw UsageError("TLS needs both", at: "--tls-certificate and --tls-key", remedy: "give both or neither")
+        }
+        return configuration
+    }
+
+    /// What the public routes grant.
+    static func publicAPI(_ arguments: ParsedArguments) throws -> PublicAPIConfiguration {
+        var configuration = PublicAPIConfiguration(version: HeadwaterProgram.version)
+        configuration.maximumImages = try arguments[images]
+        configuration.maximumBodyBytes = try arguments[body]
+        configuration.defaultTimeout = try arguments[deadline]
+        configuration.maximumTimeout = max(try arguments[deadline], configuration.maximumTimeout)
+        configuration.apiKeys = try arguments[apiKeys].map(keys)
+        return configuration
+    }
+
+    /// What the admin routes grant.
+    static func adminAPI(_ arguments: ParsedArguments) throws -> AdminAPIConfiguration {
+        var configuration = AdminAPIConfiguration()
+        configuration.token = try arguments[adminToken].map { try keys($0)[0] }
+        return configuration
+    }
+
+    /// The admin listener.
+    static func adminServer(_ arguments: ParsedArguments) throws -> ServerConfiguration {
+        var configuration = ServerConfiguration()
+        configuration.host = try arguments[adminHost]
+        guard try arguments[adminToken] != nil || ["127.0.0.1", "::1", "localhost"].contains(configuration.host) else {
+            throw UsageError(
+                "the admin listener would be open to everybody", at: "--admin-host",
+                remedy: "give --admin-token-file, or listen on 127.0.0.1")
+        }
+        configuration.port = try arguments[adminPort]
+        configuration.threads = 1
+        configuration.maximumConnections = 64
+        return configuration
+    }
+
+    /// The feature service.
+    static func service(_ arguments: ParsedArguments) throws -> FeatureServiceConfiguration {
+        var configuration = FeatureServiceConfiguration()
+        configuration.batchLimit = try arguments[batch]
+        configuration.queueLimit = try arguments[waiting]
+        configuration.decoders = try arguments[decoders]
+        configuration.batching = try arguments[batching]
+        configuration.imageLimits = ImageLimits(
+            maximumPixels: try arguments[pixels], maximumAspectRatio: try arguments[aspect])
+        return configuration
+    }
+
+    /// The keys of a key file, empty lines and lines that begin with # left out.
+    static func keys(_ path: String) throws -> [String] {
+        let keys = try text(path).split(separator: "\n").map { $0.filter { $0 != "\r" } }
+            .filter { !$0.isEmpty && !$0.hasPrefix("#") }
+        guard !keys.isEmpty else {
+            throw CommandFailure(status: 65, description: "\(path): there is no key in the file")
+        }
+        return keys
+    }
+
+    private static func text(_ path: String) throws -> String {
+        guard let data = FileManager.default.contents(atPath: path), data.count <= 1 << 20,
+            let text = String(bytes: data, encoding: .utf8)
+        else {
+            throw CommandFailure(status: 66, description: "\(path): it can't be read as UTF-8 text of up to 1 MiB")
+        }
+        return text
+    }
+}

@@ -1,0 +1,117 @@
+/// How images form batches.
+public enum BatchingMode: String, Sendable, CaseIterable {
+    /// Images join at every ODE step, whatever is under way.
+    case step
+    /// Images join only when the batch under way has finished its whole pass, as servers that know nothing of the
+    /// model's steps must do it; kept to be measured against.
+    case request
+}
+
+/// Names an image in the service.
+public struct ImageID: Hashable, Sendable, Comparable {
+    let number: UInt64
+
+    /// Earlier admitted images come first.
+    public static func < (a: ImageID, b: ImageID) -> Bool { a.number < b.number }
+}
+
+/// Decides who is in the next batch. A pure value: no threads, no clock of its own.
+///
+/// First come, first served: images leave the queue in the order of their admission and then take part in every step
+/// until they are finished, so that no image can starve. While two models are in use after a swap, the model of the
+/// oldest image in flight is stepped; the old model admits nobody, so its turn ends.
+public struct BatchPlanner<Instant: Comparable & Sendable, Model: Hashable & Sendable>: Sendable {
+    /// An image in the queue or in flight.
+    struct Entry: Sendable {
+        let id: ImageID
+        let model: Model
+        let admitted: Instant
+        let deadline: Instant?
+    }
+
+    /// Most images in a batch.
+    let batchLimit: Int
+    let mode: BatchingMode
+    private(set) var waiting: [Entry] = []
+    private(set) var inFlight: [Entry] = []
+    private var nextNumber: UInt64 = 0
+
+    init(batchLimit: Int, mode: BatchingMode) {
+        precondition(batchLimit > 0)
+        self.batchLimit = batchLimit
+        self.mode = mode
+    }
+
+    var isEmpty: Bool { waiting.isEmpty && inFlight.isEmpty }
+
+    /// Puts an image at the queue's end.
+    mutating func enqueue(model: Model, now: Instant, deadline: Instant?) -> ImageID {
+        let id = ImageID(number: nextNumber)
+        nextNumber += 1
+        waiting.append(Entry(id: id, model: model, admitted: now, deadline: deadline))
+        return id
+    }
+
+    /// What one step computes.
+    struct Batch: Sendable, Equatable {
+        let model: Model
+        /// Everyone in the batch, oldest first.
+        let images: [ImageID]
+        /// Those of them that were waiting until now.
+        let joined: [ImageID]
+    }
+
+    /// Moves images from the queue into the batch under way as far as there is room, and says whom to step.
+    mutating func next() -> Batch? {
+        var joined: [ImageID] = []
+        if mode == .step || inFlight.isEmpty {
+            let room = min(batchLimit - inFlight.count, waiting.count)
+            if room > 0 {
+                joined = waiting[..<room].map(\.id)
+                inFlight += waiting[..<room]
+                waiting.removeFirst(room)
+            }
+        }
+        guard let oldest = inFlight.first else { return nil }
+        let images = inFlight.filter { $0.model == oldest.model }.map(\.id)
+        let present = Set(images)
+        return Batch(model: oldest.model, images: images, joined: joined.filter(present.contains))
+    }
+
+    /// Takes images out wherever they are: finished, failed or no longer wanted.
+    mutating func remove(_ ids: Set<ImageID>) {
+        guard !ids.isEmpty else { return }
+        waiting.removeAll { ids.contains($0.id) }
+        inFlight.removeAll { ids.contains($0.id) }
+    }
+
+    /// Images whose deadline has passed.
+    func expired(at now: Instant) -> [ImageID] {
+        (inFlight + waiting).filter { $0.deadline.map { $0 <= now } ?? false }.map(\.id)
+    }
+
+    /// Whether an image still takes part of that model's work.
+    func uses(_ model: Model) -> Bool {
+        inFlight.contains { $0.model == model } || waiting.contains { $0.model == model }
+    }
+}
+
+/// The service's present rate, from which `Retry-After` is computed: an exponentially weighted mean of images finished
+/// a second of busy time.
+struct CompletionRate: Sendable {
+    private(set) var imagesPerSecond: Double?
+    private static let weight = 0.2
+
+    /// Takes a step in which `images` finished `share` of a pass each, all in all, in `seconds`.
+    mutating func record(passes share: Double, seconds: Double) {
+        guard seconds > 0 else { return }
+        let rate = share / seconds
+        imagesPerSecond = imagesPerSecond.map { $0 + Self.weight * (rate - $0) } ?? rate
+    }
+
+    /// Whole seconds after which `waiting` images will have been served, at least 1, at most 600.
+    func retryAfter(waiting: Int) -> Int {
+        guard let imagesPerSecond, imagesPerSecond > 0 else { return 1 }
+        return Int(min(600, max(1, (Double(waiting) / imagesPerSecond).rounded(.up))))
+    }
+}

@@ -1,0 +1,279 @@
+private import CAllocator
+public import CheckpointFormats
+private import Dispatch
+public import FoundationEssentials
+private import Synchronization
+
+/// The checkpoint that the program's configuration names.
+public enum ConfiguredCheckpoint: Sendable {
+    /// A file, anywhere.
+    case file(path: String)
+    /// The one compiled into the program.
+    case builtIn(SafetensorsFile)
+
+    var source: CheckpointSource {
+        switch self {
+        case .file(let path): .configured(path: path)
+        case .builtIn: .builtIn
+        }
+    }
+}
+
+/// Changes the model of a running service: load, warm up, test, record, switch. Whatever goes wrong at whichever step, the
+/// model that served before serves on.
+///
+/// **Memory.** The previous model is kept in memory beside the active one, so that a rollback takes no file and can't
+/// fail for lack of one: nightly jobs like to overwrite theirs in place. During a load there are three.
+public actor CheckpointManager {
+    /// What a load that was begun will end with.
+    public typealias Completion = Task<Result<CheckpointOutcome, CheckpointFailure>, Never>
+
+    /// What a manager works with.
+    public struct Parts: Sendable {
+        /// Whose model it is.
+        public var service: FeatureService
+        /// Reads checkpoints.
+        public var loader: ModelLoader
+        /// Throws for a model that must not serve; runs on a Dispatch thread.
+        public var selfTest: @Sendable (ServedModel) throws -> Void
+        /// What is served before anything else is asked for.
+        public var configured: ConfiguredCheckpoint
+        /// Where further checkpoints are; nil if there are to be none.
+        public var directory: ModelDirectory?
+        /// Counts the images of each model.
+        public var tally: ImageTally
+        /// Told of every attempt's end.
+        public var ended: @Sendable (CheckpointOutcome) -> Void = { _ in }
+        /// The time of day.
+        public var clock: @Sendable () -> Date = { Date.now }
+
+        /// The parts that have no default; the others may be set afterwards.
+        public init(
+            service: FeatureService, loader: ModelLoader, selfTest: @escaping @Sendable (ServedModel) throws -> Void,
+            configured: ConfiguredCheckpoint, directory: ModelDirectory?, tally: ImageTally
+        ) {
+            self.service = service
+            self.loader = loader
+            self.selfTest = selfTest
+            self.configured = configured
+            self.directory = directory
+            self.tally = tally
+        }
+    }
+
+    /// A model in memory, and what `current` says while it serves.
+    private struct Held {
+        let served: ServedModel
+        let source: CheckpointSource
+        let marker: ModelDirectory.Marker?
+        let since: Date
+    }
+
+    /// A load: how to get the model, and what to record of it.
+    private struct Job: Sendable {
+        let source: CheckpointSource
+        let load: @Sendable () throws -> ServedModel
+        /// Puts the checkpoint in its place on the disk, and tells what is to be recorded.
+        let place: @Sendable (ServedModel) throws -> ModelDirectory.Marker?
+        let abandon: @Sendable () -> Void
+    }
+
+    private let parts: Parts
+    private let thread = DispatchQueue(label: "headwater.checkpoints", qos: .utility)
+    private var active: Held?
+    private var previous: Held?
+    private var loading: CheckpointStatus.Loading?
+    private var lastError: CheckpointFailure?
+    /// For those who have to decide without waiting for this actor, such as a listener about to take an upload.
+    private nonisolated let isBusy = Atomic<Bool>(false)
+
+    /// Makes a manager, which does nothing until it is started.
+    public init(_ parts: Parts) { self.parts = parts }
+
+    /// Whether a load is under way.
+    public nonisolated var isLoading: Bool { isBusy.load(ordering: .relaxed) }
+
+    /// The folder of checkpoints, if there is one.
+    public nonisolated var directory: ModelDirectory? { parts.directory }
+
+    /// What is known at this moment.
+    public var status: CheckpointStatus {
+        CheckpointStatus(
+            active: active.map(record), previous: previous.map(record), loading: loading, lastError: lastError)
+    }
+
+    private func record(_ held: Held) -> CheckpointRecord {
+        CheckpointRecord(
+            version: held.served.version, source: held.source, byteCount: held.served.byteCount, since: held.since,
+            images: parts.tally.images(of: held.served.version))
+    }
+
+    // MARK: What may be asked for
+
+    /// Loads the checkpoint that served last, or the configured one if none was ever activated, and removes what a killed
+    /// service left behind. So a checkpoint activated at run time goes before the configured one until a rollback or a
+    /// `reload()` returns to that.
+    ///
+    /// - Throws: `CheckpointFailure`, `ModelLoadingError` or `CheckpointRefusal`. A checkpoint that served last and is
+    ///   gone, or isn't the file it was, is an error: serving another model instead would be worse than not starting.
+    public func start() async throws {
+        parts.directory?.removeLeftovers()
+        guard let directory = parts.directory, let marker = try directory.marker() else {
+            _ = try await begin(configuredJob).value.get()
+            return
+        }
+        let file = try directory.resolve(marker.path)
+        _ = try await begin(job(for: file.real, marker: marker)).value.get()
+    }
+
+    /// Begins to load a file of the model directory.
+    ///
+    /// - Parameters:
+    ///   - path: relative to the directory, or absolute and in it.
+    ///   - sha256: the digest that the file must have, also at a restart.
+    public func load(path: String, sha256: String?) throws(CheckpointRefusal) -> Completion {
+        guard let directory = parts.directory else { throw .noDirectory }
+        let digest = try Self.checked(sha256)
+        let file = try directory.resolve(path)
+        return try begin(job(for: file.real, marker: ModelDirectory.Marker(path: file.relative, sha256: digest)))
+    }
+
+    /// Begins to load a file that has been written to the model directory's `uploadDirectory`, and takes it over.
+    public func load(upload: String, sha256: String?) throws(CheckpointRefusal) -> Completion {
+        guard let directory = parts.directory else { throw .noDirectory }
+        let digest = try Self.checked(sha256)
+        // Before the file is taken over: it stays the sender's if another load is under way.
+        guard loading == nil else { throw .busy }
+        let staged = try directory.stage(upload)
+        let loader = parts.loader
+        return try begin(
+            Job(
+                source: .upload, load: { try loader.load(path: staged, sha256: digest) },
+                place: { served in
+                    let sha256 = served.version.sha256
+                    return ModelDirectory.Marker(
+                        path: try directory.keep(staged: staged, sha256: sha256), sha256: sha256)
+                }, abandon: { directory.drop(staged: staged) }))
+    }
+
+    /// Begins to load the configured checkpoint anew, which is also what a restart will begin with from then on.
+    public func reload() throws(CheckpointRefusal) -> Completion { try begin(configuredJob) }
+
+    /// Begins to return to the model that served before; what serves now can be returned to in the same way.
+    public func rollback() throws(CheckpointRefusal) -> Completion {
+        guard let previous else { throw .noPrevious }
+        return try begin(
+            Job(
+                source: previous.source, load: { [served = previous.served] in served },
+                place: { [marker = previous.marker] _ in marker }, abandon: {}))
+    }
+
+    private static func checked(_ sha256: String?) throws(CheckpointRefusal) -> String? {
+        guard let sha256 else { return nil }
+        guard sha256.utf8.count == 64, sha256.allSatisfy({ $0.isASCII && $0.isHexDigit }) else {
+            throw .malformedDigest
+        }
+        return sha256.lowercased()
+    }
+
+    private func job(for path: String, marker: ModelDirectory.Marker) -> Job {
+        let loader = parts.loader
+        let isUpload = parts.directory.map { path.hasPrefix($0.uploadDirectory + "/") } ?? false
+        return Job(
+            source: isUpload ? .upload : .directory(path: marker.path),
+            load: { try loader.load(path: path, sha256: marker.sha256) }, place: { _ in marker }, abandon: {})
+    }
+
+    private var configuredJob: Job {
+        let (loader, configured) = (parts.loader, parts.configured)
+        return Job(
+            source: configured.source,
+            load: {
+                switch configured {
+                case .file(let path): try loader.load(path: path)
+                case .builtIn(let file): try loader.load(file)
+                }
+            }, place: { _ in nil }, abandon: {})
+    }
+
+    // MARK: Loading
+
+    private func begin(_ job: Job) throws(CheckpointRefusal) -> Completion {
+        guard loading == nil else { throw .busy }
+        isBusy.store(true, ordering: .relaxed)
+        loading = CheckpointStatus.Loading(source: job.source, phase: .loading, since: parts.clock())
+        return Task { await self.perform(job) }
+    }
+
+    private func perform(_ job: Job) async -> Result<CheckpointOutcome, CheckpointFailure> {
+        var loaded: ServedModel?
+        let result: Result<CheckpointOutcome, CheckpointFailure>
+        do {
+            let served = try await onThread { try job.load() }
+            loaded = served
+            result = .success(try await install(served, job))
+            lastError = nil
+        } catch {
+            job.abandon()
+            if let loaded { await parts.service.discard(loaded) }
+            let failure = CheckpointFailure(
+                source: job.source, phase: loading?.phase ?? .loading, reason: "\(error)", time: parts.clock())
+            lastError = failure
+            result = .failure(failure)
+        }
+        // Weights of tens of megabytes were freed in pieces; without this, the C library would keep them.
+        loaded = nil
+        try? await onThread { _ = malloc_trim(0) }
+        loading = nil
+        isBusy.store(false, ordering: .relaxed)
+        parts.ended((try? result.get()) ?? .failed)
+        return result
+    }
+
+    /// Takes a loaded model through the remaining steps.
+    private func install(_ served: ServedModel, _ job: Job) async throws -> CheckpointOutcome {
+        enter(.warmingUp)
+        guard try await parts.service.warmUp(served) else {
+            throw ModelLoadingError(description: "the first evaluation gives numbers that are not finite")
+        }
+        enter(.selfTesting)
+        try await onThread { [selfTest = parts.selfTest] in try selfTest(served) }
+        enter(.activating)
+        // Recorded before it is switched to: a service killed in between starts with the new model, which has passed
+        // every check, while one that switches first could come back with a model that nobody has been served by since.
+        let marker = try await onThread { [directory = parts.directory] in
+            let marker = try job.place(served)
+            try directory?.setMarker(marker)
+            return marker
+        }
+        let held = Held(served: served, source: job.source, marker: marker, since: parts.clock())
+        if let active, active.served !== served, active.served.version == served.version {
+            self.active = Held(served: active.served, source: job.source, marker: marker, since: active.since)
+            await parts.service.discard(served)
+            return .unchanged
+        }
+        await parts.service.activate(served)
+        previous = active
+        active = held
+        forgetOthers()
+        return .activated
+    }
+
+    private func forgetOthers() {
+        let held = [active, previous].compactMap { $0 }
+        parts.tally.keep(only: held.map(\.served.version))
+        parts.directory?.removeUploads(except: held.compactMap { $0.marker?.path })
+    }
+
+    private func enter(_ phase: CheckpointPhase) {
+        guard let loading else { return }
+        self.loading = CheckpointStatus.Loading(source: loading.source, phase: phase, since: loading.since)
+    }
+
+    /// Runs work that may take seconds on a Dispatch thread of the manager's own.
+    private func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            thread.async { continuation.resume(with: Result { try work() }) }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+public import FoundationEssentials
+
+/// Where a checkpoint came from.
+public enum CheckpointSource: Sendable, Equatable, CustomStringConvertible {
+    /// The one compiled into the program.
+    case builtIn
+    /// The path that the program's configuration names.
+    case configured(path: String)
+    /// A file of the model directory, its path relative to it.
+    case directory(path: String)
+    /// A file sent to the admin listener.
+    case upload
+
+    /// As the status names it.
+    public var description: String {
+        switch self {
+        case .builtIn: "built in"
+        case .configured(let path), .directory(let path): path
+        case .upload: "upload"
+        }
+    }
+}
+
+/// How far a load has come, in the order of the steps.
+public enum CheckpointPhase: String, Sendable, CaseIterable {
+    /// Reading, checking and packing the file.
+    case loading
+    /// Running a full batch through one evaluation, so that no request pays for page faults.
+    case warmingUp = "warming up"
+    /// Running a fixed input through a whole pass, whose numbers must be finite.
+    case selfTesting = "self-testing"
+    /// Recording the checkpoint as the one to start with and switching to it.
+    case activating
+}
+
+/// How an attempt to change the model ended.
+public enum CheckpointOutcome: String, Sendable, CaseIterable {
+    /// The new model serves.
+    case activated
+    /// The file is the one that serves already.
+    case unchanged
+    /// The old model serves on.
+    case failed
+}
+
+/// A model that serves or has served.
+public struct CheckpointRecord: Sendable, Equatable {
+    /// Name and digest.
+    public let version: ModelVersion
+    /// Where it came from.
+    public let source: CheckpointSource
+    /// Size of the file in bytes.
+    public let byteCount: Int
+    /// When it last began to serve.
+    public let since: Date
+    /// Images that it has served since the program's start.
+    public let images: Int
+}
+
+/// What is known of the checkpoints at a moment.
+public struct CheckpointStatus: Sendable, Equatable {
+    /// A load under way.
+    public struct Loading: Sendable, Equatable {
+        /// Where the checkpoint comes from.
+        public let source: CheckpointSource
+        /// The step that it is at.
+        public let phase: CheckpointPhase
+        /// When the load began.
+        public let since: Date
+    }
+
+    /// The model that serves; nil until the first has been loaded.
+    public let active: CheckpointRecord?
+    /// The one before it, which a rollback brings back.
+    public let previous: CheckpointRecord?
+    /// The load under way.
+    public let loading: Loading?
+    /// Why the latest load failed; nil if it succeeded.
+    public let lastError: CheckpointFailure?
+}
+
+/// Why a load failed. The model that served before serves on.
+public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Where the checkpoint came from.
+    public let source: CheckpointSource
+    /// The step that failed.
+    public let phase: CheckpointPhase
+    /// What is wrong.
+    public let reason: String
+    /// When it failed.
+    public let time: Date
+
+    /// The error in a sentence.
+    public var description: String { "checkpoint \(source), \(phase.rawValue): \(reason)" }
+}
+
+/// Why a load was not begun.
+public enum CheckpointRefusal: Error, Sendable, Equatable {
+    /// Another one is under way.
+    case busy
+    /// There is no model directory.
+    case noDirectory
+    /// The path leads out of the model directory.
+    case outside(path: String)
+    /// The model directory has no such file, or it is no regular file.
+    case notFound(path: String)
+    /// The digest is not 64 hexadecimal digits.
+    case malformedDigest
+    /// No model served before the present one.
+    case noPrevious
+    /// The upload can't be taken over.
+    case upload(reason: String)
+}

@@ -1,0 +1,159 @@
+private import CheckpointFormats
+private import FoundationEssentials
+private import Glibc
+
+/// The folder that checkpoints may be loaded from at run time, and in it `.headwater`, which is the service's own: the
+/// uploads, and the file `current`, which names the checkpoint to start with.
+///
+/// `current` is replaced atomically, and only by a checkpoint that has passed every check and lies complete on the disk,
+/// so that a service killed at any moment starts with the last complete one.
+public struct ModelDirectory: Sendable {
+    /// The folder's real path.
+    public let path: String
+    /// Where uploads are to be written before they are handed over; on the same file system as their final place.
+    public var uploadDirectory: String { path + "/" + Self.storeName }
+
+    private static let storeName = ".headwater"
+    private static let markerName = "current"
+
+    /// What `current` says.
+    struct Marker: Codable, Equatable, Sendable {
+        /// Relative to the model directory.
+        let path: String
+        /// The digest that the file must have; nil for a file whose owner may replace it.
+        let sha256: String?
+    }
+
+    /// Opens the folder, which must exist and be writable.
+    ///
+    /// - Throws: `ModelLoadingError`.
+    public init(path: String) throws {
+        guard let real = Self.realPath(path), Self.isFolder(real) else {
+            throw ModelLoadingError(description: "the model directory \(path) is not a folder that can be read")
+        }
+        self.path = real
+        guard mkdir(uploadDirectory, 0o700) == 0 || errno == EEXIST, access(uploadDirectory, W_OK) == 0 else {
+            let reason = String(cString: strerror(errno))
+            throw ModelLoadingError(
+                description: "the model directory \(path) can't be written, which uploads and restarts need: \(reason)")
+        }
+    }
+
+    /// Finds a file by its path, relative or absolute.
+    ///
+    /// - Returns: its real path, and that relative to the folder.
+    /// - Throws: `outside` for what leads out of the folder, by `..` or by a link; `notFound`.
+    func resolve(_ requested: String) throws(CheckpointRefusal) -> (real: String, relative: String) {
+        guard !requested.isEmpty, !requested.utf8.contains(0),
+            !requested.split(separator: "/").contains("..")
+        else { throw .outside(path: requested) }
+        let isAbsolute = requested.hasPrefix("/")
+        guard let real = Self.realPath(isAbsolute ? requested : path + "/" + requested) else {
+            // Whether anything exists outside is nobody's business.
+            guard !isAbsolute || requested.hasPrefix(path + "/") else { throw .outside(path: requested) }
+            throw .notFound(path: requested)
+        }
+        guard real.hasPrefix(path + "/") else { throw .outside(path: requested) }
+        var status = stat()
+        guard lstat(real, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw .notFound(path: requested) }
+        return (real, String(real.dropFirst(path.count + 1)))
+    }
+
+    // MARK: The checkpoint to start with
+
+    /// What `current` says; nil if there is none.
+    ///
+    /// - Throws: `ModelLoadingError` if it isn't readable as what this service writes.
+    func marker() throws -> Marker? {
+        let file = markerPath
+        guard access(file, F_OK) == 0 else { return nil }
+        do {
+            return try JSONDecoder().decode(Marker.self, from: try Data(contentsOf: URL(filePath: file)))
+        } catch {
+            throw ModelLoadingError(
+                description: "\(file) is not readable as the name of a checkpoint; remove it to start with the "
+                    + "configured model")
+        }
+    }
+
+    /// Replaces what `current` says; nil removes it.
+    func setMarker(_ marker: Marker?) throws {
+        guard let marker else {
+            guard unlink(markerPath) == 0 || errno == ENOENT else { throw Self.failure("remove", markerPath) }
+            return try Self.flush(uploadDirectory)
+        }
+        var file = try AtomicFile(path: markerPath)
+        try file.write([UInt8](try JSONEncoder().encode(marker)))
+        try file.commit()
+    }
+
+    private var markerPath: String { uploadDirectory + "/" + Self.markerName }
+
+    // MARK: Uploads
+
+    /// Takes over a file that was written to `uploadDirectory`.
+    func stage(_ upload: String) throws(CheckpointRefusal) -> String {
+        let staged = uploadDirectory + "/.staged-\(String(UInt64.random(in: 0 ... .max), radix: 36))"
+        guard rename(upload, staged) == 0 else { throw .upload(reason: String(cString: strerror(errno))) }
+        return staged
+    }
+
+    /// Gives a staged upload its name, once it is on the disk.
+    ///
+    /// - Returns: its path relative to the folder.
+    func keep(staged: String, sha256: String) throws -> String {
+        try Self.flush(staged)
+        let name = Self.storeName + "/\(sha256).safetensors"
+        guard rename(staged, path + "/" + name) == 0 else { throw Self.failure("rename", staged) }
+        try Self.flush(uploadDirectory)
+        return name
+    }
+
+    /// Drops a staged upload.
+    func drop(staged: String) { unlink(staged) }
+
+    /// Removes what a killed service left half written.
+    func removeLeftovers() { removeUploads { $0.hasPrefix(".") } }
+
+    /// Removes the uploads that are not among `paths`, which are relative to the folder.
+    func removeUploads(except paths: [String]) {
+        let kept = Set(paths)
+        removeUploads { $0.hasSuffix(".safetensors") && !kept.contains(Self.storeName + "/" + $0) }
+    }
+
+    private func removeUploads(where isSuperfluous: (String) -> Bool) {
+        guard let folder = opendir(uploadDirectory) else { return }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            // Unlinking "." and ".." fails, as it does for folders.
+            if isSuperfluous(name) { unlink(uploadDirectory + "/" + name) }
+        }
+    }
+
+    // MARK: System calls
+
+    private static func realPath(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    private static func flush(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("open", path) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw failure("flush", path) }
+    }
+
+    private static func failure(_ action: String, _ path: String) -> ModelLoadingError {
+        ModelLoadingError(description: "can't \(action) \(path): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,133 @@
+public import ImagePipeline
+public import ReverseODE
+
+/// One image of a request.
+public enum FeatureInput: Sendable {
+    /// A JPEG or PNG file.
+    case encoded([UInt8])
+    /// A normalised model input, [3][side][side].
+    case normalized([Float])
+}
+
+/// What is wanted of a request's images.
+public struct FeatureRequest: Sendable {
+    /// The taps wanted; nil asks for the model's default tap.
+    public var taps: [Tap]?
+    /// Where `taps` is nil, the times at which the default tap's place is read instead of at the default tap's own; what
+    /// that place is, only the model that will serve the request knows.
+    public var defaultPlaceTimes: [TapTime]?
+    /// Whether to classify.
+    public var wantsLogits: Bool
+    /// When an answer is no longer of use.
+    public var deadline: ContinuousClock.Instant?
+
+    /// Describes a request.
+    public init(taps: [Tap]? = nil, wantsLogits: Bool = false, deadline: ContinuousClock.Instant? = nil) {
+        self.taps = taps
+        self.wantsLogits = wantsLogits
+        self.deadline = deadline
+    }
+}
+
+/// One image's answer.
+public struct ImageFeatures: Sendable {
+    /// The taps, in the order of the request.
+    public let taps: [ResolvedTap]
+    /// The numbers of each tap.
+    public let values: [[Float]]
+    /// The logits, if asked for.
+    public let logits: [Float]?
+}
+
+/// Why one image has no answer; the others of its request may have theirs.
+public enum ImageFailure: Error, Sendable, Equatable {
+    /// The bytes are no image that can be served.
+    case image(ImageError)
+    /// A normalised input had so many numbers instead of the model's.
+    case inputCount(found: Int, expected: Int)
+    /// The state ceased to be finite during the pass.
+    case notFinite
+}
+
+/// A request's answer.
+public struct FeatureResponse: Sendable {
+    /// The model that computed all of it.
+    public let served: ServedModel
+    /// One answer an image, in the order of the request.
+    public let results: [Result<ImageFeatures, ImageFailure>]
+    /// Where the time went.
+    public let timings: FeatureTimings
+}
+
+/// Where a request's time went, in seconds; for several images, that of the slowest.
+public struct FeatureTimings: Sendable, Equatable {
+    /// Decoding and resizing, the wait for a decoder included.
+    public var decode = 0.0
+    /// From admission to the first step.
+    public var queue = 0.0
+    /// From the first step to the last.
+    public var inference = 0.0
+
+    /// No time at all.
+    public init() {}
+}
+
+/// Why a whole request has no answer.
+public enum FeatureServiceError: Error, Sendable, Equatable {
+    /// The queue is full; it is worth trying again after so many seconds.
+    case overloaded(retryAfter: Int)
+    /// The deadline passed first.
+    case deadlineExceeded
+    /// No model is loaded yet.
+    case starting
+    /// The service is about to stop.
+    case draining
+    /// The model has no such tap.
+    case tap(TapError)
+    /// Classification was asked of a model without a head.
+    case noHead
+    /// The client went away.
+    case cancelled
+}
+
+/// What happens in the service, for metrics. Called from the service's own context: handlers must be quick.
+public struct ServiceEvents: Sendable {
+    /// A step: images in the batch, seconds.
+    public var stepped: @Sendable (_ batch: Int, _ seconds: Double) -> Void
+    /// A request was refused because the queue was full.
+    public var rejected: @Sendable () -> Void
+    /// A request's deadline passed.
+    public var expired: @Sendable () -> Void
+    /// A client went away before its answer.
+    public var abandoned: @Sendable () -> Void
+    /// An image's state ceased to be finite.
+    public var notFinite: @Sendable () -> Void
+    /// An image's answer is ready.
+    public var completed: @Sendable () -> Void
+
+    /// Handlers that do nothing until they are set.
+    public init() {
+        stepped = { _, _ in }
+        rejected = {}
+        expired = {}
+        abandoned = {}
+        notFinite = {}
+        completed = {}
+    }
+}
+
+/// The service at a moment.
+public struct ServiceStatus: Sendable, Equatable {
+    /// Whether a model is loaded and its warm-up done.
+    public let isStarted: Bool
+    /// Whether the next request would be served.
+    public let isReady: Bool
+    /// Whether the engine has made progress lately, if it had work.
+    public let isLive: Bool
+    /// Whether it is about to stop.
+    public let isDraining: Bool
+    /// Images admitted that wait for their first step, those being decoded included.
+    public let waiting: Int
+    /// Images in flight.
+    public let inFlight: Int
+}

@@ -1,0 +1,76 @@
+import Layers
+public import Tensor
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The head on the pooled state (PRG, section 4): logits = Linear(Tanh(Linear(LayerNorm(pooled)))), the last Linear
+/// without bias.
+public final class ClassificationHead: Sendable {
+    /// The head's sizes.
+    public let configuration: HeadConfiguration
+    private let gamma: [Float]
+    private let beta: [Float]
+    private let hidden: Linear
+    private let classes: Linear
+
+    private static let epsilon = 1e-5
+
+    /// Takes the parameters `classifier.{0,1,3}`.
+    public init(_ configuration: HeadConfiguration, parameters: ParameterSource) throws {
+        self.configuration = configuration
+        gamma = try parameters("classifier.0.weight")
+        beta = try parameters("classifier.0.bias")
+        hidden = Linear(
+            weight: try parameters("classifier.1.weight"), bias: try parameters("classifier.1.bias"),
+            inputs: configuration.representationWidth, outputs: configuration.hiddenWidth)
+        classes = Linear(
+            weight: try parameters("classifier.3.weight"), bias: nil, inputs: configuration.hiddenWidth,
+            outputs: configuration.classes)
+    }
+
+    /// The tanh activations, [hiddenWidth], of a pooled state, [3·pooledSize²].
+    public func activations(_ pooled: [Float], kernels: Kernels) -> [Float] {
+        hidden(normalized(pooled), kernels: kernels).map { tanh($0) }
+    }
+
+    /// The logits, [classes], of the tanh activations.
+    public func logits(activations: [Float], kernels: Kernels) -> [Float] { classes(activations, kernels: kernels) }
+
+    private func normalized(_ x: [Float]) -> [Float] {
+        let count = Double(x.count)
+        let mean = x.reduce(0.0) { $0 + Double($1) } / count
+        let variance = x.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
+        let inverse = 1 / (variance + Self.epsilon).squareRoot()
+        return x.indices.map { Float((Double(x[$0]) - mean) * inverse) * gamma[$0] + beta[$0] }
+    }
+}
+
+/// Adaptive average pooling of a state, as PyTorch's AdaptiveAvgPool2d defines its windows.
+public enum AveragePool {
+    /// Pools `planes`, [3][side][side], to [3][size][size] in (channel, row, column) order: the representation.
+    public static func pool(_ planes: [Float], side: Int, to size: Int) -> [Float] {
+        precondition(planes.count == 3 * side * side)
+        var result: [Float] = []
+        result.reserveCapacity(3 * size * size)
+        for channel in 0..<3 {
+            for y in 0..<size {
+                let rows = window(y, side: side, size: size)
+                for x in 0..<size {
+                    let columns = window(x, side: side, size: size)
+                    var sum: Float = 0
+                    for row in rows {
+                        for column in columns { sum += planes[(channel * side + row) * side + column] }
+                    }
+                    result.append(sum / Float(rows.count * columns.count))
+                }
+            }
+        }
+        return result
+    }
+
+    private static func window(_ i: Int, side: Int, size: Int) -> Range<Int> {
+        (i * side / size)..<((i + 1) * side + size - 1) / size
+    }
+}

@@ -1,0 +1,184 @@
+/// A configuration that can't be served: which field, and what is wrong with it.
+public struct ConfigurationError: Error, Equatable, CustomStringConvertible {
+    /// The field's path in the configuration document, such as `architecture.heads`.
+    public let field: String
+    /// What is wrong and what would be right.
+    public let problem: String
+
+    /// Names a field and its problem.
+    public init(field: String, problem: String) {
+        self.field = field
+        self.problem = problem
+    }
+
+    /// `field: problem`.
+    public var description: String { "\(field): \(problem)" }
+}
+
+extension ModelConfiguration {
+    /// Checks every field against what can be built and served, so that nothing after it need doubt the configuration.
+    ///
+    /// Upper limits (`UNetArchitecture.largestWidth` and the like) keep a hostile file from asking for absurd amounts
+    /// of memory or work; they are far above the published models.
+    ///
+    /// - Throws: the first problem found.
+    public func validate() throws(ConfigurationError) {
+        try require(
+            formatVersion == Self.currentFormatVersion, "formatVersion",
+            "\(formatVersion) is not \(Self.currentFormatVersion), the version that this build reads; "
+                + "import the checkpoint again")
+        try require(
+            isIdentifier(name), "name",
+            "must be 1 to 128 of the characters A-Z a-z 0-9 . _ - and begin with a letter or digit")
+        try architecture.validate()
+        try head?.validate()
+        try grid.validate(path: path)
+        try preprocessing.validate(imageSize: architecture.imageSize)
+        try validateLabels()
+        try require(
+            (1...64).contains(defaultTap.utf8.count) && defaultTap.utf8.allSatisfy { (0x21...0x7e).contains($0) },
+            "defaultTap", "must be 1 to 64 printable ASCII characters, such as end/pooled")
+    }
+
+    private func validateLabels() throws(ConfigurationError) {
+        guard let labels else { return }
+        guard let head else {
+            throw ConfigurationError(field: "labels", problem: "the model has no head whose logits they could name")
+        }
+        try require(
+            labels.count == head.classes, "labels", "there are \(labels.count) for \(head.classes) classes")
+        for (index, label) in labels.enumerated() {
+            try require(
+                (1...256).contains(label.utf8.count) && label.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f },
+                "labels[\(index)]", "must be 1 to 256 bytes without control characters")
+        }
+    }
+}
+
+extension UNetArchitecture {
+    /// The widest level that a configuration may ask for, in channels.
+    public static let largestWidth = 4096
+
+    /// Checks that the network can be built.
+    ///
+    /// - Throws: the first problem found.
+    public func validate() throws(ConfigurationError) {
+        try require(
+            (32...Self.largestWidth).contains(modelChannels) && modelChannels.isMultiple(of: 32),
+            "architecture.modelChannels",
+            "\(modelChannels) is not a multiple of 32 (the groups of GroupNorm) from 32 to \(Self.largestWidth)")
+        try require(
+            (1...16).contains(residualBlocks), "architecture.residualBlocks", "\(residualBlocks) is not in 1...16")
+        try require(
+            (1...8).contains(channelMultipliers.count), "architecture.channelMultipliers",
+            "there are \(channelMultipliers.count) levels; 1 to 8 can be built")
+        for multiplier in channelMultipliers {
+            try require(
+                (1...Self.largestWidth / modelChannels).contains(multiplier), "architecture.channelMultipliers",
+                "\(multiplier) times \(modelChannels) channels is not a width from 1 to \(Self.largestWidth)")
+        }
+        let shrinkage = 1 << (channelMultipliers.count - 1)
+        try require((16...128).contains(imageSize), "architecture.imageSize", "\(imageSize) is not in 16...128")
+        try require(
+            imageSize.isMultiple(of: shrinkage), "architecture.imageSize",
+            "\(imageSize) can't be halved \(channelMultipliers.count - 1) times; it must be a multiple of \(shrinkage)")
+        try validateAttention()
+    }
+
+    private func validateAttention() throws(ConfigurationError) {
+        let rates = channelMultipliers.indices.map { 1 << $0 }
+        for (index, rate) in attentionDownsampling.enumerated() {
+            try require(
+                rates.contains(rate), "architecture.attentionDownsampling",
+                "\(rate) is not a downsampling rate of this network, whose rates are \(rates)")
+            try require(
+                !attentionDownsampling[..<index].contains(rate), "architecture.attentionDownsampling",
+                "\(rate) is listed twice")
+        }
+        try require(
+            (1...Self.largestWidth).contains(heads), "architecture.heads",
+            "\(heads) is not in 1...\(Self.largestWidth)")
+        for level in channelMultipliers.indices {
+            let isMiddle = level == channelMultipliers.count - 1
+            guard hasAttention(level: level) || isMiddle else { continue }
+            try require(
+                width(level: level).isMultiple(of: heads), "architecture.heads",
+                "\(heads) heads can't share the \(width(level: level)) channels at downsampling rate \(1 << level) "
+                    + "equally")
+        }
+    }
+
+    /// Channels at a level, 0 being the full resolution.
+    public func width(level: Int) -> Int { channelMultipliers[level] * modelChannels }
+
+    /// Whether residual blocks at a level are followed by attention.
+    public func hasAttention(level: Int) -> Bool { attentionDownsampling.contains(1 << level) }
+}
+
+extension HeadConfiguration {
+    /// Checks that the head can be built.
+    ///
+    /// - Throws: the first problem found.
+    public func validate() throws(ConfigurationError) {
+        try require((1...128).contains(pooledSize), "head.pooledSize", "\(pooledSize) is not in 1...128")
+        try require((1...65_536).contains(hiddenWidth), "head.hiddenWidth", "\(hiddenWidth) is not in 1...65536")
+        try require((1...1_000_000).contains(classes), "head.classes", "\(classes) is not in 1...1000000")
+    }
+}
+
+extension TimeGridConfiguration {
+    /// Checks that at least two times are left, so that the reverse pass has a step to take.
+    ///
+    /// - Parameter path: which side of the cutoff is kept.
+    /// - Throws: the first problem found.
+    public func validate(path: ProbabilityPath) throws(ConfigurationError) {
+        try require((2...10_000).contains(count), "grid.count", "\(count) is not in 2...10000")
+        guard let cutoff else { return }
+        // Python's slices would take a negative or too large cutoff without a word; here it is a mistake.
+        let allowed = path == .gvp ? 2...count : 0...count - 2
+        try require(
+            allowed.contains(cutoff), "grid.cutoff",
+            "\(cutoff) leaves fewer than two of the \(count) times or lies outside the grid; "
+                + "\(path.rawValue) allows \(allowed.lowerBound) to \(allowed.upperBound)")
+    }
+}
+
+extension PreprocessingConfiguration {
+    /// Checks sizes and that the normalisation gives finite numbers.
+    ///
+    /// - Parameter imageSize: the network's image size, which the crop must give.
+    /// - Throws: the first problem found.
+    public func validate(imageSize: Int) throws(ConfigurationError) {
+        try require(
+            cropSize == imageSize, "preprocessing.cropSize",
+            "\(cropSize) is not the network's image size, \(imageSize)")
+        try require(
+            (cropSize...4096).contains(resizeShorterSide), "preprocessing.resizeShorterSide",
+            "\(resizeShorterSide) is not between the crop size \(cropSize) and 4096")
+        try require(
+            mean.count == 3 && mean.allSatisfy { abs($0) <= 1000 }, "preprocessing.mean",
+            "must be three finite numbers (red, green, blue) from -1000 to 1000")
+        try require(
+            standardDeviation.count == 3 && standardDeviation.allSatisfy { (0.0001...1000).contains($0) },
+            "preprocessing.standardDeviation", "must be three numbers (red, green, blue) from 0.0001 to 1000")
+    }
+}
+
+private func require(
+    _ condition: Bool, _ field: String, _ problem: @autoclosure () -> String
+) throws(ConfigurationError) {
+    guard condition else { throw ConfigurationError(field: field, problem: problem()) }
+}
+
+private func isIdentifier(_ name: String) -> Bool {
+    guard (1...128).contains(name.utf8.count), let first = name.utf8.first else { return false }
+    let isAlphanumeric: (UInt8) -> Bool = { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: false
+        }
+    }
+    return isAlphanumeric(first) && name.utf8.allSatisfy { isAlphanumeric($0) || "._-".utf8.contains($0) }
+}

@@ -1,0 +1,160 @@
+/// The kind of probability path that a flow model was trained on; it fixes where the data lie in time and so which way
+/// the reverse pass runs (PRG, section 3; Lipman et al. 2022 for `icfm`, Tong et al. 2023 for `otcfm`, Albergo and
+/// Vanden-Eijnden 2022 for the trigonometric `gvp` path).
+public enum ProbabilityPath: String, Codable, Sendable, CaseIterable {
+    /// Independent coupling, noise at t = 0, data at t = 1.
+    case icfm
+    /// Minibatch optimal-transport coupling, noise at t = 0, data at t = 1.
+    case otcfm
+    /// Variance-preserving trigonometric diffusion path, data at t = 0.
+    case gvp
+}
+
+/// How the reverse ODE is integrated on its grid.
+public enum Solver: String, Codable, Sendable, CaseIterable {
+    /// Explicit Euler, one evaluation a step: what the reference implementation runs.
+    case euler
+    /// Heun's second-order method (explicit trapezoid), two evaluations a step.
+    case heun
+    /// The explicit midpoint method, two evaluations a step.
+    case midpoint
+    /// The classical Runge-Kutta method of order four, four evaluations a step.
+    case rk4
+    /// Two-step Adams-Bashforth with variable step sizes, one evaluation a step; its first step is Euler's.
+    case ab2
+}
+
+/// The shape of the velocity network: the UNet of Dhariwal and Nichol 2021 as PRG configures it.
+public struct UNetArchitecture: Codable, Sendable, Equatable {
+    /// Width of the first level; a multiple of 32, since GroupNorm has 32 groups.
+    public var modelChannels: Int
+    /// Residual blocks a level on the way down; the way up has one more.
+    public var residualBlocks: Int
+    /// Width of each level as a multiple of `modelChannels`, from the full resolution downwards.
+    public var channelMultipliers: [Int]
+    /// Downsampling rates (1, 2, 4, …) at which every residual block is followed by an attention block.
+    public var attentionDownsampling: [Int]
+    /// Heads of every attention block.
+    public var heads: Int
+    /// Height and width of the image in pixels.
+    public var imageSize: Int
+
+    /// Describes a network; `validate()` says whether it can be built.
+    public init(
+        modelChannels: Int, residualBlocks: Int, channelMultipliers: [Int], attentionDownsampling: [Int], heads: Int,
+        imageSize: Int
+    ) {
+        self.modelChannels = modelChannels
+        self.residualBlocks = residualBlocks
+        self.channelMultipliers = channelMultipliers
+        self.attentionDownsampling = attentionDownsampling
+        self.heads = heads
+        self.imageSize = imageSize
+    }
+}
+
+/// The classification head on the pooled final state (PRG, section 4): LayerNorm, Linear, Tanh, Linear without bias.
+public struct HeadConfiguration: Codable, Sendable, Equatable {
+    /// Height and width that the final state is average-pooled to; 16 in the published checkpoints, or 32.
+    public var pooledSize: Int
+    /// Width of the hidden layer, whose tanh activations are the `head` tap.
+    public var hiddenWidth: Int
+    /// How many classes the logits name.
+    public var classes: Int
+
+    /// Describes a head.
+    public init(pooledSize: Int, hiddenWidth: Int, classes: Int) {
+        self.pooledSize = pooledSize
+        self.hiddenWidth = hiddenWidth
+        self.classes = classes
+    }
+}
+
+/// The grid of the reverse pass: `count` equally spaced times on [0, 1], cut at `cutoff` (PRG, section 3).
+public struct TimeGridConfiguration: Codable, Sendable, Equatable {
+    /// How many points `linspace(0, 1, count)` has (the reference's `t_span`); at least 2.
+    public var count: Int
+    /// The reference's `t_cutoff`: icfm and otcfm keep `grid[cutoff...]`, gvp keeps `grid[..<cutoff]`; nil keeps all.
+    public var cutoff: Int?
+
+    /// Describes a grid.
+    public init(count: Int, cutoff: Int? = nil) {
+        self.count = count
+        self.cutoff = cutoff
+    }
+}
+
+/// How an encoded image becomes the network's input (PRG, section 5): the shorter side is resized to `resizeShorterSide`
+/// (bicubic with antialias, as Pillow does it), the centre `cropSize` square is kept, and each channel is divided by
+/// 255, reduced by `mean` and divided by `standardDeviation`.
+public struct PreprocessingConfiguration: Codable, Sendable, Equatable {
+    /// Length in pixels that the shorter side is resized to.
+    public var resizeShorterSide: Int
+    /// Side in pixels of the square kept; the network's image size.
+    public var cropSize: Int
+    /// Mean of each channel (red, green, blue) on the scale 0...1.
+    public var mean: [Float]
+    /// Standard deviation of each channel (red, green, blue) on the scale 0...1.
+    public var standardDeviation: [Float]
+
+    /// Describes a preprocessing.
+    public init(resizeShorterSide: Int, cropSize: Int, mean: [Float], standardDeviation: [Float]) {
+        self.resizeShorterSide = resizeShorterSide
+        self.cropSize = cropSize
+        self.mean = mean
+        self.standardDeviation = standardDeviation
+    }
+
+    /// The reference's evaluation transform for an image size: ImageNet's mean and deviation; above 32 pixels the
+    /// shorter side is resized to int(256/224·size), at 32 and below to the size itself.
+    public static func reference(imageSize: Int) -> Self {
+        Self(
+            resizeShorterSide: imageSize > 32 ? imageSize * 256 / 224 : imageSize, cropSize: imageSize,
+            mean: [0.485, 0.456, 0.406], standardDeviation: [0.229, 0.224, 0.225])
+    }
+}
+
+/// Everything about a model but its weights: one JSON document under `headwater` in the safetensors `__metadata__`.
+public struct ModelConfiguration: Codable, Sendable, Equatable {
+    /// The format version that this build writes and reads.
+    public static let currentFormatVersion = 1
+
+    /// Version of this document's format.
+    public var formatVersion: Int
+    /// The model's name, as `/model` and the responses give it: letters, digits, `-`, `_` and `.`.
+    public var name: String
+    /// The velocity network.
+    public var architecture: UNetArchitecture
+    /// The classification head; nil for a model that is only pretrained.
+    public var head: HeadConfiguration?
+    /// The path that the model was trained on.
+    public var path: ProbabilityPath
+    /// The reverse pass's grid.
+    public var grid: TimeGridConfiguration
+    /// The reverse pass's solver.
+    public var solver: Solver
+    /// From encoded image to network input.
+    public var preprocessing: PreprocessingConfiguration
+    /// Class names in the order of the logits; nil if none were given.
+    public var labels: [String]?
+    /// The tap that `/embed` answers when a request names none, such as `end/pooled` (see `ReverseODE.Tap`).
+    public var defaultTap: String
+
+    /// Puts a configuration together.
+    public init(
+        name: String, architecture: UNetArchitecture, head: HeadConfiguration?, path: ProbabilityPath,
+        grid: TimeGridConfiguration, solver: Solver = .euler, preprocessing: PreprocessingConfiguration,
+        labels: [String]? = nil, defaultTap: String = "end/pooled"
+    ) {
+        formatVersion = Self.currentFormatVersion
+        self.name = name
+        self.architecture = architecture
+        self.head = head
+        self.path = path
+        self.grid = grid
+        self.solver = solver
+        self.preprocessing = preprocessing
+        self.labels = labels
+        self.defaultTap = defaultTap
+    }
+}

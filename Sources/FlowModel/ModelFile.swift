@@ -1,0 +1,186 @@
+import CheckpointFormats
+import Digests
+import FoundationEssentials
+
+/// A model as it is served: a safetensors file whose `__metadata__` holds the configuration as one JSON document under
+/// `headwater`, and whose tensors are exactly those of the configuration's network and head, named `unet.<key>` and
+/// `head.classifier.<…>`, in f32, f16 or bf16.
+///
+/// Everything but the weights' values is checked when it is opened; `requireFiniteWeights()` checks those.
+public struct ModelFile: Sendable {
+    /// The `__metadata__` key that the configuration is under.
+    public static let metadataKey = "headwater"
+    /// The longest configuration document that is read, in bytes of UTF-8.
+    public static let largestConfiguration = 8 << 20
+
+    /// The configuration, valid.
+    public let configuration: ModelConfiguration
+    /// The network's layout.
+    public let layout: UNetLayout
+    /// Every tensor of the model, in the reference's order: the network's, then the head's.
+    public let parameters: [ParameterShape]
+
+    private let file: SafetensorsFile
+
+    /// Checks that `file` holds a model.
+    ///
+    /// - Throws: `ModelError`.
+    public init(_ file: SafetensorsFile) throws {
+        guard let document = file.metadata[Self.metadataKey] else { throw ModelError.noConfiguration }
+        configuration = try Self.decode(document)
+        do {
+            layout = try UNetLayout(configuration.architecture)
+        } catch {
+            throw ModelError.invalidConfiguration(error)
+        }
+        parameters = Self.parameters(of: layout, head: configuration.head)
+        for parameter in parameters {
+            guard let tensor = file[parameter.key] else {
+                throw ModelError.missingTensor(key: parameter.key, expected: parameter.shape)
+            }
+            try ModelError.check(
+                key: parameter.key, shape: tensor.shape, type: tensor.type, against: parameter.shape)
+        }
+        if file.tensors.count > parameters.count {
+            let known = Set(parameters.map(\.key))
+            throw ModelError.unexpectedTensor(key: file.tensors.first { !known.contains($0.name) }!.name)
+        }
+        self.file = file
+    }
+
+    /// Opens and checks the model at `path`.
+    ///
+    /// - Parameter access: `load` for serving; `map` for looking at a file without reading its weights.
+    /// - Throws: `CheckpointError` or `ModelError`.
+    public init(path: String, access: SafetensorsFile.Access = .load) throws {
+        try self.init(SafetensorsFile(path: path, access: access))
+    }
+
+    /// How many weights the model has.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.count } }
+
+    /// The file's length in bytes.
+    public var byteCount: Int { file.byteCount }
+
+    /// The types that weights are stored in, each once; nearly always one.
+    public var elementTypes: [ElementType] {
+        ElementType.allCases.filter { type in file.tensors.contains { $0.type == type } }
+    }
+
+    /// A tensor's weights as f32, row-major in the shape that `parameters` gives.
+    ///
+    /// - Parameter key: such as `unet.out.2.weight` or `head.classifier.3.weight`.
+    /// - Throws: `CheckpointError` of kind `missing` if the model has no such tensor.
+    public func tensor(_ key: String) throws -> [Float] { try file.floats(of: key) }
+
+    /// The SHA-256 digest of the file; computed anew at every call.
+    public func sha256() -> SHA256.Digest { file.sha256() }
+
+    /// Checks that every weight is finite.
+    ///
+    /// - Throws: `ModelError.nonFiniteWeight` for the first that isn't.
+    public func requireFiniteWeights() throws {
+        for parameter in parameters {
+            if let index = firstNonFinite(try tensor(parameter.key)) {
+                throw ModelError.nonFiniteWeight(key: parameter.key, index: index)
+            }
+        }
+    }
+}
+
+// MARK: - Writing
+
+extension ModelFile {
+    /// Writes a model, replacing what is at `path` only once everything is on the disk. The same model gives the same
+    /// bytes.
+    ///
+    /// - Parameters:
+    ///   - configuration: the model's configuration.
+    ///   - path: where.
+    ///   - type: how the weights are stored: `f32`, `f16` or `bf16`, rounded to nearest even.
+    ///   - weights: a tensor's weights, row-major, by its key in the file; called once for each of the model's tensors.
+    /// - Throws: `ConfigurationError` if the configuration isn't valid, `CheckpointError` if the file can't be written or a
+    ///   weight is too large for the type, `ModelError.nonFiniteWeight`, and whatever `weights` throws.
+    public static func write(
+        _ configuration: ModelConfiguration, to path: String, storing type: ElementType = .f32,
+        weights: (_ key: String) throws -> [Float]
+    ) throws {
+        try configuration.validate()
+        let parameters = try parameters(of: configuration)
+        let tensors = try parameters.map { try TensorDescription(name: $0.key, type: type, shape: $0.shape) }
+        let metadata = [metadataKey: try encode(configuration)]
+        try SafetensorsWriter.write(tensors, metadata: metadata, to: path) { tensor in
+            let values = try weights(tensor.name)
+            if let index = firstNonFinite(values) {
+                throw ModelError.nonFiniteWeight(key: tensor.name, index: index)
+            }
+            return .floats(values)
+        }
+    }
+
+    private static func encode(_ configuration: ModelConfiguration) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(configuration), as: UTF8.self)
+    }
+
+    private static func decode(_ document: String) throws -> ModelConfiguration {
+        guard document.utf8.count <= largestConfiguration else {
+            throw ModelError.unreadableConfiguration("it is longer than \(largestConfiguration) bytes")
+        }
+        let configuration: ModelConfiguration
+        do {
+            // Foundation's decoder takes one of two members of the same name without a word.
+            try requireStrictJSON(document)
+            configuration = try JSONDecoder().decode(ModelConfiguration.self, from: Data(document.utf8))
+        } catch let error as DecodingError {
+            throw ModelError.unreadableConfiguration(explanation(of: error))
+        } catch {
+            throw ModelError.unreadableConfiguration("\(error)")
+        }
+        do {
+            try configuration.validate()
+        } catch {
+            throw ModelError.invalidConfiguration(error)
+        }
+        return configuration
+    }
+
+    private static func explanation(of error: DecodingError) -> String {
+        func place(_ path: [any CodingKey]) -> String {
+            path.isEmpty ? "the document" : path.map(\.stringValue).joined(separator: ".")
+        }
+        return switch error {
+        case .keyNotFound(let key, let context): "\(place(context.codingPath + [key])) is missing"
+        case .valueNotFound(_, let context): "\(place(context.codingPath)) is null"
+        case .typeMismatch(let type, let context): "\(place(context.codingPath)) is not of type \(type)"
+        case .dataCorrupted(let context) where context.codingPath.isEmpty:
+            // The grammar has been checked already; what Foundation calls invalid JSON here, without a place, is a number
+            // that its type can't hold.
+            "a number in it is too large, or has a fraction where a whole number belongs"
+        case .dataCorrupted(let context): "\(place(context.codingPath)): \(quoted(context.debugDescription))"
+        @unknown default: quoted("\(error)")
+        }
+    }
+}
+
+// MARK: - Keys
+
+extension ModelFile {
+    /// What the network's keys begin with.
+    public static let networkPrefix = "unet."
+    /// What the head's keys begin with.
+    public static let headPrefix = "head."
+
+    /// The tensors that a model of this configuration has, in the reference's order.
+    ///
+    /// - Throws: `ConfigurationError` if the architecture can't be built.
+    public static func parameters(of configuration: ModelConfiguration) throws(ConfigurationError) -> [ParameterShape] {
+        parameters(of: try UNetLayout(configuration.architecture), head: configuration.head)
+    }
+
+    private static func parameters(of layout: UNetLayout, head: HeadConfiguration?) -> [ParameterShape] {
+        layout.parameters.map { ParameterShape(key: networkPrefix + $0.key, shape: $0.shape) }
+            + (head?.parameters ?? []).map { ParameterShape(key: headPrefix + $0.key, shape: $0.shape) }
+    }
+}

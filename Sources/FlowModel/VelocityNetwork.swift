@@ -1,0 +1,126 @@
+public import Layers
+public import Tensor
+
+/// The velocity network v(t, x) with its weights packed for this processor's kernels and its time embeddings computed
+/// for the times at which it will be evaluated. Immutable; any number of evaluators may share it.
+public final class VelocityNetwork: Sendable {
+    /// The network spelled out.
+    public let layout: UNetLayout
+    /// The times at which it can be evaluated.
+    public let times: [Float]
+
+    enum Block: Sendable {
+        case convolution(Convolution)
+        case residual(ResidualBlock)
+        case attention(AttentionBlock)
+    }
+
+    struct Stage: Sendable {
+        let blocks: [Block]
+        let layout: UNetLayout.Stage
+    }
+
+    let input: [Stage]
+    let middle: Stage
+    let output: [Stage]
+    let finalNorm: GroupNorm
+    let finalConvolution: Convolution
+    let film: FilmTable
+    /// The algorithm of every 3x3 convolution by its key, in order.
+    public let algorithms: [(key: String, algorithm: Convolution.Algorithm)]
+
+    /// Packs the weights.
+    /// - Parameters:
+    ///   - layout: which parameters there are.
+    ///   - times: distinct times at which the network will be evaluated; images name them by index.
+    ///   - pool: workers that share the packing.
+    ///   - parameters: gives each parameter once; what it throws is rethrown.
+    public init(
+        layout: UNetLayout, times: [Float], pool: WorkerPool, parameters: @escaping ParameterSource
+    ) throws {
+        self.layout = layout
+        self.times = times
+        let embedding = try TimeEmbedding.activated(
+            times: times, channels: layout.architecture.modelChannels, parameters: parameters)
+        var builder = Builder(
+            layout: layout, timeCount: times.count, embedding: embedding, pool: pool, parameters: parameters)
+        input = try layout.inputBlocks.map { try builder.stage($0) }
+        middle = try builder.stage(layout.middle)
+        output = try layout.outputBlocks.map { try builder.stage($0) }
+        finalNorm = GroupNorm(weight: try parameters("out.0.weight"), bias: try parameters("out.0.bias"))
+        finalConvolution = Convolution(
+            weight: try parameters("out.2.weight"), bias: try parameters("out.2.bias"), inputs: layout.finalChannels,
+            outputs: 3, side: layout.architecture.imageSize, pool: pool)
+        film = FilmTable(timeCount: times.count, columns: builder.filmColumns)
+        algorithms = builder.algorithms + [("out.2", finalConvolution.algorithm)]
+    }
+
+    /// Floats of scratch that a worker needs.
+    var scratchFloats: Int {
+        let stages = (input + [middle] + output).flatMap { stage in
+            stage.blocks.map { block in
+                switch block {
+                case .convolution(let convolution): convolution.scratchFloats
+                case .residual(let residual): residual.scratchFloats(side: stage.layout.inputSize)
+                case .attention(let attention): attention.scratchFloats(side: stage.layout.inputSize)
+                }
+            }
+        }
+        return max(stages.max() ?? 0, finalConvolution.scratchFloats)
+    }
+
+    /// Walks the layout, building blocks and gathering what spans them.
+    private struct Builder {
+        let layout: UNetLayout
+        let timeCount: Int
+        let embedding: [Float]
+        let pool: WorkerPool
+        let parameters: ParameterSource
+        var filmColumns: [[Float]] = []
+        var filmOffset = 0
+        var algorithms: [(key: String, algorithm: Convolution.Algorithm)] = []
+
+        mutating func stage(_ stage: UNetLayout.Stage) throws -> Stage {
+            Stage(blocks: try stage.blocks.map { try block($0, side: stage.inputSize) }, layout: stage)
+        }
+
+        private mutating func block(_ block: UNetLayout.Block, side: Int) throws -> Block {
+            switch block {
+            case .convolution(let key, let inputs, let outputs):
+                return .convolution(try convolution(key, inputs, outputs, side: side, resampling: .none))
+            case .downsample(let key, let channels):
+                return .convolution(
+                    try convolution(key + ".op", channels, channels, side: side, resampling: .down))
+            case .upsample(let key, let channels):
+                return .convolution(
+                    try convolution(key + ".conv", channels, channels, side: side, resampling: .up))
+            case .residual(let key, let inputs, let outputs):
+                let residual = try ResidualBlock(
+                    key: key, inputs: inputs, outputs: outputs, side: side, filmOffset: filmOffset,
+                    parameters: parameters, pool: pool)
+                filmColumns.append(
+                    BLAS.linear(
+                        embedding, weight: try parameters("\(key).emb_layers.1.weight"),
+                        bias: try parameters("\(key).emb_layers.1.bias"), inputs: layout.embeddingWidth,
+                        outputs: 2 * outputs))
+                filmOffset += 2 * outputs
+                algorithms += residual.convolutions.map { ($0.key, $0.convolution.algorithm) }
+                return .residual(residual)
+            case .attention(let key, let channels):
+                return .attention(
+                    try AttentionBlock(
+                        key: key, channels: channels, heads: layout.architecture.heads, parameters: parameters))
+            }
+        }
+
+        private mutating func convolution(
+            _ key: String, _ inputs: Int, _ outputs: Int, side: Int, resampling: Convolution.Resampling
+        ) throws -> Convolution {
+            let convolution = Convolution(
+                weight: try parameters(key + ".weight"), bias: try parameters(key + ".bias"), inputs: inputs,
+                outputs: outputs, side: side, resampling: resampling, pool: pool)
+            algorithms.append((key, convolution.algorithm))
+            return convolution
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Synchronization
+
+/// Counts what is going on, and tells when nothing is.
+final class Activity: Sendable {
+    private struct State {
+        var counters = ServerCounters()
+        var isStopping = false
+        var waiters: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+        var lastWaiter: UInt64 = 0
+
+        /// No request is active, and no thread is inside a resumption.
+        var isQuiet: Bool { counters.activeRequests == 0 && counters.suspendedConnections == 0 }
+    }
+
+    private let state = Mutex(State())
+
+    var counters: ServerCounters { state.withLock { $0.counters } }
+
+    func update(_ change: (inout ServerCounters) -> Void) {
+        state.withLock { change(&$0.counters) }
+    }
+
+    /// Takes leave to suspend a connection; refused once stopping.
+    func beginSuspension() -> Bool {
+        state.withLock {
+            guard !$0.isStopping else { return false }
+            $0.counters.suspendedConnections += 1
+            return true
+        }
+    }
+
+    /// To be called after the resumption has returned: libmicrohttpd uses the daemon to its end.
+    func endSuspension() {
+        change { $0.suspendedConnections -= 1 }
+    }
+
+    func requestEnded() {
+        change {
+            $0.activeRequests -= 1
+            $0.endedRequests += 1
+        }
+    }
+
+    func startStopping() { state.withLock { $0.isStopping = true } }
+
+    /// Waits until no request is active. False if that lasted longer than `timeout`.
+    func waitUntilQuiet(timeout: Duration) async -> Bool {
+        let waiter = state.withLock {
+            $0.lastWaiter += 1
+            return $0.lastWaiter
+        }
+        let alarm = Task {
+            try? await Task.sleep(for: timeout)
+            state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: false)
+        }
+        defer { alarm.cancel() }
+        return await withCheckedContinuation { continuation in
+            let isQuiet = state.withLock { state in
+                if !state.isQuiet { state.waiters[waiter] = continuation }
+                return state.isQuiet
+            }
+            if isQuiet { continuation.resume(returning: true) }
+        }
+    }
+
+    private func change(_ change: (inout ServerCounters) -> Void) {
+        let waiters = state.withLock { state in
+            change(&state.counters)
+            guard state.isQuiet else { return [CheckedContinuation<Bool, Never>]() }
+            defer { state.waiters = [:] }
+            return Array(state.waiters.values)
+        }
+        for waiter in waiters { waiter.resume(returning: true) }
+    }
+}

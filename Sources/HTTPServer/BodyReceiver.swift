@@ -1,0 +1,121 @@
+import CMicroHTTPD
+import Glibc
+import Synchronization
+
+/// The bytes of bodies that all requests together may hold in memory.
+final class BodyBudget: Sendable {
+    private let maximum: Int
+    private let reserved = Atomic<Int>(0)
+
+    init(maximum: Int) { self.maximum = maximum }
+
+    var heldBytes: Int { reserved.load(ordering: .relaxed) }
+
+    /// Takes `bytes` of the budget, or nothing and returns false.
+    func reserve(_ bytes: Int) -> Bool {
+        let (_, after) = reserved.add(bytes, ordering: .relaxed)
+        guard after > maximum else { return true }
+        reserved.subtract(bytes, ordering: .relaxed)
+        return false
+    }
+
+    func release(_ bytes: Int) { reserved.subtract(bytes, ordering: .relaxed) }
+}
+
+/// Takes a body in as it arrives, under its limits. Nothing is allocated for what a length merely announces.
+struct BodyReceiver: Sendable {
+    let maximumBytes: Int
+    private(set) var receivedBytes = 0
+    private(set) var bytes: [UInt8] = []
+    private(set) var file: SpoolFile?
+    private var reservedBytes = 0
+    private let budget: BodyBudget
+
+    init(maximumBytes: Int, file: SpoolFile? = nil, budget: BodyBudget) {
+        self.maximumBytes = maximumBytes
+        self.file = file
+        self.budget = budget
+    }
+
+    mutating func append(_ piece: UnsafeRawBufferPointer) throws(TransportRefusal) {
+        guard piece.count <= maximumBytes - receivedBytes else {
+            throw TransportRefusal(status: 413, reason: "the body is larger than \(maximumBytes) bytes")
+        }
+        if let file {
+            try file.write(piece)
+        } else {
+            guard budget.reserve(piece.count) else {
+                throw TransportRefusal(
+                    status: 503, reason: "the bodies of all requests fill the memory set aside for them")
+            }
+            reservedBytes += piece.count
+            bytes.append(contentsOf: piece)
+        }
+        receivedBytes += piece.count
+    }
+
+    /// The body received, which is the caller's from now on; its share of the budget is kept until ``discard()``.
+    mutating func takeBody() -> Request.Body {
+        if let file {
+            file.close()
+            return .file(path: file.path, byteCount: receivedBytes)
+        }
+        defer { bytes = [] }
+        return .bytes(bytes)
+    }
+
+    /// Gives back memory and budget, and removes the file if it is still there.
+    mutating func discard() {
+        bytes = []
+        budget.release(reservedBytes)
+        reservedBytes = 0
+        file?.close()
+        file?.remove()
+        file = nil
+    }
+}
+
+/// A new file that a body is written to.
+final class SpoolFile: Sendable {
+    let path: String
+    private let descriptor: Mutex<Int32?>
+
+    init(directory: String) throws(TransportRefusal) {
+        var template = Array("\(directory)/.upload-XXXXXX".utf8CString)
+        let descriptor = CLinuxMakeTemporaryFile(&template)
+        guard descriptor >= 0 else { throw Self.refusal(errno) }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        self.descriptor = Mutex(descriptor)
+    }
+
+    deinit { close() }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(TransportRefusal) {
+        guard let descriptor = descriptor.withLock({ $0 }) else { return }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw Self.refusal(errno)
+            }
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    func close() {
+        descriptor.withLock {
+            if let open = $0 { Glibc.close(open) }
+            $0 = nil
+        }
+    }
+
+    /// Removes the file; one that was renamed is no longer there to remove.
+    func remove() { unlink(path) }
+
+    private static func refusal(_ error: Int32) -> TransportRefusal {
+        let full = error == ENOSPC || error == EDQUOT || error == EFBIG
+        return TransportRefusal(
+            status: full ? 507 : 500, reason: "the body cannot be stored: \(String(cString: strerror(error)))")
+    }
+}

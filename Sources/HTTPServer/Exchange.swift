@@ -1,0 +1,289 @@
+import CMicroHTTPD
+import Glibc
+import Synchronization
+
+/// One request and its answer, as libmicrohttpd's callbacks, the handler's task, and the monitor move it along.
+///
+///     head ─▶ receiving ─▶ received ─▶ handling ─▶ answered ─▶ sending ─▶ ended
+///       └──▶ discarding ──────────────────────────────────────▶ sending
+///
+/// The connection is suspended while handling, and only then may anything but libmicrohttpd's thread touch it.
+final class Exchange: Sendable {
+    enum Step {
+        case head, receiving, received, handling, answered, discarding, sending, ended
+    }
+
+    struct State {
+        var step = Step.head
+        var method = ""
+        var headers: HTTPHeaders = [:]
+        var head: RequestHead?
+        var receiver: BodyReceiver?
+        var discardAllowance = 0
+        var response: PreparedResponse?
+        var task: Task<Void, Never>?
+        var isClientGone = false
+        var isTimedOut = false
+        var requestBytes = 0
+        var responseBytes = 0
+        var bodyReceived: ContinuousClock.Instant?
+        var answered: ContinuousClock.Instant?
+    }
+
+    let id: UInt64
+    let target: String
+    let received: ContinuousClock.Instant
+    let connection: ClientConnection
+    let core: ServerCore
+    let state = Mutex(State())
+    private let bits: UInt
+
+    init(
+        id: UInt64, target: String, received: ContinuousClock.Instant, connection: ClientConnection, core: ServerCore,
+        pointer: OpaquePointer
+    ) {
+        self.id = id
+        self.target = target
+        self.received = received
+        self.connection = connection
+        self.core = core
+        bits = UInt(bitPattern: pointer)
+    }
+
+    private var pointer: OpaquePointer { OpaquePointer(bitPattern: bits)! }
+
+    // MARK: On libmicrohttpd's threads
+
+    /// The next step. Called for the head, for each piece of the body, at the body's end and again after each turn in
+    /// which nothing was queued. False closes the connection.
+    func proceed(method: String, version: String, piece: UnsafeRawBufferPointer) -> Bool {
+        switch state.withLock({ $0.step }) {
+        case .head:
+            return readHead(method: method, version: version)
+        case .receiving where !piece.isEmpty:
+            receive(piece)
+            return true
+        case .receiving:
+            connection.deadline = nil
+            state.withLock {
+                $0.step = .received
+                $0.bodyReceived = .now
+            }
+            // Nothing more in this turn: libmicrohttpd then notes that the connection waits for us. Suspended at once,
+            // it would still be noted as reading, and when resumed would read first and take a half-closed client for
+            // one that has gone.
+            return true
+        case .received:
+            return startHandler()
+        case .answered:
+            return send()
+        case .discarding where !piece.isEmpty:
+            return state.withLock {
+                $0.requestBytes += piece.count
+                $0.discardAllowance -= piece.count
+                return $0.discardAllowance >= 0
+            }
+        case .discarding:
+            return send()
+        case .handling, .sending, .ended:
+            return true
+        }
+    }
+
+    private func readHead(method: String, version: String) -> Bool {
+        let headers = HTTPHeaders(of: pointer)
+        state.withLock {
+            $0.method = method
+            $0.headers = headers
+        }
+        do throws(HeadRefusal) {
+            let admission = try core.admit(
+                ReceivedHead(
+                    id: id, method: method, target: target, version: version, headers: headers,
+                    byteCount: CMHDHeaderSize(pointer), remoteAddress: connection.remoteAddress, received: received),
+                on: connection)
+            connection.deadline = received + admission.timeout
+            state.withLock {
+                $0.step = .receiving
+                $0.head = admission.head
+                $0.receiver = admission.receiver
+            }
+            return true
+        } catch {
+            return refuse(error, clientWaits: headers["Expect"] != nil)
+        }
+    }
+
+    /// Answers after the body if that is short, which keeps the connection usable, and otherwise at once.
+    private func refuse(_ refusal: HeadRefusal, clientWaits: Bool) -> Bool {
+        let short: UInt64 = 64 << 10
+        let length = refusal.framing?.announcedLength
+        let readsBody = length.map { $0 == 0 || $0 <= short && !clientWaits } ?? false
+        let response = core.response(to: refusal.cause, of: self)
+        state.withLock {
+            $0.response = core.prepare(response, for: self, closing: !readsBody)
+            $0.discardAllowance = Int(short)
+            $0.step = .discarding
+        }
+        guard !readsBody else { return true }
+        connection.keepForLingering()
+        return send()
+    }
+
+    private func receive(_ piece: UnsafeRawBufferPointer) {
+        let refusal: TransportRefusal? = state.withLock {
+            $0.requestBytes += piece.count
+            do throws(TransportRefusal) {
+                try $0.receiver?.append(piece)
+                return nil
+            } catch {
+                $0.receiver?.discard()
+                return error
+            }
+        }
+        guard let refusal else { return }
+        // Answered at the body's end: libmicrohttpd takes no response in the middle. Whoever sends four times the limit
+        // on top of it is closed without one.
+        let response = core.response(to: .transport(refusal), of: self)
+        state.withLock {
+            $0.response = core.prepare(response, for: self, closing: true)
+            $0.discardAllowance = max(1 << 20, 4 * min($0.receiver?.maximumBytes ?? 0, 1 << 40))
+            $0.receiver = nil
+            $0.step = .discarding
+        }
+    }
+
+    private func startHandler() -> Bool {
+        guard core.activity.beginSuspension() else {
+            let response = core.response(to: .transport(.stopping), of: self)
+            state.withLock { $0.response = core.prepare(response, for: self, closing: true) }
+            return send()
+        }
+        state.withLock { state in
+            guard let head = state.head, let body = state.receiver?.takeBody() else { return }
+            // Suspended before the handler can possibly answer. A client that has already closed its sending side is
+            // told of at once, which has to find the step set: it waits for the lock.
+            MHD_suspend_connection(pointer)
+            state.step = .handling
+            core.monitor.rewatchClient(connection.id, socket: connection.socket)
+            let request = Request(
+                head: head, body: body, bodyReceived: state.bodyReceived ?? received, exchange: self)
+            core.activity.update { $0.runningHandlers += 1 }
+            state.task = Task { [self] in
+                let response = await core.handler(request)
+                core.activity.update { $0.runningHandlers -= 1 }
+                finish(with: response)
+            }
+        }
+        return true
+    }
+
+    private func send() -> Bool {
+        connection.deadline = .now + core.configuration.responseTimeout
+        let response = state.withLock { state in
+            state.step = .sending
+            state.responseBytes = state.response?.byteCount ?? 0
+            if state.answered == nil { state.answered = .now }
+            return state.response.take()
+        }
+        return response?.queue(on: pointer) ?? false
+    }
+
+    /// The end, whichever it is.
+    func end(termination: CMHDTermination, status: Int) -> ExchangeRecord {
+        connection.exchange = nil
+        connection.deadline = .now + core.configuration.idleTimeout
+        return state.withLock { state in
+            let wasSending = state.step == .sending
+            state.step = .ended
+            state.response.take()?.discard()
+            state.receiver?.discard()
+            state.receiver = nil
+            return ExchangeRecord(self, state, ending: Ending(termination, status: status, wasSending: wasSending))
+        }
+    }
+
+    // MARK: On other threads
+
+    /// Answers, unless that has been done. Called with the handler's response, and instead of it when the server stops.
+    func finish(with response: Response) {
+        let prepared = core.prepare(response, for: self, closing: false)
+        let isFirst = state.withLock { state in
+            guard state.step == .handling else { return false }
+            state.step = .answered
+            state.response = prepared
+            state.answered = .now
+            state.task = nil
+            return true
+        }
+        guard isFirst else {
+            prepared?.discard()
+            return
+        }
+        MHD_resume_connection(pointer)
+        core.activity.endSuspension()
+    }
+
+    /// Cancels the handler, because its client has gone or its answer no longer matters.
+    func cancelHandler(clientGone: Bool) {
+        let task = state.withLock { state in
+            if clientGone, state.step == .handling { state.isClientGone = true }
+            return state.task
+        }
+        task?.cancel()
+    }
+
+    /// Notes that the client is about to be cut for its slowness.
+    func timeOut() { state.withLock { $0.isTimedOut = true } }
+
+    /// Whether the connection is suspended and its handler at work.
+    var isHandling: Bool { state.withLock { $0.step == .handling } }
+
+    /// Asks a client that has closed its sending side whether it is still there, by an interim response to which a
+    /// closed socket answers RST. False if the client cannot be asked or is known to be gone.
+    func probe() -> Bool {
+        let probe = "HTTP/1.1 100 Continue\r\n\r\n"
+        return state.withLock { state in
+            // Resumed meanwhile: libmicrohttpd writes now, and finds out by itself.
+            guard state.step == .handling else { return true }
+            guard core.configuration.tls == nil, state.head?.version == "HTTP/1.1" else { return false }
+            let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+            return Glibc.send(connection.socket, probe, probe.utf8.count, flags) == probe.utf8.count
+        }
+    }
+
+    /// Runs `body` with the connection, if its request is being handled.
+    func withConnection<Result>(_ body: (OpaquePointer) -> Result) -> Result? {
+        state.withLock { $0.step == .handling ? body(pointer) : nil }
+    }
+}
+
+extension HTTPHeaders {
+    /// The header fields of a connection's request.
+    fileprivate init(of connection: OpaquePointer) {
+        self.init()
+        withUnsafeMutablePointer(to: &self) { CMHDVisitHeaders(connection, appendHeader, $0) }
+    }
+}
+
+private func appendHeader(
+    _ headers: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?, _ nameLength: Int,
+    _ value: UnsafePointer<CChar>?, _ valueLength: Int
+) {
+    headers?.assumingMemoryBound(to: HTTPHeaders.self).pointee.append(
+        // White space after a name stays: it makes the name malformed, as it must (RFC 9112, 5.1).
+        name: text(UnsafeRawBufferPointer(start: name, count: nameLength)[...]),
+        value: text(UnsafeRawBufferPointer(start: value, count: valueLength).trimmingTrailingBlanks))
+}
+
+/// UTF-8, or ISO 8859-1 where it is not (RFC 9110, 5.5).
+private func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
+    String(validating: bytes, as: UTF8.self) ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate var trimmingTrailingBlanks: Slice<UnsafeRawBufferPointer> {
+        let end = lastIndex { $0 != 0x20 && $0 != 0x09 }.map { $0 + 1 } ?? 0
+        return self[..<end]
+    }
+}

@@ -1,0 +1,50 @@
+import CMicroHTTPD
+
+/// What libmicrohttpd reports when a request has ended.
+struct Ending {
+    var termination: CMHDTermination
+    /// The status of the response queued, the library's own error pages included; 0 if there was none.
+    var status: Int
+    /// Whether the response was ours.
+    var wasSending: Bool
+
+    init(_ termination: CMHDTermination, status: Int, wasSending: Bool) {
+        self.termination = termination
+        self.status = status
+        self.wasSending = wasSending
+    }
+
+    func outcome(timedOut: Bool, clientGone: Bool) -> ExchangeRecord.Outcome {
+        if timedOut { return .timedOut }
+        if clientGone { return .clientGone }
+        switch termination {
+        case CMHDSent: return .completed
+        case CMHDStopped: return .aborted
+        // The library's own error page, which it terminates "with error" once sent.
+        case CMHDClosedWithError where status != 0 && !wasSending: return .completed
+        default: return .clientGone
+        }
+    }
+}
+
+extension ExchangeRecord {
+    init(_ exchange: Exchange, _ state: Exchange.State, ending: Ending) {
+        let now = ContinuousClock.now
+        let bodyReceived = state.bodyReceived ?? state.answered ?? now
+        let answered = state.answered ?? now
+        let outcome = ending.outcome(timedOut: state.isTimedOut, clientGone: state.isClientGone)
+        let statusWithoutResponse =
+            switch outcome {
+            case .timedOut: 408
+            case .clientGone: 499
+            case .completed, .aborted: 0
+            }
+        self.init(
+            id: exchange.id, method: state.method, target: exchange.target, headers: state.headers,
+            remoteAddress: exchange.connection.remoteAddress,
+            status: ending.status != 0 ? ending.status : statusWithoutResponse,
+            requestBytes: state.requestBytes, responseBytes: state.responseBytes, received: exchange.received,
+            receiving: bodyReceived - exchange.received, handling: answered - bodyReceived, writing: now - answered,
+            outcome: outcome)
+    }
+}

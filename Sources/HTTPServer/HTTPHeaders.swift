@@ -1,0 +1,79 @@
+/// Header fields in the order they were sent or set; names compare without regard to ASCII case (RFC 9110, 5.1).
+public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral, Sequence {
+    /// One field.
+    public struct Field: Sendable, Equatable {
+        /// The name as written.
+        public var name: String
+        /// The value, without the white space around it.
+        public var value: String
+
+        /// A field of this name and value.
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Every field, repeated names included.
+    public private(set) var fields: [Field] = []
+
+    /// No field.
+    public init() {}
+
+    /// These fields, in this order.
+    public init(_ fields: [Field]) { self.fields = fields }
+
+    /// These fields, in this order.
+    public init(dictionaryLiteral elements: (String, String)...) {
+        fields = elements.map { Field(name: $0.0, value: $0.1) }
+    }
+
+    /// The first field of that name. Setting replaces all of that name; setting nil removes them.
+    public subscript(name: String) -> String? {
+        get { fields.first { Self.equal($0.name, name) }?.value }
+        set {
+            fields.removeAll { Self.equal($0.name, name) }
+            if let newValue { fields.append(Field(name: name, value: newValue)) }
+        }
+    }
+
+    /// The values of all fields of that name, in order.
+    public func values(of name: String) -> [String] {
+        fields.filter { Self.equal($0.name, name) }.map(\.value)
+    }
+
+    /// Adds a field beside those of the same name.
+    public mutating func append(name: String, value: String) {
+        fields.append(Field(name: name, value: value))
+    }
+
+    /// An iterator over the fields.
+    public func makeIterator() -> [Field].Iterator { fields.makeIterator() }
+
+    static func equal(_ one: String, _ other: String) -> Bool {
+        one.utf8.count == other.utf8.count && zip(one.utf8, other.utf8).allSatisfy { lowercase($0) == lowercase($1) }
+    }
+
+    private static func lowercase(_ byte: UInt8) -> UInt8 {
+        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+    }
+}
+
+extension HTTPHeaders.Field {
+    /// Whether the name is a token and the value holds no CR, LF, NUL or other control (RFC 9110, 5.1 and 5.5), so that
+    /// it cannot end the field or the head early.
+    public var isWellFormed: Bool {
+        !name.isEmpty && name.utf8.allSatisfy(Self.isTokenCharacter)
+            && value.utf8.allSatisfy { $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }
+    }
+
+    private static func isTokenCharacter(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default:
+            "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+/// What a request line and headers say, before anything is decided about them.
+struct ReceivedHead {
+    var id: UInt64
+    var method: String
+    var target: String
+    var version: String
+    var headers: HTTPHeaders
+    /// Request line and headers.
+    var byteCount: Int
+    var remoteAddress: String
+    var received: ContinuousClock.Instant
+}
+
+/// Why a request is refused from its head alone.
+struct HeadRefusal: Error {
+    enum Cause {
+        case transport(TransportRefusal)
+        case response(Response)
+    }
+
+    var cause: Cause
+    /// Where the body ends; nil if that is in doubt, so that nothing after the head can be trusted.
+    var framing: RequestFraming?
+}
+
+/// A request whose body may come.
+struct HeadAdmission {
+    var head: RequestHead
+    var policy: BodyPolicy
+
+    /// Decides from a head, and what the application makes of it, whether its body is welcome.
+    init(
+        _ received: ReceivedHead, maximumHeaderBytes: Int, bodyPolicy: (RequestHead) -> BodyPolicy
+    ) throws(HeadRefusal) {
+        let framing: RequestFraming
+        do throws(TransportRefusal) {
+            framing = try RequestFraming.examine(received.headers)
+        } catch {
+            throw HeadRefusal(cause: .transport(error), framing: nil)
+        }
+        guard received.byteCount <= maximumHeaderBytes else {
+            let reason = "the request line and headers are larger than \(maximumHeaderBytes) bytes"
+            throw HeadRefusal(cause: .transport(TransportRefusal(status: 431, reason: reason)), framing: framing)
+        }
+        let target: RequestTarget
+        do throws(InvalidTarget) {
+            target = try RequestTarget(received.target)
+        } catch {
+            let reason = "the request target is malformed: \(error.reason)"
+            throw HeadRefusal(cause: .transport(TransportRefusal(status: 400, reason: reason)), framing: framing)
+        }
+        head = RequestHead(received, target: target)
+        policy = bodyPolicy(head)
+        switch policy {
+        case .reject(let response):
+            throw HeadRefusal(cause: .response(response), framing: framing)
+        case .memory(let maximumBytes), .file(_, let maximumBytes, _):
+            guard let length = framing.announcedLength, length > UInt64(max(0, maximumBytes)) else { return }
+            let reason = "the body is larger than \(maximumBytes) bytes"
+            throw HeadRefusal(cause: .transport(TransportRefusal(status: 413, reason: reason)), framing: framing)
+        }
+    }
+}
+
+extension RequestHead {
+    fileprivate init(_ received: ReceivedHead, target: RequestTarget) {
+        self.init(
+            id: received.id, method: received.method == "HEAD" ? "GET" : received.method, target: received.target,
+            path: target.path, query: target.query, headers: received.headers, remoteAddress: received.remoteAddress,
+            received: received.received)
+        isHead = received.method == "HEAD"
+        version = received.version
+    }
+}
+
+extension TransportRefusal {
+    static let stopping = TransportRefusal(status: 503, reason: "the server is stopping")
+    static let tooManyConnections = TransportRefusal(
+        status: 503, reason: "the server has as many connections as it may")
+}

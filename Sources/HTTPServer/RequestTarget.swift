@@ -1,0 +1,93 @@
+/// What a request's target says, decoded.
+struct RequestTarget: Equatable, Sendable {
+    /// The path, percent-decoded. Nothing else is done to it: `/a/../b` stays what it is and matches no other path.
+    var path: String
+    /// The query's items in order; the value is nil where there is no `=`.
+    var query: [QueryItem]
+
+    /// Parses origin-form (`/path?query`), absolute-form (`http://host/path`) and `*` (RFC 9112, 3.2).
+    ///
+    /// - Throws: ``InvalidTarget`` for anything else: controls, spaces, fragments, broken percent-escapes, bytes that
+    ///   are not UTF-8, and NUL.
+    init(_ received: String) throws(InvalidTarget) {
+        guard received.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {
+            throw InvalidTarget(reason: "it holds a space, a control character or a fragment")
+        }
+        let local = try Self.withoutAuthority(received[...])
+        let parts = local.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        path = try Self.decode(parts[0], plusIsSpace: false)
+        query = []
+        guard parts.count == 2 else { return }
+        for item in parts[1].split(separator: "&") {
+            let pair = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            query.append(
+                QueryItem(
+                    name: try Self.decode(pair[0], plusIsSpace: true),
+                    value: pair.count == 2 ? try Self.decode(pair[1], plusIsSpace: true) : nil))
+        }
+    }
+
+    private static func withoutAuthority(_ target: Substring) throws(InvalidTarget) -> Substring {
+        if target.hasPrefix("/") || target == "*" { return target }
+        for scheme in ["http://", "https://"]
+        where target.utf8.count > scheme.utf8.count
+            && HTTPHeaders.equal(String(target.prefix(scheme.utf8.count)), scheme)
+        {
+            let authority = target.dropFirst(scheme.utf8.count)
+            guard let end = authority.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
+            return authority[end] == "/" ? authority[end...] : "/" + authority[end...]
+        }
+        throw InvalidTarget(reason: "it is neither a path that starts with / nor an http URL")
+    }
+
+    private static func decode(_ text: Substring, plusIsSpace: Bool) throws(InvalidTarget) -> String {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(text.utf8.count)
+        var bytes = text.utf8.makeIterator()
+        while let byte = bytes.next() {
+            if byte == UInt8(ascii: "+"), plusIsSpace {
+                decoded.append(UInt8(ascii: " "))
+            } else if byte == UInt8(ascii: "%") {
+                guard let high = bytes.next().flatMap(hexadecimal), let low = bytes.next().flatMap(hexadecimal) else {
+                    throw InvalidTarget(reason: "a % is not followed by two hexadecimal digits")
+                }
+                decoded.append(high << 4 | low)
+            } else {
+                decoded.append(byte)
+            }
+        }
+        guard !decoded.contains(0) else { throw InvalidTarget(reason: "it holds %00") }
+        guard let string = String(validating: decoded, as: UTF8.self) else {
+            throw InvalidTarget(reason: "its percent-escapes are not UTF-8")
+        }
+        return string
+    }
+
+    private static func hexadecimal(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
+
+/// One item of a query, percent-decoded, `+` meaning a space.
+public struct QueryItem: Sendable, Equatable {
+    /// What stands before the first `=`.
+    public var name: String
+    /// What stands after it; nil if there is no `=`.
+    public var value: String?
+
+    /// An item of this name and value.
+    public init(name: String, value: String?) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// A request target that is refused with 400.
+struct InvalidTarget: Error, Equatable {
+    var reason: String
+}

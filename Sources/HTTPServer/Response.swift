@@ -1,0 +1,118 @@
+/// What a handler answers.
+public struct Response: Sendable {
+    /// The status code, 200 to 599.
+    public var status: Int
+    /// The header fields, sent as they are. Content-Length, Transfer-Encoding and Date are the server's and are not
+    /// allowed here; `Connection: close` is honoured.
+    public var headers: HTTPHeaders
+    /// The body; left out for HEAD, with its length still announced.
+    public var body: [UInt8]
+
+    /// A response of these parts.
+    public init(status: Int = 200, headers: HTTPHeaders = [:], body: [UInt8] = []) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+
+    /// UTF-8 text.
+    public static func text(_ text: String, status: Int = 200) -> Response {
+        Response(status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], body: Array(text.utf8))
+    }
+
+    /// Why the response cannot be sent, nil if it can. A header that would end its line early is a handler's bug; it is
+    /// answered with 500 and logged rather than stripped, which would hide it, or trapped on, which would end every
+    /// other request with it.
+    var fault: String? {
+        guard (200...599).contains(status) else { return "its status is \(status)" }
+        for field in headers {
+            guard field.isWellFormed else { return "its header \(field.name.debugDescription) is malformed" }
+            for reserved in ["Content-Length", "Transfer-Encoding", "Date"]
+            where HTTPHeaders.equal(field.name, reserved) {
+                return "its header \(field.name) is the server's to set"
+            }
+        }
+        return nil
+    }
+}
+
+/// An answer that the server itself has to give, for which the application writes the response.
+public struct TransportError: Sendable {
+    /// 400, 413, 431, 500, 501, 503 or 507.
+    public var status: Int
+    /// What is wrong, in a phrase.
+    public var reason: String
+    /// The method and target as received and the header fields, of which some may be what is wrong.
+    public var method: String
+    /// The target as received.
+    public var target: String
+    /// The header fields.
+    public var headers: HTTPHeaders
+    /// The request's identity, as in ``RequestHead/id``.
+    public var id: UInt64
+}
+
+/// What became of a request, told when it has ended.
+public struct ExchangeRecord: Sendable {
+    /// How a request ended.
+    public enum Outcome: String, Sendable {
+        /// The response is sent, as far as the kernel knows.
+        case completed
+        /// The client went away, before or during the response.
+        case clientGone = "client gone"
+        /// The client was too slow, sending or reading.
+        case timedOut = "timed out"
+        /// The server closed the connection: it stopped or could not go on.
+        case aborted
+    }
+
+    /// As in ``RequestHead/id``.
+    public var id: UInt64
+    /// The method as received; empty if the head never was complete.
+    public var method: String
+    /// The target as received.
+    public var target: String
+    /// The header fields.
+    public var headers: HTTPHeaders
+    /// The client's address.
+    public var remoteAddress: String
+    /// The status answered; 408 for a request that timed out on its way in, 499 for a client gone before it was
+    /// answered, and otherwise 0 if there was none.
+    public var status: Int
+    /// Bytes of the body received.
+    public var requestBytes: Int
+    /// Bytes of the body answered, whether or not the client read them all.
+    public var responseBytes: Int
+    /// When the request line had arrived.
+    public var received: ContinuousClock.Instant
+    /// From there to the complete body.
+    public var receiving: Duration
+    /// From there to the handler's response.
+    public var handling: Duration
+    /// From there to the end.
+    public var writing: Duration
+    /// How it ended.
+    public var outcome: Outcome
+}
+
+/// Gauges and totals of a server.
+public struct ServerCounters: Sendable, Equatable {
+    /// Connections open now.
+    public var openConnections = 0
+    /// Requests whose line has arrived and that haven't ended.
+    public var activeRequests = 0
+    /// Connections suspended while their handler works.
+    public var suspendedConnections = 0
+    /// Handlers running, those of requests already failed included.
+    public var runningHandlers = 0
+    /// Bytes of bodies held in memory.
+    public var heldBodyBytes = 0
+    /// Sockets kept open for clients to read an early answer.
+    public var lingeringSockets = 0
+    /// Connections accepted since the start.
+    public var acceptedConnections = 0
+    /// Connections refused above the limit since the start.
+    public var refusedConnections = 0
+    /// Requests ended since the start.
+    public var endedRequests = 0
+}

@@ -1,0 +1,220 @@
+import CMicroHTTPD
+import Dispatch
+import Glibc
+import Synchronization
+
+/// Answers a request. Its task is cancelled when the client has gone or the server stops; it should then return soon,
+/// with whatever response.
+public typealias Handler = @Sendable (Request) async -> Response
+
+/// An HTTP/1.1 server on libmicrohttpd.
+///
+/// Bodies are read under their limits by a few event threads; a complete request suspends its connection while its
+/// handler runs as a task. A started server must be stopped, by ``drain(timeout:)`` or ``stop()``.
+///
+/// What a client sees that is refused:
+/// - above ``ServerConfiguration/maximumConnections``: 503 and a close; far above it, a close.
+/// - too slow to send or to read: a close.
+/// - announcing too large a body: 413 and a close, its bytes read and dropped for two seconds so that it can read that.
+/// - sending too large a chunked body: 413 at its end, or a close after four times the limit (at least 1 MiB) on top.
+/// - speaking what libmicrohttpd cannot parse: the library's own small HTML page with 400, 413, 414, 431 or 505.
+public final class Server: Sendable {
+    private enum Phase {
+        case idle
+        case starting
+        case running(port: Int)
+        case stopping
+        case stopped
+    }
+
+    private let core: ServerCore
+    private let phase = Mutex(Phase.idle)
+    private let startMessages: StartMessages
+
+    /// Makes a server, which does nothing yet.
+    ///
+    /// - Parameters:
+    ///   - configuration: where it listens and what it grants.
+    ///   - handler: answers complete requests.
+    ///   - bodyPolicy: decides from a head what becomes of the body, or refuses; called on an event thread, so it must
+    ///     be quick. By default bodies are kept in memory up to the configuration's limit.
+    ///   - transportError: writes the response for what the server itself refuses; equally quick.
+    ///   - observe: told of every request's end; equally quick.
+    ///   - log: told what libmicrohttpd and the server have to say, one line at a time, from any thread.
+    /// - Throws: ``ServerError`` if the configuration makes no sense or the system gives no descriptors.
+    public init(
+        configuration: ServerConfiguration, handler: @escaping Handler,
+        bodyPolicy: (@Sendable (RequestHead) -> BodyPolicy)? = nil,
+        transportError: @escaping @Sendable (TransportError) -> Response = {
+            .text($0.reason + "\n", status: $0.status)
+        },
+        observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws(ServerError) {
+        try configuration.validate()
+        let shortest = min(configuration.requestTimeout, configuration.idleTimeout, configuration.responseTimeout)
+        let tick = min(max(shortest / 8, .milliseconds(10)), .milliseconds(500))
+        let messages = StartMessages(log)
+        startMessages = messages
+        do throws(SystemCallFailure) {
+            core = ServerCore(
+                configuration: configuration, monitor: try SocketMonitor(tick: tick), handler: handler,
+                bodyPolicy: bodyPolicy ?? { _ in .memory(maximumBytes: configuration.maximumBodyBytes) },
+                transportError: transportError, observe: observe, log: { messages.add($0) })
+        } catch {
+            throw .system("\(error)")
+        }
+    }
+
+    /// The port listened on, once started; 0 otherwise.
+    public var port: Int {
+        phase.withLock { if case .running(let port) = $0 { port } else { 0 } }
+    }
+
+    /// The gauges and totals of this moment.
+    public var counters: ServerCounters {
+        var counters = core.activity.counters
+        counters.openConnections = core.connections.count
+        counters.lingeringSockets = core.connections.lingeringCount
+        counters.heldBodyBytes = core.budget.heldBytes
+        return counters
+    }
+
+    /// Listens and serves. Also ignores SIGPIPE, and raises the process's soft limit of open files to what
+    /// ``ServerConfiguration/maximumConnections`` needs.
+    ///
+    /// - Throws: ``ServerError``: the address is taken, the certificate unusable, the limit of open files too low.
+    public func start() throws(ServerError) {
+        let mayStart = phase.withLock {
+            guard case .idle = $0 else { return false }
+            $0 = .starting
+            return true
+        }
+        guard mayStart else { throw .invalidConfiguration("a server starts once") }
+        do throws(ServerError) {
+            let port = try open()
+            phase.withLock { $0 = .running(port: port) }
+        } catch {
+            phase.withLock { $0 = .stopped }
+            throw error
+        }
+    }
+
+    private func open() throws(ServerError) -> Int {
+        signal(SIGPIPE, SIG_IGN)
+        try OpenFileLimit.raise(toServe: core.configuration.maximumConnections)
+        if core.configuration.tls != nil, CMHDSupportsTLS() == 0 {
+            throw .tls("this libmicrohttpd (\(String(cString: MHD_get_version()))) was built without it")
+        }
+        let listener = try ListeningSocket(core.configuration)
+        guard let daemon = core.startDaemon() else {
+            close(listener.descriptor)
+            let reason = startMessages.text
+            if core.configuration.tls != nil {
+                throw .tls(
+                    "the certificate or its key is unusable, both are to be PEM and to belong together: \(reason)")
+            }
+            throw .system("libmicrohttpd does not start: \(reason)")
+        }
+        startMessages.end()
+        do throws(SystemCallFailure) {
+            try core.start(daemon: daemon, listener: listener)
+        } catch {
+            core.stopListening()
+            core.activity.startStopping()
+            core.stopDaemon()
+            throw .system("\(error)")
+        }
+        return Int(listener.port)
+    }
+
+    /// Stops accepting, lets the requests in flight end, up to `timeout`, and then stops as ``stop()`` does.
+    ///
+    /// Connections already waiting to be accepted still are, requests arriving on open connections are served, and
+    /// every response says `Connection: close`.
+    ///
+    /// - Returns: whether every request got its own answer in time.
+    @discardableResult
+    public func drain(timeout: Duration) async -> Bool {
+        guard takeStop() else { return false }
+        core.startDraining()
+        core.stopListening()
+        let isQuiet = await core.waitUntilAnswered(timeout: timeout)
+        await finishStopping()
+        return isQuiet
+    }
+
+    /// Stops at once: cancels every handler, answers its request 503, and returns when all connections are closed. A
+    /// handler that doesn't heed its cancellation may go on; its response is dropped.
+    public func stop() async {
+        guard takeStop() else { return }
+        core.startDraining()
+        core.stopListening()
+        await finishStopping()
+    }
+
+    private func takeStop() -> Bool {
+        phase.withLock {
+            guard case .running = $0 else { return false }
+            $0 = .stopping
+            return true
+        }
+    }
+
+    /// libmicrohttpd aborts the process if it is stopped with a suspended connection, and loses a response if it is
+    /// stopped before it has sent it: so first no new suspension, then every answer, then every end, then the stop.
+    private func finishStopping() async {
+        core.activity.startStopping()
+        var isQuiet = false
+        while !isQuiet {
+            core.failRequests()
+            isQuiet = await core.activity.waitUntilQuiet(timeout: .milliseconds(250))
+            if !isQuiet { core.hastenClients(within: .seconds(2)) }
+        }
+        let core = core
+        await withCheckedContinuation { continuation in
+            // Joins the event threads: on a thread of Dispatch, not on one of the few that run tasks.
+            DispatchQueue.global().async {
+                core.stopDaemon()
+                continuation.resume()
+            }
+        }
+        phase.withLock { $0 = .stopped }
+    }
+}
+
+/// Keeps what libmicrohttpd says while it starts, for the error; afterwards passes everything on.
+private final class StartMessages: Sendable {
+    private let kept = Mutex<[String]?>([])
+    private let log: @Sendable (String) -> Void
+
+    init(_ log: @escaping @Sendable (String) -> Void) { self.log = log }
+
+    var text: String { kept.withLock { $0 ?? [] }.joined(separator: "; ") }
+
+    func add(_ message: String) {
+        kept.withLock { $0?.append(message) }
+        log(message)
+    }
+
+    func end() { kept.withLock { $0 = nil } }
+}
+
+/// The process's limit of open files.
+enum OpenFileLimit {
+    /// Raises the soft limit so that a server of that many connections has descriptors for them, for as many again that
+    /// linger or spool, and for the rest of the process.
+    static func raise(toServe connections: Int) throws(ServerError) {
+        let needed = rlim_t(2 * connections + 256)
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        limit.rlim_cur = min(needed, limit.rlim_max)
+        guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur >= needed else {
+            throw .system(
+                "\(connections) connections need \(needed) open files, but the limit is \(limit.rlim_max): "
+                    + "raise it (`ulimit -Hn`) or allow fewer connections")
+        }
+    }
+}

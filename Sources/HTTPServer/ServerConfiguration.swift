@@ -1,0 +1,115 @@
+/// Where a server listens and what it grants its clients.
+public struct ServerConfiguration: Sendable {
+    /// A certificate chain and its private key.
+    public struct TLSIdentity: Sendable {
+        /// The PEM certificate, its intermediates after it.
+        public var certificatePEM: String
+        /// The PEM private key, unencrypted.
+        public var privateKeyPEM: String
+
+        /// This certificate and key.
+        public init(certificatePEM: String, privateKeyPEM: String) {
+            self.certificatePEM = certificatePEM
+            self.privateKeyPEM = privateKeyPEM
+        }
+    }
+
+    /// What to think of a client that has closed its sending side while its request is being worked on.
+    ///
+    /// A FIN looks the same from a client that only half-closed (`nc -N`) and from one whose process has ended.
+    public enum HalfClosePolicy: Sendable {
+        /// Ask: an interim `100 Continue`, which every HTTP/1.1 client ignores (RFC 9110, 15.2), is sent. A closed
+        /// socket answers it with RST, which counts as gone; a half-closed one stays and gets its response. Clients
+        /// that cannot be asked (TLS, HTTP/1.0) count as gone.
+        case answer
+        /// A FIN counts as gone.
+        case cancel
+    }
+
+    /// An IPv4 or IPv6 address, a name, or `*` for every address of the machine (IPv6 and IPv4 on one socket).
+    public var host = "127.0.0.1"
+    /// The TCP port; 0 takes any free one, which ``Server/port`` then tells.
+    public var port: UInt16 = 0
+    /// Several processes may listen on the same port, the kernel sharing connections among them (SO_REUSEPORT).
+    public var reusePort = false
+    /// The length of the kernel's queue of connections not yet accepted.
+    public var backlog: Int32 = 1024
+    /// libmicrohttpd's event threads, which only move bytes.
+    public var threads = 2
+    /// Connections served at a time. A client above it is told 503 and closed; above it by more than a quarter (at
+    /// least 64), its connection is closed at once.
+    public var maximumConnections = 1024
+    /// The largest request head: request line and headers. Larger ones are answered 431 (or, if the head doesn't fit
+    /// libmicrohttpd's buffer of four times this size, by the library's own 431 or 414).
+    public var maximumHeaderBytes = 16 << 10
+    /// The largest body under the default body policy.
+    public var maximumBodyBytes = 32 << 20
+    /// The bodies held in memory at a time, all requests together; a request that would exceed it is answered 503.
+    public var maximumHeldBodyBytes = 1 << 30
+    /// The time a client has for its request line, from connecting, and again for the rest of its request. A client
+    /// that takes longer is closed without an answer: libmicrohttpd cannot answer a request that is not complete.
+    public var requestTimeout: Duration = .seconds(30)
+    /// The time a connection may wait for its next request's line.
+    public var idleTimeout: Duration = .seconds(75)
+    /// The time a client has to read its response.
+    public var responseTimeout: Duration = .seconds(60)
+    /// Whether clients that have closed their sending side still get their answer.
+    public var halfClosedClients = HalfClosePolicy.answer
+    /// The identity for HTTPS; nil for plain HTTP.
+    public var tls: TLSIdentity?
+
+    /// Loopback, any free port, the defaults above.
+    public init() {}
+
+    func validate() throws(ServerError) {
+        func require(_ condition: Bool, _ message: String) throws(ServerError) {
+            guard condition else { throw .invalidConfiguration(message) }
+        }
+        try require((1...256).contains(threads), "threads is \(threads), not 1 to 256")
+        try require((1...1_000_000).contains(maximumConnections), "maximumConnections is not 1 to 1000000")
+        try require(
+            (1024...(1 << 20)).contains(maximumHeaderBytes), "maximumHeaderBytes is not 1 KiB to 1 MiB")
+        try require(maximumBodyBytes >= 0, "maximumBodyBytes is negative")
+        try require(maximumHeldBodyBytes >= 0, "maximumHeldBodyBytes is negative")
+        try require(backlog > 0, "backlog is not positive")
+        for (name, timeout) in [
+            ("requestTimeout", requestTimeout), ("idleTimeout", idleTimeout), ("responseTimeout", responseTimeout),
+        ] {
+            try require(timeout > .zero && timeout <= .seconds(1 << 30), "\(name) is not positive")
+        }
+    }
+}
+
+/// What becomes of a request's body, decided from its head.
+public enum BodyPolicy: Sendable {
+    /// Kept in memory, up to this many bytes; more is answered 413.
+    case memory(maximumBytes: Int)
+    /// Streamed into a new file in this folder, which is removed when the request has ended unless the handler has
+    /// renamed it. The client has `timeout` for it. Written by an event thread: for servers of rare, large uploads.
+    case file(directory: String, maximumBytes: Int, timeout: Duration)
+    /// Refused with this response, before the body is read if it is larger than 64 KiB or the client waits for leave
+    /// (`Expect: 100-continue`).
+    case reject(Response)
+}
+
+/// A server that could not start.
+public enum ServerError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A value of the configuration makes no sense.
+    case invalidConfiguration(String)
+    /// The address is taken or not ours; the text says which, why, and what to do.
+    case cannotListen(String)
+    /// The certificate or the key is unusable, or libmicrohttpd was built without TLS.
+    case tls(String)
+    /// The system refuses threads, memory or descriptors.
+    case system(String)
+
+    /// The error in a sentence.
+    public var description: String {
+        switch self {
+        case .invalidConfiguration(let text): "invalid server configuration: \(text)"
+        case .cannotListen(let text): text
+        case .tls(let text): "TLS cannot be used: \(text)"
+        case .system(let text): text
+        }
+    }
+}

@@ -1,0 +1,264 @@
+import CMicroHTTPD
+import Glibc
+import Synchronization
+
+/// What libmicrohttpd's callbacks, the monitor, and the public server share.
+final class ServerCore: Sendable {
+    let configuration: ServerConfiguration
+    let handler: Handler
+    private let bodyPolicy: @Sendable (RequestHead) -> BodyPolicy
+    private let transportError: @Sendable (TransportError) -> Response
+    private let observe: @Sendable (ExchangeRecord) -> Void
+    let log: @Sendable (String) -> Void
+
+    let monitor: SocketMonitor
+    let budget: BodyBudget
+    let connections = ConnectionRegistry()
+    let activity = Activity()
+    private let listener = Mutex<Int32?>(nil)
+    private let daemon = Mutex<UInt>(0)
+    private let lastID = Atomic<UInt64>(0)
+    private let isDraining = Atomic<Bool>(false)
+
+    init(
+        configuration: ServerConfiguration, monitor: SocketMonitor, handler: @escaping Handler,
+        bodyPolicy: @escaping @Sendable (RequestHead) -> BodyPolicy,
+        transportError: @escaping @Sendable (TransportError) -> Response,
+        observe: @escaping @Sendable (ExchangeRecord) -> Void, log: @escaping @Sendable (String) -> Void
+    ) {
+        self.configuration = configuration
+        self.monitor = monitor
+        self.handler = handler
+        self.bodyPolicy = bodyPolicy
+        self.transportError = transportError
+        self.observe = observe
+        self.log = log
+        budget = BodyBudget(maximum: configuration.maximumHeldBodyBytes)
+    }
+
+    // MARK: Decisions about requests
+
+    struct Admission {
+        var head: RequestHead
+        var receiver: BodyReceiver
+        var timeout: Duration
+    }
+
+    func admit(_ received: ReceivedHead, on connection: ClientConnection) throws(HeadRefusal) -> Admission {
+        guard !connection.isSurplus else { throw HeadRefusal(cause: .transport(.tooManyConnections), framing: nil) }
+        let admission = try HeadAdmission(
+            received, maximumHeaderBytes: configuration.maximumHeaderBytes, bodyPolicy: bodyPolicy)
+        switch admission.policy {
+        case .file(let directory, let maximumBytes, let timeout):
+            do throws(TransportRefusal) {
+                let file = try SpoolFile(directory: directory)
+                let receiver = BodyReceiver(maximumBytes: maximumBytes, file: file, budget: budget)
+                return Admission(head: admission.head, receiver: receiver, timeout: timeout)
+            } catch {
+                throw HeadRefusal(cause: .transport(error), framing: nil)
+            }
+        case .memory(let maximumBytes):
+            let receiver = BodyReceiver(maximumBytes: maximumBytes, budget: budget)
+            return Admission(head: admission.head, receiver: receiver, timeout: configuration.requestTimeout)
+        case .reject(let response):
+            throw HeadRefusal(cause: .response(response), framing: nil)
+        }
+    }
+
+    func response(to cause: HeadRefusal.Cause, of exchange: Exchange) -> Response {
+        switch cause {
+        case .response(let response): return response
+        case .transport(let refusal):
+            let (method, headers) = exchange.state.withLock { ($0.method, $0.headers) }
+            return transportError(
+                TransportError(
+                    status: refusal.status, reason: refusal.reason, method: method, target: exchange.target,
+                    headers: headers, id: exchange.id))
+        }
+    }
+
+    /// A response ready to be queued, in the place of one that cannot be sent a 500; nil if memory is exhausted.
+    func prepare(_ response: Response, for exchange: Exchange, closing: Bool) -> PreparedResponse? {
+        let closing = closing || isDraining.load(ordering: .acquiring)
+        if let fault = response.fault {
+            log("the response to request \(exchange.id) cannot be sent: \(fault)")
+        } else if let prepared = PreparedResponse(response, closing: closing) {
+            return prepared
+        }
+        return PreparedResponse(.text("internal error\n", status: 500), closing: closing)
+    }
+
+    // MARK: libmicrohttpd's callbacks
+
+    func connected(_ pointer: OpaquePointer) -> ClientConnection {
+        let now = ContinuousClock.now
+        let patience = configuration.requestTimeout
+        let socket = CMHDSocket(pointer)
+        let address = SocketAddress.text(of: CMHDClientAddress(pointer))
+        let connection = connections.insert { count in
+            let isSurplus = count > configuration.maximumConnections
+            return ClientConnection(
+                id: nextID(), socket: socket, remoteAddress: address, isSurplus: isSurplus,
+                deadline: now + (isSurplus ? min(.seconds(2), patience) : patience))
+        }
+        if connection.isSurplus { activity.update { $0.refusedConnections += 1 } }
+        do throws(SystemCallFailure) {
+            try monitor.watchClient(connection.id, socket: socket)
+        } catch {
+            log("a client's departure will go unnoticed: \(error)")
+        }
+        return connection
+    }
+
+    func disconnected(_ connection: ClientConnection) {
+        monitor.unwatch(connection.socket)
+        connections.remove(connection)
+        if let socket = connection.takeLingering() { connections.linger(socket, monitor: monitor) }
+    }
+
+    func requestLine(_ target: String, on pointer: OpaquePointer, connection: ClientConnection) -> Exchange {
+        let now = ContinuousClock.now
+        let exchange = Exchange(
+            id: nextID(), target: target, received: now, connection: connection, core: self, pointer: pointer)
+        connection.exchange = exchange
+        connection.deadline = now + configuration.requestTimeout
+        activity.update { $0.activeRequests += 1 }
+        return exchange
+    }
+
+    func ended(_ exchange: Exchange, termination: CMHDTermination, status: Int) {
+        let record = exchange.end(termination: termination, status: status)
+        observe(record)
+        activity.requestEnded()
+    }
+
+    private func nextID() -> UInt64 { lastID.add(1, ordering: .relaxed).newValue }
+
+    // MARK: Starting and stopping
+
+    func start(daemon: OpaquePointer, listener: ListeningSocket) throws(SystemCallFailure) {
+        self.daemon.withLock { $0 = UInt(bitPattern: daemon) }
+        self.listener.withLock { $0 = listener.descriptor }
+        try monitor.start(self)
+        try monitor.watchListener(listener.descriptor)
+    }
+
+    /// Accepts whoever already waits, and nobody from then on.
+    func stopListening() {
+        accept()
+        listener.withLock {
+            guard let socket = $0.take() else { return }
+            monitor.unwatch(socket)
+            close(socket)
+        }
+    }
+
+    /// Waits until every request that has reached this machine has been answered; false if that takes longer.
+    func waitUntilAnswered(timeout: Duration) async -> Bool {
+        let deadline = ContinuousClock.now + timeout
+        while await activity.waitUntilQuiet(timeout: max(.zero, deadline - .now)) {
+            // A request's bytes may be on their way through the event threads: quiet has to last.
+            try? await Task.sleep(for: .milliseconds(5))
+            if activity.counters.activeRequests == 0, !connections.hasUnservedRequests { return true }
+            if ContinuousClock.now > deadline { return false }
+        }
+        return false
+    }
+
+    /// From now on every response closes its connection.
+    func startDraining() { isDraining.store(true, ordering: .releasing) }
+
+    /// Answers 503 in the place of every handler still running and cuts every client still sending.
+    func failRequests() {
+        connections.forEach { connection in
+            guard let exchange = connection.exchange else { return }
+            if exchange.state.withLock({ $0.step == .receiving || $0.step == .discarding || $0.step == .head }) {
+                connection.cut()
+            }
+        }
+        for exchange in connections.exchanges where exchange.isHandling {
+            exchange.cancelHandler(clientGone: false)
+            exchange.finish(with: response(to: .transport(.stopping), of: exchange))
+        }
+    }
+
+    /// Gives every client no more than this to take its answer.
+    func hastenClients(within time: Duration) {
+        let latest = ContinuousClock.now + time
+        connections.forEach { $0.deadline = min($0.deadline ?? latest, latest) }
+    }
+
+    /// Closes what is left. No connection may be suspended, nor any become so.
+    func stopDaemon() {
+        guard let daemon = OpaquePointer(bitPattern: daemon.withLock { $0 }) else { return }
+        CMHDStop(daemon)
+        connections.forgetAll()
+        self.daemon.withLock { $0 = 0 }
+        monitor.stop()
+        connections.closeLingering(monitor: monitor)
+    }
+
+    private func accept() {
+        listener.withLock { listener in
+            guard let listener, let daemon = OpaquePointer(bitPattern: daemon.withLock { $0 }) else { return }
+            do throws(SystemCallFailure) {
+                while let (socket, address) = try ListeningSocket.accept(from: listener) {
+                    handOver(socket, from: address, to: daemon)
+                }
+                monitor.rearmListener(listener)
+            } catch {
+                // Left unarmed until the next tick: the listener stays readable and would spin the monitor.
+                log("no connection can be accepted for now: \(error)")
+            }
+        }
+    }
+}
+
+/// Gives an accepted socket to libmicrohttpd, or closes it if there are too many even to be told so.
+extension ServerCore {
+    private func handOver(_ socket: Int32, from address: SocketAddress, to daemon: OpaquePointer) {
+        let mostToTell = configuration.maximumConnections + max(64, configuration.maximumConnections / 4)
+        let isWelcome = connections.admit(upTo: mostToTell)
+        activity.update {
+            $0.acceptedConnections += 1
+            $0.refusedConnections += isWelcome ? 0 : 1
+        }
+        guard isWelcome else {
+            close(socket)
+            return
+        }
+        if address.withPointer({ CMHDAdd(daemon, socket, $0, $1) }) == 0 { connections.forgetAdmitted() }
+    }
+}
+
+extension ServerCore: SocketMonitorDelegate {
+    func clientsWaiting() { accept() }
+
+    func clientEnded(_ id: UInt64, entirely: Bool) {
+        let abandoned = connections.withConnection(id) { connection -> Exchange? in
+            connection.hasStoppedSending = true
+            guard let exchange = connection.exchange, exchange.isHandling else {
+                connection.nudge()
+                return nil
+            }
+            guard !entirely, configuration.halfClosedClients == .answer, exchange.probe() else { return exchange }
+            monitor.watchForEnd(of: id, socket: connection.socket)
+            return nil
+        }
+        abandoned?.cancelHandler(clientGone: true)
+    }
+
+    func lingeringReadable(_ socket: Int32) { connections.drainLingering(socket, monitor: monitor) }
+
+    func tick(_ now: ContinuousClock.Instant) {
+        connections.forEach { connection in
+            if connection.hasStoppedSending, !(connection.exchange?.isHandling ?? false) { connection.nudge() }
+            guard let deadline = connection.deadline, deadline < now else { return }
+            connection.deadline = nil
+            connection.exchange?.timeOut()
+            connection.cut()
+        }
+        connections.closeLingering(before: now, monitor: monitor)
+        listener.withLock { if let listener = $0 { monitor.rearmListener(listener) } }
+    }
+}

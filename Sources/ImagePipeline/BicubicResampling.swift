@@ -1,0 +1,143 @@
+import CImageCodecs
+
+/// The weights by which one axis of an image is resized with Pillow's antialiased bicubic filter (a = -0.5).
+///
+/// Sizes shrink with a filter that widens with the scale, so every source pixel counts. The weights are computed in
+/// double, normalised to a sum of 1 and rounded to fixed point exactly as Pillow does for 8-bit images.
+struct ResamplingAxis {
+    /// The source pixels that each output is made of.
+    private(set) var spans: [ImageResampleSpan]
+    /// Fixed-point weights in the layout [outputs][stride], zero beyond a span's count.
+    private(set) var weights: [Int32]
+    /// Weights kept for each output.
+    let stride: Int
+
+    /// Weights for `outputs` of the `resizedLength` pixels that `length` source pixels are resized to.
+    init(length: Int, resizedLength: Int, outputs: Range<Int>) {
+        let scale = Double(length) / Double(resizedLength)
+        let filterScale = max(scale, 1)
+        let support = 2 * filterScale
+        stride = (Int(support) + 1) * 2 + 1
+        spans = []
+        spans.reserveCapacity(outputs.count)
+        weights = [Int32](repeating: 0, count: outputs.count * stride)
+
+        var exact = [Double](repeating: 0, count: stride)
+        for (row, output) in outputs.enumerated() {
+            let center = (Double(output) + 0.5) * scale
+            let start = max(Int(center - support + 0.5), 0)
+            let count = min(Int(center + support + 0.5), length) - start
+            var sum = 0.0
+            for index in 0..<count {
+                exact[index] = Self.bicubic((Double(index + start) - center + 0.5) * (1 / filterScale))
+                sum += exact[index]
+            }
+            for index in 0..<count {
+                weights[row * stride + index] = Self.fixedPoint(sum == 0 ? exact[index] : exact[index] / sum)
+            }
+            spans.append(ImageResampleSpan(start: Int32(start), count: Int32(count)))
+        }
+    }
+
+    /// The source pixels that any output needs.
+    var sourceRange: Range<Int> {
+        let start = spans.map(\.start).min() ?? 0
+        return Int(start)..<Int(spans.map { $0.start + $0.count }.max() ?? start)
+    }
+
+    /// The same outputs from a source of `length` pixels that is stored in reverse.
+    func reflected(length: Int) -> ResamplingAxis {
+        var result = self
+        for (row, span) in spans.enumerated() {
+            result.spans[row].start = Int32(length) - span.start - span.count
+            let kept = row * stride..<row * stride + Int(span.count)
+            result.weights.replaceSubrange(kept, with: weights[kept].reversed())
+        }
+        return result
+    }
+
+    /// The same outputs from a source that begins `offset` pixels later.
+    func shifted(by offset: Int) -> ResamplingAxis {
+        var result = self
+        for row in spans.indices { result.spans[row].start -= Int32(offset) }
+        return result
+    }
+
+    private static func bicubic(_ position: Double) -> Double {
+        let a = -0.5
+        let x = abs(position)
+        if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
+        if x < 2 { return (((x - 5) * x + 8) * x - 4) * a }
+        return 0
+    }
+
+    private static func fixedPoint(_ weight: Double) -> Int32 {
+        let scaled = weight * Double(1 << ImageResamplePrecisionBits)
+        return Int32(weight < 0 ? scaled - 0.5 : scaled + 0.5)
+    }
+}
+
+extension RGBImage {
+    /// Resizes with Pillow's antialiased bicubic filter, bit for bit as `Image.resize((width, height), BICUBIC)`.
+    public func resized(width: Int, height: Int) -> RGBImage {
+        precondition(width > 0 && height > 0, "an image has at least one pixel")
+        return resized(to: (width, height), keeping: (0..<width, 0..<height), orientation: .topLeft)
+    }
+
+    /// The columns and rows `kept` of this stored image turned to `orientation` and then resized to `size`.
+    ///
+    /// Nothing else is computed. The image is not turned first, which for a photograph would cost about as much as the
+    /// resizing: Pillow's first pass, along the shown rows, runs along the stored columns where they are transposed, and
+    /// weights are mirrored where an axis is. Integer sums don't depend on their order, so the result stays exact.
+    func resized(
+        to size: (width: Int, height: Int), keeping kept: (columns: Range<Int>, rows: Range<Int>),
+        orientation: Orientation
+    ) -> RGBImage {
+        let shownWidth = orientation.isTransposed ? height : width
+        let shownHeight = orientation.isTransposed ? width : height
+        var columns = ResamplingAxis(length: shownWidth, resizedLength: size.width, outputs: kept.columns)
+        var rows = ResamplingAxis(length: shownHeight, resizedLength: size.height, outputs: kept.rows)
+        if orientation.reflectsShownColumns { columns = columns.reflected(length: shownWidth) }
+        if orientation.reflectsShownRows { rows = rows.reflected(length: shownHeight) }
+
+        guard orientation.isTransposed else {
+            let needed = rows.sourceRange
+            return resamplingRows(needed, with: columns).resamplingColumns(
+                0..<columns.spans.count, with: rows.shifted(by: needed.lowerBound))
+        }
+        let needed = rows.sourceRange
+        return resamplingColumns(needed, with: columns).resamplingRows(
+            0..<columns.spans.count, with: rows.shifted(by: needed.lowerBound)
+        ).oriented(.leftTop)
+    }
+
+    /// The rows `rows` with each one resampled.
+    private func resamplingRows(_ rows: Range<Int>, with axis: ResamplingAxis) -> RGBImage {
+        let outputs = axis.spans.count
+        let count = outputs * rows.count * 3
+        let result = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            pixels.withUnsafeBufferPointer { source in
+                image_resample_rows(
+                    source.baseAddress! + rows.lowerBound * width * 3, width * 3, rows.count, axis.spans, outputs,
+                    axis.weights, axis.stride, buffer.baseAddress)
+            }
+            initializedCount = count
+        }
+        return RGBImage(width: outputs, height: rows.count, pixels: result)
+    }
+
+    /// The columns `columns` with each one resampled.
+    private func resamplingColumns(_ columns: Range<Int>, with axis: ResamplingAxis) -> RGBImage {
+        let outputs = axis.spans.count
+        let count = outputs * columns.count * 3
+        let result = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            pixels.withUnsafeBufferPointer { source in
+                image_resample_columns(
+                    source.baseAddress! + columns.lowerBound * 3, width * 3, columns.count * 3, axis.spans, outputs,
+                    axis.weights, axis.stride, buffer.baseAddress)
+            }
+            initializedCount = count
+        }
+        return RGBImage(width: columns.count, height: outputs, pixels: result)
+    }
+}

@@ -1,0 +1,105 @@
+import CImageCodecs
+
+/// The formats that are decoded.
+public enum ImageFormat: String, Sendable, CaseIterable {
+    /// Baseline, extended or progressive JPEG of 8 bits a sample.
+    case jpeg = "JPEG"
+    /// PNG of any colour type and depth.
+    case png = "PNG"
+}
+
+/// What an encoded image says about itself.
+public struct ImageHeader: Sendable, Equatable {
+    /// The encoding, from the bytes and never from a name or declared type.
+    public let format: ImageFormat
+    /// Stored columns, before the orientation is applied.
+    public let width: Int
+    /// Stored rows, before the orientation is applied.
+    public let height: Int
+    /// Stored channels: 1 gray or palette, 2 gray and alpha, 3 colour, 4 colour and alpha or CMYK.
+    public let channels: Int
+    /// How the stored image is to be turned (JPEG's EXIF segment, PNG's eXIf chunk).
+    public let orientation: Orientation
+    /// Whether it is an animated PNG of more than one frame.
+    public let isAnimated: Bool
+}
+
+/// JPEG and PNG files to RGB pixels, bit for bit as Pillow's `exif_transpose(image).convert("RGB")` decodes them.
+///
+/// So 16-bit colour keeps its high byte, while 16-bit gray is clamped to 255, alpha is dropped, and CMYK is taken as
+/// inverted. Stricter than Pillow in three places: damage inside JPEG data, a PNG without its closing chunk and an
+/// animated PNG are errors. An orientation that stands only in XMP metadata is not applied.
+public enum ImageDecoder {
+    /// Reads format, size and orientation without allocating anything for pixels.
+    ///
+    /// - Throws: `ImageError` if the bytes have no readable header; limits are the caller's to check.
+    public static func probe(_ bytes: [UInt8]) throws(ImageError) -> ImageHeader {
+        guard !bytes.isEmpty else {
+            throw ImageError(.empty, "there are no bytes where an image should be; send a JPEG or PNG file")
+        }
+        var header = ImageCodecHeader()
+        var failure = ImageCodecFailure()
+        let status = image_codec_probe(bytes, bytes.count, &header, &failure)
+        guard status == .OK else { throw ImageError(status, failure, bytes) }
+        return ImageHeader(
+            format: header.format == .PNG ? .png : .jpeg, width: Int(header.width), height: Int(header.height),
+            channels: Int(header.channels), orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft,
+            isAnimated: header.frames > 1)
+    }
+
+    /// Decodes an image and applies its orientation.
+    ///
+    /// - Throws: `ImageError`; beyond-limit images are refused by their header, before their pixels are allocated.
+    public static func decode(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(ImageError) -> RGBImage {
+        let stored = try decodeStored(bytes, limits: limits)
+        return stored.image.oriented(stored.orientation)
+    }
+
+    /// An image as its file stores it.
+    struct StoredImage {
+        let image: RGBImage
+        let orientation: Orientation
+    }
+
+    /// Decodes without turning the image, whose orientation resampling takes into account more cheaply.
+    static func decodeStored(_ bytes: [UInt8], limits: ImageLimits) throws(ImageError) -> StoredImage {
+        try limits.check(byteCount: bytes.count)
+        let header = try probe(bytes)
+        try limits.check(header)
+
+        var failure = ImageCodecFailure()
+        var status = ImageCodecStatus.OK
+        let pixels = [UInt8](unsafeUninitializedCapacity: header.width * header.height * 3) { buffer, count in
+            status = image_codec_decode(
+                bytes, bytes.count, 1, UInt32(header.width), UInt32(header.height), buffer.baseAddress, &failure)
+            count = status == .OK ? buffer.count : 0
+        }
+        guard status == .OK else { throw ImageError(status, failure, bytes) }
+        return StoredImage(
+            image: RGBImage(width: header.width, height: header.height, pixels: pixels),
+            orientation: header.orientation)
+    }
+}
+
+extension ImageError {
+    /// Puts a decoder's failure into words.
+    fileprivate init(_ status: ImageCodecStatus, _ failure: ImageCodecFailure, _ bytes: [UInt8]) {
+        let detail = withUnsafeBytes(of: failure.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let place = "at byte \(failure.offset) of \(bytes.count): \(detail)"
+        switch status {
+        case .unrecognised:
+            self.init(.unrecognised, ForeignFormat.describe(bytes))
+        case .truncated:
+            self.init(.truncated, "the image is cut off (\(place)); send the whole file")
+        case .unsupported:
+            self.init(
+                .unsupported, "the image is of a kind that is not decoded (\(place)); save it as 8-bit JPEG or PNG")
+        case .empty:
+            self.init(.empty, "the image has no pixels (\(place)); send one that has some")
+        case .tooLarge:
+            self.init(.tooLarge, "decoding the image would take too much (\(place)); save it as a plain JPEG or PNG")
+        default:
+            self.init(.corrupt, "the image is damaged (\(place)); encode it again")
+        }
+    }
+}

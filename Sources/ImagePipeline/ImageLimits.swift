@@ -1,0 +1,53 @@
+/// What an image may be at most; checked against its header before anything is allocated for its pixels.
+public struct ImageLimits: Sendable, Equatable {
+    /// Pixels, width times height, of three bytes each once decoded; 2^31 - 1 at most, whatever is set here, so that no
+    /// size computed from them overflows.
+    public var maximumPixels: Int
+    /// The longer side divided by the shorter one.
+    public var maximumAspectRatio: Double
+    /// Encoded bytes.
+    public var maximumBytes: Int
+
+    /// Sets limits; the defaults take a 64-megapixel photograph.
+    public init(
+        maximumPixels: Int = 64_000_000, maximumAspectRatio: Double = 60, maximumBytes: Int = 128 << 20
+    ) {
+        self.maximumPixels = maximumPixels
+        self.maximumAspectRatio = maximumAspectRatio
+        self.maximumBytes = maximumBytes
+    }
+
+    func check(byteCount: Int) throws(ImageError) {
+        guard byteCount > 0 else {
+            throw ImageError(.empty, "there are no bytes where an image should be; send a JPEG or PNG file")
+        }
+        guard byteCount <= maximumBytes else {
+            throw ImageError(
+                .tooLarge,
+                "the image file has \(byteCount) bytes, more than the \(maximumBytes) allowed; send a smaller file")
+        }
+    }
+
+    func check(_ header: ImageHeader) throws(ImageError) {
+        let (width, height) = (header.width, header.height)
+        guard width > 0, height > 0 else {
+            throw ImageError(.empty, "the image is \(width)x\(height) pixels; send one that has pixels")
+        }
+        guard !header.isAnimated else {
+            throw ImageError(.animated, "this is an animated PNG of several frames; send one frame as JPEG or PNG")
+        }
+        let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
+        let maximumPixels = min(maximumPixels, Int(Int32.max))
+        guard !overflow, pixels <= maximumPixels else {
+            throw ImageError(
+                .tooLarge,
+                "the image is \(width)x\(height) pixels, more than the \(maximumPixels) allowed; scale it down first")
+        }
+        guard Double(max(width, height)) <= Double(min(width, height)) * maximumAspectRatio else {
+            throw ImageError(
+                .tooElongated,
+                "the image is \(width)x\(height) pixels, longer than \(maximumAspectRatio) times its shorter side; "
+                    + "crop it first")
+        }
+    }
+}

@@ -1,0 +1,105 @@
+/// From an encoded image to a network's input, as the reference's evaluation transform computes it (PRG, section 5):
+/// the shorter side is resized with Pillow's bicubic filter, the centre square kept, each channel divided by 255,
+/// reduced by its mean and divided by its standard deviation, in 32-bit floats.
+public struct Preprocessing: Sendable {
+    /// A transform that can't be carried out.
+    public struct InvalidParameters: Error, Sendable, Equatable, CustomStringConvertible {
+        /// What is wrong with which parameter.
+        public let description: String
+    }
+
+    /// Length in pixels that the shorter side is resized to.
+    public let resizeShorterSide: Int
+    /// Side in pixels of the square kept.
+    public let cropSize: Int
+    /// What each sample value 0...255 of each channel becomes, in the layout [3][256].
+    private let normalized: [Float]
+
+    /// Sets the transform up.
+    ///
+    /// - Parameters:
+    ///   - resizeShorterSide: `cropSize`...4096 pixels.
+    ///   - cropSize: at least 1 pixel.
+    ///   - mean: of red, green and blue on the scale 0...1, finite.
+    ///   - standardDeviation: of red, green and blue on the scale 0...1, finite and above zero.
+    /// - Throws: `InvalidParameters`, since a model's file may carry anything.
+    public init(
+        resizeShorterSide: Int, cropSize: Int, mean: [Float], standardDeviation: [Float]
+    ) throws(InvalidParameters) {
+        guard (1...4096).contains(resizeShorterSide), (1...resizeShorterSide).contains(cropSize) else {
+            throw InvalidParameters(
+                description: "an image can't be resized to \(resizeShorterSide) and cropped to \(cropSize) pixels; "
+                    + "1 <= crop size <= shorter side <= 4096 must hold")
+        }
+        guard mean.count == 3, mean.allSatisfy(\.isFinite) else {
+            throw InvalidParameters(description: "the mean \(mean) is not three finite numbers")
+        }
+        guard standardDeviation.count == 3, standardDeviation.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+            throw InvalidParameters(
+                description: "the standard deviation \(standardDeviation) is not three finite numbers above zero")
+        }
+        self.resizeShorterSide = resizeShorterSide
+        self.cropSize = cropSize
+        normalized = (0..<3).flatMap { channel in
+            (0..<256).map { (Float($0) / 255 - mean[channel]) / standardDeviation[channel] }
+        }
+    }
+
+    /// The network's input for an encoded image: [3, cropSize, cropSize], one channel after the other.
+    ///
+    /// - Throws: `ImageError` if the bytes are not an image within `limits`.
+    public func input(for bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(ImageError) -> [Float] {
+        normalize(try croppedImage(for: bytes, limits: limits))
+    }
+
+    /// The network's input for a decoded image: [3, cropSize, cropSize], one channel after the other.
+    public func input(for image: RGBImage) -> [Float] {
+        normalize(croppedImage(for: image))
+    }
+
+    /// What the network sees of an encoded image, before normalisation: cropSize x cropSize pixels.
+    ///
+    /// - Throws: `ImageError` if the bytes are not an image within `limits`.
+    public func croppedImage(
+        for bytes: [UInt8], limits: ImageLimits = ImageLimits()
+    ) throws(ImageError) -> RGBImage {
+        let stored = try ImageDecoder.decodeStored(bytes, limits: limits)
+        return croppedImage(for: stored.image, orientation: stored.orientation)
+    }
+
+    /// What the network sees of a decoded image, before normalisation: cropSize x cropSize pixels.
+    public func croppedImage(for image: RGBImage) -> RGBImage {
+        croppedImage(for: image, orientation: .topLeft)
+    }
+
+    private func croppedImage(for image: RGBImage, orientation: Orientation) -> RGBImage {
+        let width = orientation.isTransposed ? image.height : image.width
+        let height = orientation.isTransposed ? image.width : image.height
+        let longerSide = resizeShorterSide * max(width, height) / min(width, height)
+        let size =
+            width <= height
+            ? (width: resizeShorterSide, height: longerSide) : (width: longerSide, height: resizeShorterSide)
+        return image.resized(
+            to: size, keeping: (columns: centered(in: size.width), rows: centered(in: size.height)),
+            orientation: orientation)
+    }
+
+    /// The crop's place on an axis: half the margin, a half pixel going to the even neighbour as Python's `round` has it.
+    private func centered(in length: Int) -> Range<Int> {
+        let margin = length - cropSize
+        let start = margin / 2 + (margin % 4 == 3 ? 1 : 0)
+        return start..<start + cropSize
+    }
+
+    private func normalize(_ image: RGBImage) -> [Float] {
+        let area = image.width * image.height
+        return [Float](unsafeUninitializedCapacity: area * 3) { buffer, count in
+            for channel in 0..<3 {
+                for pixel in 0..<area {
+                    buffer[channel * area + pixel] = normalized[channel * 256 + Int(image.pixels[pixel * 3 + channel])]
+                }
+            }
+            count = area * 3
+        }
+    }
+}

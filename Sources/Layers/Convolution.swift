@@ -1,0 +1,176 @@
+import CKernels
+public import Tensor
+
+/// A 3x3 convolution with padding 1 and a bias: at full resolution, with stride 2, or after doubling the resolution by
+/// nearest neighbour. Input normalisation and activation, the residual and the moments of the output are part of it.
+public final class Convolution: Sendable {
+    /// What happens to the resolution.
+    public enum Resampling: Sendable {
+        /// Stride 1.
+        case none
+        /// Stride 2: the output's side is half the input's, rounded up.
+        case down
+        /// Every input pixel doubled in both directions first.
+        case up
+    }
+
+    /// How the convolution is computed. The choice depends on the shape only, never on the batch, so that an image's
+    /// result does not depend on its company.
+    public enum Algorithm: String, Sendable {
+        /// Winograd F(4x4,3x3) (Lavin and Gray 2016): 36 multiplications for 16 pixels.
+        case winograd4 = "F(4x4)"
+        /// Winograd F(2x2,3x3): 16 multiplications for 4 pixels; less waste on small images.
+        case winograd2 = "F(2x2)"
+        /// im2col and one matrix product.
+        case direct
+    }
+
+    /// Channels read, before padding to 16.
+    public let inputs: Int
+    /// Channels written, before padding to 16.
+    public let outputs: Int
+    /// Height and width of the output in pixels.
+    public let side: Int
+    /// What happens to the resolution.
+    public let resampling: Resampling
+    /// How it is computed.
+    public let algorithm: Algorithm
+    let inputBlocks: Int
+    let outputBlocks: Int
+    let weights: AlignedBuffer
+    let bias: AlignedBuffer
+
+    /// Packs the weights.
+    /// - Parameters:
+    ///   - weight: [outputs][inputs][3][3], as PyTorch keeps it.
+    ///   - bias: [outputs].
+    ///   - side: height and width of the input in pixels.
+    public init(
+        weight: [Float], bias: [Float], inputs: Int, outputs: Int, side: Int, resampling: Resampling = .none,
+        pool: WorkerPool
+    ) {
+        precondition(weight.count == outputs * inputs * 9 && bias.count == outputs && side > 0)
+        self.inputs = inputs
+        self.outputs = outputs
+        self.resampling = resampling
+        switch resampling {
+        case .none: self.side = side
+        case .down: self.side = (side + 1) / 2
+        case .up: self.side = side * 2
+        }
+        inputBlocks = FeatureMap.blocks(inputs)
+        outputBlocks = FeatureMap.blocks(outputs)
+        algorithm = Self.algorithm(inputs: inputs, side: self.side, resampling: resampling)
+        var paddedBias = bias
+        paddedBias += [Float](repeating: 0, count: outputBlocks * channelBlock - outputs)
+        self.bias = AlignedBuffer(paddedBias)
+        weights = AlignedBuffer(
+            count: outputBlocks * Self.positions(algorithm) * inputBlocks * channelBlock * channelBlock)
+        pack(weight, pool: pool)
+    }
+
+    /// Chooses by shape: F(4x4) from 16 pixels up, F(2x2) down to 4 pixels, where F(4x4) would spend its saving on tiles
+    /// that stick out; direct for strides, for a few input channels (whose transforms would cost more than they save)
+    /// and below 4 pixels.
+    static func algorithm(inputs: Int, side: Int, resampling: Resampling) -> Algorithm {
+        if resampling == .down || inputs < channelBlock || side < 4 { return .direct }
+        return side >= 12 ? .winograd4 : .winograd2
+    }
+
+    /// Matrix products that a tile takes; for `direct`, the taps of one product.
+    private static func positions(_ algorithm: Algorithm) -> Int {
+        switch algorithm {
+        case .winograd4: 36
+        case .winograd2: 16
+        case .direct: 9
+        }
+    }
+
+    private func pack(_ weight: [Float], pool: WorkerPool) {
+        let padded = inputBlocks * channelBlock
+        weight.withUnsafeBufferPointer { source in
+            guard algorithm != .direct else {
+                return hw_pack_direct3x3(weights.pointer, source.baseAddress, outputs, inputs, padded)
+            }
+            let blockFloats = Self.positions(algorithm) * padded * channelBlock
+            pool.run { worker in
+                let part = WorkerPool.part(worker, of: pool.count, total: outputBlocks)
+                hw_pack_winograd3x3(
+                    weights.pointer + part.lowerBound * blockFloats, source.baseAddress, outputs, inputs, padded,
+                    algorithm == .winograd4 ? 4 : 2, part.lowerBound, part.count)
+            }
+        }
+    }
+
+    /// Convolves the first `batch` images.
+    /// - Parameters:
+    ///   - input: `inputs` channels.
+    ///   - normalization: applied while reading; nil reads the map as it is.
+    ///   - output: `outputs` channels of `side` pixels; its moments are written too.
+    ///   - residual: added to the result; may be `output` itself.
+    public func forward(
+        _ input: FeatureMap, normalization: Normalization?, into output: FeatureMap, residual: FeatureMap? = nil,
+        batch: Int, on workspace: Workspace
+    ) {
+        precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && output.side == side)
+        precondition(resampling != .none || input.side == side)
+        let units = batch * output.bands
+        var call = Call(
+            layer: self, input: input, normalization: normalization, output: output, residual: residual,
+            workspace: workspace, units: units,
+            division: WorkDivision(
+                workers: workspace.pool.count, units: units, blocks: outputBlocks, rows: rowsPerBand * productsPerRow,
+                inputs: columns, weights: Self.positions(algorithm) * inputBlocks * channelBlock * channelBlock))
+        workspace.pool.run(on: &call) { context, worker in
+            context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
+        }
+    }
+
+    /// Floats of scratch that a worker needs.
+    public var scratchFloats: Int {
+        InputReader.scratchFloats(channels: inputBlocks * channelBlock) + Scratch.rounded(stripFloats)
+            + (algorithm == .direct ? directScratchFloats : winogradScratchFloats)
+    }
+
+    /// One forward call.
+    struct Call {
+        let layer: Convolution
+        let input: FeatureMap
+        let normalization: Normalization?
+        let output: FeatureMap
+        let residual: FeatureMap?
+        let workspace: Workspace
+        let units: Int
+        let division: WorkDivision
+
+        /// Does a worker's part.
+        func perform(_ worker: Int) {
+            let part = division.part(of: worker, units: units, blocks: layer.outputBlocks)
+            guard !part.units.isEmpty, !part.blocks.isEmpty else { return }
+            let scratch = workspace.scratch(of: worker)
+            if layer.algorithm == .direct {
+                layer.direct(self, units: part.units, blocks: part.blocks, scratch: scratch)
+            } else {
+                layer.winograd(self, units: part.units, blocks: part.blocks, scratch: scratch)
+            }
+        }
+    }
+
+    /// Rows of one band's matrices: tiles, or pixels if direct.
+    var rowsPerBand: Int {
+        switch algorithm {
+        case .winograd4: (side + 3) / 4
+        case .winograd2: 2 * ((side + 1) / 2)
+        case .direct: bandRows * side
+        }
+    }
+
+    private var productsPerRow: Int { algorithm == .direct ? 1 : Self.positions(algorithm) }
+
+    /// Columns of the input matrix.
+    var columns: Int { inputBlocks * channelBlock * (algorithm == .direct ? 9 : 1) }
+
+    /// Bands worked on together: about 64 tiles, so that a chunk's transformed input stays near the core while the
+    /// weights stream past it, and weights are read seldom enough.
+    var chunkBands: Int { max(1, (algorithm == .direct ? 96 : 64) / rowsPerBand) }
+}

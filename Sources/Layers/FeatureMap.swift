@@ -1,0 +1,84 @@
+import Tensor
+
+/// Channels that lie side by side in memory; see `CKernels.h`.
+public let channelBlock = 16
+
+/// Rows of a band: the unit in which images are divided among workers and in which moments are kept. It depends on
+/// nothing but the image's height, so that no sum depends on how the work was divided.
+let bandRows = 4
+
+/// The activations of a batch at one place in the network: a view of memory that an arena owns.
+///
+/// Layout: image n at `data + n·imageStride` as [channels/16][side][side][16] floats; its moments at
+/// `moments + n·momentsStride` as [channels/16][bands][2][16], where every layer leaves the sums and centred squares of
+/// what it wrote, so that the next GroupNorm and the taps need not read the activations again. Two maps may be
+/// neighbours in one larger map: that is how concatenation works, without a copy.
+public struct FeatureMap {
+    /// Channels, a multiple of 16 in memory; what is beyond the real ones is zero.
+    public let channels: Int
+    /// Height and width in pixels.
+    public let side: Int
+    let data: UnsafeMutablePointer<Float>
+    let imageStride: Int
+    let moments: UnsafeMutablePointer<Float>
+    let momentsStride: Int
+
+    /// Floats that one image takes.
+    public static func dataCount(channels: Int, side: Int) -> Int { blocks(channels) * channelBlock * side * side }
+
+    /// Floats that one image's moments take.
+    public static func momentsCount(channels: Int, side: Int) -> Int {
+        blocks(channels) * bands(side) * 2 * channelBlock
+    }
+
+    /// A map over memory of at least `dataCount` and `momentsCount` floats an image, 64-byte aligned.
+    public init(
+        channels: Int, side: Int, data: UnsafeMutablePointer<Float>, imageStride: Int,
+        moments: UnsafeMutablePointer<Float>, momentsStride: Int
+    ) {
+        self.channels = channels
+        self.side = side
+        self.data = data
+        self.imageStride = imageStride
+        self.moments = moments
+        self.momentsStride = momentsStride
+    }
+
+    /// The channels `range` of this map, bounds being multiples of 16, as a map over the same memory.
+    public func channels(_ range: Range<Int>) -> FeatureMap {
+        precondition(range.lowerBound % channelBlock == 0 && range.upperBound <= Self.blocks(channels) * channelBlock)
+        return FeatureMap(
+            channels: range.count, side: side, data: data + range.lowerBound * side * side, imageStride: imageStride,
+            moments: moments + Self.momentsCount(channels: range.lowerBound, side: side), momentsStride: momentsStride)
+    }
+
+    /// Image `n`: [channels/16][side][side][16].
+    public func image(_ n: Int) -> UnsafeMutablePointer<Float> { data + n * imageStride }
+
+    /// Writes the spatial mean of each channel of image `n` to `means`, [channels].
+    public func spatialMeans(ofImage n: Int, into means: inout [Float]) {
+        let pixels = Float(side * side)
+        for channel in 0..<channels {
+            var sum: Float = 0
+            for band in 0..<bands {
+                sum += momentsOf(n, block: channel / channelBlock, band: band)[channel % channelBlock]
+            }
+            means[channel] = sum / pixels
+        }
+    }
+
+    var blocks: Int { Self.blocks(channels) }
+    var bands: Int { Self.bands(side) }
+    /// Distance from one block of 16 channels to the next.
+    var blockStride: Int { side * side * channelBlock }
+
+    func momentsOf(_ n: Int, block: Int, band: Int) -> UnsafeMutablePointer<Float> {
+        moments + n * momentsStride + (block * bands + band) * 2 * channelBlock
+    }
+
+    /// Rows of `band`, clipped to the image.
+    func rows(ofBand band: Int) -> Int { min(bandRows, side - band * bandRows) }
+
+    static func blocks(_ channels: Int) -> Int { (channels + channelBlock - 1) / channelBlock }
+    static func bands(_ side: Int) -> Int { (side + bandRows - 1) / bandRows }
+}

@@ -1,0 +1,141 @@
+import CKernels
+import Tensor
+
+/// A 1x1 convolution with a bias: a matrix product over the pixels, which the blocked layout allows without repacking.
+public final class PointwiseConvolution: Sendable {
+    /// Channels read.
+    public let inputs: Int
+    /// Channels written.
+    public let outputs: Int
+    private let inputBlocks: Int
+    private let outputBlocks: Int
+    private let weights: AlignedBuffer
+    private let bias: AlignedBuffer
+
+    /// Most pixels worked on together, so that a normalised copy of the input stays near the core.
+    private static let chunkPixels = 128
+
+    /// `weight` is [outputs][inputs], `bias` [outputs].
+    public init(weight: [Float], bias: [Float], inputs: Int, outputs: Int) {
+        precondition(weight.count == inputs * outputs && bias.count == outputs)
+        self.inputs = inputs
+        self.outputs = outputs
+        inputBlocks = FeatureMap.blocks(inputs)
+        outputBlocks = FeatureMap.blocks(outputs)
+        self.bias = AlignedBuffer(bias + [Float](repeating: 0, count: outputBlocks * channelBlock - outputs))
+        weights = AlignedBuffer(count: inputBlocks * outputBlocks * channelBlock * channelBlock)
+        hw_pack_panels(weights.pointer, weight, outputs, inputs, inputBlocks * channelBlock)
+    }
+
+    /// Floats of scratch that a worker needs on maps of `side` pixels.
+    public func scratchFloats(side: Int) -> Int {
+        InputReader.scratchFloats(channels: inputBlocks * channelBlock)
+            + inputBlocks * channelBlock * max(Self.chunkPixels, bandRows * side)
+    }
+
+    /// Convolves the first `batch` images.
+    /// - Parameters:
+    ///   - normalization: applied while reading; nil reads the map as it is.
+    ///   - residual: added to the result; may be `output` itself.
+    ///   - recordsMoments: whether the output's moments are wanted.
+    public func forward(
+        _ input: FeatureMap, normalization: Normalization?, into output: FeatureMap, residual: FeatureMap? = nil,
+        recordsMoments: Bool, batch: Int, on workspace: Workspace
+    ) {
+        precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && input.side == output.side)
+        let units = batch * output.bands
+        let columns = inputBlocks * channelBlock
+        var call = Call(
+            layer: self, input: input, normalization: normalization, output: output, residual: residual,
+            recordsMoments: recordsMoments, workspace: workspace, units: units,
+            division: WorkDivision(
+                workers: workspace.pool.count, units: units, blocks: outputBlocks, rows: bandRows * output.side,
+                inputs: columns, weights: columns * channelBlock))
+        workspace.pool.run(on: &call) { context, worker in
+            context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
+        }
+    }
+
+    /// One forward call.
+    private struct Call {
+        let layer: PointwiseConvolution
+        let input: FeatureMap
+        let normalization: Normalization?
+        let output: FeatureMap
+        let residual: FeatureMap?
+        let recordsMoments: Bool
+        let workspace: Workspace
+        let units: Int
+        let division: WorkDivision
+
+        /// Does a worker's part.
+        func perform(_ worker: Int) {
+            let part = division.part(of: worker, units: units, blocks: layer.outputBlocks)
+            guard !part.units.isEmpty, !part.blocks.isEmpty else { return }
+            var scratch = workspace.scratch(of: worker)
+            let reader = InputReader(
+                kernels: workspace.kernels, channels: layer.inputBlocks * channelBlock, normalization: normalization,
+                scratch: &scratch)
+            let bandsTogether = max(1, PointwiseConvolution.chunkPixels / (bandRows * output.side))
+            var unit = part.units.lowerBound
+            while unit < part.units.upperBound {
+                let segment = Segment(
+                    at: unit, before: min(unit + bandsTogether, part.units.upperBound), bandsPerImage: output.bands)
+                let pixels = Pixels(segment, side: output.side)
+                layer.multiply(
+                    source(segment, pixels, reader: reader, memory: scratch), pixels, segment: segment,
+                    blocks: part.blocks, output: output, residual: residual, kernels: workspace.kernels)
+                if recordsMoments {
+                    for block in part.blocks { segment.recordMoments(output, block: block, kernels: workspace.kernels) }
+                }
+                unit += segment.bands.count
+            }
+        }
+
+        /// The segment's pixels as a matrix: in place, or a normalised copy.
+        private func source(
+            _ segment: Segment, _ pixels: Pixels, reader: InputReader, memory: Scratch
+        ) -> (data: UnsafePointer<Float>, stride: Int) {
+            let data = UnsafePointer(input.image(segment.image) + pixels.offset)
+            guard normalization != nil else { return (data, input.blockStride) }
+            reader.prepare(normalization, for: input, image: segment.image)
+            var memory = memory
+            let copy = memory.take(layer.inputBlocks * channelBlock * pixels.count)
+            for block in 0..<layer.inputBlocks {
+                reader.read(
+                    data + block * input.blockStride, pixels: pixels.count, block: block,
+                    into: copy + block * pixels.count * channelBlock)
+            }
+            return (UnsafePointer(copy), pixels.count * channelBlock)
+        }
+    }
+
+    /// A segment's pixels, which lie side by side.
+    private struct Pixels {
+        let offset: Int
+        let count: Int
+
+        init(_ segment: Segment, side: Int) {
+            let first = segment.bands.lowerBound * bandRows
+            offset = first * side * channelBlock
+            count = (min(segment.bands.upperBound * bandRows, side) - first) * side
+        }
+    }
+
+    private func multiply(
+        _ source: (data: UnsafePointer<Float>, stride: Int), _ pixels: Pixels, segment: Segment, blocks: Range<Int>,
+        output: FeatureMap, residual: FeatureMap?, kernels: Kernels
+    ) {
+        let columns = inputBlocks * channelBlock
+        let panel = columns * channelBlock
+        let offset = pixels.offset + blocks.lowerBound * output.blockStride
+        kernels.gemm(
+            hw_gemm_arguments(
+                a: source.data, a_block_stride: source.stride, a_group_stride: 0, group_rows: pixels.count,
+                b: weights.pointer + blocks.lowerBound * panel, b_panel_stride: panel,
+                c: output.image(segment.image) + offset, c_block_stride: output.blockStride, rows: pixels.count,
+                k: columns, blocks: blocks.count, bias: bias.pointer + blocks.lowerBound * channelBlock,
+                residual: residual.map { UnsafePointer($0.image(segment.image) + offset) },
+                residual_block_stride: residual?.blockStride ?? 0))
+    }
+}

@@ -1,0 +1,25 @@
+import CKernels
+import Tensor
+
+/// Consecutive bands of one image: what a worker takes up at a time.
+struct Segment {
+    let image: Int
+    let bands: Range<Int>
+
+    /// The segment that starts at unit `unit`, units counting the bands of all images, and ends before `end`.
+    init(at unit: Int, before end: Int, bandsPerImage: Int) {
+        image = unit / bandsPerImage
+        let first = unit % bandsPerImage
+        bands = first..<min(bandsPerImage, first + end - unit)
+    }
+
+    /// Leaves the moments of one output block that has just been written and is still in the cache.
+    func recordMoments(_ output: FeatureMap, block: Int, kernels: Kernels) {
+        let plane = output.image(image) + block * output.blockStride
+        for band in bands {
+            kernels.table.pointee.moments(
+                output.momentsOf(image, block: block, band: band),
+                plane + band * bandRows * output.side * channelBlock, output.rows(ofBand: band) * output.side)
+        }
+    }
+}

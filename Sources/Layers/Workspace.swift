@@ -1,0 +1,83 @@
+public import Tensor
+
+/// What a forward pass borrows: kernels, workers, and scratch memory for each worker, allocated once.
+///
+/// One pass at a time may use a workspace.
+public final class Workspace {
+    /// The kernels that every layer calls.
+    public let kernels: Kernels
+    /// Who carries out the layers' parallel sections.
+    public let pool: WorkerPool
+    private let scratch: [AlignedBuffer]
+
+    /// Allocates `scratchFloats` floats for each worker: the largest `scratchFloats` of the layers that will be run.
+    public init(kernels: Kernels, pool: WorkerPool, scratchFloats: Int) {
+        self.kernels = kernels
+        self.pool = pool
+        scratch = (0..<pool.count).map { _ in AlignedBuffer(count: scratchFloats) }
+    }
+
+    /// Bytes held.
+    public var byteCount: Int { scratch.reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride } }
+
+    func scratch(of worker: Int) -> Scratch { Scratch(next: scratch[worker].pointer) }
+}
+
+/// A worker's scratch memory, handed out from the front in 64-byte steps.
+struct Scratch {
+    fileprivate(set) var next: UnsafeMutablePointer<Float>
+
+    fileprivate init(next: UnsafeMutablePointer<Float>) { self.next = next }
+
+    mutating func take(_ count: Int) -> UnsafeMutablePointer<Float> {
+        defer { next += Scratch.rounded(count) }
+        return next
+    }
+
+    /// `count` floats in whole cache lines.
+    static func rounded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
+}
+
+/// How a layer's work is divided: over the bands of all images, over the output channels, or both.
+struct WorkDivision {
+    let unitParts: Int
+    let blockParts: Int
+
+    /// Chooses the division with the least estimated time.
+    ///
+    /// Dividing the units (bands of images) makes every worker read all weights; dividing the output blocks makes every
+    /// worker prepare all inputs. The division decides who computes a number, never how, so it may look at the batch.
+    /// - Parameters:
+    ///   - units: bands of all images.
+    ///   - blocks: 16-wide blocks of output channels.
+    ///   - rows: matrix rows of a unit (tiles or pixels) over all positions.
+    ///   - inputs: columns of the matrix.
+    ///   - weights: floats of packed weights of one block.
+    init(workers: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int) {
+        var best = (cost: Double.infinity, units: workers, blocks: 1)
+        for unitParts in 1...workers where workers % unitParts == 0 {
+            let blockParts = workers / unitParts
+            let partUnits = Double((units + unitParts - 1) / unitParts)
+            let partBlocks = Double((blocks + blockParts - 1) / blockParts)
+            // Cycles, roughly: 16 multiply-adds a cycle and more; a quarter cycle to prepare a float of input; half a
+            // cycle to bring a float of weights from memory, hidden behind the arithmetic where there is enough of it.
+            let arithmetic = partUnits * Double(rows) * Double(inputs) * partBlocks
+            let reading = partBlocks * Double(weights) * 0.5
+            let preparation = partUnits * Double(rows) * Double(inputs) * 0.25
+            let cost = max(arithmetic, reading) + preparation
+            if cost < best.cost { best = (cost, unitParts, blockParts) }
+        }
+        unitParts = best.units
+        blockParts = best.blocks
+    }
+
+    /// The part of worker `worker`: a range of units and a range of blocks.
+    func part(of worker: Int, units: Int, blocks: Int) -> (units: Range<Int>, blocks: Range<Int>) {
+        // Blocks go in pairs, the width of the widest register tile.
+        let pairs = WorkerPool.part(worker % blockParts, of: blockParts, total: (blocks + 1) / 2)
+        return (
+            WorkerPool.part(worker / blockParts, of: unitParts, total: units),
+            min(pairs.lowerBound * 2, blocks)..<min(pairs.upperBound * 2, blocks)
+        )
+    }
+}

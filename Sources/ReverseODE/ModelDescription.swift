@@ -1,0 +1,116 @@
+public import FlowModel
+import FoundationEssentials
+
+/// What `headwater inspect --json` prints and `GET /model` answers: all that is known of a model without running it.
+public struct ModelDescription: Codable, Sendable, Equatable {
+    /// A tap place and how many numbers it has.
+    public struct Place: Codable, Sendable, Equatable {
+        /// As requests spell it.
+        public let place: String
+        /// Numbers of the tap.
+        public let dimension: Int
+    }
+
+    /// The reverse pass.
+    public struct Pass: Codable, Sendable, Equatable {
+        /// The path that the model was trained on.
+        public let path: ProbabilityPath
+        /// The method of integration.
+        public let solver: Solver
+        /// `linspace` points before the cutoff.
+        public let count: Int
+        /// The cutoff, if there is one.
+        public let cutoff: Int?
+        /// The model's time at each point, in the order in which the pass visits them; what taps name.
+        public let times: [Float]
+        /// Network evaluations of one image's pass to the end.
+        public let evaluations: Int
+    }
+
+    /// The model's name.
+    public let name: String
+    /// The first 12 digits of `sha256`: the version that responses name.
+    public let version: String
+    /// SHA-256 of the checkpoint file.
+    public let sha256: String
+    /// Size of the checkpoint file in bytes.
+    public let byteCount: Int
+    /// How the weights are stored: `F32`, `F16`, `BF16`.
+    public let storedType: String
+    /// Version of the configuration's format.
+    public let formatVersion: Int
+    /// The velocity network.
+    public let architecture: UNetArchitecture
+    /// The classification head, if there is one.
+    public let head: HeadConfiguration?
+    /// Learned numbers, the head's included.
+    public let parameters: Int
+    /// Billions of floating-point operations of one network evaluation for one image, a multiply-add counting as two.
+    public let gigaflopsPerEvaluation: Double
+    /// The reverse pass.
+    public let pass: Pass
+    /// From image to input.
+    public let preprocessing: PreprocessingConfiguration
+    /// Class names in the order of the logits.
+    public let labels: [String]?
+    /// The tap that `/embed` answers when a request names none.
+    public let defaultTap: String
+    /// Every place that a tap can read.
+    public let places: [Place]
+
+    /// Describes a checkpoint.
+    ///
+    /// - Throws: `ConfigurationError` if the configuration isn't valid.
+    public init(
+        configuration: ModelConfiguration, sha256: String, byteCount: Int, storedType: String
+    ) throws(ConfigurationError) {
+        let layout = try UNetLayout(configuration.architecture)
+        let grid = TimeGrid(configuration.grid, path: configuration.path)
+        name = configuration.name
+        version = String(sha256.prefix(12))
+        self.sha256 = sha256
+        self.byteCount = byteCount
+        self.storedType = storedType
+        formatVersion = configuration.formatVersion
+        architecture = configuration.architecture
+        head = configuration.head
+        parameters = layout.parameterCount + (configuration.head?.parameters.reduce(0) { $0 + $1.count } ?? 0)
+        gigaflopsPerEvaluation = Double(layout.floatingPointOperations) / 1e9
+        pass = Pass(
+            path: configuration.path, solver: configuration.solver, count: configuration.grid.count,
+            cutoff: configuration.grid.cutoff, times: grid.times,
+            evaluations: grid.steps * configuration.solver.evaluationsPerStep)
+        preprocessing = configuration.preprocessing
+        labels = configuration.labels
+        defaultTap = configuration.defaultTap
+        places = Self.places(layout, configuration)
+    }
+
+    private static func places(_ layout: UNetLayout, _ configuration: ModelConfiguration) -> [Place] {
+        let side = configuration.architecture.imageSize
+        let pooled = configuration.head?.pooledSize ?? min(16, side)
+        var places = [
+            Place(place: "state", dimension: 3 * side * side), Place(place: "pooled", dimension: 3 * pooled * pooled),
+        ]
+        if let head = configuration.head { places.append(Place(place: "head", dimension: head.hiddenWidth)) }
+        places.append(Place(place: "middle", dimension: layout.middle.outputChannels))
+        for (i, stage) in layout.inputBlocks.enumerated() {
+            places.append(Place(place: "down.\(i)", dimension: stage.outputChannels))
+        }
+        for (i, stage) in layout.outputBlocks.enumerated() {
+            places.append(Place(place: "up.\(i)", dimension: stage.outputChannels))
+        }
+        return places
+    }
+}
+
+extension ModelDescription {
+    /// This description as `GET /model` answers it and `headwater inspect --json` prints it.
+    ///
+    /// - Throws: what Foundation's encoder throws.
+    public func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+}

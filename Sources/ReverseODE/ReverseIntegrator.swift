@@ -1,0 +1,51 @@
+import FlowModel
+public import Tensor
+
+/// Advances trajectories through a model's reverse pass, one network evaluation for a whole batch at a time.
+///
+/// Trajectories may be anywhere on the grid and want different taps. An image's numbers don't depend on which others
+/// are in its batch. Not for use by two threads at a time.
+public final class ReverseIntegrator {
+    /// The model whose pass it is.
+    public let model: ReversibleModel
+    private let evaluator: VelocityEvaluator
+
+    /// Allocates memory for batches of up to `capacity` images.
+    public init(model: ReversibleModel, capacity: Int, kernels: Kernels, pool: WorkerPool) {
+        self.model = model
+        evaluator = VelocityEvaluator(network: model.network, capacity: capacity, kernels: kernels, pool: pool)
+    }
+
+    /// Most trajectories in a step.
+    public var capacity: Int { evaluator.capacity }
+
+    /// The kernels in use.
+    public var kernels: Kernels { evaluator.kernels }
+
+    /// Bytes of activations and scratch.
+    public var byteCount: Int { evaluator.byteCount }
+
+    /// Does one evaluation for each of the trajectories at `indices`, none of them finished, at most `capacity` of them.
+    public func step(_ trajectories: inout [Trajectory], at indices: [Int]) {
+        guard !indices.isEmpty else { return }
+        for (n, index) in indices.enumerated() {
+            trajectories[index].prepare(n, of: evaluator, schedule: model.schedule)
+        }
+        evaluator.evaluate(batch: indices.count)
+        for (n, index) in indices.enumerated() { trajectories[index].advance(n, of: evaluator, model: model) }
+    }
+
+    /// Runs trajectories to their ends, the first `capacity` unfinished ones at a time, for offline work.
+    public func run(_ trajectories: inout [Trajectory]) {
+        while true {
+            let unfinished = trajectories.indices.filter { !trajectories[$0].isFinished }
+            guard !unfinished.isEmpty else { return }
+            step(&trajectories, at: Array(unfinished.prefix(capacity)))
+        }
+    }
+
+    /// A trajectory of this model, to be advanced here.
+    public func trajectory(input: [Float], taps: [ResolvedTap], wantsLogits: Bool) -> Trajectory {
+        Trajectory(input: input, taps: taps, wantsLogits: wantsLogits, model: model, kernels: evaluator.kernels)
+    }
+}

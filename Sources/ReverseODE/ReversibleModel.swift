@@ -1,0 +1,100 @@
+public import FlowModel
+public import Tensor
+
+/// A model ready to be run in reverse: its configuration, its network packed for the times of its grid, and its head.
+/// Immutable; shared by all that compute with it.
+public final class ReversibleModel: Sendable {
+    /// Everything but the weights.
+    public let configuration: ModelConfiguration
+    /// The points of the reverse pass.
+    public let grid: TimeGrid
+    /// The velocity network.
+    public let network: VelocityNetwork
+    /// The classification head, if the model has one.
+    public let head: ClassificationHead?
+    let schedule: Schedule
+
+    /// Packs a model's weights.
+    /// - Parameters:
+    ///   - configuration: passes `ModelConfiguration.validate()`.
+    ///   - pool: workers that share the packing.
+    ///   - parameters: gives the tensors `unet.…` and `head.…`; what it throws is rethrown.
+    public init(
+        configuration: ModelConfiguration, pool: WorkerPool, parameters: @escaping ParameterSource
+    ) throws {
+        self.configuration = configuration
+        grid = TimeGrid(configuration.grid, path: configuration.path)
+        schedule = Schedule(grid: grid, solver: configuration.solver)
+        network = try VelocityNetwork(
+            layout: try UNetLayout(configuration.architecture), times: schedule.times, pool: pool
+        ) { try parameters("unet." + $0) }
+        head = try configuration.head.map { head in
+            try ClassificationHead(head) { try parameters("head." + $0) }
+        }
+    }
+
+    /// Side in pixels of the network's input.
+    public var side: Int { configuration.architecture.imageSize }
+
+    /// Numbers in a state.
+    public var stateCount: Int { 3 * side * side }
+
+    /// Network evaluations that a pass to the end of the grid takes.
+    public var evaluationsPerPass: Int { grid.steps * configuration.solver.evaluationsPerStep }
+
+    /// Side that states are pooled to: the head's, or 16 without a head.
+    public var pooledSize: Int { configuration.head?.pooledSize ?? min(16, side) }
+
+    /// Finds a tap on this model's grid.
+    ///
+    /// - Throws: `TapError` if the time is not on the grid, naming the grid, or the model has no such place.
+    public func resolve(_ tap: Tap) throws(TapError) -> ResolvedTap {
+        let index = try gridIndex(tap.time)
+        return ResolvedTap(
+            gridIndex: index, time: grid.times[index], place: tap.place, dimension: try dimension(tap.place))
+    }
+
+    /// The configuration's default tap.
+    ///
+    /// - Throws: `TapError` if the configuration names one that the model doesn't have.
+    public func defaultTap() throws(TapError) -> ResolvedTap {
+        try resolve(try Tap(parsing: configuration.defaultTap))
+    }
+
+    /// How far a requested time may be from a grid point: people type three digits.
+    private static let timeTolerance: Float = 1e-3
+
+    private func gridIndex(_ time: TapTime) throws(TapError) -> Int {
+        guard case .at(let wanted) = time else { return grid.steps }
+        let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!
+        guard abs(grid.times[nearest] - wanted) <= Self.timeTolerance else {
+            let listed = grid.times.map { "\($0)" }.joined(separator: ", ")
+            throw TapError("the time \(wanted) is not on this model's grid, which is \(listed)")
+        }
+        return nearest
+    }
+
+    private func dimension(_ place: TapPlace) throws(TapError) -> Int {
+        let layout = network.layout
+        switch place {
+        case .state: return stateCount
+        case .pooled: return 3 * pooledSize * pooledSize
+        case .head:
+            guard let head = configuration.head else {
+                throw TapError("this model is pretrained only: it has no head to read")
+            }
+            return head.hiddenWidth
+        case .activation(.middle): return layout.middle.outputChannels
+        case .activation(.down(let i)):
+            guard layout.inputBlocks.indices.contains(i) else {
+                throw TapError("there is no place down.\(i): the last is down.\(layout.inputBlocks.count - 1)")
+            }
+            return layout.inputBlocks[i].outputChannels
+        case .activation(.up(let i)):
+            guard layout.outputBlocks.indices.contains(i) else {
+                throw TapError("there is no place up.\(i): the last is up.\(layout.outputBlocks.count - 1)")
+            }
+            return layout.outputBlocks[i].outputChannels
+        }
+    }
+}

@@ -1,0 +1,88 @@
+public import FlowModel
+
+/// One network evaluation of a step of an explicit method: where, and what becomes of the velocity.
+///
+/// Every method here evaluates its stages in a chain: stage i at x + h·a_i·k_(i-1), the step's result being
+/// x + h·Σ b_i·k_i, so two buffers beside the state suffice.
+struct SolverStage: Sendable, Equatable {
+    /// Fraction of the step at which the stage is evaluated.
+    let node: Float
+    /// Weight of the previous stage's velocity in this stage's input; 0 for the first.
+    let previous: Float
+    /// Weight of this stage's velocity in the step's result.
+    let weight: Float
+}
+
+extension Solver {
+    /// The method's stages (Hairer, Nørsett and Wanner 1993, II.1). For `ab2` the weight is replaced, after its first
+    /// step, by the two-step formula for the ratio of the steps (III.5).
+    var stages: [SolverStage] {
+        switch self {
+        case .euler, .ab2:
+            [SolverStage(node: 0, previous: 0, weight: 1)]
+        case .midpoint:
+            [
+                SolverStage(node: 0, previous: 0, weight: 0),
+                SolverStage(node: 0.5, previous: 0.5, weight: 1),
+            ]
+        case .heun:
+            [
+                SolverStage(node: 0, previous: 0, weight: 0.5),
+                SolverStage(node: 1, previous: 1, weight: 0.5),
+            ]
+        case .rk4:
+            [
+                SolverStage(node: 0, previous: 0, weight: 1 / 6),
+                SolverStage(node: 0.5, previous: 0.5, weight: 1 / 3),
+                SolverStage(node: 0.5, previous: 0.5, weight: 1 / 3),
+                SolverStage(node: 1, previous: 1, weight: 1 / 6),
+            ]
+        }
+    }
+
+    /// Network evaluations of one step.
+    public var evaluationsPerStep: Int { stages.count }
+}
+
+/// Every evaluation of a whole reverse pass: which of the network's times each stage of each step uses.
+struct Schedule: Sendable {
+    let grid: TimeGrid
+    let solver: Solver
+    let stages: [SolverStage]
+    /// The distinct times at which the network is evaluated.
+    let times: [Float]
+    /// Index into `times` of stage s of step k at `timeIndices[k][s]`; the last entry, a single one, is that of the last
+    /// grid point, where taps may want the network's activations.
+    let timeIndices: [[Int]]
+
+    init(grid: TimeGrid, solver: Solver) {
+        self.grid = grid
+        self.solver = solver
+        let stages = solver.stages
+        self.stages = stages
+        var times: [Float] = []
+        var seen: [Float: Int] = [:]
+        func index(of time: Float) -> Int {
+            if let index = seen[time] { return index }
+            seen[time] = times.count
+            times.append(time)
+            return times.count - 1
+        }
+        var indices: [[Int]] = []
+        for step in 0..<grid.steps {
+            let (start, end) = (grid.points[step], grid.points[step + 1])
+            // The ends are taken from the grid as they are: start + (end - start) may round to a neighbour.
+            indices.append(
+                stages.map { stage in
+                    switch stage.node {
+                    case 0: index(of: grid.times[step])
+                    case 1: index(of: grid.times[step + 1])
+                    default: index(of: grid.time(at: start + (end - start) * stage.node))
+                    }
+                })
+        }
+        indices.append([index(of: grid.times[grid.steps])])
+        self.times = times
+        timeIndices = indices
+    }
+}

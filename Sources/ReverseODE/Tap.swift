@@ -1,0 +1,129 @@
+public import FlowModel
+
+/// What a tap reads at its time.
+public enum TapPlace: Hashable, Sendable {
+    /// The whole state, [3][side][side].
+    case state
+    /// The state pooled as the head reads it, [3·size²]; PRG's representation.
+    case pooled
+    /// The head's tanh activations, [hiddenWidth].
+    case head
+    /// Spatial means of the network's activations at that state and time, [channels].
+    case activation(ActivationPlace)
+}
+
+extension TapPlace: CustomStringConvertible {
+    /// As requests spell it: `state`, `pooled`, `head`, `middle`, `down.3`, `up.0`.
+    public var description: String {
+        switch self {
+        case .state: "state"
+        case .pooled: "pooled"
+        case .head: "head"
+        case .activation(.middle): "middle"
+        case .activation(.down(let i)): "down.\(i)"
+        case .activation(.up(let i)): "up.\(i)"
+        }
+    }
+
+    /// Reads a place; nil if there is none of that name.
+    public init?(_ text: some StringProtocol) {
+        switch text {
+        case "state": self = .state
+        case "pooled": self = .pooled
+        case "head": self = .head
+        case "middle": self = .activation(.middle)
+        default:
+            let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[1].count <= 4, parts[1].allSatisfy({ $0.isASCII && $0.isNumber }),
+                let index = Int(parts[1])
+            else { return nil }
+            switch parts[0] {
+            case "down": self = .activation(.down(index))
+            case "up": self = .activation(.up(index))
+            default: return nil
+            }
+        }
+    }
+}
+
+/// When a tap reads.
+public enum TapTime: Hashable, Sendable {
+    /// At the last point of the model's grid.
+    case end
+    /// At the grid point of that time.
+    case at(Float)
+}
+
+/// A time on the model's grid and a place: which numbers of a reverse pass an embedding consists of.
+public struct Tap: Hashable, Sendable {
+    /// When.
+    public let time: TapTime
+    /// Where.
+    public let place: TapPlace
+
+    /// Puts a tap together.
+    public init(time: TapTime, place: TapPlace) {
+        self.time = time
+        self.place = place
+    }
+
+    /// Reads a configuration's `defaultTap`, such as `end/pooled` or `0.75/middle`.
+    ///
+    /// - Throws: `TapError` if it is not of that form.
+    public init(parsing text: String) throws(TapError) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2 else {
+            throw TapError("the tap \"\(text)\" is not a time and a place such as \"end/pooled\"")
+        }
+        self.init(time: try TapTime(parsing: parts[0]), place: try TapPlace(parsing: parts[1]))
+    }
+}
+
+extension TapTime {
+    /// Reads `end` or a number.
+    ///
+    /// - Throws: `TapError` if it is neither.
+    public init(parsing text: some StringProtocol) throws(TapError) {
+        if text == "end" {
+            self = .end
+        } else if text.utf8.count <= 32, let time = Float(String(text)), time.isFinite {
+            self = .at(time)
+        } else {
+            throw TapError("\"\(text.prefix(32))\" is not a time: give \"end\" or a number on the model's grid")
+        }
+    }
+}
+
+extension TapPlace {
+    /// Reads a place.
+    ///
+    /// - Throws: `TapError` naming the places there are.
+    public init(parsing text: some StringProtocol) throws(TapError) {
+        guard let place = TapPlace(text) else {
+            throw TapError(
+                "there is no place \"\(text.prefix(32))\": places are state, pooled, head, middle, down.0, down.1, …, "
+                    + "up.0, up.1, …")
+        }
+        self = place
+    }
+}
+
+/// A tap that the model doesn't have, said so that the sender can mend it.
+public struct TapError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What is wrong, and what there is instead.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// A tap of a certain model: an index into its grid, and how many numbers it has.
+public struct ResolvedTap: Hashable, Sendable {
+    /// Index into the grid's `times`.
+    public let gridIndex: Int
+    /// The grid's time there.
+    public let time: Float
+    /// Where.
+    public let place: TapPlace
+    /// How many numbers the tap has.
+    public let dimension: Int
+}

@@ -1,0 +1,175 @@
+import CKernels
+import FlowModel
+import Tensor
+
+/// One image on its way upstream: its state, where on the grid it is, and what has been read of it so far. A value; its
+/// buffers are allocated once and changed in place.
+public struct Trajectory: Sendable {
+    /// The taps wanted.
+    public let taps: [ResolvedTap]
+    /// The numbers of each tap, in the order of `taps`; empty until the pass has come to its time.
+    public private(set) var features: [[Float]]
+    /// The head's logits at the end of the grid, if they were asked for and the pass has come there.
+    public private(set) var logits: [Float]?
+    /// Index into the grid of the point that the state is at, or that the current step leaves from.
+    public private(set) var gridIndex = 0
+    /// Evaluations done.
+    public private(set) var evaluations = 0
+    /// Whether everything wanted has been read.
+    public private(set) var isFinished = false
+    /// The state at `gridIndex`, [3][side][side].
+    public private(set) var state: [Float]
+
+    private let wantsLogits: Bool
+    private let lastIndex: Int
+    private let needsLastEvaluation: Bool
+    private var stage = 0
+    private var stageInput: [Float] = []
+    private var velocity: [Float]
+    private var increment: [Float] = []
+    private var previousVelocity: [Float] = []
+    private var previousStep: Float = 0
+
+    /// Starts a trajectory.
+    /// - Parameters:
+    ///   - input: the normalised image, [3][side][side].
+    ///   - taps: what to read, resolved on the same model.
+    ///   - wantsLogits: whether to go to the end of the grid and classify there; the model must have a head.
+    ///   - model: the model that the trajectory will be advanced with.
+    public init(input: [Float], taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel, kernels: Kernels) {
+        precondition(input.count == model.stateCount)
+        precondition(!wantsLogits || model.head != nil)
+        self.taps = taps
+        self.wantsLogits = wantsLogits
+        state = input
+        features = taps.map { _ in [] }
+        velocity = [Float](repeating: 0, count: input.count)
+        lastIndex = wantsLogits ? model.grid.steps : taps.map(\.gridIndex).max() ?? 0
+        let last = lastIndex
+        needsLastEvaluation = taps.contains { $0.gridIndex == last && $0.readsActivations }
+        if model.schedule.stages.count > 1 {
+            stageInput = input
+            increment = velocity
+        }
+        if model.configuration.solver == .ab2 { previousVelocity = velocity }
+        arrive(model: model, kernels: kernels)
+    }
+
+    /// Evaluations that remain until it is finished.
+    public func remainingEvaluations(model: ReversibleModel) -> Int {
+        isFinished
+            ? 0 : (lastIndex - gridIndex) * model.schedule.stages.count - stage + (needsLastEvaluation ? 1 : 0)
+    }
+
+    /// Makes this trajectory image `n` of the evaluator's next batch.
+    func prepare(_ n: Int, of evaluator: VelocityEvaluator, schedule: Schedule) {
+        (stage == 0 ? state : stageInput).withUnsafeBufferPointer {
+            evaluator.setInput(n, planes: $0.baseAddress!, time: schedule.timeIndices[gridIndex][stage])
+        }
+    }
+
+    /// Takes image `n` of the evaluation just done and moves on by one stage of a step.
+    mutating func advance(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
+        evaluations += 1
+        if stage == 0 { readActivations(n, of: evaluator) }
+        guard gridIndex < lastIndex else {
+            isFinished = true
+            return
+        }
+        velocity.withUnsafeMutableBufferPointer { evaluator.copyVelocity(n, into: $0.baseAddress!) }
+        let grid = model.grid
+        let step = grid.direction * (grid.points[gridIndex + 1] - grid.points[gridIndex])
+        let stages = model.schedule.stages
+        if stages.count == 1 {
+            advanceSingleStage(by: step, solver: model.schedule.solver)
+        } else if !advanceStage(by: step, stages: stages) {
+            return
+        }
+        stage = 0
+        gridIndex += 1
+        arrive(model: model, kernels: evaluator.kernels)
+    }
+
+    private mutating func advanceSingleStage(by step: Float, solver: Solver) {
+        guard solver == .ab2, gridIndex > 0 else {
+            add(velocity, times: step, to: &state)
+            if solver == .ab2 { rememberVelocity(step) }
+            return
+        }
+        let half = step / previousStep / 2
+        add(velocity, times: step * (1 + half), to: &state)
+        add(previousVelocity, times: -step * half, to: &state)
+        rememberVelocity(step)
+    }
+
+    private mutating func rememberVelocity(_ step: Float) {
+        swap(&velocity, &previousVelocity)
+        previousStep = step
+    }
+
+    /// Returns whether the step is complete.
+    private mutating func advanceStage(by step: Float, stages: [SolverStage]) -> Bool {
+        if stage == 0 { increment.withUnsafeMutableBufferPointer { $0.update(repeating: 0) } }
+        add(velocity, times: stages[stage].weight, to: &increment)
+        stage += 1
+        guard stage < stages.count else {
+            add(increment, times: step, to: &state)
+            return true
+        }
+        stageInput.withUnsafeMutableBufferPointer { target in
+            state.withUnsafeBufferPointer { target.baseAddress!.update(from: $0.baseAddress!, count: $0.count) }
+        }
+        add(velocity, times: step * stages[stage].previous, to: &stageInput)
+        return false
+    }
+
+    private func add(_ x: [Float], times factor: Float, to y: inout [Float]) {
+        y.withUnsafeMutableBufferPointer { y in
+            x.withUnsafeBufferPointer { hw_axpy(y.baseAddress, $0.baseAddress, factor, $0.count) }
+        }
+    }
+
+    /// Reads what is wanted of the state at the grid point just come to.
+    private mutating func arrive(model: ReversibleModel, kernels: Kernels) {
+        let classifies = wantsLogits && gridIndex == model.grid.steps
+        var pooled: [Float]?
+        var activations: [Float]?
+        func pool(_ state: [Float]) -> [Float] { AveragePool.pool(state, side: model.side, to: model.pooledSize) }
+        for (i, tap) in taps.enumerated() where tap.gridIndex == gridIndex {
+            switch tap.place {
+            case .state: features[i] = state
+            case .pooled, .head:
+                pooled = pooled ?? pool(state)
+                features[i] = pooled!
+                if tap.place == .head {
+                    activations = activations ?? model.head?.activations(pooled!, kernels: kernels)
+                    features[i] = activations ?? []
+                }
+            case .activation: continue
+            }
+        }
+        if classifies, let head = model.head {
+            let activations = activations ?? head.activations(pooled ?? pool(state), kernels: kernels)
+            logits = head.logits(activations: activations, kernels: kernels)
+        }
+        isFinished = gridIndex == lastIndex && !needsLastEvaluation
+    }
+
+    private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator) {
+        for (i, tap) in taps.enumerated() where tap.gridIndex == gridIndex {
+            if case .activation(let place) = tap.place {
+                features[i] = evaluator.spatialMeans(place, image: n) ?? []
+            }
+        }
+    }
+
+    /// Whether every number of the state is finite.
+    public var isFinite: Bool { state.withUnsafeBufferPointer { hw_all_finite($0.baseAddress, $0.count) } }
+}
+
+extension ResolvedTap {
+    /// Whether the tap needs the network evaluated at its state.
+    var readsActivations: Bool {
+        if case .activation = place { true } else { false }
+    }
+}

@@ -1,0 +1,23 @@
+/// How much a log line matters, ascending.
+public enum LogLevel: String, Sendable, CaseIterable, Comparable {
+    /// For whoever looks for a fault in the service itself.
+    case debug
+    /// The normal course of things, such as one line per request.
+    case info
+    /// Something to look at in time; the service goes on as asked.
+    case warning
+    /// Something that was asked for was not done.
+    case error
+
+    private var severity: Int {
+        switch self {
+        case .debug: 0
+        case .info: 1
+        case .warning: 2
+        case .error: 3
+        }
+    }
+
+    /// Whether the left matters less than the right.
+    public static func < (left: LogLevel, right: LogLevel) -> Bool { left.severity < right.severity }
+}

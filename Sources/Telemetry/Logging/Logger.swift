@@ -1,0 +1,80 @@
+import Glibc
+
+/// Writes structured log lines: a message that is always the same text for the same event, and fields.
+///
+/// A value: derive one per request with ``with(_:)``. Give no secrets; nothing is masked.
+public struct Logger: Sendable {
+    /// The longest line, newline included, in bytes: what Linux writes to a pipe in one piece (`PIPE_BUF`).
+    public static let longestLine = 4096
+    /// The longest message, name or value after escaping, in bytes; what is longer is cut and ends in `…`.
+    public static let longestValue = 1024
+
+    /// The least level that is written.
+    public let level: LogLevel
+    private let format: LogFormat
+    private let sink: any LogSink
+    private let clock: @Sendable () -> Timestamp
+    private let fields: LogFields
+
+    /// A logger without fields of its own.
+    public init(
+        level: LogLevel, format: LogFormat, sink: any LogSink,
+        clock: @escaping @Sendable () -> Timestamp = Timestamp.now
+    ) {
+        self.init(level: level, format: format, sink: sink, clock: clock, fields: [:])
+    }
+
+    private init(
+        level: LogLevel, format: LogFormat, sink: any LogSink, clock: @escaping @Sendable () -> Timestamp,
+        fields: LogFields
+    ) {
+        self.level = level
+        self.format = format
+        self.sink = sink
+        self.clock = clock
+        self.fields = fields
+    }
+
+    /// A logger to stderr.
+    ///
+    /// - Parameter format: text on a terminal and JSON otherwise, if nil.
+    public static func standardError(level: LogLevel, format: LogFormat? = nil) -> Logger {
+        let format = format ?? (isatty(STDERR_FILENO) == 1 ? .text : .json)
+        return Logger(level: level, format: format, sink: DescriptorLogSink(format: format))
+    }
+
+    /// This logger with further fields on every line.
+    public func with(_ more: LogFields) -> Logger {
+        Logger(level: level, format: format, sink: sink, clock: clock, fields: fields.merging(more))
+    }
+
+    /// Writes one line if `level` is enough; the message and the fields aren't evaluated otherwise.
+    public func log(
+        _ level: LogLevel, _ message: @autoclosure () -> String, _ more: @autoclosure () -> LogFields = [:]
+    ) {
+        guard level >= self.level else { return }
+        let line = LogLine(
+            format: format, time: clock(), level: level, message: message(), fields: fields.merging(more()))
+        sink.write(line.encoded(limit: Self.longestLine))
+    }
+
+    /// Writes one line at level debug.
+    public func debug(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+        log(.debug, message(), fields())
+    }
+
+    /// Writes one line at level info.
+    public func info(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+        log(.info, message(), fields())
+    }
+
+    /// Writes one line at level warning.
+    public func warning(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+        log(.warning, message(), fields())
+    }
+
+    /// Writes one line at level error.
+    public func error(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+        log(.error, message(), fields())
+    }
+}

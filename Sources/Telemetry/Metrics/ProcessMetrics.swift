@@ -1,0 +1,112 @@
+import Glibc
+
+extension MetricsRegistry {
+    /// Registers what the kernel tells of this process, read from `/proc/self` at each scrape: resident memory, open
+    /// and allowed descriptors, processor seconds, start time, threads. A value that can't be read is left out.
+    ///
+    /// - Parameter prefix: goes before the names that Prometheus' own client libraries use (`process_…`).
+    public func registerProcessMetrics(prefix: String = "") throws(MetricError) {
+        let name = prefix + "process_"
+        try gauge(name + "resident_memory_bytes", help: "Resident memory size in bytes.") {
+            Self.sample(ProcessStatus.ofThisProcess()?.residentBytes)
+        }
+        try gauge(name + "threads", help: "Operating-system threads.") {
+            Self.sample(ProcessStatus.ofThisProcess()?.threads)
+        }
+        try gauge(name + "start_time_seconds", help: "Start time since the Unix epoch in seconds.") {
+            Self.sample(ProcessStatus.startTimeOfThisProcess())
+        }
+        try counter(name + "cpu_seconds_total", help: "User and system processor time in seconds.") {
+            Self.sample(ProcessStatus.processorSeconds())
+        }
+        try gauge(name + "open_fds", help: "Open file descriptors.") {
+            Self.sample(ProcessStatus.openDescriptors())
+        }
+        try gauge(name + "max_fds", help: "Most file descriptors that may be open.") {
+            Self.sample(ProcessStatus.descriptorLimit())
+        }
+    }
+
+    private static func sample(_ value: Double?) -> [Sample] { value.map { [Sample($0)] } ?? [] }
+}
+
+/// What `/proc/PID/stat` tells, of which a few fields are kept (proc(5)).
+struct ProcessStatus: Equatable {
+    let threads: Double
+    /// When the process started, in clock ticks since the system did.
+    let startTicks: Double
+    let residentPages: Double
+
+    var residentBytes: Double { residentPages * Double(sysconf(Int32(_SC_PAGESIZE))) }
+
+    /// Nil if the text isn't of the expected form. The second field is the program's name in parentheses, which may
+    /// itself hold spaces and parentheses, so fields are counted from the last closing one.
+    init?(stat: String) {
+        guard let nameEnd = stat.lastIndex(of: ")") else { return nil }
+        let fields = stat[stat.index(after: nameEnd)...].split(whereSeparator: \.isWhitespace)
+        // The first field after the name is number 3 in proc(5).
+        func field(_ number: Int) -> Double? {
+            fields.indices.contains(number - 3) ? Double(fields[number - 3]) : nil
+        }
+        guard let threads = field(20), let startTicks = field(22), let residentPages = field(24) else { return nil }
+        self.threads = threads
+        self.startTicks = startTicks
+        self.residentPages = residentPages
+    }
+
+    static func ofThisProcess() -> ProcessStatus? {
+        contents(of: "/proc/self/stat").flatMap(ProcessStatus.init(stat:))
+    }
+
+    static func startTimeOfThisProcess() -> Double? {
+        guard let status = ofThisProcess(), let system = contents(of: "/proc/stat"),
+            let boot = bootTime(stat: system)
+        else { return nil }
+        return boot + status.startTicks / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
+    static func bootTime(stat: String) -> Double? {
+        let line = stat.split(separator: "\n").first { $0.hasPrefix("btime ") }
+        return line.flatMap { Double($0.dropFirst("btime ".count)) }
+    }
+
+    static func processorSeconds() -> Double? {
+        var time = timespec()
+        guard clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0 else { return nil }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    static func openDescriptors() -> Double? {
+        guard let folder = opendir("/proc/self/fd") else { return nil }
+        defer { closedir(folder) }
+        var entries = 0
+        while readdir(folder) != nil { entries += 1 }
+        // Without "." and "..", and the descriptor that reads the folder.
+        return Double(entries - 3)
+    }
+
+    static func descriptorLimit() -> Double? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        return limit.rlim_cur == .max ? .infinity : Double(limit.rlim_cur)
+    }
+
+    /// Whole small files of `/proc`, whose size isn't known beforehand; nil if unreadable or not UTF-8.
+    private static func contents(of path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16384)
+        while true {
+            let count = read(descriptor, &chunk, chunk.count)
+            if count > 0 {
+                bytes += chunk[..<count]
+            } else if count == 0 {
+                return String(validating: bytes, as: UTF8.self)
+            } else if errno != EINTR {
+                return nil
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+/// Where a request stands in a distributed trace: W3C Trace Context, the `traceparent` header.
+///
+/// `00-<trace id: 32 hex>-<span id: 16 hex>-<flags: 2 hex>`, all hex lower-case.
+public struct TraceContext: Sendable, Hashable {
+    /// The first half of the 128-bit id of the whole trace; not both halves are zero.
+    private let traceHigh: UInt64
+    private let traceLow: UInt64
+    /// The 64-bit id of this span, not zero.
+    private let span: UInt64
+    /// The flags that the specification defines: bit 0, sampled; bit 1, the trace id is random.
+    private let flags: UInt8
+
+    private static let knownFlags: UInt8 = 0b11
+    private static let isRandom: UInt8 = 0b10
+
+    /// The context of a `traceparent` header's value, or nil if it isn't valid, whereupon the specification has the
+    /// receiver begin a new trace (``root(using:)``).
+    ///
+    /// Version 00 must be exactly 55 characters. Of a later version the same 55 are read, and what may follow them
+    /// after a hyphen is ignored; version ff is never valid. Surrounding white space is the HTTP layer's to remove.
+    public init?(traceparent: String) {
+        let characters = Array(traceparent.utf8.prefix(56))
+        let hyphen = UInt8(ascii: "-")
+        guard characters.count >= 55, characters[2] == hyphen, characters[35] == hyphen, characters[52] == hyphen,
+            let version = Self.hexadecimal(characters[0..<2]), version != 0xFF,
+            characters.count == 55 || (version > 0 && characters[55] == hyphen),
+            let traceHigh = Self.hexadecimal(characters[3..<19]), let traceLow = Self.hexadecimal(characters[19..<35]),
+            let span = Self.hexadecimal(characters[36..<52]), let flags = Self.hexadecimal(characters[53..<55]),
+            traceHigh | traceLow != 0, span != 0
+        else { return nil }
+        self.traceHigh = traceHigh
+        self.traceLow = traceLow
+        self.span = span
+        self.flags = UInt8(flags) & Self.knownFlags
+    }
+
+    private init(traceHigh: UInt64, traceLow: UInt64, span: UInt64, flags: UInt8) {
+        self.traceHigh = traceHigh
+        self.traceLow = traceLow
+        self.span = span
+        self.flags = flags
+    }
+
+    /// A new trace with a first span, not sampled: recording is for the caller to ask for.
+    public static func root(using generator: inout some RandomNumberGenerator) -> TraceContext {
+        TraceContext(
+            traceHigh: generator.next(), traceLow: .random(in: 1 ... .max, using: &generator),
+            span: .random(in: 1 ... .max, using: &generator), flags: isRandom)
+    }
+
+    /// A new trace with ids from the system's generator.
+    public static func root() -> TraceContext {
+        var generator = SystemRandomNumberGenerator()
+        return root(using: &generator)
+    }
+
+    /// A new span of the same trace, to answer with and to hand on.
+    public func child(using generator: inout some RandomNumberGenerator) -> TraceContext {
+        TraceContext(
+            traceHigh: traceHigh, traceLow: traceLow, span: .random(in: 1 ... .max, using: &generator), flags: flags)
+    }
+
+    /// A new span of the same trace, its id from the system's generator.
+    public func child() -> TraceContext {
+        var generator = SystemRandomNumberGenerator()
+        return child(using: &generator)
+    }
+
+    /// Whether the caller may have recorded the trace.
+    public var isSampled: Bool { flags & 1 != 0 }
+
+    /// The trace's id: 32 lower-case hexadecimal digits.
+    public var traceID: String { Hexadecimal.text(of: traceHigh) + Hexadecimal.text(of: traceLow) }
+
+    /// The span's id: 16 lower-case hexadecimal digits.
+    public var spanID: String { Hexadecimal.text(of: span) }
+
+    /// The header's value, in version 00.
+    public var traceparent: String { "00-\(traceID)-\(spanID)-0\(String(flags, radix: 16))" }
+
+    /// The number of lower-case digits only: `UInt64(_:radix:)` would take capitals and a sign.
+    private static func hexadecimal(_ digits: ArraySlice<UInt8>) -> UInt64? {
+        var value: UInt64 = 0
+        for digit in digits {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - UInt8(ascii: "0"))
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
+            default: return nil
+            }
+        }
+        return value
+    }
+}
+
+/// Fixed-width hexadecimal.
+enum Hexadecimal {
+    static func text(of value: UInt64) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

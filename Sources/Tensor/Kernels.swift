@@ -1,0 +1,39 @@
+public import CKernels
+
+/// The kernels of one instruction set, chosen once at start.
+///
+/// Unchecked: it points at a constant table of functions in `CKernels`.
+public struct Kernels: @unchecked Sendable {
+    /// The table. Its functions are never null.
+    public let table: UnsafePointer<hw_kernels>
+
+    /// What HEADWATER_KERNELS calls them: `scalar`, `avx2`, `avx512`.
+    public var name: String { String(cString: table.pointee.name) }
+
+    /// Rows of the widest register tile of the GEMM micro-kernel.
+    public var tileRows: Int { table.pointee.tile_rows }
+
+    /// The fastest kernels that this processor runs.
+    public static let best = Kernels(table: hw_kernels_best())
+
+    /// Every set of kernels that this processor runs, the scalar twins first.
+    public static let all: [Kernels] = {
+        var found: [Kernels] = []
+        while let table = hw_kernels_at(found.count) { found.append(Kernels(table: table)) }
+        return found
+    }()
+
+    /// The kernels of that name, or nil if this build or this processor doesn't have them.
+    public init?(named name: String) {
+        guard let table = hw_kernels_named(name) else { return nil }
+        self.table = table
+    }
+
+    private init(table: UnsafePointer<hw_kernels>) { self.table = table }
+
+    /// C = A·B (+ bias) (+ residual), blocked; see `hw_gemm_arguments`.
+    @inline(__always)
+    public func gemm(_ arguments: hw_gemm_arguments) {
+        withUnsafePointer(to: arguments) { table.pointee.gemm($0) }
+    }
+}

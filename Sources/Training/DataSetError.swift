@@ -1,0 +1,50 @@
+/// Why a data set or one of its files can't be read.
+public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What is wrong, where, and what to do about it.
+    public let message: String
+
+    /// Describes a fault of a data set.
+    public init(_ message: String) {
+        self.message = message
+    }
+
+    /// The message.
+    public var description: String { message }
+}
+
+/// How many entries of a folder or archive were passed over, and why.
+public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
+    /// Files and folders, counted once with all they hold, whose name begins with a dot.
+    public var hidden = 0
+    /// Files whose name doesn't end in .jpg, .jpeg or .png.
+    public var notImages = 0
+    /// Images that lie in no class folder.
+    public var unlabelled = 0
+    /// Links that leave the folder or lead to a folder, links inside archives, devices, and other special entries.
+    public var special = 0
+
+    /// Nothing skipped.
+    public init() {}
+
+    /// All of them.
+    public var count: Int { hidden + notImages + unlabelled + special }
+
+    /// Such as `3 skipped: 2 hidden, 1 not .jpg, .jpeg or .png`; `none skipped` for none.
+    public var description: String {
+        let parts = [
+            (hidden, "hidden"), (notImages, "not .jpg, .jpeg or .png"), (unlabelled, "in no class folder"),
+            (special, "links or special files"),
+        ]
+        guard count > 0 else { return "none skipped" }
+        return "\(count) skipped: "
+            + parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+    }
+
+    /// Counts a file by its name; answers whether it is an image to keep.
+    mutating func keeps(fileNamed name: some StringProtocol) -> Bool {
+        let lowercased = name.lowercased()
+        let isImage = [".jpg", ".jpeg", ".png"].contains { lowercased.hasSuffix($0) }
+        if !isImage { notImages += 1 }
+        return isImage
+    }
+}

@@ -1,0 +1,30 @@
+/// Top-1 and top-5 accuracy of logits, counted image by image.
+public struct EvaluationTally: Sendable, Equatable {
+    /// Images counted.
+    public private(set) var images = 0
+    /// Images whose class has the greatest logit.
+    public private(set) var top1 = 0
+    /// Images whose class is among the five greatest logits.
+    public private(set) var top5 = 0
+
+    /// Nothing counted yet.
+    public init() {}
+
+    /// Counts an image.
+    ///
+    /// - Parameters:
+    ///   - logits: finite, one a class.
+    ///   - answer: the index of the image's class among them.
+    public mutating func add(logits: [Float], answer: Int) {
+        let place = Self.place(of: answer, in: logits)
+        images += 1
+        if place < 1 { top1 += 1 }
+        if place < 5 { top5 += 1 }
+    }
+
+    /// How many classes come before `answer`; of equal logits the first comes first, as an argmax has it.
+    static func place(of answer: Int, in logits: [Float]) -> Int {
+        let own = logits[answer]
+        return logits.indices.count { logits[$0] > own || (logits[$0] == own && $0 < answer) }
+    }
+}

@@ -1,0 +1,273 @@
+import Foundation
+import HTTPServer
+import TestFixtures
+import Testing
+
+@testable import API
+
+@Suite("Requests that are refused, and why", .timeLimit(.minutes(1)))
+struct RefusalTests {
+    @Test(
+        "Every refusal is a problem document with its code",
+        arguments: [
+            ("GET", "/nothing", [:], 404, "not_found"), ("POST", "/embed/", [:], 404, "not_found"),
+            ("GET", "/embed", [:], 405, "method_not_allowed"), ("HEAD", "/classify", [:], 405, nil),
+            ("DELETE", "/model", [:], 405, "method_not_allowed"),
+            ("POST", "/embed?form=pooled", [:], 400, "unknown_parameter"),
+            ("POST", "/classify?at=end", [:], 400, "unknown_parameter"),
+            ("POST", "/embed?at=1&at=end", [:], 400, "invalid_parameter"),
+            ("POST", "/embed?at", [:], 400, "invalid_parameter"),
+            ("POST", "/embed?at=soon", [:], 400, "invalid_parameter"),
+            ("POST", "/embed?from=nowhere", [:], 400, "invalid_parameter"),
+            ("POST", "/embed?normalize=l3", [:], 400, "invalid_parameter"),
+            ("POST", "/embed?taps=end/pooled", [:], 400, "unknown_parameter"),
+            ("POST", "/classify?top=0", [:], 400, "invalid_parameter"),
+            ("POST", "/classify?top=99999999999999999999", [:], 400, "invalid_parameter"),
+            ("GET", "/model?x=1", [:], 400, "unknown_parameter"),
+            ("POST", "/embed", ["Content-Type": "multipart/mixed; boundary=x"], 415, "unsupported_media_type"),
+            ("POST", "/embed", ["Content-Encoding": "gzip"], 415, "unsupported_media_type"),
+            (
+                "POST", "/embed", ["Content-Type": "application/json; charset=utf-16"], 415,
+                "unsupported_media_type"
+            ),
+            ("POST", "/embed", ["Accept": "image/png"], 406, "not_acceptable"),
+            ("POST", "/classify", ["Accept": "application/x-npy"], 406, "not_acceptable"),
+            ("POST", "/embed", ["X-Request-Timeout": "soon"], 400, "malformed_request"),
+            ("POST", "/embed", ["X-Request-Timeout": "0"], 400, "malformed_request"),
+            ("POST", "/embed", ["X-Request-Timeout": "nan"], 400, "malformed_request"),
+            ("POST", "/embed", ["X-Request-Timeout": "1e-9"], 504, "deadline_exceeded"),
+            ("POST", "/embed", ["Content-Length": "99999999"], 413, "body_too_large"),
+            ("GET", "/model", ["Content-Length": "3"], 413, "body_too_large"),
+            ("POST", "/embed", ["X-Long": String(repeating: "x", count: 20_000)], 431, "headers_too_large"),
+            ("POST", "/embed", ["Transfer-Encoding": "gzip"], 501, "not_implemented"),
+        ] as [(String, String, [String: String], Int, String?)])
+    func refusal(method: String, target: String, headers: [String: String], status: Int, code: String?) async throws {
+        try await TestService.run {
+            // All but the deadline is decided without a model.
+            $0.starts = status == 504
+        } _: { service async throws in
+            let body: [UInt8]? = headers["Transfer-Encoding"] == nil ? try sampleImage() : nil
+            let answer = try await service.client.send(method, target, headers: headers, body: body)
+            #expect(answer.status == status, "\(answer.text)")
+            #expect(answer.code == code, "\(answer.text)")
+            guard code != nil else { return }
+            #expect(answer["Content-Type"] == "application/problem+json")
+            let json = try answer.json()
+            #expect(json["status"] as? Int == status && json["requestId"] as? String == answer["X-Request-Id"])
+            for member in ["type", "title", "detail", "error"] { #expect((json[member] as? String)?.isEmpty == false) }
+        }
+    }
+
+    @Test("405 names the methods that the path has, and 404 the nearest path")
+    func remedies() async throws {
+        try await TestService.run { service async throws in
+            #expect(try await service.client.post("/version", [])["Allow"] == "GET, HEAD")
+            #expect(try await service.client.get("/embed")["Allow"] == "POST")
+            #expect(try await service.client.get("/modle").text.contains("did you mean /model?"))
+            #expect(try await service.client.post("/embed?form=x", []).text.contains("did you mean from?"))
+        }
+    }
+
+    @Test("A tap that the model doesn't have is 422 and names the grid")
+    func unknownTap() async throws {
+        try await TestService.run { service async throws in
+            let answer = try await service.client.post("/embed?at=0.5", try sampleImage())
+            #expect(answer.status == 422 && answer.code == "unknown_tap")
+            #expect(answer.text.contains("0.6666"))
+        }
+    }
+
+    @Test(
+        "A JSON body that isn't as it should be says where",
+        arguments: [
+            (#"{"images":["AAAA"#, "byte "), (#"{"images":["AA=A"]}"#, "images[0]"),
+            (#"{"images":["AAAA","AAA"]}"#, "images[1]"), (#"{"image":["AAAA"]}"#, "did you mean images?"),
+            (#"{"images":[],"images":[]}"#, "appears twice"), (#"{"images":[[[[[["AAAA"]]]]]]}"#, "expected"),
+            (#"{"images":["AAAA"],"taps":[{"time":1}]}"#, "both time and place"),
+            (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled","x":1}]}"#, "no member of a tap"),
+            (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled"}],"at":1}"#, "twice"),
+            (#"{"images":["AAAA"],"normalize":"l3"}"#, "none or l2"), (#"[]"#, "expected '{'"),
+            (#"{"images":["AAAA"]} x"#, "after the end"), ("", "ends early"), (#"{"images":[5]}"#, "expected"),
+            (#"{"images":["AAAA"],"at":1e999}"#, "time"),
+        ])
+    func malformedJSON(document: String, said: String) async throws {
+        try await TestService.run {
+            $0.starts = false
+        } _: { service async throws in
+            let answer = try await service.client.postJSON("/embed", document)
+            #expect(answer.status == 400, "\(answer.text)")
+            let detail = try #require(try answer.json()["detail"] as? String)
+            #expect(detail.contains(said), "\(detail)")
+        }
+    }
+
+    @Test("No image is 422 in every form, and too many are 413")
+    func imageCounts() async throws {
+        try await TestService.run {
+            $0.api.maximumImages = 2
+        } _: { service async throws in
+            let image = try sampleImage()
+            let form = ["Content-Type": Form.contentType]
+            #expect(try await service.client.post("/embed", []).code == "no_images")
+            #expect(try await service.client.postJSON("/embed", #"{"images":[]}"#).code == "no_images")
+            let fields = Form().field("at", "end").body
+            #expect(try await service.client.post("/embed", fields, headers: form).code == "no_images")
+            let three = Form().file("a", image).file("b", image).file("c", image).body
+            #expect(try await service.client.post("/embed", three, headers: form).code == "too_many_images")
+            let base64 = Data(image).base64EncodedString()
+            let json = #"{"images":["\#(base64)","\#(base64)","\#(base64)"]}"#
+            #expect(try await service.client.postJSON("/embed", json).code == "too_many_images")
+        }
+    }
+
+    @Test("Several taps don't fit into a NumPy array, nor does a text encoding apply to it")
+    func arrayLimits() async throws {
+        try await TestService.run { service async throws in
+            for query in ["?at=1,end", "?from=pooled,middle", "?encoding=base64"] {
+                let answer = try await service.client.post(
+                    "/embed" + query, try sampleImage(), headers: ["Accept": "application/x-npy"])
+                #expect(answer.code == "invalid_parameter", "\(query)")
+            }
+        }
+    }
+
+    @Test("Taps are limited, an image's and those of all images together")
+    func tapLimits() async throws {
+        try await TestService.run { service async throws in
+            let image = try sampleImage()
+            let places = Array(repeating: "pooled", count: 64).joined(separator: ",")
+            let form = (0..<9).reduce(Form()) { form, _ in form.file("i", image) }
+            let many = try await service.client.post(
+                "/embed?from=" + places, form.body, headers: ["Content-Type": Form.contentType])
+            #expect(many.code == "invalid_parameter" && many.text.contains("512"))
+            for query in ["?from=\(places),state", "?at=end,end&from=\(places)"] {
+                #expect(try await service.client.post("/embed" + query, image).code == "invalid_parameter")
+            }
+        }
+    }
+
+    @Test("A form without boundary, cut off or with an unknown field is 400")
+    func malformedForm() async throws {
+        try await TestService.run { service async throws in
+            let image = try sampleImage()
+            let whole = Form().file("a", image).body
+            let cut = try await service.client.post(
+                "/embed", Array(whole.dropLast(20)), headers: ["Content-Type": Form.contentType])
+            #expect(cut.code == "malformed_body")
+            let bare = try await service.client.post("/embed", whole, headers: ["Content-Type": "multipart/form-data"])
+            #expect(bare.code == "malformed_body")
+            let unknown = try await service.client.post(
+                "/embed", Form().file("a", image).field("att", "end").body, headers: ["Content-Type": Form.contentType])
+            #expect(unknown.code == "unknown_parameter" && unknown.text.contains("did you mean at?"))
+        }
+    }
+
+    @Test("Without a key 401, with either header and any of the keys 200, health always open")
+    func keys() async throws {
+        try await TestService.run {
+            $0.api.apiKeys = ["first-key", "second-key"]
+            $0.admin.token = "token"
+        } _: { service async throws in
+            let image = try sampleImage()
+            let bare = try await service.client.post("/embed", image)
+            #expect(bare.status == 401 && bare["WWW-Authenticate"]?.hasPrefix("Bearer") == true)
+            for headers in [
+                ["Authorization": "Bearer first-key"], ["Authorization": "bearer second-key"],
+                ["X-API-Key": "second-key"],
+            ] {
+                #expect(try await service.client.post("/embed", image, headers: headers).status == 200)
+            }
+            for headers in [
+                ["Authorization": "Bearer first-ke"], ["Authorization": "Basic first-key"], ["X-API-Key": ""],
+            ] {
+                #expect(try await service.client.post("/embed", image, headers: headers).status == 401)
+            }
+            #expect(try await service.client.get("/model").status == 401)
+            for path in ["live", "ready", "startup"] {
+                #expect(try await service.client.get("/health/" + path).status == 200)
+                #expect(try await service.admin.get("/health/" + path).status == 200)
+            }
+            #expect(try await service.admin.get("/metrics").status == 401)
+            let token = ["Authorization": "Bearer token"]
+            #expect(try await service.admin.get("/metrics", headers: token).status == 200)
+            #expect(service.log.lines.allSatisfy { !$0.contains("first-key") && !$0.contains("token\"") })
+        }
+    }
+}
+
+@Suite("Descriptions and health", .timeLimit(.minutes(1)))
+struct DescriptionTests {
+    @Test("Every GET answers, and its HEAD has the same length and no body")
+    func heads() async throws {
+        try await TestService.run { service async throws in
+            for endpoint in PublicEndpoint.allCases where endpoint.method == "GET" {
+                let get = try await service.client.get(endpoint.path)
+                let head = try await service.client.send("HEAD", endpoint.path, body: nil)
+                #expect(get.status == 200 && head.status == 200, "\(endpoint)")
+                #expect(head.body.isEmpty && head["Content-Length"] == "\(get.body.count)")
+            }
+        }
+    }
+
+    @Test("The contract served is the repository's openapi.yaml, byte for byte")
+    func contract() async throws {
+        let root = TestFixtures.folder.deletingLastPathComponent().deletingLastPathComponent()
+        let file = [UInt8](try Data(contentsOf: root.appending(path: "openapi.yaml")))
+        try await TestService.run { service async throws in
+            #expect(try await service.client.get("/openapi.yaml").body == file)
+        }
+    }
+
+    @Test("The model's description lists its grid and places; the version is the program's")
+    func descriptions() async throws {
+        try await TestService.run { service async throws in
+            let model = try await service.client.get("/model").json()
+            let pass = try #require(model["pass"] as? [String: Any])
+            #expect((pass["times"] as? [Double])?.count == 4 && model["name"] as? String == "a")
+            #expect((model["places"] as? [[String: Any]])?.isEmpty == false)
+            #expect(try await service.client.get("/version").json()["version"] as? String == "1.2.3")
+        }
+    }
+
+    @Test("Before a model is loaded: live, but neither ready nor started, and features are 503 with Retry-After")
+    func starting() async throws {
+        try await TestService.run {
+            $0.starts = false
+        } _: { service async throws in
+            #expect(try await service.client.get("/health/live").status == 200)
+            for path in ["/health/ready", "/health/startup", "/model"] {
+                let answer = try await service.client.get(path)
+                #expect(answer.status == 503 && answer.code == "starting" && answer["Retry-After"] != nil)
+            }
+            let answer = try await service.client.post("/embed", try sampleImage())
+            #expect(answer.status == 503 && answer["Retry-After"] != nil)
+        }
+    }
+
+    @Test("About to stop: not ready, yet work is done; while draining, it is refused")
+    func draining() async throws {
+        try await TestService.run { service async throws in
+            let image = try sampleImage()
+            await service.service.retireReadiness()
+            #expect(try await service.client.get("/health/ready").code == "stopping")
+            #expect(try await service.client.post("/embed", image).status == 200)
+            await service.service.beginDraining()
+            #expect(try await service.client.post("/embed", image).code == "stopping")
+            #expect(try await service.client.get("/health/ready").code == "stopping")
+            #expect(try await service.client.get("/health/live").status == 200)
+        }
+    }
+
+    @Test("A full queue is 503 with Retry-After")
+    func overload() async throws {
+        try await TestService.run {
+            $0.service.queueLimit = 1
+        } _: { service async throws in
+            let image = try sampleImage()
+            let answer = try await service.client.post(
+                "/embed", Form().file("a", image).file("b", image).body, headers: ["Content-Type": Form.contentType])
+            #expect(answer.status == 503 && answer.code == "overloaded")
+            #expect(answer["Retry-After"].flatMap { Int($0) } ?? 0 >= 1)
+        }
+    }
+}

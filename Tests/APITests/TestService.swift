@@ -1,0 +1,191 @@
+import FeatureService
+import FlowModel
+import Foundation
+import HTTPServer
+import ReverseODE
+import Synchronization
+import Telemetry
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import API
+
+/// Models small enough that a debug build runs them in milliseconds.
+enum TinyModel {
+    static func configuration(name: String, hasHead: Bool = true) -> ModelConfiguration {
+        ModelConfiguration(
+            name: name,
+            architecture: UNetArchitecture(
+                modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 1], attentionDownsampling: [2], heads: 4,
+                imageSize: 16),
+            head: hasHead ? HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 3) : nil, path: .icfm,
+            grid: TimeGridConfiguration(count: 4, cutoff: nil), preprocessing: .reference(imageSize: 16),
+            labels: hasHead ? ["cat", "dog", "fish"] : nil)
+    }
+
+    /// The models that nearly every test starts with, made once.
+    static let classifier = bytes(hasHead: true)
+    static let headless = bytes(hasHead: false)
+
+    private static func bytes(hasHead: Bool) -> [UInt8] {
+        try! withTemporaryFolder { folder in
+            let path = folder.appending(path: "a").path
+            try write(to: path, name: "a", seed: 1, hasHead: hasHead)
+            return [UInt8](try Data(contentsOf: URL(filePath: path)))
+        }
+    }
+
+    /// Writes a model of random weights.
+    static func write(
+        to path: String, name: String = "tiny", seed: UInt64, hasHead: Bool = true, scale: Float = 0.05
+    ) throws {
+        var generator = SeededGenerator(seed: seed)
+        let configuration = configuration(name: name, hasHead: hasHead)
+        let parameters = try ModelFile.parameters(of: configuration)
+        let counts = Dictionary(uniqueKeysWithValues: parameters.map { ($0.key, $0.count) })
+        try ModelFile.write(configuration, to: path) { key in
+            (0..<counts[key]!).map { _ in Float.random(in: -scale...scale, using: &generator) }
+        }
+    }
+}
+
+/// Keeps log lines.
+final class LogCollector: LogSink {
+    private let collected = Mutex<[String]>([])
+
+    func write(_ line: [UInt8]) { collected.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }
+
+    var lines: [String] { collected.withLock { $0 } }
+
+    /// The access lines as objects.
+    func requests() throws -> [[String: Any]] {
+        try lines.compactMap { line in
+            let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+            return object?["message"] as? String == "request" ? object : nil
+        }
+    }
+}
+
+/// A service with both APIs on ports of their own, in a folder of its own.
+struct TestService: Sendable {
+    let service: FeatureService
+    let checkpoints: CheckpointManager
+    let publicAPI: PublicAPI
+    let client: HTTPClient
+    let admin: HTTPClient
+    let log: LogCollector
+    /// The model directory.
+    let folder: String
+
+    struct Settings: Sendable {
+        var api = PublicAPIConfiguration(version: "1.2.3")
+        var admin = AdminAPIConfiguration()
+        var server = ServerConfiguration()
+        var service = FeatureServiceConfiguration()
+        var hasHead = true
+        var hasDirectory = true
+        var starts = true
+        /// Called in every self-test.
+        var selfTest: @Sendable (ServedModel) throws -> Void = { _ in }
+    }
+
+    /// The parts that a program would put together, for the checkpoint at `initial`.
+    static func manager(
+        _ service: FeatureService, initial: String, directory: ModelDirectory?, tally: ImageTally = ImageTally(),
+        metrics: ServiceMetrics? = nil, selfTest: @escaping @Sendable (ServedModel) throws -> Void = { _ in }
+    ) -> CheckpointManager {
+        let test = CheckpointSelfTest(kernels: .best, pool: pool)
+        var parts = CheckpointManager.Parts(
+            service: service, loader: ModelLoader(pool: pool),
+            selfTest: {
+                try selfTest($0)
+                try test.run($0.model)
+            },
+            configured: .file(path: initial), directory: directory, tally: tally)
+        if let metrics { parts.ended = { metrics.checkpointEnded($0) } }
+        return CheckpointManager(parts)
+    }
+
+    static let pool = WorkerPool(count: 1)
+
+    /// Runs both servers for the time of `body`.
+    static func run<Value>(
+        _ configure: (inout Settings) -> Void = { _ in }, _ body: (TestService) async throws -> Value
+    ) async throws -> Value {
+        var settings = Settings()
+        settings.service.batchLimit = 4
+        configure(&settings)
+        let folder = FileManager.default.temporaryDirectory.appending(path: "headwater-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let initial = folder.appending(path: "a.safetensors").path
+        try Data(settings.hasHead ? TinyModel.classifier : TinyModel.headless).write(to: URL(filePath: initial))
+
+        let metrics = try ServiceMetrics(batchLimit: settings.service.batchLimit)
+        let service = FeatureService(
+            configuration: settings.service, kernels: .best, pool: pool, events: metrics.events)
+        let tally = ImageTally()
+        let checkpoints = manager(
+            service, initial: initial, directory: settings.hasDirectory ? try ModelDirectory(path: folder.path) : nil,
+            tally: tally, metrics: metrics, selfTest: settings.selfTest)
+        if settings.starts { try await checkpoints.start() }
+        let log = LogCollector()
+        let logger = Logger(level: .info, format: .json, sink: log)
+        let publicAPI = PublicAPI(
+            service: service, tally: tally, configuration: settings.api, metrics: metrics, logger: logger)
+        let adminAPI = AdminAPI(
+            service: service, checkpoints: checkpoints, configuration: settings.admin, metrics: metrics, logger: logger)
+        let servers = [try publicAPI.server(settings.server), try adminAPI.server(ServerConfiguration())]
+        for server in servers { try server.start() }
+        let result: Result<Value, any Error>
+        do {
+            result = .success(
+                try await body(
+                    TestService(
+                        service: service, checkpoints: checkpoints, publicAPI: publicAPI,
+                        client: HTTPClient(port: servers[0].port), admin: HTTPClient(port: servers[1].port), log: log,
+                        folder: folder.path)))
+        } catch {
+            result = .failure(error)
+        }
+        for server in servers { await server.stop() }
+        expectDeclaredStatuses(metrics.registry.exposition())
+        return try result.get()
+    }
+
+    /// Whatever a test did, no route answered a status that it doesn't declare.
+    private static func expectDeclaredStatuses(_ exposition: String) {
+        let declared =
+            PublicEndpoint.allCases.map { ($0.method, $0.path, $0.statuses) }
+            + AdminEndpoint.allCases.map { ($0.method, $0.path, $0.statuses) }
+        for match in exposition.matches(
+            of: /headwater_requests_total{method="(.*)",route="(\/.*)",status="(\d+)"}/)
+        {
+            let method = match.1 == "HEAD" ? "GET" : match.1
+            let statuses = declared.filter { $0.0 == method && $0.1 == match.2 }.reduce(transportStatuses) {
+                $0.union($1.2)
+            }
+            // 499 is the access log's for a client that has gone.
+            #expect(statuses.union([499]).contains(Int(match.3) ?? 0), "\(match.0)")
+        }
+    }
+
+    /// Writes a further model into the model directory.
+    func addModel(_ file: String, name: String = "b", seed: UInt64) throws {
+        try TinyModel.write(to: folder + "/" + file, name: name, seed: seed)
+    }
+}
+
+/// An image that every test may post.
+func sampleImage() throws -> [UInt8] { try TestFixtures.bytes("images/rgb-32x32.jpg") }
+
+/// Waits until a condition that another thread brings about holds; false after ten seconds.
+func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while ContinuousClock.now < deadline {
+        if try await condition() { return true }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    return try await condition()
+}

@@ -1,0 +1,110 @@
+import Foundation
+import HTTPServer
+import TestFixtures
+import Testing
+
+@testable import API
+
+@Suite("Reading and writing")
+struct WriterTests {
+    @Test("Numbers read back as the same values, of every magnitude")
+    func numbers() throws {
+        var generator = SeededGenerator(seed: 4)
+        var values: [Float] = [
+            0, -0.0, 1, -1.5, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 1e-5, 1e16, 16_777_216,
+        ]
+        while values.count < 5000 {
+            let value = Float(bitPattern: UInt32(truncatingIfNeeded: generator.next()))
+            if value.isFinite { values.append(value) }
+        }
+        var json = JSONWriter()
+        try json.numbers(values)
+        let read = try JSONDecoder().decode([Float].self, from: Data(json.bytes))
+        #expect(read.map(\.bitPattern) == values.map(\.bitPattern))
+        #expect(try JSONSerialization.jsonObject(with: Data(json.bytes)) is [Any])
+    }
+
+    @Test("What JSON has no number for is an error, not a document", arguments: [Float.nan, .infinity, -.infinity])
+    func notFinite(value: Float) {
+        var json = JSONWriter()
+        #expect(throws: JSONWriter.NonFiniteNumber.self) { try json.numbers([1, value]) }
+        #expect(throws: JSONWriter.NonFiniteNumber.self) { try json.numbers([1, Double(value)]) }
+        #expect(throws: JSONWriter.NonFiniteNumber.self) { try json.member("x", value) }
+    }
+
+    @Test("Strings are escaped where they must be, and commas stand where they belong")
+    func structure() throws {
+        let text = "a\"\\\n\u{1}é😀"
+        var json = JSONWriter()
+        json.object { json in
+            json.member("text", text)
+            json.member("nothing") { json in json.array(of: [Int]()) { $0.integer($1) } }
+            json.member("list") { json in json.array(of: [1, 2]) { $0.integer($1) } }
+            json.member("inner") { json in json.object { $0.null("x") } }
+            json.member("flag", true)
+        }
+        let read = try #require(try JSONSerialization.jsonObject(with: Data(json.bytes)) as? [String: Any])
+        #expect(read["text"] as? String == text)
+        #expect(read["list"] as? [Int] == [1, 2] && read["flag"] as? Bool == true && read.count == 5)
+    }
+
+    @Test("Base64 is what Foundation makes of it, for every length")
+    func base64() throws {
+        for count in 0..<50 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 89 &+ 7) }
+            let text = Data(bytes).base64EncodedString()
+            #expect(String(decoding: Base64.encode(bytes), as: UTF8.self) == text)
+            #expect(try Base64.decode(text) == bytes)
+        }
+    }
+
+    @Test(
+        "What isn't base64 is refused",
+        arguments: ["A", "AA", "AAA", "A===", "AA==AAAA", "AA A", "AAAB\n", "AB==", "Ä==="])
+    func notBase64(text: String) {
+        #expect(throws: Base64.DecodingFailure.self) { try Base64.decode(text) }
+    }
+
+    @Test("The zero vector stays zero; any other gets length 1, even where squares overflow a float")
+    func normalization() {
+        #expect(Normalization.l2.applied(to: [0, 0]) == [0, 0])
+        #expect(Normalization.l2.applied(to: [3, 4]) == [0.6, 0.8])
+        #expect(abs(Normalization.l2.applied(to: [3e30, 4e30])[0] - 0.6) < 1e-6)
+        #expect(Normalization.none.applied(to: [3, 4]) == [3, 4])
+    }
+
+    @Test("Probabilities sum to 1 however large the logits are; equal ones are listed by index")
+    func probabilities() {
+        #expect(softmax([1000, 1000]) == [0.5, 0.5])
+        #expect(softmax([-.greatestFiniteMagnitude, .greatestFiniteMagnitude]) == [0, 1])
+        #expect(softmax([]) == [])
+        #expect(likeliest([0.2, 0.4, 0.4], 2) == [1, 2] && likeliest([0.5], 9) == [0])
+    }
+
+    @Test(
+        "Accept chooses by weight, the default where nothing is preferred",
+        arguments: [
+            ([], ResultFormat.json), (["*/*"], .json), (["application/*"], .json), (["application/x-npy"], .npy),
+            (["application/json;q=0.5, application/x-npy"], .npy), (["application/x-npy;q=0, */*"], .json),
+            (["text/html", "application/x-npy;q=0.1"], .npy), (["nonsense"], .json),
+            (["application/json;q=0, */*;q=0.1"], .npy), (["APPLICATION/JSON"], .json),
+        ] as [([String], ResultFormat)])
+    func accept(values: [String], format: ResultFormat) throws {
+        let headers = HTTPHeaders(values.map { HTTPHeaders.Field(name: "Accept", value: $0) })
+        #expect(try ResultFormat.negotiated(headers, offered: [.json, .npy]) == format)
+    }
+
+    @Test("A timeout is granted up to the maximum and counted from the request's line")
+    func timeouts() throws {
+        let timeout = RequestTimeout(standard: .seconds(60), maximum: .seconds(100))
+        func granted(_ text: String?) throws -> Duration {
+            var head = RequestHead(method: "POST", target: "/", path: "/")
+            head.headers["X-Request-Timeout"] = text
+            return try timeout.deadline(of: head) - head.received
+        }
+        #expect(try granted(nil) == .seconds(60))
+        #expect(try granted("2.5") == .seconds(2.5))
+        #expect(try granted("1e300") == .seconds(100))
+        for text in ["-1", "0", "inf", "nan", "1s", ""] { #expect(throws: Problem.self) { try granted(text) } }
+    }
+}

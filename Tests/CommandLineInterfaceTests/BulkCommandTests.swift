@@ -1,0 +1,174 @@
+import CheckpointFormats
+import FeatureService
+import Foundation
+import ReverseODE
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import CommandLineInterface
+
+private struct EmbeddedRow: Decodable {
+    struct TapValues: Decodable {
+        let time: Float
+        let place: String
+        let dimension: Int
+        let embedding: [Float]
+    }
+    let path: String
+    let taps: [TapValues]
+}
+
+private struct ClassifiedRow: Decodable {
+    struct Ranked: Decodable {
+        let index: Int
+        let label: String?
+        let probability: Double
+    }
+    let path: String
+    let classes: [Ranked]
+}
+
+/// A NumPy matrix: its shape as the header writes it, and its numbers.
+private func matrix(_ path: String) throws -> (shape: String, values: [Float]) {
+    let bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
+    try #require(bytes.starts(with: [0x93] + Array("NUMPY".utf8)) && bytes.count > 128)
+    let header = String(decoding: bytes[10..<128], as: UTF8.self)
+    let shape = try #require(header.split(separator: "'shape': ").last?.split(separator: ")").first)
+    let values = stride(from: 128, to: bytes.count, by: 4).map { at in
+        Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[at + $1]) << (8 * UInt32($1)) })
+    }
+    return (String(shape) + ")", values)
+}
+
+private let images = ["rgb-32x32.jpg", "gray-77x55.png", "palette-100x100.png"].map {
+    TestFixtures.path("images/\($0)")
+}
+
+@Suite("headwater embed and classify")
+struct BulkCommandTests {
+    @Test("Embeddings are those of the library, in the order of the paths, in every format")
+    func embeds() async throws {
+        let model = try await ImportedModel.classifier()
+        let lines = try await BuiltProgram.run(["embed", "--model", model.path] + images)
+        #expect(lines.status == 0 && lines.errors.isEmpty)
+        let rows = try lines.decodedLines(EmbeddedRow.self)
+        #expect(rows.map(\.path) == images)
+
+        let pool = WorkerPool(count: 1)
+        let served = try ModelLoader(pool: pool).load(path: model.path)
+        let integrator = ReverseIntegrator(model: served.model, capacity: 1, kernels: .best, pool: pool)
+        for (row, image) in zip(rows, images) {
+            let input = try served.preprocessing.input(for: [UInt8](Data(contentsOf: URL(filePath: image))))
+            var pass = [
+                integrator.trajectory(input: input, taps: [try served.model.defaultTap()], wantsLogits: false)
+            ]
+            integrator.run(&pass)
+            #expect(row.taps.map(\.embedding) == pass[0].features)
+            #expect(row.taps.map(\.dimension) == [768] && row.taps.map(\.place) == ["pooled"])
+        }
+
+        let expected = rows.flatMap { $0.taps[0].embedding }
+        let npy = model.scratch.path("a.npy")
+        #expect(try await BuiltProgram.run(["embed", "--model", model.path, "-o", npy] + images).status == 0)
+        #expect(try matrix(npy).shape == "(3, 768)")
+        #expect(try matrix(npy).values == expected)
+        #expect(try String(contentsOfFile: npy + ".paths", encoding: .utf8) == images.map { $0 + "\n" }.joined())
+
+        let table = try await BuiltProgram.run(["embed", "--model", model.path, "--format", "csv"] + images)
+        let fields = table.output.split(separator: "\n").map { $0.split(separator: ",") }
+        #expect(fields[0].count == 769 && fields[0][1].hasSuffix("/pooled/0"))
+        let written: [Float?] = fields.dropFirst().flatMap { row in row.dropFirst().map { Float(String($0)) } }
+        #expect(written == expected)
+    }
+
+    @Test("Every time with every place, times outermost; l2 gives length 1")
+    func embedsTaps() async throws {
+        let model = try await ImportedModel.classifier()
+        let outcome = try await BuiltProgram.run([
+            "embed", "--model", model.path, "--at", "1,end", "--from", "middle,head", "--normalize", "l2", images[0],
+        ])
+        let taps = try #require(try outcome.decodedLines(EmbeddedRow.self).first).taps
+        #expect(taps.map(\.place) == ["middle", "head", "middle", "head"])
+        #expect(taps.map(\.time) == [1, 1, taps[2].time, taps[2].time] && taps[2].time < 1)
+        for tap in taps {
+            let length = tap.embedding.reduce(0.0) { $0 + Double($1 * $1) }.squareRoot()
+            #expect(abs(length - 1) < 1e-5 && tap.embedding.count == tap.dimension)
+        }
+    }
+
+    @Test("A bad file is named on standard error and left out; the rest is there, and the status is 1")
+    func skipsBadFiles() async throws {
+        let model = try await ImportedModel.classifier()
+        let bad = try model.scratch.write(Array("no image".utf8), to: "photos/a/b.jpg")
+        try model.scratch.write(TestFixtures.bytes("images/rgb-32x32.jpg"), to: "photos/c.jpg")
+        try model.scratch.write(Array("text".utf8), to: "photos/notes.txt")
+        let npy = model.scratch.path("a.npy")
+        let outcome = try await BuiltProgram.run([
+            "embed", "--model", model.path, "-o", npy, model.scratch.path("photos"), model.scratch.path("gone.jpg"),
+        ])
+        #expect(outcome.status == 1)
+        for part in [bad, "not an image", "gone.jpg: No such file", "1 not .jpg", "failed"] {
+            #expect(outcome.errors.contains(part))
+        }
+        #expect(!outcome.errors.contains("\r"), "no progress bar where there is no terminal")
+        #expect(try matrix(npy).shape == "(1, 768)")
+        #expect(
+            try String(contentsOfFile: npy + ".paths", encoding: .utf8) == model.scratch.path("photos/c.jpg") + "\n")
+    }
+
+    @Test("Many more images than are kept in memory come out in their order")
+    func keepsOrder() async throws {
+        let model = try await ImportedModel.pretrained()
+        let paths = (0..<90).map { images[$0 * $0 % 3] }
+        let outcome = try await BuiltProgram.run(
+            ["embed", "--model", model.path, "--batch", "4", "--from", "middle"] + paths)
+        let rows = try outcome.decodedLines(EmbeddedRow.self)
+        #expect(rows.map(\.path) == paths)
+        for (row, path) in zip(rows, paths) {
+            let first = try #require(rows.first { $0.path == path })
+            #expect(row.taps[0].embedding == first.taps[0].embedding, "a row doesn't depend on its company")
+        }
+    }
+
+    @Test("Classes come most probable first, with the model's labels")
+    func classifies() async throws {
+        let model = try await ImportedModel.classifier()
+        let outcome = try await BuiltProgram.run(["classify", "--model", model.path, "--top", "10"] + images)
+        #expect(outcome.status == 0)
+        for row in try outcome.decodedLines(ClassifiedRow.self) {
+            #expect(row.classes.map(\.probability) == row.classes.map(\.probability).sorted(by: >))
+            #expect(abs(row.classes.reduce(0) { $0 + $1.probability } - 1) < 1e-9)
+            #expect(row.classes.allSatisfy { $0.label == "class \($0.index)" })
+        }
+        let csv = model.scratch.path("classes.csv")
+        #expect(
+            try await BuiltProgram.run(["classify", "--model", model.path, "--top", "2", "-o", csv] + images).status
+                == 0)
+        let lines = try String(contentsOfFile: csv, encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 7 && lines[0] == "path,rank,index,label,probability")
+        #expect(lines[2].hasPrefix("\(images[0]),2,"))
+    }
+
+    @Test("An interrupted run leaves nothing half written and the old file as it was")
+    func interrupts() async throws {
+        let model = try await ImportedModel.classifier()
+        let results = try Scratch()
+        let old = try results.write(Array("old".utf8), to: "a.npy")
+        let broken = try model.scratch.write([0], to: "broken.jpg")
+        let run = try BuiltProgram.start(
+            ["embed", "--model", model.path, "-o", old, broken] + Array(repeating: images[0], count: 20_000))
+        // The first image's failure tells that the run is under way.
+        var errors = ""
+        while !errors.contains("broken.jpg") {
+            let data = run.errors.availableData
+            try #require(!data.isEmpty, "it ended early: \(errors)")
+            errors += String(decoding: data, as: UTF8.self)
+        }
+        run.process.interrupt()
+        await run.wait()
+        #expect(run.process.terminationReason == .uncaughtSignal && run.process.terminationStatus == SIGINT)
+        #expect(try results.names() == ["a.npy"])
+        #expect(try String(contentsOfFile: old, encoding: .utf8) == "old")
+    }
+}

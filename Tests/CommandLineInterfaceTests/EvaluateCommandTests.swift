@@ -1,0 +1,103 @@
+import Foundation
+import TestFixtures
+import Testing
+
+@testable import CommandLineInterface
+
+/// Class folders of fixture images in a temporary folder.
+private struct ClassFolders {
+    let scratch: Scratch
+    var path: String { scratch.path("data") }
+
+    init(_ classes: [String]) throws {
+        scratch = try Scratch()
+        for (index, name) in classes.enumerated() {
+            for image in ["rgb-32x32.jpg", "gray-77x55.png", "palette-100x100.png"][...(index % 3)] {
+                try scratch.write(TestFixtures.bytes("images/\(image)"), to: "data/\(name)/\(index)-\(image)")
+            }
+        }
+    }
+}
+
+@Suite("headwater evaluate")
+struct EvaluateCommandTests {
+    private static func report(_ arguments: [String], status: Int32 = 0) async throws -> EvaluationReport {
+        let outcome = try await BuiltProgram.run(["evaluate", "--json"] + arguments)
+        try #require(outcome.status == status, "\(outcome.errors)")
+        return try JSONDecoder().decode(EvaluationReport.self, from: Data(outcome.output.utf8))
+    }
+
+    @Test("Counts what the head says, class folders matched with labels by name")
+    func countsHead() async throws {
+        let model = try await ImportedModel.classifier()
+        let data = try ClassFolders(["class 7", "class 2", "class 4"])
+        let report = try await Self.report(["--data", data.path, "--model", model.path, "--knn", "0"])
+        #expect((report.images, report.failed, report.neighbours.count) == (6, 0, 0))
+
+        struct Row: Decodable {
+            struct Ranked: Decodable { let label: String }
+            let path: String
+            let classes: [Ranked]
+        }
+        let classified = try await BuiltProgram.run(["classify", "--model", model.path, "--top", "5", data.path])
+        let ranks = try classified.decodedLines(Row.self).map { row in
+            row.classes.firstIndex { row.path.contains("/\($0.label)/") }
+        }
+        #expect(report.top1 == Double(ranks.count { $0 == 0 }) / 6)
+        #expect(report.top5 == Double(ranks.count { $0 != nil }) / 6)
+    }
+
+    @Test("The nearest neighbour among the images themselves is the image; classes are matched by name")
+    func searchesTrain() async throws {
+        let model = try await ImportedModel.pretrained()
+        let data = try ClassFolders(["a", "b"])
+        let train = try Scratch()
+        // Further classes, so that the same names have other indices.
+        for (name, image) in [
+            ("0", "rgb-120x80.png"), ("a", "rgb-32x32.jpg"), ("b", "gray-77x55.png"), ("c", "tiny-1x1.jpg"),
+        ] {
+            try train.write(TestFixtures.bytes("images/\(image)"), to: "\(name)/1-\(image)")
+        }
+        let report = try await Self.report([
+            "--data", data.path, "--train", train.folder.path, "--model", model.path, "--knn", "1", "--from",
+            "pooled,middle",
+        ])
+        #expect(report.top1 == nil, "there is no head")
+        #expect(report.neighbours.map(\.place) == ["pooled", "middle"])
+        // b holds one image of each kind: its first is a's.
+        #expect(report.neighbours.allSatisfy { $0.accuracy == 2.0 / 3 && $0.references == 4 && !$0.leavesOneOut })
+    }
+
+    @Test("Images are their own neighbours' judges when none are given, and a limit takes some of every class")
+    func leavesOneOut() async throws {
+        let model = try await ImportedModel.classifier()
+        let data = try ClassFolders(["x", "class 1", "y"])
+        let report = try await Self.report([
+            "--data", data.path, "--model", model.path, "--no-head", "--limit", "4", "--knn", "3",
+        ])
+        #expect(report.images == 4 && report.top1 == nil)
+        #expect(report.neighbours.map(\.leavesOneOut) == [true])
+    }
+
+    @Test("An image that can't be read is named, left out of the counts, and makes the status 1")
+    func leavesOut() async throws {
+        let model = try await ImportedModel.classifier()
+        let data = try ClassFolders(["class 0", "class 1"])
+        try data.scratch.write(
+            Array(TestFixtures.bytes("images/rgb-32x32.jpg").prefix(600)), to: "data/class 1/cut.jpg")
+        let report = try await Self.report(["--data", data.path, "--model", model.path], status: 1)
+        #expect((report.images, report.failed) == (3, 1))
+        let text = try await BuiltProgram.run(["evaluate", "--data", data.path, "--model", model.path])
+        #expect(text.errors.contains("class 1/cut.jpg: the image is cut off"))
+        #expect(text.output.contains("3, and 1 left out") && text.output.contains("top-1"))
+    }
+
+    @Test("Folders that aren't classes of the model are named, and how to do without")
+    func refusesClasses() async throws {
+        let model = try await ImportedModel.classifier()
+        let data = try ClassFolders(["class 0", "kitten"])
+        let outcome = try await BuiltProgram.run(["evaluate", "--data", data.path, "--model", model.path])
+        #expect(outcome.status == 65 && outcome.output.isEmpty)
+        #expect(outcome.errors.contains("no class named \"kitten\"") && outcome.errors.contains("--no-head"))
+    }
+}

@@ -1,0 +1,79 @@
+import Testing
+
+@testable import CommandLineInterface
+
+@Suite("The progress line")
+struct ProgressLineTests {
+    private let line = ProgressLine(activity: "embedding", unit: "images", total: 200)
+
+    @Test("Tells how far, how fast and how long still")
+    func tellsRate() {
+        #expect(
+            line.text(done: 50, elapsed: .seconds(4), width: 100)
+                == "embedding [#######-----------------------] 50/200 25 % 12.5 images/s, 0:12 left")
+    }
+
+    @Test("Promises nothing before anything is done")
+    func startsWithoutRate() {
+        #expect(line.text(done: 0, elapsed: .zero, width: 60).hasSuffix("] 0/200 0 %"))
+    }
+
+    @Test("Always leaves the terminal's last column free", arguments: 1...120)
+    func fits(width: Int) {
+        for done in [0, 1, 199, 200] {
+            #expect(line.text(done: done, elapsed: .seconds(3), width: width).count < width)
+        }
+    }
+
+    @Test(
+        "Times are read at a glance",
+        arguments: [(0, "0:00"), (6.2, "0:07"), (754, "12:34"), (3723, "1:02:03"), (.infinity, "277777:46:40")]
+            as [(Double, String)])
+    func clock(seconds: Double, text: String) {
+        #expect(ProgressLine.clock(seconds) == text)
+    }
+}
+
+@Suite("Rows of text")
+struct TextRowTests {
+    @Test(
+        "CSV fields are quoted where RFC 4180 wants it",
+        arguments: [
+            ("plain", "plain"), ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("two\nlines", "\"two\nlines\""),
+            ("", ""),
+        ])
+    func quotes(field: String, written: String) {
+        #expect(TextRow.csv([field, "1"]) == "\(written),1\n")
+    }
+
+    @Test("Classes are ranked by logit, the first of equals first, with probabilities that sum to 1")
+    func ranks() {
+        let ranked = ClassifyCommand.ranked([1, 900, 900, -5], ["a", "b", "c", "d"], top: 3)
+        #expect(ranked.map(\.index) == [1, 2, 0])
+        #expect(ranked.map(\.label) == ["b", "c", "a"])
+        #expect(ranked.map(\.probability).reduce(0, +) == 1)
+        #expect(ClassifyCommand.ranked([1, 2], nil, top: 10).count == 2)
+    }
+}
+
+@Suite("The program's description")
+struct HeadwaterProgramTests {
+    @Test("No two things have one name, and everything has help")
+    func hasNoFaults() {
+        #expect(HeadwaterProgram.program.descriptionFaults == [])
+    }
+
+    @Test("Every command's help fits a terminal and shows an example or is self-evident", arguments: [60, 80, 120])
+    func helpFits(width: Int) throws {
+        for command in HeadwaterProgram.program.commands {
+            let invocation = try HeadwaterProgram.program.invocation(
+                [command.name, "--help"], environment: [:], width: width)
+            guard case .show(let text) = invocation else {
+                Issue.record("\(command.name) --help runs the command")
+                continue
+            }
+            #expect(text.contains("Usage: headwater \(command.name)"))
+        }
+    }
+}

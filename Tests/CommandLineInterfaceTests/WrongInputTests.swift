@@ -1,0 +1,115 @@
+import Foundation
+import ReverseODE
+import TestFixtures
+import Testing
+
+@testable import CommandLineInterface
+
+@Suite("What is wrong is said where and how to mend it, with its exit status")
+struct WrongInputTests {
+    private static let checkpoint = TestFixtures.path("models/icfm32.pt")
+    private static let image = TestFixtures.path("images/rgb-32x32.jpg")
+    private static let importing = ["import", checkpoint, "--image-size", "32", "--path", "icfm"]
+
+    @Test(
+        "Command lines that can't be carried out",
+        arguments: [
+            ([], 64, "no command"), (["embedd", "x"], 64, "did you mean embed?"),
+            (["embed", "--modle", "x"], 64, "did you mean --model?"), (["embed"], 64, "PATHS"),
+            (["embed", image, "--format", "npy"], 64, "can't go to standard output"),
+            (["embed", image, "-o", "a.txt"], 64, "doesn't end in .npy"),
+            (["embed", image, "--at", "soon"], 64, "a time such as 0.75"),
+            (["embed", image, "--from", "attic"], 64, "down.N"),
+            (["embed", image, "--at", "0.3"], 64, "not on this model's grid"),
+            (["embed", image, "--from", "down.99"], 64, "the last is"),
+            (["classify", image, "--top", "0"], 64, "--top"),
+            (["classify", image, "--kernels", "abacus"], 64, "scalar"),
+            (["evaluate"], 64, "--data"), (["evaluate", "--data", "x", "--knn", "-1"], 64, "--knn"),
+            (importing + ["-o", "m.safetensors"], 64, "--t-span"),
+            (importing + ["--t-span", "1", "-o", "m.safetensors"], 64, "--t-span"),
+            (importing + ["--t-span", "8", "--t-cutoff", "7", "-o", "m.safetensors"], 65, "cutoff"),
+            (importing + ["--t-span", "8", "--heads", "5", "-o", "m.safetensors"], 65, "heads"),
+        ] as [([String], Int32, String)])
+    func refuses(arguments: [String], status: Int32, part: String) async throws {
+        let outcome = try await BuiltProgram.run(arguments)
+        #expect(outcome.status == status, "\(outcome.errors)")
+        #expect(outcome.errors.contains(part), "\(outcome.errors)")
+        #expect(outcome.output.isEmpty)
+    }
+
+    @Test(
+        "Files that aren't there",
+        arguments: [
+            ["embed", "/nonexistent/a.jpg"], ["classify", "/nonexistent"], ["evaluate", "--data", "/nonexistent"],
+            ["embed", image, "--model", "/nonexistent/m.safetensors"], ["inspect", "/nonexistent/m.safetensors"],
+            [
+                "import", "/nonexistent.pt", "--image-size", "32", "--path", "gvp", "--t-span", "9", "-o",
+                "m.safetensors",
+            ],
+        ])
+    func missing(arguments: [String]) async throws {
+        let outcome = try await BuiltProgram.run(arguments)
+        #expect(outcome.status == 66)
+        #expect(outcome.errors.contains("/nonexistent") && outcome.errors.contains("No such file or directory"))
+    }
+
+    @Test(
+        "Files that are something else",
+        arguments: [
+            ["inspect", image], ["embed", image, "--model", checkpoint],
+            ["import", image, "--image-size", "32", "--path", "icfm", "--t-span", "8", "-o", "m.safetensors"],
+        ])
+    func foreign(arguments: [String]) async throws {
+        let outcome = try await BuiltProgram.run(arguments)
+        #expect(outcome.status == 65, "\(outcome.errors)")
+    }
+
+    @Test("A model without a head can't classify, and says what it can do")
+    func headless() async throws {
+        let model = try await ImportedModel.pretrained()
+        let outcome = try await BuiltProgram.run(["classify", "--model", model.path, Self.image])
+        #expect(outcome.status == 65 && outcome.errors.contains("'headwater embed' works"))
+    }
+
+    @Test("Where nothing can be written, the status is 74", arguments: ["a.npy", "a.jsonl", "a.csv"])
+    func unwritable(name: String) async throws {
+        let outcome = try await BuiltProgram.run(["embed", Self.image, "-o", "/nonexistent/\(name)"])
+        #expect(outcome.status == 74 && outcome.errors.contains("/nonexistent/\(name)"))
+    }
+
+    @Test("A failed import leaves no file")
+    func importIsAtomic() async throws {
+        let scratch = try Scratch()
+        let labels = try scratch.write(Array("one\ntwo\n".utf8), to: "labels.txt")
+        let outcome = try await BuiltProgram.run(
+            Self.importing + ["--t-span", "8", "--labels", labels, "-o", scratch.path("m.safetensors")])
+        #expect(outcome.status == 65 && outcome.errors.contains("there are 2 for 10 classes"))
+        #expect(try scratch.names() == ["labels.txt"])
+    }
+
+    @Test("What import was told is what inspect says, for people and for programs")
+    func inspects() async throws {
+        let model = try await ImportedModel.classifier()
+        let json = try await BuiltProgram.run(["inspect", "--json", model.path])
+        let description = try JSONDecoder().decode(ModelDescription.self, from: Data(json.output.utf8))
+        #expect(description.name == "otcfm32-cutoff" && description.labels == ImportedModel.classes)
+        #expect((description.pass.count, description.pass.cutoff, description.pass.evaluations) == (10, 6, 3))
+        let text = try await BuiltProgram.run(["inspect", "--plan", model.path])
+        #expect(text.output.contains(description.sha256) && text.output.contains("input_blocks.0.0"))
+    }
+
+    @Test(
+        "Help and version go to standard output",
+        arguments: [["help"], ["--version"], ["embed", "--help"], ["help", "serve"]])
+    func helps(arguments: [String]) async throws {
+        let outcome = try await BuiltProgram.run(arguments)
+        #expect(outcome.status == 0 && outcome.output.contains("headwater") && outcome.errors.isEmpty)
+    }
+
+    @Test("A service that isn't there isn't healthy")
+    func health() async throws {
+        // Port 1 is tcpmux, which nobody has run for decades.
+        let outcome = try await BuiltProgram.run(["health", "--port", "1"])
+        #expect(outcome.status != 0 && outcome.errors.contains("port 1"))
+    }
+}

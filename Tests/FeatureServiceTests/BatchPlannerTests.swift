@@ -1,0 +1,107 @@
+import Testing
+
+@testable import FeatureService
+
+@Suite("Batch planner")
+struct BatchPlannerTests {
+    typealias Planner = BatchPlanner<Int, String>
+
+    @Test("First come, first served; nobody starves under random arrivals, depths and departures", arguments: 0..<20)
+    func nobodyStarves(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        let limit = 1 + Int(random.next() % 8)
+        let longestPass = 12
+        var planner = Planner(batchLimit: limit, mode: .step)
+        var remaining: [ImageID: Int] = [:]
+        var started: [ImageID] = []
+        var queuedBefore: [ImageID: Int] = [:]
+        var waited: [ImageID: Int] = [:]
+        var clock = 0
+        while clock < 500 || !planner.isEmpty {
+            clock += 1
+            for _ in 0..<(random.next() % 3) where clock < 500 {
+                let ahead = planner.waiting.count
+                let id = planner.enqueue(model: "m", now: clock, deadline: nil)
+                remaining[id] = 1 + Int(random.next() % UInt64(longestPass))
+                queuedBefore[id] = ahead
+            }
+            if clock > 50_000 { break }
+            if random.next() % 10 == 0, let leaver = (planner.waiting + planner.inFlight).randomElement(using: &random)
+            {
+                planner.remove([leaver.id])
+                remaining[leaver.id] = nil
+            }
+            guard let batch = planner.next() else { continue }
+            #expect(batch.images.count <= limit && !batch.images.isEmpty)
+            #expect(batch.images == batch.images.sorted())
+            started += batch.joined
+            for entry in planner.waiting { waited[entry.id, default: 0] += 1 }
+            var finished: Set<ImageID> = []
+            for image in batch.images {
+                remaining[image]! -= 1
+                if remaining[image] == 0 { finished.insert(image) }
+            }
+            planner.remove(finished)
+            for image in finished { remaining[image] = nil }
+            // Whoever waits while there is room has been forgotten.
+            #expect(planner.waiting.isEmpty || batch.images.count == limit)
+        }
+        #expect(started == started.sorted(), "in the order of admission")
+        #expect(planner.isEmpty && remaining.isEmpty, "everyone was served in the end")
+        for (id, steps) in waited {
+            // Every image ahead holds a place for at most one pass.
+            #expect(steps <= (queuedBefore[id]! / limit + 1) * longestPass)
+        }
+    }
+
+    @Test("A new image joins at the next step, or, batching by request, after the batch under way")
+    func joining() {
+        for (mode, joins) in [(BatchingMode.step, true), (.request, false)] {
+            var planner = Planner(batchLimit: 4, mode: mode)
+            let first = planner.enqueue(model: "m", now: 0, deadline: nil)
+            #expect(planner.next()?.images == [first])
+            let second = planner.enqueue(model: "m", now: 1, deadline: nil)
+            #expect(planner.next()?.images == (joins ? [first, second] : [first]))
+            planner.remove([first])
+            #expect(planner.next()?.images == [second])
+        }
+    }
+
+    @Test("Two models: the oldest image's is stepped, so the old model's turn ends")
+    func twoModels() {
+        var planner = Planner(batchLimit: 4, mode: .step)
+        let old = planner.enqueue(model: "old", now: 0, deadline: nil)
+        let new = planner.enqueue(model: "new", now: 1, deadline: nil)
+        #expect(planner.next() == Planner.Batch(model: "old", images: [old], joined: [old]))
+        #expect(planner.uses("old") && planner.uses("new"))
+        planner.remove([old])
+        #expect(!planner.uses("old"))
+        #expect(planner.next()?.images == [new])
+    }
+
+    @Test("Deadlines are seen wherever the image is")
+    func deadlines() {
+        var planner = Planner(batchLimit: 1, mode: .step)
+        let inFlight = planner.enqueue(model: "m", now: 0, deadline: 5)
+        _ = planner.next()
+        let waiting = planner.enqueue(model: "m", now: 0, deadline: 7)
+        _ = planner.enqueue(model: "m", now: 0, deadline: nil)
+        #expect(planner.expired(at: 4).isEmpty)
+        #expect(planner.expired(at: 5) == [inFlight])
+        #expect(planner.expired(at: 9) == [inFlight, waiting])
+    }
+
+    @Test("Retry-After follows the present rate and stays within bounds")
+    func retryAfter() {
+        var rate = CompletionRate()
+        #expect(rate.retryAfter(waiting: 100) == 1)
+        rate.record(passes: 10, seconds: 1)
+        #expect(rate.retryAfter(waiting: 100) == 10)
+        #expect(rate.retryAfter(waiting: 0) == 1)
+        #expect(rate.retryAfter(waiting: 1_000_000) == 600)
+        for _ in 0..<100 { rate.record(passes: 1, seconds: 1) }
+        #expect(rate.retryAfter(waiting: 50) == 50)
+        rate.record(passes: 1, seconds: 0)
+        #expect(rate.retryAfter(waiting: 50) == 50)
+    }
+}

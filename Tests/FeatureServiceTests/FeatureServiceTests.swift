@@ -1,0 +1,249 @@
+import ImagePipeline
+import ReverseODE
+import Synchronization
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import FeatureService
+
+/// Counts what the service reports.
+final class EventLog: Sendable {
+    let counts = Mutex<[String: Int]>([:])
+    let batches = Mutex<[Int]>([])
+
+    func count(_ name: String) -> Int { counts.withLock { $0[name] ?? 0 } }
+
+    var events: ServiceEvents {
+        var events = ServiceEvents()
+        func note(_ name: String) -> @Sendable () -> Void { { self.counts.withLock { $0[name, default: 0] += 1 } } }
+        events.stepped = { batch, _ in self.batches.withLock { $0.append(batch) } }
+        events.rejected = note("rejected")
+        events.expired = note("expired")
+        events.abandoned = note("abandoned")
+        events.notFinite = note("notFinite")
+        events.completed = note("completed")
+        return events
+    }
+}
+
+final class Flag: Sendable { let value = Atomic<Bool>(false) }
+
+@Suite("Feature service")
+struct FeatureServiceTests {
+    let pool = WorkerPool(count: 2)
+    let log = EventLog()
+
+    func service(
+        queueLimit: Int = 256, batchLimit: Int = 4, model: ServedModel? = nil
+    ) async throws -> FeatureService {
+        var configuration = FeatureServiceConfiguration()
+        configuration.queueLimit = queueLimit
+        configuration.batchLimit = batchLimit
+        let service = FeatureService(configuration: configuration, kernels: .best, pool: pool, events: log.events)
+        await service.activate(try model ?? TinyModel.make(pool: pool))
+        return service
+    }
+
+    func value(_ response: FeatureResponse, _ index: Int = 0) throws -> [Float] {
+        try response.results[index].get().values[0]
+    }
+
+    @Test("Company does not matter: alone, among many, joining mid-flight, the same bits")
+    func company() async throws {
+        let service = try await service()
+        let alone = try value(try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest()))
+        let crowded = try await withThrowingTaskGroup(of: [Float].self) { group in
+            for n in 0..<40 {
+                group.addTask {
+                    let seed = UInt64(n % 5)
+                    let inputs = (0...(n % 3)).map { FeatureInput.normalized(TinyModel.input($0 == 0 ? seed : 99)) }
+                    return try await self.value(service.features(of: inputs, FeatureRequest()))
+                }
+            }
+            return try await group.reduce(into: [[Float]]()) { $0.append($1) }
+        }
+        #expect(crowded.filter { $0.map(\.bitPattern) == alone.map(\.bitPattern) }.count == 8)
+        #expect(Set(crowded).count == 5)
+        #expect(log.batches.withLock { $0.max() } == 4, "batches formed")
+        let status = await service.status()
+        #expect(status.waiting == 0 && status.inFlight == 0 && status.isReady && status.isLive)
+    }
+
+    @Test("One bad image spoils nothing but its own place")
+    func badImage() async throws {
+        let service = try await service()
+        let inputs: [FeatureInput] = [
+            .encoded(try TestFixtures.bytes("images/rgb-32x32.jpg")), .encoded(Array("no image".utf8)),
+            .normalized([1, 2, 3]), .encoded(try TestFixtures.bytes("images/rgba-64x48.png")),
+        ]
+        let response = try await service.features(of: inputs, FeatureRequest(wantsLogits: true))
+        #expect(try response.results[0].get().logits?.count == 3)
+        #expect(try response.results[3].get().logits?.count == 3)
+        guard case .failure(.image(let error)) = response.results[1] else {
+            Issue.record("bad bytes were served")
+            return
+        }
+        #expect(error.kind == .unrecognised)
+        #expect(throws: ImageFailure.inputCount(found: 3, expected: 768)) { try response.results[2].get() }
+    }
+
+    @Test("A full queue refuses at once and says when to come again; nothing stays behind")
+    func overload() async throws {
+        let service = try await service(queueLimit: 6, batchLimit: 1)
+        let outcomes = await withTaskGroup(of: FeatureServiceError?.self) { group in
+            for n in 0..<60 {
+                group.addTask {
+                    do throws(FeatureServiceError) {
+                        _ = try await service.features(
+                            of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest())
+                        return nil
+                    } catch { return error }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        let refused = outcomes.compactMap { $0 }
+        #expect(!refused.isEmpty && refused.count < 60)
+        for error in refused {
+            guard case .overloaded(let seconds) = error else {
+                Issue.record("\(error)")
+                continue
+            }
+            #expect((1...600).contains(seconds))
+        }
+        #expect(log.count("rejected") == refused.count && log.count("completed") == 60 - refused.count)
+        #expect(await service.status().waiting == 0)
+    }
+
+    @Test("More images than the queue holds are refused; a request's deadline ends it; the past is too late")
+    func deadlines() async throws {
+        let service = try await service(queueLimit: 4, model: TinyModel.make(steps: 400, pool: pool))
+        let five = (0..<5).map { FeatureInput.normalized(TinyModel.input(UInt64($0))) }
+        await #expect(throws: FeatureServiceError.overloaded(retryAfter: 1)) {
+            try await service.features(of: five, FeatureRequest())
+        }
+        await #expect(throws: FeatureServiceError.deadlineExceeded) {
+            try await service.features(of: [five[0]], FeatureRequest(deadline: .now))
+        }
+        await #expect(throws: FeatureServiceError.deadlineExceeded) {
+            try await service.features(of: [five[0]], FeatureRequest(deadline: .now + .milliseconds(20)))
+        }
+        #expect(log.count("expired") == 2 && log.count("completed") == 0)
+        await service.waitUntilIdle()
+    }
+
+    @Test("A client that has gone takes its images out of the queue and the batch")
+    func cancellation() async throws {
+        let service = try await service(batchLimit: 2, model: TinyModel.make(steps: 2_000, pool: pool))
+        let tasks = (0..<20).map { n in
+            Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest()) }
+        }
+        while await service.status().inFlight < 2 { await Task.yield() }
+        for task in tasks { task.cancel() }
+        for task in tasks {
+            await #expect(throws: FeatureServiceError.cancelled) { try await task.value }
+        }
+        await service.waitUntilIdle()
+        let status = await service.status()
+        #expect(status.waiting == 0 && status.inFlight == 0)
+        #expect(log.count("abandoned") == 20 && log.count("completed") == 0)
+    }
+
+    @Test("A state that is not finite fails its own image only")
+    func notFinite() async throws {
+        let service = try await service()
+        var poisoned = TinyModel.input(1)
+        poisoned[77] = .nan
+        let response = try await service.features(
+            of: [.normalized(TinyModel.input(0)), .normalized(poisoned), .normalized(TinyModel.input(2))],
+            FeatureRequest())
+        let alone = try await service.features(of: [.normalized(TinyModel.input(2))], FeatureRequest())
+        #expect(throws: ImageFailure.notFinite) { try response.results[1].get() }
+        #expect(try value(response, 2) == value(alone))
+        #expect(log.count("notFinite") == 1)
+    }
+
+    @Test("Swapping models under load: every answer is one model's, the one it names, and nobody is refused")
+    func swap() async throws {
+        let models = try (1...2).map { try TinyModel.make(seed: UInt64($0), pool: pool) }
+        let service = try await service(model: models[0])
+        var truth: [String: [Float]] = [:]
+        for model in models {
+            await service.activate(model)
+            truth[model.version.sha256] = try value(
+                try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest()))
+        }
+        #expect(truth.count == 2 && Set(truth.values).count == 2)
+        let expected = truth
+        let input = FeatureInput.normalized(TinyModel.input(0))
+        let isDone = Flag()
+        try await withThrowingTaskGroup(of: Set<String>.self) { group in
+            for _ in 0..<6 {
+                group.addTask {
+                    var seen: Set<String> = []
+                    while !isDone.value.load(ordering: .relaxed) {
+                        let response = try await service.features(of: [input], FeatureRequest())
+                        let name = response.served.version.sha256
+                        #expect(try response.results[0].get().values[0] == expected[name])
+                        seen.insert(name)
+                    }
+                    return seen
+                }
+            }
+            for n in 0..<60 {
+                let next = models[n % 2]
+                #expect(try await service.warmUp(next))
+                await service.activate(next)
+            }
+            isDone.value.store(true, ordering: .relaxed)
+            var seen: Set<String> = []
+            for try await names in group { seen.formUnion(names) }
+            #expect(seen.count == 2)
+        }
+        await service.waitUntilIdle()
+    }
+
+    @Test("Draining: what is in flight is answered, newcomers are refused")
+    func draining() async throws {
+        let service = try await service(batchLimit: 2, model: TinyModel.make(steps: 50, pool: pool))
+        let tasks = (0..<8).map { n in
+            Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest()) }
+        }
+        while await service.status().inFlight < 2 { await Task.yield() }
+        // Wait until all have been admitted: a latecomer would rightly be refused.
+        while await service.status().waiting + service.status().inFlight + log.count("completed") < 8 {
+            await Task.yield()
+        }
+        await service.beginDraining()
+        await #expect(throws: FeatureServiceError.draining) {
+            try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest())
+        }
+        for task in tasks { #expect(try await task.value.results.count == 1) }
+        await service.waitUntilIdle()
+        #expect(await !service.status().isReady)
+    }
+
+    @Test("Before a model there is no answer; without a head no logits; off the grid no tap")
+    func refusals() async throws {
+        let empty = FeatureService(
+            configuration: FeatureServiceConfiguration(), kernels: .best, pool: pool, events: log.events)
+        await #expect(throws: FeatureServiceError.starting) {
+            try await empty.features(of: [.normalized(TinyModel.input(0))], FeatureRequest())
+        }
+        #expect(await !empty.status().isReady)
+        let service = try await service()
+        let tap = Tap(time: .at(0.9), place: .pooled)
+        do {
+            _ = try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest(taps: [tap]))
+            Issue.record("a time off the grid was served")
+        } catch {
+            guard case .tap(let reason) = error else {
+                Issue.record("\(error)")
+                return
+            }
+            #expect(reason.description.contains("grid"))
+        }
+        #expect(await service.status().waiting == 0)
+    }
+}

@@ -1,0 +1,101 @@
+import FlowModel
+import Testing
+
+@Suite("A configuration") struct ConfigurationValidationTests {
+    static func valid() -> ModelConfiguration {
+        ModelConfiguration(
+            name: "headwater-cifar10", architecture: .u32,
+            head: HeadConfiguration(pooledSize: 16, hiddenWidth: 768, classes: 2), path: .icfm,
+            grid: TimeGridConfiguration(count: 9, cutoff: 5), preprocessing: .reference(imageSize: 32),
+            labels: ["cat", "dog"])
+    }
+
+    struct Mistake: Sendable, CustomTestStringConvertible {
+        let field: String
+        let make: @Sendable (inout ModelConfiguration) -> Void
+        var testDescription: String { field }
+
+        init(_ field: String, _ make: @escaping @Sendable (inout ModelConfiguration) -> Void) {
+            self.field = field
+            self.make = make
+        }
+    }
+
+    static let mistakes: [Mistake] = [
+        Mistake("formatVersion") { $0.formatVersion = 2 },
+        Mistake("name") { $0.name = "" },
+        Mistake("name") { $0.name = "../etc" },
+        Mistake("name") { $0.name = "a\nb" },
+        Mistake("name") { $0.name = String(repeating: "a", count: 129) },
+        Mistake("architecture.modelChannels") { $0.architecture.modelChannels = 48 },
+        Mistake("architecture.modelChannels") { $0.architecture.modelChannels = 0 },
+        Mistake("architecture.modelChannels") { $0.architecture.modelChannels = -32 },
+        Mistake("architecture.modelChannels") { $0.architecture.modelChannels = 4128 },
+        Mistake("architecture.residualBlocks") { $0.architecture.residualBlocks = 0 },
+        Mistake("architecture.residualBlocks") { $0.architecture.residualBlocks = 17 },
+        Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [] },
+        Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, 0] },
+        Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, .max] },
+        Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, 33] },
+        Mistake("architecture.channelMultipliers") {
+            $0.architecture.channelMultipliers = Array(repeating: 1, count: 9)
+        },
+        Mistake("architecture.imageSize") { $0.architecture.imageSize = 8 },
+        Mistake("architecture.imageSize") { $0.architecture.imageSize = 136 },
+        Mistake("architecture.imageSize") { $0.architecture.imageSize = 36 },
+        Mistake("architecture.attentionDownsampling") { $0.architecture.attentionDownsampling = [3] },
+        Mistake("architecture.attentionDownsampling") { $0.architecture.attentionDownsampling = [16] },
+        Mistake("architecture.attentionDownsampling") { $0.architecture.attentionDownsampling = [2, 2] },
+        Mistake("architecture.attentionDownsampling") { $0.architecture.attentionDownsampling = [.min] },
+        Mistake("architecture.heads") { $0.architecture.heads = 0 },
+        Mistake("architecture.heads") { $0.architecture.heads = 3 },
+        Mistake("head.pooledSize") { $0.head?.pooledSize = 0 },
+        Mistake("head.pooledSize") { $0.head?.pooledSize = .max },
+        Mistake("head.hiddenWidth") { $0.head?.hiddenWidth = -1 },
+        Mistake("head.classes") { $0.head?.classes = 0 },
+        Mistake("grid.count") { $0.grid = TimeGridConfiguration(count: 1) },
+        Mistake("grid.count") { $0.grid = TimeGridConfiguration(count: 10_001) },
+        Mistake("grid.cutoff") { $0.grid.cutoff = 8 },
+        Mistake("grid.cutoff") { $0.grid.cutoff = -1 },
+        Mistake("grid.cutoff") {
+            $0.path = .gvp; $0.grid.cutoff = 1
+        },
+        Mistake("grid.cutoff") {
+            $0.path = .gvp; $0.grid.cutoff = 10
+        },
+        Mistake("preprocessing.cropSize") { $0.preprocessing.cropSize = 16 },
+        Mistake("preprocessing.resizeShorterSide") { $0.preprocessing.resizeShorterSide = 31 },
+        Mistake("preprocessing.resizeShorterSide") { $0.preprocessing.resizeShorterSide = .max },
+        Mistake("preprocessing.mean") { $0.preprocessing.mean = [0, 0] },
+        Mistake("preprocessing.mean") { $0.preprocessing.mean[1] = .nan },
+        Mistake("preprocessing.standardDeviation") { $0.preprocessing.standardDeviation[2] = 0 },
+        Mistake("preprocessing.standardDeviation") { $0.preprocessing.standardDeviation[2] = .infinity },
+        Mistake("labels") { $0.labels = ["cat"] },
+        Mistake("labels") { $0.head = nil },
+        Mistake("labels[1]") { $0.labels = ["cat", ""] },
+        Mistake("labels[0]") { $0.labels = ["c\u{1B}[2Jat", "dog"] },
+        Mistake("defaultTap") { $0.defaultTap = "" },
+        Mistake("defaultTap") { $0.defaultTap = "end pooled" },
+    ]
+
+    @Test("is refused with the field's name", arguments: mistakes) func mistakeIsNamed(_ mistake: Mistake) {
+        var configuration = Self.valid()
+        mistake.make(&configuration)
+        let error = #expect(throws: ConfigurationError.self) { try configuration.validate() }
+        #expect(error?.field == mistake.field)
+    }
+
+    @Test("that is right passes, without a head, cutoff or labels too") func validConfigurationPasses() throws {
+        var configuration = Self.valid()
+        try configuration.validate()
+        configuration.head = nil
+        configuration.labels = nil
+        configuration.grid.cutoff = nil
+        try configuration.validate()
+    }
+
+    @Test("allows the shortest grids on either path", arguments: [(ProbabilityPath.gvp, 2), (.gvp, 9), (.otcfm, 7)])
+    func shortestGrids(path: ProbabilityPath, cutoff: Int) throws {
+        try TimeGridConfiguration(count: 9, cutoff: cutoff).validate(path: path)
+    }
+}

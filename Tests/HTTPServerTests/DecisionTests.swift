@@ -1,0 +1,122 @@
+import Testing
+
+@testable import HTTPServer
+
+@Suite("Decisions from a request's head")
+struct DecisionTests {
+    @Test(
+        "A target is decoded once and not normalised",
+        arguments: [
+            ("/", "/", []),
+            ("/a/../b//c", "/a/../b//c", []),
+            ("/a%2Fb%20c", "/a/b c", []),
+            ("/caf%C3%A9", "/café", []),
+            ("/%2525", "/%25", []),
+            (
+                "/p?at=0.65,0.8&from=pooled", "/p",
+                [QueryItem(name: "at", value: "0.65,0.8"), QueryItem(name: "from", value: "pooled")]
+            ),
+            (
+                "/p?a&b=&c=d=e&&f=x+y%2B", "/p",
+                [
+                    QueryItem(name: "a", value: nil), QueryItem(name: "b", value: ""),
+                    QueryItem(name: "c", value: "d=e"),
+                    QueryItem(name: "f", value: "x y+"),
+                ]
+            ),
+            ("http://host:80/p?q=1", "/p", [QueryItem(name: "q", value: "1")]),
+            ("HTTPS://host", "/", []),
+            ("*", "*", []),
+        ] as [(String, String, [QueryItem])])
+    func target(received: String, path: String, query: [QueryItem]) throws {
+        let target = try RequestTarget(received)
+        #expect(target.path == path)
+        #expect(target.query == query)
+    }
+
+    @Test(
+        "A malformed target is refused",
+        arguments: [
+            "", "relative", "/%", "/%4", "/%zz", "/%00", "/%ff", "/a b", "/a#b", "/\u{7F}", "/?q=%C3", "ftp://host/x",
+        ])
+    func malformedTarget(received: String) {
+        #expect(throws: InvalidTarget.self) { try RequestTarget(received) }
+    }
+
+    @Test(
+        "Heads on which two parsers could disagree are refused",
+        arguments: [
+            (["Content-Length": "1", "content-length": "1"], 400),
+            (["Content-Length": "1", "Transfer-Encoding": "chunked"], 400),
+            (["Transfer-Encoding": "chunked", "transfer-encoding": "chunked"], 400),
+            (["Transfer-Encoding": "gzip, chunked"], 501),
+            (["Content-Length": "+1"], 400), (["Content-Length": "1,1"], 400), (["Content-Length": ""], 400),
+            (["Content-Length": "99999999999999999999"], 400),
+            (["Transfer-Encoding ": "chunked"], 400), (["X": "a\u{0}b"], 400), (["Host": "a", "host": "b"], 400),
+        ] as [(HTTPHeaders, Int)])
+    func ambiguousFraming(headers: HTTPHeaders, status: Int) {
+        #expect { try RequestFraming.examine(headers) } throws: { ($0 as? TransportRefusal)?.status == status }
+    }
+
+    @Test(
+        "A body's end is where its headers say",
+        arguments: [
+            ([:], .empty), (["Content-Length": "0"], .empty), (["Content-Length": "12"], .length(12)),
+            (["Transfer-Encoding": "Chunked"], .chunked),
+        ] as [(HTTPHeaders, RequestFraming)])
+    func framing(headers: HTTPHeaders, expected: RequestFraming) throws {
+        #expect(try RequestFraming.examine(headers) == expected)
+    }
+
+    @Test("Header names ignore case, values and order are kept")
+    func headers() {
+        var headers: HTTPHeaders = ["A": "1", "B": "2", "a": "3"]
+        #expect(headers["a"] == "1")
+        #expect(headers.values(of: "A") == ["1", "3"])
+        headers["a"] = "4"
+        #expect(headers.map(\.name) == ["B", "a"])
+        headers["b"] = nil
+        #expect(headers.fields == [.init(name: "a", value: "4")])
+    }
+
+    @Test(
+        "A response that would inject a header or break the framing has a fault",
+        arguments: [
+            ["X": "a\r\nSet-Cookie: b"], ["X\r\nY": "a"], ["X": "a\u{0}"], ["": "a"], ["X Y": "a"],
+            ["Content-Length": "3"],
+            ["transfer-encoding": "chunked"], ["Date": "now"],
+        ] as [HTTPHeaders])
+    func fault(headers: HTTPHeaders) {
+        #expect(Response(headers: headers).fault != nil)
+        #expect(Response(headers: ["X": "fine, téxt"]).fault == nil)
+    }
+
+    @Test(
+        "Only a boundary that the post processor reads as meant is passed on",
+        arguments: [
+            ("multipart/form-data; boundary=abc", nil), ("Multipart/Form-Data;boundary=\"a b\"", nil),
+            ("multipart/form-data", 400), ("multipart/form-data; boundary=", 400),
+            ("multipart/form-data; boundary=\"", 400),
+            ("multipart/form-data; boundary=\"\"", 400), ("multipart/form-data; boundary=a; charset=utf-8", 400),
+            ("multipart/form-data; boundary=" + String(repeating: "x", count: 71), 400),
+            ("multipart/form-data; boundary=é", 400), ("multipart/mixed; boundary=a", 415), (nil, 415), ("", 415),
+        ] as [(String?, Int?)])
+    func boundary(contentType: String?, status: Int?) {
+        var found: Int?
+        do throws(FormError) { try FormBoundary.check(contentType) } catch { found = error.status }
+        #expect(found == status)
+    }
+
+    @Test(
+        "Configurations that make no sense are refused",
+        arguments: [
+            { $0.threads = 0 }, { $0.maximumConnections = 0 }, { $0.maximumHeaderBytes = 1 },
+            { $0.maximumBodyBytes = -1 },
+            { $0.requestTimeout = .zero }, { $0.idleTimeout = .seconds(-1) }, { $0.backlog = 0 },
+        ] as [@Sendable (inout ServerConfiguration) -> Void])
+    func configuration(change: @Sendable (inout ServerConfiguration) -> Void) {
+        var configuration = ServerConfiguration()
+        change(&configuration)
+        #expect(throws: ServerError.self) { try Server(configuration: configuration, handler: echo) }
+    }
+}

@@ -1,0 +1,282 @@
+import Foundation
+import HTTPServer
+import Synchronization
+import Testing
+
+@Suite("Limits on what clients may send and how slowly", .timeLimit(.minutes(3)))
+struct LimitTests {
+    private static let limit = 100_000
+
+    @Test("Content-Length above the limit: 413 without the body read, also to a client that sends it all the same")
+    func announcedTooLarge() async throws {
+        try await withServer {
+            $0.maximumBodyBytes = Self.limit
+        } _: { server in
+            let port = server.port
+            let (waiting, sending, isTaken) = try await offPool {
+                let waiting = try RawClient(port: port)
+                waiting.send(
+                    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999999\r\nExpect: 100-continue\r\n\r\n")
+                let sending = try RawClient(port: port)
+                sending.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n")
+                let isTaken = sending.send([UInt8](repeating: 1, count: 5_000_000))
+                return (String(decoding: waiting.readToEnd(), as: UTF8.self), try sending.response(), isTaken)
+            }
+            #expect(waiting.hasPrefix("HTTP/1.1 413"))
+            #expect(sending.status == 413)
+            #expect(sending.headers["Connection"] == "close")
+            // No RST, upon which some systems' clients would throw the answer away unread.
+            #expect(isTaken)
+            #expect(await eventually { server.counters.lingeringSockets == 0 && server.counters.openConnections == 0 })
+        }
+    }
+
+    @Test("A chunked body is cut at the limit and answered 413 at its end; an endless one is closed")
+    func chunkedTooLarge() async throws {
+        try await withServer {
+            $0.maximumBodyBytes = Self.limit
+        } _: { server in
+            let port = server.port
+            let response = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+                let chunk = "4000\r\n" + String(repeating: "x", count: 0x4000) + "\r\n"
+                for _ in 0..<20 { client.send(chunk) }
+                client.send("0\r\n\r\n")
+                return try client.response()
+            }
+            #expect(response.status == 413)
+            #expect(server.counters.heldBodyBytes == 0)
+            let isRefused = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+                let chunk = "4000\r\n" + String(repeating: "x", count: 0x4000) + "\r\n"
+                return (0..<100_000).contains { _ in !client.send(chunk) }
+            }
+            #expect(isRefused)
+        }
+    }
+
+    @Test("A body up to the limit is taken")
+    func atTheLimit() async throws {
+        let handler: Handler = { .text("\($0.bytes.count)") }
+        try await withServer {
+            $0.maximumBodyBytes = Self.limit
+        } handler: {
+            await handler($0)
+        } _: { server in
+            let port = server.port
+            let text = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: \(Self.limit)\r\n\r\n")
+                client.send([UInt8](repeating: 1, count: Self.limit))
+                return try client.response().text
+            }
+            #expect(text == "\(Self.limit)")
+        }
+    }
+
+    @Test("The bodies of all requests share a budget: 503 above it, and all of it given back")
+    func budget() async throws {
+        let gate = Gate()
+        let handler: Handler = { request in
+            _ = await gate.pass()
+            return .text("\(request.bytes.count)")
+        }
+        try await withServer {
+            $0.maximumHeldBodyBytes = 150_000
+        } handler: {
+            await handler($0)
+        } _: { server in
+            let port = server.port
+            let request =
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 100_000)
+            let first = try await offPool {
+                let client = try RawClient(port: port)
+                client.send(request)
+                return client
+            }
+            #expect(await eventually { gate.arrivals == 1 })
+            #expect(server.counters.heldBodyBytes == 100_000)
+            let refused = try await offPool { try RawClient(port: port).exchange(request).status }
+            #expect(refused == 503)
+            gate.open()
+            let served = try await offPool { try first.response().text }
+            #expect(served == "100000")
+            #expect(await eventually { server.counters.heldBodyBytes == 0 })
+        }
+    }
+
+    @Test("Heads above the limit are answered 431, far above it 431 or 414 by the library")
+    func largeHead() async throws {
+        try await withServer {
+            $0.maximumHeaderBytes = 4096
+        } _: { server in
+            let port = server.port
+            let statuses = try await offPool {
+                try [3000, 5000, 300_000].map { size in
+                    try RawClient(port: port).exchange(
+                        "GET / HTTP/1.1\r\nHost: h\r\nX: " + String(repeating: "x", count: size) + "\r\n\r\n"
+                    ).status
+                } + [
+                    try RawClient(port: port).exchange(
+                        "GET /" + String(repeating: "x", count: 300_000) + " HTTP/1.1\r\nHost: h\r\n\r\n"
+                    ).status
+                ]
+            }
+            #expect(statuses == [200, 431, 431, 414])
+        }
+    }
+
+    @Test(
+        "A client that is slow with its request is closed, wherever it stops",
+        arguments: [
+            "", "GET / HT", "GET / HTTP/1.1\r\nHost: h\r\nX-A",
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc",
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+        ])
+    func slow(beginning: String) async throws {
+        let records = Mutex<[ExchangeRecord]>([])
+        try await withServer {
+            $0.requestTimeout = .milliseconds(300)
+        } observe: { record in
+            records.withLock { $0.append(record) }
+        } _: { server in
+            let port = server.port
+            let (received, time) = try await offPool {
+                let client = try RawClient(port: port)
+                let start = ContinuousClock.now
+                client.send(beginning)
+                return (client.readToEnd(), ContinuousClock.now - start)
+            }
+            #expect(received.isEmpty)
+            #expect(time > .milliseconds(250) && time < .seconds(15))
+            #expect(await eventually { server.counters.openConnections == 0 })
+        }
+        #expect(records.withLock { $0.allSatisfy { $0.status == 408 && $0.outcome == .timedOut } })
+    }
+
+    @Test(
+        "A client that drips byte by byte is closed all the same",
+        arguments: [
+            "GET / HTTP/1.1\r\nHost: h\r\nX: ", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n",
+        ])
+    func dripping(beginning: String) async throws {
+        try await withServer {
+            $0.requestTimeout = .milliseconds(300)
+        } _: { server in
+            let port = server.port
+            let isClosed = try await offPool {
+                let client = try RawClient(port: port)
+                client.send(beginning)
+                return (0..<500).contains { _ in
+                    Thread.sleep(forTimeInterval: 0.01)
+                    return !client.send("x")
+                }
+            }
+            #expect(isClosed)
+        }
+    }
+
+    @Test("A connection waiting for its next request is closed after the idle time")
+    func idle() async throws {
+        try await withServer {
+            $0.idleTimeout = .milliseconds(200)
+        } _: { server in
+            let port = server.port
+            let rest = try await offPool {
+                let client = try RawClient(port: port)
+                _ = try client.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                return client.readToEnd()
+            }
+            #expect(rest.isEmpty)
+        }
+    }
+
+    @Test("A client that does not read its answer is closed")
+    func unreadAnswer() async throws {
+        let outcomes = Mutex<[ExchangeRecord.Outcome]>([])
+        let handler: Handler = { _ in Response(body: [UInt8](repeating: 1, count: 50_000_000)) }
+        try await withServer {
+            $0.responseTimeout = .milliseconds(300)
+        } handler: {
+            await handler($0)
+        } observe: { record in
+            outcomes.withLock { $0.append(record.outcome) }
+        } _: { server in
+            let port = server.port
+            let client = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                return client
+            }
+            #expect(await eventually { server.counters.endedRequests == 1 && server.counters.openConnections == 0 })
+            _ = client
+        }
+        #expect(outcomes.withLock { $0 } == [.timedOut])
+    }
+
+    @Test("A lying Content-Length: too short leaves a second request, which is malformed; too long waits and is closed")
+    func lyingLength() async throws {
+        try await withServer {
+            $0.requestTimeout = .milliseconds(300)
+        } _: { server in
+            let port = server.port
+            let (short, then, long) = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcdef\r\n\r\n")
+                let short = try client.response().text
+                let then = String(decoding: client.readToEnd(), as: UTF8.self)
+                let other = try RawClient(port: port)
+                other.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\nabc")
+                return (short, then, other.readToEnd())
+            }
+            #expect(short == "POST /  abc")
+            #expect(!then.contains("200 OK"))
+            #expect(long.isEmpty)
+            #expect(server.counters.heldBodyBytes == 0)
+        }
+    }
+
+    @Test("A thousand idle connections don't disturb a client")
+    func thousandIdle() async throws {
+        try await withServer {
+            $0.maximumConnections = 2000
+        } _: { server in
+            let port = server.port
+            let idle = try await offPool { try (0..<1000).map { _ in try RawClient(port: port) } }
+            #expect(await eventually { server.counters.openConnections == 1000 })
+            let statuses = try await offPool {
+                let client = try RawClient(port: port)
+                return try (0..<100).map { _ in try client.exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n").status }
+            }
+            #expect(statuses == [Int](repeating: 200, count: 100))
+            #expect(server.counters.openConnections >= 1000)
+            _ = idle
+        }
+    }
+
+    @Test("Above the connection limit a client is told 503 and closed; below it again it is served")
+    func connectionLimit() async throws {
+        try await withServer {
+            $0.maximumConnections = 10
+        } _: { server in
+            let port = server.port
+            let held = Mutex(try await offPool { try (0..<10).map { _ in try RawClient(port: port) } })
+            #expect(await eventually { server.counters.openConnections == 10 })
+            let refused = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                return String(decoding: client.readToEnd(), as: UTF8.self)
+            }
+            #expect(refused.hasPrefix("HTTP/1.1 503"))
+            #expect(server.counters.refusedConnections == 1)
+            held.withLock { $0 = [] }
+            #expect(await eventually { server.counters.openConnections == 0 })
+            let served = try await offPool {
+                try RawClient(port: port).exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n").status
+            }
+            #expect(served == 200)
+        }
+    }
+}

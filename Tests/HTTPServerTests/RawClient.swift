@@ -1,0 +1,242 @@
+import Foundation
+import HTTPServer
+import Synchronization
+
+/// What a client received.
+struct ReceivedResponse {
+    var status: Int
+    var headers: HTTPHeaders
+    var body: [UInt8]
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+}
+
+/// A client that sends exactly the bytes it is told to. Its calls block: use it within `offPool`.
+final class RawClient: Sendable {
+    enum Failure: Error { case connect(Int32), ended(received: String), malformed(String) }
+
+    let socket: Int32
+    private let buffer = Mutex<[UInt8]>([])
+
+    init(port: Int, receiveTimeout: Int = 20) throws {
+        socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var timeout = timeval(tv_sec: receiveTimeout, tv_usec: 0)
+        setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        var noDelay: Int32 = 1
+        setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &noDelay, socklen_t(MemoryLayout<Int32>.size))
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        // Closed by deinit, which also runs for an initialiser that throws once every property is set.
+        guard status == 0 else { throw Failure.connect(errno) }
+    }
+
+    deinit { Glibc.close(socket) }
+
+    /// Sends everything; false if the server no longer takes it.
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(socket, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count <= 0 { return false }
+            sent += count
+        }
+        return true
+    }
+
+    @discardableResult
+    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+    func halfClose() { shutdown(socket, Int32(SHUT_WR)) }
+
+    /// Makes the close send RST.
+    func reset() {
+        var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
+        setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+    }
+
+    /// The next final response; interim ones are skipped.
+    func response(toHead: Bool = false) throws -> ReceivedResponse {
+        while true {
+            let head = try readHead()
+            let lines = head.split(separator: "\r\n").map(String.init)
+            guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
+                throw Failure.malformed(head)
+            }
+            if status < 200 { continue }
+            var headers = HTTPHeaders()
+            for line in lines.dropFirst() {
+                let parts = line.split(separator: ":", maxSplits: 1)
+                headers.append(name: String(parts[0]), value: parts[1].trimmingCharacters(in: .whitespaces))
+            }
+            let length = toHead ? 0 : headers["Content-Length"].flatMap { Int($0) } ?? 0
+            return ReceivedResponse(status: status, headers: headers, body: try read(length))
+        }
+    }
+
+    func exchange(_ text: String) throws -> ReceivedResponse {
+        send(text)
+        return try response()
+    }
+
+    /// The bytes until the server closes the connection.
+    func readToEnd() -> [UInt8] {
+        while receive() {}
+        return buffer.withLock { bytes in
+            defer { bytes = [] }
+            return bytes
+        }
+    }
+
+    private func readHead() throws -> String {
+        while true {
+            let head: String? = buffer.withLock { bytes in
+                guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
+                defer { bytes.removeSubrange(..<end.upperBound) }
+                return String(decoding: bytes[..<end.upperBound], as: UTF8.self)
+            }
+            if let head { return head }
+            guard receive() else {
+                throw Failure.ended(received: String(decoding: buffer.withLock { $0 }, as: UTF8.self))
+            }
+        }
+    }
+
+    private func read(_ length: Int) throws -> [UInt8] {
+        while buffer.withLock({ $0.count < length }) {
+            guard receive() else { throw Failure.ended(received: "a body cut short") }
+        }
+        return buffer.withLock { bytes in
+            defer { bytes.removeFirst(length) }
+            return Array(bytes.prefix(length))
+        }
+    }
+
+    private func receive() -> Bool {
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        let count = recv(socket, &piece, piece.count, 0)
+        guard count > 0 else { return false }
+        buffer.withLock { $0 += piece.prefix(count) }
+        return true
+    }
+}
+
+/// Runs blocking code on a thread of its own: the tasks' few threads must stay free for the server's handlers.
+func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread { continuation.resume(with: Swift.Result { try body() }) }.start()
+    }
+}
+
+/// Something that handlers wait for and tests count.
+final class Gate: Sendable {
+    private struct State {
+        var isOpen = false
+        var arrivals = 0
+        var cancelled = 0
+        var lastID = 0
+        var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    var arrivals: Int { state.withLock { $0.arrivals } }
+    var cancelled: Int { state.withLock { $0.cancelled } }
+
+    func open() {
+        let waiting = state.withLock { state in
+            state.isOpen = true
+            defer { state.waiting = [:] }
+            return Array(state.waiting.values)
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    /// Waits until the gate opens or the task is cancelled; tells whether it opened.
+    func pass() async -> Bool {
+        let id = state.withLock {
+            $0.arrivals += 1
+            $0.lastID += 1
+            return $0.lastID
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let goesOn = state.withLock {
+                    if $0.isOpen || Task.isCancelled { return true }
+                    $0.waiting[id] = continuation
+                    return false
+                }
+                if goesOn { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock {
+                $0.cancelled += 1
+                return $0.waiting.removeValue(forKey: id)
+            }?.resume()
+        }
+        return !Task.isCancelled
+    }
+}
+
+/// Waits until a condition that another thread brings about holds; false after half a minute, far
+/// longer than a busy machine needs.
+func eventually(_ condition: () throws -> Bool) async rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while ContinuousClock.now < deadline {
+        if try condition() { return true }
+        try? await Task.sleep(for: .milliseconds(5))
+    }
+    return try condition()
+}
+
+/// Runs a server for the time of `body`.
+func withServer<Result>(
+    _ configure: (inout ServerConfiguration) -> Void = { _ in }, handler: @escaping Handler = echo,
+    bodyPolicy: (@Sendable (RequestHead) -> BodyPolicy)? = nil,
+    observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
+    log: @escaping @Sendable (String) -> Void = { _ in }, _ body: (Server) async throws -> Result
+) async throws -> Result {
+    var configuration = ServerConfiguration()
+    configure(&configuration)
+    let server = try Server(
+        configuration: configuration, handler: handler, bodyPolicy: bodyPolicy, observe: observe, log: log)
+    try server.start()
+    do {
+        let result = try await body(server)
+        await server.stop()
+        return result
+    } catch {
+        await server.stop()
+        throw error
+    }
+}
+
+/// Answers with the method, path, query and body it got.
+@Sendable func echo(_ request: Request) async -> Response {
+    let query = request.head.query.map { "\($0.name)=\($0.value ?? "nil")" }.joined(separator: "&")
+    return .text(
+        "\(request.head.method) \(request.head.path) \(query) \(String(decoding: request.bytes, as: UTF8.self))")
+}
+
+/// This process's descriptors that are sockets of that local port.
+func descriptors(ofPort port: Int) -> Int {
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return entries.compactMap { Int32($0) }.count { descriptor in
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        return status == 0 && address.sin_family == sa_family_t(AF_INET) && address.sin_port == UInt16(port).bigEndian
+    }
+}

@@ -1,0 +1,6 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// e^x in double.
+func exponential(_ x: Double) -> Double { exp(x) }

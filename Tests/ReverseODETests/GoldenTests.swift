@@ -1,0 +1,120 @@
+import FlowModel
+import Tensor
+import Testing
+
+@testable import ReverseODE
+
+@Suite("The reverse pass computes what the reference implementation computes")
+struct GoldenTests {
+    /// Vector kernels on every case; the scalar twins, which are slow, on the smallest.
+    static let cases = GoldenModel.names.flatMap { name in
+        Kernels.all.filter { $0.name != "scalar" || name == "pretrained-only-ddp" }.map { (name, $0) }
+    }
+
+    @Test("Every state, tap and logit within 2e-5", arguments: cases)
+    func golden(name: String, kernels: Kernels) throws {
+        let golden = try GoldenModel(name)
+        let model = golden.model
+        #expect(model.grid.points == (try golden.expected.floats(of: "t_span")))
+        let integrator = golden.integrator(capacity: 3, kernels: kernels)
+        var taps = try model.grid.times.map { try model.resolve(Tap(time: .at($0), place: .state)) }
+        taps.append(try model.resolve(Tap(time: .end, place: .pooled)))
+        let places = golden.activationPlaces
+        #expect(!places.isEmpty)
+        for place in places { taps.append(try model.resolve(Tap(time: .end, place: TapPlace(parsing: place)))) }
+
+        var trajectories = try (0..<3).map {
+            integrator.trajectory(input: try golden.input($0), taps: taps, wantsLogits: model.head != nil)
+        }
+        integrator.run(&trajectories)
+        for (n, trajectory) in trajectories.enumerated() {
+            for step in 0...model.grid.steps {
+                let expected = try golden.expectedState(step: step, image: n)
+                #expect(relativeError(trajectory.features[step], expected) < 2e-5, "state \(step)")
+            }
+            let pooled = trajectory.features[model.grid.steps + 1]
+            #expect(relativeError(pooled, try golden.expected("pooled", image: n, count: 768)) < 2e-5)
+            for (i, place) in places.enumerated() {
+                let means = trajectory.features[model.grid.steps + 2 + i]
+                let expected = try golden.expected("unet_mean." + place, image: n, count: means.count)
+                #expect(relativeError(means, expected) < 2e-5, "\(place)")
+            }
+            if let logits = trajectory.logits {
+                #expect(relativeError(logits, try golden.expected("logits", image: n, count: logits.count)) < 2e-5)
+            }
+        }
+    }
+
+    @Test("Means of activations at an earlier time are those of a pass that ends there")
+    func earlierActivations() throws {
+        let golden = try GoldenModel("icfm32")
+        let integrator = golden.integrator(capacity: 1)
+        let time = golden.model.grid.times[3]
+        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(.middle)))
+        let end = try golden.model.resolve(Tap(time: .end, place: .pooled))
+        var both = [
+            integrator.trajectory(input: try golden.input(0), taps: [middle, end], wantsLogits: false),
+            integrator.trajectory(input: try golden.input(0), taps: [middle], wantsLogits: false),
+        ]
+        integrator.run(&both)
+        #expect(both[0].features[0] == both[1].features[0])
+        #expect(both[1].evaluations == 4)
+        #expect(both[0].evaluations == golden.model.evaluationsPerPass)
+    }
+}
+
+@Suite("An image's numbers do not depend on its company")
+struct CompanyTests {
+    @Test("Alone, in any batch, joining mid-flight, with any number of workers: the same bits", arguments: 0..<6)
+    func sameBits(seed: Int) throws {
+        var random = SplitMix(state: UInt64(seed))
+        let name = ["icfm32", "icfm64-cutoff"][seed % 2]
+        let alone = try GoldenModel(name, workers: 1)
+        let crowd = try GoldenModel(name, workers: 1 + Int(random.next() % 4))
+        let taps = { (model: ReversibleModel) in
+            [
+                try model.resolve(Tap(time: .end, place: .state)),
+                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(.up(0)))),
+            ]
+        }
+        let single = alone.integrator(capacity: 1)
+        var subject = [
+            single.trajectory(input: try alone.input(0), taps: try taps(alone.model), wantsLogits: true)
+        ]
+        single.run(&subject)
+
+        let capacity = 2 + Int(random.next() % 7)
+        let integrator = crowd.integrator(capacity: capacity)
+        var trajectories: [Trajectory] = []
+        for n in 0..<capacity {
+            trajectories.append(
+                integrator.trajectory(
+                    input: try crowd.input(n % 3), taps: try taps(crowd.model), wantsLogits: n % 2 == 0))
+        }
+        // The others set off at random before and beside the subject, which is somewhere among them.
+        let place = Int(random.next() % UInt64(capacity))
+        trajectories[place] = integrator.trajectory(
+            input: try crowd.input(0), taps: try taps(crowd.model), wantsLogits: true)
+        while !trajectories[place].isFinished {
+            let going = trajectories.indices.filter {
+                !trajectories[$0].isFinished && ($0 == place || random.next() % 3 > 0)
+            }
+            integrator.step(&trajectories, at: going)
+        }
+        for (a, b) in zip(trajectories[place].features, subject[0].features) {
+            #expect(a.map(\.bitPattern) == b.map(\.bitPattern))
+        }
+        #expect(trajectories[place].logits!.map(\.bitPattern) == subject[0].logits!.map(\.bitPattern))
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,55 @@
+import Testing
+
+@testable import Training
+
+@Suite("A model's classes are matched with a data set's by name")
+struct EvaluationLabelsTests {
+    @Test("A class's logit is the one of its name, whatever the order; the data may lack classes")
+    func matches() throws {
+        let labels = try EvaluationLabels(classes: ["bird", "frog"], labels: ["frog", "cat", "bird"])
+        #expect(labels.logitIndices == [2, 0])
+    }
+
+    @Test(
+        "What can't be matched is named, with what to do",
+        arguments: [
+            (["bird"], nil, "--labels"), (["bird", "dog"], ["bird", "cat"], "\"dog\""),
+            (["bird"], ["bird", "bird"], "several classes named \"bird\""),
+        ] as [([String], [String]?, String)])
+    func refuses(classes: [String], labels: [String]?, part: String) throws {
+        let error = try #require(throws: EvaluationError.self) {
+            try EvaluationLabels(classes: classes, labels: labels)
+        }
+        #expect(error.description.contains(part))
+    }
+
+    @Test("Hundreds of names don't make an error unreadable")
+    func cutsLists() throws {
+        let error = try #require(throws: EvaluationError.self) {
+            try EvaluationLabels(classes: (0..<900).map { "class \($0)" }, labels: ["cat"])
+        }
+        #expect(error.description.contains("and 888 more"))
+    }
+}
+
+@Suite("Top-1 and top-5 accuracy")
+struct EvaluationTallyTests {
+    @Test("The place of a class is how many come before it", arguments: [(0, 5), (1, 0), (2, 1), (3, 2), (6, 6)])
+    func places(answer: Int, place: Int) {
+        #expect(EvaluationTally.place(of: answer, in: [1, 9, 8, 8, 4, 3, 0]) == place)
+    }
+
+    @Test("Images are counted at places below one and below five")
+    func counts() {
+        var tally = EvaluationTally()
+        for answer in 0..<7 { tally.add(logits: [7, 6, 5, 4, 3, 2, 1], answer: answer) }
+        #expect((tally.images, tally.top1, tally.top5) == (7, 1, 5))
+    }
+
+    @Test("With fewer than five classes every image is among the first five")
+    func fewClasses() {
+        var tally = EvaluationTally()
+        tally.add(logits: [1, 2, 3], answer: 0)
+        #expect((tally.top1, tally.top5) == (0, 1))
+    }
+}

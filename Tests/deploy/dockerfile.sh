@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# What can be verified of the container image without a container engine.
+# shellcheck source=Tests/deploy/checking
+source "$(dirname "$0")/checking"
+
+# The build context, by the rules of .dockerignore that its file uses: the last pattern that names the path, or a folder
+# above it, counts; ** stands for any folders, none included.
+is_in_context() {
+    local line pattern verdict=0
+    while read -r line; do
+        [[ -z $line || $line == '#'* ]] && continue
+        pattern=${line#!}
+        # shellcheck disable=SC2053  # A glob is meant.
+        if [[ $1 == $pattern || $1 == $pattern/* || $1 == ${pattern#'**/'} || $1 == ${pattern#'**/'}/* ]]; then
+            [[ $line == '!'* ]]
+            verdict=$?
+        fi
+    done <.dockerignore
+    return "$verdict"
+}
+
+copied=0
+while read -r _ words; do
+    [[ $words == --from=* ]] && continue
+    read -ra words <<<"$words"
+    for source in "${words[@]:0:${#words[@]}-1}"; do
+        [[ -e $source ]] || fail "COPY $source: there is no such file"
+        is_in_context "$source" || fail "COPY $source: .dockerignore keeps it out of the build context"
+        copied=$((copied + 1))
+    done
+done < <(grep '^COPY ' Dockerfile)
+[[ $copied -gt 0 ]] || fail "no COPY instruction was found"
+echo "$copied COPY sources exist and are in the build context"
+
+for path in .git .git/HEAD .build .build/debug .ci/run docs README.md Tests/Fixtures/x Tests/deploy/x Sources/a/.build; do
+    if is_in_context "$path"; then fail ".dockerignore lets $path into the build context"; fi
+done
+for path in Sources/headwater/Headwater.swift Tests/TestFixtures/TestFixtures.swift; do
+    is_in_context "$path" || fail ".dockerignore keeps $path out of the build context"
+done
+echo ".dockerignore keeps history, build products, documents and fixtures out"
+
+expect() { grep -qE -- "$1" Dockerfile || fail "$2"; }
+expect '^USER [1-9][0-9]*:[1-9][0-9]*$' "the image must run as a numbered user other than root"
+expect '^HEALTHCHECK .*CMD \["headwater", "health"\]$' "the image's health check must be the binary's own"
+expect '^STOPSIGNAL SIGTERM$' "the image must be stopped by SIGTERM"
+expect '^EXPOSE 8080$' "the image must expose the service's port, and the admin's not"
+expect '--static-swift-stdlib --product headwater' "the image's binary must carry the Swift libraries"
+swift_version=$(sed -n 's/^ARG SWIFT=//p' Dockerfile)
+[[ $(printf '%s\n' "$oldest_swift" "$swift_version" | sort -V | head -n 1) == "$oldest_swift" ]] ||
+    fail "the image is built with Swift $swift_version, older than $oldest_swift"
+# The build stage's libraries are the runtime stage's only if both stand on the same release.
+expect '^FROM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS build$' "the build stage must name its Ubuntu release"
+expect '^FROM ubuntu:\$\{UBUNTU\}$' "the runtime stage must stand on the build stage's Ubuntu release"
+grep -q '"headwater", targets: \["headwater"\]' Package.swift || fail "Package.swift has no product headwater"
+echo "user, health check, signal, port, static Swift libraries and base images are as they should be"
