@@ -1,3 +1,4 @@
+import Layers
 import Tensor
 
 #if canImport(Glibc)
@@ -17,13 +18,21 @@ enum TimeEmbedding {
     static func activated(times: [Float], channels: Int, parameters: ParameterSource) throws -> [Float] {
         let sinusoids = times.flatMap { sinusoid($0, channels: channels) }
         let width = 4 * channels
-        let hidden = BLAS.linear(
-            sinusoids, weight: try parameters("time_embed.0.weight"), bias: try parameters("time_embed.0.bias"),
-            inputs: channels, outputs: width)
-        let embedding = BLAS.linear(
-            hidden.map(silu), weight: try parameters("time_embed.2.weight"),
-            bias: try parameters("time_embed.2.bias"), inputs: width, outputs: width)
+        let hidden = try linear("time_embed.0", inputs: channels, outputs: width, parameters: parameters)(
+            sinusoids, kernels: .best)
+        let embedding = try linear("time_embed.2", inputs: width, outputs: width, parameters: parameters)(
+            hidden.map(silu), kernels: .best)
         return embedding.map(silu)
+    }
+
+    /// A fully connected layer of the embedding path. It runs on our kernels and not on a BLAS, whose sums depend on the
+    /// processor and on the environment: a matrix product's bits are the same with all vector kernels.
+    static func linear(
+        _ key: String, inputs: Int, outputs: Int, parameters: ParameterSource
+    ) throws -> Linear {
+        Linear(
+            weight: try parameters(key + ".weight"), bias: try parameters(key + ".bias"), inputs: inputs,
+            outputs: outputs)
     }
 
     /// [cos(t·f), sin(t·f)] with f_i = exp(-ln(10000)·i/half); an odd last channel is zero, as in the reference.

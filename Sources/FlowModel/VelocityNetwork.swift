@@ -98,11 +98,9 @@ public final class VelocityNetwork: Sendable {
                 let residual = try ResidualBlock(
                     key: key, inputs: inputs, outputs: outputs, side: side, filmOffset: filmOffset,
                     parameters: parameters, pool: pool)
-                filmColumns.append(
-                    BLAS.linear(
-                        embedding, weight: try parameters("\(key).emb_layers.1.weight"),
-                        bias: try parameters("\(key).emb_layers.1.bias"), inputs: layout.embeddingWidth,
-                        outputs: 2 * outputs))
+                let projection = try TimeEmbedding.linear(
+                    key + ".emb_layers.1", inputs: layout.embeddingWidth, outputs: 2 * outputs, parameters: parameters)
+                filmColumns.append(projection(embedding, kernels: .best))
                 filmOffset += 2 * outputs
                 algorithms += residual.convolutions.map { ($0.key, $0.convolution.algorithm) }
                 return .residual(residual)

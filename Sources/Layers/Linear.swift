@@ -24,18 +24,30 @@ public final class Linear: Sendable {
         }
     }
 
-    /// x·wᵀ + bias for one row of `inputs` numbers; the result has `outputs`.
+    /// x·wᵀ + bias: `x` is [rows][inputs], the result [rows][outputs]. A row's numbers don't depend on the other rows.
     public func callAsFunction(_ x: [Float], kernels: Kernels) -> [Float] {
-        precondition(x.count == inputs)
+        precondition(x.count % inputs == 0)
+        let rows = x.count / inputs
         let blocks = FeatureMap.blocks(outputs)
         let columns = FeatureMap.blocks(inputs) * channelBlock
-        let source = AlignedBuffer(x + [Float](repeating: 0, count: columns - inputs))
-        let result = AlignedBuffer(count: blocks * channelBlock)
+        let blockStride = rows * channelBlock
+        let source = AlignedBuffer(count: rows * columns)
+        for row in 0..<rows {
+            for i in 0..<inputs {
+                source.pointer[i / channelBlock * blockStride + row * channelBlock + i % channelBlock] =
+                    x[row * inputs + i]
+            }
+        }
+        let result = AlignedBuffer(count: blocks * blockStride)
         kernels.gemm(
             hw_gemm_arguments(
-                a: source.pointer, a_block_stride: channelBlock, a_group_stride: 0, group_rows: 1, b: weights.pointer,
-                b_panel_stride: columns * channelBlock, c: result.pointer, c_block_stride: channelBlock, rows: 1,
+                a: source.pointer, a_block_stride: blockStride, a_group_stride: 0, group_rows: rows, b: weights.pointer,
+                b_panel_stride: columns * channelBlock, c: result.pointer, c_block_stride: blockStride, rows: rows,
                 k: columns, blocks: blocks, bias: bias?.pointer, residual: nil, residual_block_stride: 0))
-        return Array(UnsafeBufferPointer(start: result.pointer, count: outputs))
+        return (0..<rows).flatMap { row in
+            (0..<outputs).map {
+                result.pointer[$0 / channelBlock * blockStride + row * channelBlock + $0 % channelBlock]
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 private import COpenBLAS
 
-/// OpenBLAS, for matrix products off the hot path: time embeddings and other things computed once at load. The reverse
-/// pass itself runs on the kernels of `CKernels`, whose sums do not depend on the batch.
+/// OpenBLAS, for matrix products off the hot path, such as those of evaluation. Everything that an embedding depends on
+/// runs on the kernels of `CKernels`, whose sums depend neither on the batch nor on the environment.
 public enum BLAS {
     /// One thread a call: parallelism is the worker pool's, and two pools would fight for the same cores.
     private static let isConfigured: Bool = {
@@ -13,21 +13,6 @@ public enum BLAS {
     public static var selectedCore: String {
         precondition(isConfigured)
         return String(cString: openblas_get_corename())
-    }
-
-    /// x·wᵀ (+ bias): x is [rows][inputs], w [outputs][inputs] as PyTorch's Linear keeps it, the result
-    /// [rows][outputs].
-    public static func linear(_ x: [Float], weight: [Float], bias: [Float]?, inputs: Int, outputs: Int) -> [Float] {
-        precondition(isConfigured)
-        precondition(inputs > 0 && x.count % inputs == 0 && weight.count == inputs * outputs)
-        let rows = x.count / inputs
-        var result: [Float] = []
-        result.reserveCapacity(rows * outputs)
-        for _ in 0..<rows { result += bias ?? [Float](repeating: 0, count: outputs) }
-        cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, CblasTrans, blasint(rows), blasint(outputs), blasint(inputs), 1, x,
-            blasint(inputs), weight, blasint(inputs), 1, &result, blasint(outputs))
-        return result
     }
 
     /// c = a·bᵀ, all row-major: a is [rows][depth], b [columns][depth], c [rows][columns]. Threads may call it at the same

@@ -230,6 +230,18 @@ struct LayerTests {
         }
     }
 
+    @Test("Linear: a row's bits depend neither on the other rows nor on the vector kernels", arguments: vectorKernels)
+    func linearRows(kernels: Kernels) {
+        var noise = Noise(seed: 7)
+        let layer = Linear(weight: noise.floats(40 * 50), bias: noise.floats(50), inputs: 40, outputs: 50)
+        let x = noise.floats(17 * 40)
+        let together = layer(x, kernels: .best)
+        for row in 0..<17 {
+            let alone = layer(Array(x[row * 40..<(row + 1) * 40]), kernels: kernels)
+            #expect(alone == Array(together[row * 50..<(row + 1) * 50]))
+        }
+    }
+
     @Test("Work is divided completely and once", arguments: 1...6)
     func division(workers: Int) {
         for units in [1, 3, 8] {
