@@ -10,10 +10,11 @@ extern const hw_kernels hw_scalar_kernels;
 #if defined(__x86_64__)
 extern const hw_kernels hw_avx2_kernels;
 extern const hw_kernels hw_avx512_kernels;
+extern const hw_kernels hw_avx512_bf16_kernels;
 #endif
 
 const hw_kernels *hw_kernels_at(size_t i) {
-    const hw_kernels *available[3] = {&hw_scalar_kernels};
+    const hw_kernels *available[4] = {&hw_scalar_kernels};
     size_t count = 1;
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -21,6 +22,7 @@ const hw_kernels *hw_kernels_at(size_t i) {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
         available[count++] = &hw_avx512_kernels;
+    if (count == 3 && __builtin_cpu_supports("avx512bf16")) available[count++] = &hw_avx512_bf16_kernels;
 #endif
     return i < count ? available[i] : NULL;
 }

@@ -4,6 +4,8 @@
 #include "CKernels.h"
 #include "winograd_points.h"
 
+#include "bf16.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -23,6 +25,31 @@ static void gemm(const hw_gemm_arguments *g) {
             }
         }
     }
+}
+
+static void gemm_bf16(const hw_gemm_arguments *g) {
+    enum { PITCH = HW_BLOCK / 2 };
+    for (size_t nb = 0; nb < g->blocks; nb++) {
+        const float *panel = g->b + nb * g->b_panel_stride;
+        for (size_t row = 0; row < g->rows; row++) {
+            const float *a = g->a + row / g->group_rows * g->a_group_stride + row % g->group_rows * PITCH;
+            float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
+            for (size_t lane = 0; lane < HW_BLOCK; lane++) {
+                double sum = 0;
+                for (size_t k = 0; k < g->k / 2; k++) {
+                    float x = a[k / PITCH * g->a_block_stride + k % PITCH], weight = panel[k * HW_BLOCK + lane];
+                    sum += (double)first_of(x) * first_of(weight) + (double)second_of(x) * second_of(weight);
+                }
+                if (g->bias) sum += g->bias[nb * HW_BLOCK + lane];
+                if (g->residual) sum += g->residual[nb * g->residual_block_stride + row * HW_BLOCK + lane];
+                c[lane] = (float)sum;
+            }
+        }
+    }
+}
+
+static void narrow(float *pairs, const float *source, size_t rows) {
+    for (size_t i = 0; i < rows * HW_BLOCK / 2; i++) pairs[i] = pair(source[2 * i], source[2 * i + 1]);
 }
 
 static void activate(
@@ -84,6 +111,19 @@ static void winograd2_input(
     size_t row_stride, size_t tiles) {
     winograd_input(
         v, position_stride, group_rows, group_stride, first_tile, strip, row_stride, tiles, 2, 4, input2[0]);
+}
+
+static void winograd2_input_bf16(
+    float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+    size_t row_stride, size_t tiles) {
+    for (size_t t = 0; t < tiles; t++) {
+        float tile[16 * HW_BLOCK];
+        winograd2_input(tile, HW_BLOCK, 1, 0, 0, strip + t * 2 * HW_BLOCK, row_stride, 1);
+        size_t n = first_tile + t;
+        float *out = v + n / group_rows * group_stride + n % group_rows * HW_BLOCK / 2;
+        for (size_t position = 0; position < 16; position++)
+            narrow(out + position * position_stride, tile + position * HW_BLOCK, 1);
+    }
 }
 
 static void winograd_output(
@@ -159,4 +199,7 @@ const hw_kernels hw_scalar_kernels = {
     .moments = moments,
     .softmax = softmax,
     .transpose = transpose,
+    .gemm_bf16 = gemm_bf16,
+    .narrow = narrow,
+    .winograd2_input_bf16 = winograd2_input_bf16,
 };

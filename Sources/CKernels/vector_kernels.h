@@ -6,6 +6,11 @@
 //   KERNELS_NAME  the same as HEADWATER_KERNELS spells it
 //   TILE_ROWS     rows of the micro-kernel's register tile, at most 14
 //   TILE_BLOCKS   16-lane blocks of the micro-kernel's register tile, 1 or 2
+//
+// and, where the instruction set multiplies pairs of bf16,
+//
+//   DOT_PAIRS     (sums, a, b): sums + a·b over the pair in each 32-bit lane
+//   NARROW        (x): a vector's 16 floats rounded to bf16, as 32 bytes
 
 #include "CKernels.h"
 #include "winograd_points.h"
@@ -44,30 +49,60 @@ INLINE vector exponential(vector x) {
 
 // MARK: GEMM
 
-// One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes.
+// Floats of packed weights that are fetched ahead of their use: 8 KiB, beyond the page that the processor's own
+// prefetching stops at. Batches of one read all weights of small maps from memory.
+enum { PREFETCH = 2048 };
+
+INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
+#ifdef DOT_PAIRS
+    if (pairs) return DOT_PAIRS(c, a, b);
+#else
+    (void)pairs;
+#endif
+    return fma16(a, b, c);
+}
+
+INLINE void store_as(const bool pairs, float *p, vector v) {
+#ifdef DOT_PAIRS
+    if (pairs) {
+        NARROW(p, v);
+        return;
+    }
+#else
+    (void)pairs;
+#endif
+    store(p, v);
+}
+
+// One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes. A matrix of bf16 is
+// one of half as many columns, each a pair in 32 bits.
 INLINE void micro_kernel(
     const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
-    const int rows, const int blocks) {
+    const int rows, const int blocks, const bool pairs) {
+    const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
     vector sums[TILE_ROWS][TILE_BLOCKS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < blocks; j++) sums[r][j] = (vector)0.0f;
 
-    size_t k = g->k;
+    size_t k = pairs ? g->k / 2 : g->k;
     const size_t panel = g->b_panel_stride;
     while (k > 0) {
-        size_t count = k < HW_BLOCK ? k : HW_BLOCK;
+        size_t count = k < pitch ? k : pitch;
 #pragma clang loop unroll_count(4)
         for (size_t i = 0; i < count; i++) {
             vector weights[TILE_BLOCKS];
 #pragma clang loop unroll(full)
-            for (int j = 0; j < blocks; j++) weights[j] = load(b + (size_t)j * panel);
+            for (int j = 0; j < blocks; j++) {
+                weights[j] = load(b + (size_t)j * panel);
+                __builtin_prefetch(b + (size_t)j * panel + PREFETCH, 0, 3);
+            }
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++) {
-                vector x = (vector)a[r * HW_BLOCK + i];
+                vector x = (vector)a[r * pitch + i];
 #pragma clang loop unroll(full)
-                for (int j = 0; j < blocks; j++) sums[r][j] = fma16(x, weights[j], sums[r][j]);
+                for (int j = 0; j < blocks; j++) sums[r][j] = multiply_add(x, weights[j], sums[r][j], pairs);
             }
             b += HW_BLOCK;
         }
@@ -87,54 +122,54 @@ INLINE void micro_kernel(
     }
 }
 
-#define MICRO_KERNEL(ROWS, BLOCKS)                                                                             \
-    static void micro_kernel_##ROWS##x##BLOCKS(                                                                \
+typedef void (*micro_kernel_function)(
+    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *);
+
+// The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS.
+enum { FLOATS = false, PAIRS = true };
+#define MICRO_KERNEL(FAMILY, ROWS, BLOCKS)                                                                     \
+    static void micro_kernel_##FAMILY##_##ROWS##x##BLOCKS(                                                     \
         const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias,               \
         const float *residual) {                                                                               \
-        micro_kernel(g, a, b, c, bias, residual, ROWS <= TILE_ROWS ? ROWS : TILE_ROWS, BLOCKS);                \
+        micro_kernel(g, a, b, c, bias, residual, ROWS, BLOCKS, FAMILY);                                        \
     }
-
-#define MICRO_KERNELS(BLOCKS)                                                                                  \
-    MICRO_KERNEL(1, BLOCKS) MICRO_KERNEL(2, BLOCKS) MICRO_KERNEL(3, BLOCKS) MICRO_KERNEL(4, BLOCKS)            \
-    MICRO_KERNEL(5, BLOCKS) MICRO_KERNEL(6, BLOCKS)                                                            \
-    WIDE_MICRO_KERNELS(BLOCKS)                                                                                 \
-    static const micro_kernel_function micro_kernels_##BLOCKS[TILE_ROWS] = {                                   \
-        micro_kernel_1x##BLOCKS, micro_kernel_2x##BLOCKS, micro_kernel_3x##BLOCKS, micro_kernel_4x##BLOCKS,    \
-        micro_kernel_5x##BLOCKS, micro_kernel_6x##BLOCKS, WIDE_MICRO_KERNEL_NAMES(BLOCKS)};
+#define NAME(FAMILY, ROWS, BLOCKS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS,
 
 #if TILE_ROWS == 14
-#define WIDE_MICRO_KERNELS(BLOCKS)                                                                             \
-    MICRO_KERNEL(7, BLOCKS) MICRO_KERNEL(8, BLOCKS) MICRO_KERNEL(9, BLOCKS) MICRO_KERNEL(10, BLOCKS)           \
-    MICRO_KERNEL(11, BLOCKS) MICRO_KERNEL(12, BLOCKS) MICRO_KERNEL(13, BLOCKS) MICRO_KERNEL(14, BLOCKS)
-#define WIDE_MICRO_KERNEL_NAMES(BLOCKS)                                                                        \
-    micro_kernel_7x##BLOCKS, micro_kernel_8x##BLOCKS, micro_kernel_9x##BLOCKS, micro_kernel_10x##BLOCKS,       \
-        micro_kernel_11x##BLOCKS, micro_kernel_12x##BLOCKS, micro_kernel_13x##BLOCKS, micro_kernel_14x##BLOCKS
+#define EACH_ROWS(USE, FAMILY, BLOCKS)                                                                         \
+    USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
+    USE(FAMILY, 5, BLOCKS) USE(FAMILY, 6, BLOCKS) USE(FAMILY, 7, BLOCKS) USE(FAMILY, 8, BLOCKS)                \
+    USE(FAMILY, 9, BLOCKS) USE(FAMILY, 10, BLOCKS) USE(FAMILY, 11, BLOCKS) USE(FAMILY, 12, BLOCKS)             \
+    USE(FAMILY, 13, BLOCKS) USE(FAMILY, 14, BLOCKS)
 #elif TILE_ROWS == 6
-#define WIDE_MICRO_KERNELS(BLOCKS)
-#define WIDE_MICRO_KERNEL_NAMES(BLOCKS)
+#define EACH_ROWS(USE, FAMILY, BLOCKS)                                                                         \
+    USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
+    USE(FAMILY, 5, BLOCKS) USE(FAMILY, 6, BLOCKS)
 #else
 #error "TILE_ROWS is 6 or 14"
 #endif
 
-typedef void (*micro_kernel_function)(
-    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *);
+#define MICRO_KERNELS(FAMILY, BLOCKS)                                                                          \
+    EACH_ROWS(MICRO_KERNEL, FAMILY, BLOCKS)                                                                    \
+    static const micro_kernel_function micro_kernels_##FAMILY##_##BLOCKS[TILE_ROWS] = {                        \
+        EACH_ROWS(NAME, FAMILY, BLOCKS)};
 
-MICRO_KERNELS(1)
+MICRO_KERNELS(FLOATS, 1)
 #if TILE_BLOCKS == 2
-MICRO_KERNELS(2)
+MICRO_KERNELS(FLOATS, 2)
+#endif
+#ifdef DOT_PAIRS
+MICRO_KERNELS(PAIRS, 1)
+MICRO_KERNELS(PAIRS, 2)
 #endif
 
-// Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it.
-static void gemm(const hw_gemm_arguments *g) {
+// Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it. `two` may be
+// null; `pitch` is the distance from one row of A to the next.
+INLINE void multiply(
+    const hw_gemm_arguments *g, const micro_kernel_function *one, const micro_kernel_function *two, size_t pitch) {
     for (size_t nb = 0; nb < g->blocks;) {
-        const micro_kernel_function *kernels = micro_kernels_1;
-        size_t width = 1;
-#if TILE_BLOCKS == 2
-        if (nb + 2 <= g->blocks) {
-            kernels = micro_kernels_2;
-            width = 2;
-        }
-#endif
+        const bool wide = two && nb + 2 <= g->blocks;
+        const micro_kernel_function *kernels = wide ? two : one;
         const float *b = g->b + nb * g->b_panel_stride;
         const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
         for (size_t row = 0; row < g->rows;) {
@@ -146,16 +181,34 @@ static void gemm(const hw_gemm_arguments *g) {
                 size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
                 rows = (rows + tiles - 1) / tiles;
             }
-            const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * HW_BLOCK;
+            const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * pitch;
             float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
             const float *residual =
                 g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
             kernels[rows - 1](g, a, b, c, bias, residual);
             row += rows;
         }
-        nb += width;
+        nb += wide ? 2 : 1;
     }
 }
+
+static void gemm(const hw_gemm_arguments *g) {
+#if TILE_BLOCKS == 2
+    multiply(g, micro_kernels_FLOATS_1, micro_kernels_FLOATS_2, HW_BLOCK);
+#else
+    multiply(g, micro_kernels_FLOATS_1, NULL, HW_BLOCK);
+#endif
+}
+
+#ifdef DOT_PAIRS
+static void gemm_bf16(const hw_gemm_arguments *g) {
+    multiply(g, micro_kernels_PAIRS_1, micro_kernels_PAIRS_2, HW_BLOCK / 2);
+}
+
+static void narrow(float *pairs, const float *source, size_t rows) {
+    for (size_t i = 0; i < rows; i++) NARROW(pairs + i * HW_BLOCK / 2, load(source + i * HW_BLOCK));
+}
+#endif
 
 // MARK: Elementwise
 
@@ -259,13 +312,13 @@ INLINE void input2(vector d[4]) {
     d[3] = last;
 }
 
-static void winograd2_input(
+INLINE void transform2(
     float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
-    size_t row_stride, size_t tiles) {
+    size_t row_stride, size_t tiles, const bool pairs) {
     for (size_t t = 0; t < tiles; t++) {
         const float *in = strip + t * 2 * HW_BLOCK;
         size_t n = first_tile + t;
-        float *out = v + n / group_rows * group_stride + n % group_rows * HW_BLOCK;
+        float *out = v + n / group_rows * group_stride + n % group_rows * (pairs ? HW_BLOCK / 2 : HW_BLOCK);
         vector m[4][4];
 #pragma clang loop unroll(full)
         for (int x = 0; x < 4; x++) {
@@ -280,10 +333,24 @@ static void winograd2_input(
         for (int y = 0; y < 4; y++) {
             input2(m[y]);
 #pragma clang loop unroll(full)
-            for (int x = 0; x < 4; x++) store(out + (size_t)(y * 4 + x) * position_stride, m[y][x]);
+            for (int x = 0; x < 4; x++) store_as(pairs, out + (size_t)(y * 4 + x) * position_stride, m[y][x]);
         }
     }
 }
+
+static void winograd2_input(
+    float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+    size_t row_stride, size_t tiles) {
+    transform2(v, position_stride, group_rows, group_stride, first_tile, strip, row_stride, tiles, FLOATS);
+}
+
+#ifdef DOT_PAIRS
+static void winograd2_input_bf16(
+    float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+    size_t row_stride, size_t tiles) {
+    transform2(v, position_stride, group_rows, group_stride, first_tile, strip, row_stride, tiles, PAIRS);
+}
+#endif
 
 // One dimension of the F(4x4) output transform.
 INLINE void output4(const vector m[6], vector y[4]) {
@@ -396,6 +463,12 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
     }
 }
 
+#ifdef DOT_PAIRS
+#define BF16_KERNELS .gemm_bf16 = gemm_bf16, .narrow = narrow, .winograd2_input_bf16 = winograd2_input_bf16,
+#else
+#define BF16_KERNELS
+#endif
+
 const hw_kernels KERNELS = {
     .name = KERNELS_NAME,
     .tile_rows = TILE_ROWS,
@@ -409,4 +482,5 @@ const hw_kernels KERNELS = {
     .moments = moments,
     .softmax = softmax,
     .transpose = transpose,
+    BF16_KERNELS
 };

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "bf16.h"
+
 void hw_pack_panels(float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs) {
     size_t blocks = (outputs + HW_BLOCK - 1) / HW_BLOCK;
     memset(panels, 0, blocks * padded_inputs * HW_BLOCK * sizeof(float));
@@ -72,4 +74,11 @@ void hw_pack_winograd3x3(
         transform(panels, weights, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);
     else
         transform(panels, weights, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks);
+}
+
+void hw_narrow_panels(float *pairs, const float *panels, size_t k) {
+    for (size_t i = 0; i < k / 2; i++)
+        for (size_t lane = 0; lane < HW_BLOCK; lane++)
+            pairs[i * HW_BLOCK + lane] =
+                pair(panels[2 * i * HW_BLOCK + lane], panels[(2 * i + 1) * HW_BLOCK + lane]);
 }

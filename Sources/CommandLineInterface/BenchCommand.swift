@@ -12,6 +12,10 @@ enum BenchCommand {
         help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given.")
     private static let seconds = Option(
         "seconds", .number(in: 0...3600), default: 5, help: "About how long each row is measured.")
+    private static let errors = Option(
+        flag: "errors", default: false,
+        help: "Instead of times, print how far --precision bf16 strays from f32: the velocity of one evaluation, the "
+            + "state and the pooled embedding after a whole pass, which for u32 and u64 is one of 31 evaluations.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON.")
 
     static let command = Command(
@@ -19,8 +23,10 @@ enum BenchCommand {
         discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
             + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.",
         options: [
-            models.specification, batches.specification, seconds.specification, json.specification,
-            KernelChoice.option.specification, KernelChoice.workers.specification,
+            models.specification, batches.specification, seconds.specification, errors.specification,
+            json.specification,
+            KernelChoice.option.specification, KernelChoice.precision.specification,
+            KernelChoice.workers.specification,
         ],
         examples: [
             Command.Example(
@@ -31,6 +37,7 @@ enum BenchCommand {
     /// What is printed as JSON.
     private struct Report: Codable {
         let kernels: String
+        let precision: Precision
         let workers: Int
         let openBLASCore: String
         let openBLASVariables: [String: String]
@@ -39,13 +46,19 @@ enum BenchCommand {
     }
 
     static func run(_ arguments: ParsedArguments) throws -> Int32 {
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
+        let precision = try arguments[KernelChoice.precision]
+        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option], precision: precision)
         let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
         let isJSON = try arguments[json]
-        if !isJSON { printHead(kernels, pool) }
+        if try arguments[errors] {
+            try printErrors(of: try arguments[models], kernels: kernels, pool: pool, isJSON: isJSON)
+            return 0
+        }
+        if !isJSON { printHead(kernels, precision, pool) }
         var measurements: [Benchmark.Measurement] = []
         for name in try arguments[models] {
-            let (benchmark, defaultBatches) = try benchmark(name, kernels: kernels, pool: pool)
+            let (benchmark, defaultBatches) = try benchmark(
+                name, precision: precision, kernels: kernels, pool: pool)
             for batch in try arguments[batches] ?? defaultBatches {
                 let measurement = try benchmark.measure(batch: batch, seconds: try arguments[seconds])
                 measurements.append(measurement)
@@ -56,7 +69,7 @@ enum BenchCommand {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
             let report = Report(
-                kernels: kernels.name, workers: pool.count, openBLASCore: BLAS.selectedCore,
+                kernels: kernels.name, precision: precision, workers: pool.count, openBLASCore: BLAS.selectedCore,
                 openBLASVariables: openBLASVariables, measurements: measurements, peakResidentBytes: peakBytes())
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
@@ -66,24 +79,48 @@ enum BenchCommand {
     }
 
     private static func benchmark(
-        _ name: String, kernels: Kernels, pool: WorkerPool
+        _ name: String, precision: Precision, kernels: Kernels, pool: WorkerPool
     ) throws -> (Benchmark, batches: [Int]) {
         let clock = ContinuousClock()
         let start = clock.now
         let model: ReversibleModel
         var batches = [1, 8]
         if let published = Benchmark.published.first(where: { $0.name == name }) {
-            model = try Benchmark.random(published.architecture, name: name, pool: pool)
+            model = try Benchmark.random(published.architecture, name: name, precision: precision, pool: pool)
             batches = published.batches
         } else {
-            model = try ModelSource.load(name == "bundled" ? nil : name, pool: pool).model
+            model = try ModelSource.load(name == "bundled" ? nil : name, precision: precision, pool: pool).model
         }
         let seconds = start.duration(to: clock.now) / .seconds(1)
         return (Benchmark(name: name, model: model, loadSeconds: seconds, kernels: kernels, pool: pool), batches)
     }
 
-    private static func printHead(_ kernels: Kernels, _ pool: WorkerPool) {
-        print("kernels \(kernels.name), \(pool.count) workers; OpenBLAS core \(BLAS.selectedCore)")
+    private static func printErrors(of names: [String], kernels: Kernels, pool: WorkerPool, isJSON: Bool) throws {
+        func model(_ name: String, _ precision: Precision) throws -> ReversibleModel {
+            if let published = Benchmark.published.first(where: { $0.name == name }) {
+                return try Benchmark.random(
+                    published.architecture, name: name, isWhole: true, precision: precision, pool: pool)
+            }
+            return try ModelSource.load(name == "bundled" ? nil : name, precision: precision, pool: pool).model
+        }
+        if !isJSON { print("bf16 against f32; kernels \(kernels.name)") }
+        for name in names {
+            let error = try PrecisionError(
+                name: name, exact: try model(name, .f32), reduced: try model(name, .bf16), kernels: kernels, pool: pool)
+            if isJSON {
+                print(String(decoding: try JSONEncoder().encode(error), as: UTF8.self))
+            } else {
+                print(
+                    "\(name): velocity \(error.velocity); after \(error.evaluations) evaluations state \(error.state), "
+                        + "embedding's cosine \(error.cosine)")
+            }
+        }
+    }
+
+    private static func printHead(_ kernels: Kernels, _ precision: Precision, _ pool: WorkerPool) {
+        print(
+            "kernels \(kernels.name) in \(precision.rawValue), \(pool.count) workers; OpenBLAS core \(BLAS.selectedCore)"
+        )
         for (name, value) in openBLASVariables.sorted(by: { $0.key < $1.key }) { print("\(name)=\(value)") }
         print("milliseconds an image: median (least-greatest)\n")
         print(

@@ -48,7 +48,7 @@ struct Benchmark {
     func measure(batch: Int, seconds: Double) throws -> Measurement {
         let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
         let end = try model.resolve(Tap(time: .end, place: .pooled))
-        let input = (0..<model.stateCount).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 }
+        let input = Self.input(count: model.stateCount)
         var passes: [Double] = []
         var steps: [Double] = []
         let clock = ContinuousClock()
@@ -96,15 +96,21 @@ struct Benchmark {
         ),
     ]
 
-    /// A model with random weights whose activations stay of order one: three evaluations, no head.
-    static func random(_ architecture: UNetArchitecture, name: String, pool: WorkerPool) throws -> ReversibleModel {
+    /// The input that everything is measured on, in -1...1.
+    static func input(count: Int) -> [Float] { (0..<count).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 } }
+
+    /// A model with random weights whose activations stay of order one, without a head: three evaluations of a grid of 32
+    /// points, or with `isWhole` all 31.
+    static func random(
+        _ architecture: UNetArchitecture, name: String, isWhole: Bool = false, precision: Precision, pool: WorkerPool
+    ) throws -> ReversibleModel {
         let configuration = ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
-            grid: TimeGridConfiguration(count: 32, cutoff: 28),
+            grid: TimeGridConfiguration(count: 32, cutoff: isWhole ? nil : 28),
             preprocessing: .reference(imageSize: architecture.imageSize))
         var shapes: [String: [Int]] = [:]
         for parameter in try UNetLayout(architecture).parameters { shapes["unet." + parameter.key] = parameter.shape }
-        return try ReversibleModel(configuration: configuration, pool: pool) { key in
+        return try ReversibleModel(configuration: configuration, precision: precision, pool: pool) { key in
             let shape = shapes[key]!
             let count = shape.reduce(1, *)
             let bound = shape.count == 1 ? Float(0.1) : (3 / Float(count / shape[0])).squareRoot()

@@ -24,7 +24,7 @@ struct FeatureExtraction {
     ///
     /// - Parameter path: the model file; nil for the bundled one.
     init(model path: String?, kernels: Kernels, pool: WorkerPool, batch: Int) async throws {
-        served = try ModelSource.load(path, pool: pool)
+        served = try ModelSource.load(path, precision: .f32, pool: pool)
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
         configuration.decoders = ProcessorBudget.available()

@@ -23,8 +23,8 @@ enum ModelSource {
     /// Loads the model for computing.
     ///
     /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`.
-    static func load(_ path: String?, pool: WorkerPool) throws -> ServedModel {
-        try ModelLoader(pool: pool).load(file(path))
+    static func load(_ path: String?, precision: Precision, pool: WorkerPool) throws -> ServedModel {
+        try ModelLoader(precision: precision, pool: pool).load(file(path))
     }
 }
 
@@ -32,7 +32,14 @@ enum ModelSource {
 enum KernelChoice {
     static let option = Option(
         "kernels", optional: .string("NAME"),
-        help: "The kernels to compute with instead of the fastest that the processor runs: scalar, avx2 or avx512.",
+        help: "The kernels to compute with instead of the fastest that the processor runs: scalar, avx2, avx512 or "
+            + "avx512-bf16.",
+        group: "Computation")
+
+    static let precision = Option(
+        "precision", .choice("PRECISION"), default: Precision.f32,
+        help: "What products are computed in: f32, or bf16 where that is faster and the processor can, at errors of "
+            + "about 1e-3 in embeddings. Sums and activations stay f32.",
         group: "Computation")
 
     static let workers = Option(
@@ -41,10 +48,20 @@ enum KernelChoice {
             + "given.",
         group: "Computation")
 
-    /// Finds kernels by name, or the best ones.
+    /// Finds kernels by name, or the best ones, that compute in `precision`.
     ///
     /// - Throws: `UsageError` naming those that there are.
-    static func kernels(_ name: String?) throws(UsageError) -> Kernels {
+    static func kernels(_ name: String?, precision: Precision = .f32) throws(UsageError) -> Kernels {
+        let kernels = try kernels(name)
+        guard kernels.computes(precision) else {
+            throw UsageError(
+                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(precision.rawValue)",
+                at: "--precision", remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16)")
+        }
+        return kernels
+    }
+
+    private static func kernels(_ name: String?) throws(UsageError) -> Kernels {
         guard let name else { return .best }
         guard let kernels = Kernels(named: name) else {
             let names = Kernels.all.map(\.name).joined(separator: ", ")

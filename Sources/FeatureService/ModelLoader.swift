@@ -5,10 +5,14 @@ public import Tensor
 
 /// Turns checkpoints into models ready to be served. Slow: for Dispatch threads, not for the cooperative pool.
 public struct ModelLoader: Sendable {
+    private let precision: Precision
     private let pool: WorkerPool
 
-    /// Loads with the workers of `pool` sharing the packing of weights.
-    public init(pool: WorkerPool) { self.pool = pool }
+    /// Loads models that compute in `precision`, the workers of `pool` sharing the packing of weights.
+    public init(precision: Precision = .f32, pool: WorkerPool) {
+        self.precision = precision
+        self.pool = pool
+    }
 
     /// Loads the checkpoint at `path`, reading it whole, so that nobody who changes the file later changes the model.
     ///
@@ -29,7 +33,7 @@ public struct ModelLoader: Sendable {
                 description: "the checkpoint's SHA-256 is \(digest), not \(sha256): it is not the file that was meant")
         }
         try modelFile.requireFiniteWeights()
-        let model = try ReversibleModel(configuration: modelFile.configuration, pool: pool) {
+        let model = try ReversibleModel(configuration: modelFile.configuration, precision: precision, pool: pool) {
             try modelFile.tensor($0)
         }
         // A default tap that the model doesn't have would fail every plain request.

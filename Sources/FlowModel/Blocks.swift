@@ -16,7 +16,7 @@ final class ResidualBlock: Sendable {
 
     init(
         key: String, inputs: Int, outputs: Int, side: Int, filmOffset: Int, parameters: ParameterSource,
-        pool: WorkerPool
+        precision: Precision, pool: WorkerPool
     ) throws {
         func group(_ name: String) throws -> GroupNorm {
             GroupNorm(weight: try parameters("\(key).\(name).weight"), bias: try parameters("\(key).\(name).bias"))
@@ -24,7 +24,7 @@ final class ResidualBlock: Sendable {
         func convolution(_ name: String, inputs: Int) throws -> Convolution {
             Convolution(
                 weight: try parameters("\(key).\(name).weight"), bias: try parameters("\(key).\(name).bias"),
-                inputs: inputs, outputs: outputs, side: side, pool: pool)
+                inputs: inputs, outputs: outputs, side: side, precision: precision, pool: pool)
         }
         inputNorm = try group("in_layers.0")
         inputConvolution = try convolution("in_layers.2", inputs: inputs)
@@ -36,7 +36,8 @@ final class ResidualBlock: Sendable {
             ? nil
             : PointwiseConvolution(
                 weight: try parameters("\(key).skip_connection.weight"),
-                bias: try parameters("\(key).skip_connection.bias"), inputs: inputs, outputs: outputs)
+                bias: try parameters("\(key).skip_connection.bias"), inputs: inputs, outputs: outputs,
+                precision: precision)
         convolutions = [("\(key).in_layers.2", inputConvolution), ("\(key).out_layers.3", outputConvolution)]
     }
 
@@ -75,13 +76,17 @@ final class AttentionBlock: Sendable {
     /// Channels of the map of attended values.
     var attendedChannels: Int { attention.paddedChannels }
 
-    init(key: String, channels: Int, heads: Int, parameters: ParameterSource) throws {
+    init(
+        key: String, channels: Int, heads: Int, parameters: ParameterSource, precision: Precision
+    ) throws {
         attention = Attention(channels: channels, heads: heads)
         norm = GroupNorm(weight: try parameters("\(key).norm.weight"), bias: try parameters("\(key).norm.bias"))
         queryKeyValue = attention.queryKeyValueConvolution(
-            weight: try parameters("\(key).qkv.weight"), bias: try parameters("\(key).qkv.bias"))
+            weight: try parameters("\(key).qkv.weight"), bias: try parameters("\(key).qkv.bias"),
+            precision: precision)
         projection = attention.projection(
-            weight: try parameters("\(key).proj_out.weight"), bias: try parameters("\(key).proj_out.bias"))
+            weight: try parameters("\(key).proj_out.weight"), bias: try parameters("\(key).proj_out.bias"),
+            precision: precision)
     }
 
     func scratchFloats(side: Int) -> Int {

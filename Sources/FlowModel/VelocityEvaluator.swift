@@ -24,9 +24,10 @@ public final class VelocityEvaluator {
     private let arena: ActivationArena
     private let filmRows: UnsafeMutablePointer<UnsafePointer<Float>>
 
-    /// Allocates memory for `capacity` images.
+    /// Allocates memory for `capacity` images. `kernels` compute in the network's precision.
     public init(network: VelocityNetwork, capacity: Int, kernels: Kernels, pool: WorkerPool) {
         precondition(capacity > 0)
+        precondition(kernels.computes(network.precision), "the kernels \(kernels.name) don't multiply bf16")
         self.network = network
         self.capacity = capacity
         workspace = Workspace(kernels: kernels, pool: pool, scratchFloats: network.scratchFloats)

@@ -8,6 +8,8 @@ public final class VelocityNetwork: Sendable {
     public let layout: UNetLayout
     /// The times at which it can be evaluated.
     public let times: [Float]
+    /// What its products are computed in.
+    public let precision: Precision
 
     enum Block: Sendable {
         case convolution(Convolution)
@@ -33,24 +35,28 @@ public final class VelocityNetwork: Sendable {
     /// - Parameters:
     ///   - layout: which parameters there are.
     ///   - times: distinct times at which the network will be evaluated; images name them by index.
+    ///   - precision: what its products are computed in.
     ///   - pool: workers that share the packing.
     ///   - parameters: gives each parameter once; what it throws is rethrown.
     public init(
-        layout: UNetLayout, times: [Float], pool: WorkerPool, parameters: @escaping ParameterSource
+        layout: UNetLayout, times: [Float], precision: Precision = .f32, pool: WorkerPool,
+        parameters: @escaping ParameterSource
     ) throws {
         self.layout = layout
         self.times = times
+        self.precision = precision
         let embedding = try TimeEmbedding.activated(
             times: times, channels: layout.architecture.modelChannels, parameters: parameters)
         var builder = Builder(
-            layout: layout, timeCount: times.count, embedding: embedding, pool: pool, parameters: parameters)
+            layout: layout, timeCount: times.count, embedding: embedding, precision: precision, pool: pool,
+            parameters: parameters)
         input = try layout.inputBlocks.map { try builder.stage($0) }
         middle = try builder.stage(layout.middle)
         output = try layout.outputBlocks.map { try builder.stage($0) }
         finalNorm = GroupNorm(weight: try parameters("out.0.weight"), bias: try parameters("out.0.bias"))
         finalConvolution = Convolution(
             weight: try parameters("out.2.weight"), bias: try parameters("out.2.bias"), inputs: layout.finalChannels,
-            outputs: 3, side: layout.architecture.imageSize, pool: pool)
+            outputs: 3, side: layout.architecture.imageSize, precision: precision, pool: pool)
         film = FilmTable(timeCount: times.count, columns: builder.filmColumns)
         algorithms = builder.algorithms + [("out.2", finalConvolution.algorithm)]
     }
@@ -74,6 +80,7 @@ public final class VelocityNetwork: Sendable {
         let layout: UNetLayout
         let timeCount: Int
         let embedding: [Float]
+        let precision: Precision
         let pool: WorkerPool
         let parameters: ParameterSource
         var filmColumns: [[Float]] = []
@@ -97,7 +104,7 @@ public final class VelocityNetwork: Sendable {
             case .residual(let key, let inputs, let outputs):
                 let residual = try ResidualBlock(
                     key: key, inputs: inputs, outputs: outputs, side: side, filmOffset: filmOffset,
-                    parameters: parameters, pool: pool)
+                    parameters: parameters, precision: precision, pool: pool)
                 let projection = try TimeEmbedding.linear(
                     key + ".emb_layers.1", inputs: layout.embeddingWidth, outputs: 2 * outputs, parameters: parameters)
                 filmColumns.append(projection(embedding, kernels: .best))
@@ -107,7 +114,8 @@ public final class VelocityNetwork: Sendable {
             case .attention(let key, let channels):
                 return .attention(
                     try AttentionBlock(
-                        key: key, channels: channels, heads: layout.architecture.heads, parameters: parameters))
+                        key: key, channels: channels, heads: layout.architecture.heads, parameters: parameters,
+                        precision: precision))
             }
         }
 
@@ -116,7 +124,7 @@ public final class VelocityNetwork: Sendable {
         ) throws -> Convolution {
             let convolution = Convolution(
                 weight: try parameters(key + ".weight"), bias: try parameters(key + ".bias"), inputs: inputs,
-                outputs: outputs, side: side, resampling: resampling, pool: pool)
+                outputs: outputs, side: side, resampling: resampling, precision: precision, pool: pool)
             algorithms.append((key, convolution.algorithm))
             return convolution
         }

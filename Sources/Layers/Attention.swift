@@ -35,7 +35,10 @@ public struct Attention: Sendable {
     /// - Parameters:
     ///   - weight: [3·channels][channels].
     ///   - bias: [3·channels].
-    public func queryKeyValueConvolution(weight: [Float], bias: [Float]) -> PointwiseConvolution {
+    ///   - precision: what its products are computed in.
+    public func queryKeyValueConvolution(
+        weight: [Float], bias: [Float], precision: Precision = .f32
+    ) -> PointwiseConvolution {
         let padded = headBlocks * channelBlock
         let factor = 1 / Float(headChannels).squareRoot()
         var packed = [Float](repeating: 0, count: 3 * paddedChannels * channels)
@@ -50,14 +53,17 @@ public struct Attention: Sendable {
             }
         }
         return PointwiseConvolution(
-            weight: packed, bias: packedBias, inputs: channels, outputs: 3 * paddedChannels)
+            weight: packed, bias: packedBias, inputs: channels, outputs: 3 * paddedChannels, precision: precision)
     }
 
     /// Rearranges the weights of the 1x1 convolution after the attention for padded heads.
     /// - Parameters:
     ///   - weight: [channels][channels].
     ///   - bias: [channels].
-    public func projection(weight: [Float], bias: [Float]) -> PointwiseConvolution {
+    ///   - precision: what its products are computed in.
+    public func projection(
+        weight: [Float], bias: [Float], precision: Precision = .f32
+    ) -> PointwiseConvolution {
         let padded = headBlocks * channelBlock
         var packed = [Float](repeating: 0, count: channels * paddedChannels)
         for output in 0..<channels {
@@ -66,7 +72,8 @@ public struct Attention: Sendable {
                     weight[output * channels + c]
             }
         }
-        return PointwiseConvolution(weight: packed, bias: bias, inputs: paddedChannels, outputs: channels)
+        return PointwiseConvolution(
+            weight: packed, bias: bias, inputs: paddedChannels, outputs: channels, precision: precision)
     }
 
     /// Floats of scratch that a worker needs on maps of `side` pixels.

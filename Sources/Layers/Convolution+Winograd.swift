@@ -12,12 +12,13 @@ extension Convolution {
         let tiles = chunkBands * rowsPerBand
         // Row groups are rounded up: at most one tile a group is unused.
         let padded = tiles + tiles / 4 + channelBlock
-        return positions * padded * inputBlocks * channelBlock + positions * tiles * blockGroup * channelBlock
+        return positions * padded * inputBlocks * precision.words + positions * tiles * blockGroup * channelBlock
             + 2 * channelBlock
     }
 
     /// A chunk of tiles and where its transformed input lies: position p at `v + p·positionStride`, in row groups of the
-    /// micro-kernel's height, each [inputBlocks][groupRows][16], so that the product reads memory in order.
+    /// micro-kernel's height, each [inputBlocks][groupRows][16], or pairs of bf16 [8], so that the product reads memory
+    /// in order.
     private struct Chunk {
         let units: Range<Int>
         let tiles: Int
@@ -47,7 +48,7 @@ extension Convolution {
         while start < units.upperBound {
             let chunk = Chunk(
                 units: start..<min(start + chunkBands, units.upperBound), tilesPerBand: rowsPerBand,
-                inputs: inputBlocks * channelBlock, tileRows: kernels.tileRows)
+                inputs: inputBlocks * precision.words, tileRows: kernels.tileRows)
             var memory = scratch
             let v = memory.take(positions * chunk.positionStride)
             let products = memory.take(positions * chunk.tiles * blockGroup * channelBlock)
@@ -68,7 +69,10 @@ extension Convolution {
         v: UnsafeMutablePointer<Float>
     ) {
         let table = call.workspace.kernels.table
-        let transform = isLarge ? table.pointee.winograd4_input! : table.pointee.winograd2_input!
+        let transform =
+            isLarge
+            ? table.pointee.winograd4_input!
+            : precision == .f32 ? table.pointee.winograd2_input! : table.pointee.winograd2_input_bf16!
         let rowTiles = isLarge ? rowsPerBand : rowsPerBand / 2
         let rowStride = stripWidth * channelBlock
         var unit = chunk.units.lowerBound
@@ -79,7 +83,7 @@ extension Convolution {
             clear(strip, bands: segment.bands.count)
             for block in 0..<inputBlocks {
                 fill(strip, call, segment, block: block, reader: reader)
-                let destination = v + block * chunk.groupRows * channelBlock
+                let destination = v + block * chunk.groupRows * precision.words
                 for row in 0..<(segment.bands.count * (isLarge ? 1 : 2)) {
                     transform(
                         destination, chunk.positionStride, chunk.groupRows, chunk.groupStride,
@@ -94,17 +98,18 @@ extension Convolution {
         _ chunk: Chunk, kernels: Kernels, v: UnsafeMutablePointer<Float>, blocks: Range<Int>,
         products: UnsafeMutablePointer<Float>
     ) {
-        let panel = inputBlocks * channelBlock * channelBlock
+        let panel = inputBlocks * channelBlock * precision.words
         let plane = chunk.tiles * channelBlock
         for position in 0..<positions {
             kernels.gemm(
                 hw_gemm_arguments(
-                    a: v + position * chunk.positionStride, a_block_stride: chunk.groupRows * channelBlock,
+                    a: v + position * chunk.positionStride, a_block_stride: chunk.groupRows * precision.words,
                     a_group_stride: chunk.groupStride, group_rows: chunk.groupRows,
                     b: weights.pointer + (blocks.lowerBound * positions + position) * panel,
                     b_panel_stride: positions * panel, c: products + position * plane,
                     c_block_stride: positions * plane, rows: chunk.tiles, k: inputBlocks * channelBlock,
-                    blocks: blocks.count, bias: nil, residual: nil, residual_block_stride: 0))
+                    blocks: blocks.count, bias: nil, residual: nil, residual_block_stride: 0),
+                in: precision)
         }
     }
 

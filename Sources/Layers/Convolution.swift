@@ -35,6 +35,9 @@ public final class Convolution: Sendable {
     public let resampling: Resampling
     /// How it is computed.
     public let algorithm: Algorithm
+    /// What its products are computed in: bf16 only with F(2x2), F(4x4) losing too many digits and `direct` being too
+    /// little of the work.
+    public let precision: Precision
     let inputBlocks: Int
     let outputBlocks: Int
     let weights: AlignedBuffer
@@ -45,9 +48,10 @@ public final class Convolution: Sendable {
     ///   - weight: [outputs][inputs][3][3], as PyTorch keeps it.
     ///   - bias: [outputs].
     ///   - side: height and width of the input in pixels.
+    ///   - precision: what its products may be computed in.
     public init(
         weight: [Float], bias: [Float], inputs: Int, outputs: Int, side: Int, resampling: Resampling = .none,
-        pool: WorkerPool
+        precision: Precision = .f32, pool: WorkerPool
     ) {
         precondition(weight.count == outputs * inputs * 9 && bias.count == outputs && side > 0)
         self.inputs = inputs
@@ -60,21 +64,23 @@ public final class Convolution: Sendable {
         }
         inputBlocks = FeatureMap.blocks(inputs)
         outputBlocks = FeatureMap.blocks(outputs)
-        algorithm = Self.algorithm(inputs: inputs, side: self.side, resampling: resampling)
+        algorithm = Self.algorithm(inputs: inputs, side: self.side, resampling: resampling, precision: precision)
+        self.precision = algorithm == .winograd2 ? precision : .f32
         var paddedBias = bias
         paddedBias += [Float](repeating: 0, count: outputBlocks * channelBlock - outputs)
         self.bias = AlignedBuffer(paddedBias)
         weights = AlignedBuffer(
-            count: outputBlocks * Self.positions(algorithm) * inputBlocks * channelBlock * channelBlock)
+            count: outputBlocks * Self.positions(algorithm) * inputBlocks * channelBlock * self.precision.words)
         pack(weight, pool: pool)
     }
 
     /// Chooses by shape: F(4x4) from 16 pixels up, F(2x2) down to 4 pixels, where F(4x4) would spend its saving on tiles
     /// that stick out; direct for strides, for a few input channels (whose transforms would cost more than they save)
-    /// and below 4 pixels.
-    static func algorithm(inputs: Int, side: Int, resampling: Resampling) -> Algorithm {
+    /// and below 4 pixels. In bf16, whose products cost half and whose weights a fifth of F(4x4)'s, F(2x2) pays up to 24
+    /// pixels.
+    static func algorithm(inputs: Int, side: Int, resampling: Resampling, precision: Precision = .f32) -> Algorithm {
         if resampling == .down || inputs < channelBlock || side < 4 { return .direct }
-        return side >= 12 ? .winograd4 : .winograd2
+        return side >= (precision == .f32 ? 12 : 25) ? .winograd4 : .winograd2
     }
 
     /// Matrix products that a tile takes; for `direct`, the taps of one product.
@@ -93,11 +99,23 @@ public final class Convolution: Sendable {
                 return hw_pack_direct3x3(weights.pointer, source.baseAddress, outputs, inputs, padded)
             }
             let blockFloats = Self.positions(algorithm) * padded * channelBlock
+            let tile: Int32 = algorithm == .winograd4 ? 4 : 2
             pool.run { worker in
                 let part = WorkerPool.part(worker, of: pool.count, total: outputBlocks)
-                hw_pack_winograd3x3(
-                    weights.pointer + part.lowerBound * blockFloats, source.baseAddress, outputs, inputs, padded,
-                    algorithm == .winograd4 ? 4 : 2, part.lowerBound, part.count)
+                switch precision {
+                case .f32:
+                    hw_pack_winograd3x3(
+                        weights.pointer + part.lowerBound * blockFloats, source.baseAddress, outputs, inputs, padded,
+                        tile, part.lowerBound, part.count)
+                case .bf16:
+                    let panels = AlignedBuffer(count: blockFloats)
+                    for block in part {
+                        hw_pack_winograd3x3(
+                            panels.pointer, source.baseAddress, outputs, inputs, padded, tile, block, 1)
+                        hw_narrow_panels(
+                            weights.pointer + block * blockFloats / 2, panels.pointer, blockFloats / channelBlock)
+                    }
+                }
             }
         }
     }

@@ -3,6 +3,11 @@ import Tensor
 /// Channels that lie side by side in memory; see `CKernels.h`.
 public let channelBlock = 16
 
+extension Precision {
+    /// 32-bit words that 16 channels take as factors of a product.
+    var words: Int { self == .f32 ? channelBlock : channelBlock / 2 }
+}
+
 /// Rows of a band: the unit in which images are divided among workers and in which moments are kept. It depends on
 /// nothing but the image's height, so that no sum depends on how the work was divided.
 let bandRows = 4

@@ -7,6 +7,8 @@ public final class PointwiseConvolution: Sendable {
     public let inputs: Int
     /// Channels written.
     public let outputs: Int
+    /// What its products are computed in.
+    public let precision: Precision
     private let inputBlocks: Int
     private let outputBlocks: Int
     private let weights: AlignedBuffer
@@ -16,15 +18,23 @@ public final class PointwiseConvolution: Sendable {
     private static let chunkPixels = 128
 
     /// `weight` is [outputs][inputs], `bias` [outputs].
-    public init(weight: [Float], bias: [Float], inputs: Int, outputs: Int) {
+    public init(weight: [Float], bias: [Float], inputs: Int, outputs: Int, precision: Precision = .f32) {
         precondition(weight.count == inputs * outputs && bias.count == outputs)
         self.inputs = inputs
         self.outputs = outputs
         inputBlocks = FeatureMap.blocks(inputs)
         outputBlocks = FeatureMap.blocks(outputs)
         self.bias = AlignedBuffer(bias + [Float](repeating: 0, count: outputBlocks * channelBlock - outputs))
-        weights = AlignedBuffer(count: inputBlocks * outputBlocks * channelBlock * channelBlock)
-        hw_pack_panels(weights.pointer, weight, outputs, inputs, inputBlocks * channelBlock)
+        self.precision = precision
+        let panels = AlignedBuffer(count: inputBlocks * outputBlocks * channelBlock * channelBlock)
+        hw_pack_panels(panels.pointer, weight, outputs, inputs, inputBlocks * channelBlock)
+        switch precision {
+        case .f32:
+            weights = panels
+        case .bf16:
+            weights = AlignedBuffer(count: panels.count / 2)
+            hw_narrow_panels(weights.pointer, panels.pointer, panels.count / channelBlock)
+        }
     }
 
     /// Floats of scratch that a worker needs on maps of `side` pixels.
@@ -92,21 +102,28 @@ public final class PointwiseConvolution: Sendable {
             }
         }
 
-        /// The segment's pixels as a matrix: in place, or a normalised copy.
+        /// The segment's pixels as a matrix: in place, or a copy, normalised or in bf16.
         private func source(
             _ segment: Segment, _ pixels: Pixels, reader: InputReader, memory: Scratch
         ) -> (data: UnsafePointer<Float>, stride: Int) {
             let data = UnsafePointer(input.image(segment.image) + pixels.offset)
-            guard normalization != nil else { return (data, input.blockStride) }
+            guard normalization != nil || layer.precision != .f32 else { return (data, input.blockStride) }
             reader.prepare(normalization, for: input, image: segment.image)
             var memory = memory
             let copy = memory.take(layer.inputBlocks * channelBlock * pixels.count)
+            let stride = pixels.count * layer.precision.words
             for block in 0..<layer.inputBlocks {
-                reader.read(
-                    data + block * input.blockStride, pixels: pixels.count, block: block,
-                    into: copy + block * pixels.count * channelBlock)
+                let source = data + block * input.blockStride
+                let target = copy + block * stride
+                if normalization != nil {
+                    reader.read(source, pixels: pixels.count, block: block, into: target)
+                }
+                if layer.precision == .bf16 {
+                    workspace.kernels.table.pointee.narrow(
+                        target, normalization == nil ? source : UnsafePointer(target), pixels.count)
+                }
             }
-            return (UnsafePointer(copy), pixels.count * channelBlock)
+            return (UnsafePointer(copy), stride)
         }
     }
 
@@ -127,7 +144,7 @@ public final class PointwiseConvolution: Sendable {
         output: FeatureMap, residual: FeatureMap?, kernels: Kernels
     ) {
         let columns = inputBlocks * channelBlock
-        let panel = columns * channelBlock
+        let panel = columns * precision.words
         let offset = pixels.offset + blocks.lowerBound * output.blockStride
         kernels.gemm(
             hw_gemm_arguments(
@@ -136,6 +153,7 @@ public final class PointwiseConvolution: Sendable {
                 c: output.image(segment.image) + offset, c_block_stride: output.blockStride, rows: pixels.count,
                 k: columns, blocks: blocks.count, bias: bias.pointer + blocks.lowerBound * channelBlock,
                 residual: residual.map { UnsafePointer($0.image(segment.image) + offset) },
-                residual_block_stride: residual?.blockStride ?? 0))
+                residual_block_stride: residual?.blockStride ?? 0),
+            in: precision)
     }
 }

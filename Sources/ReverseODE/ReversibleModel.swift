@@ -17,16 +17,19 @@ public final class ReversibleModel: Sendable {
     /// Packs a model's weights.
     /// - Parameters:
     ///   - configuration: passes `ModelConfiguration.validate()`.
+    ///   - precision: what the network's products are computed in.
     ///   - pool: workers that share the packing.
     ///   - parameters: gives the tensors `unet.…` and `head.…`; what it throws is rethrown.
     public init(
-        configuration: ModelConfiguration, pool: WorkerPool, parameters: @escaping ParameterSource
+        configuration: ModelConfiguration, precision: Precision = .f32, pool: WorkerPool,
+        parameters: @escaping ParameterSource
     ) throws {
         self.configuration = configuration
         grid = TimeGrid(configuration.grid, path: configuration.path)
         schedule = Schedule(grid: grid, solver: configuration.solver)
         network = try VelocityNetwork(
-            layout: try UNetLayout(configuration.architecture), times: schedule.times, pool: pool
+            layout: try UNetLayout(configuration.architecture), times: schedule.times, precision: precision,
+            pool: pool
         ) { try parameters("unet." + $0) }
         head = try configuration.head.map { head in
             try ClassificationHead(head) { try parameters("head." + $0) }

@@ -7,11 +7,14 @@ public struct Kernels: @unchecked Sendable {
     /// The table. Its functions are never null.
     public let table: UnsafePointer<hw_kernels>
 
-    /// What HEADWATER_KERNELS calls them: `scalar`, `avx2`, `avx512`.
+    /// What HEADWATER_KERNELS calls them: `scalar`, `avx2`, `avx512`, `avx512-bf16`.
     public var name: String { String(cString: table.pointee.name) }
 
     /// Rows of the widest register tile of the GEMM micro-kernel.
     public var tileRows: Int { table.pointee.tile_rows }
+
+    /// Whether these kernels compute in that precision.
+    public func computes(_ precision: Precision) -> Bool { precision == .f32 || table.pointee.gemm_bf16 != nil }
 
     /// The fastest kernels that this processor runs.
     public static let best = Kernels(table: hw_kernels_best())
@@ -31,9 +34,14 @@ public struct Kernels: @unchecked Sendable {
 
     private init(table: UnsafePointer<hw_kernels>) { self.table = table }
 
-    /// C = A·B (+ bias) (+ residual), blocked; see `hw_gemm_arguments`.
+    /// C = A·B (+ bias) (+ residual), blocked, A and B in `precision`; see `hw_gemm_arguments`.
     @inline(__always)
-    public func gemm(_ arguments: hw_gemm_arguments) {
-        withUnsafePointer(to: arguments) { table.pointee.gemm($0) }
+    public func gemm(_ arguments: hw_gemm_arguments, in precision: Precision = .f32) {
+        withUnsafePointer(to: arguments) {
+            switch precision {
+            case .f32: table.pointee.gemm($0)
+            case .bf16: table.pointee.gemm_bf16($0)
+            }
+        }
     }
 }

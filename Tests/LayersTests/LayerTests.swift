@@ -43,6 +43,43 @@ struct LayerTests {
         }
     }
 
+    @Test(
+        "3x3 and 1x1 convolutions in bf16 stray by the rounding of their factors only",
+        arguments: Kernels.all.filter { $0.computes(.bf16) }, [(32, 48, 5, 2), (64, 32, 8, 17), (32, 32, 16, 1)])
+    func reducedPrecision(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int, images: Int)) {
+        var noise = Noise(seed: shape.side)
+        let weight = noise.floats(shape.outputs * shape.inputs * 9)
+        let bias = noise.floats(shape.outputs)
+        let input = PlainMap(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
+        let pool = WorkerPool(count: 2)
+        let source = OwnedMap(input)
+        let output = OwnedMap(images: shape.images, channels: shape.outputs, side: shape.side)
+        defer { withExtendedLifetime((source, output)) {} }
+        let layer = Convolution(
+            weight: weight, bias: bias, inputs: shape.inputs, outputs: shape.outputs, side: shape.side,
+            precision: .bf16, pool: pool)
+        #expect(layer.precision == .bf16)
+        layer.forward(
+            source.map, normalization: nil, into: output.map, batch: shape.images,
+            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.scratchFloats))
+        let expected = input.convolved(
+            weight: weight, bias: bias, outputs: shape.outputs, resampling: .none, residual: nil)
+        #expect((1e-5..<6e-3).contains(output.plain.relativeError(to: expected)))
+
+        // A 1x1 convolution is a 3x3 one whose other weights are zero.
+        let centre = (0..<(shape.outputs * shape.inputs)).map { weight[$0 * 9 + 4] }
+        let padded = centre.flatMap { w -> [Float] in [0, 0, 0, 0, w, 0, 0, 0, 0] }
+        let pointwise = PointwiseConvolution(
+            weight: centre, bias: bias, inputs: shape.inputs, outputs: shape.outputs, precision: .bf16)
+        pointwise.forward(
+            source.map, normalization: nil, into: output.map, recordsMoments: true, batch: shape.images,
+            on: Workspace(
+                kernels: kernels, pool: pool, scratchFloats: pointwise.scratchFloats(side: shape.side)))
+        let plain = input.convolved(
+            weight: padded, bias: bias, outputs: shape.outputs, resampling: .none, residual: nil)
+        #expect((1e-5..<6e-3).contains(output.plain.relativeError(to: plain)))
+    }
+
     /// The moments that a layer leaves are those of what it wrote.
     private func expectMoments(_ output: OwnedMap) {
         let plain = output.plain

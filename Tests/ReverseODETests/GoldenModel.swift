@@ -28,7 +28,10 @@ struct GoldenModel {
     }
 
     /// - Parameter gridRefinement: steps that each step of the case's grid is divided into; needs a grid without cutoff.
-    init(_ name: String, solver: Solver = .euler, workers: Int = 2, gridRefinement: Int = 1) throws {
+    init(
+        _ name: String, solver: Solver = .euler, workers: Int = 2, gridRefinement: Int = 1,
+        precision: Precision = .f32
+    ) throws {
         self.name = name
         let description = try JSONDecoder().decode(
             Description.self, from: Data(TestFixtures.bytes("models/\(name).json")))
@@ -42,7 +45,7 @@ struct GoldenModel {
             PyTorchArchive(path: TestFixtures.path("models/\(name).pt")), settings: settings)
         let pool = WorkerPool(count: workers)
         self.pool = pool
-        model = try ReversibleModel(configuration: checkpoint.configuration, pool: pool) {
+        model = try ReversibleModel(configuration: checkpoint.configuration, precision: precision, pool: pool) {
             try checkpoint.weights($0)
         }
         expected = try SafetensorsFile(path: TestFixtures.path("models/\(name).expected.safetensors"))

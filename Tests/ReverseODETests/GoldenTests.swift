@@ -45,6 +45,31 @@ struct GoldenTests {
         }
     }
 
+    @Test(
+        "In bf16 every state and logit is within 1e-2, and no nearer than rounding to bf16 allows",
+        arguments: GoldenModel.names, Kernels.all.filter { $0.name != "scalar" && $0.computes(.bf16) })
+    func reducedPrecision(name: String, kernels: Kernels) throws {
+        let golden = try GoldenModel(name, precision: .bf16)
+        let model = golden.model
+        let integrator = golden.integrator(capacity: 3, kernels: kernels)
+        let taps = try model.grid.times.map { try model.resolve(Tap(time: .at($0), place: .state)) }
+        var trajectories = try (0..<3).map {
+            integrator.trajectory(input: try golden.input($0), taps: taps, wantsLogits: model.head != nil)
+        }
+        integrator.run(&trajectories)
+        for (n, trajectory) in trajectories.enumerated() {
+            var worst = 0.0
+            for step in 0...model.grid.steps {
+                let error = relativeError(trajectory.features[step], try golden.expectedState(step: step, image: n))
+                worst = max(worst, error)
+            }
+            #expect((1e-6..<1e-2).contains(worst))
+            if let logits = trajectory.logits {
+                #expect(relativeError(logits, try golden.expected("logits", image: n, count: logits.count)) < 1e-2)
+            }
+        }
+    }
+
     @Test("Means of activations at an earlier time are those of a pass that ends there")
     func earlierActivations() throws {
         let golden = try GoldenModel("icfm32")
@@ -65,12 +90,14 @@ struct GoldenTests {
 
 @Suite("An image's numbers do not depend on its company")
 struct CompanyTests {
-    @Test("Alone, in any batch, joining mid-flight, with any number of workers: the same bits", arguments: 0..<6)
-    func sameBits(seed: Int) throws {
+    @Test(
+        "Alone, in any batch, joining mid-flight, with any number of workers: the same bits", arguments: 0..<6,
+        Precision.allCases.filter { Kernels.best.computes($0) })
+    func sameBits(seed: Int, precision: Precision) throws {
         var random = SplitMix(state: UInt64(seed))
         let name = ["icfm32", "icfm64-cutoff"][seed % 2]
-        let alone = try GoldenModel(name, workers: 1)
-        let crowd = try GoldenModel(name, workers: 1 + Int(random.next() % 4))
+        let alone = try GoldenModel(name, workers: 1, precision: precision)
+        let crowd = try GoldenModel(name, workers: 1 + Int(random.next() % 4), precision: precision)
         let taps = { (model: ReversibleModel) in
             [
                 try model.resolve(Tap(time: .end, place: .state)),

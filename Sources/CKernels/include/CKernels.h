@@ -91,6 +91,19 @@ typedef struct {
     /// Softmax of each of `rows` rows over `columns` columns, in place, blocked as [ceil(columns/16)][rows][16] with
     /// blocks `block_stride` apart; columns past the last become 0.
     void (*softmax)(float *scores, size_t block_stride, size_t rows, size_t columns);
+    // Reduced precision. Matrices of bf16 are pairs of columns in 32-bit words: where there are [rows][16] floats, there are
+    // [rows][8] words, and [k][16] of a panel become [k/2][16]; all strides count words. Null where the instruction set
+    // has no products of bf16.
+
+    /// As `gemm` with A and B of bf16, sums in f32; k is even. Each step of a sum adds two products, whose rounding is the
+    /// processor's.
+    void (*gemm_bf16)(const hw_gemm_arguments *arguments);
+    /// Rounds `rows` rows of 16 floats to bf16, to nearest, ties to even; may be in place.
+    void (*narrow)(float *pairs, const float *source, size_t rows);
+    /// As `winograd2_input`, leaving pairs of bf16.
+    void (*winograd2_input_bf16)(
+        float *v, size_t position_stride, size_t group_rows, size_t group_stride, size_t first_tile, const float *strip,
+        size_t row_stride, size_t tiles);
     /// Turns [rows][16] into the panel form [16 columns][16 rows] of ceil(rows/16) panels, `panel_stride` apart, rows
     /// past the last being 0.
     void (*transpose)(float *panels, size_t panel_stride, const float *source, size_t rows);
@@ -118,6 +131,9 @@ void hw_pack_direct3x3(float *panels, const float *weights, size_t outputs, size
 void hw_pack_winograd3x3(
     float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
     size_t first_block, size_t blocks);
+
+/// Rounds panels [k][16] of floats to pairs of bf16, [k/2][16] words; `k`, the panels' rows all together, is even.
+void hw_narrow_panels(float *pairs, const float *panels, size_t k);
 
 /// Turns GroupNorm into one scale and shift a channel: y = x·scale + shift.
 ///
