@@ -38,9 +38,9 @@ enum BenchCommand {
         let peakResidentBytes: Int
     }
 
-    static func run(_ arguments: ParsedArguments) throws -> Int32 {
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
-        let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let kernels = try KernelChoice.kernels(arguments)
+        let pool = try KernelChoice.pool(arguments)
         let isJSON = try arguments[json]
         if !isJSON { printHead(kernels, pool) }
         var measurements: [Benchmark.Measurement] = []
@@ -62,7 +62,7 @@ enum BenchCommand {
         } else {
             print("peak resident memory \(peakBytes() >> 20) MiB")
         }
-        return 0
+        return .success
     }
 
     private static func benchmark(

@@ -82,7 +82,7 @@ struct FeatureExtraction {
         } catch FeatureServiceError.cancelled {
             throw CancellationError()
         } catch let error as FeatureServiceError {
-            throw CommandFailure(status: 70, description: "the model can't be run: \(error)")
+            throw CommandFailure(status: .internalFault, description: "the model can't be run: \(error)")
         } catch let failure as ImageFailure {
             return .failure(ImageTrouble(failure))
         } catch {

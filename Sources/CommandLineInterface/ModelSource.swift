@@ -41,20 +41,22 @@ enum KernelChoice {
             + "given.",
         group: "Computation")
 
-    /// Finds kernels by name, or the best ones.
+    /// The kernels that were asked for, or the best ones.
     ///
     /// - Throws: `UsageError` naming those that there are.
-    static func kernels(_ name: String?) throws(UsageError) -> Kernels {
-        guard let name else { return .best }
+    static func kernels(_ arguments: ParsedArguments) throws -> Kernels {
+        guard let name = try arguments[option] else { return .best }
         guard let kernels = Kernels(named: name) else {
             let names = Kernels.all.map(\.name).joined(separator: ", ")
             throw UsageError(
-                "this processor has no kernels \(UsageError.quoted(name))", at: "--kernels",
+                "this processor has no kernels \(UsageError.quoted(name))", at: arguments.place(of: option),
                 remedy: "give one of \(names)")
         }
         return kernels
     }
 
     /// The pool of workers that computes.
-    static func pool(_ count: Int?) -> WorkerPool { WorkerPool(count: count ?? ProcessorBudget.available()) }
+    static func pool(_ arguments: ParsedArguments) throws -> WorkerPool {
+        WorkerPool(count: try arguments[workers] ?? ProcessorBudget.available())
+    }
 }
