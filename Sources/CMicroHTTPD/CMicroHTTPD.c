@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if MHD_VERSION < 0x01000000
+// Strictness adds two checks, for the Host header and against spaces in the target, which the caller makes itself: the
+// library would refuse with a page of its own, the former behind two heads.
+enum { strictness = 0 };
+#else
+enum { strictness = 1 };
+#endif
+
 struct CMHDServer {
     struct MHD_Daemon *daemon;
     struct CMHDCallbacks callbacks;
@@ -90,7 +98,7 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
         // No limit, the caller has its own: reaching it, 0.9.75 keeps a mutex locked for ever.
         MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_memory,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_STRICT_FOR_CLIENT, strictness,
         MHD_OPTION_URI_LOG_CALLBACK, request_line, server,
         MHD_OPTION_NOTIFY_COMPLETED, completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,

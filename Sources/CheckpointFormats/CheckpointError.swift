@@ -4,8 +4,10 @@ import Glibc
 public struct CheckpointError: Error, Equatable, CustomStringConvertible {
     /// What sort of reason.
     public enum Kind: Sendable {
-        /// The operating system refused to open, read or write.
-        case inputOutput
+        /// The operating system refused to open or read a file.
+        case unreadable
+        /// The operating system refused to create, write or replace a file.
+        case unwritable
         /// The file is of another format, or of a form of this one that isn't read.
         case unsupported
         /// The file breaks its own format's rules, or is truncated or damaged.
@@ -39,8 +41,8 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible {
     }
 
     /// The error for a system call that has just failed, `errno` still telling why.
-    static func system(_ action: String, _ path: String, code: Int32) -> Self {
-        Self(.inputOutput, "can't \(action) \(path): \(String(cString: strerror(code)))")
+    static func system(_ kind: Kind, _ action: String, _ path: String, code: Int32) -> Self {
+        Self(kind, "can't \(action) \(path): \(String(cString: strerror(code)))")
     }
 }
 

@@ -1,4 +1,6 @@
+import Digests
 import Glibc
+import Synchronization
 
 /// Bytes that stay where they are as long as this object lives: a file read or mapped, or memory that lives for ever.
 final class FileBytes: Sendable {
@@ -13,6 +15,7 @@ final class FileBytes: Sendable {
     // can't see of any pointer.
     nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
     private let ownership: Ownership
+    private let digest = Mutex<SHA256.Digest?>(nil)
 
     private init(_ bytes: UnsafeRawBufferPointer, _ ownership: Ownership) {
         self.bytes = bytes
@@ -31,6 +34,16 @@ final class FileBytes: Sendable {
 
     func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try withExtendedLifetime(self) { try body(bytes) }
+    }
+
+    /// The SHA-256 digest, computed when it is first asked for.
+    var sha256: SHA256.Digest {
+        digest.withLock { known in
+            if let known { return known }
+            let computed = withUnsafeBytes { SHA256.hash($0) }
+            known = computed
+            return computed
+        }
     }
 
     /// Memory that is never freed or changed, such as a constant of the executable.
@@ -56,9 +69,9 @@ final class FileBytes: Sendable {
         while filled < count {
             let received = read(descriptor, buffer.baseAddress! + filled, count - filled)
             if received < 0 && errno == EINTR { continue }
-            guard received >= 0 else { throw CheckpointError.system("read", path, code: errno) }
+            guard received >= 0 else { throw CheckpointError.system(.unreadable, "read", path, code: errno) }
             guard received > 0 else {
-                throw CheckpointError(.inputOutput, "\(path) became shorter while it was read; try again")
+                throw CheckpointError(.unreadable, "\(path) became shorter while it was read; try again")
             }
             filled += received
         }
@@ -72,7 +85,7 @@ final class FileBytes: Sendable {
         // mmap refuses a length of zero.
         guard count > 0 else { return .borrowing(UnsafeRawBufferPointer(start: nil, count: 0)) }
         guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-            throw CheckpointError.system("map", path, code: errno)
+            throw CheckpointError.system(.unreadable, "map", path, code: errno)
         }
         return FileBytes(UnsafeRawBufferPointer(start: address, count: count), .mapped)
     }
@@ -90,18 +103,18 @@ final class FileBytes: Sendable {
 /// Opens a file for reading and says how long it is. Folders, pipes and devices, which have no length and may block, are
 /// refused.
 func openRegularFile(_ path: String) throws -> (descriptor: Int32, byteCount: Int) {
-    guard !path.utf8.contains(0) else { throw CheckpointError(.inputOutput, "a path can't contain a NUL byte") }
+    guard !path.utf8.contains(0) else { throw CheckpointError(.unreadable, "a path can't contain a NUL byte") }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw CheckpointError.system("open", path, code: errno) }
+    guard descriptor >= 0 else { throw CheckpointError.system(.unreadable, "open", path, code: errno) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
         let code = errno
         close(descriptor)
-        throw CheckpointError.system("examine", path, code: code)
+        throw CheckpointError.system(.unreadable, "examine", path, code: code)
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
         close(descriptor)
-        throw CheckpointError(.inputOutput, "\(path) is not a regular file")
+        throw CheckpointError(.unreadable, "\(path) is not a regular file")
     }
     return (descriptor, Int(status.st_size))
 }

@@ -98,6 +98,6 @@ public struct SafetensorsFile: Sendable {
         }
     }
 
-    /// The SHA-256 digest of the whole file; computed anew at every call, at some hundred megabytes a second.
-    public func sha256() -> SHA256.Digest { contents.withUnsafeBytes { SHA256.hash($0) } }
+    /// The SHA-256 digest of the whole file; computed when it is first asked for, at some hundred megabytes a second.
+    public var sha256: SHA256.Digest { contents.sha256 }
 }

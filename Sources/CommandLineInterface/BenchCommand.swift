@@ -45,14 +45,14 @@ enum BenchCommand {
         let peakResidentBytes: Int
     }
 
-    static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let precision = try arguments[KernelChoice.precision]
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option], precision: precision)
-        let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
+        let kernels = try KernelChoice.kernels(arguments)
+        let pool = try KernelChoice.pool(arguments)
         let isJSON = try arguments[json]
         if try arguments[errors] {
             try printErrors(of: try arguments[models], kernels: kernels, pool: pool, isJSON: isJSON)
-            return 0
+            return .success
         }
         if !isJSON { printHead(kernels, precision, pool) }
         var measurements: [Benchmark.Measurement] = []
@@ -75,7 +75,7 @@ enum BenchCommand {
         } else {
             print("peak resident memory \(peakBytes() >> 20) MiB")
         }
-        return 0
+        return .success
     }
 
     private static func benchmark(

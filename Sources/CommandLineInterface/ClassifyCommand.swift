@@ -31,7 +31,7 @@ enum ClassifyCommand {
         options: [
             output.specification, format.specification, top.specification, ModelSource.option.specification,
             FeatureExtraction.batch.specification, KernelChoice.option.specification,
-            KernelChoice.workers.specification,
+            KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
         positionals: [ImageRun.paths.specification],
         examples: [
@@ -53,24 +53,25 @@ enum ClassifyCommand {
     }
 
     @MainActor
-    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
         try await Interruption.cancelling { try await classify(arguments) }
     }
 
     @MainActor
-    private static func classify(_ arguments: ParsedArguments) async throws -> Int32 {
+    private static func classify(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let output = try arguments[output]
         let top = try arguments[top]
         let format = try arguments[format] ?? (output?.lowercased().hasSuffix(".csv") == true ? .csv : .jsonl)
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
+        let kernels = try KernelChoice.kernels(arguments)
         let images = try ImageRun(arguments)
         let extraction = try await FeatureExtraction(
-            model: try arguments[ModelSource.option], kernels: kernels,
-            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch])
+            model: try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision],
+            kernels: kernels,
+            pool: try KernelChoice.pool(arguments), batch: try arguments[FeatureExtraction.batch])
         let configuration = extraction.served.configuration
         guard configuration.head != nil else {
             throw CommandFailure(
-                status: 65,
+                status: .unusableData,
                 description:
                     "the model \(configuration.name) is pretrained only and has no head; 'headwater embed' works")
         }

@@ -32,7 +32,8 @@ enum EmbedCommand {
             """,
         options: [output.specification, format.specification] + TapOptions.specifications + [
             normalization.specification, ModelSource.option.specification, FeatureExtraction.batch.specification,
-            KernelChoice.option.specification, KernelChoice.workers.specification,
+            KernelChoice.option.specification, KernelChoice.precision.specification,
+            KernelChoice.workers.specification,
         ],
         positionals: [ImageRun.paths.specification],
         examples: [
@@ -42,19 +43,20 @@ enum EmbedCommand {
         ])
 
     @MainActor
-    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
         try await Interruption.cancelling { try await embed(arguments) }
     }
 
     @MainActor
-    private static func embed(_ arguments: ParsedArguments) async throws -> Int32 {
+    private static func embed(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let output = try arguments[output]
         let format = try format(arguments, output)
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
+        let kernels = try KernelChoice.kernels(arguments)
         let images = try ImageRun(arguments)
         let extraction = try await FeatureExtraction(
-            model: try arguments[ModelSource.option], kernels: kernels,
-            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch])
+            model: try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision],
+            kernels: kernels,
+            pool: try KernelChoice.pool(arguments), batch: try arguments[FeatureExtraction.batch])
         let model = extraction.served.model
         let taps = try TapOptions.taps(arguments, of: model)
         let isNormalized = try arguments[normalization] == .l2
@@ -68,14 +70,16 @@ enum EmbedCommand {
         let given = try arguments[format]
         guard let output else {
             guard given != .npy else {
-                throw UsageError("npy can't go to standard output", at: "--format", remedy: "name a file with -o")
+                throw UsageError(
+                    "npy can't go to standard output", at: arguments.place(of: format), remedy: "name a file with -o")
             }
             return given ?? .jsonl
         }
         let suffix = output.split(separator: ".").last.flatMap { Format(rawValue: $0.lowercased()) }
         guard let format = given ?? suffix else {
             throw UsageError(
-                "\(UsageError.quoted(output)) doesn't end in .npy, .jsonl or .csv", at: "--output",
+                "\(UsageError.quoted(output)) doesn't end in .npy, .jsonl or .csv",
+                at: arguments.place(of: Self.output),
                 remedy: "rename it or give --format")
         }
         return format

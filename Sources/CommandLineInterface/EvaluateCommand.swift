@@ -36,7 +36,8 @@ enum EvaluateCommand {
             json.specification,
         ] + TapOptions.specifications + [
             ModelSource.option.specification, FeatureExtraction.batch.specification,
-            KernelChoice.option.specification, KernelChoice.workers.specification,
+            KernelChoice.option.specification, KernelChoice.precision.specification,
+            KernelChoice.workers.specification,
         ],
         examples: [
             Command.Example(line: "headwater evaluate --data test.tar", effect: "How good is the bundled model?"),
@@ -46,19 +47,21 @@ enum EvaluateCommand {
         ])
 
     @MainActor
-    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
         try await Interruption.cancelling { try await evaluate(arguments) }
     }
 
     @MainActor
-    private static func evaluate(_ arguments: ParsedArguments) async throws -> Int32 {
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
-        let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
+    private static func evaluate(_ arguments: ParsedArguments) async throws -> ExitStatus {
+        let kernels = try KernelChoice.kernels(arguments)
+        let pool = try KernelChoice.pool(arguments)
         let limit = try arguments[limit]
         let test = EvaluationSet(try LabelledImages(at: try arguments[data]), limit: limit)
         let references = try arguments[train].map { EvaluationSet(try LabelledImages(at: $0), limit: limit) }
         let extraction = try await FeatureExtraction(
-            model: try arguments[ModelSource.option], kernels: kernels, pool: pool,
+            model: try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision],
+            kernels: kernels,
+            pool: pool,
             batch: try arguments[FeatureExtraction.batch])
         let model = extraction.served.model
         let k = try arguments[neighbours]
@@ -66,7 +69,8 @@ enum EvaluateCommand {
         let measuresHead = try arguments[head] && model.head != nil
         guard measuresHead || k > 0 else {
             throw UsageError(
-                "there is nothing to measure", at: "--knn", remedy: "give --knn 20, or a model with a head")
+                "there is nothing to measure", at: arguments.place(of: neighbours),
+                remedy: "give --knn 20, or a model with a head")
         }
         let logitIndices = measuresHead ? try Self.logitIndices(test.images.classes, model) : nil
 
@@ -74,20 +78,20 @@ enum EvaluateCommand {
         let known = try await references?.measure(
             extraction, taps: taps, logitIndices: nil, classes: test.images.classes, as: "embedding")
         guard measured.images > 0, known?.images != 0 else {
-            throw CommandFailure(status: 65, description: "none of the images could be used")
+            throw CommandFailure(status: .unusableData, description: "none of the images could be used")
         }
         var report = EvaluationReport(extraction.served, kernels, measured)
         report.failed += known?.failed ?? 0
         try report.measureNeighbours(k, of: measured, among: known, on: pool)
         print(try arguments[json] ? try report.json() : report.text, terminator: "")
-        return report.failed == 0 ? 0 : 1
+        return report.failed == 0 ? .success : .negative
     }
 
     private static func logitIndices(_ classes: [String], _ model: ReversibleModel) throws -> [Int] {
         do {
             return try EvaluationLabels(classes: classes, labels: model.configuration.labels).logitIndices
         } catch {
-            throw CommandFailure(status: 65, description: "\(error); --no-head measures the neighbours only")
+            throw CommandFailure(status: .unusableData, description: "\(error); --no-head measures the neighbours only")
         }
     }
 }

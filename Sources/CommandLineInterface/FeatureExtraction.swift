@@ -22,9 +22,13 @@ struct FeatureExtraction {
 
     /// Loads a model.
     ///
-    /// - Parameter path: the model file; nil for the bundled one.
-    init(model path: String?, kernels: Kernels, pool: WorkerPool, batch: Int) async throws {
-        served = try ModelSource.load(path, precision: .f32, pool: pool)
+    /// - Parameters:
+    ///   - path: the model file; nil for the bundled one.
+    ///   - precision: one that `kernels` compute in.
+    init(
+        model path: String?, precision: Precision, kernels: Kernels, pool: WorkerPool, batch: Int
+    ) async throws {
+        served = try ModelSource.load(path, precision: precision, pool: pool)
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
         configuration.decoders = ProcessorBudget.available()
@@ -82,7 +86,7 @@ struct FeatureExtraction {
         } catch FeatureServiceError.cancelled {
             throw CancellationError()
         } catch let error as FeatureServiceError {
-            throw CommandFailure(status: 70, description: "the model can't be run: \(error)")
+            throw CommandFailure(status: .internalFault, description: "the model can't be run: \(error)")
         } catch let failure as ImageFailure {
             return .failure(ImageTrouble(failure))
         } catch {

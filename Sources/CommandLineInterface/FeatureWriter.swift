@@ -88,7 +88,7 @@ final class NamelessFile {
 
     private static let bufferSize = 1 << 20
 
-    /// - Throws: `CommandFailure` with status 74.
+    /// - Throws: `CommandFailure` with status `unwritableOutput`.
     init(beside path: String) throws {
         let folder = path.lastIndex(of: "/").map { path[...$0] } ?? "./"
         var template = Array("\(folder).headwater-XXXXXX".utf8CString)
@@ -131,7 +131,9 @@ final class NamelessFile {
     }
 
     private static func failure(_ path: String) -> CommandFailure {
-        CommandFailure(status: 74, description: "can't keep rows beside \(path): \(String(cString: strerror(errno)))")
+        CommandFailure(
+            status: .unwritableOutput,
+            description: "can't keep rows beside \(path): \(String(cString: strerror(errno)))")
     }
 }
 

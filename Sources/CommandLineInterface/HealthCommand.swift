@@ -9,17 +9,17 @@ enum HealthCommand {
     static let command = Command(
         name: "health", abstract: "ask a running service whether it is ready",
         discussion: "Asks GET /health/ready on 127.0.0.1. The exit status is 0 if it is ready, 1 if not.",
-        options: [port.specification], readsEnvironment: true)
+        options: [port.specification])
 
-    static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let port = try arguments[port]
         guard let status = statusLine(port: port) else {
             HeadwaterProgram.complain("nothing answers on port \(port)")
-            return 1
+            return .negative
         }
         let isReady = status.hasPrefix("HTTP/1.1 200")
         print(isReady ? "ready" : "not ready: \(status)")
-        return isReady ? 0 : 1
+        return isReady ? .success : .negative
     }
 
     private static func statusLine(port: UInt16) -> String? {

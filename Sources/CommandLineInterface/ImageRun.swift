@@ -12,13 +12,13 @@ struct ImageRun {
 
     /// Looks the images up.
     ///
-    /// - Throws: `CommandFailure` with status 66 if there is none.
+    /// - Throws: `CommandFailure` with status `unreadableInput` if there is none.
     init(_ arguments: ParsedArguments) throws {
         files = ImageFiles(try arguments[Self.paths])
         for error in files.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
         guard !files.paths.isEmpty else {
             throw CommandFailure(
-                status: 66,
+                status: .unreadableInput,
                 description: "there are no images to read (\(files.skipped)); name JPEG or PNG files or folders")
         }
         if files.skipped.count > 0 { HeadwaterProgram.complain("headwater: in folders, \(files.skipped)") }
@@ -29,7 +29,7 @@ struct ImageRun {
     /// - Returns: the exit status: 1 if an image or a path was bad.
     func run(
         _ activity: String, _ extraction: FeatureExtraction, _ request: FeatureRequest, into writer: some FeatureWriter
-    ) async throws -> Int32 {
+    ) async throws -> ExitStatus {
         let paths = files.paths
         let bar = ProgressBar(activity, of: paths.count)
         defer { bar.erase() }
@@ -49,7 +49,7 @@ struct ImageRun {
         try writer.commit()
         bar.erase()
         if failed > 0 { HeadwaterProgram.complain("headwater: \(failed) of \(paths.count) failed and were left out") }
-        return failed == 0 ? 0 : 1
+        return failed == 0 ? .success : .negative
     }
 }
 

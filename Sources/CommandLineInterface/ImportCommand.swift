@@ -53,7 +53,7 @@ enum ImportCommand {
                     + "cifar10.safetensors", effect: "Import a CIFAR-10 model with the published grid:")
         ])
 
-    static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let target = try arguments[output]
         var settings = CheckpointImport.Settings(
             name: try arguments[name] ?? defaultName(target), imageSize: try arguments[imageSize],
@@ -67,7 +67,7 @@ enum ImportCommand {
         try checkpoint.write(to: target, storing: try arguments[type].elementType)
         let parameters = checkpoint.parameters.reduce(0) { $0 + $1.count }
         print("\(target): \(checkpoint.configuration.name), \(parameters) parameters")
-        return 0
+        return .success
     }
 
     private static func defaultName(_ path: String) -> String {
@@ -77,11 +77,11 @@ enum ImportCommand {
 
     private static func readLabels(_ path: String) throws -> [String] {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw CommandFailure(status: 66, description: "\(path): the file of labels can't be read")
+            throw CommandFailure(status: .unreadableInput, description: "\(path): the file of labels can't be read")
         }
         guard data.count <= 8 << 20, let text = String(bytes: data, encoding: .utf8) else {
             throw CommandFailure(
-                status: 65, description: "\(path): the file of labels is not UTF-8 text of up to 8 MiB")
+                status: .unusableData, description: "\(path): the file of labels is not UTF-8 text of up to 8 MiB")
         }
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
             $0.hasSuffix("\r") ? String($0.dropLast()) : String($0)

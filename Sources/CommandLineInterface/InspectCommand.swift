@@ -20,14 +20,16 @@ enum InspectCommand {
             Command.Example(line: "headwater inspect --json model.safetensors", effect: "For programs:"),
         ])
 
-    static func run(_ arguments: ParsedArguments) throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let file = try ModelFile(ModelSource.file(try arguments[model], access: .map))
         let description = try ModelDescription(
-            configuration: file.configuration, sha256: file.sha256().description, byteCount: file.byteCount,
+            configuration: file.configuration, sha256: file.sha256.description, byteCount: file.byteCount,
             storedType: file.elementTypes.map(\.rawValue).joined(separator: "+"))
         print(try arguments[json] ? try description.json() : text(description), terminator: "")
         if try arguments[plan] {
-            let model = try ReversibleModel(configuration: file.configuration, pool: KernelChoice.pool(nil)) {
+            let model = try ReversibleModel(
+                configuration: file.configuration, pool: WorkerPool(count: ProcessorBudget.available())
+            ) {
                 try file.tensor($0)
             }
             print("\n3x3 convolutions, with the \(Kernels.best.name) kernels:")
@@ -35,7 +37,7 @@ enum InspectCommand {
                 print("  \(padded(algorithm.rawValue, 8)) \(key)")
             }
         }
-        return 0
+        return .success
     }
 
     private static func text(_ model: ModelDescription) -> String {

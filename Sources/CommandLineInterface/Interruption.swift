@@ -9,7 +9,7 @@ import Synchronization
 enum Interruption {
     /// Runs `body`; it should end soon once its task is cancelled. The signal then ends the process as if nobody had caught
     /// it, which is what shells and supervisors look for. A second signal ends it at once.
-    static func cancelling(_ body: @escaping @MainActor () async throws -> Int32) async throws -> Int32 {
+    static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws -> ExitStatus {
         let received = Atomic<Int32>(0)
         let task = Task { @MainActor in try await body() }
         let sources = [SIGINT, SIGTERM].map { number in

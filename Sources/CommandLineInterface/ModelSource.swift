@@ -48,30 +48,34 @@ enum KernelChoice {
             + "given.",
         group: "Computation")
 
-    /// Finds kernels by name, or the best ones, that compute in `precision`.
+    /// The kernels that were asked for, or the best ones; they compute in the precision that was asked for.
     ///
     /// - Throws: `UsageError` naming those that there are.
-    static func kernels(_ name: String?, precision: Precision = .f32) throws(UsageError) -> Kernels {
-        let kernels = try kernels(name)
-        guard kernels.computes(precision) else {
+    static func kernels(_ arguments: ParsedArguments) throws -> Kernels {
+        let kernels = try namedKernels(arguments)
+        let wanted = try arguments[precision]
+        guard kernels.computes(wanted) else {
             throw UsageError(
-                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(precision.rawValue)",
-                at: "--precision", remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16)")
+                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(wanted.rawValue)",
+                at: arguments.place(of: precision),
+                remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16)")
         }
         return kernels
     }
 
-    private static func kernels(_ name: String?) throws(UsageError) -> Kernels {
-        guard let name else { return .best }
+    private static func namedKernels(_ arguments: ParsedArguments) throws -> Kernels {
+        guard let name = try arguments[option] else { return .best }
         guard let kernels = Kernels(named: name) else {
             let names = Kernels.all.map(\.name).joined(separator: ", ")
             throw UsageError(
-                "this processor has no kernels \(UsageError.quoted(name))", at: "--kernels",
+                "this processor has no kernels \(UsageError.quoted(name))", at: arguments.place(of: option),
                 remedy: "give one of \(names)")
         }
         return kernels
     }
 
     /// The pool of workers that computes.
-    static func pool(_ count: Int?) -> WorkerPool { WorkerPool(count: count ?? ProcessorBudget.available()) }
+    static func pool(_ arguments: ParsedArguments) throws -> WorkerPool {
+        WorkerPool(count: try arguments[workers] ?? ProcessorBudget.available())
+    }
 }

@@ -14,19 +14,15 @@ final class ResultFile {
 
     /// Begins the file at `path`; nil for standard output.
     ///
-    /// - Throws: `CommandFailure` with status 74.
+    /// - Throws: `CheckpointError` of kind `unwritable`.
     init(_ path: String?) throws {
-        guard let path else { return }
-        do {
-            file = try AtomicFile(path: path)
-        } catch {
-            throw Self.failure(error)
-        }
+        if let path { file = try AtomicFile(path: path) }
     }
 
     /// Appends `bytes`.
     ///
-    /// - Throws: `CommandFailure` with status 74, also if the reader of standard output has gone.
+    /// - Throws: `CheckpointError` of kind `unwritable`, or `CommandFailure` with status `unwritableOutput` if it is
+    ///   standard output, also where its reader has gone.
     func write(_ bytes: [UInt8]) throws {
         pending += bytes
         if pending.count >= Self.bufferSize { try flush() }
@@ -39,21 +35,13 @@ final class ResultFile {
     func commit() throws {
         try flush()
         guard let file = file.take() else { return }
-        do {
-            try file.commit()
-        } catch {
-            throw Self.failure(error)
-        }
+        try file.commit()
     }
 
     private func flush() throws {
         defer { pending.removeAll(keepingCapacity: true) }
         if file != nil {
-            do {
-                try file!.write(pending)
-            } catch {
-                throw Self.failure(error)
-            }
+            try file!.write(pending)
         } else {
             try writeToStandardOutput()
         }
@@ -66,14 +54,10 @@ final class ResultFile {
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else {
                 throw CommandFailure(
-                    status: 74, description: "can't write to standard output: \(String(cString: strerror(errno)))")
+                    status: .unwritableOutput,
+                    description: "can't write to standard output: \(String(cString: strerror(errno)))")
             }
             rest = rest.dropFirst(count)
         }
-    }
-
-    /// `CheckpointError` doesn't tell reading from writing, exit statuses do.
-    private static func failure(_ error: any Error) -> CommandFailure {
-        CommandFailure(status: 74, description: "\(error)")
     }
 }

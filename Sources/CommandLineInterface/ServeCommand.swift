@@ -16,7 +16,7 @@ enum ServeCommand {
         name: "serve", abstract: "answer requests for embeddings and class logits over HTTP",
         discussion: "Loads a model, checks the kernels, listens, and answers until SIGTERM or SIGINT. Then it stops "
             + "being ready at once, goes on accepting for --drain-delay, finishes what is in flight within "
-            + "--drain-timeout and exits 0; a second signal exits at once.",
+            + "--drain-timeout and exits 0, or 70 if something was left; a second signal exits at once.",
         options: ServeOptions.all,
         examples: [
             Command.Example(line: "headwater serve", effect: "Serve the model that is built in, on this machine only:"),
@@ -25,16 +25,15 @@ enum ServeCommand {
                 effect: "Serve a model of your own to everybody who has a key:"),
             Command.Example(
                 line: "curl --data-binary @photo.jpg localhost:8080/embed", effect: "Ask for an embedding:"),
-        ],
-        readsEnvironment: true)
+        ])
 
-    static func run(_ arguments: ParsedArguments) async throws -> Int32 {
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let clock = ContinuousClock()
         let began = clock.now
         let logger = Logger.standardError(
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
-        let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
-        let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
+        let kernels = try KernelChoice.kernels(arguments)
+        let pool = try KernelChoice.pool(arguments)
         try KernelSelfTest.run(kernels)
         logger.info(
             "computing",
@@ -64,7 +63,7 @@ enum ServeCommand {
         try server.start()
         try await checkpoints.start()
         guard let served = await service.active else {
-            throw CommandFailure(status: 70, description: "no model was activated")
+            throw CommandFailure(status: .internalFault, description: "no model was activated")
         }
         let reloading = reload(checkpoints, logger: logger)
         defer { reloading.cancel() }
@@ -88,7 +87,7 @@ enum ServeCommand {
     /// Not ready at once; accepting for `delay`; then everything in flight is finished.
     private static func stop(
         _ service: FeatureService, server: Server, admin: Server, delay: Duration, timeout: Duration, logger: Logger
-    ) async throws -> Int32 {
+    ) async throws -> ExitStatus {
         await service.retireReadiness()
         let inFlight = await service.status().inFlight
         logger.info("stopping", ["in_flight": .integer(inFlight)])
@@ -97,7 +96,7 @@ enum ServeCommand {
         await service.beginDraining()
         _ = await admin.drain(timeout: .seconds(1))
         logger.info("stopped", ["complete": .boolean(isComplete)])
-        return isComplete ? 0 : 70
+        return isComplete ? .success : .internalFault
     }
 
     private static func checkpoints(
@@ -110,7 +109,8 @@ enum ServeCommand {
                 .builtIn(try ModelSource.file(nil))
             }
         var parts = CheckpointManager.Parts(
-            service: service, loader: ModelLoader(pool: pool), selfTest: { try selfTest.run($0.model) },
+            service: service, loader: ModelLoader(precision: try arguments[KernelChoice.precision], pool: pool),
+            selfTest: { try selfTest.run($0.model) },
             configured: configured,
             directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) }, tally: tally)
         parts.ended = { metrics.checkpointEnded($0) }
@@ -152,7 +152,7 @@ struct SignalStream: Sendable {
             source.setEventHandler { [finality] in
                 // The source is kept alive by its own handler.
                 withExtendedLifetime(source) {
-                    if finality.isFinal.load(ordering: .acquiring) { _exit(1) }
+                    if finality.isFinal.load(ordering: .acquiring) { _exit(ExitStatus.internalFault.rawValue) }
                     continuation.yield()
                 }
             }

@@ -89,7 +89,8 @@ enum ServeOptions {
         ModelSource.option.specification, batch.specification, waiting.specification, decoders.specification,
         images.specification, pixels.specification, aspect.specification, deadline.specification,
         batching.specification, drainDelay.specification, drainTimeout.specification,
-        KernelChoice.option.specification, KernelChoice.workers.specification, logLevel.specification,
+        KernelChoice.option.specification, KernelChoice.precision.specification,
+        KernelChoice.workers.specification, logLevel.specification,
         logFormat.specification,
     ]
 
@@ -138,7 +139,7 @@ enum ServeOptions {
         configuration.host = try arguments[adminHost]
         guard try arguments[adminToken] != nil || ["127.0.0.1", "::1", "localhost"].contains(configuration.host) else {
             throw UsageError(
-                "the admin listener would be open to everybody", at: "--admin-host",
+                "the admin listener would be open to everybody", at: arguments.place(of: adminHost),
                 remedy: "give --admin-token-file, or listen on 127.0.0.1")
         }
         configuration.port = try arguments[adminPort]
@@ -164,7 +165,7 @@ enum ServeOptions {
         let keys = try text(path).split(separator: "\n").map { $0.filter { $0 != "\r" } }
             .filter { !$0.isEmpty && !$0.hasPrefix("#") }
         guard !keys.isEmpty else {
-            throw CommandFailure(status: 65, description: "\(path): there is no key in the file")
+            throw CommandFailure(status: .unusableData, description: "\(path): there is no key in the file")
         }
         return keys
     }
@@ -173,7 +174,8 @@ enum ServeOptions {
         guard let data = FileManager.default.contents(atPath: path), data.count <= 1 << 20,
             let text = String(bytes: data, encoding: .utf8)
         else {
-            throw CommandFailure(status: 66, description: "\(path): it can't be read as UTF-8 text of up to 1 MiB")
+            throw CommandFailure(
+                status: .unreadableInput, description: "\(path): it can't be read as UTF-8 text of up to 1 MiB")
         }
         return text
     }

@@ -26,7 +26,8 @@ enum TapOptions {
                 _ = try model.resolve(tap)
             } catch {
                 throw UsageError(
-                    error.description, at: "--at, --from", remedy: "'headwater inspect' lists all there are")
+                    error.description, at: "\(arguments.place(of: at)), \(arguments.place(of: from))",
+                    remedy: "'headwater inspect' lists all there are")
             }
         }
         return taps

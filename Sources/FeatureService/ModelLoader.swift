@@ -27,7 +27,7 @@ public struct ModelLoader: Sendable {
     /// - Throws: as `load(path:sha256:)`.
     public func load(_ file: SafetensorsFile, sha256: String? = nil) throws -> ServedModel {
         let modelFile = try ModelFile(file)
-        let digest = modelFile.sha256().description
+        let digest = modelFile.sha256.description
         if let sha256, sha256.lowercased() != digest {
             throw ModelLoadingError(
                 description: "the checkpoint's SHA-256 is \(digest), not \(sha256): it is not the file that was meant")

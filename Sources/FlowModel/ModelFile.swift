@@ -73,8 +73,8 @@ public struct ModelFile: Sendable {
     /// - Throws: `CheckpointError` of kind `missing` if the model has no such tensor.
     public func tensor(_ key: String) throws -> [Float] { try file.floats(of: key) }
 
-    /// The SHA-256 digest of the file; computed anew at every call.
-    public func sha256() -> SHA256.Digest { file.sha256() }
+    /// The SHA-256 digest of the file; computed when it is first asked for.
+    public var sha256: SHA256.Digest { file.sha256 }
 
     /// Checks that every weight is finite.
     ///

@@ -34,7 +34,7 @@ struct HeadAdmission {
     ) throws(HeadRefusal) {
         let framing: RequestFraming
         do throws(TransportRefusal) {
-            framing = try RequestFraming.examine(received.headers)
+            framing = try RequestFraming.examine(received.headers, version: received.version)
         } catch {
             throw HeadRefusal(cause: .transport(error), framing: nil)
         }

@@ -6,13 +6,21 @@ enum RequestFraming: Equatable, Sendable {
 
     /// Decides the framing and refuses every head on which two parsers could disagree about where the body ends
     /// (RFC 9112, 6.3): libmicrohttpd takes the first of repeated lengths and lets Transfer-Encoding win silently.
-    static func examine(_ headers: HTTPHeaders) throws(TransportRefusal) -> RequestFraming {
+    ///
+    /// - Parameter version: the request line's; since HTTP/1.1 a request names its host (RFC 9112, 3.2).
+    static func examine(
+        _ headers: HTTPHeaders, version: String
+    ) throws(TransportRefusal) -> RequestFraming {
         for field in headers where !field.isWellFormed {
             throw TransportRefusal(
                 status: 400, reason: "a header field's name is not a token or its value holds a control")
         }
-        guard headers.values(of: "Host").count <= 1 else {
+        let hosts = headers.values(of: "Host")
+        guard hosts.count <= 1 else {
             throw TransportRefusal(status: 400, reason: "there is more than one Host header")
+        }
+        guard !hosts.isEmpty || version == "HTTP/1.0" else {
+            throw TransportRefusal(status: 400, reason: "there is no Host header")
         }
         let lengths = headers.values(of: "Content-Length")
         let encodings = headers.values(of: "Transfer-Encoding")

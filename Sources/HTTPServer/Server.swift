@@ -14,10 +14,12 @@ public typealias Handler = @Sendable (Request) async -> Response
 ///
 /// What a client sees that is refused:
 /// - above ``ServerConfiguration/maximumConnections``: 503 and a close; far above it, a close.
-/// - too slow to send or to read: a close.
+/// - too slow to send or to read: a close, since libmicrohttpd takes no response before the request is whole.
 /// - announcing too large a body: 413 and a close, its bytes read and dropped for two seconds so that it can read that.
 /// - sending too large a chunked body: 413 at its end, or a close after four times the limit (at least 1 MiB) on top.
-/// - speaking what libmicrohttpd cannot parse: the library's own small HTML page with 400, 413, 414, 431 or 505.
+/// - speaking what libmicrohttpd cannot parse (a garbled length or chunk, no HTTP/1.x, a head beyond all measure): the
+///   library's own small HTML page with 400, 413, 414, 431 or 505, for which it has no option. Behind a wrong
+///   Content-Length 0.9.75 sends its head twice. Then a close.
 public final class Server: Sendable {
     private enum Phase {
         case idle

@@ -1,5 +1,6 @@
 public import FlowModel
 import FoundationEssentials
+public import Tensor
 
 /// What `headwater inspect --json` prints and `GET /model` answers: all that is known of a model without running it.
 public struct ModelDescription: Codable, Sendable, Equatable {
@@ -37,6 +38,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
     public let byteCount: Int
     /// How the weights are stored: `F32`, `F16`, `BF16`.
     public let storedType: String
+    /// What products are computed in; nil for a file that is described without being run.
+    public let precision: Precision?
     /// Version of the configuration's format.
     public let formatVersion: Int
     /// The velocity network.
@@ -62,7 +65,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
     ///
     /// - Throws: `ConfigurationError` if the configuration isn't valid.
     public init(
-        configuration: ModelConfiguration, sha256: String, byteCount: Int, storedType: String
+        configuration: ModelConfiguration, sha256: String, byteCount: Int, storedType: String,
+        precision: Precision? = nil
     ) throws(ConfigurationError) {
         let layout = try UNetLayout(configuration.architecture)
         let grid = TimeGrid(configuration.grid, path: configuration.path)
@@ -71,6 +75,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         self.sha256 = sha256
         self.byteCount = byteCount
         self.storedType = storedType
+        self.precision = precision
         formatVersion = configuration.formatVersion
         architecture = configuration.architecture
         head = configuration.head

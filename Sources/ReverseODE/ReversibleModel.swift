@@ -36,6 +36,9 @@ public final class ReversibleModel: Sendable {
         }
     }
 
+    /// What the network's products are computed in.
+    public var precision: Precision { network.precision }
+
     /// Side in pixels of the network's input.
     public var side: Int { configuration.architecture.imageSize }
 

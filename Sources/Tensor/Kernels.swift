@@ -32,7 +32,8 @@ public struct Kernels: @unchecked Sendable {
         self.table = table
     }
 
-    private init(table: UnsafePointer<hw_kernels>) { self.table = table }
+    /// The kernels of a table, which must outlive them and have no null function.
+    init(table: UnsafePointer<hw_kernels>) { self.table = table }
 
     /// C = A·B (+ bias) (+ residual), blocked, A and B in `precision`; see `hw_gemm_arguments`.
     @inline(__always)

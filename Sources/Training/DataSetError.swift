@@ -1,10 +1,21 @@
 /// Why a data set or one of its files can't be read.
 public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What sort of reason.
+    public enum Kind: Sendable {
+        /// A file or folder isn't there or can't be read.
+        case unreadable
+        /// What was read is not a data set that can be used.
+        case malformed
+    }
+
+    /// The sort of reason.
+    public let kind: Kind
     /// What is wrong, where, and what to do about it.
     public let message: String
 
     /// Describes a fault of a data set.
-    public init(_ message: String) {
+    public init(_ message: String, kind: Kind = .malformed) {
+        self.kind = kind
         self.message = message
     }
 

@@ -35,7 +35,7 @@ public struct ImageFiles: Sendable {
 
     static func isFolder(_ path: String) throws(DataSetError) -> Bool {
         var status = stat()
-        guard stat(path, &status) == 0 else { throw DataSetError("\(path): \(systemMessage())") }
+        guard stat(path, &status) == 0 else { throw DataSetError("\(path): \(systemMessage())", kind: .unreadable) }
         return status.st_mode & S_IFMT == S_IFDIR
     }
 }
@@ -91,12 +91,14 @@ struct FolderImages {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: folder)
         } catch {
-            throw DataSetError("\(folder): the folder can't be read")
+            throw DataSetError("\(folder): the folder can't be read", kind: .unreadable)
         }
     }
 
     private static func canonicalPath(_ path: String) throws(DataSetError) -> String {
-        guard let resolved = realpath(path, nil) else { throw DataSetError("\(path): \(systemMessage())") }
+        guard let resolved = realpath(path, nil) else {
+            throw DataSetError("\(path): \(systemMessage())", kind: .unreadable)
+        }
         defer { free(resolved) }
         return String(cString: resolved)
     }

@@ -80,7 +80,7 @@ public struct LabelledImages: Sendable {
         do throws(DataSetError) {
             index = try TarIndex(count: file.count, read: file.bytes(in:))
         } catch {
-            throw DataSetError("\(file.path): \(error.message)")
+            throw DataSetError("\(file.path): \(error.message)", kind: error.kind)
         }
         skipped.special += index.specialCount
         var ranges: [String: Range<Int>] = [:]

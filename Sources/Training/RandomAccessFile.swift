@@ -16,11 +16,11 @@ final class RandomAccessFile: Sendable {
     init(path: String) throws(DataSetError) {
         // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw DataSetError("\(path): \(systemMessage())") }
+        guard descriptor >= 0 else { throw DataSetError("\(path): \(systemMessage())", kind: .unreadable) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
-            throw DataSetError("\(path): not a regular file")
+            throw DataSetError("\(path): not a regular file", kind: .unreadable)
         }
         self.path = path
         self.descriptor = descriptor
@@ -50,7 +50,8 @@ final class RandomAccessFile: Sendable {
             initializedCount = filled
         }
         guard filled == range.count else {
-            throw DataSetError("\(path): could not be read beyond byte \(range.lowerBound + filled)")
+            throw DataSetError(
+                "\(path): could not be read beyond byte \(range.lowerBound + filled)", kind: .unreadable)
         }
         return bytes
     }

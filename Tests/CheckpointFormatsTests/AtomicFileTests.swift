@@ -49,6 +49,71 @@ import Testing
         #expect(throws: CheckpointError.self) { _ = try AtomicFile(path: path) }
     }
 
+    @Test("removes what a killed process left of it, and nothing that is anybody's")
+    func abandoned() throws {
+        try withTemporaryFolder { folder in
+            func names() throws -> Set<String> {
+                Set(try FileManager.default.contentsOfDirectory(atPath: folder.path))
+            }
+            let target = folder.appending(path: "model").path
+            let living = try AtomicFile(path: target)
+            let livingName = try #require(try names().first)
+            // A file of such a name that nobody has locked is one whose writer has ended.
+            let abandoned = ".model.0123456789abcdef.partial"
+            let others = [
+                ".model.b.0123456789abcdef.partial", ".other.0123456789abcdef.partial", ".model.partial",
+                ".model.0123456789abcde.partial", ".model.0123456789abcdeg.partial", "model.0123456789abcdef.partial",
+            ]
+            for name in others + [abandoned] { try Data("x".utf8).write(to: folder.appending(path: name)) }
+            let fifo = ".model.ffffffffffffffff.partial"
+            try #require(mkfifo(folder.appending(path: fifo).path, 0o600) == 0)
+            let link = ".model.eeeeeeeeeeeeeeee.partial"
+            try FileManager.default.createSymbolicLink(
+                atPath: folder.appending(path: link).path, withDestinationPath: others[0])
+
+            var file = try AtomicFile(path: target)
+            try file.write(Array("new".utf8))
+            try file.commit()
+            #expect(try names() == Set(others + ["model", livingName, fifo, link]))
+            try living.commit()
+            #expect(try names() == Set(others + ["model", fifo, link]))
+        }
+    }
+
+    @Test("may have the longest name there is, of whole characters or not", arguments: ["m", "é", "🏳️‍🌈"])
+    func longName(character: Character) throws {
+        try withTemporaryFolder { folder in
+            var name = String(repeating: character, count: 255 / String(character).utf8.count)
+            name += String(repeating: "m", count: 255 - name.utf8.count)
+            let file = try AtomicFile(path: folder.path + "/" + name)
+            try file.commit()
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [name])
+        }
+    }
+
+    @Test("may be written by many at a time, each taking its place whole")
+    func contention() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "headwater-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let target = folder.appending(path: "model").path
+        try await withThrowingTaskGroup { group in
+            for writer in UInt8(0)..<8 {
+                group.addTask {
+                    for _ in 0..<10 {
+                        var file = try AtomicFile(path: target)
+                        try file.write([UInt8](repeating: writer, count: 1000))
+                        try file.commit()
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let bytes = [UInt8](try Data(contentsOf: folder.appending(path: "model")))
+        #expect(bytes.count == 1000 && Set(bytes).count == 1)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["model"])
+    }
+
     @Test("on a full disk fails and leaves the old file") func fileSizeLimit() async {
         // A process of its own, because the limit holds for every file that the process writes.
         await #expect(processExitsWith: .success) {
@@ -64,7 +129,7 @@ import Testing
                         .floats(Array(repeating: 1, count: tensor.count))
                     }
                 }
-                #expect(error?.kind == .inputOutput)
+                #expect(error?.kind == .unwritable)
                 #expect(try Data(contentsOf: target) == Data("old".utf8))
                 #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["model"])
             }

@@ -19,6 +19,21 @@ import Testing
         #expect(file.byteCount == 347_544)
     }
 
+    @Test("the digest is the file's, computed once", arguments: SafetensorsFile.accesses)
+    func digest(access: SafetensorsFile.Access) throws {
+        try withTemporaryFile(TestFixtures.bytes("models/icfm32.expected.safetensors")) { path in
+            let file = try SafetensorsFile(path: path, access: access)
+            let digest = "3867f6d13b9f1552aa7b38e7520f87dec0d24e5f79db94846bca517d81eef3c8"
+            #expect(file.sha256.description == digest)
+            // Seen through the map, if it were read again.
+            let handle = try FileHandle(forWritingTo: URL(filePath: path))
+            try handle.seek(toOffset: 300_000)
+            try handle.write(contentsOf: Data("changed".utf8))
+            try handle.close()
+            #expect(file.sha256.description == digest)
+        }
+    }
+
     @Test("what is written is read, in memory, loaded and mapped alike") func roundTrip() throws {
         let tensors = try [
             TensorDescription(name: "odd", type: .f16, shape: [3]),

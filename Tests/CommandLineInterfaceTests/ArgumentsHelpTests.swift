@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import CommandLineInterface
@@ -46,13 +47,13 @@ import Testing
                 """)
     }
 
-    @Test("A command without environment names no variables; positionals are explained")
+    @Test("Positionals are explained; a command without options names no variables")
     func positionalHelp() throws {
         let text = try Sample.shown(["help", "embed"])
         #expect(text.contains("Usage: tool embed [OPTIONS] MODEL IMAGES...\n"))
         #expect(text.contains("  MODEL                       The model.\n"))
-        #expect(text.contains("  -o, --output FILE           Where to write. [required]\n"))
-        #expect(!text.contains("TOOL_"))
+        #expect(text.contains("  -o, --output FILE           Where to write. [required; TOOL_OUTPUT]\n"))
+        #expect(try !Sample.shown(["help", "inspect"]).contains("Environment:"))
     }
 
     @Test(
@@ -81,6 +82,18 @@ import Testing
         #expect(try Sample.shown(["-h"]) == overview)
         #expect(try Sample.shown(["help"]) == overview)
         #expect(try Sample.shown(["--version"]) == "tool 1.2.3\n")
+    }
+
+    @Test("The program's help says which way the environment works and what each exit status means")
+    func environmentAndExitStatuses() throws {
+        let overview = try Sample.shown(["--help"], width: 120)
+        let words = overview.split { $0 == "\n" || $0 == " " }.joined(separator: " ")
+        #expect(words.contains("A flag outweighs its variable, which outweighs the default") && words.contains("TOOL_"))
+        let listed = try #require(overview.components(separatedBy: "Exit status:\n").last)
+        #expect(
+            listed.split(separator: "\n").filter { !$0.hasPrefix("   ") }.map { $0.prefix(6) } == [
+                "  0   ", "  1   ", "  64  ", "  65  ", "  66  ", "  69  ", "  70  ", "  74  ",
+            ])
     }
 
     @Test("What is no terminal is 80 columns wide")

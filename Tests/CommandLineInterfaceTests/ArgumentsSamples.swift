@@ -27,7 +27,7 @@ enum Sample {
             warm.specification,
         ],
         examples: [Command.Example(line: "tool serve --port 9000", effect: "Serve on another port:")],
-        readsEnvironment: true, variables: [Command.Variable(name: "TOOL_KERNELS", help: "Kernels to use.")])
+        variables: [Command.Variable(name: "TOOL_KERNELS", help: "Kernels to use.")])
 
     static let output = Option("output", short: "o", required: .file, help: "Where to write.")
     static let scale = Option("scale", .number(in: -2...2), default: 1, help: "A factor.")

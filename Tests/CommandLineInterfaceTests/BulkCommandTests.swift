@@ -155,20 +155,39 @@ struct BulkCommandTests {
         let model = try await ImportedModel.classifier()
         let results = try Scratch()
         let old = try results.write(Array("old".utf8), to: "a.npy")
+        let run = try startEmbedding(into: old, model)
+        run.process.interrupt()
+        await run.wait()
+        #expect(run.process.terminationReason == .uncaughtSignal && run.process.terminationStatus == SIGINT)
+        #expect(try results.names() == ["a.npy"])
+        #expect(try String(contentsOfFile: old, encoding: .utf8) == "old")
+    }
+
+    @Test("What a killed run leaves is removed by the next into the same output")
+    func killed() async throws {
+        let model = try await ImportedModel.classifier()
+        let results = try Scratch()
+        let output = results.path("a.npy")
+        let run = try startEmbedding(into: output, model)
+        kill(run.process.processIdentifier, SIGKILL)
+        await run.wait()
+        #expect(try results.names().contains { $0.hasPrefix(".a.npy") && $0.hasSuffix(".partial") })
+        let next = try await BuiltProgram.run(["embed", "--model", model.path, "-o", output, images[0]])
+        #expect(next.status == 0)
+        #expect(try results.names() == ["a.npy", "a.npy.paths"])
+    }
+
+    /// Begins a run that takes minutes and waits until it is under way, which its first image's failure tells.
+    private func startEmbedding(into output: String, _ model: ImportedModel) throws -> BuiltProgram.Run {
         let broken = try model.scratch.write([0], to: "broken.jpg")
         let run = try BuiltProgram.start(
-            ["embed", "--model", model.path, "-o", old, broken] + Array(repeating: images[0], count: 20_000))
-        // The first image's failure tells that the run is under way.
+            ["embed", "--model", model.path, "-o", output, broken] + Array(repeating: images[0], count: 20_000))
         var errors = ""
         while !errors.contains("broken.jpg") {
             let data = run.errors.availableData
             try #require(!data.isEmpty, "it ended early: \(errors)")
             errors += String(decoding: data, as: UTF8.self)
         }
-        run.process.interrupt()
-        await run.wait()
-        #expect(run.process.terminationReason == .uncaughtSignal && run.process.terminationStatus == SIGINT)
-        #expect(try results.names() == ["a.npy"])
-        #expect(try String(contentsOfFile: old, encoding: .utf8) == "old")
+        return run
     }
 }

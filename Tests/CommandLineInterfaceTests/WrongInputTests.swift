@@ -1,9 +1,37 @@
+import CheckpointFormats
+import FeatureService
+import FlowModel
 import Foundation
+import HTTPServer
 import ReverseODE
 import TestFixtures
 import Testing
+import Training
 
 @testable import CommandLineInterface
+
+/// An error and what the program is to exit with for it.
+struct StatusCase: Sendable {
+    let error: any Error
+    let status: CommandLineInterface.ExitStatus
+
+    static let all = [
+        Self(error: UsageError("", remedy: ""), status: .usage),
+        Self(error: CheckpointError(.unreadable, ""), status: .unreadableInput),
+        Self(error: CheckpointError(.unwritable, ""), status: .unwritableOutput),
+        Self(error: CheckpointError(.malformed, ""), status: .unusableData),
+        Self(error: CheckpointError(.limitExceeded, ""), status: .unusableData),
+        Self(error: ModelError.noConfiguration, status: .unusableData),
+        Self(error: CheckpointRefusal.notFound(path: ""), status: .unreadableInput),
+        Self(error: DataSetError("", kind: .unreadable), status: .unreadableInput),
+        Self(error: DataSetError(""), status: .unusableData),
+        Self(error: ServerError.cannotListen(""), status: .unavailable),
+        Self(error: ServerError.tls(""), status: .unusableData),
+        Self(error: ServerError.invalidConfiguration(""), status: .usage),
+        Self(error: CommandFailure(status: .negative, description: ""), status: .negative),
+        Self(error: CancellationError(), status: .internalFault),
+    ]
+}
 
 @Suite("What is wrong is said where and how to mend it, with its exit status")
 struct WrongInputTests {
@@ -42,6 +70,7 @@ struct WrongInputTests {
         arguments: [
             ["embed", "/nonexistent/a.jpg"], ["classify", "/nonexistent"], ["evaluate", "--data", "/nonexistent"],
             ["embed", image, "--model", "/nonexistent/m.safetensors"], ["inspect", "/nonexistent/m.safetensors"],
+            ["serve", "--port", "0", "--admin-port", "0", "--model", "/nonexistent/m.safetensors"],
             [
                 "import", "/nonexistent.pt", "--image-size", "32", "--path", "gvp", "--t-span", "9", "-o",
                 "m.safetensors",
@@ -71,10 +100,51 @@ struct WrongInputTests {
         #expect(outcome.status == 65 && outcome.errors.contains("'headwater embed' works"))
     }
 
-    @Test("Where nothing can be written, the status is 74", arguments: ["a.npy", "a.jsonl", "a.csv"])
-    func unwritable(name: String) async throws {
-        let outcome = try await BuiltProgram.run(["embed", Self.image, "-o", "/nonexistent/\(name)"])
-        #expect(outcome.status == 74 && outcome.errors.contains("/nonexistent/\(name)"))
+    @Test(
+        "Where nothing can be written, the status is 74",
+        arguments: [
+            ["embed", image, "-o", "/nonexistent/a.npy"], ["embed", image, "-o", "/nonexistent/a.jsonl"],
+            ["classify", image, "-o", "/nonexistent/a.csv"],
+            importing + ["--t-span", "8", "-o", "/nonexistent/a.safetensors"],
+        ])
+    func unwritable(arguments: [String]) async throws {
+        let outcome = try await BuiltProgram.run(arguments)
+        #expect(outcome.status == 74, "\(outcome.errors)")
+        #expect(outcome.errors.contains(try #require(arguments.last)))
+    }
+
+    @Test(
+        "A variable is honoured by every command that has its flag, and outweighed by the flag",
+        arguments: [
+            ["embed", image], ["classify", image], ["evaluate", "--data", "/nonexistent"],
+            ["bench", "--seconds", "0", "--batch", "1"], ["serve", "--port", "0", "--admin-port", "0"],
+        ])
+    func kernelsVariable(arguments: [String]) async throws {
+        let environment = ["HEADWATER_KERNELS": "abacus", "HEADWATER_MODEL": "/nonexistent/m", "HEADWATER_PORT": "x"]
+        let refused = try await BuiltProgram.run(
+            arguments, environment: environment.filter { $0.key != "HEADWATER_PORT" })
+        #expect(refused.status == 64, "\(refused.errors)")
+        #expect(refused.errors.contains("HEADWATER_KERNELS: this processor has no kernels 'abacus'"))
+        #expect(!refused.errors.contains("warning"))
+        let flagged = try await BuiltProgram.run(arguments + ["--kernels", "scalar"], environment: environment)
+        #expect(flagged.status == 66, "\(flagged.errors)")
+        #expect(flagged.errors.contains("/nonexistent") && !flagged.errors.contains("warning"))
+    }
+
+    @Test("What belongs to the service disturbs no health check beside it")
+    func healthBesideService() async throws {
+        let outcome = try await BuiltProgram.run(
+            ["health"],
+            environment: [
+                "HEADWATER_PORT": "1", "HEADWATER_MAX_BATCH": "4", "HEADWATER_KERNELS": "avx2",
+                "HEADWATER_API_KEY_FILE": "/run/keys", "HEADWATER_MODEL": "/models/m.safetensors",
+            ])
+        #expect(outcome.status == 1 && outcome.errors == "nothing answers on port 1\n", "\(outcome.errors)")
+    }
+
+    @Test("Every error has the status of what it means", arguments: StatusCase.all)
+    func exitStatus(of example: StatusCase) {
+        #expect(CommandLineInterface.ExitStatus(of: example.error) == example.status)
     }
 
     @Test("A failed import leaves no file")

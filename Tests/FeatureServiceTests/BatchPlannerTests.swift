@@ -1,3 +1,4 @@
+import TestFixtures
 import Testing
 
 @testable import FeatureService
@@ -8,7 +9,7 @@ struct BatchPlannerTests {
 
     @Test("First come, first served; nobody starves under random arrivals, depths and departures", arguments: 0..<20)
     func nobodyStarves(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let limit = 1 + Int(random.next() % 8)
         let longestPass = 12
         var planner = Planner(batchLimit: limit, mode: .step)

@@ -1,6 +1,7 @@
 import FlowModel
 import ReverseODE
 import Tensor
+import TestFixtures
 
 @testable import FeatureService
 
@@ -23,12 +24,12 @@ enum TinyModel {
         var shapes: [String: [Int]] = [:]
         for parameter in layout.parameters { shapes["unet." + parameter.key] = parameter.shape }
         for parameter in configuration.head!.parameters { shapes["head." + parameter.key] = parameter.shape }
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
             let shape = shapes[key]!
             let count = shape.reduce(1, *)
             let scale = 1 / Float(max(1, count / shape[0])).squareRoot()
-            return (0..<count).map { _ in (Float(random.next() >> 40) / Float(1 << 23) - 1) * scale }
+            return random.floats(count).map { $0 * scale }
         }
         return try ServedModel(
             model: model, version: ModelVersion(name: "tiny", sha256: String(repeating: "\(seed % 10)", count: 64)),
@@ -37,18 +38,7 @@ enum TinyModel {
 
     /// A normalised input that differs from seed to seed.
     static func input(_ seed: UInt64) -> [Float] {
-        var random = SplitMix(state: seed)
-        return (0..<(3 * side * side)).map { _ in Float(random.next() >> 40) / Float(1 << 23) - 1 }
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
+        var random = SeededGenerator(seed: seed)
+        return random.floats(3 * side * side)
     }
 }

@@ -70,7 +70,7 @@ struct GoldenCase: Decodable {
             }
             #expect(hash.finalize().description == digest)
             try imported.write(to: path + "2")
-            #expect(try ModelFile(path: path + "2").sha256() == model.sha256())
+            #expect(try ModelFile(path: path + "2").sha256 == model.sha256)
         }
     }
 

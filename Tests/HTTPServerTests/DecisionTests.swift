@@ -55,7 +55,20 @@ struct DecisionTests {
             (["Transfer-Encoding ": "chunked"], 400), (["X": "a\u{0}b"], 400), (["Host": "a", "host": "b"], 400),
         ] as [(HTTPHeaders, Int)])
     func ambiguousFraming(headers: HTTPHeaders, status: Int) {
-        #expect { try RequestFraming.examine(headers) } throws: { ($0 as? TransportRefusal)?.status == status }
+        var headers = headers
+        if headers["Host"] == nil { headers["Host"] = "h" }
+        #expect {
+            try RequestFraming.examine(headers, version: "HTTP/1.1")
+        } throws: {
+            ($0 as? TransportRefusal)?.status == status
+        }
+    }
+
+    @Test("Since HTTP/1.1 a request names its host", arguments: [("HTTP/1.0", true), ("HTTP/1.1", false), ("", false)])
+    func host(version: String, isWelcome: Bool) throws {
+        #expect(try RequestFraming.examine(["Host": ""], version: version) == .empty)
+        let framing = try? RequestFraming.examine([:], version: version)
+        #expect((framing != nil) == isWelcome)
     }
 
     @Test(
@@ -65,7 +78,7 @@ struct DecisionTests {
             (["Transfer-Encoding": "Chunked"], .chunked),
         ] as [(HTTPHeaders, RequestFraming)])
     func framing(headers: HTTPHeaders, expected: RequestFraming) throws {
-        #expect(try RequestFraming.examine(headers) == expected)
+        #expect(try RequestFraming.examine(headers, version: "HTTP/1.0") == expected)
     }
 
     @Test("Header names ignore case, values and order are kept")

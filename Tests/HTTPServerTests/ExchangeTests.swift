@@ -133,7 +133,7 @@ struct ExchangeTests {
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -3\r\n\r\nabc",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3x\r\n\r\nabc",
-            "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ])
     func badRequest(request: String) async throws {
@@ -141,6 +141,31 @@ struct ExchangeTests {
             let port = server.port
             let response = try await offPool { try RawClient(port: port).exchange(request) }
             #expect(response.status == 400)
+        }
+    }
+
+    @Test(
+        "What the server itself can refuse it refuses in its own words, not with the library's page",
+        arguments: [
+            ("GET / HTTP/1.1\r\n\r\n", "there is no Host header"),
+            ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", "it holds a space"),
+            ("GET / HTTP/1.1 HTTP/1.1\r\nHost: h\r\n\r\n", "it holds a space"),
+            ("GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", "it holds %00"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", "more than one Host"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nX y: 1\r\n\r\n", "not a token"),
+        ])
+    func ownWords(request: String, reason: String) async throws {
+        try await withServer { server in
+            let port = server.port
+            let received = try await offPool {
+                let client = try RawClient(port: port)
+                client.send(request)
+                client.halfClose()
+                return String(decoding: client.readToEnd(), as: UTF8.self)
+            }
+            #expect(received.hasPrefix("HTTP/1.1 400"))
+            #expect(received.components(separatedBy: "HTTP/1.1 ").count == 2, "one head: \(received)")
+            #expect(received.contains(reason) && !received.contains("<html>"), "\(received)")
         }
     }
 

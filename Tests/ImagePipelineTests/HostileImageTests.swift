@@ -33,7 +33,7 @@ struct HostileImageTests {
     func flipped(file: String) throws {
         let bytes = try TestFixtures.bytes("images/" + file)
         let limits = ImageLimits(maximumPixels: 1_000_000)
-        var random = SplitMix(state: 20_241_201)
+        var random = SeededGenerator(seed: 20_241_201)
         var outcomes: Set<Bool> = []
         for round in 0..<400 {
             var damaged = bytes
@@ -178,18 +178,5 @@ struct HostileImageTests {
     /// The offset of the frame header's marker: FF C0, length, precision, height, width, components.
     private func frameHeader(in jpeg: [UInt8]) throws -> Int {
         try #require((0..<jpeg.count - 1).first { jpeg[$0] == 0xff && jpeg[$0 + 1] == 0xc0 })
-    }
-}
-
-/// A seeded generator, so that a failure can be repeated.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }

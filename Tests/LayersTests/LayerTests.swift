@@ -1,4 +1,5 @@
 import Tensor
+import TestFixtures
 import Testing
 
 @testable import Layers
@@ -15,7 +16,7 @@ struct LayerTests {
 
     @Test("3x3 convolution: any size, resampling and batch, with a residual", arguments: vectorKernels, shapes)
     func convolution(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int, images: Int)) {
-        var noise = Noise(seed: shape.side)
+        var noise = SeededGenerator(seed: UInt64(shape.side))
         let weight = noise.floats(shape.outputs * shape.inputs * 9)
         let bias = noise.floats(shape.outputs)
         let input = PlainMap(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
@@ -47,7 +48,7 @@ struct LayerTests {
         "3x3 and 1x1 convolutions in bf16 stray by the rounding of their factors only",
         arguments: Kernels.all.filter { $0.computes(.bf16) }, [(32, 48, 5, 2), (64, 32, 8, 17), (32, 32, 16, 1)])
     func reducedPrecision(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int, images: Int)) {
-        var noise = Noise(seed: shape.side)
+        var noise = SeededGenerator(seed: UInt64(shape.side))
         let weight = noise.floats(shape.outputs * shape.inputs * 9)
         let bias = noise.floats(shape.outputs)
         let input = PlainMap(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
@@ -96,7 +97,7 @@ struct LayerTests {
 
     @Test("GroupNorm, scale and shift, SiLU inside a convolution's reading", arguments: vectorKernels, [5, 16])
     func normalizedConvolution(kernels: Kernels, side: Int) {
-        var noise = Noise(seed: side)
+        var noise = SeededGenerator(seed: UInt64(side))
         let (channels, images) = (96, 2)
         var input = PlainMap(images: images, channels: channels, side: side, noise: &noise)
         // A mean far from zero would expose a variance computed by cancellation.
@@ -156,7 +157,7 @@ struct LayerTests {
 
     @Test("1x1 convolution", arguments: vectorKernels, [(32, 96, 1), (96, 32, 4), (64, 64, 7), (32, 32, 20)])
     func pointwise(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int)) {
-        var noise = Noise(seed: shape.side)
+        var noise = SeededGenerator(seed: UInt64(shape.side))
         let input = PlainMap(images: 3, channels: shape.inputs, side: shape.side, noise: &noise)
         let weight = noise.floats(shape.outputs * shape.inputs)
         let bias = noise.floats(shape.outputs)
@@ -188,7 +189,7 @@ struct LayerTests {
         "Attention: heads whose width is no multiple of 16, odd numbers of tokens", arguments: vectorKernels,
         [(32, 4, 1), (32, 4, 5), (64, 2, 4), (96, 4, 9), (32, 1, 12)])
     func attention(kernels: Kernels, shape: (channels: Int, heads: Int, side: Int)) {
-        var noise = Noise(seed: shape.side)
+        var noise = SeededGenerator(seed: UInt64(shape.side))
         let (channels, heads, side) = shape
         let (tokens, d) = (side * side, channels / heads)
         let input = PlainMap(images: 2, channels: channels, side: side, noise: &noise)
@@ -254,7 +255,7 @@ struct LayerTests {
 
     @Test("Linear: sizes that are no multiples of 16", arguments: vectorKernels, [(768, 10), (5, 33), (17, 1)])
     func linearLayer(kernels: Kernels, shape: (inputs: Int, outputs: Int)) {
-        var noise = Noise(seed: shape.inputs)
+        var noise = SeededGenerator(seed: UInt64(shape.inputs))
         let weight = noise.floats(shape.inputs * shape.outputs)
         let bias = noise.floats(shape.outputs)
         let x = noise.floats(shape.inputs)
@@ -269,7 +270,7 @@ struct LayerTests {
 
     @Test("Linear: a row's bits depend neither on the other rows nor on the vector kernels", arguments: vectorKernels)
     func linearRows(kernels: Kernels) {
-        var noise = Noise(seed: 7)
+        var noise = SeededGenerator(seed: 7)
         let layer = Linear(weight: noise.floats(40 * 50), bias: noise.floats(50), inputs: 40, outputs: 50)
         let x = noise.floats(17 * 40)
         let together = layer(x, kernels: .best)

@@ -1,21 +1,7 @@
 import Tensor
+import TestFixtures
 
 @testable import Layers
-
-/// Deterministic numbers in -1...1.
-struct Noise {
-    private var state: UInt64
-    init(seed: Int) { state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> Float {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return Float(Int64(bitPattern: state) >> 40) / Float(1 << 23)
-    }
-
-    mutating func floats(_ count: Int) -> [Float] { (0..<count).map { _ in next() } }
-}
 
 /// A batch of images the plain way, [images][channels][side][side] in double: what the layers are held against.
 struct PlainMap {
@@ -31,9 +17,9 @@ struct PlainMap {
         values = [Double](repeating: 0, count: images * channels * side * side)
     }
 
-    init(images: Int, channels: Int, side: Int, noise: inout Noise) {
+    init(images: Int, channels: Int, side: Int, noise: inout SeededGenerator) {
         self.init(images: images, channels: channels, side: side)
-        for i in values.indices { values[i] = Double(noise.next()) }
+        for i in values.indices { values[i] = Double(noise.nextFloat()) }
     }
 
     subscript(_ n: Int, _ c: Int, _ y: Int, _ x: Int) -> Double {

@@ -1,5 +1,6 @@
 import FlowModel
 import Tensor
+import TestFixtures
 import Testing
 
 @testable import ReverseODE
@@ -94,7 +95,7 @@ struct CompanyTests {
         "Alone, in any batch, joining mid-flight, with any number of workers: the same bits", arguments: 0..<6,
         Precision.allCases.filter { Kernels.best.computes($0) })
     func sameBits(seed: Int, precision: Precision) throws {
-        var random = SplitMix(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         let name = ["icfm32", "icfm64-cutoff"][seed % 2]
         let alone = try GoldenModel(name, workers: 1, precision: precision)
         let crowd = try GoldenModel(name, workers: 1 + Int(random.next() % 4), precision: precision)
@@ -132,16 +133,5 @@ struct CompanyTests {
             #expect(a.map(\.bitPattern) == b.map(\.bitPattern))
         }
         #expect(trajectories[place].logits!.map(\.bitPattern) == subject[0].logits!.map(\.bitPattern))
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

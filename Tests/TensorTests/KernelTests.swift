@@ -1,21 +1,10 @@
 import CKernels
 import Tensor
+import TestFixtures
 import Testing
 
-/// Deterministic numbers in -1...1, so that a failure can be repeated.
-struct Noise {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> Float {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return Float(Int64(bitPattern: state) >> 40) / Float(1 << 23)
-    }
-
-    mutating func buffer(_ count: Int) -> AlignedBuffer { AlignedBuffer((0..<count).map { _ in next() }) }
+extension SeededGenerator {
+    mutating func buffer(_ count: Int) -> AlignedBuffer { AlignedBuffer(floats(count)) }
 }
 
 /// Largest difference over the largest magnitude of the reference.
@@ -37,7 +26,7 @@ private let scalar = Kernels(named: "scalar")!
 struct KernelTests {
     @Test("GEMM: any number of rows, a tail in k, odd block counts", arguments: vectorKernels, 1...17)
     func gemm(kernels: Kernels, rows: Int) {
-        var noise = Noise(seed: UInt64(rows))
+        var noise = SeededGenerator(seed: UInt64(rows))
         for (k, blocks) in [(16, 1), (37, 2), (64, 3), (144, 5)] {
             let kBlocks = (k + 15) / 16
             let a = noise.buffer(kBlocks * rows * 16)
@@ -60,7 +49,7 @@ struct KernelTests {
 
     @Test("GEMM: a row's bits do not depend on how many rows it is computed with", arguments: vectorKernels)
     func gemmRowsAreIndependent(kernels: Kernels) {
-        var noise = Noise(seed: 3)
+        var noise = SeededGenerator(seed: 3)
         let (k, blocks, rows) = (80, 3, 29)
         let a = noise.buffer(k * rows)
         let b = noise.buffer(blocks * k * 16)
@@ -91,14 +80,14 @@ struct KernelTests {
 
     @Test("Activation: copy, affine, SiLU over the whole range of inputs", arguments: vectorKernels)
     func activate(kernels: Kernels) {
-        var noise = Noise(seed: 5)
+        var noise = SeededGenerator(seed: 5)
         let pixels = 33
-        let source = AlignedBuffer((0..<(pixels * 16)).map { _ in noise.next() * 30 })
+        let source = AlignedBuffer((0..<(pixels * 16)).map { _ in noise.nextFloat() * 30 })
         for (i, extreme) in [Float(0), -0.0, 100, -100, 1e4, -1e4, 3e38, -3e38, 1e-30].enumerated() {
             source.pointer[i] = extreme
         }
         let scale = AlignedBuffer([Float](repeating: 1, count: 16))
-        let shift = AlignedBuffer((0..<16).map { $0 < 9 ? 0 : noise.next() })
+        let shift = AlignedBuffer((0..<16).map { $0 < 9 ? 0 : noise.nextFloat() })
         for activation in [HW_COPY, HW_AFFINE, HW_AFFINE_SILU] {
             let results = [kernels, scalar].map { kernels in
                 let result = AlignedBuffer(count: pixels * 16)
@@ -124,7 +113,7 @@ struct KernelTests {
 
     @Test("Winograd transforms, grouped and clipped", arguments: vectorKernels, [4, 2])
     func winograd(kernels: Kernels, tile: Int) {
-        var noise = Noise(seed: UInt64(tile))
+        var noise = SeededGenerator(seed: UInt64(tile))
         let size = tile + 2
         let positions = size * size
         for (width, rows) in [(1, 1), (tile, tile), (13, tile - 1), (32, tile)] {
@@ -162,9 +151,9 @@ struct KernelTests {
 
     @Test("Moments of 1 to 70 pixels with a large mean", arguments: vectorKernels)
     func moments(kernels: Kernels) {
-        var noise = Noise(seed: 11)
+        var noise = SeededGenerator(seed: 11)
         for pixels in [1, 2, 3, 16, 70] {
-            let source = AlignedBuffer((0..<(pixels * 16)).map { _ in 50 + noise.next() })
+            let source = AlignedBuffer((0..<(pixels * 16)).map { _ in 50 + noise.nextFloat() })
             let results = [kernels, scalar].map { kernels in
                 let result = AlignedBuffer(count: 32)
                 kernels.table.pointee.moments(result.pointer, source.pointer, pixels)
@@ -178,11 +167,11 @@ struct KernelTests {
 
     @Test("Softmax over any number of columns, far-apart scores included", arguments: vectorKernels)
     func softmax(kernels: Kernels) {
-        var noise = Noise(seed: 13)
+        var noise = SeededGenerator(seed: 13)
         for (rows, columns) in [(1, 1), (3, 15), (5, 16), (2, 17), (64, 256)] {
             let stride = rows * 16
             let count = (columns + 15) / 16 * stride
-            let scores = (0..<count).map { _ in noise.next() * 200 }
+            let scores = (0..<count).map { _ in noise.nextFloat() * 200 }
             let results = [kernels, scalar].map { kernels in
                 let result = AlignedBuffer(scores)
                 kernels.table.pointee.softmax(result.pointer, stride, rows, columns)
@@ -201,7 +190,7 @@ struct KernelTests {
 
     @Test("Transposition into panels, rows past the last zero", arguments: vectorKernels)
     func transpose(kernels: Kernels) {
-        var noise = Noise(seed: 17)
+        var noise = SeededGenerator(seed: 17)
         for rows in [1, 15, 16, 17, 64] {
             let source = noise.buffer((rows + 15) / 16 * 256)
             let results = [kernels, scalar].map { kernels in

@@ -1,5 +1,6 @@
 import CKernels
 import Tensor
+import TestFixtures
 import Testing
 
 private let scalar = Kernels(named: "scalar")!
@@ -19,9 +20,9 @@ struct ReducedPrecisionTests {
 
     @Test("Rounding is to nearest, ties to even, and may be in place", arguments: [scalar] + vectorKernels)
     func narrow(kernels: Kernels) {
-        var noise = Noise(seed: 19)
+        var noise = SeededGenerator(seed: 19)
         let rows = 7
-        let values = (0..<(rows * 16)).map { _ in noise.next() * 1e3 }
+        let values = (0..<(rows * 16)).map { _ in noise.nextFloat() * 1e3 }
         let source = AlignedBuffer(values)
         let special: [Float] = [1 + 0x1p-8, 1 + 3 * 0x1p-8, -1 - 0x1p-8, 0, -0.0, 0x1p-100, 1e38]
         for (i, x) in special.enumerated() { source.pointer[i] = x }
@@ -40,7 +41,7 @@ struct ReducedPrecisionTests {
 
     @Test("GEMM of bf16: any number of rows, a tail in k, odd block counts", arguments: vectorKernels, 1...17)
     func gemm(kernels: Kernels, rows: Int) {
-        var noise = Noise(seed: UInt64(rows))
+        var noise = SeededGenerator(seed: UInt64(rows))
         for (k, blocks) in [(16, 1), (38, 2), (64, 3), (144, 5)] {
             let kBlocks = (k + 15) / 16
             let a = narrowed(noise.buffer(kBlocks * rows * 16))
@@ -70,7 +71,7 @@ struct ReducedPrecisionTests {
 
     @Test("F(2x2) input transform into bf16 is the rounded one in f32", arguments: [scalar] + vectorKernels)
     func winograd(kernels: Kernels) {
-        var noise = Noise(seed: 23)
+        var noise = SeededGenerator(seed: 23)
         let (tiles, groupRows, groups) = (7, 3, 3)
         let rowStride = (tiles * 2 + 2) * 16
         let strip = noise.buffer(4 * rowStride)

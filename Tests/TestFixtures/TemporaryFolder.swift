@@ -16,20 +16,3 @@ public func withTemporaryFile<R>(_ bytes: [UInt8], _ body: (String) throws -> R)
         return try body(file.path)
     }
 }
-
-/// A small reproducible random number generator (SplitMix64, Steele et al. 2014).
-public struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    /// The same seed gives the same numbers.
-    public init(seed: UInt64) { state = seed }
-
-    /// Sixty-four random bits.
-    public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-}

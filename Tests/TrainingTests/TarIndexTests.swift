@@ -1,3 +1,4 @@
+import TestFixtures
 import Testing
 
 @testable import Training
@@ -165,7 +166,7 @@ struct TarIndexTests {
 
     @Test("random bytes after a valid start never crash")
     func random() {
-        var random = LinearCongruential(state: 17)
+        var random = SeededGenerator(seed: 17)
         for _ in 0..<300 {
             var tar = TarBuilder()
             tar.addAttributes([("path", Self.longName), ("size", "5")])
@@ -176,15 +177,5 @@ struct TarIndexTests {
             }
             _ = try? TarIndex(archive)
         }
-    }
-}
-
-/// A seeded generator, so that a failure can be repeated.
-private struct LinearCongruential: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return state ^ state >> 33
     }
 }

@@ -146,11 +146,12 @@ struct FeatureResults: Sendable {
 
     private func writeModel(_ json: inout JSONWriter) {
         let version = response.served.version
+        let precision = response.served.model.precision
         json.member("model") { json in
             json.object { json in
                 json.member("name", version.name)
                 json.member("version", version.label)
-                json.member("precision", "f32")
+                json.member("precision", precision.rawValue)
             }
         }
     }

@@ -1,4 +1,5 @@
-/// A subcommand described by one value, from which come its parsing, its help and its environment variables.
+/// A subcommand described by one value, from which come its parsing, its help and its environment variables: every option
+/// can also be set by a variable.
 struct Command: Sendable {
     /// Something to type, and what it does.
     struct Example: Sendable {
@@ -20,8 +21,6 @@ struct Command: Sendable {
     var options: [OptionSpecification] = []
     var positionals: [PositionalSpecification] = []
     var examples: [Example] = []
-    /// Whether every option can also be set by a variable.
-    var readsEnvironment = false
     /// Further variables that the command reads, the prefix included.
     var variables: [Variable] = []
 
@@ -91,4 +90,9 @@ struct ParsedArguments: Sendable {
 
     /// Where the option's value was written: the flag or the variable; nil if it is the default.
     func source<Value>(of option: Option<Value>) -> ValueSource? { sources[option.specification.name] }
+
+    /// Where to change the option's value, for a ``UsageError``: the flag or the variable that gave it, the flag if none.
+    func place<Value>(of option: Option<Value>) -> String {
+        source(of: option)?.name ?? "--\(option.specification.name)"
+    }
 }

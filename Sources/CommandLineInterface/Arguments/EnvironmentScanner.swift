@@ -1,28 +1,32 @@
 import API
 
 /// Finds what the environment sets for a command. An empty variable counts as unset, as compose files write them.
+///
+/// The commands of a program share an environment: in a service's container others are run beside it. So a variable of
+/// another command is passed over in silence.
 struct EnvironmentScanner {
     /// Per option name, what its variable holds.
     private(set) var options: [String: [Occurrence]] = [:]
     /// Variables under the prefix that mean nothing here, in order of their names.
     private(set) var warnings: [String] = []
 
-    init(_ environment: [String: String], prefix: String, of command: Command) {
-        guard command.readsEnvironment else { return }
+    /// - Parameter commands: all commands of the program, `command` among them.
+    init(_ environment: [String: String], prefix: String, of command: Command, among commands: [Command]) {
         let byVariable = Dictionary(
             command.options.map { ($0.variable(prefix: prefix), $0) }, uniquingKeysWith: { first, _ in first })
-        let known = byVariable.keys.sorted() + command.variables.map(\.name)
+        let known = Set(
+            commands.flatMap { $0.options.map { $0.variable(prefix: prefix) } + $0.variables.map(\.name) })
         let serviceLinks = Self.serviceLinks(in: environment, prefix: prefix)
         for (variable, value) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
             if serviceLinks.contains(variable) { continue }
             if let option = byVariable[variable] {
                 options[option.name] = Self.occurrences(of: option, variable, value)
             } else if !known.contains(variable) {
-                let nearest = Suggestion.clause(Suggestion.nearest(to: variable, among: known))
+                let nearest = Suggestion.clause(Suggestion.nearest(to: variable, among: known.sorted()))
                 warnings.append("unknown variable \(UsageError.quoted(variable)) is ignored\(nearest)")
             }
         }
-        if !serviceLinks.isEmpty {
+        if !serviceLinks.isDisjoint(with: byVariable.keys) {
             warnings.append(
                 "variables that Kubernetes sets for a Service of this name are ignored: "
                     + serviceLinks.sorted().joined(separator: ", ")

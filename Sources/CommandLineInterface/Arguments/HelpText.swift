@@ -6,6 +6,8 @@ struct HelpText {
     private let width: Int
     /// The column at which descriptions begin.
     private static let indent = 30
+    private static let precedence =
+        "A flag outweighs its variable, which outweighs the default; an empty variable counts as unset."
 
     /// - Parameter width: columns; what is narrower than 40 or wider than 120 is hard to read and is not followed.
     init(program: Program, width: Int) {
@@ -20,7 +22,7 @@ struct HelpText {
         return Int(size.ws_col)
     }
 
-    /// The program's own help: its commands.
+    /// The program's own help: its commands, variables and exit statuses.
     var overview: String {
         var lines = wrapped("\(program.name): \(program.abstract)", to: width)
         lines += ["", "Usage: \(program.name) COMMAND [OPTIONS]", "", "Commands:"]
@@ -28,6 +30,13 @@ struct HelpText {
         lines += ["", "Options:"]
         lines += row("  -h, --help", "Show this help; after a command, that command's.")
         lines += row("      --version", "Show the version.")
+        lines += ["", "Environment:"]
+        let rule =
+            "Every option of a command can be set by a variable too, \(program.environmentPrefix) and its name in capitals "
+            + "with underscores; the command's help gives it. \(Self.precedence)"
+        lines += wrapped(rule, to: width - 2).map { "  " + $0 }
+        lines += ["", "Exit status:"]
+        for status in ExitStatus.allCases { lines += row("  \(status.rawValue)", status.meaning) }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -43,7 +52,7 @@ struct HelpText {
             sections.append(["Arguments:"] + command.positionals.flatMap { row("  \($0.usage)", $0.help) })
         }
         sections += optionSections(of: command)
-        if command.readsEnvironment { sections.append(environmentSection(of: command)) }
+        if !command.options.isEmpty || !command.variables.isEmpty { sections.append(environmentSection(of: command)) }
         if !command.examples.isEmpty {
             let lines = command.examples.flatMap { example in
                 wrapped(example.effect, to: width - 2).map { "  " + $0 } + ["    $ \(example.line)"]
@@ -79,15 +88,14 @@ struct HelpText {
         if option.isRequired { details.append("required") }
         if option.isRepeated { details.append("may be repeated") }
         if let text = option.defaultText { details.append("default \(text)") }
-        if command.readsEnvironment { details.append(option.variable(prefix: program.environmentPrefix)) }
+        details.append(option.variable(prefix: program.environmentPrefix))
         let suffix = details.isEmpty ? "" : " [\(details.joined(separator: "; "))]"
         return row("  \(short)\(name)", option.help + suffix)
     }
 
     private func environmentSection(of command: Command) -> [String] {
         let rule =
-            "Each option's variable is given with it. A flag outweighs its variable, which outweighs the default; "
-            + "an empty variable counts as unset. A switch's variable is true or false; of an option that may be "
+            "Each option's variable is given with it. \(Self.precedence) A switch's variable is true or false; of an option that may be "
             + "repeated it holds the values with commas between them."
         let others = command.variables.flatMap { row("  \($0.name)", $0.help) }
         return ["Environment:"] + wrapped(rule, to: width - 2).map { "  " + $0 } + others

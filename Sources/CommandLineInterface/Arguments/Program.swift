@@ -74,7 +74,7 @@ struct Program: Sendable {
         _ arguments: ArraySlice<String>, _ environment: [String: String], of command: Command
     ) throws(UsageError) -> ParsedArguments {
         let written = try ArgumentScanner(arguments, of: command)
-        let variables = EnvironmentScanner(environment, prefix: environmentPrefix, of: command)
+        let variables = EnvironmentScanner(environment, prefix: environmentPrefix, of: command, among: commands)
         var options: [String: any Sendable] = [:]
         var sources: [String: ValueSource] = [:]
         for option in command.options {

@@ -1,8 +1,5 @@
 /// A command line or environment that can't be carried out: what is wrong, where, and what to do.
 struct UsageError: Error, Equatable, CustomStringConvertible {
-    /// The exit status for it: EX_USAGE of sysexits(3).
-    static let exitStatus: Int32 = 64
-
     /// Where: a flag, a variable or a positional's name, as the user writes it; nil if it is the whole line.
     var source: String?
     /// What is wrong.

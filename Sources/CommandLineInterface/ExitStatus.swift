@@ -1,0 +1,79 @@
+import CheckpointFormats
+import FeatureService
+import FlowModel
+import HTTPServer
+import Training
+
+/// What the program's exit tells its caller; from 64 on as in sysexits(3).
+enum ExitStatus: Int32, CaseIterable, Sendable {
+    case success = 0
+    case negative = 1
+    case usage = 64
+    case unusableData = 65
+    case unreadableInput = 66
+    case unavailable = 69
+    case internalFault = 70
+    case unwritableOutput = 74
+
+    /// What it stands for, in the help.
+    var meaning: String {
+        switch self {
+        case .success: "Everything was done."
+        case .negative: "Some of the inputs could not be used; the service asked about is not ready."
+        case .usage: "The command line or a variable can't be carried out."
+        case .unusableData: "A model, data set, certificate or other input is not what it should be."
+        case .unreadableInput: "An input isn't there or can't be read."
+        case .unavailable: "The address can't be listened on, or the system refuses what serving needs."
+        case .internalFault: "A fault of the program or the machine, or a service that was stopped with requests left."
+        case .unwritableOutput: "An output can't be written."
+        }
+    }
+
+    /// The status for an error.
+    init(of error: any Error) {
+        self =
+            switch error {
+            case is UsageError: .usage
+            case is ModelError, is ConfigurationError, is ModelLoadingError: .unusableData
+            case let error as CheckpointError: Self(of: error.kind)
+            case let error as CheckpointFailure: error.isUnreadable ? .unreadableInput : .unusableData
+            case let error as CheckpointRefusal: Self(of: error)
+            case let error as DataSetError: error.kind == .unreadable ? .unreadableInput : .unusableData
+            case let error as ServerError: Self(of: error)
+            case let error as CommandFailure: error.status
+            default: .internalFault
+            }
+    }
+
+    private init(of kind: CheckpointError.Kind) {
+        self =
+            switch kind {
+            case .unreadable: .unreadableInput
+            case .unwritable: .unwritableOutput
+            case .unsupported, .malformed, .limitExceeded, .missing, .unrepresentable: .unusableData
+            }
+    }
+
+    private init(of refusal: CheckpointRefusal) {
+        self =
+            switch refusal {
+            case .notFound, .outside: .unreadableInput
+            case .busy, .noDirectory, .malformedDigest, .noPrevious, .upload: .internalFault
+            }
+    }
+
+    private init(of error: ServerError) {
+        self =
+            switch error {
+            case .invalidConfiguration: .usage
+            case .cannotListen, .system: .unavailable
+            case .tls: .unusableData
+            }
+    }
+}
+
+/// A failure with an exit status of its own.
+struct CommandFailure: Error, CustomStringConvertible {
+    let status: ExitStatus
+    let description: String
+}
