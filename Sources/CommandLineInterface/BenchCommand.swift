@@ -1,3 +1,4 @@
+import FeatureService
 import FoundationEssentials
 import ReverseODE
 import Tensor
@@ -5,13 +6,18 @@ import Tensor
 /// `headwater bench`: how fast this machine computes.
 enum BenchCommand {
     private static let models = Option(
-        "model", .list(of: .string("MODEL")), default: ["bundled", "u32", "u64"],
-        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files.")
+        "model", optional: .list(of: .string("MODEL")),
+        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files. All "
+            + "three, with --decode bundled, if not given.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given.")
     private static let seconds = Option(
         "seconds", .number(in: 0...3600), default: 5, help: "About how long each row is measured.")
+    private static let decode = Option(
+        "decode", repeated: .file,
+        help: "Time the decoding of image files, or of a folder's, instead: at full size, and scaled as without "
+            + "--exact-decode, with the cosine between the embeddings of both.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON.")
 
     static let command = Command(
@@ -19,13 +25,16 @@ enum BenchCommand {
         discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
             + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.",
         options: [
-            models.specification, batches.specification, seconds.specification, json.specification,
+            models.specification, decode.specification, batches.specification, seconds.specification,
+            json.specification,
             KernelChoice.option.specification, KernelChoice.workers.specification,
         ],
         examples: [
             Command.Example(
                 line: "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench --model u32 --batch 8",
-                effect: "Time U32 at batch 8:")
+                effect: "Time U32 at batch 8:"),
+            Command.Example(
+                line: "headwater bench --decode photos", effect: "How long photographs take to be decoded:"),
         ])
 
     /// What is printed as JSON.
@@ -42,9 +51,15 @@ enum BenchCommand {
         let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])
         let pool = KernelChoice.pool(try arguments[KernelChoice.workers])
         let isJSON = try arguments[json]
+        let images = try arguments[decode]
+        if !images.isEmpty {
+            return try DecodingBenchmark.run(
+                images, try decodingModel(arguments, pool: pool), kernels: kernels, pool: pool,
+                seconds: try arguments[seconds], isJSON: isJSON)
+        }
         if !isJSON { printHead(kernels, pool) }
         var measurements: [Benchmark.Measurement] = []
-        for name in try arguments[models] {
+        for name in try arguments[models] ?? ["bundled", "u32", "u64"] {
             let (benchmark, defaultBatches) = try benchmark(name, kernels: kernels, pool: pool)
             for batch in try arguments[batches] ?? defaultBatches {
                 let measurement = try benchmark.measure(batch: batch, seconds: try arguments[seconds])
@@ -63,6 +78,16 @@ enum BenchCommand {
             print("peak resident memory \(peakBytes() >> 20) MiB")
         }
         return 0
+    }
+
+    /// The one model whose input images are decoded for. Random weights would make the cosine meaningless.
+    private static func decodingModel(_ arguments: ParsedArguments, pool: WorkerPool) throws -> ServedModel {
+        let names = try arguments[models] ?? ["bundled"]
+        guard names.count == 1, !Benchmark.published.contains(where: { $0.name == names[0] }) else {
+            throw UsageError(
+                "--decode needs one model with weights of its own", at: "--model", remedy: "give bundled or a file")
+        }
+        return try ModelSource.load(names[0] == "bundled" ? nil : names[0], pool: pool)
     }
 
     private static func benchmark(

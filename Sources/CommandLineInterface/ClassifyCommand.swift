@@ -1,4 +1,5 @@
 import FeatureService
+import ImagePipeline
 
 #if canImport(Glibc)
     import Glibc
@@ -30,7 +31,8 @@ enum ClassifyCommand {
             """,
         options: [
             output.specification, format.specification, top.specification, ModelSource.option.specification,
-            FeatureExtraction.batch.specification, KernelChoice.option.specification,
+            FeatureExtraction.batch.specification, FeatureExtraction.exactDecode.specification,
+            KernelChoice.option.specification,
             KernelChoice.workers.specification,
         ],
         positionals: [ImageRun.paths.specification],
@@ -66,7 +68,8 @@ enum ClassifyCommand {
         let images = try ImageRun(arguments)
         let extraction = try await FeatureExtraction(
             model: try arguments[ModelSource.option], kernels: kernels,
-            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch])
+            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch],
+            decoding: try DecodingMode(arguments))
         let configuration = extraction.served.configuration
         guard configuration.head != nil else {
             throw CommandFailure(

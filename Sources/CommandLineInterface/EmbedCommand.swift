@@ -1,5 +1,6 @@
 import API
 import FeatureService
+import ImagePipeline
 import ReverseODE
 
 /// `headwater embed`: the embeddings of many image files.
@@ -32,6 +33,7 @@ enum EmbedCommand {
             """,
         options: [output.specification, format.specification] + TapOptions.specifications + [
             normalization.specification, ModelSource.option.specification, FeatureExtraction.batch.specification,
+            FeatureExtraction.exactDecode.specification,
             KernelChoice.option.specification, KernelChoice.workers.specification,
         ],
         positionals: [ImageRun.paths.specification],
@@ -54,7 +56,8 @@ enum EmbedCommand {
         let images = try ImageRun(arguments)
         let extraction = try await FeatureExtraction(
             model: try arguments[ModelSource.option], kernels: kernels,
-            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch])
+            pool: KernelChoice.pool(try arguments[KernelChoice.workers]), batch: try arguments[FeatureExtraction.batch],
+            decoding: try DecodingMode(arguments))
         let model = extraction.served.model
         let taps = try TapOptions.taps(arguments, of: model)
         let isNormalized = try arguments[normalization] == .l2

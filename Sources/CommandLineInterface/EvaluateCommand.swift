@@ -1,5 +1,6 @@
 import FeatureService
 import FoundationEssentials
+import ImagePipeline
 import ReverseODE
 import Tensor
 import Training
@@ -36,6 +37,7 @@ enum EvaluateCommand {
             json.specification,
         ] + TapOptions.specifications + [
             ModelSource.option.specification, FeatureExtraction.batch.specification,
+            FeatureExtraction.exactDecode.specification,
             KernelChoice.option.specification, KernelChoice.workers.specification,
         ],
         examples: [
@@ -59,7 +61,7 @@ enum EvaluateCommand {
         let references = try arguments[train].map { EvaluationSet(try LabelledImages(at: $0), limit: limit) }
         let extraction = try await FeatureExtraction(
             model: try arguments[ModelSource.option], kernels: kernels, pool: pool,
-            batch: try arguments[FeatureExtraction.batch])
+            batch: try arguments[FeatureExtraction.batch], decoding: try DecodingMode(arguments))
         let model = extraction.served.model
         let k = try arguments[neighbours]
         let taps = k > 0 ? try TapOptions.taps(arguments, of: model) : []

@@ -87,7 +87,8 @@ enum ServeOptions {
         idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
         adminToken.specification, modelDirectory.specification,
         ModelSource.option.specification, batch.specification, waiting.specification, decoders.specification,
-        images.specification, pixels.specification, aspect.specification, deadline.specification,
+        images.specification, pixels.specification, aspect.specification, FeatureExtraction.exactDecode.specification,
+        deadline.specification,
         batching.specification, drainDelay.specification, drainTimeout.specification,
         KernelChoice.option.specification, KernelChoice.workers.specification, logLevel.specification,
         logFormat.specification,
@@ -154,6 +155,7 @@ enum ServeOptions {
         configuration.queueLimit = try arguments[waiting]
         configuration.decoders = try arguments[decoders]
         configuration.batching = try arguments[batching]
+        configuration.decoding = try DecodingMode(arguments)
         configuration.imageLimits = ImageLimits(
             maximumPixels: try arguments[pixels], maximumAspectRatio: try arguments[aspect])
         return configuration

@@ -14,6 +14,8 @@ public struct FeatureServiceConfiguration: Sendable {
     public var decoders = 2
     /// What images may be.
     public var imageLimits = ImageLimits()
+    /// At what size large JPEGs are decoded.
+    public var decoding = DecodingMode.scaled
     /// How long the engine may have work without progress before it counts as stuck.
     public var stuckAfter: Duration = .seconds(60)
 
@@ -28,7 +30,8 @@ public struct FeatureServiceConfiguration: Sendable {
 /// end. Who is in a batch is decided by `BatchPlanner`, a pure value; this actor carries the decisions out, and the
 /// engine, on a thread of its own, the arithmetic.
 public actor FeatureService {
-    let configuration: FeatureServiceConfiguration
+    /// How the service is run.
+    public nonisolated let configuration: FeatureServiceConfiguration
     private let engine: Engine
     private let decoders: DecodePool
     private let events: ServiceEvents
@@ -137,7 +140,7 @@ public actor FeatureService {
     private func decode(
         _ inputs: [FeatureInput], served: ServedModel
     ) async -> [Result<[Float], ImageFailure>] {
-        let limits = configuration.imageLimits
+        let configuration = configuration
         let decoders = self.decoders
         return await withTaskGroup(of: (Int, Result<[Float], ImageFailure>).self) { group in
             for (index, input) in inputs.enumerated() {
@@ -145,7 +148,8 @@ public actor FeatureService {
                     switch input {
                     case .encoded(let bytes):
                         let result = await decoders.input(
-                            for: bytes, preprocessing: served.preprocessing, limits: limits)
+                            for: bytes, preprocessing: served.preprocessing, limits: configuration.imageLimits,
+                            decoding: configuration.decoding)
                         return (index, result.mapError { .image($0) })
                     case .normalized(let values):
                         let expected = served.model.stateCount

@@ -190,7 +190,7 @@ public final class PublicAPI: Sendable {
         do {
             let description = try ModelDescription(
                 configuration: served.configuration, sha256: served.version.sha256, byteCount: served.byteCount,
-                storedType: served.storedType)
+                storedType: served.storedType, decoding: service.configuration.decoding.rawValue)
             return Response(
                 headers: ["Content-Type": "application/json"], body: Array(try description.json().utf8))
         } catch {
