@@ -52,7 +52,7 @@ let package = Package(
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
-            ["CheckpointFormats", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
+            ["CheckpointFormats", "Digests", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
         library("Training", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         library("HTTPServer", ["CMicroHTTPD"]),
         library(
@@ -80,7 +80,7 @@ let package = Package(
         tests(of: "FlowModel"),
         tests(of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"]),
         tests(of: "ImagePipeline", ["CImageCodecs"]),
-        tests(of: "FeatureService", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
+        tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         tests(of: "Training"),
         tests(of: "HTTPServer"),
         tests(of: "Telemetry"),

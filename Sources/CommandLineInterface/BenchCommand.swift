@@ -1,3 +1,4 @@
+import FeatureService
 import FoundationEssentials
 import ReverseODE
 import Tensor
@@ -5,8 +6,9 @@ import Tensor
 /// `headwater bench`: how fast this machine computes.
 enum BenchCommand {
     private static let models = Option(
-        "model", .list(of: .string("MODEL")), default: ["bundled", "u32", "u64"],
-        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files.")
+        "model", optional: .list(of: .string("MODEL")),
+        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files. All "
+            + "three, with --decode bundled, if not given.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given.")
@@ -16,22 +18,29 @@ enum BenchCommand {
         flag: "errors", default: false,
         help: "Instead of times, print how far --precision bf16 strays from f32: the velocity of one evaluation, the "
             + "state and the pooled embedding after a whole pass, which for u32 and u64 is one of 31 evaluations.")
+    private static let decode = Option(
+        "decode", repeated: .file,
+        help: "Time the decoding of image files, or of a folder's, instead: at full size, and scaled as without "
+            + "--exact-decode, with the cosine between the embeddings of both.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON.")
+
+    private static let defaultModels = ["bundled", "u32", "u64"]
 
     static let command = Command(
         name: "bench", abstract: "measure how fast models run here",
         discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
             + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.",
         options: [
-            models.specification, batches.specification, seconds.specification, errors.specification,
-            json.specification,
-            KernelChoice.option.specification, KernelChoice.precision.specification,
-            KernelChoice.workers.specification,
+            models.specification, decode.specification, errors.specification, batches.specification,
+            seconds.specification, json.specification, KernelChoice.option.specification,
+            KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
         examples: [
             Command.Example(
                 line: "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench --model u32 --batch 8",
-                effect: "Time U32 at batch 8:")
+                effect: "Time U32 at batch 8:"),
+            Command.Example(
+                line: "headwater bench --decode photos", effect: "How long photographs take to be decoded:"),
         ])
 
     /// What is printed as JSON.
@@ -51,12 +60,19 @@ enum BenchCommand {
         let pool = try KernelChoice.pool(arguments)
         let isJSON = try arguments[json]
         if try arguments[errors] {
-            try printErrors(of: try arguments[models], kernels: kernels, pool: pool, isJSON: isJSON)
+            try printErrors(
+                of: try arguments[models] ?? defaultModels, kernels: kernels, pool: pool, isJSON: isJSON)
             return .success
+        }
+        let images = try arguments[decode]
+        if !images.isEmpty {
+            return try DecodingBenchmark.run(
+                images, try decodingModel(arguments, precision: precision, pool: pool), kernels: kernels, pool: pool,
+                seconds: try arguments[seconds], isJSON: isJSON)
         }
         if !isJSON { printHead(kernels, precision, pool) }
         var measurements: [Benchmark.Measurement] = []
-        for name in try arguments[models] {
+        for name in try arguments[models] ?? defaultModels {
             let (benchmark, defaultBatches) = try benchmark(
                 name, precision: precision, kernels: kernels, pool: pool)
             for batch in try arguments[batches] ?? defaultBatches {
@@ -76,6 +92,18 @@ enum BenchCommand {
             print("peak resident memory \(peakBytes() >> 20) MiB")
         }
         return .success
+    }
+
+    /// The one model whose input images are decoded for. Random weights would make the cosine meaningless.
+    private static func decodingModel(
+        _ arguments: ParsedArguments, precision: Precision, pool: WorkerPool
+    ) throws -> ServedModel {
+        let names = try arguments[models] ?? ["bundled"]
+        guard names.count == 1, !Benchmark.published.contains(where: { $0.name == names[0] }) else {
+            throw UsageError(
+                "--decode needs one model with weights of its own", at: "--model", remedy: "give bundled or a file")
+        }
+        return try ModelSource.load(names[0] == "bundled" ? nil : names[0], precision: precision, pool: pool)
     }
 
     private static func benchmark(

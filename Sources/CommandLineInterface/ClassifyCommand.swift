@@ -1,4 +1,5 @@
 import FeatureService
+import ImagePipeline
 
 #if canImport(Glibc)
     import Glibc
@@ -30,7 +31,8 @@ enum ClassifyCommand {
             """,
         options: [
             output.specification, format.specification, top.specification, ModelSource.option.specification,
-            FeatureExtraction.batch.specification, KernelChoice.option.specification,
+            FeatureExtraction.batch.specification,
+            FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
         positionals: [ImageRun.paths.specification],
@@ -65,9 +67,7 @@ enum ClassifyCommand {
         let kernels = try KernelChoice.kernels(arguments)
         let images = try ImageRun(arguments)
         let extraction = try await FeatureExtraction(
-            model: try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision],
-            kernels: kernels,
-            pool: try KernelChoice.pool(arguments), batch: try arguments[FeatureExtraction.batch])
+            arguments, kernels: kernels, pool: try KernelChoice.pool(arguments))
         let configuration = extraction.served.configuration
         guard configuration.head != nil else {
             throw CommandFailure(

@@ -1,5 +1,6 @@
 import API
 import FeatureService
+import ImagePipeline
 import ReverseODE
 
 /// `headwater embed`: the embeddings of many image files.
@@ -32,8 +33,8 @@ enum EmbedCommand {
             """,
         options: [output.specification, format.specification] + TapOptions.specifications + [
             normalization.specification, ModelSource.option.specification, FeatureExtraction.batch.specification,
-            KernelChoice.option.specification, KernelChoice.precision.specification,
-            KernelChoice.workers.specification,
+            FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
+            KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
         positionals: [ImageRun.paths.specification],
         examples: [
@@ -54,9 +55,7 @@ enum EmbedCommand {
         let kernels = try KernelChoice.kernels(arguments)
         let images = try ImageRun(arguments)
         let extraction = try await FeatureExtraction(
-            model: try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision],
-            kernels: kernels,
-            pool: try KernelChoice.pool(arguments), batch: try arguments[FeatureExtraction.batch])
+            arguments, kernels: kernels, pool: try KernelChoice.pool(arguments))
         let model = extraction.served.model
         let taps = try TapOptions.taps(arguments, of: model)
         let isNormalized = try arguments[normalization] == .l2

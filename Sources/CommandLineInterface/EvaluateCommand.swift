@@ -1,5 +1,6 @@
 import FeatureService
 import FoundationEssentials
+import ImagePipeline
 import ReverseODE
 import Tensor
 import Training
@@ -36,8 +37,8 @@ enum EvaluateCommand {
             json.specification,
         ] + TapOptions.specifications + [
             ModelSource.option.specification, FeatureExtraction.batch.specification,
-            KernelChoice.option.specification, KernelChoice.precision.specification,
-            KernelChoice.workers.specification,
+            FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
+            KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
         examples: [
             Command.Example(line: "headwater evaluate --data test.tar", effect: "How good is the bundled model?"),
@@ -59,10 +60,7 @@ enum EvaluateCommand {
         let test = EvaluationSet(try LabelledImages(at: try arguments[data]), limit: limit)
         let references = try arguments[train].map { EvaluationSet(try LabelledImages(at: $0), limit: limit) }
         let extraction = try await FeatureExtraction(
-            model: try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision],
-            kernels: kernels,
-            pool: pool,
-            batch: try arguments[FeatureExtraction.batch])
+            arguments, kernels: kernels, pool: pool)
         let model = extraction.served.model
         let k = try arguments[neighbours]
         let taps = k > 0 ? try TapOptions.taps(arguments, of: model) : []

@@ -10,6 +10,12 @@ struct FeatureExtraction {
     nonisolated static let batch = Option(
         "batch", .integer(in: 1...256), default: 8, help: "Most images evaluated together.", group: "Computation")
 
+    nonisolated static let exactDecode = Option(
+        flag: "exact-decode",
+        help: "Decode every image at its full size. Otherwise a JPEG of more than 4 megapixels is decoded at a half, a "
+            + "quarter or an eighth of its size where that leaves at least 4 times the size that the model sees.",
+        group: "Computation")
+
     /// The largest image file that is read, in bytes.
     nonisolated static let maximumBytes = ImageLimits().maximumBytes
 
@@ -22,15 +28,14 @@ struct FeatureExtraction {
 
     /// Loads a model.
     ///
-    /// - Parameters:
-    ///   - path: the model file; nil for the bundled one.
-    ///   - precision: one that `kernels` compute in.
-    init(
-        model path: String?, precision: Precision, kernels: Kernels, pool: WorkerPool, batch: Int
-    ) async throws {
-        served = try ModelSource.load(path, precision: precision, pool: pool)
+    /// Model, precision, batch and decoding are those that a command's arguments say.
+    init(_ arguments: ParsedArguments, kernels: Kernels, pool: WorkerPool) async throws {
+        served = try ModelSource.load(
+            try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision], pool: pool)
+        let batch = try arguments[Self.batch]
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
+        configuration.decoding = try DecodingMode(arguments)
         configuration.decoders = ProcessorBudget.available()
         window = 2 * batch + 2 * configuration.decoders
         configuration.queueLimit = window
@@ -109,4 +114,9 @@ struct ImageTrouble: Error, Sendable, CustomStringConvertible {
             case .notFinite: "its features are not finite: the model can't represent it"
             }
     }
+}
+
+extension DecodingMode {
+    /// What `--exact-decode` asks for.
+    init(_ arguments: ParsedArguments) throws { self = try arguments[FeatureExtraction.exactDecode] ? .exact : .scaled }
 }

@@ -61,6 +61,10 @@ enum ServeOptions {
     static let aspect = Option(
         "max-aspect", .number(in: 1...100_000), default: 60, help: "Longest side over shortest side of an image.",
         group: "Service")
+    static let cache = Option(
+        "cache-size", .bytes(in: 0...(1 << 40)), default: 0,
+        help: "Memory for answers that have been given, to be given again for the same image; identical images under "
+            + "way are then computed once. 0 keeps none.", group: "Service")
     static let deadline = Option(
         "default-deadline", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(60),
         help: "A request's time limit if it names none by X-Request-Timeout.", group: "Service")
@@ -87,7 +91,9 @@ enum ServeOptions {
         idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
         adminToken.specification, modelDirectory.specification,
         ModelSource.option.specification, batch.specification, waiting.specification, decoders.specification,
-        images.specification, pixels.specification, aspect.specification, deadline.specification,
+        images.specification, pixels.specification, aspect.specification, FeatureExtraction.exactDecode.specification,
+        cache.specification,
+        deadline.specification,
         batching.specification, drainDelay.specification, drainTimeout.specification,
         KernelChoice.option.specification, KernelChoice.precision.specification,
         KernelChoice.workers.specification, logLevel.specification,
@@ -155,6 +161,8 @@ enum ServeOptions {
         configuration.queueLimit = try arguments[waiting]
         configuration.decoders = try arguments[decoders]
         configuration.batching = try arguments[batching]
+        configuration.cacheBytes = try arguments[cache]
+        configuration.decoding = try DecodingMode(arguments)
         configuration.imageLimits = ImageLimits(
             maximumPixels: try arguments[pixels], maximumAspectRatio: try arguments[aspect])
         return configuration

@@ -15,18 +15,16 @@ public struct ImageID: Hashable, Sendable, Comparable {
     public static func < (a: ImageID, b: ImageID) -> Bool { a.number < b.number }
 }
 
-/// Decides who is in the next batch. A pure value: no threads, no clock of its own.
+/// Decides who is in the next batch. A pure value: no threads and no clock.
 ///
 /// First come, first served: images leave the queue in the order of their admission and then take part in every step
 /// until they are finished, so that no image can starve. While two models are in use after a swap, the model of the
 /// oldest image in flight is stepped; the old model admits nobody, so its turn ends.
-public struct BatchPlanner<Instant: Comparable & Sendable, Model: Hashable & Sendable>: Sendable {
+public struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     /// An image in the queue or in flight.
     struct Entry: Sendable {
         let id: ImageID
         let model: Model
-        let admitted: Instant
-        let deadline: Instant?
     }
 
     /// Most images in a batch.
@@ -34,7 +32,6 @@ public struct BatchPlanner<Instant: Comparable & Sendable, Model: Hashable & Sen
     let mode: BatchingMode
     private(set) var waiting: [Entry] = []
     private(set) var inFlight: [Entry] = []
-    private var nextNumber: UInt64 = 0
 
     init(batchLimit: Int, mode: BatchingMode) {
         precondition(batchLimit > 0)
@@ -45,11 +42,8 @@ public struct BatchPlanner<Instant: Comparable & Sendable, Model: Hashable & Sen
     var isEmpty: Bool { waiting.isEmpty && inFlight.isEmpty }
 
     /// Puts an image at the queue's end.
-    mutating func enqueue(model: Model, now: Instant, deadline: Instant?) -> ImageID {
-        let id = ImageID(number: nextNumber)
-        nextNumber += 1
-        waiting.append(Entry(id: id, model: model, admitted: now, deadline: deadline))
-        return id
+    mutating func enqueue(_ id: ImageID, model: Model) {
+        waiting.append(Entry(id: id, model: model))
     }
 
     /// What one step computes.
@@ -83,11 +77,6 @@ public struct BatchPlanner<Instant: Comparable & Sendable, Model: Hashable & Sen
         guard !ids.isEmpty else { return }
         waiting.removeAll { ids.contains($0.id) }
         inFlight.removeAll { ids.contains($0.id) }
-    }
-
-    /// Images whose deadline has passed.
-    func expired(at now: Instant) -> [ImageID] {
-        (inFlight + waiting).filter { $0.deadline.map { $0 <= now } ?? false }.map(\.id)
     }
 
     /// Whether an image still takes part of that model's work.

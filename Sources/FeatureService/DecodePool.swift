@@ -32,10 +32,12 @@ public final class DecodePool: Sendable {
 
     /// A model's input, [3][side][side], from an image's bytes.
     func input(
-        for bytes: [UInt8], preprocessing: Preprocessing, limits: ImageLimits
+        for bytes: [UInt8], preprocessing: Preprocessing, limits: ImageLimits, decoding: DecodingMode
     ) async -> Result<[Float], ImageError> {
         await run {
-            Result { () throws(ImageError) -> [Float] in try preprocessing.input(for: bytes, limits: limits) }
+            Result { () throws(ImageError) -> [Float] in
+                try preprocessing.input(for: bytes, limits: limits, decoding: decoding)
+            }
         }
     }
 }

@@ -55,8 +55,20 @@ public struct FeatureResponse: Sendable {
     public let served: ServedModel
     /// One answer an image, in the order of the request.
     public let results: [Result<ImageFeatures, ImageFailure>]
+    /// Where each of them comes from; empty if answers are not kept.
+    public let sources: [AnswerSource]
     /// Where the time went.
     public let timings: FeatureTimings
+}
+
+/// Where an image's answer comes from, if answers are kept.
+public enum AnswerSource: String, Sendable, CaseIterable {
+    /// It was kept.
+    case hit
+    /// It was being computed for somebody else, or for another place of the same request.
+    case shared
+    /// It was computed for this request.
+    case miss
 }
 
 /// Where a request's time went, in seconds; for several images, that of the slowest.
@@ -104,6 +116,8 @@ public struct ServiceEvents: Sendable {
     public var notFinite: @Sendable () -> Void
     /// An image's answer is ready.
     public var completed: @Sendable () -> Void
+    /// An image was looked up among the answers kept.
+    public var answered: @Sendable (_ source: AnswerSource) -> Void
 
     /// Handlers that do nothing until they are set.
     public init() {
@@ -113,6 +127,7 @@ public struct ServiceEvents: Sendable {
         abandoned = {}
         notFinite = {}
         completed = {}
+        answered = { _ in }
     }
 }
 
@@ -130,4 +145,6 @@ public struct ServiceStatus: Sendable, Equatable {
     public let waiting: Int
     /// Images in flight.
     public let inFlight: Int
+    /// Bytes of answers kept.
+    public let cachedBytes: Int
 }

@@ -1,3 +1,4 @@
+import Digests
 public import ImagePipeline
 import ReverseODE
 public import Tensor
@@ -14,6 +15,10 @@ public struct FeatureServiceConfiguration: Sendable {
     public var decoders = 2
     /// What images may be.
     public var imageLimits = ImageLimits()
+    /// At what size large JPEGs are decoded.
+    public var decoding = DecodingMode.scaled
+    /// Bytes of answers kept in memory to be given again; 0 keeps none, and nothing is shared.
+    public var cacheBytes = 0
     /// How long the engine may have work without progress before it counts as stuck.
     public var stuckAfter: Duration = .seconds(60)
 
@@ -28,14 +33,17 @@ public struct FeatureServiceConfiguration: Sendable {
 /// end. Who is in a batch is decided by `BatchPlanner`, a pure value; this actor carries the decisions out, and the
 /// engine, on a thread of its own, the arithmetic.
 public actor FeatureService {
-    let configuration: FeatureServiceConfiguration
+    /// How the service is run.
+    public nonisolated let configuration: FeatureServiceConfiguration
     private let engine: Engine
     private let decoders: DecodePool
     private let events: ServiceEvents
     private let clock = ContinuousClock()
 
-    private var planner: BatchPlanner<ContinuousClock.Instant, ObjectIdentifier>
+    private var planner: BatchPlanner<ObjectIdentifier>
     private var jobs: [ImageID: Job] = [:]
+    private var work = SharedWork<AnswerKey, ContinuousClock.Instant>()
+    private var cache: LeastRecentlyUsedCache<AnswerKey, ImageFeatures>
     private var requests: [RequestID: PendingRequest] = [:]
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
@@ -52,22 +60,23 @@ public actor FeatureService {
 
     private typealias RequestID = UInt64
 
-    /// An image admitted.
+    /// An image admitted; who waits for it, `work` knows.
     private struct Job {
-        let request: RequestID
-        let position: Int
+        let served: ServedModel
         var trajectory: Trajectory
         let admitted: ContinuousClock.Instant
         var started: ContinuousClock.Instant?
-        var isOut = false
     }
 
     /// A request that waits for its images.
     private struct PendingRequest {
         let served: ServedModel
+        let deadline: ContinuousClock.Instant?
         var results: [Result<ImageFeatures, ImageFailure>?]
-        var unfinished: Set<ImageID>
-        var timings: FeatureTimings
+        /// Where each image's answer comes from; empty if answers are not kept.
+        var sources: [AnswerSource] = []
+        var unfinished: Set<ImageID> = []
+        var timings = FeatureTimings()
         var continuation: CheckedContinuation<Result<FeatureResponse, FeatureServiceError>, Never>?
     }
 
@@ -79,6 +88,7 @@ public actor FeatureService {
         self.events = events
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
         decoders = DecodePool(width: configuration.decoders)
+        cache = LeastRecentlyUsedCache(capacity: configuration.cacheBytes)
         planner = BatchPlanner(batchLimit: configuration.batchLimit, mode: configuration.batching)
     }
 
@@ -103,22 +113,20 @@ public actor FeatureService {
             throw error
         }
         let start = clock.now
-        let decoded = await decode(inputs, served: served)
+        let keys = await keys(of: inputs, plan: plan)
+        let (id, led) = open(keys, plan: plan, since: start)
+        // What others compute or have computed needs no room in the queue.
+        reserved -= inputs.count - led.count
+        let decoded = await decode(led.map { ($0.image, inputs[$0.position]) }, served: served)
         // From here to the suspension in `await answer`, nothing else runs on this actor.
-        reserved -= inputs.count
-        if Task.isCancelled {
-            events.abandoned()
-            announceIfIdle()
-            throw .cancelled
+        reserved -= led.count
+        enqueue(decoded, plan: plan)
+        startEngine()
+        if let error = reasonToEnd(request) {
+            cancel(id, because: error)
+            throw error
         }
-        if let deadline = request.deadline, deadline <= clock.now {
-            events.expired()
-            announceIfIdle()
-            throw .deadlineExceeded
-        }
-        var timings = FeatureTimings()
-        timings.decode = start.duration(to: clock.now).seconds
-        return try await answer(decoded, plan: plan, timings: timings).get()
+        return try await answer(id).get()
     }
 
     /// Reserves room in the queue before any work is done for the images.
@@ -134,18 +142,63 @@ public actor FeatureService {
         return active
     }
 
+    /// What the images' answers are kept under; nil for what is not kept.
+    private func keys(of inputs: [FeatureInput], plan: RequestPlan) async -> [AnswerKey?] {
+        guard cache.capacity > 0 else { return inputs.map { _ in nil } }
+        let (decoders, decoding) = (decoders, configuration.decoding)
+        return await withTaskGroup(of: (Int, AnswerKey?).self) { group in
+            for (index, input) in inputs.enumerated() {
+                guard case .encoded(let bytes) = input else { continue }
+                group.addTask {
+                    let digest = await decoders.run { SHA256.hash(bytes) }
+                    return (index, plan.key(of: digest, decoding: decoding))
+                }
+            }
+            return await group.reduce(into: inputs.map { _ in nil }) { $0[$1.0] = $1.1 }
+        }
+    }
+
+    /// Registers a request: what is known is filled in, what is under way is waited for.
+    ///
+    /// - Returns: the images that are left to this request to be decoded and enqueued.
+    private func open(
+        _ keys: [AnswerKey?], plan: RequestPlan, since start: ContinuousClock.Instant
+    ) -> (RequestID, led: [(position: Int, image: ImageID)]) {
+        let id = nextRequest
+        nextRequest += 1
+        var pending = PendingRequest(
+            served: plan.served, deadline: plan.deadline, results: keys.map { _ in nil })
+        pending.timings.decode = start.duration(to: clock.now).seconds
+        var led: [(position: Int, image: ImageID)] = []
+        for (position, key) in keys.enumerated() {
+            if let key, let known = cache.value(for: key) {
+                pending.results[position] = .success(known)
+                pending.sources.append(.hit)
+            } else {
+                let joined = work.join(key, .init(request: id, position: position, since: start))
+                pending.unfinished.insert(joined.image)
+                pending.sources.append(joined.isNew ? .miss : .shared)
+                if joined.isNew { led.append((position, joined.image)) }
+            }
+        }
+        if cache.capacity > 0 { pending.sources.forEach(events.answered) } else { pending.sources = [] }
+        requests[id] = pending
+        return (id, led)
+    }
+
     private func decode(
-        _ inputs: [FeatureInput], served: ServedModel
-    ) async -> [Result<[Float], ImageFailure>] {
-        let limits = configuration.imageLimits
+        _ images: [(ImageID, FeatureInput)], served: ServedModel
+    ) async -> [(ImageID, Result<[Float], ImageFailure>)] {
+        let configuration = configuration
         let decoders = self.decoders
         return await withTaskGroup(of: (Int, Result<[Float], ImageFailure>).self) { group in
-            for (index, input) in inputs.enumerated() {
+            for (index, (_, input)) in images.enumerated() {
                 group.addTask {
                     switch input {
                     case .encoded(let bytes):
                         let result = await decoders.input(
-                            for: bytes, preprocessing: served.preprocessing, limits: limits)
+                            for: bytes, preprocessing: served.preprocessing, limits: configuration.imageLimits,
+                            decoding: configuration.decoding)
                         return (index, result.mapError { .image($0) })
                     case .normalized(let values):
                         let expected = served.model.stateCount
@@ -156,58 +209,58 @@ public actor FeatureService {
                     }
                 }
             }
-            var results = [Result<[Float], ImageFailure>](repeating: .success([]), count: inputs.count)
-            for await (index, result) in group { results[index] = result }
+            var results = images.map { ($0.0, Result<[Float], ImageFailure>.success([])) }
+            for await (index, result) in group { results[index].1 = result }
             return results
         }
     }
 
-    /// Queues what has been decoded and waits for the results.
-    private func answer(
-        _ decoded: [Result<[Float], ImageFailure>], plan: RequestPlan, timings: FeatureTimings
-    ) async -> Result<FeatureResponse, FeatureServiceError> {
-        let id = nextRequest
-        nextRequest += 1
-        enqueue(decoded, plan: plan, timings: timings, as: id)
-        return await withTaskCancellationHandler {
+    /// Queues what has been decoded and is still waited for.
+    private func enqueue(_ decoded: [(ImageID, Result<[Float], ImageFailure>)], plan: RequestPlan) {
+        let served = plan.served
+        let now = clock.now
+        for (image, result) in decoded {
+            let waiters = work.waiters(for: image)
+            for waiter in waiters {
+                requests[waiter.request]?.timings.decode = waiter.since.duration(to: now).seconds
+            }
+            switch result {
+            case .failure(let failure): deliver(.failure(failure), of: image)
+            case .success where waiters.isEmpty: break
+            case .success(let input):
+                models[ObjectIdentifier(served)] = served
+                planner.enqueue(image, model: ObjectIdentifier(served))
+                jobs[image] = Job(
+                    served: served, trajectory: plan.trajectory(input, kernels: engine.kernels), admitted: now)
+            }
+        }
+    }
+
+    /// Why a request whose images have been decoded should not go on.
+    private func reasonToEnd(_ request: FeatureRequest) -> FeatureServiceError? {
+        if Task.isCancelled { return .cancelled }
+        if let deadline = request.deadline, deadline <= clock.now { return .deadlineExceeded }
+        return nil
+    }
+
+    private func answer(_ id: RequestID) async -> Result<FeatureResponse, FeatureServiceError> {
+        await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 requests[id]?.continuation = continuation
                 respondIfComplete(id)
-                startEngine()
             }
         } onCancel: {
             Task { await self.cancel(id, because: .cancelled) }
         }
     }
 
-    private func enqueue(
-        _ decoded: [Result<[Float], ImageFailure>], plan: RequestPlan, timings: FeatureTimings, as id: RequestID
-    ) {
-        let served = plan.served
-        let now = clock.now
-        var pending = PendingRequest(
-            served: served, results: decoded.map { _ in nil }, unfinished: [], timings: timings, continuation: nil)
-        models[ObjectIdentifier(served)] = served
-        for (position, result) in decoded.enumerated() {
-            switch result {
-            case .failure(let failure): pending.results[position] = .failure(failure)
-            case .success(let input):
-                let image = planner.enqueue(model: ObjectIdentifier(served), now: now, deadline: plan.deadline)
-                jobs[image] = Job(
-                    request: id, position: position, trajectory: plan.trajectory(input, kernels: engine.kernels),
-                    admitted: now)
-                pending.unfinished.insert(image)
-            }
-        }
-        requests[id] = pending
-    }
-
-    /// Ends a request early: its images leave the queue and the batch.
+    /// Ends a request early: images that nobody else waits for leave the queue and the batch.
     private func cancel(_ id: RequestID, because error: FeatureServiceError) {
         guard let pending = requests.removeValue(forKey: id) else { return }
         if error == .deadlineExceeded { events.expired() } else { events.abandoned() }
-        planner.remove(pending.unfinished)
-        for image in pending.unfinished { jobs[image] = nil }
+        let abandoned = work.leave(id, pending.unfinished)
+        planner.remove(abandoned)
+        for image in abandoned { jobs[image] = nil }
         pending.continuation?.resume(returning: .failure(error))
         retireUnusedModels()
         announceIfIdle()
@@ -221,7 +274,9 @@ public actor FeatureService {
         continuation.resume(
             returning: .success(
                 FeatureResponse(
-                    served: pending.served, results: pending.results.compactMap { $0 }, timings: pending.timings)))
+                    served: pending.served, results: pending.results.compactMap { $0 }, sources: pending.sources,
+                    timings: pending.timings)))
+        announceIfIdle()
     }
 
     // MARK: The engine loop
@@ -261,12 +316,11 @@ public actor FeatureService {
     }
 
     private func begin(_ image: ImageID, at now: ContinuousClock.Instant) {
-        guard var job = jobs[image] else { return }
-        job.started = now
-        jobs[image] = job
-        let wait = job.admitted.duration(to: now).seconds
-        if let pending = requests[job.request], wait > pending.timings.queue {
-            requests[job.request]!.timings.queue = wait
+        guard let admitted = jobs[image]?.admitted else { return }
+        jobs[image]!.started = now
+        for waiter in work.waiters(for: image) {
+            let wait = max(admitted, waiter.since).duration(to: now).seconds
+            requests[waiter.request]?.timings.queue.raise(to: wait)
         }
     }
 
@@ -294,19 +348,38 @@ public actor FeatureService {
     }
 
     private func finish(_ image: ImageID, with result: Result<ImageFeatures, ImageFailure>) {
-        guard let job = jobs.removeValue(forKey: image), var pending = requests[job.request] else { return }
-        pending.results[job.position] = result
-        pending.unfinished.remove(image)
-        if let started = job.started {
-            pending.timings.inference = max(pending.timings.inference, started.duration(to: clock.now).seconds)
+        guard let job = jobs.removeValue(forKey: image) else { return }
+        let now = clock.now
+        for waiter in work.waiters(for: image) {
+            let began = max(job.started ?? now, waiter.since)
+            requests[waiter.request]?.timings.inference.raise(to: began.duration(to: now).seconds)
         }
-        requests[job.request] = pending
-        respondIfComplete(job.request)
+        let key = deliver(result, of: image)
+        // What a model that no longer serves computed would never be asked for.
+        if let key, case .success(let features) = result, key.version == active?.version, features.isFinite {
+            cache.insert(features, for: key, heapBytes: key.heapBytes(with: features))
+        }
     }
 
+    /// Hands an image's answer to everyone who waits for it.
+    @discardableResult
+    private func deliver(_ result: Result<ImageFeatures, ImageFailure>, of image: ImageID) -> AnswerKey? {
+        guard let (key, waiters) = work.end(image) else { return nil }
+        for waiter in waiters {
+            requests[waiter.request]?.results[waiter.position] = result
+            requests[waiter.request]?.unfinished.remove(image)
+        }
+        // Only now: a request may wait for the image in two places.
+        for waiter in waiters { respondIfComplete(waiter.request) }
+        return key
+    }
+
+    /// Ends the requests whose deadline has passed; those still being decoded see to it themselves.
     private func expire() {
-        let late = Set(planner.expired(at: clock.now).compactMap { jobs[$0]?.request })
-        for request in late { cancel(request, because: .deadlineExceeded) }
+        let now = clock.now
+        for (id, request) in requests where request.continuation != nil {
+            if let deadline = request.deadline, deadline <= now { cancel(id, because: .deadlineExceeded) }
+        }
     }
 
     // MARK: Models
@@ -324,6 +397,7 @@ public actor FeatureService {
     public func activate(_ served: ServedModel) -> ServedModel? {
         let old = active
         active = served
+        if old?.version != served.version { cache.removeAll() }
         models[ObjectIdentifier(served)] = served
         retireUnusedModels()
         return old
@@ -352,7 +426,8 @@ public actor FeatureService {
             isStarted: active != nil,
             isReady: active != nil && !isRetiring && !isDraining && waiting < configuration.queueLimit && !isStuck,
             isLive: !isStuck,
-            isDraining: isDraining || isRetiring, waiting: waiting, inFlight: planner.inFlight.count)
+            isDraining: isDraining || isRetiring, waiting: waiting, inFlight: planner.inFlight.count,
+            cachedBytes: cache.byteCount)
     }
 
     /// Turns readiness off without refusing anything yet, so that a load balancer looks elsewhere.
@@ -376,40 +451,12 @@ public actor FeatureService {
     }
 }
 
-/// A request's wishes, checked against the model that will serve it.
-struct RequestPlan: Sendable {
-    let served: ServedModel
-    let taps: [ResolvedTap]
-    let wantsLogits: Bool
-    let deadline: ContinuousClock.Instant?
-
-    init(_ request: FeatureRequest, served: ServedModel) throws(FeatureServiceError) {
-        guard !request.wantsLogits || served.model.head != nil else { throw .noHead }
-        self.served = served
-        wantsLogits = request.wantsLogits
-        deadline = request.deadline
-        do throws(TapError) {
-            var resolved: [ResolvedTap] = []
-            if let taps = request.taps {
-                for tap in taps { resolved.append(try served.model.resolve(tap)) }
-            } else if let times = request.defaultPlaceTimes {
-                let place = try served.model.defaultTap().place
-                for time in times { resolved.append(try served.model.resolve(Tap(time: time, place: place))) }
-            } else if !request.wantsLogits {
-                resolved = [try served.model.defaultTap()]
-            }
-            taps = resolved
-        } catch {
-            throw .tap(error)
-        }
-    }
-
-    func trajectory(_ input: [Float], kernels: Kernels) -> Trajectory {
-        Trajectory(input: input, taps: taps, wantsLogits: wantsLogits, model: served.model, kernels: kernels)
-    }
-}
-
 extension Duration {
     /// This duration in seconds.
     var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}
+
+extension Double {
+    /// Makes this the greater of itself and `other`.
+    fileprivate mutating func raise(to other: Double) { self = max(self, other) }
 }

@@ -12,9 +12,11 @@ struct ResamplingAxis {
     /// Weights kept for each output.
     let stride: Int
 
-    /// Weights for `outputs` of the `resizedLength` pixels that `length` source pixels are resized to.
-    init(length: Int, resizedLength: Int, outputs: Range<Int>) {
-        let scale = Double(length) / Double(resizedLength)
+    /// Weights for `outputs` of the `resizedLength` pixels that a part of `length` source pixels is resized to.
+    ///
+    /// - Parameter part: where on the source the picture begins and ends, in pixels, as Pillow's `box` says it.
+    init(length: Int, part: (start: Double, end: Double), resizedLength: Int, outputs: Range<Int>) {
+        let scale = (part.end - part.start) / Double(resizedLength)
         let filterScale = max(scale, 1)
         let support = 2 * filterScale
         stride = (Int(support) + 1) * 2 + 1
@@ -24,7 +26,7 @@ struct ResamplingAxis {
 
         var exact = [Double](repeating: 0, count: stride)
         for (row, output) in outputs.enumerated() {
-            let center = (Double(output) + 0.5) * scale
+            let center = part.start + (Double(output) + 0.5) * scale
             let start = max(Int(center - support + 0.5), 0)
             let count = min(Int(center + support + 0.5), length) - start
             var sum = 0.0
@@ -39,6 +41,19 @@ struct ResamplingAxis {
         }
     }
 
+    /// Weights for `outputs` of the `resizedLength` pixels that the first `extent` of `length` stored pixels are resized
+    /// to, which are shown in reverse if `isReflected`.
+    init(length: Int, extent: Double, isReflected: Bool, resizedLength: Int, outputs: Range<Int>) {
+        guard isReflected else {
+            self.init(length: length, part: (0, extent), resizedLength: resizedLength, outputs: outputs)
+            return
+        }
+        self = ResamplingAxis(
+            length: length, part: (Double(length) - extent, Double(length)), resizedLength: resizedLength,
+            outputs: outputs
+        ).reflected(length: length)
+    }
+
     /// The source pixels that any output needs.
     var sourceRange: Range<Int> {
         let start = spans.map(\.start).min() ?? 0
@@ -46,7 +61,7 @@ struct ResamplingAxis {
     }
 
     /// The same outputs from a source of `length` pixels that is stored in reverse.
-    func reflected(length: Int) -> ResamplingAxis {
+    private func reflected(length: Int) -> ResamplingAxis {
         var result = self
         for (row, span) in spans.enumerated() {
             result.spans[row].start = Int32(length) - span.start - span.count
@@ -81,26 +96,32 @@ extension RGBImage {
     /// Resizes with Pillow's antialiased bicubic filter, bit for bit as `Image.resize((width, height), BICUBIC)`.
     public func resized(width: Int, height: Int) -> RGBImage {
         precondition(width > 0 && height > 0, "an image has at least one pixel")
-        return resized(to: (width, height), keeping: (0..<width, 0..<height), orientation: .topLeft)
+        return resized(
+            (Double(self.width), Double(self.height)), to: (width, height), keeping: (0..<width, 0..<height),
+            orientation: .topLeft)
     }
 
     /// The columns and rows `kept` of this stored image turned to `orientation` and then resized to `size`.
+    ///
+    /// The picture fills the stored image's first `extent` columns and rows, of which the last may be fractions: a JPEG
+    /// decoded at an eighth of its size has that rounded up, and its last pixels have less of the picture in them.
     ///
     /// Nothing else is computed. The image is not turned first, which for a photograph would cost about as much as the
     /// resizing: Pillow's first pass, along the shown rows, runs along the stored columns where they are transposed, and
     /// weights are mirrored where an axis is. Integer sums don't depend on their order, so the result stays exact.
     func resized(
-        to size: (width: Int, height: Int), keeping kept: (columns: Range<Int>, rows: Range<Int>),
-        orientation: Orientation
+        _ extent: (width: Double, height: Double), to size: (width: Int, height: Int),
+        keeping kept: (columns: Range<Int>, rows: Range<Int>), orientation: Orientation
     ) -> RGBImage {
-        let shownWidth = orientation.isTransposed ? height : width
-        let shownHeight = orientation.isTransposed ? width : height
-        var columns = ResamplingAxis(length: shownWidth, resizedLength: size.width, outputs: kept.columns)
-        var rows = ResamplingAxis(length: shownHeight, resizedLength: size.height, outputs: kept.rows)
-        if orientation.reflectsShownColumns { columns = columns.reflected(length: shownWidth) }
-        if orientation.reflectsShownRows { rows = rows.reflected(length: shownHeight) }
+        let isTransposed = orientation.isTransposed
+        let columns = ResamplingAxis(
+            length: isTransposed ? height : width, extent: isTransposed ? extent.height : extent.width,
+            isReflected: orientation.reflectsShownColumns, resizedLength: size.width, outputs: kept.columns)
+        let rows = ResamplingAxis(
+            length: isTransposed ? width : height, extent: isTransposed ? extent.width : extent.height,
+            isReflected: orientation.reflectsShownRows, resizedLength: size.height, outputs: kept.rows)
 
-        guard orientation.isTransposed else {
+        guard isTransposed else {
             let needed = rows.sourceRange
             return resamplingRows(needed, with: columns).resamplingColumns(
                 0..<columns.spans.count, with: rows.shifted(by: needed.lowerBound))

@@ -47,37 +47,47 @@ public enum ImageDecoder {
             isAnimated: header.frames > 1)
     }
 
-    /// Decodes an image and applies its orientation.
+    /// Decodes an image at its full size and applies its orientation.
     ///
     /// - Throws: `ImageError`; beyond-limit images are refused by their header, before their pixels are allocated.
     public static func decode(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(ImageError) -> RGBImage {
-        let stored = try decodeStored(bytes, limits: limits)
-        return stored.image.oriented(stored.orientation)
+        let stored = try decodeStored(bytes, limits: limits) { _ in 1 }
+        return stored.image.oriented(stored.header.orientation)
     }
 
-    /// An image as its file stores it.
+    /// An image as its file stores it, or a fraction of it.
     struct StoredImage {
+        let header: ImageHeader
+        /// By what the header's size was divided: 1, 2, 4 or 8.
+        let denominator: Int
+        /// The pixels, of the header's width and height over `denominator`, rounded up.
         let image: RGBImage
-        let orientation: Orientation
     }
 
     /// Decodes without turning the image, whose orientation resampling takes into account more cheaply.
-    static func decodeStored(_ bytes: [UInt8], limits: ImageLimits) throws(ImageError) -> StoredImage {
+    ///
+    /// - Parameter denominator: decides by what the size is to be divided; anything but 1 is for JPEGs only. Limits apply
+    ///   to the size that the header states.
+    static func decodeStored(
+        _ bytes: [UInt8], limits: ImageLimits, denominator: (ImageHeader) -> Int
+    ) throws(ImageError) -> StoredImage {
         try limits.check(byteCount: bytes.count)
         let header = try probe(bytes)
         try limits.check(header)
 
+        let denominator = denominator(header)
+        let width = (header.width + denominator - 1) / denominator
+        let height = (header.height + denominator - 1) / denominator
         var failure = ImageCodecFailure()
         var status = ImageCodecStatus.OK
-        let pixels = [UInt8](unsafeUninitializedCapacity: header.width * header.height * 3) { buffer, count in
+        let pixels = [UInt8](unsafeUninitializedCapacity: width * height * 3) { buffer, count in
             status = image_codec_decode(
-                bytes, bytes.count, 1, UInt32(header.width), UInt32(header.height), buffer.baseAddress, &failure)
+                bytes, bytes.count, UInt32(denominator), UInt32(width), UInt32(height), buffer.baseAddress, &failure)
             count = status == .OK ? buffer.count : 0
         }
         guard status == .OK else { throw ImageError(status, failure, bytes) }
         return StoredImage(
-            image: RGBImage(width: header.width, height: header.height, pixels: pixels),
-            orientation: header.orientation)
+            header: header, denominator: denominator, image: RGBImage(width: width, height: height, pixels: pixels))
     }
 }
 

@@ -48,8 +48,10 @@ public struct Preprocessing: Sendable {
     /// The network's input for an encoded image: [3, cropSize, cropSize], one channel after the other.
     ///
     /// - Throws: `ImageError` if the bytes are not an image within `limits`.
-    public func input(for bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(ImageError) -> [Float] {
-        normalize(try croppedImage(for: bytes, limits: limits))
+    public func input(
+        for bytes: [UInt8], limits: ImageLimits = ImageLimits(), decoding: DecodingMode = .scaled
+    ) throws(ImageError) -> [Float] {
+        normalize(try croppedImage(for: bytes, limits: limits, decoding: decoding))
     }
 
     /// The network's input for a decoded image: [3, cropSize, cropSize], one channel after the other.
@@ -61,26 +63,36 @@ public struct Preprocessing: Sendable {
     ///
     /// - Throws: `ImageError` if the bytes are not an image within `limits`.
     public func croppedImage(
-        for bytes: [UInt8], limits: ImageLimits = ImageLimits()
+        for bytes: [UInt8], limits: ImageLimits = ImageLimits(), decoding: DecodingMode = .scaled
     ) throws(ImageError) -> RGBImage {
-        let stored = try ImageDecoder.decodeStored(bytes, limits: limits)
-        return croppedImage(for: stored.image, orientation: stored.orientation)
+        let stored = try ImageDecoder.decodeStored(bytes, limits: limits) {
+            decoding.denominator(for: $0, shorterSide: resizeShorterSide)
+        }
+        return croppedImage(
+            for: stored.image, storedAs: (stored.header.width, stored.header.height),
+            denominator: stored.denominator, orientation: stored.header.orientation)
     }
 
     /// What the network sees of a decoded image, before normalisation: cropSize x cropSize pixels.
     public func croppedImage(for image: RGBImage) -> RGBImage {
-        croppedImage(for: image, orientation: .topLeft)
+        croppedImage(for: image, storedAs: (image.width, image.height), denominator: 1, orientation: .topLeft)
     }
 
-    private func croppedImage(for image: RGBImage, orientation: Orientation) -> RGBImage {
-        let width = orientation.isTransposed ? image.height : image.width
-        let height = orientation.isTransposed ? image.width : image.height
+    /// - Parameters:
+    ///   - image: the picture decoded at 1 / `denominator` of its size.
+    ///   - size: that size, from which all lengths follow, whatever fraction of it was decoded.
+    private func croppedImage(
+        for image: RGBImage, storedAs size: (width: Int, height: Int), denominator: Int, orientation: Orientation
+    ) -> RGBImage {
+        let width = orientation.isTransposed ? size.height : size.width
+        let height = orientation.isTransposed ? size.width : size.height
         let longerSide = resizeShorterSide * max(width, height) / min(width, height)
-        let size =
+        let resized =
             width <= height
             ? (width: resizeShorterSide, height: longerSide) : (width: longerSide, height: resizeShorterSide)
         return image.resized(
-            to: size, keeping: (columns: centered(in: size.width), rows: centered(in: size.height)),
+            (Double(size.width) / Double(denominator), Double(size.height) / Double(denominator)), to: resized,
+            keeping: (columns: centered(in: resized.width), rows: centered(in: resized.height)),
             orientation: orientation)
     }
 

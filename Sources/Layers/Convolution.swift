@@ -109,6 +109,7 @@ public final class Convolution: Sendable {
                         tile, part.lowerBound, part.count)
                 case .bf16:
                     let panels = AlignedBuffer(count: blockFloats)
+                    defer { withExtendedLifetime(panels) {} }
                     for block in part {
                         hw_pack_winograd3x3(
                             panels.pointer, source.baseAddress, outputs, inputs, padded, tile, block, 1)

@@ -33,7 +33,9 @@ public final class PointwiseConvolution: Sendable {
             weights = panels
         case .bf16:
             weights = AlignedBuffer(count: panels.count / 2)
-            hw_narrow_panels(weights.pointer, panels.pointer, panels.count / channelBlock)
+            withExtendedLifetime(panels) {
+                hw_narrow_panels(weights.pointer, panels.pointer, panels.count / channelBlock)
+            }
         }
     }
 

@@ -54,6 +54,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
     public let pass: Pass
     /// From image to input.
     public let preprocessing: PreprocessingConfiguration
+    /// At what size a service decodes large JPEGs, `exact` or `scaled`; nil for a checkpoint that isn't served.
+    public let decoding: String?
     /// Class names in the order of the logits.
     public let labels: [String]?
     /// The tap that `/embed` answers when a request names none.
@@ -63,10 +65,11 @@ public struct ModelDescription: Codable, Sendable, Equatable {
 
     /// Describes a checkpoint.
     ///
+    /// - Parameter decoding: at what size large JPEGs are decoded, if it is served.
     /// - Throws: `ConfigurationError` if the configuration isn't valid.
     public init(
         configuration: ModelConfiguration, sha256: String, byteCount: Int, storedType: String,
-        precision: Precision? = nil
+        precision: Precision? = nil, decoding: String? = nil
     ) throws(ConfigurationError) {
         let layout = try UNetLayout(configuration.architecture)
         let grid = TimeGrid(configuration.grid, path: configuration.path)
@@ -86,6 +89,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
             cutoff: configuration.grid.cutoff, times: grid.times,
             evaluations: grid.steps * configuration.solver.evaluationsPerStep)
         preprocessing = configuration.preprocessing
+        self.decoding = decoding
         labels = configuration.labels
         defaultTap = configuration.defaultTap
         places = Self.places(layout, configuration)

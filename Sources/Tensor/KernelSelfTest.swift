@@ -66,17 +66,18 @@ public enum KernelSelfTest {
 
     private static func gemmBF16(_ kernels: Kernels) -> [Float] {
         let (rows, k, blocks) = (17, 48, 3)
+        // Rounded as packed weights are, not by the function of the table that does it.
         let (a, b) = (AlignedBuffer(count: rows * k / 2), AlignedBuffer(count: blocks * k * 8))
-        // Packed without the table's own rounding.
-        hw_narrow_panels(a.pointer, noise(rows * k).pointer, rows * k / 16)
-        hw_narrow_panels(b.pointer, noise(blocks * k * 16).pointer, blocks * k)
+        let (factors, weights) = (noise(rows * k), noise(blocks * k * 16))
+        hw_narrow_panels(a.pointer, factors.pointer, rows * k / 16)
+        hw_narrow_panels(b.pointer, weights.pointer, blocks * k)
         let c = AlignedBuffer(count: blocks * rows * 16)
         kernels.gemm(
             hw_gemm_arguments(
                 a: a.pointer, a_block_stride: rows * 8, a_group_stride: 0, group_rows: rows, b: b.pointer,
                 b_panel_stride: k * 8, c: c.pointer, c_block_stride: rows * 16, rows: rows, k: k, blocks: blocks,
                 bias: nil, residual: nil, residual_block_stride: 0), in: .bf16)
-        return withExtendedLifetime((a, b)) { array(c) }
+        return withExtendedLifetime((a, b, factors, weights)) { array(c) }
     }
 
     private static func narrow(_ kernels: Kernels) -> [Float] {

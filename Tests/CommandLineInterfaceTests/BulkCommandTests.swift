@@ -97,6 +97,29 @@ struct BulkCommandTests {
         }
     }
 
+    @Test("A large photograph is decoded at a fraction of its size unless --exact-decode is given; bench compares both")
+    func decodingModes() async throws {
+        let model = try await ImportedModel.classifier()
+        let image = TestFixtures.path("images/large-2501x1999.jpg")
+        let served = try ModelLoader(pool: WorkerPool(count: 1)).load(path: model.path)
+        let bytes = try TestFixtures.bytes("images/large-2501x1999.jpg")
+        #expect(try served.preprocessing.input(for: bytes) != served.preprocessing.input(for: bytes, decoding: .exact))
+        func state(_ flags: [String]) async throws -> [Float] {
+            let outcome = try await BuiltProgram.run(
+                ["embed", "--model", model.path, "--at", "1", "--from", "state", image] + flags)
+            return try #require(try outcome.decodedLines(EmbeddedRow.self).first).taps[0].embedding
+        }
+        #expect(try await state([]) == served.preprocessing.input(for: bytes))
+        #expect(try await state(["--exact-decode"]) == served.preprocessing.input(for: bytes, decoding: .exact))
+
+        let outcome = try await BuiltProgram.run([
+            "bench", "--decode", image, "--decode", images[0], "--model", model.path, "--seconds", "0", "--json",
+        ])
+        let report = try JSONDecoder().decode(DecodingBenchmark.Report.self, from: Data(outcome.output.utf8))
+        #expect(report.measurements.map(\.denominator) == [8, 1] && report.measurements[1].cosine == 1)
+        #expect((0.99..<1).contains(report.measurements[0].cosine) && report.measurements[0].width == 2501)
+    }
+
     @Test("A bad file is named on standard error and left out; the rest is there, and the status is 1")
     func skipsBadFiles() async throws {
         let model = try await ImportedModel.classifier()

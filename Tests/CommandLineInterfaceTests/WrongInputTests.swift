@@ -52,6 +52,7 @@ struct WrongInputTests {
             (["embed", image, "--from", "down.99"], 64, "the last is"),
             (["classify", image, "--top", "0"], 64, "--top"),
             (["classify", image, "--kernels", "abacus"], 64, "scalar"),
+            (["bench", "--decode", image, "--model", "u32"], 64, "weights of its own"),
             (["evaluate"], 64, "--data"), (["evaluate", "--data", "x", "--knn", "-1"], 64, "--knn"),
             (importing + ["-o", "m.safetensors"], 64, "--t-span"),
             (importing + ["--t-span", "1", "-o", "m.safetensors"], 64, "--t-span"),
@@ -68,7 +69,8 @@ struct WrongInputTests {
     @Test(
         "Files that aren't there",
         arguments: [
-            ["embed", "/nonexistent/a.jpg"], ["classify", "/nonexistent"], ["evaluate", "--data", "/nonexistent"],
+            ["embed", "/nonexistent/a.jpg"], ["classify", "/nonexistent"],
+            ["bench", "--decode", "/nonexistent", "--seconds", "0"], ["evaluate", "--data", "/nonexistent"],
             ["embed", image, "--model", "/nonexistent/m.safetensors"], ["inspect", "/nonexistent/m.safetensors"],
             ["serve", "--port", "0", "--admin-port", "0", "--model", "/nonexistent/m.safetensors"],
             [

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Batch planner")
 struct BatchPlannerTests {
-    typealias Planner = BatchPlanner<Int, String>
+    typealias Planner = BatchPlanner<String>
 
     @Test("First come, first served; nobody starves under random arrivals, depths and departures", arguments: 0..<20)
     func nobodyStarves(seed: UInt64) {
@@ -18,11 +18,14 @@ struct BatchPlannerTests {
         var queuedBefore: [ImageID: Int] = [:]
         var waited: [ImageID: Int] = [:]
         var clock = 0
+        var number: UInt64 = 0
         while clock < 500 || !planner.isEmpty {
             clock += 1
             for _ in 0..<(random.next() % 3) where clock < 500 {
                 let ahead = planner.waiting.count
-                let id = planner.enqueue(model: "m", now: clock, deadline: nil)
+                let id = ImageID(number: number)
+                number += 1
+                planner.enqueue(id, model: "m")
                 remaining[id] = 1 + Int(random.next() % UInt64(longestPass))
                 queuedBefore[id] = ahead
             }
@@ -59,9 +62,10 @@ struct BatchPlannerTests {
     func joining() {
         for (mode, joins) in [(BatchingMode.step, true), (.request, false)] {
             var planner = Planner(batchLimit: 4, mode: mode)
-            let first = planner.enqueue(model: "m", now: 0, deadline: nil)
+            let (first, second) = (ImageID(number: 0), ImageID(number: 1))
+            planner.enqueue(first, model: "m")
             #expect(planner.next()?.images == [first])
-            let second = planner.enqueue(model: "m", now: 1, deadline: nil)
+            planner.enqueue(second, model: "m")
             #expect(planner.next()?.images == (joins ? [first, second] : [first]))
             planner.remove([first])
             #expect(planner.next()?.images == [second])
@@ -71,25 +75,14 @@ struct BatchPlannerTests {
     @Test("Two models: the oldest image's is stepped, so the old model's turn ends")
     func twoModels() {
         var planner = Planner(batchLimit: 4, mode: .step)
-        let old = planner.enqueue(model: "old", now: 0, deadline: nil)
-        let new = planner.enqueue(model: "new", now: 1, deadline: nil)
+        let (old, new) = (ImageID(number: 0), ImageID(number: 1))
+        planner.enqueue(old, model: "old")
+        planner.enqueue(new, model: "new")
         #expect(planner.next() == Planner.Batch(model: "old", images: [old], joined: [old]))
         #expect(planner.uses("old") && planner.uses("new"))
         planner.remove([old])
         #expect(!planner.uses("old"))
         #expect(planner.next()?.images == [new])
-    }
-
-    @Test("Deadlines are seen wherever the image is")
-    func deadlines() {
-        var planner = Planner(batchLimit: 1, mode: .step)
-        let inFlight = planner.enqueue(model: "m", now: 0, deadline: 5)
-        _ = planner.next()
-        let waiting = planner.enqueue(model: "m", now: 0, deadline: 7)
-        _ = planner.enqueue(model: "m", now: 0, deadline: nil)
-        #expect(planner.expired(at: 4).isEmpty)
-        #expect(planner.expired(at: 5) == [inFlight])
-        #expect(planner.expired(at: 9) == [inFlight, waiting])
     }
 
     @Test("Retry-After follows the present rate and stays within bounds")

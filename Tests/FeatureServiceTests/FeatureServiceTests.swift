@@ -23,6 +23,7 @@ final class EventLog: Sendable {
         events.abandoned = note("abandoned")
         events.notFinite = note("notFinite")
         events.completed = note("completed")
+        events.answered = { source in self.counts.withLock { $0[source.rawValue, default: 0] += 1 } }
         return events
     }
 }

@@ -5,11 +5,13 @@ import TestFixtures
 
 @testable import FeatureService
 
-/// A model with random weights, small enough that a step takes a millisecond: 16 pixels, 32 channels, `steps` Euler steps.
+/// A model with random weights up to `gain` in scale, small enough that a step takes a millisecond: 16 pixels, 32 channels, `steps` Euler steps.
 enum TinyModel {
     static let side = 16
 
-    static func make(seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, pool: WorkerPool) throws -> ServedModel {
+    static func make(
+        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, pool: WorkerPool
+    ) throws -> ServedModel {
         let architecture = UNetArchitecture(
             modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 1], attentionDownsampling: [2], heads: 4,
             imageSize: side)
@@ -28,7 +30,7 @@ enum TinyModel {
         let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
             let shape = shapes[key]!
             let count = shape.reduce(1, *)
-            let scale = 1 / Float(max(1, count / shape[0])).squareRoot()
+            let scale = gain / Float(max(1, count / shape[0])).squareRoot()
             return random.floats(count).map { $0 * scale }
         }
         return try ServedModel(

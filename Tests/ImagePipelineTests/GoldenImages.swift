@@ -1,11 +1,14 @@
 import Foundation
 import TestFixtures
 
-/// What Pillow 13.0 with libjpeg-turbo 3.2 makes of the fixtures in `images`: uint8 tensors in a safetensors file.
+/// What Pillow 13.0 with libjpeg-turbo 3.2 makes of the fixtures in `images`: uint8 tensors in safetensors files.
 ///
 /// The package's own safetensors reader belongs to another room, and a test should not trust it anyway.
 struct GoldenImages {
-    static let shared = try! GoldenImages()
+    static let shared = try! GoldenImages("images/expected.safetensors")
+    /// Of Pillow's `draft` at four times the size wanted and `resize` with the `box` that it gives; orientations by turning
+    /// the draft and its box first.
+    static let scaled = try! GoldenImages("images/scaled.safetensors")
 
     struct Tensor: Equatable {
         let shape: [Int]
@@ -20,8 +23,8 @@ struct GoldenImages {
     private let entries: [String: Entry]
     private let data: ArraySlice<UInt8>
 
-    init() throws {
-        let bytes = try TestFixtures.bytes("images/expected.safetensors")
+    init(_ name: String) throws {
+        let bytes = try TestFixtures.bytes(name)
         let headerLength = bytes[..<8].reversed().reduce(0) { $0 << 8 | Int($1) }
         entries = try JSONDecoder().decode([String: Entry].self, from: Data(bytes[8..<8 + headerLength]))
         data = bytes[(8 + headerLength)...]

@@ -109,8 +109,9 @@ struct OrientationTests {
         let stored = PreprocessingTests.gradient(width: 83, height: 59)
         let size = orientation.isTransposed ? (width: 30, height: 42) : (width: 42, height: 30)
         let turnedFirst = stored.oriented(orientation).resized(
-            to: size, keeping: (3..<29, 5..<28), orientation: .topLeft)
-        #expect(stored.resized(to: size, keeping: (3..<29, 5..<28), orientation: orientation) == turnedFirst)
+            orientation.isTransposed ? (59, 83) : (83, 59), to: size, keeping: (3..<29, 5..<28),
+            orientation: .topLeft)
+        #expect(stored.resized((83, 59), to: size, keeping: (3..<29, 5..<28), orientation: orientation) == turnedFirst)
     }
 
     @Test("tiles and ragged edges of a large image are all turned", arguments: Orientation.allCases)

@@ -46,7 +46,8 @@ struct ReducedPrecisionTests {
             let kBlocks = (k + 15) / 16
             let a = narrowed(noise.buffer(kBlocks * rows * 16))
             let b = AlignedBuffer(count: blocks * k * 8)
-            hw_narrow_panels(b.pointer, noise.buffer(blocks * k * 16).pointer, blocks * k)
+            let weights = noise.buffer(blocks * k * 16)
+            withExtendedLifetime(weights) { hw_narrow_panels(b.pointer, weights.pointer, blocks * k) }
             let bias = noise.buffer(blocks * 16)
             let residual = noise.buffer(blocks * rows * 16)
             let results = [kernels, scalar].map { kernels in
@@ -65,7 +66,9 @@ struct ReducedPrecisionTests {
 
     private func narrowed(_ buffer: AlignedBuffer) -> AlignedBuffer {
         let pairs = AlignedBuffer(count: buffer.count / 2)
-        scalar.table.pointee.narrow(pairs.pointer, buffer.pointer, buffer.count / 16)
+        withExtendedLifetime(buffer) {
+            scalar.table.pointee.narrow(pairs.pointer, buffer.pointer, buffer.count / 16)
+        }
         return pairs
     }
 

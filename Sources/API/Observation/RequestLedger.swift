@@ -20,6 +20,7 @@ struct RequestAccount: Sendable {
     var images: Int?
     var model: ModelVersion?
     var timings: FeatureTimings?
+    var cache: CacheOutcome?
 
     /// Takes the client's `X-Request-Id` and `traceparent`, or begins its own.
     init(_ headers: HTTPHeaders, route: RouteLabel) {
@@ -76,6 +77,7 @@ final class RequestLedger: Sendable {
             $0[id]?.images = response.results.count
             $0[id]?.model = response.served.version
             $0[id]?.timings = response.timings
+            $0[id]?.cache = CacheOutcome(response.sources)
         }
     }
 
@@ -105,6 +107,7 @@ final class RequestLedger: Sendable {
             fields["queue_seconds"] = .number(timings.queue)
             fields["inference_seconds"] = .number(timings.inference)
         }
+        if let cache = account.cache { fields["cache"] = .string(cache.source.rawValue) }
         if let model = account.model {
             fields["model"] = .string(model.name)
             fields["model_version"] = .string(model.label)

@@ -22,6 +22,8 @@ public final class ServiceMetrics: Sendable {
     private let abandoned: Counter
     private let notFinite: Counter
     private let swaps: Labelled<Counter>
+    private let answers: [AnswerSource: Counter]
+    private let cacheBytes: Gauge
     private let waiting: Gauge
     private let inFlight: Gauge
     private let model = Mutex<ModelVersion?>(nil)
@@ -74,6 +76,16 @@ public final class ServiceMetrics: Sendable {
             "headwater_images_not_finite_total", help: "Images whose state ceased to be finite.")
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
+        var answers: [AnswerSource: Counter] = [:]
+        for (source, name, help) in [
+            (AnswerSource.hit, "hits", "Images answered with an answer that was kept."),
+            (.shared, "shared", "Images answered with what was being computed for an identical one."),
+            (.miss, "misses", "Images that had to be computed although answers are kept."),
+        ] {
+            answers[source] = try registry.counter("headwater_cache_\(name)_total", help: help)
+        }
+        self.answers = answers
+        cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of answers kept.")
         waiting = try registry.gauge(
             "headwater_images_waiting", help: "Images admitted that wait for their first step.")
         inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
@@ -100,6 +112,7 @@ public final class ServiceMetrics: Sendable {
         events.expired = { [expired] in expired.increment() }
         events.abandoned = { [abandoned] in abandoned.increment() }
         events.notFinite = { [notFinite] in notFinite.increment() }
+        events.answered = { [answers] in answers[$0]?.increment() }
         events.completed = { [images] in images.increment() }
         return events
     }
@@ -122,6 +135,7 @@ public final class ServiceMetrics: Sendable {
     func exposition(_ status: ServiceStatus, served: ModelVersion?) -> String {
         waiting.set(Double(status.waiting))
         inFlight.set(Double(status.inFlight))
+        cacheBytes.set(Double(status.cachedBytes))
         model.withLock { $0 = served }
         return registry.exposition()
     }

@@ -190,7 +190,8 @@ public final class PublicAPI: Sendable {
         do {
             let description = try ModelDescription(
                 configuration: served.configuration, sha256: served.version.sha256, byteCount: served.byteCount,
-                storedType: served.storedType, precision: served.model.precision)
+                storedType: served.storedType, precision: served.model.precision,
+                decoding: service.configuration.decoding.rawValue)
             return Response(
                 headers: ["Content-Type": "application/json"], body: Array(try description.json().utf8))
         } catch {

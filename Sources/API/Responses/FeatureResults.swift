@@ -20,10 +20,11 @@ struct FeatureResults: Sendable {
     static func modelHeader(_ version: ModelVersion) -> String { "\(version.name)@\(version.label)" }
 
     private func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
-        Response(
-            headers: [
-                "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
-            ], body: body)
+        var headers: HTTPHeaders = [
+            "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
+        ]
+        if let cache = CacheOutcome(response.sources) { headers["Cache-Status"] = cache.status }
+        return Response(headers: headers, body: body)
     }
 
     // MARK: /embed
