@@ -48,7 +48,7 @@ let package = Package(
         hotLibrary("Tensor", ["CKernels", "COpenBLAS"]),
         hotLibrary("Layers", ["Tensor"]),
         hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats"]),
-        hotLibrary("ReverseODE", ["FlowModel", "Tensor", "CKernels"]),
+        hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels"]),
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
@@ -66,7 +66,7 @@ let package = Package(
             "CommandLineInterface",
             [
                 "API", "Training", "FeatureService", "CheckpointFormats", "FlowModel", "ReverseODE", "ImagePipeline",
-                "HTTPServer", "Telemetry", "Tensor", "CBundledModel",
+                "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels", "CBundledModel",
             ]),
         .executableTarget(
             name: "headwater", dependencies: ["CommandLineInterface"], swiftSettings: strict),

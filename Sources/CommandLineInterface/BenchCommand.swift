@@ -22,6 +22,11 @@ enum BenchCommand {
         "decode", repeated: .file,
         help: "Time the decoding of image files, or of a folder's, instead: at full size, and scaled as without "
             + "--exact-decode, with the cosine between the embeddings of both.")
+    private static let profile = Option(
+        flag: "profile", default: false,
+        help:
+            "Instead of whole times, print where the time of evaluations goes, by kind and size of layers, beside the "
+            + "micro-kernel's peak.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON.")
 
     private static let defaultModels = ["bundled", "u32", "u64"]
@@ -31,7 +36,8 @@ enum BenchCommand {
         discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
             + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.",
         options: [
-            models.specification, decode.specification, errors.specification, batches.specification,
+            models.specification, decode.specification, errors.specification, profile.specification,
+            batches.specification,
             seconds.specification, json.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
@@ -69,6 +75,10 @@ enum BenchCommand {
             return try DecodingBenchmark.run(
                 images, try decodingModel(arguments, precision: precision, pool: pool), kernels: kernels, pool: pool,
                 seconds: try arguments[seconds], isJSON: isJSON)
+        }
+        if try arguments[profile] {
+            try printProfiles(arguments, precision: precision, kernels: kernels, pool: pool)
+            return .success
         }
         if !isJSON { printHead(kernels, precision, pool) }
         var measurements: [Benchmark.Measurement] = []
@@ -121,6 +131,22 @@ enum BenchCommand {
         }
         let seconds = start.duration(to: clock.now) / .seconds(1)
         return (Benchmark(name: name, model: model, loadSeconds: seconds, kernels: kernels, pool: pool), batches)
+    }
+
+    private static func printProfiles(
+        _ arguments: ParsedArguments, precision: Precision, kernels: Kernels, pool: WorkerPool
+    ) throws {
+        for name in try arguments[models] ?? defaultModels {
+            let (benchmark, defaultBatches) = try benchmark(name, precision: precision, kernels: kernels, pool: pool)
+            for batch in try arguments[batches] ?? defaultBatches {
+                let profile = try EvaluationProfile(
+                    name: name, model: benchmark.model, batch: batch, seconds: try arguments[seconds], kernels: kernels,
+                    pool: pool)
+                print(
+                    try arguments[json]
+                        ? String(decoding: try JSONEncoder().encode(profile), as: UTF8.self) : profile.table)
+            }
+        }
     }
 
     private static func printErrors(of names: [String], kernels: Kernels, pool: WorkerPool, isJSON: Bool) throws {

@@ -9,12 +9,20 @@ enum InspectCommand {
     private static let model = Positional("MODEL", optional: .file, help: "The model file; the bundled one if none.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON, as GET /model answers it.")
     private static let plan = Option(
-        flag: "plan", default: false, help: "Print the algorithm of every 3x3 convolution.")
+        flag: "plan", default: false,
+        help: "Print how every layer is computed here: its algorithm, its packed weights, and how each batch size is "
+            + "divided among the workers.")
+    private static let batches = Option(
+        "batch", .list(of: .integer(in: 1...256)), default: [1, 8], help: "Batch sizes to print the division of.",
+        group: "Plan")
 
     static let command = Command(
         name: "inspect", abstract: "describe a model file",
         discussion: "Prints architecture, parameters, cost, grid, preprocessing, labels, size and digest.",
-        options: [json.specification, plan.specification], positionals: [model.specification],
+        options: [
+            json.specification, plan.specification, batches.specification, KernelChoice.option.specification,
+            KernelChoice.precision.specification, KernelChoice.workers.specification,
+        ], positionals: [model.specification],
         examples: [
             Command.Example(line: "headwater inspect", effect: "Describe the model that is built in:"),
             Command.Example(line: "headwater inspect --json model.safetensors", effect: "For programs:"),
@@ -27,17 +35,39 @@ enum InspectCommand {
             storedType: file.elementTypes.map(\.rawValue).joined(separator: "+"))
         print(try arguments[json] ? try description.json() : text(description), terminator: "")
         if try arguments[plan] {
+            let kernels = try KernelChoice.kernels(arguments)
+            let pool = try KernelChoice.pool(arguments)
             let model = try ReversibleModel(
-                configuration: file.configuration, pool: WorkerPool(count: ProcessorBudget.available())
+                configuration: file.configuration, precision: try arguments[KernelChoice.precision], pool: pool
             ) {
                 try file.tensor($0)
             }
-            print("\n3x3 convolutions, with the \(Kernels.best.name) kernels:")
-            for (key, algorithm) in model.network.algorithms {
-                print("  \(padded(algorithm.rawValue, 8)) \(key)")
-            }
+            print("\nWith the \(kernels.name) kernels on \(pool.count) workers:")
+            print(planTable(of: model, batches: try arguments[batches], workers: pool.count))
         }
         return .success
+    }
+
+    /// A line a layer. A division AxB means that the rows of all images are divided among A workers, and the output
+    /// channels among B.
+    private static func planTable(of model: ReversibleModel, batches: [Int], workers: Int) -> String {
+        let plans = batches.map { model.network.plans(batch: $0, workers: workers) }
+        guard let first = plans.first else { return "" }
+        var lines = [
+            padded("layer", 34) + padded("algorithm", 16) + paddedLeft("channels", 12) + paddedLeft("side", 5)
+                + paddedLeft("weights KiB", 12) + batches.map { paddedLeft("batch \($0)", 10) }.joined()
+        ]
+        for (index, (key, plan)) in first.enumerated() {
+            let algorithm = plan.kind.rawValue + (plan.precision == .f32 ? "" : " " + plan.precision.rawValue)
+            let divisions = plans.map { "\($0[index].plan.unitParts)x\($0[index].plan.blockParts)" }
+            lines.append(
+                padded(key, 34) + padded(algorithm, 16) + paddedLeft("\(plan.inputs)>\(plan.outputs)", 12)
+                    + paddedLeft("\(plan.side)", 5) + paddedLeft("\(plan.weightBytes >> 10)", 12)
+                    + divisions.map { paddedLeft($0, 10) }.joined())
+        }
+        let weights = first.reduce(0) { $0 + $1.plan.weightBytes }
+        lines.append("\(first.count) parallel sections an evaluation; packed weights \(weights >> 20) MiB")
+        return lines.joined(separator: "\n")
     }
 
     private static func text(_ model: ModelDescription) -> String {

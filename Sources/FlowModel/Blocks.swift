@@ -9,7 +9,7 @@ final class ResidualBlock: Sendable {
     private let outputConvolution: Convolution
     private let skip: PointwiseConvolution?
     private let filmOffset: Int
-    let convolutions: [(key: String, convolution: Convolution)]
+    private let key: String
 
     /// Channels of the map between the two convolutions.
     var hiddenChannels: Int { outputConvolution.inputs }
@@ -38,7 +38,19 @@ final class ResidualBlock: Sendable {
                 weight: try parameters("\(key).skip_connection.weight"),
                 bias: try parameters("\(key).skip_connection.bias"), inputs: inputs, outputs: outputs,
                 precision: precision)
-        convolutions = [("\(key).in_layers.2", inputConvolution), ("\(key).out_layers.3", outputConvolution)]
+        self.key = key
+    }
+
+    func plans(side: Int, batch: Int, workers: Int) -> [(key: String, plan: LayerPlan)] {
+        var plans = [
+            ("\(key).in_layers.2", inputConvolution.plan(batch: batch, workers: workers)),
+            ("\(key).out_layers.3", outputConvolution.plan(batch: batch, workers: workers)),
+        ]
+        if let skip {
+            plans.insert(
+                ("\(key).skip_connection", skip.plan(side: side, batch: batch, workers: workers)), at: 1)
+        }
+        return plans
     }
 
     func scratchFloats(side: Int) -> Int {
@@ -70,6 +82,7 @@ final class AttentionBlock: Sendable {
     private let queryKeyValue: PointwiseConvolution
     private let projection: PointwiseConvolution
     private let attention: Attention
+    private let key: String
 
     /// Channels of the map of queries, keys and values.
     var queryKeyValueChannels: Int { queryKeyValue.outputs }
@@ -79,6 +92,7 @@ final class AttentionBlock: Sendable {
     init(
         key: String, channels: Int, heads: Int, parameters: ParameterSource, precision: Precision
     ) throws {
+        self.key = key
         attention = Attention(channels: channels, heads: heads)
         norm = GroupNorm(weight: try parameters("\(key).norm.weight"), bias: try parameters("\(key).norm.bias"))
         queryKeyValue = attention.queryKeyValueConvolution(
@@ -87,6 +101,14 @@ final class AttentionBlock: Sendable {
         projection = attention.projection(
             weight: try parameters("\(key).proj_out.weight"), bias: try parameters("\(key).proj_out.bias"),
             precision: precision)
+    }
+
+    func plans(side: Int, batch: Int, workers: Int) -> [(key: String, plan: LayerPlan)] {
+        [
+            ("\(key).qkv", queryKeyValue.plan(side: side, batch: batch, workers: workers)),
+            ("\(key)", attention.plan(side: side, workers: workers)),
+            ("\(key).proj_out", projection.plan(side: side, batch: batch, workers: workers)),
+        ]
     }
 
     func scratchFloats(side: Int) -> Int {

@@ -1,5 +1,5 @@
 import CKernels
-import Layers
+public import Layers
 public import Tensor
 
 /// Where in the network activations can be read.
@@ -40,6 +40,12 @@ public final class VelocityEvaluator {
 
     /// The kernels in use.
     public var kernels: Kernels { workspace.kernels }
+
+    /// Where the time of evaluations is noted, if anybody wants to know.
+    public var profile: LayerProfile? {
+        get { workspace.profile }
+        set { workspace.profile = newValue }
+    }
 
     /// Bytes of activations and scratch.
     public var byteCount: Int { arena.byteCount + workspace.byteCount }
@@ -88,7 +94,7 @@ public final class VelocityEvaluator {
             let isLast = index == stage.blocks.count - 1
             let side = stage.layout.inputSize
             switch block {
-            case .convolution(let convolution):
+            case .convolution(_, let convolution):
                 // Only a stage's last block changes the resolution.
                 convolution.forward(current, normalization: nil, into: output, batch: batch, on: workspace)
             case .residual(let residual):

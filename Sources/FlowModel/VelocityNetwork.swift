@@ -12,7 +12,7 @@ public final class VelocityNetwork: Sendable {
     public let precision: Precision
 
     enum Block: Sendable {
-        case convolution(Convolution)
+        case convolution(key: String, Convolution)
         case residual(ResidualBlock)
         case attention(AttentionBlock)
     }
@@ -28,8 +28,6 @@ public final class VelocityNetwork: Sendable {
     let finalNorm: GroupNorm
     let finalConvolution: Convolution
     let film: FilmTable
-    /// The algorithm of every 3x3 convolution by its key, in order.
-    public let algorithms: [(key: String, algorithm: Convolution.Algorithm)]
 
     /// Packs the weights.
     /// - Parameters:
@@ -58,7 +56,23 @@ public final class VelocityNetwork: Sendable {
             weight: try parameters("out.2.weight"), bias: try parameters("out.2.bias"), inputs: layout.finalChannels,
             outputs: 3, side: layout.architecture.imageSize, precision: precision, pool: pool)
         film = FilmTable(timeCount: times.count, columns: builder.filmColumns)
-        algorithms = builder.algorithms + [("out.2", finalConvolution.algorithm)]
+    }
+
+    /// How every layer is computed in batches of `batch` images on `workers` workers, by key, in order.
+    public func plans(batch: Int, workers: Int) -> [(key: String, plan: LayerPlan)] {
+        let stages = (input + [middle] + output).flatMap { stage in
+            stage.blocks.flatMap { block in
+                switch block {
+                case .convolution(let key, let convolution):
+                    [(key: key, plan: convolution.plan(batch: batch, workers: workers))]
+                case .residual(let residual):
+                    residual.plans(side: stage.layout.inputSize, batch: batch, workers: workers)
+                case .attention(let attention):
+                    attention.plans(side: stage.layout.inputSize, batch: batch, workers: workers)
+                }
+            }
+        }
+        return stages + [("out.2", finalConvolution.plan(batch: batch, workers: workers))]
     }
 
     /// Floats of scratch that a worker needs.
@@ -66,7 +80,7 @@ public final class VelocityNetwork: Sendable {
         let stages = (input + [middle] + output).flatMap { stage in
             stage.blocks.map { block in
                 switch block {
-                case .convolution(let convolution): convolution.scratchFloats
+                case .convolution(_, let convolution): convolution.scratchFloats
                 case .residual(let residual): residual.scratchFloats(side: stage.layout.inputSize)
                 case .attention(let attention): attention.scratchFloats(side: stage.layout.inputSize)
                 }
@@ -85,7 +99,6 @@ public final class VelocityNetwork: Sendable {
         let parameters: ParameterSource
         var filmColumns: [[Float]] = []
         var filmOffset = 0
-        var algorithms: [(key: String, algorithm: Convolution.Algorithm)] = []
 
         mutating func stage(_ stage: UNetLayout.Stage) throws -> Stage {
             Stage(blocks: try stage.blocks.map { try block($0, side: stage.inputSize) }, layout: stage)
@@ -94,13 +107,13 @@ public final class VelocityNetwork: Sendable {
         private mutating func block(_ block: UNetLayout.Block, side: Int) throws -> Block {
             switch block {
             case .convolution(let key, let inputs, let outputs):
-                return .convolution(try convolution(key, inputs, outputs, side: side, resampling: .none))
+                return .convolution(key: key, try convolution(key, inputs, outputs, side: side, resampling: .none))
             case .downsample(let key, let channels):
                 return .convolution(
-                    try convolution(key + ".op", channels, channels, side: side, resampling: .down))
+                    key: key + ".op", try convolution(key + ".op", channels, channels, side: side, resampling: .down))
             case .upsample(let key, let channels):
                 return .convolution(
-                    try convolution(key + ".conv", channels, channels, side: side, resampling: .up))
+                    key: key + ".conv", try convolution(key + ".conv", channels, channels, side: side, resampling: .up))
             case .residual(let key, let inputs, let outputs):
                 let residual = try ResidualBlock(
                     key: key, inputs: inputs, outputs: outputs, side: side, filmOffset: filmOffset,
@@ -109,7 +122,6 @@ public final class VelocityNetwork: Sendable {
                     key + ".emb_layers.1", inputs: layout.embeddingWidth, outputs: 2 * outputs, parameters: parameters)
                 filmColumns.append(projection(embedding, kernels: .best))
                 filmOffset += 2 * outputs
-                algorithms += residual.convolutions.map { ($0.key, $0.convolution.algorithm) }
                 return .residual(residual)
             case .attention(let key, let channels):
                 return .attention(
@@ -119,14 +131,12 @@ public final class VelocityNetwork: Sendable {
             }
         }
 
-        private mutating func convolution(
+        private func convolution(
             _ key: String, _ inputs: Int, _ outputs: Int, side: Int, resampling: Convolution.Resampling
         ) throws -> Convolution {
-            let convolution = Convolution(
+            Convolution(
                 weight: try parameters(key + ".weight"), bias: try parameters(key + ".bias"), inputs: inputs,
                 outputs: outputs, side: side, resampling: resampling, precision: precision, pool: pool)
-            algorithms.append((key, convolution.algorithm))
-            return convolution
         }
     }
 }

@@ -133,17 +133,34 @@ public final class Convolution: Sendable {
     ) {
         precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && output.side == side)
         precondition(resampling != .none || input.side == side)
-        let units = batch * output.bands
+        let division = division(batch: batch, workers: workspace.pool.count)
         var call = Call(
             layer: self, input: input, normalization: normalization, output: output, residual: residual,
-            workspace: workspace, units: units,
-            division: WorkDivision(
-                workers: workspace.pool.count, units: units, blocks: outputBlocks, rows: rowsPerBand * productsPerRow,
-                inputs: columns, weights: Self.positions(algorithm) * inputBlocks * channelBlock * channelBlock))
-        workspace.pool.run(on: &call) { context, worker in
+            workspace: workspace, units: batch * output.bands, division: division)
+        workspace.run(plan(division), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
     }
+
+    private func division(batch: Int, workers: Int) -> WorkDivision {
+        WorkDivision(
+            workers: workers, units: batch * FeatureMap.bands(side), blocks: outputBlocks,
+            rows: rowsPerBand * productsPerRow, inputs: columns,
+            weights: Self.positions(algorithm) * inputBlocks * channelBlock * channelBlock)
+    }
+
+    private func plan(_ division: WorkDivision) -> LayerPlan {
+        LayerPlan(
+            kind: algorithm == .winograd4 ? .winograd4 : algorithm == .winograd2 ? .winograd2 : .direct,
+            precision: precision, inputs: inputs, outputs: outputs, side: side,
+            multiplyAdds: 9 * inputs * outputs * side * side,
+            products: FeatureMap.bands(side) * rowsPerBand * productsPerRow * columns * outputBlocks * channelBlock,
+            weightBytes: weights.count * MemoryLayout<Float>.stride, unitParts: division.unitParts,
+            blockParts: division.blockParts)
+    }
+
+    /// How batches of `batch` images are convolved.
+    public func plan(batch: Int, workers: Int) -> LayerPlan { plan(division(batch: batch, workers: workers)) }
 
     /// Floats of scratch that a worker needs.
     public var scratchFloats: Int {

@@ -55,17 +55,34 @@ public final class PointwiseConvolution: Sendable {
         recordsMoments: Bool, batch: Int, on workspace: Workspace
     ) {
         precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && input.side == output.side)
-        let units = batch * output.bands
-        let columns = inputBlocks * channelBlock
+        let division = division(side: output.side, batch: batch, workers: workspace.pool.count)
         var call = Call(
             layer: self, input: input, normalization: normalization, output: output, residual: residual,
-            recordsMoments: recordsMoments, workspace: workspace, units: units,
-            division: WorkDivision(
-                workers: workspace.pool.count, units: units, blocks: outputBlocks, rows: bandRows * output.side,
-                inputs: columns, weights: columns * channelBlock))
-        workspace.pool.run(on: &call) { context, worker in
+            recordsMoments: recordsMoments, workspace: workspace, units: batch * output.bands, division: division)
+        workspace.run(plan(side: output.side, division: division), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
+    }
+
+    private func division(side: Int, batch: Int, workers: Int) -> WorkDivision {
+        let columns = inputBlocks * channelBlock
+        return WorkDivision(
+            workers: workers, units: batch * FeatureMap.bands(side), blocks: outputBlocks, rows: bandRows * side,
+            inputs: columns, weights: columns * channelBlock)
+    }
+
+    private func plan(side: Int, division: WorkDivision) -> LayerPlan {
+        LayerPlan(
+            kind: .pointwise, precision: precision, inputs: inputs, outputs: outputs, side: side,
+            multiplyAdds: inputs * outputs * side * side,
+            products: inputBlocks * outputBlocks * channelBlock * channelBlock * side * side,
+            weightBytes: weights.count * MemoryLayout<Float>.stride, unitParts: division.unitParts,
+            blockParts: division.blockParts)
+    }
+
+    /// How batches of `batch` maps of `side` pixels are convolved.
+    public func plan(side: Int, batch: Int, workers: Int) -> LayerPlan {
+        plan(side: side, division: division(side: side, batch: batch, workers: workers))
     }
 
     /// One forward call.

@@ -8,6 +8,8 @@ public final class Workspace {
     public let kernels: Kernels
     /// Who carries out the layers' parallel sections.
     public let pool: WorkerPool
+    /// Where the time of sections is noted, if anybody wants to know.
+    public var profile: LayerProfile?
     private let scratch: [AlignedBuffer]
 
     /// Allocates `scratchFloats` floats for each worker: the largest `scratchFloats` of the layers that will be run.
@@ -19,6 +21,15 @@ public final class Workspace {
 
     /// Bytes held.
     public var byteCount: Int { scratch.reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride } }
+
+    /// Runs a layer's parallel section; `plan` is asked for only when a profile is kept.
+    func run<Call>(_ plan: @autoclosure () -> LayerPlan, on call: inout Call, _ section: WorkerPool.Section) {
+        guard let profile else { return pool.run(on: &call, section) }
+        let clock = ContinuousClock()
+        let start = clock.now
+        pool.run(on: &call, section)
+        profile.add(plan(), start.duration(to: clock.now))
+    }
 
     func scratch(of worker: Int) -> Scratch { Scratch(next: scratch[worker].pointer) }
 }

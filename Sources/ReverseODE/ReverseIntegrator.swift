@@ -1,4 +1,5 @@
 import FlowModel
+public import Layers
 public import Tensor
 
 /// Advances trajectories through a model's reverse pass, one network evaluation for a whole batch at a time.
@@ -21,6 +22,12 @@ public final class ReverseIntegrator {
 
     /// The kernels in use.
     public var kernels: Kernels { evaluator.kernels }
+
+    /// Where the time of evaluations is noted, if anybody wants to know.
+    public var profile: LayerProfile? {
+        get { evaluator.profile }
+        set { evaluator.profile = newValue }
+    }
 
     /// Bytes of activations and scratch.
     public var byteCount: Int { evaluator.byteCount }
