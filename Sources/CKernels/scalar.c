@@ -189,6 +189,7 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
 const hw_kernels hw_scalar_kernels = {
     .name = "scalar",
     .tile_rows = 8,
+    .tall_rows = 8,
     .gemm = gemm,
     .activate = activate,
     .copy_doubled = copy_doubled,

@@ -74,13 +74,21 @@ INLINE void store_as(const bool pairs, float *p, vector v) {
     store(p, v);
 }
 
+// Matrices of so few rows that they fit into one tile of a single block are computed in one: weights that nothing reuses
+// are then read once.
+#if TILE_BLOCKS == 2
+#define TALL_ROWS (2 * TILE_ROWS)
+#else
+#define TALL_ROWS TILE_ROWS
+#endif
+
 // One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes. A matrix of bf16 is
 // one of half as many columns, each a pair in 32 bits.
 INLINE void micro_kernel(
     const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
     const int rows, const int blocks, const bool pairs) {
     const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
-    vector sums[TILE_ROWS][TILE_BLOCKS];
+    vector sums[TALL_ROWS][TILE_BLOCKS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -136,12 +144,17 @@ enum { FLOATS = false, PAIRS = true };
 #define NAME(FAMILY, ROWS, BLOCKS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS,
 
 #if TILE_ROWS == 14
+#define EACH_TALL_ROWS(USE, FAMILY)                                                                            \
+    USE(FAMILY, 15, 1) USE(FAMILY, 16, 1) USE(FAMILY, 17, 1) USE(FAMILY, 18, 1) USE(FAMILY, 19, 1)             \
+    USE(FAMILY, 20, 1) USE(FAMILY, 21, 1) USE(FAMILY, 22, 1) USE(FAMILY, 23, 1) USE(FAMILY, 24, 1)             \
+    USE(FAMILY, 25, 1) USE(FAMILY, 26, 1) USE(FAMILY, 27, 1) USE(FAMILY, 28, 1)
 #define EACH_ROWS(USE, FAMILY, BLOCKS)                                                                         \
     USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
     USE(FAMILY, 5, BLOCKS) USE(FAMILY, 6, BLOCKS) USE(FAMILY, 7, BLOCKS) USE(FAMILY, 8, BLOCKS)                \
     USE(FAMILY, 9, BLOCKS) USE(FAMILY, 10, BLOCKS) USE(FAMILY, 11, BLOCKS) USE(FAMILY, 12, BLOCKS)             \
     USE(FAMILY, 13, BLOCKS) USE(FAMILY, 14, BLOCKS)
 #elif TILE_ROWS == 6
+#define EACH_TALL_ROWS(USE, FAMILY)
 #define EACH_ROWS(USE, FAMILY, BLOCKS)                                                                         \
     USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
     USE(FAMILY, 5, BLOCKS) USE(FAMILY, 6, BLOCKS)
@@ -149,36 +162,43 @@ enum { FLOATS = false, PAIRS = true };
 #error "TILE_ROWS is 6 or 14"
 #endif
 
-#define MICRO_KERNELS(FAMILY, BLOCKS)                                                                          \
-    EACH_ROWS(MICRO_KERNEL, FAMILY, BLOCKS)                                                                    \
-    static const micro_kernel_function micro_kernels_##FAMILY##_##BLOCKS[TILE_ROWS] = {                        \
-        EACH_ROWS(NAME, FAMILY, BLOCKS)};
+#define ONE_BLOCK_MICRO_KERNELS(FAMILY)                                                                        \
+    EACH_ROWS(MICRO_KERNEL, FAMILY, 1)                                                                         \
+    EACH_TALL_ROWS(MICRO_KERNEL, FAMILY)                                                                       \
+    static const micro_kernel_function micro_kernels_##FAMILY##_1[TALL_ROWS] = {                               \
+        EACH_ROWS(NAME, FAMILY, 1) EACH_TALL_ROWS(NAME, FAMILY)};
 
-MICRO_KERNELS(FLOATS, 1)
+#define TWO_BLOCK_MICRO_KERNELS(FAMILY)                                                                        \
+    EACH_ROWS(MICRO_KERNEL, FAMILY, 2)                                                                         \
+    static const micro_kernel_function micro_kernels_##FAMILY##_2[TILE_ROWS] = {EACH_ROWS(NAME, FAMILY, 2)};
+
+ONE_BLOCK_MICRO_KERNELS(FLOATS)
 #if TILE_BLOCKS == 2
-MICRO_KERNELS(FLOATS, 2)
+TWO_BLOCK_MICRO_KERNELS(FLOATS)
 #endif
 #ifdef DOT_PAIRS
-MICRO_KERNELS(PAIRS, 1)
-MICRO_KERNELS(PAIRS, 2)
+ONE_BLOCK_MICRO_KERNELS(PAIRS)
+TWO_BLOCK_MICRO_KERNELS(PAIRS)
 #endif
 
 // Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it. `two` may be
 // null; `pitch` is the distance from one row of A to the next.
 INLINE void multiply(
     const hw_gemm_arguments *g, const micro_kernel_function *one, const micro_kernel_function *two, size_t pitch) {
+    const bool tall = g->rows > TILE_ROWS && g->rows <= TALL_ROWS && g->group_rows >= g->rows;
+    const size_t most = tall ? TALL_ROWS : TILE_ROWS;
     for (size_t nb = 0; nb < g->blocks;) {
-        const bool wide = two && nb + 2 <= g->blocks;
+        const bool wide = two && !tall && nb + 2 <= g->blocks;
         const micro_kernel_function *kernels = wide ? two : one;
         const float *b = g->b + nb * g->b_panel_stride;
         const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
         for (size_t row = 0; row < g->rows;) {
-            // A row group never exceeds TILE_ROWS in our plans; a longer one is walked in register tiles.
+            // A row group longer than a register tile is walked in tiles of about the same height.
             size_t in_group = row % g->group_rows;
             size_t rows = g->group_rows - in_group;
             if (rows > g->rows - row) rows = g->rows - row;
-            if (rows > TILE_ROWS) {
-                size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+            if (rows > most) {
+                size_t tiles = (rows + most - 1) / most;
                 rows = (rows + tiles - 1) / tiles;
             }
             const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * pitch;
@@ -472,6 +492,7 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
 const hw_kernels KERNELS = {
     .name = KERNELS_NAME,
     .tile_rows = TILE_ROWS,
+    .tall_rows = TALL_ROWS,
     .gemm = gemm,
     .activate = activate,
     .copy_doubled = copy_doubled,

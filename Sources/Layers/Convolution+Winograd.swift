@@ -26,10 +26,10 @@ extension Convolution {
         let groupStride: Int
         let positionStride: Int
 
-        init(units: Range<Int>, tilesPerBand: Int, inputs: Int, tileRows: Int) {
+        init(units: Range<Int>, tilesPerBand: Int, inputs: Int, kernels: Kernels) {
             self.units = units
             tiles = units.count * tilesPerBand
-            let groups = (tiles + tileRows - 1) / tileRows
+            let groups = kernels.rowGroups(tiles)
             groupRows = (tiles + groups - 1) / groups
             groupStride = groupRows * inputs
             positionStride = groups * groupStride
@@ -48,7 +48,7 @@ extension Convolution {
         while start < units.upperBound {
             let chunk = Chunk(
                 units: start..<min(start + chunkBands, units.upperBound), tilesPerBand: rowsPerBand,
-                inputs: inputBlocks * precision.words, tileRows: kernels.tileRows)
+                inputs: inputBlocks * precision.words, kernels: kernels)
             var memory = scratch
             let v = memory.take(positions * chunk.positionStride)
             let products = memory.take(positions * chunk.tiles * blockGroup * channelBlock)

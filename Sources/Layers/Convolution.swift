@@ -146,7 +146,8 @@ public final class Convolution: Sendable {
         WorkDivision(
             workers: workers, units: batch * FeatureMap.bands(side), blocks: outputBlocks,
             rows: rowsPerBand * productsPerRow, inputs: columns,
-            weights: Self.positions(algorithm) * inputBlocks * channelBlock * channelBlock)
+            weights: Self.positions(algorithm) * inputBlocks * channelBlock * precision.words,
+            source: bandRows * side * inputBlocks * channelBlock * (resampling == .down ? 4 : 1))
     }
 
     private func plan(_ division: WorkDivision) -> LayerPlan {

@@ -68,7 +68,7 @@ public final class PointwiseConvolution: Sendable {
         let columns = inputBlocks * channelBlock
         return WorkDivision(
             workers: workers, units: batch * FeatureMap.bands(side), blocks: outputBlocks, rows: bandRows * side,
-            inputs: columns, weights: columns * channelBlock)
+            inputs: columns, weights: columns * precision.words, source: bandRows * side * columns)
     }
 
     private func plan(side: Int, division: WorkDivision) -> LayerPlan {

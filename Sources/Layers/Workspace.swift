@@ -57,25 +57,29 @@ struct WorkDivision {
     /// Chooses the division with the least estimated time.
     ///
     /// Dividing the units (bands of images) makes every worker read all weights; dividing the output blocks makes every
-    /// worker prepare all inputs. The division decides who computes a number, never how, so it may look at the batch.
+    /// worker prepare all inputs, most of which another one has written. The division decides who computes a number,
+    /// never how, so it may look at the batch.
     /// - Parameters:
     ///   - units: bands of all images.
     ///   - blocks: 16-wide blocks of output channels.
     ///   - rows: matrix rows of a unit (tiles or pixels) over all positions.
     ///   - inputs: columns of the matrix.
-    ///   - weights: floats of packed weights of one block.
-    init(workers: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int) {
+    ///   - weights: 32-bit words of packed weights of one block.
+    ///   - source: floats of the input map in a unit.
+    init(workers: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int, source: Int) {
         var best = (cost: Double.infinity, units: workers, blocks: 1)
         for unitParts in 1...workers where workers % unitParts == 0 {
             let blockParts = workers / unitParts
             let partUnits = Double((units + unitParts - 1) / unitParts)
             let partBlocks = Double((blocks + blockParts - 1) / blockParts)
-            // Cycles, roughly: 16 multiply-adds a cycle and more; a quarter cycle to prepare a float of input; half a
-            // cycle to bring a float of weights from memory, hidden behind the arithmetic where there is enough of it.
-            let arithmetic = partUnits * Double(rows) * Double(inputs) * partBlocks
+            // Cycles, roughly: 32 multiply-adds a cycle; 8 bytes of weights a cycle from beyond the core, hidden behind
+            // the arithmetic where there is enough of it; a quarter cycle to prepare a float of the matrix; 2 cycles to
+            // fetch a float that another core has just written.
+            let arithmetic = partUnits * Double(rows) * Double(inputs) * partBlocks * 0.5
             let reading = partBlocks * Double(weights) * 0.5
             let preparation = partUnits * Double(rows) * Double(inputs) * 0.25
-            let cost = max(arithmetic, reading) + preparation
+            let fetching = partUnits * Double(source) * (1 - 1 / Double(blockParts)) * 2
+            let cost = max(arithmetic, reading) + preparation + fetching
             if cost < best.cost { best = (cost, unitParts, blockParts) }
         }
         unitParts = best.units

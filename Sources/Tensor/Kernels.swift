@@ -13,6 +13,11 @@ public struct Kernels: @unchecked Sendable {
     /// Rows of the widest register tile of the GEMM micro-kernel.
     public var tileRows: Int { table.pointee.tile_rows }
 
+    /// How many row groups, of nearly the same size, a matrix of `rows` rows is computed in.
+    public func rowGroups(_ rows: Int) -> Int {
+        rows <= table.pointee.tall_rows ? 1 : (rows + table.pointee.tile_rows - 1) / table.pointee.tile_rows
+    }
+
     /// Whether these kernels compute in that precision.
     public func computes(_ precision: Precision) -> Bool { precision == .f32 || table.pointee.gemm_bf16 != nil }
 

@@ -285,7 +285,8 @@ struct LayerTests {
         for units in [1, 3, 8] {
             for blocks in [1, 2, 5, 16] {
                 let division = WorkDivision(
-                    workers: workers, units: units, blocks: blocks, rows: 64, inputs: 256, weights: 1 << 16)
+                    workers: workers, units: units, blocks: blocks, rows: 64, inputs: 256, weights: 1 << 16,
+                    source: 4_096)
                 var seen = Set<Int>()
                 for worker in 0..<workers {
                     let part = division.part(of: worker, units: units, blocks: blocks)

@@ -66,6 +66,8 @@ typedef struct {
     const char *name;
     /// Most rows that one micro-kernel call computes; row groups of this size or slightly less are the fastest.
     size_t tile_rows;
+    /// A matrix of at most so many rows is the fastest as one row group.
+    size_t tall_rows;
     void (*gemm)(const hw_gemm_arguments *arguments);
     /// `pixels` vectors of 16 channels; `scale` and `shift` are [16].
     void (*activate)(
