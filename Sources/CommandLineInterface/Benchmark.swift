@@ -98,13 +98,29 @@ struct Benchmark {
 
     /// A model with random weights whose activations stay of order one: three evaluations, no head.
     static func random(_ architecture: UNetArchitecture, name: String, pool: WorkerPool) throws -> ReversibleModel {
-        let configuration = ModelConfiguration(
+        let weights = try randomWeights(architecture)
+        return try ReversibleModel(configuration: configuration(architecture, name: name), pool: pool) { weights($0) }
+    }
+
+    /// Writes such a model to a file, the same bytes every time.
+    static func writeRandom(_ architecture: UNetArchitecture, name: String, to path: String) throws {
+        let weights = try randomWeights(architecture)
+        try ModelFile.write(configuration(architecture, name: name), to: path) { weights($0) }
+    }
+
+    private static func configuration(_ architecture: UNetArchitecture, name: String) -> ModelConfiguration {
+        ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
             grid: TimeGridConfiguration(count: 32, cutoff: 28),
             preprocessing: .reference(imageSize: architecture.imageSize))
+    }
+
+    private static func randomWeights(
+        _ architecture: UNetArchitecture
+    ) throws -> @Sendable (_ key: String) -> [Float] {
         var shapes: [String: [Int]] = [:]
         for parameter in try UNetLayout(architecture).parameters { shapes["unet." + parameter.key] = parameter.shape }
-        return try ReversibleModel(configuration: configuration, pool: pool) { key in
+        return { [shapes] key in
             let shape = shapes[key]!
             let count = shape.reduce(1, *)
             let bound = shape.count == 1 ? Float(0.1) : (3 / Float(count / shape[0])).squareRoot()

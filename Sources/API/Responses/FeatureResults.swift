@@ -23,7 +23,21 @@ struct FeatureResults: Sendable {
         Response(
             headers: [
                 "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
+                "Server-Timing": Self.timingHeader(response.timings),
             ], body: body)
+    }
+
+    /// What browsers and load generators read of a response's timings (W3C Server Timing): milliseconds, to the
+    /// microsecond.
+    static func timingHeader(_ timings: FeatureTimings) -> String {
+        func metric(_ name: String, _ seconds: Double) -> String {
+            let microseconds = Int((seconds * 1e6).rounded())
+            let fraction = String(1000 + microseconds % 1000).dropFirst()
+            return "\(name);dur=\(microseconds / 1000).\(fraction)"
+        }
+        return [
+            metric("decode", timings.decode), metric("queue", timings.queue), metric("inference", timings.inference),
+        ].joined(separator: ", ")
     }
 
     // MARK: /embed
