@@ -6,7 +6,8 @@ import Tensor
 enum BenchCommand {
     private static let models = Option(
         "model", .list(of: .string("MODEL")), default: ["bundled", "u32", "u64"],
-        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files; with "
+        help:
+            "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files; with "
             + "--serve, bundled if not given.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),

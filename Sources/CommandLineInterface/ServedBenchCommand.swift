@@ -37,7 +37,8 @@ enum ServedBenchCommand {
     }
 
     /// Measures each of `models` and prints what comes of it.
-    static func run(_ arguments: ParsedArguments, models: [String], seconds: Double, isJSON: Bool) async throws -> Int32 {
+    static func run(_ arguments: ParsedArguments, models: [String], seconds: Double, isJSON: Bool) async throws -> Int32
+    {
         try await Interruption.cancelling {
             var reports: [ServedReport] = []
             for name in models {

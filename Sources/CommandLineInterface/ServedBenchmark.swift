@@ -39,6 +39,12 @@ struct ServedBenchmark {
         let load: Double?
     }
 
+    private struct Turn {
+        let result: LoadResult
+        /// What the service used.
+        let processorSeconds: Double
+    }
+
     /// How many turns of `plan.seconds` it takes.
     var turns: Int { plan.rounds * (1 + plan.batchings.count * (1 + plan.loads.count)) }
 
@@ -51,12 +57,14 @@ struct ServedBenchmark {
         }
         defer { for (_, service) in services { service.stop() } }
         var engine = EngineThroughput(served: served, batch: plan.batchLimit, kernels: kernels, pool: pool)
-        var results: [Cell: [LoadResult]] = [:]
+        var results: [Cell: [Turn]] = [:]
         var ended = 0
         func measure(_ cell: Cell, _ load: Load, on service: ServiceProcess) throws -> LoadResult {
             let request = LoadGenerator.post("/embed", type: "application/octet-stream", body: image)
+            let processorBefore = service.processorSeconds
             let result = try LoadGenerator(port: service.port, request: request).run(load)
-            results[cell, default: []].append(result)
+            let turn = Turn(result: result, processorSeconds: service.processorSeconds - processorBefore)
+            results[cell, default: []].append(turn)
             ended += 1
             progress(ended)
             return result
@@ -95,19 +103,23 @@ struct ServedBenchmark {
         }
     }
 
-    private func report(_ engine: EngineThroughput, _ results: [Cell: [LoadResult]]) -> ServedReport {
+    private func report(_ engine: EngineThroughput, _ results: [Cell: [Turn]]) -> ServedReport {
         func row(_ mode: BatchingMode, _ load: Double?) -> ServedReport.Row? {
-            results[Cell(batching: mode, load: load)].map {
-                ServedReport.Row(
-                    batching: mode.rawValue, load: load, summary: LoadSummary($0, settling: Self.settling))
-            }
+            guard let turns = results[Cell(batching: mode, load: load)] else { return nil }
+            let answered = turns.reduce(0) { $0 + $1.result.samples.count { $0.ending == .answered(200) } }
+            let processorSeconds = turns.reduce(0) { $0 + $1.processorSeconds }
+            return ServedReport.Row(
+                batching: mode.rawValue, load: load,
+                summary: LoadSummary(turns.map(\.result), settling: Self.settling),
+                processorMilliseconds: processorSeconds * 1000 / Double(max(1, answered)))
         }
         let closed = plan.batchings.compactMap { row($0, nil) }
         let open = plan.loads.flatMap { load in plan.batchings.compactMap { row($0, load) } }
         return ServedReport(
             model: served.version.name, kernels: kernels.name, workers: pool.count, batchLimit: plan.batchLimit,
             queueLimit: plan.queueLimit, clients: plan.clients, seconds: plan.seconds, rounds: plan.rounds,
-            imageBytes: image.count, engineImagesPerSecond: engine.imagesPerSecond, rows: closed + open)
+            imageBytes: image.count, engineImagesPerSecond: engine.imagesPerSecond,
+            engineProcessorMilliseconds: engine.processorMilliseconds, rows: closed + open)
     }
 
     /// An image as a client would send it: as large as the model's input, its pixels half gradient, half noise.
@@ -135,6 +147,7 @@ struct EngineThroughput {
     private let integrator: ReverseIntegrator
     private var images = 0
     private var seconds = 0.0
+    private var processorSeconds = 0.0
 
     init(served: ServedModel, batch: Int, kernels: Kernels, pool: WorkerPool) {
         model = served.model
@@ -144,6 +157,9 @@ struct EngineThroughput {
 
     /// Images a second over all turns.
     var imagesPerSecond: Double { seconds > 0 ? Double(images) / seconds : 0 }
+
+    /// Processor milliseconds an image over all turns.
+    var processorMilliseconds: Double { images > 0 ? processorSeconds * 1000 / Double(images) : 0 }
 
     /// Computes for about `seconds`, after one batch that isn't counted.
     mutating func measure(seconds limit: Double) throws {
@@ -158,11 +174,13 @@ struct EngineThroughput {
         }
         pass()
         let start = clock.now
+        let processorBefore = ProcessorTime.seconds
         repeat {
             try Task.checkCancellation()
             pass()
             images += batch
         } while start.duration(to: clock.now) < .seconds(limit)
         seconds += start.duration(to: clock.now) / .seconds(1)
+        processorSeconds += ProcessorTime.seconds - processorBefore
     }
 }

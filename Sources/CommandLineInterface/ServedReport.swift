@@ -8,6 +8,8 @@ struct ServedReport: Codable, Sendable {
         /// The share of the capacity that was offered; nil for the closed loop.
         let load: Double?
         let summary: LoadSummary
+        /// Processor milliseconds, of all threads together, that the service used per image answered.
+        let processorMilliseconds: Double
     }
 
     let model: String
@@ -22,6 +24,8 @@ struct ServedReport: Codable, Sendable {
     let imageBytes: Int
     /// At full batches, without the service.
     let engineImagesPerSecond: Double
+    /// Processor milliseconds that the engine alone used per image, its idle workers' waiting included.
+    let engineProcessorMilliseconds: Double
     /// The closed loops first.
     let rows: [Row]
 
@@ -35,6 +39,7 @@ struct ServedReport: Codable, Sendable {
         let columns: [(String, Int)] = [
             ("load", 7), ("batching", 10), ("offered/s", 11), ("answered/s", 12), ("refused", 9), ("failed", 8),
             ("total", 22), ("queue", 22), ("decode", 18), ("inference", 22), ("write", 18),
+            ("cpu ms", 8),
         ]
         let head = columns.map { paddedLeft($0.0, $0.1) }.joined()
         let lines = rows.map { row in
@@ -48,7 +53,7 @@ struct ServedReport: Codable, Sendable {
                 ]
                 + [latencies.total, latencies.queue, latencies.decode, latencies.inference, latencies.write].map {
                     "\(Self.decimal($0.p50))/\(Self.decimal($0.p95))/\(Self.decimal($0.p99))"
-                }
+                } + [Self.decimal(row.processorMilliseconds)]
             return zip(cells, columns).map { paddedLeft($0, $1.1) }.joined()
         }
         return ([head] + lines).joined(separator: "\n")
@@ -60,7 +65,10 @@ struct ServedReport: Codable, Sendable {
         for row in rows where row.load == nil {
             lines.append(
                 "closed loop, \(row.batching): \(Self.percent(row.summary.answered / engineImagesPerSecond)) of the "
-                    + "engine alone, \(Self.decimal(engineImagesPerSecond)) images/s")
+                    + "engine alone, \(Self.decimal(engineImagesPerSecond)) images/s; "
+                    + "\(Self.decimal(row.processorMilliseconds)) ms of processor time an image against "
+                    + "\(Self.decimal(engineProcessorMilliseconds)), "
+                    + "\(Self.percent(row.processorMilliseconds / engineProcessorMilliseconds)) of it")
         }
         for load in Set(rows.compactMap(\.load)).sorted() {
             let row = { (batching: String) in rows.first { $0.load == load && $0.batching == batching }?.summary }

@@ -39,7 +39,8 @@ final class ServiceProcess: Sendable {
         var said = ""
         while let line = log.next() {
             let decoded = try? JSONDecoder().decode(LogLine.self, from: Data(line))
-            if decoded?.message == "ready", let port = decoded?.url?.split(separator: ":").last.flatMap({ UInt16($0) }) {
+            if decoded?.message == "ready", let port = decoded?.url?.split(separator: ":").last.flatMap({ UInt16($0) })
+            {
                 self.port = port
                 log.drop()
                 return

@@ -1,5 +1,6 @@
 public import ImagePipeline
 import ReverseODE
+private import Synchronization
 public import Tensor
 
 /// How the service is run.
@@ -7,7 +8,7 @@ public struct FeatureServiceConfiguration: Sendable {
     /// Most images in a step.
     public var batchLimit = 8
     /// Most images waiting, those being decoded included; more are refused.
-    public var queueLimit = 256
+    public var queueLimit = 64
     /// How images form batches.
     public var batching = BatchingMode.step
     /// Images decoded at a time.
@@ -34,13 +35,14 @@ public actor FeatureService {
     private let events: ServiceEvents
     private let clock = ContinuousClock()
 
-    private var planner: BatchPlanner<ContinuousClock.Instant, ObjectIdentifier>
+    private var planner: BatchPlanner<ContinuousClock.Instant, ObjectIdentifier> { didSet { publishQueue() } }
     private var jobs: [ImageID: Job] = [:]
     private var requests: [RequestID: PendingRequest] = [:]
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
     private var rate = CompletionRate()
-    private var reserved = 0
+    private var reserved = 0 { didSet { publishQueue() } }
+    private nonisolated let fullQueue = FullQueue()
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
@@ -125,13 +127,28 @@ public actor FeatureService {
     private func admit(_ count: Int) throws(FeatureServiceError) -> ServedModel {
         guard !isDraining else { throw .draining }
         guard let active else { throw .starting }
-        let waiting = planner.waiting.count + reserved
         guard waiting + count <= configuration.queueLimit else {
             events.rejected()
             throw .overloaded(retryAfter: rate.retryAfter(waiting: waiting))
         }
         reserved += count
         return active
+    }
+
+    /// Refuses a request before its images have come, if not even one more would be admitted now.
+    ///
+    /// - Returns: `FeatureServiceError.overloaded`, or nil if it is worth sending them.
+    public nonisolated func refusal() -> FeatureServiceError? {
+        guard let seconds = fullQueue.retryAfter else { return nil }
+        events.rejected()
+        return .overloaded(retryAfter: seconds)
+    }
+
+    private var waiting: Int { planner.waiting.count + reserved }
+
+    private func publishQueue() {
+        let isFull = waiting >= configuration.queueLimit
+        fullQueue.retryAfter = isFull ? rate.retryAfter(waiting: waiting) : nil
     }
 
     private func decode(
@@ -346,7 +363,7 @@ public actor FeatureService {
 
     /// How the service is.
     public func status() -> ServiceStatus {
-        let waiting = planner.waiting.count + reserved
+        let waiting = waiting
         let isStuck = isRunning && lastProgress.duration(to: clock.now) > configuration.stuckAfter
         return ServiceStatus(
             isStarted: active != nil,
@@ -373,6 +390,21 @@ public actor FeatureService {
         guard isIdle else { return }
         for continuation in idle { continuation.resume() }
         idle = []
+    }
+}
+
+/// Whether the queue is full, for those who can't wait for their turn on the actor. It may lag behind by a moment: the
+/// actor's own decision is what counts.
+private final class FullQueue: Sendable {
+    private let seconds = Atomic<Int>(0)
+
+    /// Seconds after which it is worth trying again; nil while there is room.
+    var retryAfter: Int? {
+        get {
+            let seconds = seconds.load(ordering: .relaxed)
+            return seconds > 0 ? seconds : nil
+        }
+        set { seconds.store(newValue ?? 0, ordering: .relaxed) }
     }
 }
 

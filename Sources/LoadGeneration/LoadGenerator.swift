@@ -36,18 +36,12 @@ public struct LoadGenerator: Sendable {
     /// - Throws: `LoadError` if the service can't be reached or the system refuses descriptors; `CancellationError` half a
     ///   second after the current task is cancelled, at the latest.
     public func run(_ load: Load) throws -> LoadResult {
-        let processorBefore = Self.processorSeconds()
+        let processorBefore = ProcessorTime.seconds
         let run = try Run(load, port: port, request: request, maximumConnections: maximumConnections)
         try run.proceed(until: load.duration + patience)
         return LoadResult(
             samples: run.samples, duration: load.duration,
-            processorSeconds: Self.processorSeconds() - processorBefore)
-    }
-
-    private static func processorSeconds() -> Double {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+            processorSeconds: ProcessorTime.seconds - processorBefore)
     }
 }
 
@@ -203,5 +197,15 @@ private final class Poll {
         let count = epoll_wait(descriptor, &events, Int32(events.count), 500)
         guard count >= 0 || errno == EINTR else { throw LoadError.system("epoll_wait") }
         for event in events.prefix(Int(max(0, count))) where event.data.fd != timer { try body(event.data.fd) }
+    }
+}
+
+/// The processor time of this process.
+public enum ProcessorTime {
+    /// Seconds since its start, all threads together, in user and kernel.
+    public static var seconds: Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 }
