@@ -52,30 +52,38 @@ struct ResponseReader: Sendable {
         return nil
     }
 
+    /// Where the head ends, its empty line included. Searched for by hand, each byte once: the collections' own search
+    /// takes longer than all the rest that a request costs here.
     private mutating func headEnd() throws(Malformed) -> Int? {
-        let start = max(0, searched - 3)
-        let found = headBytes[start...].firstRange(of: Array("\r\n\r\n".utf8))
-        guard (found?.upperBound ?? headBytes.count) <= Self.longestHead else {
+        let newline = UInt8(ascii: "\n")
+        var end: Int?
+        var index = max(3, searched)
+        while index < headBytes.count, end == nil {
+            if headBytes[index] == newline, headBytes[index - 2] == newline, headBytes[index - 1] == UInt8(ascii: "\r"),
+                headBytes[index - 3] == UInt8(ascii: "\r")
+            {
+                end = index + 1
+            }
+            index += 1
+        }
+        guard (end ?? headBytes.count) <= Self.longestHead else {
             throw Malformed(reason: "the response's head is longer than \(Self.longestHead) bytes")
         }
-        searched = headBytes.count
-        return found?.upperBound
+        searched = index
+        return end
     }
 
     private static func parse(_ bytes: ArraySlice<UInt8>) throws(Malformed) -> Head {
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw Malformed(reason: "the response's head is not UTF-8")
-        }
-        var lines = text.split(separator: "\r\n")
+        var lines = bytes.split(separator: UInt8(ascii: "\n")).map(\.trimmed).filter { !$0.isEmpty }[...]
         var head = Head()
-        head.status = try status(of: lines.isEmpty ? "" : lines.removeFirst())
+        head.status = try status(of: lines.popFirst() ?? [])
         var length: Int?
         for line in lines {
-            guard let colon = line.firstIndex(of: ":") else {
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else {
                 throw Malformed(reason: "a header line has no colon")
             }
-            let value = line[line.index(after: colon)...].trimmed
-            switch line[..<colon].lowercased() {
+            let value = String(decoding: line[(colon + 1)...].trimmed, as: UTF8.self)
+            switch String(decoding: line[..<colon], as: UTF8.self).lowercased() {
             case "content-length":
                 guard length == nil, let bytes = Int(value), (0...longestBody).contains(bytes) else {
                     throw Malformed(reason: "the response's Content-Length is no length up to \(longestBody)")
@@ -94,10 +102,10 @@ struct ResponseReader: Sendable {
         return head
     }
 
-    private static func status(of line: Substring) throws(Malformed) -> Int {
-        let parts = line.split(separator: " ", maxSplits: 2)
-        guard parts.count >= 2, parts[0] == "HTTP/1.1", parts[1].utf8.count == 3, let status = Int(parts[1]),
-            (100...599).contains(status)
+    private static func status(of line: ArraySlice<UInt8>) throws(Malformed) -> Int {
+        let parts = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+        guard parts.count >= 2, parts[0].elementsEqual("HTTP/1.1".utf8), parts[1].count == 3,
+            let status = Int(String(decoding: parts[1], as: UTF8.self)), (100...599).contains(status)
         else { throw Malformed(reason: "the response doesn't begin with an HTTP/1.1 status line") }
         return status
     }
@@ -109,24 +117,29 @@ public struct ServerTiming: Sendable, Equatable {
     public let milliseconds: [String: Double]
 
     /// Reads a header's value, such as `queue;dur=1.5, decode;dur=0.2;desc="JPEG"`.
-    public init(_ value: some StringProtocol) {
+    public init(_ value: String) {
         var milliseconds: [String: Double] = [:]
-        for metric in value.split(separator: ",") {
-            let parts = metric.split(separator: ";").map(\.trimmed)
+        for metric in Array(value.utf8).split(separator: UInt8(ascii: ",")) {
+            let parts = metric.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false).map(\.trimmed)
             guard let name = parts.first, !name.isEmpty else { continue }
-            for parameter in parts.dropFirst() where parameter.lowercased().hasPrefix("dur=") {
-                guard let duration = Double(parameter.dropFirst(4)), duration.isFinite, duration >= 0 else { continue }
-                milliseconds[String(name)] = duration
+            for parameter in parts.dropFirst() {
+                let text = String(decoding: parameter, as: UTF8.self).lowercased()
+                guard text.hasPrefix("dur="), let duration = Double(text.dropFirst(4)), duration.isFinite,
+                    duration >= 0
+                else { continue }
+                milliseconds[String(decoding: name, as: UTF8.self)] = duration
             }
         }
         self.milliseconds = milliseconds
     }
 }
 
-extension StringProtocol {
-    /// Without spaces and tabs at its ends.
-    fileprivate var trimmed: String {
-        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
-        return String(drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+extension ArraySlice<UInt8> {
+    /// Without white space at its ends.
+    fileprivate var trimmed: ArraySlice<UInt8> {
+        var slice = self
+        while let first = slice.first, first == 0x20 || first == 0x09 || first == 0x0D { slice.removeFirst() }
+        while let last = slice.last, last == 0x20 || last == 0x09 || last == 0x0D { slice.removeLast() }
+        return slice
     }
 }
