@@ -90,6 +90,6 @@ let package = Package(
         tests(
             of: "API",
             ["FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor"]),
-        tests(of: "CommandLineInterface"),
+        tests(of: "CommandLineInterface", ["LoadGeneration"]),
     ]
 )

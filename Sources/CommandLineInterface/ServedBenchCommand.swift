@@ -39,7 +39,10 @@ enum ServedBenchCommand {
     /// Measures each of `models` and prints what comes of it.
     static func run(_ arguments: ParsedArguments, models: [String], seconds: Double, isJSON: Bool) async throws -> Int32
     {
-        try await Interruption.cancelling {
+        guard seconds >= 0.05 else {
+            throw UsageError("is too short for a turn", at: "--seconds", remedy: "give at least 0.05")
+        }
+        return try await Interruption.cancelling {
             var reports: [ServedReport] = []
             for name in models {
                 let report = try measure(name, arguments, seconds: seconds)

@@ -58,6 +58,7 @@ struct ServedBenchmark {
         defer { for (_, service) in services { service.stop() } }
         var engine = EngineThroughput(served: served, batch: plan.batchLimit, kernels: kernels, pool: pool)
         var results: [Cell: [Turn]] = [:]
+        var capacities: [Double] = []
         var ended = 0
         func measure(_ cell: Cell, _ load: Load, on service: ServiceProcess) throws -> LoadResult {
             let request = LoadGenerator.post("/embed", type: "application/octet-stream", body: image)
@@ -74,22 +75,24 @@ struct ServedBenchmark {
             try engine.measure(seconds: plan.seconds)
             ended += 1
             progress(ended)
-            var capacity: Double?
             for (mode, service) in services {
                 let closed = Load.closed(clients: plan.clients, duration: plan.seconds)
                 let result = try measure(Cell(batching: mode, load: nil), closed, on: service)
-                capacity = capacity ?? LoadSummary([result], settling: Self.settling).answered
+                guard capacities.count == round else { continue }
+                // Some throughput, so that it can be shared: a turn may be too short for a single answer.
+                capacities.append(
+                    max(LoadSummary([result], settling: Self.settling).answered, 1 / plan.seconds))
             }
             for load in plan.loads {
                 // The same arrivals for each way of batching.
-                let rate = max(load * (capacity ?? 0), 0.001)
-                let arrivals = ArrivalSchedule(poisson: rate, duration: plan.seconds, seed: UInt64(round) + 1)
+                let arrivals = ArrivalSchedule(
+                    poisson: load * capacities[round], duration: plan.seconds, seed: UInt64(round) + 1)
                 for (mode, service) in services {
                     _ = try measure(Cell(batching: mode, load: load), .open(arrivals), on: service)
                 }
             }
         }
-        return report(engine, results)
+        return report(engine, results, capacities: capacities)
     }
 
     /// The first requests meet cold caches; and an image that the service refuses should be heard of now.
@@ -103,7 +106,9 @@ struct ServedBenchmark {
         }
     }
 
-    private func report(_ engine: EngineThroughput, _ results: [Cell: [Turn]]) -> ServedReport {
+    private func report(
+        _ engine: EngineThroughput, _ results: [Cell: [Turn]], capacities: [Double]
+    ) -> ServedReport {
         func row(_ mode: BatchingMode, _ load: Double?) -> ServedReport.Row? {
             guard let turns = results[Cell(batching: mode, load: load)] else { return nil }
             let answered = turns.reduce(0) { $0 + $1.result.samples.count { $0.ending == .answered(200) } }
@@ -111,7 +116,13 @@ struct ServedBenchmark {
             return ServedReport.Row(
                 batching: mode.rawValue, load: load,
                 summary: LoadSummary(turns.map(\.result), settling: Self.settling),
-                processorMilliseconds: processorSeconds * 1000 / Double(max(1, answered)))
+                processorMilliseconds: processorSeconds * 1000 / Double(max(1, answered)),
+                rounds: turns.enumerated().map { round, turn in
+                    let summary = LoadSummary([turn.result], settling: Self.settling)
+                    return ServedReport.Round(
+                        p95: summary.latencies.total.p95, shareOfCapacity: summary.answered / capacities[round],
+                        shareOfEngine: summary.answered / engine.rounds[round])
+                })
         }
         let closed = plan.batchings.compactMap { row($0, nil) }
         let open = plan.loads.flatMap { load in plan.batchings.compactMap { row($0, load) } }
@@ -148,6 +159,8 @@ struct EngineThroughput {
     private var images = 0
     private var seconds = 0.0
     private var processorSeconds = 0.0
+    /// Images a second of each turn.
+    private(set) var rounds: [Double] = []
 
     init(served: ServedModel, batch: Int, kernels: Kernels, pool: WorkerPool) {
         model = served.model
@@ -175,12 +188,16 @@ struct EngineThroughput {
         pass()
         let start = clock.now
         let processorBefore = ProcessorTime.seconds
+        var computed = 0
         repeat {
             try Task.checkCancellation()
             pass()
-            images += batch
+            computed += batch
         } while start.duration(to: clock.now) < .seconds(limit)
-        seconds += start.duration(to: clock.now) / .seconds(1)
+        let elapsed = start.duration(to: clock.now) / .seconds(1)
+        images += computed
+        seconds += elapsed
+        rounds.append(Double(computed) / elapsed)
         processorSeconds += ProcessorTime.seconds - processorBefore
     }
 }

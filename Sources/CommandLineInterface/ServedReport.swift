@@ -10,6 +10,25 @@ struct ServedReport: Codable, Sendable {
         let summary: LoadSummary
         /// Processor milliseconds, of all threads together, that the service used per image answered.
         let processorMilliseconds: Double
+        /// Each round by itself: what else a shared machine does spoils some rounds, and a median forgets those.
+        let rounds: [Round]
+
+        /// Milliseconds: the median over the rounds of each one's 95th percentile.
+        var typicalP95: Double { ServedReport.median(rounds.map(\.p95)) }
+        /// The median over the rounds.
+        var typicalShareOfCapacity: Double { ServedReport.median(rounds.map(\.shareOfCapacity)) }
+        /// The median over the rounds.
+        var typicalShareOfEngine: Double { ServedReport.median(rounds.map(\.shareOfEngine)) }
+    }
+
+    /// One load in one round.
+    struct Round: Codable, Sendable {
+        /// Milliseconds from due to answered.
+        let p95: Double
+        /// Images answered a second, against the closed loop's of the same round.
+        let shareOfCapacity: Double
+        /// The same against the engine alone.
+        let shareOfEngine: Double
     }
 
     let model: String
@@ -59,32 +78,29 @@ struct ServedReport: Codable, Sendable {
         return ([head] + lines).joined(separator: "\n")
     }
 
-    /// What follows from the table, a sentence a line.
+    /// What follows, a sentence a line; medians over the rounds where it compares.
     var findings: [String] {
         var lines: [String] = []
         for row in rows where row.load == nil {
             lines.append(
-                "closed loop, \(row.batching): \(Self.percent(row.summary.answered / engineImagesPerSecond)) of the "
-                    + "engine alone, \(Self.decimal(engineImagesPerSecond)) images/s; "
+                "closed loop, \(row.batching): \(Self.percent(row.typicalShareOfEngine)) of the engine alone; "
                     + "\(Self.decimal(row.processorMilliseconds)) ms of processor time an image against "
                     + "\(Self.decimal(engineProcessorMilliseconds)), "
                     + "\(Self.percent(row.processorMilliseconds / engineProcessorMilliseconds)) of it")
         }
         for load in Set(rows.compactMap(\.load)).sorted() {
-            let row = { (batching: String) in rows.first { $0.load == load && $0.batching == batching }?.summary }
-            if let step = row("step")?.latencies.total, let request = row("request")?.latencies.total,
-                request.p95 > 0
-            {
+            let row = { (batching: String) in rows.first { $0.load == load && $0.batching == batching } }
+            if let step = row("step")?.typicalP95, let request = row("request")?.typicalP95, request > 0 {
                 lines.append(
-                    "\(Self.percent(load)) load: p95 is \(Self.decimal(step.p95)) ms by step, "
-                        + "\(Self.decimal(request.p95)) ms by request, \(Self.percent(step.p95 / request.p95)) of it")
+                    "\(Self.percent(load)) load: p95 is \(Self.decimal(step)) ms by step, "
+                        + "\(Self.decimal(request)) ms by request, \(Self.percent(step / request)) of it")
             }
         }
         for row in rows where row.summary.refusals.count > 0 {
             let refusals = row.summary.refusals
             lines.append(
                 "\(row.load.map(Self.percent) ?? "closed") load, \(row.batching): throughput is "
-                    + "\(Self.percent(row.summary.answered / capacity)) of the capacity; \(refusals.count) refused "
+                    + "\(Self.percent(row.typicalShareOfCapacity)) of the capacity; \(refusals.count) refused "
                     + "within p50 \(Self.decimal(refusals.p50)), p99 \(Self.decimal(refusals.p99)), at most "
                     + "\(Self.decimal(refusals.greatest)) ms")
         }
@@ -100,6 +116,11 @@ struct ServedReport: Codable, Sendable {
             "the load generator used up to \(Self.percent(processors)) of one processor and sent within "
                 + "\(Self.decimal(delay)) ms of the time due (p99)")
         return lines
+    }
+
+    /// The middle value, or of an even number the lower of the two; 0 for none.
+    fileprivate static func median(_ values: [Double]) -> Double {
+        values.isEmpty ? 0 : values.sorted()[(values.count - 1) / 2]
     }
 
     private static func decimal(_ value: Double) -> String {

@@ -47,7 +47,7 @@ public struct LoadGenerator: Sendable {
 
 /// One run of a generator. For one thread.
 private final class Run {
-    private(set) var samples: [Sample] = []
+    private(set) var samples: [LoadSample] = []
 
     private let port: UInt16
     private let request: [UInt8]
@@ -131,11 +131,11 @@ private final class Run {
         }
     }
 
-    private func end(_ connection: Connection, _ ending: Sample.Ending, timing: ServerTiming? = nil) {
+    private func end(_ connection: Connection, _ ending: LoadSample.Ending, timing: ServerTiming? = nil) {
         guard let exchange = connection.exchange else { return }
         let time = now
         samples.append(
-            Sample(due: exchange.due, sent: exchange.sent, ended: time, ending: ending, timing: timing))
+            LoadSample(due: exchange.due, sent: exchange.sent, ended: time, ending: ending, timing: timing))
         connection.finish()
         pacing.ended(at: time)
     }
@@ -147,7 +147,7 @@ private final class Run {
         for connection in connections.values { end(connection, .failed("there was no answer in time")) }
         for due in waiting[firstWaiting...] {
             samples.append(
-                Sample(due: due, sent: time, ended: time, ending: .failed("there was no free connection in time")))
+                LoadSample(due: due, sent: time, ended: time, ending: .failed("there was no free connection in time")))
         }
     }
 }

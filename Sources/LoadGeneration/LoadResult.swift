@@ -1,5 +1,5 @@
 /// What became of one request. Times are seconds from the load's start.
-public struct Sample: Sendable, Equatable {
+public struct LoadSample: Sendable, Equatable {
     /// How a request ended.
     public enum Ending: Sendable, Equatable {
         /// Answered with this status.
@@ -36,14 +36,14 @@ public struct Sample: Sendable, Equatable {
 /// The samples of one run under one load.
 public struct LoadResult: Sendable {
     /// All requests that were due, in the order of their ends.
-    public var samples: [Sample]
+    public var samples: [LoadSample]
     /// Seconds in which requests were sent.
     public var duration: Double
     /// Processor seconds that the sending process used meanwhile, all of its threads together.
     public var processorSeconds: Double
 
     /// A result of these parts.
-    public init(samples: [Sample], duration: Double, processorSeconds: Double) {
+    public init(samples: [LoadSample], duration: Double, processorSeconds: Double) {
         self.samples = samples
         self.duration = duration
         self.processorSeconds = processorSeconds
@@ -88,7 +88,7 @@ public struct LoadSummary: Sendable, Equatable, Codable {
     /// Rates count ends, latencies the requests due, within the rest of the time that requests were sent.
     public init(_ runs: [LoadResult], settling: Double) {
         precondition((0..<1).contains(settling))
-        var due: [Sample] = []
+        var due: [LoadSample] = []
         var answered = 0
         var seconds = 0.0
         for run in runs {
@@ -110,7 +110,7 @@ public struct LoadSummary: Sendable, Equatable, Codable {
         senderProcessors = elapsed > 0 ? runs.reduce(0) { $0 + $1.processorSeconds } / elapsed : 0
     }
 
-    private static func failures(in samples: [Sample]) -> [String: Int] {
+    private static func failures(in samples: [LoadSample]) -> [String: Int] {
         var failures: [String: Int] = [:]
         for sample in samples {
             switch sample.ending {
@@ -122,7 +122,7 @@ public struct LoadSummary: Sendable, Equatable, Codable {
         return failures
     }
 
-    private static func latencies(_ samples: [Sample]) -> Latencies {
+    private static func latencies(_ samples: [LoadSample]) -> Latencies {
         func stage(_ name: String) -> Distribution {
             Distribution(samples.compactMap { $0.timing?.milliseconds[name] })
         }

@@ -1,4 +1,5 @@
 import Foundation
+import LoadGeneration
 import TestFixtures
 import Testing
 
@@ -34,9 +35,45 @@ struct BenchServeTests {
         #expect(report.rows[4].summary.offered == report.rows[5].summary.offered)
     }
 
+    @Test("Comparisons are of medians over the rounds, which one bad round can't spoil")
+    func findings() {
+        func row(_ batching: String, _ load: Double?, p95: [Double], shares: [Double]) -> ServedReport.Row {
+            let samples = [
+                LoadSample(due: 0.5, sent: 0.5, ended: 0.6, ending: .answered(200)),
+                LoadSample(due: 0.5, sent: 0.5, ended: 0.504, ending: .answered(503)),
+            ]
+            return ServedReport.Row(
+                batching: batching, load: load,
+                summary: LoadSummary([LoadResult(samples: samples, duration: 1, processorSeconds: 0)], settling: 0.2),
+                processorMilliseconds: 5,
+                rounds: zip(p95, shares).map {
+                    ServedReport.Round(p95: $0.0, shareOfCapacity: $0.1, shareOfEngine: $0.1 / 2)
+                })
+        }
+        let report = ServedReport(
+            model: "m", kernels: "k", workers: 2, batchLimit: 8, queueLimit: 64, clients: 16, seconds: 1, rounds: 3,
+            imageBytes: 1, engineImagesPerSecond: 10, engineProcessorMilliseconds: 4,
+            rows: [
+                row("step", nil, p95: [1, 1, 1], shares: [1, 1, 1]),
+                row("step", 1.5, p95: [10, 9000, 20], shares: [0.99, 0.1, 0.98]),
+                row("request", 1.5, p95: [40, 30, 9000], shares: [1, 1, 1]),
+            ])
+        let findings = report.findings.joined(separator: "\n")
+        for expected in [
+            "closed loop, step: 50.0 % of the engine alone; 5.0 ms of processor time an image against 4.0, 125.0 % of it",
+            "150.0 % load: p95 is 20.0 ms by step, 40.0 ms by request, 50.0 % of it",
+            "150.0 % load, step: throughput is 98.0 % of the capacity; 1 refused within p50 4.0,",
+        ] {
+            #expect(findings.contains(expected), "\(findings)")
+        }
+        #expect(report.table.split(separator: "\n").count == 4)
+    }
+
     @Test("Options of the engine's measurement and of the served one don't mix; a bad image is said to be bad")
     func wrongInput() async throws {
-        for arguments in [["--serve", "--batch", "4"], ["--load", "0.5"], ["--max-waiting", "3"]] {
+        for arguments in [
+            ["--serve", "--batch", "4"], ["--load", "0.5"], ["--max-waiting", "3"], ["--serve", "--seconds", "0"],
+        ] {
             let outcome = try await BuiltProgram.run(["bench"] + arguments)
             #expect(outcome.status == 64 && outcome.errors.contains("--"), "\(outcome.errors)")
         }

@@ -72,7 +72,7 @@ struct LoadGeneratorTests {
             return Response(headers: number.isMultiple(of: 5) ? ["Connection": "close"] : [:], body: [1, 2, 3])
         } _: { port in
             // However slow the machine is, the load lasts until connections have been used again and closed.
-            var samples: [Sample] = []
+            var samples: [LoadSample] = []
             while samples.count < 24 {
                 let load = Load.closed(clients: 4, duration: 0.1)
                 samples += try await run(LoadGenerator(port: port, request: request), load).samples

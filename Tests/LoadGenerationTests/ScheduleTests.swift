@@ -69,13 +69,13 @@ struct StatisticsTests {
         let timing = ServerTiming("queue;dur=100, decode;dur=50, inference;dur=200")
         let run = LoadResult(
             samples: [
-                Sample(due: 1, sent: 1, ended: 1.5, ending: .answered(200), timing: timing),
-                Sample(due: 1.9, sent: 1.9, ended: 2.5, ending: .answered(200), timing: timing),
-                Sample(due: 3, sent: 3.2, ended: 3.4, ending: .answered(200), timing: timing),
-                Sample(due: 4, sent: 4, ended: 4.01, ending: .answered(503)),
-                Sample(due: 9, sent: 9, ended: 11, ending: .answered(200), timing: timing),
-                Sample(due: 9, sent: 9, ended: 9, ending: .answered(500)),
-                Sample(due: 1, sent: 1, ended: 1, ending: .failed("gone")),
+                LoadSample(due: 1, sent: 1, ended: 1.5, ending: .answered(200), timing: timing),
+                LoadSample(due: 1.9, sent: 1.9, ended: 2.5, ending: .answered(200), timing: timing),
+                LoadSample(due: 3, sent: 3.2, ended: 3.4, ending: .answered(200), timing: timing),
+                LoadSample(due: 4, sent: 4, ended: 4.01, ending: .answered(503)),
+                LoadSample(due: 9, sent: 9, ended: 11, ending: .answered(200), timing: timing),
+                LoadSample(due: 9, sent: 9, ended: 9, ending: .answered(500)),
+                LoadSample(due: 1, sent: 1, ended: 1, ending: .failed("gone")),
             ], duration: 10, processorSeconds: 1)
         let summary = LoadSummary([run], settling: 0.2)
         #expect(summary.offered == 4.0 / 8 && summary.answered == 2.0 / 8 && summary.refusedShare == 0.25)
