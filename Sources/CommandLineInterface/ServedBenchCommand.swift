@@ -31,7 +31,10 @@ enum ServedBenchCommand {
 
     /// - Throws: `UsageError` if an option of --serve was given without it.
     static func refuseOptions(_ arguments: ParsedArguments) throws(UsageError) {
-        let given = options.map(\.name).first { arguments.source(ofOptionNamed: $0) != nil }
+        let given = options.map(\.name).first {
+            // A variable may be meant for another command.
+            if case .flag = arguments.source(ofOptionNamed: $0) { true } else { false }
+        }
         guard let given, given != serve.specification.name else { return }
         throw UsageError("is for --serve", at: "--\(given)", remedy: "give --serve too")
     }
