@@ -40,6 +40,7 @@ let package = Package(
         cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
         cLibrary("CContract"),
         cLibrary("CAllocator"),
+        cLibrary("CEventPolling"),
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
 
         library("Digests", ["CNettle"]),
@@ -55,6 +56,7 @@ let package = Package(
             ["CheckpointFormats", "Digests", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
         library("Training", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         library("HTTPServer", ["CMicroHTTPD"]),
+        library("LoadGeneration", ["CEventPolling"]),
         library(
             "API",
             [
@@ -66,7 +68,7 @@ let package = Package(
             "CommandLineInterface",
             [
                 "API", "Training", "FeatureService", "CheckpointFormats", "FlowModel", "ReverseODE", "ImagePipeline",
-                "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels", "CBundledModel",
+                "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels", "CBundledModel", "LoadGeneration",
             ]),
         .executableTarget(
             name: "headwater", dependencies: ["CommandLineInterface"], swiftSettings: strict),
@@ -83,10 +85,11 @@ let package = Package(
         tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         tests(of: "Training"),
         tests(of: "HTTPServer"),
+        tests(of: "LoadGeneration", ["HTTPServer"]),
         tests(of: "Telemetry"),
         tests(
             of: "API",
             ["FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor"]),
-        tests(of: "CommandLineInterface"),
+        tests(of: "CommandLineInterface", ["LoadGeneration"]),
     ]
 )

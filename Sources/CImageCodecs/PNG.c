@@ -150,3 +150,14 @@ ImageCodecStatus png_decode(
     png_destroy_read_struct(&png, &info, nullptr);
     return source.status;
 }
+
+ImageCodecStatus image_codec_encode_png(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure) {
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};
+    png_alloc_size_t size = *count;
+    if (!png_image_write_to_memory(&image, bytes, &size, 0, pixels, 0, NULL)) {
+        return codec_fail(failure, ImageCodecStatusTooLarge, 0, image.message);
+    }
+    *count = size;
+    return ImageCodecStatusOK;
+}

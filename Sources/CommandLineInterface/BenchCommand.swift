@@ -8,7 +8,7 @@ enum BenchCommand {
     private static let models = Option(
         "model", optional: .list(of: .string("MODEL")),
         help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files. All "
-            + "three, with --decode bundled, if not given.")
+            + "three, with --decode and --serve bundled, if not given.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given.")
@@ -34,19 +34,24 @@ enum BenchCommand {
     static let command = Command(
         name: "bench", abstract: "measure how fast models run here",
         discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
-            + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.",
+            + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.\n\n"
+            + "With --serve it starts services of this program and posts images to them: first by clients that wait "
+            + "for their answers, which finds the capacity, then at the times of a Poisson process at shares of the "
+            + "capacity, for each way of batching in turn. Latencies count from when a request was due, whenever it "
+            + "could be sent; a turn's first fifth, in which queues fill, does not count.",
         options: [
             models.specification, decode.specification, errors.specification, profile.specification,
-            batches.specification,
-            seconds.specification, json.specification, KernelChoice.option.specification,
+            batches.specification, seconds.specification, json.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
-        ],
+        ] + ServedBenchCommand.options,
         examples: [
             Command.Example(
                 line: "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench --model u32 --batch 8",
                 effect: "Time U32 at batch 8:"),
             Command.Example(
                 line: "headwater bench --decode photos", effect: "How long photographs take to be decoded:"),
+            Command.Example(
+                line: "headwater bench --serve --seconds 20", effect: "See how the bundled model does under load:"),
         ])
 
     /// What is printed as JSON.
@@ -60,7 +65,20 @@ enum BenchCommand {
         let peakResidentBytes: Int
     }
 
-    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
+        guard try arguments[ServedBenchCommand.serve] else {
+            try ServedBenchCommand.refuseOptions(arguments)
+            return try measureEngine(arguments)
+        }
+        guard arguments.source(of: batches) == nil else {
+            throw UsageError("--batch is for the engine alone", at: "--batch", remedy: "give --max-batch to a service")
+        }
+        return try await ServedBenchCommand.run(
+            arguments, models: try arguments[models] ?? ["bundled"], seconds: try arguments[seconds],
+            isJSON: try arguments[json])
+    }
+
+    private static func measureEngine(_ arguments: ParsedArguments) throws -> ExitStatus {
         let precision = try arguments[KernelChoice.precision]
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)

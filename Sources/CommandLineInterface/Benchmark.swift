@@ -104,13 +104,33 @@ struct Benchmark {
     static func random(
         _ architecture: UNetArchitecture, name: String, isWhole: Bool = false, precision: Precision, pool: WorkerPool
     ) throws -> ReversibleModel {
-        let configuration = ModelConfiguration(
+        let weights = try randomWeights(architecture)
+        return try ReversibleModel(
+            configuration: configuration(architecture, name: name, isWhole: isWhole), precision: precision, pool: pool
+        ) { weights($0) }
+    }
+
+    /// Writes such a model of three evaluations to a file, the same bytes every time.
+    static func writeRandom(_ architecture: UNetArchitecture, name: String, to path: String) throws {
+        let weights = try randomWeights(architecture)
+        try ModelFile.write(configuration(architecture, name: name, isWhole: false), to: path) { weights($0) }
+    }
+
+    private static func configuration(
+        _ architecture: UNetArchitecture, name: String, isWhole: Bool
+    ) -> ModelConfiguration {
+        ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
             grid: TimeGridConfiguration(count: 32, cutoff: isWhole ? nil : 28),
             preprocessing: .reference(imageSize: architecture.imageSize))
+    }
+
+    private static func randomWeights(
+        _ architecture: UNetArchitecture
+    ) throws -> @Sendable (_ key: String) -> [Float] {
         var shapes: [String: [Int]] = [:]
         for parameter in try UNetLayout(architecture).parameters { shapes["unet." + parameter.key] = parameter.shape }
-        return try ReversibleModel(configuration: configuration, precision: precision, pool: pool) { key in
+        return { [shapes] key in
             let shape = shapes[key]!
             let count = shape.reduce(1, *)
             let bound = shape.count == 1 ? Float(0.1) : (3 / Float(count / shape[0])).squareRoot()

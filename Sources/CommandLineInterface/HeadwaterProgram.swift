@@ -18,7 +18,7 @@ public enum HeadwaterProgram {
             (EmbedCommand.command, { try await EmbedCommand.run($0) }),
             (ClassifyCommand.command, { try await ClassifyCommand.run($0) }),
             (EvaluateCommand.command, { try await EvaluateCommand.run($0) }),
-            (BenchCommand.command, { try BenchCommand.run($0) }),
+            (BenchCommand.command, { try await BenchCommand.run($0) }),
         ]
 
     static let program = Program(

@@ -49,7 +49,7 @@ enum ServeOptions {
     static let batch = Option(
         "max-batch", .integer(in: 1...256), default: 8, help: "Most images in a step.", group: "Service")
     static let waiting = Option(
-        "max-waiting", .integer(in: 1...1_000_000), default: 256, help: "Most images waiting; more are refused.",
+        "max-waiting", .integer(in: 1...1_000_000), default: 64, help: "Most images waiting; more are refused.",
         group: "Service")
     static let decoders = Option(
         "decoders", .integer(in: 1...256), default: 2, help: "Images decoded at a time.", group: "Service")

@@ -8,7 +8,7 @@ public struct FeatureServiceConfiguration: Sendable {
     /// Most images in a step.
     public var batchLimit = 8
     /// Most images waiting, those being decoded included; more are refused.
-    public var queueLimit = 256
+    public var queueLimit = 64
     /// How images form batches.
     public var batching = BatchingMode.step
     /// Images decoded at a time.
@@ -40,7 +40,7 @@ public actor FeatureService {
     private let events: ServiceEvents
     private let clock = ContinuousClock()
 
-    private var planner: BatchPlanner<ObjectIdentifier>
+    private var planner: BatchPlanner<ObjectIdentifier> { didSet { publishQueue() } }
     private var jobs: [ImageID: Job] = [:]
     private var work = SharedWork<AnswerKey, ContinuousClock.Instant>()
     private var cache: LeastRecentlyUsedCache<AnswerKey, ImageFeatures>
@@ -48,7 +48,8 @@ public actor FeatureService {
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
     private var rate = CompletionRate()
-    private var reserved = 0
+    private var reserved = 0 { didSet { publishQueue() } }
+    private nonisolated let fullQueue = FullQueue()
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
@@ -133,7 +134,6 @@ public actor FeatureService {
     private func admit(_ count: Int) throws(FeatureServiceError) -> ServedModel {
         guard !isDraining else { throw .draining }
         guard let active else { throw .starting }
-        let waiting = planner.waiting.count + reserved
         guard waiting + count <= configuration.queueLimit else {
             events.rejected()
             throw .overloaded(retryAfter: rate.retryAfter(waiting: waiting))
@@ -184,6 +184,22 @@ public actor FeatureService {
         if cache.capacity > 0 { pending.sources.forEach(events.answered) } else { pending.sources = [] }
         requests[id] = pending
         return (id, led)
+    }
+
+    /// Refuses a request before its images have come, if not even one more would be admitted now.
+    ///
+    /// - Returns: `FeatureServiceError.overloaded`, or nil if it is worth sending them.
+    public nonisolated func refusal() -> FeatureServiceError? {
+        guard let seconds = fullQueue.retryAfter else { return nil }
+        events.rejected()
+        return .overloaded(retryAfter: seconds)
+    }
+
+    private var waiting: Int { planner.waiting.count + reserved }
+
+    private func publishQueue() {
+        let isFull = waiting >= configuration.queueLimit
+        fullQueue.retryAfter = isFull ? rate.retryAfter(waiting: waiting) : nil
     }
 
     private func decode(
@@ -420,7 +436,7 @@ public actor FeatureService {
 
     /// How the service is.
     public func status() -> ServiceStatus {
-        let waiting = planner.waiting.count + reserved
+        let waiting = waiting
         let isStuck = isRunning && lastProgress.duration(to: clock.now) > configuration.stuckAfter
         return ServiceStatus(
             isStarted: active != nil,

@@ -40,6 +40,12 @@ struct FeatureTests {
             #expect(raw["X-Model-Version"] == "a@\(version)")
             let timings = try #require(try raw.json()["timings"] as? [String: Double])
             #expect(Set(timings.keys) == ["decode", "queue", "inference"])
+            let header = try #require(raw["Server-Timing"]).split(separator: ", ").map { $0.split(separator: ";dur=") }
+            for metric in header {
+                let seconds = try #require(timings[String(metric[0])])
+                #expect(abs(try #require(Double(metric[1])) - seconds * 1000) < 0.001)
+            }
+            #expect(header.count == 3)
         }
     }
 

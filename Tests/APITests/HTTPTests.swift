@@ -1,3 +1,4 @@
+import FeatureService
 import Foundation
 import HTTPServer
 import TestFixtures
@@ -268,6 +269,38 @@ struct DescriptionTests {
                 "/embed", Form().file("a", image).file("b", image).body, headers: ["Content-Type": Form.contentType])
             #expect(answer.status == 503 && answer.code == "overloaded")
             #expect(answer["Retry-After"].flatMap { Int($0) } ?? 0 >= 1)
+        }
+    }
+
+    @Test("While the queue is full, a large body is refused before it has come")
+    func overloadByHead() async throws {
+        try await TestService.run {
+            $0.service.queueLimit = 1
+            $0.service.batchLimit = 1
+        } _: { service async throws in
+            let image = try sampleImage()
+            let large = [UInt8](repeating: 0, count: 1 << 20)
+            let isRefused = try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<3 {
+                    group.addTask {
+                        while !Task.isCancelled {
+                            do {
+                                _ = try await service.service.features(of: [.encoded(image)], FeatureRequest())
+                            } catch {
+                                try? await Task.sleep(for: .milliseconds(1))
+                            }
+                        }
+                    }
+                }
+                defer { group.cancelAll() }
+                return try await eventually {
+                    let answer = try await service.client.post("/embed", large)
+                    // A body that had come would have left the connection usable, and is no image.
+                    return answer.code == "overloaded" && answer["Connection"] == "close"
+                }
+            }
+            #expect(isRefused)
+            #expect(try await eventually { try await service.client.post("/embed", image).status == 200 })
         }
     }
 }

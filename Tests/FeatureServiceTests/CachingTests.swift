@@ -26,6 +26,7 @@ struct CachingTests {
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = 4
         configuration.cacheBytes = cacheBytes
+        configuration.queueLimit = 256
         let service = FeatureService(
             configuration: configuration, kernels: .best, pool: pool, events: (log ?? self.log).events)
         await service.activate(model)

@@ -114,7 +114,29 @@ struct FeatureServiceTests {
             #expect((1...600).contains(seconds))
         }
         #expect(log.count("rejected") == refused.count && log.count("completed") == 60 - refused.count)
-        #expect(await service.status().waiting == 0)
+        #expect(await service.status().waiting == 0 && service.refusal() == nil)
+    }
+
+    @Test("Whether the queue is full is known without waiting for the service's turn, and counts as a refusal")
+    func fullQueue() async throws {
+        let service = try await service(queueLimit: 2, batchLimit: 1, model: TinyModel.make(steps: 400, pool: pool))
+        #expect(service.refusal() == nil)
+        var requests: [Task<FeatureResponse, any Error>] = []
+        var refusal: FeatureServiceError?
+        while refusal == nil, requests.count < 100_000 {
+            let input = FeatureInput.normalized(TinyModel.input(UInt64(requests.count)))
+            requests.append(Task { try await service.features(of: [input], FeatureRequest()) })
+            await Task.yield()
+            refusal = service.refusal()
+        }
+        guard case .overloaded = refusal else {
+            Issue.record("\(String(describing: refusal))")
+            return
+        }
+        #expect(log.count("rejected") >= 1)
+        for request in requests { request.cancel() }
+        await service.waitUntilIdle()
+        #expect(service.refusal() == nil)
     }
 
     @Test("More images than the queue holds are refused; a request's deadline ends it; the past is too late")

@@ -96,4 +96,11 @@ struct PNGVarietyTests {
             #expect(try ImageDecoder.probe(png.file).orientation == .topLeft)
         }
     }
+
+    @Test("A picture written as PNG reads back as it was", arguments: [(1, 1), (32, 32), (77, 3)])
+    func written(width: Int, height: Int) throws {
+        let pixels = (0..<width * height * 3).map { UInt8(truncatingIfNeeded: $0 * 31) }
+        let image = RGBImage(width: width, height: height, pixels: pixels)
+        #expect(try ImageDecoder.decode(image.png()) == image)
+    }
 }

@@ -81,6 +81,7 @@ public final class PublicAPI: Sendable {
             _ = try BodyForm(head.headers)
             _ = try ResultFormat.negotiated(head.headers, offered: endpoint.formats)
             _ = try timeout.deadline(of: head)
+            if let refusal = service.refusal() { throw Problem(refusal) }
             return .memory(maximumBytes: configuration.maximumBodyBytes)
         }
     }

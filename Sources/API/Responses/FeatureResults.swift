@@ -22,9 +22,23 @@ struct FeatureResults: Sendable {
     private func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
         var headers: HTTPHeaders = [
             "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
+            "Server-Timing": Self.timingHeader(response.timings),
         ]
         if let cache = CacheOutcome(response.sources) { headers["Cache-Status"] = cache.status }
         return Response(headers: headers, body: body)
+    }
+
+    /// What browsers and load generators read of a response's timings (W3C Server Timing): milliseconds, to the
+    /// microsecond.
+    static func timingHeader(_ timings: FeatureTimings) -> String {
+        func metric(_ name: String, _ seconds: Double) -> String {
+            let microseconds = Int((seconds * 1e6).rounded())
+            let fraction = String(1000 + microseconds % 1000).dropFirst()
+            return "\(name);dur=\(microseconds / 1000).\(fraction)"
+        }
+        return [
+            metric("decode", timings.decode), metric("queue", timings.queue), metric("inference", timings.inference),
+        ].joined(separator: ", ")
     }
 
     // MARK: /embed

@@ -59,6 +59,11 @@ ImageCodecStatus image_codec_decode(
     const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure);
 
+/// Encodes RGB pixels, [height][width][3], as PNG into `bytes`, of which there are `*count`; without `bytes` only the
+/// count that they take is found. Sets `*count` to it.
+ImageCodecStatus image_codec_encode_png(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure);
+
 /// Copies `source`, [height][width][3], to `destination` as EXIF `orientation` 1...8 wants it shown; from 5 on that is
 /// [width][height][3].
 void image_orient(

@@ -89,7 +89,10 @@ struct ParsedArguments: Sendable {
     }
 
     /// Where the option's value was written: the flag or the variable; nil if it is the default.
-    func source<Value>(of option: Option<Value>) -> ValueSource? { sources[option.specification.name] }
+    func source<Value>(of option: Option<Value>) -> ValueSource? { source(ofOptionNamed: option.specification.name) }
+
+    /// As `source(of:)`, by the option's name without hyphens.
+    func source(ofOptionNamed name: String) -> ValueSource? { sources[name] }
 
     /// Where to change the option's value, for a ``UsageError``: the flag or the variable that gave it, the flag if none.
     func place<Value>(of option: Option<Value>) -> String {

@@ -1,0 +1,4 @@
+#pragma once
+// Swift's Glibc module leaves these headers out.
+#include <sys/epoll.h>
+#include <sys/timerfd.h>

@@ -1,0 +1,203 @@
+import FeatureService
+import FoundationEssentials
+import ImagePipeline
+import LoadGeneration
+import ReverseODE
+import Tensor
+
+/// Measures a model as it is served: the engine alone, the closed loop that fills its batches, and open loads, with each
+/// way of batching. Everything is measured in short turns one after the other, round after round, so that what else the
+/// machine does meets all alike.
+@MainActor
+struct ServedBenchmark {
+    /// What to measure.
+    struct Plan: Sendable {
+        var batchings: [BatchingMode]
+        /// Open loads as shares of the capacity.
+        var loads: [Double]
+        var clients: Int
+        var seconds: Double
+        var rounds: Int
+        var batchLimit: Int
+        var queueLimit: Int
+    }
+
+    /// The share of each turn that isn't counted, in which queues fill.
+    static let settling = 0.2
+
+    let plan: Plan
+    let served: ServedModel
+    let kernels: Kernels
+    let pool: WorkerPool
+    /// The image that is posted.
+    let image: [UInt8]
+    /// Arguments that every service is started with.
+    let serviceArguments: [String]
+
+    private struct Cell: Hashable {
+        let batching: BatchingMode
+        let load: Double?
+    }
+
+    private struct Turn {
+        let result: LoadResult
+        /// What the service used.
+        let processorSeconds: Double
+    }
+
+    /// How many turns of `plan.seconds` it takes.
+    var turns: Int { plan.rounds * (1 + plan.batchings.count * (1 + plan.loads.count)) }
+
+    /// Measures.
+    ///
+    /// - Parameter progress: told how many turns have ended.
+    func run(progress: (Int) -> Void) throws -> ServedReport {
+        let services = try plan.batchings.map { mode in
+            (mode, try ServiceProcess(arguments: serviceArguments + ["--batching", mode.rawValue]))
+        }
+        defer { for (_, service) in services { service.stop() } }
+        var engine = EngineThroughput(served: served, batch: plan.batchLimit, kernels: kernels, pool: pool)
+        var results: [Cell: [Turn]] = [:]
+        var capacities: [Double] = []
+        var ended = 0
+        func measure(_ cell: Cell, _ load: Load, on service: ServiceProcess) throws -> LoadResult {
+            let request = LoadGenerator.post("/embed", type: "application/octet-stream", body: image)
+            let processorBefore = service.processorSeconds
+            let result = try LoadGenerator(port: service.port, request: request).run(load)
+            let turn = Turn(result: result, processorSeconds: service.processorSeconds - processorBefore)
+            results[cell, default: []].append(turn)
+            ended += 1
+            progress(ended)
+            return result
+        }
+        for (_, service) in services { try warmUp(service) }
+        for round in 0..<plan.rounds {
+            try engine.measure(seconds: plan.seconds)
+            ended += 1
+            progress(ended)
+            for (mode, service) in services {
+                let closed = Load.closed(clients: plan.clients, duration: plan.seconds)
+                let result = try measure(Cell(batching: mode, load: nil), closed, on: service)
+                guard capacities.count == round else { continue }
+                // Some throughput, so that it can be shared: a turn may be too short for a single answer.
+                capacities.append(
+                    max(LoadSummary([result], settling: Self.settling).answered, 1 / plan.seconds))
+            }
+            for load in plan.loads {
+                // The same arrivals for each way of batching.
+                let arrivals = ArrivalSchedule(
+                    poisson: load * capacities[round], duration: plan.seconds, seed: UInt64(round) + 1)
+                for (mode, service) in services {
+                    _ = try measure(Cell(batching: mode, load: load), .open(arrivals), on: service)
+                }
+            }
+        }
+        return report(engine, results, capacities: capacities)
+    }
+
+    /// The first requests meet cold caches; and an image that the service refuses should be heard of now.
+    private func warmUp(_ service: ServiceProcess) throws {
+        let request = LoadGenerator.post("/embed", type: "application/octet-stream", body: image)
+        let result = try LoadGenerator(port: service.port, request: request).run(
+            .closed(clients: plan.batchLimit, duration: min(plan.seconds, 0.5)))
+        if let bad = result.samples.first(where: { $0.ending != .answered(200) }) {
+            throw CommandFailure(
+                status: .unusableData, description: "the service doesn't answer the image as it should: \(bad.ending)")
+        }
+    }
+
+    private func report(
+        _ engine: EngineThroughput, _ results: [Cell: [Turn]], capacities: [Double]
+    ) -> ServedReport {
+        func row(_ mode: BatchingMode, _ load: Double?) -> ServedReport.Row? {
+            guard let turns = results[Cell(batching: mode, load: load)] else { return nil }
+            let answered = turns.reduce(0) { $0 + $1.result.samples.count { $0.ending == .answered(200) } }
+            let processorSeconds = turns.reduce(0) { $0 + $1.processorSeconds }
+            return ServedReport.Row(
+                batching: mode.rawValue, load: load,
+                summary: LoadSummary(turns.map(\.result), settling: Self.settling),
+                processorMilliseconds: processorSeconds * 1000 / Double(max(1, answered)),
+                rounds: turns.enumerated().map { round, turn in
+                    let summary = LoadSummary([turn.result], settling: Self.settling)
+                    return ServedReport.Round(
+                        p95: summary.latencies.total.p95, shareOfCapacity: summary.answered / capacities[round],
+                        shareOfEngine: summary.answered / engine.rounds[round])
+                })
+        }
+        let closed = plan.batchings.compactMap { row($0, nil) }
+        let open = plan.loads.flatMap { load in plan.batchings.compactMap { row($0, load) } }
+        return ServedReport(
+            model: served.version.name, kernels: kernels.name, workers: pool.count, batchLimit: plan.batchLimit,
+            queueLimit: plan.queueLimit, clients: plan.clients, seconds: plan.seconds, rounds: plan.rounds,
+            imageBytes: image.count, engineImagesPerSecond: engine.imagesPerSecond,
+            engineProcessorMilliseconds: engine.processorMilliseconds, rows: closed + open)
+    }
+
+    /// An image as a client would send it: as large as the model's input, its pixels half gradient, half noise.
+    static func builtInImage(side: Int) throws -> [UInt8] {
+        var noise = SplitMix64(state: 1)
+        var pixels: [UInt8] = []
+        for y in 0..<side {
+            for x in 0..<side {
+                for channel in 0..<3 {
+                    let gradient = (x + y * (channel + 1)) * 255 / (side * (channel + 2))
+                    pixels.append(UInt8((gradient + Int.random(in: 0...255, using: &noise)) / 2))
+                }
+            }
+        }
+        return try RGBImage(width: side, height: side, pixels: pixels).png()
+    }
+}
+
+/// How many images a second the engine computes with nothing around it, batch after full batch, of what `/embed` computes
+/// by default.
+@MainActor
+struct EngineThroughput {
+    private let model: ReversibleModel
+    private let batch: Int
+    private let integrator: ReverseIntegrator
+    private var images = 0
+    private var seconds = 0.0
+    private var processorSeconds = 0.0
+    /// Images a second of each turn.
+    private(set) var rounds: [Double] = []
+
+    init(served: ServedModel, batch: Int, kernels: Kernels, pool: WorkerPool) {
+        model = served.model
+        self.batch = batch
+        integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
+    }
+
+    /// Images a second over all turns.
+    var imagesPerSecond: Double { seconds > 0 ? Double(images) / seconds : 0 }
+
+    /// Processor milliseconds an image over all turns.
+    var processorMilliseconds: Double { images > 0 ? processorSeconds * 1000 / Double(images) : 0 }
+
+    /// Computes for about `seconds`, after one batch that isn't counted.
+    mutating func measure(seconds limit: Double) throws {
+        let tap = try model.defaultTap()
+        let input = (0..<model.stateCount).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 }
+        let clock = ContinuousClock()
+        func pass() {
+            var trajectories = (0..<batch).map { _ in
+                integrator.trajectory(input: input, taps: [tap], wantsLogits: false)
+            }
+            integrator.run(&trajectories)
+        }
+        pass()
+        let start = clock.now
+        let processorBefore = ProcessorTime.seconds
+        var computed = 0
+        repeat {
+            try Task.checkCancellation()
+            pass()
+            computed += batch
+        } while start.duration(to: clock.now) < .seconds(limit)
+        let elapsed = start.duration(to: clock.now) / .seconds(1)
+        images += computed
+        seconds += elapsed
+        rounds.append(Double(computed) / elapsed)
+        processorSeconds += ProcessorTime.seconds - processorBefore
+    }
+}

@@ -1,0 +1,134 @@
+import LoadGeneration
+
+/// What `headwater bench --serve` found out.
+struct ServedReport: Codable, Sendable {
+    /// One load with one way of batching.
+    struct Row: Codable, Sendable {
+        let batching: String
+        /// The share of the capacity that was offered; nil for the closed loop.
+        let load: Double?
+        let summary: LoadSummary
+        /// Processor milliseconds, of all threads together, that the service used per image answered.
+        let processorMilliseconds: Double
+        /// Each round by itself: what else a shared machine does spoils some rounds, and a median forgets those.
+        let rounds: [Round]
+
+        /// Milliseconds: the median over the rounds of each one's 95th percentile.
+        var typicalP95: Double { ServedReport.median(rounds.map(\.p95)) }
+        /// The median over the rounds.
+        var typicalShareOfCapacity: Double { ServedReport.median(rounds.map(\.shareOfCapacity)) }
+        /// The median over the rounds.
+        var typicalShareOfEngine: Double { ServedReport.median(rounds.map(\.shareOfEngine)) }
+    }
+
+    /// One load in one round.
+    struct Round: Codable, Sendable {
+        /// Milliseconds from due to answered.
+        let p95: Double
+        /// Images answered a second, against the closed loop's of the same round.
+        let shareOfCapacity: Double
+        /// The same against the engine alone.
+        let shareOfEngine: Double
+    }
+
+    let model: String
+    let kernels: String
+    let workers: Int
+    let batchLimit: Int
+    let queueLimit: Int
+    let clients: Int
+    /// Of a turn.
+    let seconds: Double
+    let rounds: Int
+    let imageBytes: Int
+    /// At full batches, without the service.
+    let engineImagesPerSecond: Double
+    /// Processor milliseconds that the engine alone used per image, its idle workers' waiting included.
+    let engineProcessorMilliseconds: Double
+    /// The closed loops first.
+    let rows: [Row]
+
+    /// Images a second of the first way of batching with as many clients as were asked for.
+    var capacity: Double { rows.first { $0.load == nil }?.summary.answered ?? 0 }
+
+    // MARK: As text
+
+    /// The table.
+    var table: String {
+        let columns: [(String, Int)] = [
+            ("load", 7), ("batching", 10), ("offered/s", 11), ("answered/s", 12), ("refused", 9), ("failed", 8),
+            ("total", 22), ("queue", 22), ("decode", 18), ("inference", 22), ("write", 18),
+            ("cpu ms", 8),
+        ]
+        let head = columns.map { paddedLeft($0.0, $0.1) }.joined()
+        let lines = rows.map { row in
+            let summary = row.summary
+            let latencies = summary.latencies
+            let cells =
+                [
+                    row.load.map(Self.percent) ?? "closed", row.batching, Self.decimal(summary.offered),
+                    Self.decimal(summary.answered), Self.percent(summary.refusedShare),
+                    "\(summary.failures.values.reduce(0, +))",
+                ]
+                + [latencies.total, latencies.queue, latencies.decode, latencies.inference, latencies.write].map {
+                    "\(Self.decimal($0.p50))/\(Self.decimal($0.p95))/\(Self.decimal($0.p99))"
+                } + [Self.decimal(row.processorMilliseconds)]
+            return zip(cells, columns).map { paddedLeft($0, $1.1) }.joined()
+        }
+        return ([head] + lines).joined(separator: "\n")
+    }
+
+    /// What follows, a sentence a line; medians over the rounds where it compares.
+    var findings: [String] {
+        var lines: [String] = []
+        for row in rows where row.load == nil {
+            lines.append(
+                "closed loop, \(row.batching): \(Self.percent(row.typicalShareOfEngine)) of the engine alone; "
+                    + "\(Self.decimal(row.processorMilliseconds)) ms of processor time an image against "
+                    + "\(Self.decimal(engineProcessorMilliseconds)), "
+                    + "\(Self.percent(row.processorMilliseconds / engineProcessorMilliseconds)) of it")
+        }
+        for load in Set(rows.compactMap(\.load)).sorted() {
+            let row = { (batching: String) in rows.first { $0.load == load && $0.batching == batching } }
+            if let step = row("step")?.typicalP95, let request = row("request")?.typicalP95, request > 0 {
+                lines.append(
+                    "\(Self.percent(load)) load: p95 is \(Self.decimal(step)) ms by step, "
+                        + "\(Self.decimal(request)) ms by request, \(Self.percent(step / request)) of it")
+            }
+        }
+        for row in rows where row.summary.refusals.count > 0 {
+            let refusals = row.summary.refusals
+            lines.append(
+                "\(row.load.map(Self.percent) ?? "closed") load, \(row.batching): throughput is "
+                    + "\(Self.percent(row.typicalShareOfCapacity)) of the capacity; \(refusals.count) refused "
+                    + "within p50 \(Self.decimal(refusals.p50)), p99 \(Self.decimal(refusals.p99)), at most "
+                    + "\(Self.decimal(refusals.greatest)) ms")
+        }
+        for row in rows {
+            for (reason, count) in row.summary.failures.sorted(by: { $0.key < $1.key }) {
+                lines.append(
+                    "\(row.load.map(Self.percent) ?? "closed") load, \(row.batching): \(count) failed: \(reason)")
+            }
+        }
+        let processors = rows.map(\.summary.senderProcessors).max() ?? 0
+        let delay = rows.filter { $0.load != nil }.map(\.summary.senderDelay.p99).max() ?? 0
+        lines.append(
+            "the load generator used up to \(Self.percent(processors)) of one processor and sent within "
+                + "\(Self.decimal(delay)) ms of the time due (p99)")
+        return lines
+    }
+
+    /// The middle value, or of an even number the lower of the two; 0 for none.
+    fileprivate static func median(_ values: [Double]) -> Double {
+        values.isEmpty ? 0 : values.sorted()[(values.count - 1) / 2]
+    }
+
+    private static func decimal(_ value: Double) -> String {
+        value >= 100 ? "\(Int(value.rounded()))" : "\((value * 100).rounded() / 100)"
+    }
+
+    private static func percent(_ share: Double) -> String {
+        guard share.isFinite else { return "-" }
+        return "\((share * 1000).rounded() / 10) %"
+    }
+}
