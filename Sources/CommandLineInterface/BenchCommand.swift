@@ -22,6 +22,9 @@ enum BenchCommand {
         "decode", repeated: .file,
         help: "Time the decoding of image files, or of a folder's, instead: at full size, and scaled as without "
             + "--exact-decode, with the cosine between the embeddings of both.")
+    private static let writeModel = Option(
+        "write-model", optional: .file,
+        help: "Instead of measuring, write u32 or u64 with random weights, as --model says, to a model file.")
     private static let profile = Option(
         flag: "profile", default: false,
         help:
@@ -41,6 +44,7 @@ enum BenchCommand {
             + "could be sent; a turn's first fifth, in which queues fill, does not count.",
         options: [
             models.specification, decode.specification, errors.specification, profile.specification,
+            writeModel.specification,
             batches.specification, seconds.specification, json.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ] + ServedBenchCommand.options,
@@ -79,6 +83,10 @@ enum BenchCommand {
     }
 
     private static func measureEngine(_ arguments: ParsedArguments) throws -> ExitStatus {
+        if let path = try arguments[writeModel] {
+            try writeRandomModel(try arguments[models] ?? [], to: path)
+            return .success
+        }
         let precision = try arguments[KernelChoice.precision]
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
@@ -149,6 +157,13 @@ enum BenchCommand {
         }
         let seconds = start.duration(to: clock.now) / .seconds(1)
         return (Benchmark(name: name, model: model, loadSeconds: seconds, kernels: kernels, pool: pool), batches)
+    }
+
+    private static func writeRandomModel(_ names: [String], to path: String) throws {
+        guard names.count == 1, let published = Benchmark.published.first(where: { $0.name == names[0] }) else {
+            throw UsageError("--write-model writes one published network", at: "--model", remedy: "give u32 or u64")
+        }
+        try Benchmark.writeRandom(published.architecture, name: published.name, to: path)
     }
 
     private static func printProfiles(

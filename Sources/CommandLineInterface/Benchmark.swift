@@ -99,8 +99,8 @@ struct Benchmark {
     /// The input that everything is measured on, in -1...1.
     static func input(count: Int) -> [Float] { (0..<count).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 } }
 
-    /// A model with random weights whose activations stay of order one, without a head: three evaluations of a grid of 32
-    /// points, or with `isWhole` all 31.
+    /// A model with random weights whose activations stay of order one, without a head: three evaluations, or with
+    /// `isWhole` 31.
     static func random(
         _ architecture: UNetArchitecture, name: String, isWhole: Bool = false, precision: Precision, pool: WorkerPool
     ) throws -> ReversibleModel {
@@ -121,7 +121,7 @@ struct Benchmark {
     ) -> ModelConfiguration {
         ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
-            grid: TimeGridConfiguration(count: 32, cutoff: isWhole ? nil : 28),
+            grid: TimeGridConfiguration(count: isWhole ? 32 : 4, cutoff: nil),
             preprocessing: .reference(imageSize: architecture.imageSize))
     }
 

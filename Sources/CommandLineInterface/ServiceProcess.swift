@@ -110,7 +110,8 @@ final class ServiceProcess: Sendable {
 
     private static func failure(_ call: String, _ number: Int32) -> CommandFailure {
         CommandFailure(
-            status: .unavailable, description: "no service can be started: \(call): \(String(cString: strerror(number)))")
+            status: .unavailable,
+            description: "no service can be started: \(call): \(String(cString: strerror(number)))")
     }
 }
 
