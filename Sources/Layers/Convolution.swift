@@ -35,8 +35,7 @@ public final class Convolution: Sendable {
     public let resampling: Resampling
     /// How it is computed.
     public let algorithm: Algorithm
-    /// What its products are computed in: bf16 only with F(2x2), F(4x4) losing too many digits and `direct` being too
-    /// little of the work.
+    /// What its products are computed in: bf16 only with F(2x2), `direct` being too little of the work.
     public let precision: Precision
     let inputBlocks: Int
     let outputBlocks: Int
@@ -76,11 +75,11 @@ public final class Convolution: Sendable {
 
     /// Chooses by shape: F(4x4) from 16 pixels up, F(2x2) down to 4 pixels, where F(4x4) would spend its saving on tiles
     /// that stick out; direct for strides, for a few input channels (whose transforms would cost more than they save)
-    /// and below 4 pixels. In bf16, whose products cost half and whose weights a fifth of F(4x4)'s, F(2x2) pays up to 24
-    /// pixels.
+    /// and below 4 pixels. In bf16, whose products cost half and whose weights a fifth of F(4x4)'s, F(2x2) is faster
+    /// on large images too, and F(4x4) would lose too many digits.
     static func algorithm(inputs: Int, side: Int, resampling: Resampling, precision: Precision = .f32) -> Algorithm {
         if resampling == .down || inputs < channelBlock || side < 4 { return .direct }
-        return side >= (precision == .f32 ? 12 : 25) ? .winograd4 : .winograd2
+        return side >= 12 && precision == .f32 ? .winograd4 : .winograd2
     }
 
     /// Matrix products that a tile takes; for `direct`, the taps of one product.

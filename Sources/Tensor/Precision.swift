@@ -2,7 +2,7 @@
 public enum Precision: String, CaseIterable, Codable, Sendable {
     /// 32-bit floats throughout.
     case f32
-    /// Factors rounded to bf16 where that is faster than f32 (small maps and 1x1 convolutions), sums and activations in
-    /// f32. Needs kernels that multiply bf16.
+    /// The factors of 3x3 and 1x1 convolutions rounded to bf16, sums and activations in f32. Needs kernels that multiply
+    /// bf16.
     case bf16
 }
