@@ -1,11 +1,16 @@
 /// The operations of the public listener.
 enum PublicEndpoint: String, Endpoint {
     case embed, classify, live, ready, startup, model, contract, version
+    case inferenceServer, inferenceLive, inferenceReady
+    case inferenceModel, inferenceModelReady, infer
+    case inferenceVersion, inferenceVersionReady, inferVersion
 
     var method: String {
         switch self {
-        case .embed, .classify: "POST"
-        case .live, .ready, .startup, .model, .contract, .version: "GET"
+        case .embed, .classify, .infer, .inferVersion: "POST"
+        case .live, .ready, .startup, .model, .contract, .version, .inferenceServer, .inferenceLive, .inferenceReady,
+            .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
+            "GET"
         }
     }
 
@@ -19,6 +24,15 @@ enum PublicEndpoint: String, Endpoint {
         case .model: "/model"
         case .contract: "/openapi.yaml"
         case .version: "/version"
+        case .inferenceServer: "/v2"
+        case .inferenceLive: "/v2/health/live"
+        case .inferenceReady: "/v2/health/ready"
+        case .inferenceModel: "/v2/models/{model}"
+        case .inferenceModelReady: "/v2/models/{model}/ready"
+        case .infer: "/v2/models/{model}/infer"
+        case .inferenceVersion: "/v2/models/{model}/versions/{version}"
+        case .inferenceVersionReady: "/v2/models/{model}/versions/{version}/ready"
+        case .inferVersion: "/v2/models/{model}/versions/{version}/infer"
         }
     }
 
@@ -27,7 +41,7 @@ enum PublicEndpoint: String, Endpoint {
         switch self {
         case .embed: [.at, .from, .taps, .normalize, .encoding]
         case .classify: [.top]
-        case .live, .ready, .startup, .model, .contract, .version: []
+        default: []
         }
     }
 
@@ -36,19 +50,27 @@ enum PublicEndpoint: String, Endpoint {
     var statuses: Set<Int> {
         switch self {
         case .embed, .classify: [200, 400, 401, 406, 413, 415, 422, 500, 503, 504]
-        case .live, .ready, .startup: [200, 503]
+        case .infer, .inferVersion: [200, 400, 401, 404, 413, 415, 422, 500, 503, 504]
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady: [200, 503]
         case .model: [200, 401, 503]
-        case .contract, .version: [200, 401]
+        case .contract, .version, .inferenceServer: [200, 401]
+        case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady: [200, 401, 404, 503]
         }
     }
 
     var isOpen: Bool {
         switch self {
-        case .live, .ready, .startup: true
-        case .embed, .classify, .model, .contract, .version: false
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady: true
+        default: false
         }
     }
 
-    /// The forms that results can have, the default first.
-    var formats: [ResultFormat] { self == .embed ? [.json, .npy] : [.json] }
+    /// The forms that results can have, the default first. The inference protocol's is negotiated by its own means.
+    var formats: [ResultFormat] {
+        switch self {
+        case .embed: [.json, .npy]
+        case .classify: [.json]
+        default: []
+        }
+    }
 }

@@ -8,12 +8,13 @@ struct FeatureResults: Sendable {
     let response: FeatureResponse
     let requestID: String
 
-    /// - Throws: the problem of the request's image if there is but one and it failed; the failures of one among several
-    ///   are written in their places.
-    init(_ response: FeatureResponse, requestID: String) throws(Problem) {
+    /// These results, unless they are a single image's failure; the failures of one among several are written in their
+    /// places.
+    ///
+    /// - Throws: that image's problem.
+    func unlessSingleFailure() throws(Problem) -> FeatureResults {
         if response.results.count == 1, case .failure(let failure) = response.results[0] { throw Problem(failure) }
-        self.response = response
-        self.requestID = requestID
+        return self
     }
 
     /// `name@version` of the model: what responses of every form carry as a header.
