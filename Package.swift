@@ -86,7 +86,10 @@ let package = Package(
         tests(of: "Telemetry"),
         tests(
             of: "API",
-            ["FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor"]),
+            [
+                "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
+                "Telemetry", "Tensor",
+            ]),
         tests(of: "CommandLineInterface"),
     ]
 )

@@ -17,13 +17,16 @@ public enum TapSelection: Equatable, Sendable {
     case times([TapTime])
     /// These.
     case taps([Tap])
+    /// The states on the way upstream and back, at most so many of each leg; see `ReversibleModel.roundTripTaps(atMost:)`.
+    case roundTrip(atMost: Int)
 
-    /// How many taps that is.
+    /// How many taps that is, at most.
     public var count: Int {
         switch self {
         case .modelDefault: 1
         case .times(let times): times.count
         case .taps(let taps): taps.count
+        case .roundTrip(let count): 2 * count
         }
     }
 }

@@ -35,6 +35,7 @@ struct RequestPlan: Sendable {
             for time in times { resolved.append(try model.resolve(Tap(time: time, place: place))) }
         case .taps(let taps):
             for tap in taps { resolved.append(try model.resolve(tap)) }
+        case .roundTrip(let count): resolved = model.roundTripTaps(atMost: count)
         }
         return resolved
     }

@@ -97,6 +97,7 @@ public final class PublicAPI: Sendable {
             switch route.operation {
             case .embed: try await embed(request, account)
             case .classify: try await classify(request, account)
+            case .trajectory: try await trajectory(request, account)
             case .infer, .inferVersion: try await infer(request, route, account)
             case .inferenceServer: InferenceDescription.server(version: configuration.version)
             case .inferenceModel, .inferenceVersion: InferenceDescription.model(try await servedModel(route))
@@ -157,6 +158,15 @@ public final class PublicAPI: Sendable {
         return try await written(results) { () throws(Problem) in try results.classes(top: posted.options.top) }
     }
 
+    private func trajectory(_ request: Request, _ account: RequestAccount) async throws(Problem) -> Response {
+        let posted = try await posted(request, PublicEndpoint.trajectory)
+        let results = try await features(
+            posted.images.map { .encoded($0) }, FeatureRequest(.roundTrip(atMost: RoundTrip.maximumStates)),
+            request.head, account
+        ).unlessSingleFailure()
+        return try await workers.run { Result { () throws(Problem) in try results.roundTrip() } }.get()
+    }
+
     func features(
         _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ head: RequestHead, _ account: RequestAccount
     ) async throws(Problem) -> FeatureResults {
@@ -175,8 +185,9 @@ public final class PublicAPI: Sendable {
     }
 
     func posted(_ request: Request, _ endpoint: PublicEndpoint) async throws(Problem) -> PostedImages {
-        let limits = limits
-        let parse: @Sendable () -> Result<PostedImages, Problem> = {
+        var limits = limits
+        if endpoint == .trajectory { limits.maximumImages = 1 }
+        let parse: @Sendable () -> Result<PostedImages, Problem> = { [limits] in
             Result { () throws(Problem) in try PostedImages(request, options: endpoint.options, limits: limits) }
         }
         // A raw body has nothing to be taken apart.

@@ -1,13 +1,13 @@
 /// The operations of the public listener.
 enum PublicEndpoint: String, Endpoint {
-    case embed, classify, live, ready, startup, model, contract, version
+    case embed, classify, trajectory, live, ready, startup, model, contract, version
     case inferenceServer, inferenceLive, inferenceReady
     case inferenceModel, inferenceModelReady, infer
     case inferenceVersion, inferenceVersionReady, inferVersion
 
     var method: String {
         switch self {
-        case .embed, .classify, .infer, .inferVersion: "POST"
+        case .embed, .classify, .trajectory, .infer, .inferVersion: "POST"
         case .live, .ready, .startup, .model, .contract, .version, .inferenceServer, .inferenceLive, .inferenceReady,
             .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
             "GET"
@@ -18,6 +18,7 @@ enum PublicEndpoint: String, Endpoint {
         switch self {
         case .embed: "/embed"
         case .classify: "/classify"
+        case .trajectory: "/trajectory"
         case .live: "/health/live"
         case .ready: "/health/ready"
         case .startup: "/health/startup"
@@ -49,7 +50,7 @@ enum PublicEndpoint: String, Endpoint {
 
     var statuses: Set<Int> {
         switch self {
-        case .embed, .classify: [200, 400, 401, 406, 413, 415, 422, 500, 503, 504]
+        case .embed, .classify, .trajectory: [200, 400, 401, 406, 413, 415, 422, 500, 503, 504]
         case .infer, .inferVersion: [200, 400, 401, 404, 413, 415, 422, 500, 503, 504]
         case .live, .ready, .startup, .inferenceLive, .inferenceReady: [200, 503]
         case .model: [200, 401, 503]
@@ -69,7 +70,7 @@ enum PublicEndpoint: String, Endpoint {
     var formats: [ResultFormat] {
         switch self {
         case .embed: [.json, .npy]
-        case .classify: [.json]
+        case .classify, .trajectory: [.json]
         default: []
         }
     }

@@ -20,7 +20,7 @@ struct FeatureResults: Sendable {
     /// `name@version` of the model: what responses of every form carry as a header.
     static func modelHeader(_ version: ModelVersion) -> String { "\(version.name)@\(version.label)" }
 
-    private func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
+    func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
         var headers: HTTPHeaders = [
             "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
         ]
@@ -146,7 +146,7 @@ struct FeatureResults: Sendable {
         }
     }
 
-    private func writeModel(_ json: inout JSONWriter) {
+    func writeModel(_ json: inout JSONWriter) {
         let version = response.served.version
         let precision = response.served.model.precision
         json.member("model") { json in
@@ -158,7 +158,7 @@ struct FeatureResults: Sendable {
         }
     }
 
-    private func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+    func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
         let timings = response.timings
         try json.member("timings") { json throws(JSONWriter.NonFiniteNumber) in
             try json.object { json throws(JSONWriter.NonFiniteNumber) in

@@ -59,6 +59,14 @@ ImageCodecStatus image_codec_decode(
     const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure);
 
+/// Bytes that a PNG file of that size, RGB and 8 bits a channel, takes at most.
+size_t image_codec_png_bound(uint32_t width, uint32_t height);
+
+/// Encodes `pixels`, [height][width][3], as a PNG file into `bytes`, of which `*count` may be used and on success were.
+/// Width and height are not zero.
+ImageCodecStatus image_codec_encode_png(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure);
+
 /// Copies `source`, [height][width][3], to `destination` as EXIF `orientation` 1...8 wants it shown; from 5 on that is
 /// [width][height][3].
 void image_orient(
