@@ -39,6 +39,7 @@ let package = Package(
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
         cLibrary("CContract"),
+        cLibrary("CPlayground", exclude: ["playground.html"]),
         cLibrary("CAllocator"),
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
 
@@ -60,7 +61,7 @@ let package = Package(
             [
                 "FeatureService", "ReverseODE", "FlowModel", "ImagePipeline", "CheckpointFormats", "Digests",
                 "HTTPServer",
-                "Telemetry", "CContract",
+                "Telemetry", "CContract", "CPlayground",
             ]),
         library(
             "CommandLineInterface",

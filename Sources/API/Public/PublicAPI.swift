@@ -15,8 +15,10 @@ public struct PublicAPIConfiguration: Sendable {
     public var defaultTimeout: Duration = .seconds(60)
     /// The longest time granted; a request that asks for more gets this.
     public var maximumTimeout: Duration = .seconds(600)
-    /// Keys that open everything but health checks; nil opens it to everybody.
+    /// Keys that open everything but health checks and the playground's page; nil opens it to everybody.
     public var apiKeys: [String]?
+    /// Whether the playground is at `/`.
+    public var hasPlayground = true
     /// The program's version, for `GET /version`.
     public var version: String
 
@@ -107,6 +109,7 @@ public final class PublicAPI: Sendable {
             case .startup: try HealthCheck.startup.response(await service.status())
             case .model: try await describeModel()
             case .contract: Self.contract
+            case .playground: try playground()
             case .version:
                 .json { json in
                     json.member("name", "headwater")
@@ -205,6 +208,13 @@ public final class PublicAPI: Sendable {
     }
 
     // MARK: Descriptions
+
+    private func playground() throws(Problem) -> Response {
+        guard configuration.hasPlayground else {
+            throw Problem(.notFound, "the playground is turned off; /openapi.yaml says what there is")
+        }
+        return Playground.response
+    }
 
     private func describeModel() async throws(Problem) -> Response {
         guard let served = await service.active else { throw .starting }

@@ -1,6 +1,6 @@
 /// The operations of the public listener.
 enum PublicEndpoint: String, Endpoint {
-    case embed, classify, trajectory, live, ready, startup, model, contract, version
+    case embed, classify, trajectory, live, ready, startup, model, contract, version, playground
     case inferenceServer, inferenceLive, inferenceReady
     case inferenceModel, inferenceModelReady, infer
     case inferenceVersion, inferenceVersionReady, inferVersion
@@ -8,7 +8,8 @@ enum PublicEndpoint: String, Endpoint {
     var method: String {
         switch self {
         case .embed, .classify, .trajectory, .infer, .inferVersion: "POST"
-        case .live, .ready, .startup, .model, .contract, .version, .inferenceServer, .inferenceLive, .inferenceReady,
+        case .live, .ready, .startup, .model, .contract, .version, .playground, .inferenceServer, .inferenceLive,
+            .inferenceReady,
             .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
             "GET"
         }
@@ -25,6 +26,7 @@ enum PublicEndpoint: String, Endpoint {
         case .model: "/model"
         case .contract: "/openapi.yaml"
         case .version: "/version"
+        case .playground: "/"
         case .inferenceServer: "/v2"
         case .inferenceLive: "/v2/health/live"
         case .inferenceReady: "/v2/health/ready"
@@ -54,6 +56,7 @@ enum PublicEndpoint: String, Endpoint {
         case .infer, .inferVersion: [200, 400, 401, 404, 413, 415, 422, 500, 503, 504]
         case .live, .ready, .startup, .inferenceLive, .inferenceReady: [200, 503]
         case .model: [200, 401, 503]
+        case .playground: [200, 404]
         case .contract, .version, .inferenceServer: [200, 401]
         case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady: [200, 401, 404, 503]
         }
@@ -61,7 +64,8 @@ enum PublicEndpoint: String, Endpoint {
 
     var isOpen: Bool {
         switch self {
-        case .live, .ready, .startup, .inferenceLive, .inferenceReady: true
+        // The page has to be there before somebody can type a key into it; what it asks for needs one.
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady, .playground: true
         default: false
         }
     }
