@@ -39,6 +39,7 @@ let package = Package(
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
         cLibrary("CContract"),
+        cLibrary("CPlayground", exclude: ["playground.html"]),
         cLibrary("CAllocator"),
         cLibrary("CEventPolling"),
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
@@ -62,7 +63,7 @@ let package = Package(
             [
                 "FeatureService", "ReverseODE", "FlowModel", "ImagePipeline", "CheckpointFormats", "Digests",
                 "HTTPServer",
-                "Telemetry", "CContract",
+                "Telemetry", "CContract", "CPlayground",
             ]),
         library(
             "CommandLineInterface",
@@ -89,7 +90,10 @@ let package = Package(
         tests(of: "Telemetry"),
         tests(
             of: "API",
-            ["FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor"]),
+            [
+                "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
+                "Telemetry", "Tensor",
+            ]),
         tests(of: "CommandLineInterface", ["LoadGeneration"]),
     ]
 )

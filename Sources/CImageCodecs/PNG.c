@@ -151,11 +151,22 @@ ImageCodecStatus png_decode(
     return source.status;
 }
 
+static png_image description_of(uint32_t width, uint32_t height) {
+    return (png_image){.version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};
+}
+
+size_t image_codec_png_bound(uint32_t width, uint32_t height) {
+    const png_image image = description_of(width, height);
+    return PNG_IMAGE_PNG_SIZE_MAX(image);
+}
+
 ImageCodecStatus image_codec_encode_png(
     const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure) {
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};
+    png_image image = description_of(width, height);
+    // What is encoded here is small and made to be looked at once: speed goes before size.
+    image.flags = PNG_IMAGE_FLAG_FAST;
     png_alloc_size_t size = *count;
-    if (!png_image_write_to_memory(&image, bytes, &size, 0, pixels, 0, NULL)) {
+    if (!png_image_write_to_memory(&image, bytes, &size, 0, pixels, 0, nullptr)) {
         return codec_fail(failure, ImageCodecStatusTooLarge, 0, image.message);
     }
     *count = size;

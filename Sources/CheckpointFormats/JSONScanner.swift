@@ -61,6 +61,14 @@ package struct JSONScanner {
         return value
     }
 
+    /// Reads `true` or `false`.
+    package mutating func boolean() throws -> Bool {
+        skipWhitespace()
+        let isTrue = peek() == UInt8(ascii: "t")
+        try literal(isTrue ? "true" : "false")
+        return isTrue
+    }
+
     /// The next character that isn't white space, which for a value tells its type; nil at the end.
     package var nextCharacter: Unicode.Scalar? {
         mutating get {
@@ -76,7 +84,7 @@ package struct JSONScanner {
     }
 
     /// Reads any value and forgets it, checking grammar, duplicate names and that nesting is at most `depth` deep.
-    mutating func skipValue(depth: Int) throws {
+    package mutating func skipValue(depth: Int) throws {
         guard depth > 0 else { throw malformed("values are nested too deeply") }
         skipWhitespace()
         switch peek() {

@@ -35,7 +35,12 @@ enum ServeOptions {
     static let key = Option("tls-key", optional: .file, help: "PEM file of the private key.", group: "Network")
     static let apiKeys = Option(
         "api-key-file", optional: .file,
-        help: "File of API keys, one a line; every route but health then asks for one.", group: "Network")
+        help: "File of API keys, one a line; every route but health and the page at / then asks for one.",
+        group: "Network")
+
+    static let playground = Option(
+        flag: "playground", default: true, help: "Serve a page at / that shows in a browser what the service does.",
+        group: "Network")
 
     static let adminToken = Option(
         "admin-token-file", optional: .file,
@@ -89,6 +94,7 @@ enum ServeOptions {
         host.specification, port.specification, adminHost.specification, adminPort.specification,
         connections.specification, body.specification, header.specification, requestTimeout.specification,
         idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
+        playground.specification,
         adminToken.specification, modelDirectory.specification,
         ModelSource.option.specification, batch.specification, waiting.specification, decoders.specification,
         images.specification, pixels.specification, aspect.specification, FeatureExtraction.exactDecode.specification,
@@ -129,6 +135,7 @@ enum ServeOptions {
         configuration.defaultTimeout = try arguments[deadline]
         configuration.maximumTimeout = max(try arguments[deadline], configuration.maximumTimeout)
         configuration.apiKeys = try arguments[apiKeys].map(keys)
+        configuration.hasPlayground = try arguments[playground]
         return configuration
     }
 

@@ -9,22 +9,71 @@ public enum FeatureInput: Sendable {
     case normalized([Float])
 }
 
+/// Which taps a request wants.
+public enum TapSelection: Equatable, Sendable {
+    /// The model's default tap.
+    case modelDefault
+    /// These times at the place of the model's default tap, which only the model that will serve the request knows.
+    case times([TapTime])
+    /// These.
+    case taps([Tap])
+    /// The states on the way upstream and back, at most so many of each leg; see `ReversibleModel.roundTripTaps(atMost:)`.
+    case roundTrip(atMost: Int)
+
+    /// How many taps that is, at most.
+    public var count: Int {
+        switch self {
+        case .modelDefault: 1
+        case .times(let times): times.count
+        case .taps(let taps): taps.count
+        case .roundTrip(let count): 2 * count
+        }
+    }
+}
+
+/// Which model a request insists on.
+public struct ModelRequirement: Equatable, Sendable {
+    /// The model's name.
+    public let name: String
+    /// The first 12 or all 64 digits of the checkpoint's digest; nil for any version.
+    public let version: String?
+
+    /// Insists on a name, and perhaps a version.
+    public init(name: String, version: String?) {
+        self.name = name
+        self.version = version
+    }
+
+    /// Whether that version is one that was meant.
+    public func isMet(by served: ModelVersion) -> Bool {
+        name == served.name && (version == nil || version == served.label || version == served.sha256)
+    }
+}
+
 /// What is wanted of a request's images.
 public struct FeatureRequest: Sendable {
-    /// The taps wanted; nil asks for the model's default tap.
-    public var taps: [Tap]?
-    /// Where `taps` is nil, the times at which the default tap's place is read instead of at the default tap's own; what
-    /// that place is, only the model that will serve the request knows.
-    public var defaultPlaceTimes: [TapTime]?
+    /// The taps wanted.
+    public var taps: TapSelection
     /// Whether to classify.
     public var wantsLogits: Bool
+    /// Whether a model that can't classify is to answer without logits rather than refuse.
+    public var isHeadOptional = false
+    /// The model that is to answer; nil for whichever serves.
+    public var model: ModelRequirement?
     /// When an answer is no longer of use.
     public var deadline: ContinuousClock.Instant?
 
-    /// Describes a request.
-    public init(taps: [Tap]? = nil, wantsLogits: Bool = false, deadline: ContinuousClock.Instant? = nil) {
+    /// Describes a request by its selection of taps.
+    public init(_ taps: TapSelection, wantsLogits: Bool = false) {
         self.taps = taps
         self.wantsLogits = wantsLogits
+    }
+
+    /// Describes a request.
+    ///
+    /// - Parameter taps: the taps; nil for the model's default tap, or for none if logits are wanted.
+    public init(taps: [Tap]? = nil, wantsLogits: Bool = false, deadline: ContinuousClock.Instant? = nil) {
+        self.init(taps.map { .taps($0) } ?? (wantsLogits ? .taps([]) : .modelDefault), wantsLogits: wantsLogits)
         self.deadline = deadline
     }
 }
@@ -94,6 +143,8 @@ public enum FeatureServiceError: Error, Sendable, Equatable {
     case starting
     /// The service is about to stop.
     case draining
+    /// The request insists on a model that doesn't serve; this one does.
+    case otherModel(serving: ModelVersion)
     /// The model has no such tap.
     case tap(TapError)
     /// Classification was asked of a model without a head.

@@ -11,24 +11,33 @@ struct RequestPlan: Sendable {
     let deadline: ContinuousClock.Instant?
 
     init(_ request: FeatureRequest, served: ServedModel) throws(FeatureServiceError) {
-        guard !request.wantsLogits || served.model.head != nil else { throw .noHead }
+        if let model = request.model, !model.isMet(by: served.version) { throw .otherModel(serving: served.version) }
+        let hasHead = served.model.head != nil
+        guard hasHead || !request.wantsLogits || request.isHeadOptional else { throw .noHead }
         self.served = served
-        wantsLogits = request.wantsLogits
+        wantsLogits = request.wantsLogits && hasHead
         deadline = request.deadline
         do throws(TapError) {
-            var resolved: [ResolvedTap] = []
-            if let taps = request.taps {
-                for tap in taps { resolved.append(try served.model.resolve(tap)) }
-            } else if let times = request.defaultPlaceTimes {
-                let place = try served.model.defaultTap().place
-                for time in times { resolved.append(try served.model.resolve(Tap(time: time, place: place))) }
-            } else if !request.wantsLogits {
-                resolved = [try served.model.defaultTap()]
-            }
-            taps = resolved
+            taps = try Self.resolve(request.taps, model: served.model)
         } catch {
             throw .tap(error)
         }
+    }
+
+    private static func resolve(
+        _ selection: TapSelection, model: ReversibleModel
+    ) throws(TapError) -> [ResolvedTap] {
+        var resolved: [ResolvedTap] = []
+        switch selection {
+        case .modelDefault: resolved = [try model.defaultTap()]
+        case .times(let times):
+            let place = try model.defaultTap().place
+            for time in times { resolved.append(try model.resolve(Tap(time: time, place: place))) }
+        case .taps(let taps):
+            for tap in taps { resolved.append(try model.resolve(tap)) }
+        case .roundTrip(let count): resolved = model.roundTripTaps(atMost: count)
+        }
+        return resolved
     }
 
     func key(of image: SHA256.Digest, decoding: DecodingMode) -> AnswerKey {

@@ -14,6 +14,8 @@ public struct Preprocessing: Sendable {
     public let cropSize: Int
     /// What each sample value 0...255 of each channel becomes, in the layout [3][256].
     private let normalized: [Float]
+    private let mean: [Float]
+    private let standardDeviation: [Float]
 
     /// Sets the transform up.
     ///
@@ -40,6 +42,8 @@ public struct Preprocessing: Sendable {
         }
         self.resizeShorterSide = resizeShorterSide
         self.cropSize = cropSize
+        self.mean = mean
+        self.standardDeviation = standardDeviation
         normalized = (0..<3).flatMap { channel in
             (0..<256).map { (Float($0) / 255 - mean[channel]) / standardDeviation[channel] }
         }
@@ -101,6 +105,27 @@ public struct Preprocessing: Sendable {
         let margin = length - cropSize
         let start = margin / 2 + (margin % 4 == 3 ? 1 : 0)
         return start..<start + cropSize
+    }
+
+    /// A state of the model as a picture to look at: each number times the standard deviation plus the mean, times 255,
+    /// rounded to the nearest of 0...255. What lies outside that range, as most of a state of noise may, is clamped, so the
+    /// picture doesn't hold the state; that of a normalised input holds it exactly.
+    ///
+    /// - Parameter state: [3][cropSize][cropSize].
+    public func picture(of state: [Float]) -> RGBImage {
+        let area = cropSize * cropSize
+        precondition(state.count == 3 * area)
+        let pixels = [UInt8](unsafeUninitializedCapacity: 3 * area) { buffer, count in
+            for channel in 0..<3 {
+                for pixel in 0..<area {
+                    let level = (state[channel * area + pixel] * standardDeviation[channel] + mean[channel]) * 255
+                    // Not clamped by min and max, between which NaN would slip through to the conversion's trap.
+                    buffer[pixel * 3 + channel] = level > 0 ? (level < 255 ? UInt8(level.rounded()) : 255) : 0
+                }
+            }
+            count = 3 * area
+        }
+        return RGBImage(width: cropSize, height: cropSize, pixels: pixels)
     }
 
     private func normalize(_ image: RGBImage) -> [Float] {

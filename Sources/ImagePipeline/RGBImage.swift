@@ -28,21 +28,4 @@ public struct RGBImage: Sendable, Equatable {
             width: orientation.isTransposed ? height : width, height: orientation.isTransposed ? width : height,
             pixels: shown)
     }
-
-    /// The picture as a PNG file.
-    ///
-    /// - Throws: `ImageError` if it is too large for one.
-    public func png() throws(ImageError) -> [UInt8] {
-        var failure = ImageCodecFailure()
-        var count = 0
-        var status = image_codec_encode_png(pixels, UInt32(width), UInt32(height), nil, &count, &failure)
-        var bytes = [UInt8](repeating: 0, count: count)
-        if status == .OK {
-            status = image_codec_encode_png(pixels, UInt32(width), UInt32(height), &bytes, &count, &failure)
-        }
-        guard status == .OK else {
-            throw ImageError(.tooLarge, "a picture of \(width) by \(height) pixels can't be written as PNG")
-        }
-        return Array(bytes.prefix(count))
-    }
 }

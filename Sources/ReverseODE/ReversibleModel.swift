@@ -57,7 +57,22 @@ public final class ReversibleModel: Sendable {
     public func resolve(_ tap: Tap) throws(TapError) -> ResolvedTap {
         let index = try gridIndex(tap.time)
         return ResolvedTap(
-            gridIndex: index, time: grid.times[index], place: tap.place, dimension: try dimension(tap.place))
+            gridIndex: index, time: grid.times[index], place: tap.place, dimension: try dimension(tap.place),
+            leg: tap.leg)
+    }
+
+    /// The states that show a pass upstream and back: those at every grid point on each leg, in the order in which the pass
+    /// visits them, the end of the grid once for each. Of a grid of more than `count` points, `count` of each leg, spread
+    /// evenly, both ends among them.
+    public func roundTripTaps(atMost count: Int) -> [ResolvedTap] {
+        precondition(count > 1)
+        let shown = min(count, grid.times.count)
+        let indices = (0..<shown).map { $0 * grid.steps / (shown - 1) }
+        func tap(_ index: Int, _ leg: Leg) -> ResolvedTap {
+            ResolvedTap(
+                gridIndex: index, time: grid.times[index], place: .state, dimension: stateCount, leg: leg)
+        }
+        return indices.map { tap($0, .upstream) } + indices.reversed().map { tap($0, .downstream) }
     }
 
     /// The configuration's default tap.

@@ -44,15 +44,19 @@ extension Solver {
     public var evaluationsPerStep: Int { stages.count }
 }
 
-/// Every evaluation of a whole reverse pass: which of the network's times each stage of each step uses.
+/// Every evaluation of a whole pass upstream and back: which of the network's times each stage of each step uses.
+///
+/// The way back is the same method on the same points in the opposite order. Its stages lie at the same times as those of
+/// the way upstream, the first of them at the point that the step leaves, so the network needs no further times.
 struct Schedule: Sendable {
     let grid: TimeGrid
     let solver: Solver
     let stages: [SolverStage]
     /// The distinct times at which the network is evaluated.
     let times: [Float]
-    /// Index into `times` of stage s of step k at `timeIndices[k][s]`; the last entry, a single one, is that of the last
-    /// grid point, where taps may want the network's activations.
+    /// Index into `times` of stage s of the step that leaves position p at `timeIndices[p][s]`. Stage 0 is at the
+    /// position's own time, where taps may want the network's activations; the last position, which no step leaves, has
+    /// only that.
     let timeIndices: [[Int]]
 
     init(grid: TimeGrid, solver: Solver) {
@@ -69,19 +73,22 @@ struct Schedule: Sendable {
             return times.count - 1
         }
         var indices: [[Int]] = []
-        for step in 0..<grid.steps {
-            let (start, end) = (grid.points[step], grid.points[step + 1])
+        for position in 0..<grid.lastPosition {
+            let (from, to) = (grid.index(at: position), grid.index(at: position + 1))
+            // Counted from the upstream step's start on both ways, so that the way back meets the very same times.
+            let (start, end) = (grid.points[min(from, to)], grid.points[max(from, to)])
             // The ends are taken from the grid as they are: start + (end - start) may round to a neighbour.
             indices.append(
                 stages.map { stage in
                     switch stage.node {
-                    case 0: index(of: grid.times[step])
-                    case 1: index(of: grid.times[step + 1])
-                    default: index(of: grid.time(at: start + (end - start) * stage.node))
+                    case 0: index(of: grid.times[from])
+                    case 1: index(of: grid.times[to])
+                    default:
+                        index(of: grid.time(at: start + (end - start) * (from < to ? stage.node : 1 - stage.node)))
                     }
                 })
         }
-        indices.append([index(of: grid.times[grid.steps])])
+        indices.append([index(of: grid.times[grid.index(at: grid.lastPosition)])])
         self.times = times
         timeIndices = indices
     }

@@ -54,17 +54,32 @@ public enum TapTime: Hashable, Sendable {
     case at(Float)
 }
 
+/// The two ways along the flow that a trajectory takes.
+public enum Leg: Sendable {
+    /// From the image towards the noise that it could have come from: PRG's reverse pass.
+    case upstream
+    /// From the end of that pass back to the image, as a generation that started there would go: the model's own solver on
+    /// the same grid points in the opposite order, x ← x + (b − a)·v(t_a, x) for Euler, a and b being consecutive points
+    /// of the way back and v evaluated at the point that the step leaves. An explicit step upstream is not undone exactly
+    /// by one downstream, since that takes its velocity at the step's other end, so what comes back differs from the image
+    /// by the error of the discretisation.
+    case downstream
+}
+
 /// A time on the model's grid and a place: which numbers of a reverse pass an embedding consists of.
 public struct Tap: Hashable, Sendable {
     /// When.
     public let time: TapTime
     /// Where.
     public let place: TapPlace
+    /// On which leg. A tap downstream makes the trajectory go to the end of the grid first.
+    public let leg: Leg
 
     /// Puts a tap together.
-    public init(time: TapTime, place: TapPlace) {
+    public init(time: TapTime, place: TapPlace, leg: Leg = .upstream) {
         self.time = time
         self.place = place
+        self.leg = leg
     }
 
     /// Reads a configuration's `defaultTap`, such as `end/pooled` or `0.75/middle`.
@@ -126,4 +141,6 @@ public struct ResolvedTap: Hashable, Sendable {
     public let place: TapPlace
     /// How many numbers the tap has.
     public let dimension: Int
+    /// On which leg.
+    public let leg: Leg
 }

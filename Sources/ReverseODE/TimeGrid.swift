@@ -32,6 +32,16 @@ public struct TimeGrid: Sendable, Equatable {
     /// Steps from the image to the last point.
     public var steps: Int { points.count - 1 }
 
+    /// The last position of a pass upstream and back. Positions count a trajectory's grid points as it visits them: 0 is the
+    /// image, `steps` the end of the grid, `lastPosition` the image's place again.
+    var lastPosition: Int { 2 * steps }
+
+    /// Index into `points` and `times` of a position.
+    func index(at position: Int) -> Int { position <= steps ? position : lastPosition - position }
+
+    /// The position at which a leg visits the grid point of that index.
+    func position(of index: Int, on leg: Leg) -> Int { leg == .upstream ? index : lastPosition - index }
+
     /// The network's time at an integration point, which may lie between grid points (midpoints of a step).
     func time(at point: Float) -> Float { direction < 0 ? points[points.count - 1] - point + points[0] : point }
 

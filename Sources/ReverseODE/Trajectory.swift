@@ -2,8 +2,8 @@ import CKernels
 import FlowModel
 import Tensor
 
-/// One image on its way upstream: its state, where on the grid it is, and what has been read of it so far. A value; its
-/// buffers are allocated once and changed in place.
+/// One image on its way upstream, and if a tap wants it on its way back: its state, where it is, and what has been read of it
+/// so far. A value; its buffers are allocated once and changed in place.
 public struct Trajectory: Sendable {
     /// The taps wanted.
     public let taps: [ResolvedTap]
@@ -11,17 +11,17 @@ public struct Trajectory: Sendable {
     public private(set) var features: [[Float]]
     /// The head's logits at the end of the grid, if they were asked for and the pass has come there.
     public private(set) var logits: [Float]?
-    /// Index into the grid of the point that the state is at, or that the current step leaves from.
-    public private(set) var gridIndex = 0
     /// Evaluations done.
     public private(set) var evaluations = 0
     /// Whether everything wanted has been read.
     public private(set) var isFinished = false
-    /// The state at `gridIndex`, [3][side][side].
+    /// The state at the grid point reached last, [3][side][side].
     public private(set) var state: [Float]
 
     private let wantsLogits: Bool
-    private let lastIndex: Int
+    /// Where the state is, or the current step leaves from; see `TimeGrid.index(at:)`.
+    private var position = 0
+    private let lastPosition: Int
     private let needsLastEvaluation: Bool
     private var stage = 0
     private var stageInput: [Float] = []
@@ -44,9 +44,10 @@ public struct Trajectory: Sendable {
         state = input
         features = taps.map { _ in [] }
         velocity = [Float](repeating: 0, count: input.count)
-        lastIndex = wantsLogits ? model.grid.steps : taps.map(\.gridIndex).max() ?? 0
-        let last = lastIndex
-        needsLastEvaluation = taps.contains { $0.gridIndex == last && $0.readsActivations }
+        let grid = model.grid
+        let last = max(wantsLogits ? grid.steps : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
+        lastPosition = last
+        needsLastEvaluation = taps.contains { $0.position(on: grid) == last && $0.readsActivations }
         if model.schedule.stages.count > 1 {
             stageInput = input
             increment = velocity
@@ -58,40 +59,42 @@ public struct Trajectory: Sendable {
     /// Evaluations that remain until it is finished.
     public func remainingEvaluations(model: ReversibleModel) -> Int {
         isFinished
-            ? 0 : (lastIndex - gridIndex) * model.schedule.stages.count - stage + (needsLastEvaluation ? 1 : 0)
+            ? 0 : (lastPosition - position) * model.schedule.stages.count - stage + (needsLastEvaluation ? 1 : 0)
     }
 
     /// Makes this trajectory image `n` of the evaluator's next batch.
     func prepare(_ n: Int, of evaluator: VelocityEvaluator, schedule: Schedule) {
         (stage == 0 ? state : stageInput).withUnsafeBufferPointer {
-            evaluator.setInput(n, planes: $0.baseAddress!, time: schedule.timeIndices[gridIndex][stage])
+            evaluator.setInput(n, planes: $0.baseAddress!, time: schedule.timeIndices[position][stage])
         }
     }
 
     /// Takes image `n` of the evaluation just done and moves on by one stage of a step.
     mutating func advance(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
         evaluations += 1
-        if stage == 0 { readActivations(n, of: evaluator) }
-        guard gridIndex < lastIndex else {
+        if stage == 0 { readActivations(n, of: evaluator, grid: model.grid) }
+        guard position < lastPosition else {
             isFinished = true
             return
         }
         velocity.withUnsafeMutableBufferPointer { evaluator.copyVelocity(n, into: $0.baseAddress!) }
         let grid = model.grid
-        let step = grid.direction * (grid.points[gridIndex + 1] - grid.points[gridIndex])
+        let (from, to) = (grid.index(at: position), grid.index(at: position + 1))
+        let step = grid.direction * (grid.points[to] - grid.points[from])
         let stages = model.schedule.stages
         if stages.count == 1 {
-            advanceSingleStage(by: step, solver: model.schedule.solver)
+            advanceSingleStage(
+                by: step, solver: model.schedule.solver, beginsLeg: position == 0 || position == grid.steps)
         } else if !advanceStage(by: step, stages: stages) {
             return
         }
         stage = 0
-        gridIndex += 1
+        position += 1
         arrive(model: model, kernels: evaluator.kernels)
     }
 
-    private mutating func advanceSingleStage(by step: Float, solver: Solver) {
-        guard solver == .ab2, gridIndex > 0 else {
+    private mutating func advanceSingleStage(by step: Float, solver: Solver, beginsLeg: Bool) {
+        guard solver == .ab2, !beginsLeg else {
             add(velocity, times: step, to: &state)
             if solver == .ab2 { rememberVelocity(step) }
             return
@@ -131,11 +134,11 @@ public struct Trajectory: Sendable {
 
     /// Reads what is wanted of the state at the grid point just come to.
     private mutating func arrive(model: ReversibleModel, kernels: Kernels) {
-        let classifies = wantsLogits && gridIndex == model.grid.steps
+        let classifies = wantsLogits && position == model.grid.steps
         var pooled: [Float]?
         var activations: [Float]?
         func pool(_ state: [Float]) -> [Float] { AveragePool.pool(state, side: model.side, to: model.pooledSize) }
-        for (i, tap) in taps.enumerated() where tap.gridIndex == gridIndex {
+        for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
             switch tap.place {
             case .state: features[i] = state
             case .pooled, .head:
@@ -152,11 +155,11 @@ public struct Trajectory: Sendable {
             let activations = activations ?? head.activations(pooled ?? pool(state), kernels: kernels)
             logits = head.logits(activations: activations, kernels: kernels)
         }
-        isFinished = gridIndex == lastIndex && !needsLastEvaluation
+        isFinished = position == lastPosition && !needsLastEvaluation
     }
 
-    private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator) {
-        for (i, tap) in taps.enumerated() where tap.gridIndex == gridIndex {
+    private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator, grid: TimeGrid) {
+        for (i, tap) in taps.enumerated() where tap.position(on: grid) == position {
             if case .activation(let place) = tap.place {
                 features[i] = evaluator.spatialMeans(place, image: n) ?? []
             }
@@ -168,6 +171,9 @@ public struct Trajectory: Sendable {
 }
 
 extension ResolvedTap {
+    /// The position at which a trajectory reads the tap.
+    func position(on grid: TimeGrid) -> Int { grid.position(of: gridIndex, on: leg) }
+
     /// Whether the tap needs the network evaluated at its state.
     var readsActivations: Bool {
         if case .activation = place { true } else { false }

@@ -131,6 +131,7 @@ struct DescribedOperation: Equatable, Sendable {
     let name: String
     let statuses: Set<Int>
     let parameters: Set<String>
+    let pathParameters: Set<String>
     let isOpen: Bool
 
     init<Operation: Endpoint & RawRepresentable<String>>(_ endpoint: Operation) {
@@ -139,6 +140,7 @@ struct DescribedOperation: Equatable, Sendable {
         name = endpoint.rawValue
         statuses = endpoint.statuses
         parameters = Set(endpoint.parameters)
+        pathParameters = Set(PathTemplate(endpoint.path).parameters)
         isOpen = endpoint.isOpen
     }
 
@@ -149,6 +151,7 @@ struct DescribedOperation: Equatable, Sendable {
         statuses = Set((operation["responses"]?.keys ?? []).compactMap { Int($0) })
         let parameters = (operation["parameters"]?.items ?? []).map { document.resolving($0) }
         self.parameters = Set(parameters.filter { $0["in"]?.text == "query" }.compactMap { $0["name"]?.text })
+        pathParameters = Set(parameters.filter { $0["in"]?.text == "path" }.compactMap { $0["name"]?.text })
         isOpen = operation["security"] == .sequence([])
     }
 }

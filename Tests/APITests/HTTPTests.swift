@@ -201,9 +201,11 @@ struct DescriptionTests {
     @Test("Every GET answers, and its HEAD has the same length and no body")
     func heads() async throws {
         try await TestService.run { service async throws in
+            let label = try #require(await service.service.active?.version.label)
             for endpoint in PublicEndpoint.allCases where endpoint.method == "GET" {
-                let get = try await service.client.get(endpoint.path)
-                let head = try await service.client.send("HEAD", endpoint.path, body: nil)
+                let path = endpoint.path.replacing("{model}", with: "a").replacing("{version}", with: label)
+                let get = try await service.client.get(path)
+                let head = try await service.client.send("HEAD", path, body: nil)
                 #expect(get.status == 200 && head.status == 200, "\(endpoint)")
                 #expect(head.body.isEmpty && head["Content-Length"] == "\(get.body.count)")
             }

@@ -61,10 +61,13 @@ struct SolverTests {
             let grid = TimeGrid(TimeGridConfiguration(count: 10, cutoff: 6), path: path)
             let schedule = Schedule(grid: grid, solver: solver)
             #expect(Set(schedule.times).count == schedule.times.count)
-            #expect(schedule.timeIndices.count == grid.times.count)
-            for step in grid.times.indices {
-                #expect(schedule.times[schedule.timeIndices[step][0]] == grid.times[step])
+            let steps = grid.steps
+            #expect(schedule.timeIndices.count == 2 * steps + 1)
+            for (position, indices) in schedule.timeIndices.enumerated() {
+                #expect(schedule.times[indices[0]] == grid.times[min(position, 2 * steps - position)])
             }
+            // The way back needs no time that the way upstream doesn't.
+            #expect(Set(schedule.timeIndices[0...steps].joined()).count == schedule.times.count)
         }
     }
 

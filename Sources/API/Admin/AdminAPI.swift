@@ -19,11 +19,13 @@ public struct AdminAPIConfiguration: Sendable {
 /// The operator's routes, for a listener of their own: metrics, and changing the checkpoint while requests are served.
 public final class AdminAPI: Sendable {
     private let service: FeatureService
-    private let checkpoints: CheckpointManager
+    let checkpoints: CheckpointManager
     private let configuration: AdminAPIConfiguration
     private let metrics: ServiceMetrics
     private let logger: Logger
     private let gateway: Gateway<AdminEndpoint>
+    /// Looks through the model directory.
+    let readers = DecodePool(width: 1)
 
     /// Makes the API of a service whose checkpoints `checkpoints` manages.
     public init(
@@ -63,6 +65,11 @@ public final class AdminAPI: Sendable {
                     throw Problem(.unsupportedMediaType, "this takes JSON: {\"path\": …}")
                 }
                 return .memory(maximumBytes: 64 << 10)
+            case .repositoryIndex, .repositoryLoad, .repositoryUnload:
+                guard try BodyForm(head.headers) != .form else {
+                    throw Problem(.unsupportedMediaType, "this takes JSON or nothing")
+                }
+                return .memory(maximumBytes: 64 << 10)
             case .upload:
                 _ = try query.flag("wait")
                 guard try BodyForm(head.headers) == .raw else {
@@ -78,14 +85,17 @@ public final class AdminAPI: Sendable {
     }
 
     private func respond(to request: Request) async -> Response {
-        await gateway.respond(to: request) { endpoint, _ async throws(Problem) in
-            switch endpoint {
+        await gateway.respond(to: request) { route, _ async throws(Problem) in
+            switch route.operation {
             case .metrics: await exposition()
             case .checkpoint: await checkpoints.status.response(status: 200)
             case .load: try await load(request)
             case .upload: try await upload(request)
             case .rollback:
                 try await complete(request) { () async throws(CheckpointRefusal) in try await checkpoints.rollback() }
+            case .repositoryIndex: try await index(request)
+            case .repositoryLoad: try await loadModel(request, name: route["model"])
+            case .repositoryUnload: try await unloadModel(request, name: route["model"])
             case .live: try HealthCheck.live.response(await service.status())
             case .ready: try HealthCheck.ready.response(await service.status())
             case .startup: try HealthCheck.startup.response(await service.status())
@@ -120,23 +130,32 @@ public final class AdminAPI: Sendable {
         _ request: Request, _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
     ) async throws(Problem) -> Response {
         let waits = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters).flag("wait")
-        let completion: CheckpointManager.Completion
-        do throws(CheckpointRefusal) {
-            completion = try await begin()
-        } catch {
-            throw Problem(error)
-        }
         guard waits else {
-            log(completion)
+            log(try await begun(begin))
             var response = await checkpoints.status.response(status: 202)
             response.headers["Location"] = AdminEndpoint.checkpoint.path
             return response
         }
-        let result = await completion.value
+        try await finish(begin)
+        return await checkpoints.status.response(status: 200)
+    }
+
+    /// Begins a load and waits for its end.
+    ///
+    /// - Throws: why it was not begun, or why it failed.
+    func finish(_ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion) async throws(Problem) {
+        let result = await (try await begun(begin)).value
         log(result)
-        switch result {
-        case .success: return await checkpoints.status.response(status: 200)
-        case .failure(let failure): throw Problem(.checkpointRejected, "\(failure)")
+        if case .failure(let failure) = result { throw Problem(.checkpointRejected, "\(failure)") }
+    }
+
+    private func begun(
+        _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
+    ) async throws(Problem) -> CheckpointManager.Completion {
+        do throws(CheckpointRefusal) {
+            return try await begin()
+        } catch {
+            throw Problem(error)
         }
     }
 
@@ -163,7 +182,7 @@ struct LoadPost: Equatable {
     /// - Throws: 400 with the place in the document.
     init(_ bytes: [UInt8]) throws(Problem) {
         var (path, sha256): (String?, String?)
-        try scanJSON(bytes) { scanner in
+        try scanJSON(bytes[...]) { scanner in
             try scanner.object { scanner, member in
                 switch member {
                 case "path": path = try scanner.string()

@@ -1,11 +1,12 @@
 /// The operations of the admin listener.
 enum AdminEndpoint: String, Endpoint {
     case metrics, checkpoint, load, upload, rollback, live, ready, startup
+    case repositoryIndex, repositoryLoad, repositoryUnload
 
     var method: String {
         switch self {
         case .metrics, .checkpoint, .live, .ready, .startup: "GET"
-        case .load, .rollback: "POST"
+        case .load, .rollback, .repositoryIndex, .repositoryLoad, .repositoryUnload: "POST"
         case .upload: "PUT"
         }
     }
@@ -18,6 +19,9 @@ enum AdminEndpoint: String, Endpoint {
         case .live: "/health/live"
         case .ready: "/health/ready"
         case .startup: "/health/startup"
+        case .repositoryIndex: "/v2/repository/index"
+        case .repositoryLoad: "/v2/repository/models/{model}/load"
+        case .repositoryUnload: "/v2/repository/models/{model}/unload"
         }
     }
 
@@ -25,7 +29,7 @@ enum AdminEndpoint: String, Endpoint {
         switch self {
         case .load, .rollback: ["wait"]
         case .upload: ["wait", "sha256"]
-        case .metrics, .checkpoint, .live, .ready, .startup: []
+        default: []
         }
     }
 
@@ -35,6 +39,9 @@ enum AdminEndpoint: String, Endpoint {
         case .load: [200, 202, 400, 401, 403, 404, 409, 415, 422]
         case .upload: [200, 202, 400, 401, 409, 413, 415, 422, 500, 507]
         case .rollback: [200, 202, 400, 401, 409, 422]
+        case .repositoryIndex: [200, 400, 401, 415]
+        case .repositoryLoad: [200, 400, 401, 404, 409, 415, 422]
+        case .repositoryUnload: [200, 400, 401, 404, 409, 415]
         case .live, .ready, .startup: [200, 503]
         }
     }
@@ -42,7 +49,7 @@ enum AdminEndpoint: String, Endpoint {
     var isOpen: Bool {
         switch self {
         case .live, .ready, .startup: true
-        case .metrics, .checkpoint, .load, .upload, .rollback: false
+        default: false
         }
     }
 }

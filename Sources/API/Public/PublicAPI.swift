@@ -15,8 +15,10 @@ public struct PublicAPIConfiguration: Sendable {
     public var defaultTimeout: Duration = .seconds(60)
     /// The longest time granted; a request that asks for more gets this.
     public var maximumTimeout: Duration = .seconds(600)
-    /// Keys that open everything but health checks; nil opens it to everybody.
+    /// Keys that open everything but health checks and the playground's page; nil opens it to everybody.
     public var apiKeys: [String]?
+    /// Whether the playground is at `/`.
+    public var hasPlayground = true
     /// The program's version, for `GET /version`.
     public var version: String
 
@@ -26,14 +28,14 @@ public struct PublicAPIConfiguration: Sendable {
 
 /// The public routes: what the server on the public port is to be made with (`server(_:)`).
 public final class PublicAPI: Sendable {
-    private let service: FeatureService
+    let service: FeatureService
     private let tally: ImageTally
-    private let configuration: PublicAPIConfiguration
-    private let gateway: Gateway<PublicEndpoint>
-    private let timeout: RequestTimeout
-    private let limits: PostLimits
+    let configuration: PublicAPIConfiguration
+    let gateway: Gateway<PublicEndpoint>
+    let timeout: RequestTimeout
+    let limits: PostLimits
     /// Takes large bodies apart and writes large results, neither of which may hold up the cooperative pool.
-    private let workers = DecodePool(width: 2)
+    let workers = DecodePool(width: 2)
     private let logger: Logger
 
     /// Makes the API of a service.
@@ -78,8 +80,15 @@ public final class PublicAPI: Sendable {
                 return .memory(maximumBytes: 0)
             }
             _ = try RequestOptions(head.query, names: endpoint.options)
-            _ = try BodyForm(head.headers)
-            _ = try ResultFormat.negotiated(head.headers, offered: endpoint.formats)
+            let form = try BodyForm(head.headers)
+            if endpoint.formats.isEmpty {
+                guard form != .form else {
+                    throw Problem(.unsupportedMediaType, "this takes JSON, or JSON followed by binary tensors; no form")
+                }
+                _ = try InferenceRequest.headerLength(head.headers)
+            } else {
+                _ = try ResultFormat.negotiated(head.headers, offered: endpoint.formats)
+            }
             _ = try timeout.deadline(of: head)
             if let refusal = service.refusal() { throw Problem(refusal) }
             return .memory(maximumBytes: configuration.maximumBodyBytes)
@@ -87,15 +96,21 @@ public final class PublicAPI: Sendable {
     }
 
     private func respond(to request: Request) async -> Response {
-        await gateway.respond(to: request) { endpoint, account async throws(Problem) in
-            switch endpoint {
+        await gateway.respond(to: request) { route, account async throws(Problem) in
+            switch route.operation {
             case .embed: try await embed(request, account)
             case .classify: try await classify(request, account)
-            case .live: try HealthCheck.live.response(await service.status())
-            case .ready: try HealthCheck.ready.response(await service.status())
+            case .trajectory: try await trajectory(request, account)
+            case .infer, .inferVersion: try await infer(request, route, account)
+            case .inferenceServer: InferenceDescription.server(version: configuration.version)
+            case .inferenceModel, .inferenceVersion: InferenceDescription.model(try await servedModel(route))
+            case .inferenceModelReady, .inferenceVersionReady: try await modelReadiness(route)
+            case .live, .inferenceLive: try HealthCheck.live.response(await service.status())
+            case .ready, .inferenceReady: try HealthCheck.ready.response(await service.status())
             case .startup: try HealthCheck.startup.response(await service.status())
             case .model: try await describeModel()
             case .contract: Self.contract
+            case .playground: try playground()
             case .version:
                 .json { json in
                     json.member("name", "headwater")
@@ -114,13 +129,8 @@ public final class PublicAPI: Sendable {
         guard format == .json || options.encoding == nil else {
             throw Problem(.invalidParameter, "encoding is for JSON results; a NumPy array is binary already")
         }
-        var wanted = FeatureRequest()
-        switch try options.selection() {
-        case .modelDefault: break
-        case .times(let times): wanted.defaultPlaceTimes = times
-        case .taps(let taps): wanted.taps = taps
-        }
-        let tapCount = wanted.taps?.count ?? wanted.defaultPlaceTimes?.count ?? 1
+        let selection = try options.selection()
+        let tapCount = selection.count
         guard format == .json || tapCount == 1 else {
             throw Problem(
                 .invalidParameter, "several taps don't fit into one array; ask for one tap, or for application/json")
@@ -131,7 +141,9 @@ public final class PublicAPI: Sendable {
                 "\(tapCount) taps of \(posted.images.count) images are more than "
                     + "\(RequestOptions.maximumTapsOfAllImages); send fewer images at a time")
         }
-        let results = try await features(posted, wanted, request.head, account)
+        let results = try await features(
+            posted.images.map { .encoded($0) }, FeatureRequest(selection), request.head, account
+        ).unlessSingleFailure()
         let normalization = options.normalization ?? .none
         let encoding = options.encoding ?? .float
         return try await written(results) { () throws(Problem) in
@@ -144,30 +156,42 @@ public final class PublicAPI: Sendable {
 
     private func classify(_ request: Request, _ account: RequestAccount) async throws(Problem) -> Response {
         let posted = try await posted(request, PublicEndpoint.classify)
-        let results = try await features(posted, FeatureRequest(wantsLogits: true), request.head, account)
+        let results = try await features(
+            posted.images.map { .encoded($0) }, FeatureRequest(wantsLogits: true), request.head, account
+        ).unlessSingleFailure()
         return try await written(results) { () throws(Problem) in try results.classes(top: posted.options.top) }
     }
 
-    private func features(
-        _ posted: PostedImages, _ wanted: FeatureRequest, _ head: RequestHead, _ account: RequestAccount
+    private func trajectory(_ request: Request, _ account: RequestAccount) async throws(Problem) -> Response {
+        let posted = try await posted(request, PublicEndpoint.trajectory)
+        let results = try await features(
+            posted.images.map { .encoded($0) }, FeatureRequest(.roundTrip(atMost: RoundTrip.maximumStates)),
+            request.head, account
+        ).unlessSingleFailure()
+        return try await workers.run { Result { () throws(Problem) in try results.roundTrip() } }.get()
+    }
+
+    func features(
+        _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ head: RequestHead, _ account: RequestAccount
     ) async throws(Problem) -> FeatureResults {
         var wanted = wanted
         wanted.deadline = try timeout.deadline(of: head)
         let response: FeatureResponse
         do throws(FeatureServiceError) {
-            response = try await service.features(of: posted.images.map { .encoded($0) }, wanted)
+            response = try await service.features(of: inputs, wanted)
         } catch {
             throw Problem(error)
         }
         gateway.ledger.note(response, for: head.id)
         let succeeded = response.results.count { if case .success = $0 { true } else { false } }
         tally.add(succeeded, to: response.served.version)
-        return try FeatureResults(response, requestID: account.id.description)
+        return FeatureResults(response: response, requestID: account.id.description)
     }
 
-    private func posted(_ request: Request, _ endpoint: PublicEndpoint) async throws(Problem) -> PostedImages {
-        let limits = limits
-        let parse: @Sendable () -> Result<PostedImages, Problem> = {
+    func posted(_ request: Request, _ endpoint: PublicEndpoint) async throws(Problem) -> PostedImages {
+        var limits = limits
+        if endpoint == .trajectory { limits.maximumImages = 1 }
+        let parse: @Sendable () -> Result<PostedImages, Problem> = { [limits] in
             Result { () throws(Problem) in try PostedImages(request, options: endpoint.options, limits: limits) }
         }
         // A raw body has nothing to be taken apart.
@@ -177,7 +201,7 @@ public final class PublicAPI: Sendable {
 
     /// Writes results where they are, or on a worker if there are many numbers: a millisecond of the pool's is the most
     /// that a request should take.
-    private func written(
+    func written(
         _ results: FeatureResults, _ write: @escaping @Sendable () throws(Problem) -> Response
     ) async throws(Problem) -> Response {
         guard results.numberCount > 8192 else { return try write() }
@@ -185,6 +209,13 @@ public final class PublicAPI: Sendable {
     }
 
     // MARK: Descriptions
+
+    private func playground() throws(Problem) -> Response {
+        guard configuration.hasPlayground else {
+            throw Problem(.notFound, "the playground is turned off; /openapi.yaml says what there is")
+        }
+        return Playground.response
+    }
 
     private func describeModel() async throws(Problem) -> Response {
         guard let served = await service.active else { throw .starting }

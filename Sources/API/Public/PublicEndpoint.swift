@@ -1,11 +1,17 @@
 /// The operations of the public listener.
 enum PublicEndpoint: String, Endpoint {
-    case embed, classify, live, ready, startup, model, contract, version
+    case embed, classify, trajectory, live, ready, startup, model, contract, version, playground
+    case inferenceServer, inferenceLive, inferenceReady
+    case inferenceModel, inferenceModelReady, infer
+    case inferenceVersion, inferenceVersionReady, inferVersion
 
     var method: String {
         switch self {
-        case .embed, .classify: "POST"
-        case .live, .ready, .startup, .model, .contract, .version: "GET"
+        case .embed, .classify, .trajectory, .infer, .inferVersion: "POST"
+        case .live, .ready, .startup, .model, .contract, .version, .playground, .inferenceServer, .inferenceLive,
+            .inferenceReady,
+            .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
+            "GET"
         }
     }
 
@@ -13,12 +19,23 @@ enum PublicEndpoint: String, Endpoint {
         switch self {
         case .embed: "/embed"
         case .classify: "/classify"
+        case .trajectory: "/trajectory"
         case .live: "/health/live"
         case .ready: "/health/ready"
         case .startup: "/health/startup"
         case .model: "/model"
         case .contract: "/openapi.yaml"
         case .version: "/version"
+        case .playground: "/"
+        case .inferenceServer: "/v2"
+        case .inferenceLive: "/v2/health/live"
+        case .inferenceReady: "/v2/health/ready"
+        case .inferenceModel: "/v2/models/{model}"
+        case .inferenceModelReady: "/v2/models/{model}/ready"
+        case .infer: "/v2/models/{model}/infer"
+        case .inferenceVersion: "/v2/models/{model}/versions/{version}"
+        case .inferenceVersionReady: "/v2/models/{model}/versions/{version}/ready"
+        case .inferVersion: "/v2/models/{model}/versions/{version}/infer"
         }
     }
 
@@ -27,7 +44,7 @@ enum PublicEndpoint: String, Endpoint {
         switch self {
         case .embed: [.at, .from, .taps, .normalize, .encoding]
         case .classify: [.top]
-        case .live, .ready, .startup, .model, .contract, .version: []
+        default: []
         }
     }
 
@@ -35,20 +52,30 @@ enum PublicEndpoint: String, Endpoint {
 
     var statuses: Set<Int> {
         switch self {
-        case .embed, .classify: [200, 400, 401, 406, 413, 415, 422, 500, 503, 504]
-        case .live, .ready, .startup: [200, 503]
+        case .embed, .classify, .trajectory: [200, 400, 401, 406, 413, 415, 422, 500, 503, 504]
+        case .infer, .inferVersion: [200, 400, 401, 404, 413, 415, 422, 500, 503, 504]
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady: [200, 503]
         case .model: [200, 401, 503]
-        case .contract, .version: [200, 401]
+        case .playground: [200, 404]
+        case .contract, .version, .inferenceServer: [200, 401]
+        case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady: [200, 401, 404, 503]
         }
     }
 
     var isOpen: Bool {
         switch self {
-        case .live, .ready, .startup: true
-        case .embed, .classify, .model, .contract, .version: false
+        // The page has to be there before somebody can type a key into it; what it asks for needs one.
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady, .playground: true
+        default: false
         }
     }
 
-    /// The forms that results can have, the default first.
-    var formats: [ResultFormat] { self == .embed ? [.json, .npy] : [.json] }
+    /// The forms that results can have, the default first. The inference protocol's is negotiated by its own means.
+    var formats: [ResultFormat] {
+        switch self {
+        case .embed: [.json, .npy]
+        case .classify, .trajectory: [.json]
+        default: []
+        }
+    }
 }

@@ -22,7 +22,7 @@ struct JSONPost {
         self.options = options
         self.names = names
         self.maximumImages = maximumImages
-        try scanJSON(bytes) { scanner in try read(&scanner) }
+        try scanJSON(bytes[...]) { scanner in try read(&scanner) }
         options = self.options
     }
 
@@ -89,7 +89,7 @@ struct JSONPost {
     }
 
     /// A string, or a number as text.
-    private static func token(_ scanner: inout JSONScanner) throws -> String {
+    static func token(_ scanner: inout JSONScanner) throws -> String {
         scanner.nextCharacter == "\"" ? try scanner.string() : Float(try scanner.decimal()).description
     }
 }
@@ -97,7 +97,7 @@ struct JSONPost {
 /// Reads a JSON document by what `read` expects of it.
 ///
 /// - Throws: 400 with the place for a document of another form, and what `read` throws.
-func scanJSON(_ bytes: [UInt8], _ read: (inout JSONScanner) throws -> Void) throws(Problem) {
+func scanJSON(_ bytes: ArraySlice<UInt8>, _ read: (inout JSONScanner) throws -> Void) throws(Problem) {
     do {
         try bytes.withUnsafeBytes { bytes in
             var scanner = JSONScanner(bytes)

@@ -3,7 +3,7 @@ import HTTPServer
 /// What a request may hold.
 struct PostLimits: Sendable {
     /// Images in a request.
-    let maximumImages: Int
+    var maximumImages: Int
     /// Bytes of a body.
     let maximumBodyBytes: Int
 }
@@ -94,6 +94,8 @@ extension Problem {
     }
 
     static func tooManyImages(_ maximum: Int) -> Problem {
-        Problem(.tooManyImages, "the request holds more than \(maximum) images; send several requests")
+        Problem(
+            .tooManyImages,
+            "the request holds more than \(maximum) image\(maximum == 1 ? "" : "s"); send several requests")
     }
 }

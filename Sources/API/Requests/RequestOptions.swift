@@ -1,3 +1,4 @@
+import FeatureService
 import ReverseODE
 
 /// What is done to an embedding before it is written.
@@ -144,14 +145,4 @@ extension RequestOptions {
         }
         return .taps(times.flatMap { time in places.map { Tap(time: time, place: $0) } })
     }
-}
-
-/// Which taps a request wants.
-enum TapSelection: Equatable, Sendable {
-    /// The model's default tap.
-    case modelDefault
-    /// These times at the place of the model's default tap.
-    case times([TapTime])
-    /// These.
-    case taps([Tap])
 }

@@ -8,18 +8,19 @@ struct FeatureResults: Sendable {
     let response: FeatureResponse
     let requestID: String
 
-    /// - Throws: the problem of the request's image if there is but one and it failed; the failures of one among several
-    ///   are written in their places.
-    init(_ response: FeatureResponse, requestID: String) throws(Problem) {
+    /// These results, unless they are a single image's failure; the failures of one among several are written in their
+    /// places.
+    ///
+    /// - Throws: that image's problem.
+    func unlessSingleFailure() throws(Problem) -> FeatureResults {
         if response.results.count == 1, case .failure(let failure) = response.results[0] { throw Problem(failure) }
-        self.response = response
-        self.requestID = requestID
+        return self
     }
 
     /// `name@version` of the model: what responses of every form carry as a header.
     static func modelHeader(_ version: ModelVersion) -> String { "\(version.name)@\(version.label)" }
 
-    private func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
+    func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
         var headers: HTTPHeaders = [
             "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
             "Server-Timing": Self.timingHeader(response.timings),
@@ -159,7 +160,7 @@ struct FeatureResults: Sendable {
         }
     }
 
-    private func writeModel(_ json: inout JSONWriter) {
+    func writeModel(_ json: inout JSONWriter) {
         let version = response.served.version
         let precision = response.served.model.precision
         json.member("model") { json in
@@ -171,7 +172,7 @@ struct FeatureResults: Sendable {
         }
     }
 
-    private func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+    func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
         let timings = response.timings
         try json.member("timings") { json throws(JSONWriter.NonFiniteNumber) in
             try json.object { json throws(JSONWriter.NonFiniteNumber) in

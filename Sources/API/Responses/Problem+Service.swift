@@ -25,10 +25,18 @@ extension Problem {
             self.init(.deadlineExceeded, "the deadline passed before the result; X-Request-Timeout asks for more time")
         case .starting: self = .starting
         case .draining: self = .stopping
+        case .otherModel(let serving): self = .unknownModel(serving: serving)
         case .tap(let error): self.init(.unknownTap, "\(error)")
         case .noHead: self.init(.noHead, "the model is pretrained only: it has no head to classify with; use /embed")
         case .cancelled: self.init(.unavailable, "the request was abandoned", headers: ["Retry-After": "1"])
         }
+    }
+
+    /// The model named doesn't serve.
+    static func unknownModel(serving: ModelVersion) -> Problem {
+        Problem(
+            .modelNotFound,
+            "no model of this name and version serves here; \(serving.name), version \(serving.label), does")
     }
 
     /// No model is loaded yet.

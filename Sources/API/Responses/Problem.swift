@@ -33,7 +33,7 @@ struct Problem: Error, Equatable, Sendable {
         json.member("title", code.title)
         json.member("status", code.status)
         json.member("detail", detail)
-        json.member("error", code.title)
+        json.member("error", detail)
         json.member("code", code.rawValue)
         json.member("requestId", requestID)
     }
@@ -48,12 +48,15 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case unauthorized
     case pathForbidden = "path_forbidden"
     case notFound = "not_found"
+    case modelNotFound = "model_not_found"
     case checkpointNotFound = "checkpoint_not_found"
     case methodNotAllowed = "method_not_allowed"
     case notAcceptable = "not_acceptable"
     case checkpointBusy = "checkpoint_busy"
     case noPreviousCheckpoint = "no_previous_checkpoint"
     case noModelDirectory = "no_model_directory"
+    case modelAmbiguous = "model_ambiguous"
+    case modelInUse = "model_in_use"
     case bodyTooLarge = "body_too_large"
     case imageTooLarge = "image_too_large"
     case tooManyImages = "too_many_images"
@@ -82,10 +85,10 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .malformedRequest, .unknownParameter, .invalidParameter, .malformedBody: 400
         case .unauthorized: 401
         case .pathForbidden: 403
-        case .notFound, .checkpointNotFound: 404
+        case .notFound, .modelNotFound, .checkpointNotFound: 404
         case .methodNotAllowed: 405
         case .notAcceptable: 406
-        case .checkpointBusy, .noPreviousCheckpoint, .noModelDirectory: 409
+        case .checkpointBusy, .noPreviousCheckpoint, .noModelDirectory, .modelAmbiguous, .modelInUse: 409
         case .bodyTooLarge, .imageTooLarge, .tooManyImages: 413
         case .unsupportedMediaType, .unsupportedImage: 415
         case .unprocessableImage, .noImages, .unknownTap, .noHead, .checkpointRejected: 422
@@ -108,12 +111,15 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .unauthorized: "Key missing or wrong"
         case .pathForbidden: "Path outside the model directory"
         case .notFound: "Not found"
+        case .modelNotFound: "Model not found"
         case .checkpointNotFound: "Checkpoint not found"
         case .methodNotAllowed: "Method not allowed"
         case .notAcceptable: "Not acceptable"
         case .checkpointBusy: "Another checkpoint is being loaded"
         case .noPreviousCheckpoint: "No previous checkpoint"
         case .noModelDirectory: "No model directory"
+        case .modelAmbiguous: "Several checkpoints of one name"
+        case .modelInUse: "The model serves"
         case .bodyTooLarge: "Body too large"
         case .imageTooLarge: "Image too large"
         case .tooManyImages: "Too many images"

@@ -13,15 +13,15 @@ struct Gateway<Operation: Endpoint>: Sendable {
         self.ledger = ledger
     }
 
-    private func operation(for head: RequestHead) throws(Problem) -> Operation {
-        let operation = try router.operation(method: head.method, path: head.path)
-        if let credentials, !operation.isOpen { try credentials.check(head.headers) }
-        return operation
+    private func route(for head: RequestHead) throws(Problem) -> Route<Operation> {
+        let route = try router.route(method: head.method, path: head.path)
+        if let credentials, !route.operation.isOpen { try credentials.check(head.headers) }
+        return route
     }
 
     private func label(of head: RequestHead) -> RouteLabel {
-        guard let operation = try? router.operation(method: head.method, path: head.path) else { return .unmatched }
-        return RouteLabel(method: head.isHead ? "HEAD" : head.method, path: operation.path)
+        guard let route = try? router.route(method: head.method, path: head.path) else { return .unmatched }
+        return RouteLabel(method: head.isHead ? "HEAD" : head.method, path: route.operation.path)
     }
 
     /// Decides from a head what becomes of the body; `decide` knows the operation.
@@ -30,7 +30,7 @@ struct Gateway<Operation: Endpoint>: Sendable {
     ) -> BodyPolicy {
         let account = ledger.open(head.id, headers: head.headers, route: label(of: head))
         do throws(Problem) {
-            return try decide(try operation(for: head))
+            return try decide(try route(for: head).operation)
         } catch {
             return .reject(account.identifying(error.response(requestID: account.id.description)))
         }
@@ -38,11 +38,11 @@ struct Gateway<Operation: Endpoint>: Sendable {
 
     /// Answers a request; `answer` knows the operation.
     func respond(
-        to request: Request, _ answer: (Operation, RequestAccount) async throws(Problem) -> Response
+        to request: Request, _ answer: (Route<Operation>, RequestAccount) async throws(Problem) -> Response
     ) async -> Response {
         let account = ledger.account(of: request.head, route: label(of: request.head))
         do throws(Problem) {
-            return account.identifying(try await answer(try operation(for: request.head), account))
+            return account.identifying(try await answer(try route(for: request.head), account))
         } catch {
             return account.identifying(error.response(requestID: account.id.description))
         }

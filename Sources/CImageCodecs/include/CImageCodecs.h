@@ -59,8 +59,11 @@ ImageCodecStatus image_codec_decode(
     const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure);
 
-/// Encodes RGB pixels, [height][width][3], as PNG into `bytes`, of which there are `*count`; without `bytes` only the
-/// count that they take is found. Sets `*count` to it.
+/// Bytes that a PNG file of that size, RGB and 8 bits a channel, takes at most.
+size_t image_codec_png_bound(uint32_t width, uint32_t height);
+
+/// Encodes `pixels`, [height][width][3], as a PNG file into `bytes`, of which `*count` may be used and on success were.
+/// Width and height are not zero.
 ImageCodecStatus image_codec_encode_png(
     const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure);
 

@@ -1,0 +1,126 @@
+import CheckpointFormats
+import FeatureService
+import HTTPServer
+
+/// The model-repository extension of the Open Inference Protocol: the models of the model directory under the names that
+/// their configurations give them, which are also those that inference requests name.
+extension AdminAPI {
+    /// `POST /v2/repository/index`.
+    func index(_ request: Request) async throws(Problem) -> Response {
+        let post = try RepositoryPost(request.bytes)
+        let entries = await repository().filter { $0.isReady || !post.isReadyOnly }
+        var json = JSONWriter()
+        json.array(of: entries) { $1.write(&$0) }
+        return Response(headers: ["Content-Type": "application/json"], body: json.bytes)
+    }
+
+    /// `POST /v2/repository/models/{model}/load`: loads the one file of the directory that holds a model of that name, and
+    /// answers when it serves.
+    func loadModel(_ request: Request, name: String) async throws(Problem) -> Response {
+        let post = try RepositoryPost(request.bytes)
+        guard post.overrides.isEmpty else {
+            throw Problem(
+                .invalidParameter, "a model is loaded as its file says; there is no parameter that changes it")
+        }
+        guard checkpoints.directory != nil else { throw Problem(CheckpointRefusal.noDirectory) }
+        let paths = await catalogue().filter { $0.name == name }.map(\.path)
+        guard paths.count < 2 else {
+            throw Problem(
+                .modelAmbiguous,
+                "the model is in \(paths.joined(separator: ", ")); POST /admin/checkpoint loads one by its path")
+        }
+        if let path = paths.first {
+            try await finish { () async throws(CheckpointRefusal) in
+                try await checkpoints.load(path: path, sha256: nil)
+            }
+        } else if await checkpoints.status.active?.version.name != name {
+            throw Self.unknownModel
+        }
+        return .json { _ in }
+    }
+
+    /// `POST /v2/repository/models/{model}/unload`.
+    func unloadModel(_ request: Request, name: String) async throws(Problem) -> Response {
+        _ = try RepositoryPost(request.bytes)
+        let known = await repository()
+        guard !known.contains(where: { $0.name == name && $0.isReady }) else {
+            throw Problem(
+                .modelInUse, "it is the model that serves, and there is always one; load another, and it is unloaded")
+        }
+        guard known.contains(where: { $0.name == name }) else { throw Self.unknownModel }
+        return .json { _ in }
+    }
+
+    private static let unknownModel = Problem(
+        .modelNotFound, "no model of this name is in the model directory; POST /v2/repository/index lists them")
+
+    private func catalogue() async -> [CatalogueEntry] {
+        guard let directory = checkpoints.directory else { return [] }
+        return await readers.run { directory.catalogue() }
+    }
+
+    /// The model that serves and those that might.
+    private func repository() async -> [RepositoryEntry] {
+        let catalogue = await catalogue()
+        let active = await checkpoints.status.active
+        var entries = catalogue.map { file in
+            let isActive = active?.source == .directory(path: file.path) && active?.version.name == file.name
+            return RepositoryEntry(
+                name: file.name ?? String(file.path.dropLast(".safetensors".count)),
+                version: isActive ? active?.version.label : nil,
+                reason: isActive ? "" : "\(file.path): \(file.fault ?? "not loaded")")
+        }
+        if let active, !entries.contains(where: \.isReady) {
+            entries.insert(
+                RepositoryEntry(name: active.version.name, version: active.version.label, reason: ""), at: 0)
+        }
+        return entries
+    }
+}
+
+/// A model of the index.
+struct RepositoryEntry: Equatable, Sendable {
+    let name: String
+    /// The version that serves; nil if none does.
+    let version: String?
+    /// Why it doesn't serve; empty if it does.
+    let reason: String
+
+    var isReady: Bool { version != nil }
+
+    fileprivate func write(_ json: inout JSONWriter) {
+        json.object { json in
+            json.member("name", name)
+            json.member("version", version ?? "")
+            json.member("state", isReady ? "READY" : "UNAVAILABLE")
+            json.member("reason", reason)
+        }
+    }
+}
+
+/// The body of a repository request: nothing, or JSON.
+struct RepositoryPost: Equatable {
+    /// Whether an index is to hold only what serves.
+    private(set) var isReadyOnly = false
+    /// Parameters that would change a model as it is loaded.
+    private(set) var overrides: [String] = []
+
+    /// - Throws: 400 with the place in the document.
+    init(_ bytes: [UInt8]) throws(Problem) {
+        guard !bytes.isEmpty else { return }
+        try scanJSON(bytes[...]) { scanner in
+            try scanner.object { scanner, member in
+                switch member {
+                case "ready": isReadyOnly = try scanner.boolean()
+                case "parameters":
+                    try scanner.object { scanner, parameter in
+                        // What unloading a model takes along is nothing here.
+                        if parameter != "unload_dependents" { overrides.append(parameter) }
+                        try scanner.skipValue(depth: 16)
+                    }
+                default: throw Problem.unknown("member", member, known: ["ready", "parameters"])
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import FeatureService
+import HTTPServer
+
+/// The documents of the Open Inference Protocol that describe server and model.
+enum InferenceDescription {
+    /// `GET /v2`. The extensions are those of the listener that answers it.
+    static func server(version: String) -> Response {
+        .json { json in
+            json.member("name", "headwater")
+            json.member("version", version)
+            json.member("extensions") { json in json.array(of: ["binary_tensor_data"]) { $0.string($1) } }
+        }
+    }
+
+    /// `GET /v2/models/{model}`. Both inputs are listed although a request gives one of them: the protocol has no word
+    /// for alternatives.
+    static func model(_ served: ServedModel) -> Response {
+        let side = served.model.side
+        return .json { json in
+            json.member("name", served.version.name)
+            json.member("versions") { json in json.array(of: [served.version.label]) { $0.string($1) } }
+            json.member("platform", "headwater")
+            json.member("inputs") { json in
+                json.array(of: [
+                    ("image", TensorDatatype.bytes, [-1]), ("pixels", .fp32, [-1, 3, side, side]),
+                ]) { Self.tensor($1.0, $1.1, $1.2, &$0) }
+            }
+            json.member("outputs") { json in
+                var outputs = [(InferenceOutput.embedding, [-1, -1])]
+                if let head = served.configuration.head {
+                    outputs += [(.logits, [-1, head.classes]), (.probabilities, [-1, head.classes])]
+                }
+                json.array(of: outputs) { Self.tensor($1.0.rawValue, .fp32, $1.1, &$0) }
+            }
+        }
+    }
+
+    /// `GET /v2/models/{model}/ready`.
+    static func ready(_ served: ServedModel) -> Response {
+        .json { json in
+            json.member("name", served.version.name)
+            json.member("ready", true)
+        }
+    }
+
+    private static func tensor(
+        _ name: String, _ datatype: TensorDatatype, _ shape: [Int], _ json: inout JSONWriter
+    ) {
+        json.object { json in
+            json.member("name", name)
+            json.member("datatype", datatype.rawValue)
+            json.member("shape") { json in json.array(of: shape) { $0.integer($1) } }
+        }
+    }
+}

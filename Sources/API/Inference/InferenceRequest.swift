@@ -1,0 +1,197 @@
+import FeatureService
+import HTTPServer
+import ReverseODE
+
+/// A request of the Open Inference Protocol, version 2, with its binary tensor extension: images, or a model's inputs as
+/// numbers, and which tensors are wanted of them.
+struct InferenceRequest: Sendable {
+    /// To be echoed.
+    let id: String?
+    /// The images, at least one.
+    let inputs: [FeatureInput]
+    /// Whether the inputs were given as numbers, not as files.
+    let isNumeric: Bool
+    /// What is wanted; nil for all that the model has.
+    let outputs: [RequestedOutput]?
+    /// Whether outputs are wanted in binary that don't say so themselves.
+    let prefersBinary: Bool
+    /// What the embedding is to be.
+    let options: RequestOptions
+
+    /// What a request may hold.
+    struct Limits: Sendable {
+        /// Images in a request.
+        let maximumImages: Int
+        /// Side of the model's input in pixels.
+        let side: Int
+    }
+
+    static let oneInput = "inputs is to hold one tensor: image (BYTES) or pixels (FP32)"
+    static let lengthHeader = "Inference-Header-Content-Length"
+
+    /// Reads a body.
+    ///
+    /// - Parameter headerLength: what `headerLength(_:)` reads; nil if all of the body is JSON, and 0 if it is one image
+    ///   and nothing else.
+    /// - Throws: 400, 413 or 422, saying what is wrong where.
+    init(_ body: [UInt8], headerLength: Int?, limits: Limits) throws(Problem) {
+        guard headerLength != 0 else {
+            guard !body.isEmpty else { throw Self.noImages }
+            id = nil
+            inputs = [.encoded(body)]
+            isNumeric = false
+            outputs = nil
+            prefersBinary = true
+            options = RequestOptions()
+            return
+        }
+        let length = headerLength ?? body.count
+        guard length <= body.count else {
+            throw Problem(.malformedBody, "\(Self.lengthHeader) is \(length), but the body has \(body.count) bytes")
+        }
+        let document = try InferenceDocument(
+            body[..<length], maximumElements: limits.maximumImages * 3 * limits.side * limits.side)
+        guard let input = document.inputs.first else { throw Problem(.malformedBody, Self.oneInput) }
+        id = document.id
+        outputs = document.outputs
+        prefersBinary = document.prefersBinary
+        options = document.options
+        let tensor = try InputTensor(input, tail: body[length...], limits: limits)
+        isNumeric = tensor.isNumeric
+        inputs = tensor.inputs
+    }
+
+    /// What the header of that name says.
+    ///
+    /// - Throws: 400 unless it is one number of bytes.
+    static func headerLength(_ headers: HTTPHeaders) throws(Problem) -> Int? {
+        let values = headers.values(of: lengthHeader)
+        guard let text = values.first else { return nil }
+        // Int(_:) would take a sign.
+        guard values.count == 1, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let length = Int(text) else {
+            throw Problem(.malformedRequest, "\(lengthHeader) is to be one number of bytes, from 0")
+        }
+        return length
+    }
+
+    fileprivate static let noImages = Problem(.noImages, "the request holds no image")
+}
+
+/// The one input of a request, checked against the model's.
+private struct InputTensor {
+    let inputs: [FeatureInput]
+    let isNumeric: Bool
+
+    init(_ input: InferenceDocument.Input, tail: ArraySlice<UInt8>, limits: InferenceRequest.Limits) throws(Problem) {
+        guard let name = input.name, let datatype = input.datatype, let shape = input.shape else {
+            throw Problem(.malformedBody, "inputs[0] needs a name, a datatype and a shape")
+        }
+        let side = limits.side
+        switch name {
+        case "image":
+            isNumeric = false
+            try Self.require(datatype, .bytes, name)
+            guard shape.count == 1 else { throw Self.wrongShape(name, "[N]") }
+        case "pixels":
+            isNumeric = true
+            try Self.require(datatype, .fp32, name)
+            guard shape.count == 4, shape[1...] == [3, side, side] else {
+                throw Self.wrongShape(name, "[N, 3, \(side), \(side)]")
+            }
+        default: throw .unknown("input", name, known: ["image", "pixels"])
+        }
+        let images = shape[0]
+        guard images > 0 else { throw InferenceRequest.noImages }
+        guard images <= limits.maximumImages else { throw .tooManyImages(limits.maximumImages) }
+        let expected = input.binaryByteCount ?? 0
+        guard tail.count == expected else {
+            throw Problem(
+                .malformedBody,
+                "\(tail.count) bytes follow the JSON, but the inputs' binary_data_size says \(expected)")
+        }
+        let count = images * (isNumeric ? 3 * side * side : 1)
+        if isNumeric {
+            let numbers = try Self.numbers(input, shape, tail, count: count)
+            let each = 3 * side * side
+            inputs = (0..<images).map { .normalized(Array(numbers[$0 * each..<($0 + 1) * each])) }
+        } else {
+            inputs = try Self.files(input, shape, tail, count: count).map { .encoded($0) }
+        }
+    }
+
+    private static func require(_ datatype: String, _ wanted: TensorDatatype, _ name: String) throws(Problem) {
+        guard datatype == wanted.rawValue else {
+            throw Problem(.malformedBody, "the datatype of \(name) is \(wanted.rawValue)")
+        }
+    }
+
+    private static func wrongShape(_ name: String, _ shape: String) -> Problem {
+        Problem(.malformedBody, "the shape of \(name) is \(shape)")
+    }
+
+    private static func numbers(
+        _ input: InferenceDocument.Input, _ shape: [Int], _ tail: ArraySlice<UInt8>, count: Int
+    ) throws(Problem) -> [Float] {
+        let numbers: [Float]
+        if let data = try json(input, shape) {
+            guard data.texts.isEmpty else { throw Problem(.malformedBody, "the data of pixels is numbers") }
+            numbers = data.numbers
+        } else {
+            numbers = try BinaryTensorData.floats(tail, count: count)
+        }
+        guard numbers.allSatisfy(\.isFinite) else {
+            throw Problem(.malformedBody, "pixels holds a number that is not finite in f32")
+        }
+        return numbers
+    }
+
+    private static func files(
+        _ input: InferenceDocument.Input, _ shape: [Int], _ tail: ArraySlice<UInt8>, count: Int
+    ) throws(Problem) -> [[UInt8]] {
+        guard let data = try json(input, shape) else { return try BinaryTensorData.strings(tail, count: count) }
+        guard data.numbers.isEmpty else { throw Problem(.malformedBody, "the data of image is base64 strings") }
+        var files: [[UInt8]] = []
+        for (index, text) in data.texts.enumerated() {
+            do throws(Base64.DecodingFailure) {
+                files.append(try Base64.decode(text))
+            } catch {
+                throw Problem(.malformedBody, "image[\(index)] is not base64: \(error.reason)")
+            }
+        }
+        return files
+    }
+
+    /// The data if it is in the JSON; nil if it is in the tail.
+    private static func json(_ input: InferenceDocument.Input, _ shape: [Int]) throws(Problem) -> JSONTensorData? {
+        switch (input.data, input.binaryByteCount) {
+        case (let data?, nil):
+            guard data.fits(shape) else {
+                throw Problem(
+                    .malformedBody, "data is neither flat with as many elements as the shape says nor nested so")
+            }
+            return data
+        case (nil, _?): return nil
+        case (nil, nil), (_?, _?):
+            throw Problem(.malformedBody, "inputs[0] needs either data or the parameter binary_data_size")
+        }
+    }
+}
+
+extension InferenceRequest {
+    /// What is to be computed.
+    ///
+    /// - Throws: 400 for options that don't go together.
+    func features(model: ModelRequirement) throws(Problem) -> FeatureRequest {
+        let wanted = outputs?.map(\.output) ?? InferenceOutput.allCases
+        guard !wanted.isEmpty else {
+            throw Problem(.malformedBody, "outputs is empty; leave it out to get all there are")
+        }
+        let selection = try options.selection()
+        var request = FeatureRequest(
+            wanted.contains(.embedding) ? selection : .taps([]),
+            wantsLogits: wanted.contains(.logits) || wanted.contains(.probabilities))
+        request.isHeadOptional = outputs == nil
+        request.model = model
+        return request
+    }
+}

@@ -1,0 +1,76 @@
+import FeatureService
+import HTTPServer
+import ImagePipeline
+import ReverseODE
+
+/// How far an image that went upstream and came back is from what it was.
+struct RoundTrip: Sendable {
+    /// The most states of each leg that are shown.
+    static let maximumStates = 64
+
+    /// Euclidean length of the difference over that of the input, in the model's own numbers.
+    let relativeError: Double
+    /// Mean over all samples of the absolute difference of the two pictures, in levels of 0...255.
+    let meanAbsoluteError: Double
+
+    /// Compares what came back with the input.
+    init(input: [Float], reconstruction: [Float], preprocessing: Preprocessing) {
+        var (difference, norm) = (0.0, 0.0)
+        for (before, after) in zip(input, reconstruction) {
+            difference += (Double(after) - Double(before)) * (Double(after) - Double(before))
+            norm += Double(before) * Double(before)
+        }
+        // An input of zeros, which is an image all of the mean's colour, has no scale to measure by.
+        relativeError = norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
+        let (before, after) = (preprocessing.picture(of: input), preprocessing.picture(of: reconstruction))
+        let sum = zip(before.pixels, after.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
+        meanAbsoluteError = Double(sum) / Double(before.pixels.count)
+    }
+}
+
+extension FeatureResults {
+    /// The states of one image's way upstream and back as pictures, and the error of the round trip.
+    func roundTrip() throws(Problem) -> Response {
+        guard case .success(let features) = response.results.first, let input = features.values.first,
+            let reconstruction = features.values.last
+        else { throw Problem(.internalError, "the pass left no states") }
+        let states = Array(zip(features.taps, features.values))
+        let preprocessing = response.served.preprocessing
+        let error = RoundTrip(input: input, reconstruction: reconstruction, preprocessing: preprocessing)
+        var json = JSONWriter(capacity: 1024 + states.count * input.count * 2)
+        do {
+            try json.object { json in
+                writeModel(&json)
+                json.member("size", preprocessing.cropSize)
+                try json.member("upstream") { json in
+                    try write(states.filter { $0.0.leg == .upstream }, preprocessing, &json)
+                }
+                try json.member("downstream") { json in
+                    try write(states.filter { $0.0.leg == .downstream }, preprocessing, &json)
+                }
+                try json.member("roundTrip") { json in
+                    try json.object { json in
+                        try json.member("relativeError", error.relativeError)
+                        try json.member("meanAbsoluteError", error.meanAbsoluteError)
+                    }
+                }
+                try writeTimings(&json)
+            }
+        } catch {
+            throw Problem(.internalError, "the pass can't be shown: \(error)")
+        }
+        return respond(.json, json.bytes)
+    }
+
+    private func write(
+        _ states: [(ResolvedTap, [Float])], _ preprocessing: Preprocessing, _ json: inout JSONWriter
+    ) throws {
+        try json.array(of: states) { json, state in
+            let file = try preprocessing.picture(of: state.1).png()
+            try json.object { json in
+                try json.member("time", state.0.time)
+                json.member("image") { $0.unescapedString(Array("data:image/png;base64,".utf8) + Base64.encode(file)) }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+/// A path with places for parameters, such as `/v2/models/{model}/infer`.
+struct PathTemplate: Equatable, Sendable {
+    private enum Segment: Equatable, Sendable {
+        case literal(Substring)
+        case parameter(String)
+    }
+
+    /// The template as written.
+    let text: String
+    private let segments: [Segment]
+
+    init(_ text: String) {
+        self.text = text
+        segments = Self.split(text).map { segment in
+            segment.hasPrefix("{") && segment.hasSuffix("}")
+                ? .parameter(String(segment.dropFirst().dropLast())) : .literal(segment)
+        }
+    }
+
+    /// The names of the parameters, in order.
+    var parameters: [String] {
+        segments.compactMap { if case .parameter(let name) = $0 { name } else { nil } }
+    }
+
+    /// What the parameters are in a path; nil if the path is not of this form.
+    func match(_ path: String) -> [String: String]? {
+        let parts = Self.split(path)
+        guard parts.count == segments.count else { return nil }
+        var values: [String: String] = [:]
+        for (segment, part) in zip(segments, parts) {
+            switch segment {
+            case .literal(let text): guard part == text else { return nil }
+            case .parameter(let name):
+                guard !part.isEmpty else { return nil }
+                values[name] = String(part)
+            }
+        }
+        return values
+    }
+
+    private static func split(_ path: String) -> [Substring] {
+        path.split(separator: "/", omittingEmptySubsequences: false)
+    }
+}
+
+/// An operation found for a request, and what its path's parameters are.
+struct Route<Operation: Endpoint>: Sendable {
+    let operation: Operation
+    /// By name, percent-decoded; one for every parameter of the operation's path.
+    let parameters: [String: String]
+
+    /// The parameter of that name, which the operation's path must have.
+    subscript(parameter: String) -> String { parameters[parameter]! }
+}
+
+/// From method and path to an operation. Paths match as they are: no `//`, no `..`, no trailing slash is tidied away. A
+/// path without parameters goes before one with them.
+struct Router<Operation: Endpoint>: Sendable {
+    private let literal: [String: [String: Operation]]
+    private let patterns: [(template: PathTemplate, operations: [String: Operation])]
+    private let paths: [String]
+
+    init() {
+        let byPath = Dictionary(grouping: Operation.allCases, by: \.path).mapValues { sharing in
+            Dictionary(uniqueKeysWithValues: sharing.map { ($0.method, $0) })
+        }
+        paths = byPath.keys.sorted()
+        let templates = paths.map { PathTemplate($0) }
+        literal = byPath.filter { path, _ in PathTemplate(path).parameters.isEmpty }
+        patterns = templates.filter { !$0.parameters.isEmpty }.map { ($0, byPath[$0.text]!) }
+    }
+
+    /// Finds the operation; HEAD reads `GET` by then.
+    ///
+    /// - Throws: 404, or 405 with the methods that the path has.
+    func route(method: String, path: String) throws(Problem) -> Route<Operation> {
+        guard let (operations, parameters) = operations(at: path) else {
+            let nearest = Suggestion.clause(Suggestion.nearest(to: path, among: paths))
+            throw Problem(.notFound, "there is nothing at this path\(nearest)")
+        }
+        if let operation = operations[method] { return Route(operation: operation, parameters: parameters) }
+        let allowed = operations.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted().joined(separator: ", ")
+        throw Problem(
+            .methodNotAllowed, "this path does not take this method; it takes \(allowed)", headers: ["Allow": allowed])
+    }
+
+    private func operations(at path: String) -> (operations: [String: Operation], parameters: [String: String])? {
+        if let operations = literal[path] { return (operations, [:]) }
+        for pattern in patterns {
+            if let parameters = pattern.template.match(path) { return (pattern.operations, parameters) }
+        }
+        return nil
+    }
+}

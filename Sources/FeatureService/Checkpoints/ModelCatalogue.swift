@@ -1,0 +1,31 @@
+import CheckpointFormats
+import FlowModel
+private import FoundationEssentials
+
+/// A file of the model directory that looks like a checkpoint.
+public struct CatalogueEntry: Sendable, Equatable {
+    /// The file's path relative to the directory.
+    public let path: String
+    /// The name of the model in it; nil if it is no model that could be served.
+    public let name: String?
+    /// Why it has no name.
+    public let fault: String?
+}
+
+extension ModelDirectory {
+    /// The files named `….safetensors` directly in the folder, by path. Their headers are read, not their weights: for
+    /// threads that may wait for a disk.
+    public func catalogue() -> [CatalogueEntry] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return names.filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
+            // What leads out of the folder can't be loaded, so it isn't there.
+            guard let file = try? resolve(name) else { return nil }
+            do {
+                let model = try ModelFile(path: file.real, access: .map)
+                return CatalogueEntry(path: name, name: model.configuration.name, fault: nil)
+            } catch {
+                return CatalogueEntry(path: name, name: nil, fault: "\(error)")
+            }
+        }
+    }
+}
