@@ -32,7 +32,7 @@ public actor FeatureService {
     private let engine: Engine
     private let decoders: DecodePool
     private let events: ServiceEvents
-    private let clock = ContinuousClock()
+    private let clock: @Sendable () -> ContinuousClock.Instant
 
     private var planner: BatchPlanner<ContinuousClock.Instant, ObjectIdentifier>
     private var jobs: [ImageID: Job] = [:]
@@ -44,7 +44,7 @@ public actor FeatureService {
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
-    private var lastProgress = ContinuousClock.now
+    private var lastProgress: ContinuousClock.Instant
     private var idle: [CheckedContinuation<Void, Never>] = []
 
     /// The model that new requests are served by; nil until the first is activated.
@@ -72,9 +72,14 @@ public actor FeatureService {
     }
 
     /// Makes a service without a model.
+    ///
+    /// - Parameter clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
     public init(
-        configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents
+        configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents,
+        clock: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
+        self.clock = clock
+        lastProgress = clock()
         self.configuration = configuration
         self.events = events
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
@@ -102,7 +107,7 @@ public actor FeatureService {
             reserved -= inputs.count
             throw error
         }
-        let start = clock.now
+        let start = clock()
         let decoded = await decode(inputs, served: served)
         // From here to the suspension in `await answer`, nothing else runs on this actor.
         reserved -= inputs.count
@@ -111,13 +116,13 @@ public actor FeatureService {
             announceIfIdle()
             throw .cancelled
         }
-        if let deadline = request.deadline, deadline <= clock.now {
+        if let deadline = request.deadline, deadline <= clock() {
             events.expired()
             announceIfIdle()
             throw .deadlineExceeded
         }
         var timings = FeatureTimings()
-        timings.decode = start.duration(to: clock.now).seconds
+        timings.decode = start.duration(to: clock()).seconds
         return try await answer(decoded, plan: plan, timings: timings).get()
     }
 
@@ -184,7 +189,7 @@ public actor FeatureService {
         _ decoded: [Result<[Float], ImageFailure>], plan: RequestPlan, timings: FeatureTimings, as id: RequestID
     ) {
         let served = plan.served
-        let now = clock.now
+        let now = clock()
         var pending = PendingRequest(
             served: served, results: decoded.map { _ in nil }, unfinished: [], timings: timings, continuation: nil)
         models[ObjectIdentifier(served)] = served
@@ -229,7 +234,7 @@ public actor FeatureService {
     private func startEngine() {
         guard !isRunning, !planner.isEmpty else { return }
         isRunning = true
-        lastProgress = clock.now
+        lastProgress = clock()
         Task { await runEngine() }
     }
 
@@ -238,13 +243,13 @@ public actor FeatureService {
         while true {
             expire()
             guard let batch = planner.next(), let served = models[batch.model] else { break }
-            let start = clock.now
+            let start = clock()
             for image in batch.joined { begin(image, at: start) }
             let trajectories = batch.images.compactMap { jobs[$0]?.trajectory }
             let passBefore = remaining(trajectories, served)
             let advanced = await engine.step(trajectories, of: served)
-            let seconds = start.duration(to: clock.now).seconds
-            lastProgress = clock.now
+            let seconds = start.duration(to: clock()).seconds
+            lastProgress = clock()
             events.stepped(batch.images.count, seconds)
             let share =
                 Double(passBefore - remaining(advanced, served)) / Double(max(1, served.model.evaluationsPerPass))
@@ -298,14 +303,14 @@ public actor FeatureService {
         pending.results[job.position] = result
         pending.unfinished.remove(image)
         if let started = job.started {
-            pending.timings.inference = max(pending.timings.inference, started.duration(to: clock.now).seconds)
+            pending.timings.inference = max(pending.timings.inference, started.duration(to: clock()).seconds)
         }
         requests[job.request] = pending
         respondIfComplete(job.request)
     }
 
     private func expire() {
-        let late = Set(planner.expired(at: clock.now).compactMap { jobs[$0]?.request })
+        let late = Set(planner.expired(at: clock()).compactMap { jobs[$0]?.request })
         for request in late { cancel(request, because: .deadlineExceeded) }
     }
 
@@ -347,7 +352,7 @@ public actor FeatureService {
     /// How the service is.
     public func status() -> ServiceStatus {
         let waiting = planner.waiting.count + reserved
-        let isStuck = isRunning && lastProgress.duration(to: clock.now) > configuration.stuckAfter
+        let isStuck = isRunning && lastProgress.duration(to: clock()) > configuration.stuckAfter
         return ServiceStatus(
             isStarted: active != nil,
             isReady: active != nil && !isRetiring && !isDraining && waiting < configuration.queueLimit && !isStuck,

@@ -86,6 +86,8 @@ struct TestService: Sendable {
         var hasHead = true
         var hasDirectory = true
         var starts = true
+        var pool = TestService.pool
+        var clock: @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
         /// Called in every self-test.
         var selfTest: @Sendable (ServedModel) throws -> Void = { _ in }
     }
@@ -124,7 +126,8 @@ struct TestService: Sendable {
 
         let metrics = try ServiceMetrics(batchLimit: settings.service.batchLimit)
         let service = FeatureService(
-            configuration: settings.service, kernels: .best, pool: pool, events: metrics.events)
+            configuration: settings.service, kernels: .best, pool: settings.pool, events: metrics.events,
+            clock: settings.clock)
         let tally = ImageTally()
         let checkpoints = manager(
             service, initial: initial, directory: settings.hasDirectory ? try ModelDirectory(path: folder.path) : nil,
