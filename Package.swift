@@ -73,6 +73,9 @@ let package = Package(
 
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        .target(
+            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer"], path: "Tests/TestBench",
+            swiftSettings: strict),
         tests(of: "CheckpointFormats"),
         tests(of: "Digests"),
         tests(of: "Tensor", ["CKernels"]),
@@ -82,11 +85,17 @@ let package = Package(
         tests(of: "ImagePipeline", ["CImageCodecs"]),
         tests(of: "FeatureService", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         tests(of: "Training"),
-        tests(of: "HTTPServer"),
+        tests(of: "HTTPServer", ["TestBench"]),
         tests(of: "Telemetry"),
         tests(
             of: "API",
-            ["FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor"]),
-        tests(of: "CommandLineInterface"),
+            [
+                "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "HTTPServer", "Telemetry", "Tensor",
+                "TestBench",
+            ]),
+        tests(of: "CommandLineInterface", ["TestBench"]),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],
+            swiftSettings: strict),
     ]
 )

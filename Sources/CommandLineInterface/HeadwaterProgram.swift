@@ -64,7 +64,8 @@ public enum HeadwaterProgram {
         case is UsageError: UsageError.exitStatus
         case is ModelError, is ConfigurationError, is ModelLoadingError: 65
         case let error as CheckpointError: error.kind == .inputOutput ? 66 : 65
-        case is DataSetError: 66
+        case let failure as CheckpointFailure: failure.isUnreadable ? 66 : 65
+        case is DataSetError, is CheckpointRefusal: 66
         case let error as CommandFailure: error.status
         default: 70
         }

@@ -3,6 +3,7 @@ import FeatureService
 import Foundation
 import ReverseODE
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 
@@ -156,18 +157,17 @@ struct BulkCommandTests {
         let results = try Scratch()
         let old = try results.write(Array("old".utf8), to: "a.npy")
         let broken = try model.scratch.write([0], to: "broken.jpg")
-        let run = try BuiltProgram.start(
+        let (run, pipe) = try BuiltProgram.start(
             ["embed", "--model", model.path, "-o", old, broken] + Array(repeating: images[0], count: 20_000))
         // The first image's failure tells that the run is under way.
         var errors = ""
         while !errors.contains("broken.jpg") {
-            let data = run.errors.availableData
+            let data = pipe.availableData
             try #require(!data.isEmpty, "it ended early: \(errors)")
             errors += String(decoding: data, as: UTF8.self)
         }
-        run.process.interrupt()
-        await run.wait()
-        #expect(run.process.terminationReason == .uncaughtSignal && run.process.terminationStatus == SIGINT)
+        run.signal(SIGINT)
+        #expect(await run.wait() == .signalled(SIGINT))
         #expect(try results.names() == ["a.npy"])
         #expect(try String(contentsOfFile: old, encoding: .utf8) == "old")
     }

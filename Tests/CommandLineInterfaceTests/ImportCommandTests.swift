@@ -3,6 +3,7 @@ import FlowModel
 import Foundation
 import ReverseODE
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import ReverseODE
+import TestBench
 import TestFixtures
 import Testing
 
@@ -42,6 +43,7 @@ struct WrongInputTests {
         arguments: [
             ["embed", "/nonexistent/a.jpg"], ["classify", "/nonexistent"], ["evaluate", "--data", "/nonexistent"],
             ["embed", image, "--model", "/nonexistent/m.safetensors"], ["inspect", "/nonexistent/m.safetensors"],
+            ["serve", "--port", "0", "--admin-port", "0", "--model", "/nonexistent/m.safetensors"],
             [
                 "import", "/nonexistent.pt", "--image-size", "32", "--path", "gvp", "--t-span", "9", "-o",
                 "m.safetensors",
@@ -57,6 +59,7 @@ struct WrongInputTests {
         "Files that are something else",
         arguments: [
             ["inspect", image], ["embed", image, "--model", checkpoint],
+            ["serve", "--port", "0", "--admin-port", "0", "--model", image],
             ["import", image, "--image-size", "32", "--path", "icfm", "--t-span", "8", "-o", "m.safetensors"],
         ])
     func foreign(arguments: [String]) async throws {

@@ -112,7 +112,8 @@ import Testing
         try configuration.validate()
     }
 
-    @Test("The self-test's input is SplitMix64's, spread over a normalised image's range, and its samples over a result")
+    @Test(
+        "The self-test's input is SplitMix64's, spread over a normalised image's range, and its samples over a result")
     func selfTestInput() {
         // SplitMix64 from the state 1 gives 910a2dec89025cc1, beeb8da1658eec67, f893a2eefb32555e.
         let expected = [0x910A2D, 0xBEEB8D, 0xF893A2].map { Float($0) / 4_194_304 - 2 }

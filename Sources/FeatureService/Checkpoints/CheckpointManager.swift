@@ -217,7 +217,8 @@ public actor CheckpointManager {
             job.abandon()
             if let loaded { await parts.service.discard(loaded) }
             let failure = CheckpointFailure(
-                source: job.source, phase: loading?.phase ?? .loading, reason: "\(error)", time: parts.clock())
+                source: job.source, phase: loading?.phase ?? .loading, reason: "\(error)",
+                isUnreadable: (error as? CheckpointError)?.kind == .inputOutput, time: parts.clock())
             lastError = failure
             result = .failure(failure)
         }

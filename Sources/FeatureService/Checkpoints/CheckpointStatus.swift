@@ -87,6 +87,8 @@ public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvert
     public let phase: CheckpointPhase
     /// What is wrong.
     public let reason: String
+    /// Whether the file couldn't be read at all.
+    public let isUnreadable: Bool
     /// When it failed.
     public let time: Date
 
