@@ -78,6 +78,17 @@ struct RunningService: Sendable {
         return value
     }
 
+    /// Resident memory in KiB, once it no longer changes: what has been freed is given back a moment later.
+    func settledMemory() async throws -> Int {
+        var last = 0
+        _ = try await eventually(asking: {
+            defer { last = (try? kibibytes("VmRSS")) ?? 0 }
+            try await Task.sleep(for: .milliseconds(100))
+            return try kibibytes("VmRSS") == last
+        })
+        return last
+    }
+
     /// A series of `/metrics`, named with its labels as there.
     func metric(_ name: String) async throws -> Double {
         let text = try await admin.ask("GET", "/metrics").text
