@@ -31,6 +31,7 @@ enum ServeCommand {
     static func run(_ arguments: ParsedArguments) async throws -> Int32 {
         let clock = ContinuousClock()
         let began = clock.now
+        ProcessMemory.limitArenas()
         let logger = Logger.standardError(
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
         let kernels = try KernelChoice.kernels(try arguments[KernelChoice.option])

@@ -57,7 +57,7 @@ actor Engine {
     /// Frees a model's memory.
     func release(_ served: ServedModel) {
         integrators[ObjectIdentifier(served)] = nil
-        FreedMemory.giveBackSoon()
+        ProcessMemory.giveBackSoon()
     }
 
     private func integrator(for served: ServedModel) -> ReverseIntegrator {

@@ -257,6 +257,7 @@ public actor FeatureService {
             settle(batch.images, advanced, served: served)
         }
         isRunning = false
+        ProcessMemory.giveBackSoon()
         retireUnusedModels()
         announceIfIdle()
     }

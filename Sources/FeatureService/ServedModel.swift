@@ -48,7 +48,7 @@ public final class ServedModel: Sendable {
             mean: configuration.mean, standardDeviation: configuration.standardDeviation)
     }
 
-    deinit { FreedMemory.giveBackSoon() }
+    deinit { ProcessMemory.giveBackSoon() }
 
     /// The model's configuration.
     public var configuration: ModelConfiguration { model.configuration }

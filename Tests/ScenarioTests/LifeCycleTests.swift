@@ -114,7 +114,7 @@ struct LifeCycleTests {
         let model = isLong ? [] : ["--model", try Self.model(scratch, steps: 30)]
         try await RunningService.serve(model + ["--max-connections", "4000"]) { service async throws in
             // The first ones bring what stays: threads, buffers, the allocator's arenas.
-            try await Self.abort(isLong ? 20_000 : 200, port: service.client.port)
+            try await Self.abort(isLong ? 10_000 : 200, port: service.client.port)
             #expect(try await service.settles(descriptors: 60))
             let before = (memory: try await service.settledMemory(), descriptors: try service.descriptors())
             try await Self.abort(isLong ? 10_000 : 600, port: service.client.port)

@@ -78,13 +78,13 @@ struct RunningService: Sendable {
         return value
     }
 
-    /// Resident memory in KiB, once it no longer changes: what has been freed is given back a moment later.
+    /// Resident memory in KiB, once it has not changed for two seconds: what has been freed is given back after one.
     func settledMemory() async throws -> Int {
-        var last = 0
+        var (last, since) = (0, ContinuousClock.now)
         _ = try await eventually(asking: {
-            defer { last = (try? kibibytes("VmRSS")) ?? 0 }
-            try await Task.sleep(for: .milliseconds(100))
-            return try kibibytes("VmRSS") == last
+            let now = try kibibytes("VmRSS")
+            if now != last { (last, since) = (now, ContinuousClock.now) }
+            return since.duration(to: .now) > .seconds(2)
         })
         return last
     }

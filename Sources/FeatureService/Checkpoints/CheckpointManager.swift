@@ -222,7 +222,7 @@ public actor CheckpointManager {
             result = .failure(failure)
         }
         // What reading the file took.
-        FreedMemory.giveBackSoon()
+        ProcessMemory.giveBackSoon()
         loading = nil
         isBusy.store(false, ordering: .relaxed)
         parts.ended((try? result.get()) ?? .failed)
