@@ -44,7 +44,7 @@ struct LifeCycleTests {
         arguments: [SIGTERM, SIGINT])
     func drains(signal: Int32) async throws {
         let scratch = try Scratch()
-        let arguments = ["--model", try Self.model(scratch, steps: 30), "--max-batch", "1", "--drain-delay", "2s"]
+        let arguments = ["--model", try Self.model(scratch, steps: 30), "--max-batch", "1", "--drain-delay", "4s"]
         try await RunningService.serve(arguments) { service async throws in
             let clients = try await Self.poised(50, port: service.client.port)
             try await Self.complete(clients, service)
