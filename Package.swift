@@ -76,6 +76,9 @@ let package = Package(
 
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        .target(
+            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer"], path: "Tests/TestBench",
+            swiftSettings: strict),
         tests(of: "CheckpointFormats"),
         tests(of: "Digests"),
         tests(of: "Tensor", ["CKernels"]),
@@ -85,15 +88,18 @@ let package = Package(
         tests(of: "ImagePipeline", ["CImageCodecs"]),
         tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         tests(of: "Training"),
-        tests(of: "HTTPServer"),
+        tests(of: "HTTPServer", ["TestBench"]),
         tests(of: "LoadGeneration", ["HTTPServer"]),
         tests(of: "Telemetry"),
         tests(
             of: "API",
             [
                 "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
-                "Telemetry", "Tensor",
+                "Telemetry", "Tensor", "TestBench",
             ]),
-        tests(of: "CommandLineInterface", ["LoadGeneration"]),
+        tests(of: "CommandLineInterface", ["LoadGeneration", "TestBench"]),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],
+            swiftSettings: strict),
     ]
 )

@@ -32,7 +32,7 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible {
     }
 
     /// Runs `body`, putting the place it is at work in front of its error.
-    static func locating<R>(in place: @autoclosure () -> String, _ body: () throws -> R) throws -> R {
+    public static func locating<R>(in place: @autoclosure () -> String, _ body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error as CheckpointError {

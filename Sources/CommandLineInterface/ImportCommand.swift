@@ -1,6 +1,9 @@
 import CheckpointFormats
+import FeatureService
 import FlowModel
 import FoundationEssentials
+import ReverseODE
+import Tensor
 
 /// `headwater import`: a PyTorch checkpoint into the serving format.
 enum ImportCommand {
@@ -40,7 +43,8 @@ enum ImportCommand {
         name: "import", abstract: "turn a PyTorch checkpoint into a model file",
         discussion: "Reads a checkpoint of the PRG reference implementation without executing anything in it. Width, "
             + "depth, attention places, head and classes follow from the tensors; what is not in the file is given "
-            + "here.",
+            + "here. The file also records what the model answers to a fixed input, which 'headwater serve' compares "
+            + "before it serves the model.",
         options: [
             output.specification, imageSize.specification, path.specification, span.specification,
             cutoff.specification, heads.specification, solver.specification, labels.specification,
@@ -64,10 +68,20 @@ enum ImportCommand {
         settings.labels = try arguments[labels].map(readLabels)
         let checkpoint = try CheckpointImport(
             PyTorchArchive(path: try arguments[Self.checkpoint]), settings: settings)
-        try checkpoint.write(to: target, storing: try arguments[type].elementType)
+        let stored = try arguments[type].elementType
+        try checkpoint.write(to: target, storing: stored, selfTest: try selfTest(checkpoint, storing: stored))
         let parameters = checkpoint.parameters.reduce(0) { $0 + $1.count }
         print("\(target): \(checkpoint.configuration.name), \(parameters) parameters")
         return .success
+    }
+
+    /// What the model answers with its weights as they will be stored.
+    private static func selfTest(_ checkpoint: CheckpointImport, storing type: ElementType) throws -> SelfTestRecord {
+        let pool = WorkerPool(count: ProcessorBudget.available())
+        let model = try ReversibleModel(configuration: checkpoint.configuration, pool: pool) {
+            try checkpoint.weights($0, storedAs: type)
+        }
+        return try CheckpointSelfTest(kernels: .best, pool: pool).record(model)
     }
 
     private static func defaultName(_ path: String) -> String {

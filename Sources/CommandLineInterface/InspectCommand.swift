@@ -33,7 +33,9 @@ enum InspectCommand {
         let description = try ModelDescription(
             configuration: file.configuration, sha256: file.sha256.description, byteCount: file.byteCount,
             storedType: file.elementTypes.map(\.rawValue).joined(separator: "+"))
-        print(try arguments[json] ? try description.json() : text(description), terminator: "")
+        print(
+            try arguments[json] ? try description.json() : text(description, file.configuration.selfTest),
+            terminator: "")
         if try arguments[plan] {
             let kernels = try KernelChoice.kernels(arguments)
             let pool = try KernelChoice.pool(arguments)
@@ -70,7 +72,7 @@ enum InspectCommand {
         return lines.joined(separator: "\n")
     }
 
-    private static func text(_ model: ModelDescription) -> String {
+    private static func text(_ model: ModelDescription, _ selfTest: SelfTestRecord?) -> String {
         let unet = model.architecture
         func list(_ values: [some Any]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         var rows = [
@@ -106,6 +108,14 @@ enum InspectCommand {
             ("default tap", model.defaultTap),
             ("places", model.places.map { "\($0.place) (\($0.dimension))" }.joined(separator: ", ")),
         ]
+        rows.append(
+            (
+                "self-test",
+                selfTest.map {
+                    "\($0.embedding.count) numbers at \($0.tap) and \($0.logits?.count ?? 0) logits recorded, tolerance "
+                        + "\($0.tolerance)"
+                } ?? "nothing recorded"
+            ))
         if let labels = model.labels { rows.append(("labels", list(labels))) }
         return rows.map { "\(padded($0.0, 12)) \($0.1)\n" }.joined()
     }

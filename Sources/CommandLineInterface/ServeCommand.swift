@@ -30,6 +30,7 @@ enum ServeCommand {
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let clock = ContinuousClock()
         let began = clock.now
+        ProcessMemory.limitArenas()
         let logger = Logger.standardError(
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
         let kernels = try KernelChoice.kernels(arguments)
@@ -68,10 +69,11 @@ enum ServeCommand {
         let reloading = reload(checkpoints, logger: logger)
         defer { reloading.cancel() }
         let host = try arguments[ServeOptions.host]
+        let scheme = try arguments[ServeOptions.certificate] == nil ? "http" : "https"
         logger.info(
             "ready",
             [
-                "url": .string("http://\(host == "*" ? "localhost" : host):\(server.port)"),
+                "url": .string("\(scheme)://\(host == "*" ? "localhost" : host):\(server.port)"),
                 "admin_port": .integer(Int(admin.port)), "model": .string(served.version.name),
                 "version": .string(served.version.label),
                 "seconds": .number(began.duration(to: clock.now) / .seconds(1)),

@@ -55,7 +55,10 @@ actor Engine {
     }
 
     /// Frees a model's memory.
-    func release(_ served: ServedModel) { integrators[ObjectIdentifier(served)] = nil }
+    func release(_ served: ServedModel) {
+        integrators[ObjectIdentifier(served)] = nil
+        ProcessMemory.giveBackSoon()
+    }
 
     private func integrator(for served: ServedModel) -> ReverseIntegrator {
         let key = ObjectIdentifier(served)

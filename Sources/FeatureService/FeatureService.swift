@@ -38,7 +38,7 @@ public actor FeatureService {
     private let engine: Engine
     private let decoders: DecodePool
     private let events: ServiceEvents
-    private let clock = ContinuousClock()
+    private let clock: @Sendable () -> ContinuousClock.Instant
 
     private var planner: BatchPlanner<ObjectIdentifier> { didSet { publishQueue() } }
     private var jobs: [ImageID: Job] = [:]
@@ -53,7 +53,7 @@ public actor FeatureService {
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
-    private var lastProgress = ContinuousClock.now
+    private var lastProgress: ContinuousClock.Instant
     private var idle: [CheckedContinuation<Void, Never>] = []
 
     /// The model that new requests are served by; nil until the first is activated.
@@ -82,9 +82,14 @@ public actor FeatureService {
     }
 
     /// Makes a service without a model.
+    ///
+    /// - Parameter clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
     public init(
-        configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents
+        configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents,
+        clock: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
+        self.clock = clock
+        lastProgress = clock()
         self.configuration = configuration
         self.events = events
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
@@ -113,7 +118,7 @@ public actor FeatureService {
             reserved -= inputs.count
             throw error
         }
-        let start = clock.now
+        let start = clock()
         let keys = await keys(of: inputs, plan: plan)
         let (id, led) = open(keys, plan: plan, since: start)
         // What others compute or have computed needs no room in the queue.
@@ -168,7 +173,7 @@ public actor FeatureService {
         nextRequest += 1
         var pending = PendingRequest(
             served: plan.served, deadline: plan.deadline, results: keys.map { _ in nil })
-        pending.timings.decode = start.duration(to: clock.now).seconds
+        pending.timings.decode = start.duration(to: clock()).seconds
         var led: [(position: Int, image: ImageID)] = []
         for (position, key) in keys.enumerated() {
             if let key, let known = cache.value(for: key) {
@@ -234,7 +239,7 @@ public actor FeatureService {
     /// Queues what has been decoded and is still waited for.
     private func enqueue(_ decoded: [(ImageID, Result<[Float], ImageFailure>)], plan: RequestPlan) {
         let served = plan.served
-        let now = clock.now
+        let now = clock()
         for (image, result) in decoded {
             let waiters = work.waiters(for: image)
             for waiter in waiters {
@@ -255,7 +260,7 @@ public actor FeatureService {
     /// Why a request whose images have been decoded should not go on.
     private func reasonToEnd(_ request: FeatureRequest) -> FeatureServiceError? {
         if Task.isCancelled { return .cancelled }
-        if let deadline = request.deadline, deadline <= clock.now { return .deadlineExceeded }
+        if let deadline = request.deadline, deadline <= clock() { return .deadlineExceeded }
         return nil
     }
 
@@ -300,7 +305,7 @@ public actor FeatureService {
     private func startEngine() {
         guard !isRunning, !planner.isEmpty else { return }
         isRunning = true
-        lastProgress = clock.now
+        lastProgress = clock()
         Task { await runEngine() }
     }
 
@@ -309,13 +314,13 @@ public actor FeatureService {
         while true {
             expire()
             guard let batch = planner.next(), let served = models[batch.model] else { break }
-            let start = clock.now
+            let start = clock()
             for image in batch.joined { begin(image, at: start) }
             let trajectories = batch.images.compactMap { jobs[$0]?.trajectory }
             let passBefore = remaining(trajectories, served)
             let advanced = await engine.step(trajectories, of: served)
-            let seconds = start.duration(to: clock.now).seconds
-            lastProgress = clock.now
+            let seconds = start.duration(to: clock()).seconds
+            lastProgress = clock()
             events.stepped(batch.images.count, seconds)
             let share =
                 Double(passBefore - remaining(advanced, served)) / Double(max(1, served.model.evaluationsPerPass))
@@ -323,6 +328,7 @@ public actor FeatureService {
             settle(batch.images, advanced, served: served)
         }
         isRunning = false
+        ProcessMemory.giveBackSoon()
         retireUnusedModels()
         announceIfIdle()
     }
@@ -365,7 +371,7 @@ public actor FeatureService {
 
     private func finish(_ image: ImageID, with result: Result<ImageFeatures, ImageFailure>) {
         guard let job = jobs.removeValue(forKey: image) else { return }
-        let now = clock.now
+        let now = clock()
         for waiter in work.waiters(for: image) {
             let began = max(job.started ?? now, waiter.since)
             requests[waiter.request]?.timings.inference.raise(to: began.duration(to: now).seconds)
@@ -392,7 +398,7 @@ public actor FeatureService {
 
     /// Ends the requests whose deadline has passed; those still being decoded see to it themselves.
     private func expire() {
-        let now = clock.now
+        let now = clock()
         for (id, request) in requests where request.continuation != nil {
             if let deadline = request.deadline, deadline <= now { cancel(id, because: .deadlineExceeded) }
         }
@@ -437,7 +443,7 @@ public actor FeatureService {
     /// How the service is.
     public func status() -> ServiceStatus {
         let waiting = waiting
-        let isStuck = isRunning && lastProgress.duration(to: clock.now) > configuration.stuckAfter
+        let isStuck = isRunning && lastProgress.duration(to: clock()) > configuration.stuckAfter
         return ServiceStatus(
             isStarted: active != nil,
             isReady: active != nil && !isRetiring && !isDraining && waiting < configuration.queueLimit && !isStuck,

@@ -48,6 +48,8 @@ public final class ServedModel: Sendable {
             mean: configuration.mean, standardDeviation: configuration.standardDeviation)
     }
 
+    deinit { ProcessMemory.giveBackSoon() }
+
     /// The model's configuration.
     public var configuration: ModelConfiguration { model.configuration }
 }

@@ -74,8 +74,27 @@ public struct CheckpointImport {
         return try archive.floats(of: tensor)
     }
 
+    /// A tensor's weights, row-major, as a model file that stores them as `type` gives them back.
+    ///
+    /// - Throws: as `write(to:storing:selfTest:)` does for weights that can't be stored.
+    public func weights(_ key: String, storedAs type: ElementType) throws -> [Float] {
+        let values = try weights(key)
+        if let index = firstNonFinite(values) { throw ModelError.nonFiniteWeight(key: key, index: index) }
+        guard type != .f32 else { return values }
+        let bytes = try CheckpointError.locating(in: "tensor \(quoted(key))") { try type.bytes(of: values) }
+        var stored = values
+        try bytes.withUnsafeBytes { bytes in
+            try stored.withUnsafeMutableBufferPointer { try type.convertToFloats(bytes, into: $0) }
+        }
+        return stored
+    }
+
     /// Writes the model for serving; see `ModelFile.write(_:to:storing:weights:)`.
-    public func write(to path: String, storing type: ElementType = .f32) throws {
+    ///
+    /// - Parameter selfTest: what the model answers with its weights stored as `type`.
+    public func write(to path: String, storing type: ElementType = .f32, selfTest: SelfTestRecord? = nil) throws {
+        var configuration = configuration
+        configuration.selfTest = selfTest
         try ModelFile.write(configuration, to: path, storing: type, weights: weights)
     }
 }

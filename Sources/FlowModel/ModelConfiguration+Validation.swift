@@ -36,8 +36,14 @@ extension ModelConfiguration {
         try preprocessing.validate(imageSize: architecture.imageSize)
         try validateLabels()
         try require(
-            (1...64).contains(defaultTap.utf8.count) && defaultTap.utf8.allSatisfy { (0x21...0x7e).contains($0) },
-            "defaultTap", "must be 1 to 64 printable ASCII characters, such as end/pooled")
+            Self.isTapText(defaultTap), "defaultTap",
+            "must be 1 to 64 printable ASCII characters, such as end/pooled")
+        try selfTest?.validate(head: head)
+    }
+
+    /// Whether this could be a tap's text; whether the model has such a tap is for `ReverseODE` to say.
+    static func isTapText(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
     }
 
     private func validateLabels() throws(ConfigurationError) {

@@ -139,12 +139,14 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     public var labels: [String]?
     /// The tap that `/embed` answers when a request names none, such as `end/pooled` (see `ReverseODE.Tap`).
     public var defaultTap: String
+    /// What the model answered when its file was written; nil in files from before this was recorded.
+    public var selfTest: SelfTestRecord?
 
     /// Puts a configuration together.
     public init(
         name: String, architecture: UNetArchitecture, head: HeadConfiguration?, path: ProbabilityPath,
         grid: TimeGridConfiguration, solver: Solver = .euler, preprocessing: PreprocessingConfiguration,
-        labels: [String]? = nil, defaultTap: String = "end/pooled"
+        labels: [String]? = nil, defaultTap: String = "end/pooled", selfTest: SelfTestRecord? = nil
     ) {
         formatVersion = Self.currentFormatVersion
         self.name = name
@@ -156,5 +158,6 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
         self.preprocessing = preprocessing
         self.labels = labels
         self.defaultTap = defaultTap
+        self.selfTest = selfTest
     }
 }

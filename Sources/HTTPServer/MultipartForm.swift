@@ -112,9 +112,12 @@ enum FormBoundary {
         if boundary.first == UInt8(ascii: "\""), boundary.count >= 2, boundary.last == UInt8(ascii: "\"") {
             boundary = boundary.dropFirst().dropLast()
         }
-        guard (1...70).contains(boundary.count) else {
+        // libmicrohttpd takes none of one character.
+        guard (2...70).contains(boundary.count) else {
             throw FormError(
-                status: 400, description: "the form's boundary is not 1 to 70 characters long (RFC 2046, 5.1.1)")
+                status: 400,
+                description: "the form's boundary has \(boundary.count) characters; 2 to 70 can be read (RFC 2046 "
+                    + "allows no more)")
         }
         guard boundary.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && !"\";\\".utf8.contains($0) }) else {
             throw FormError(

@@ -1,6 +1,7 @@
 import FeatureService
 import Foundation
 import Synchronization
+import TestBench
 import TestFixtures
 import Testing
 

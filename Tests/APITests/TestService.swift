@@ -6,24 +6,13 @@ import ReverseODE
 import Synchronization
 import Telemetry
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 
 @testable import API
 
-/// Models small enough that a debug build runs them in milliseconds.
-enum TinyModel {
-    static func configuration(name: String, hasHead: Bool = true) -> ModelConfiguration {
-        ModelConfiguration(
-            name: name,
-            architecture: UNetArchitecture(
-                modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 1], attentionDownsampling: [2], heads: 4,
-                imageSize: 16),
-            head: hasHead ? HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 3) : nil, path: .icfm,
-            grid: TimeGridConfiguration(count: 4, cutoff: nil), preprocessing: .reference(imageSize: 16),
-            labels: hasHead ? ["cat", "dog", "fish"] : nil)
-    }
-
+extension TinyModel {
     /// The models that nearly every test starts with, made once.
     static let classifier = bytes(hasHead: true)
     static let headless = bytes(hasHead: false)
@@ -33,19 +22,6 @@ enum TinyModel {
             let path = folder.appending(path: "a").path
             try write(to: path, name: "a", seed: 1, hasHead: hasHead)
             return [UInt8](try Data(contentsOf: URL(filePath: path)))
-        }
-    }
-
-    /// Writes a model of random weights.
-    static func write(
-        to path: String, name: String = "tiny", seed: UInt64, hasHead: Bool = true, scale: Float = 0.05
-    ) throws {
-        var generator = SeededGenerator(seed: seed)
-        let configuration = configuration(name: name, hasHead: hasHead)
-        let parameters = try ModelFile.parameters(of: configuration)
-        let counts = Dictionary(uniqueKeysWithValues: parameters.map { ($0.key, $0.count) })
-        try ModelFile.write(configuration, to: path) { key in
-            (0..<counts[key]!).map { _ in Float.random(in: -scale...scale, using: &generator) }
         }
     }
 }
@@ -86,6 +62,8 @@ struct TestService: Sendable {
         var hasHead = true
         var hasDirectory = true
         var starts = true
+        var pool = TestService.pool
+        var clock: @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
         /// Called in every self-test.
         var selfTest: @Sendable (ServedModel) throws -> Void = { _ in }
     }
@@ -124,7 +102,8 @@ struct TestService: Sendable {
 
         let metrics = try ServiceMetrics(batchLimit: settings.service.batchLimit)
         let service = FeatureService(
-            configuration: settings.service, kernels: .best, pool: pool, events: metrics.events)
+            configuration: settings.service, kernels: .best, pool: settings.pool, events: metrics.events,
+            clock: settings.clock)
         let tally = ImageTally()
         let checkpoints = manager(
             service, initial: initial, directory: settings.hasDirectory ? try ModelDirectory(path: folder.path) : nil,

@@ -1,5 +1,6 @@
 import Foundation
 import LoadGeneration
+import TestBench
 import TestFixtures
 import Testing
 

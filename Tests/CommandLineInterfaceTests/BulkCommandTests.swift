@@ -3,6 +3,7 @@ import FeatureService
 import Foundation
 import ReverseODE
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 
@@ -179,9 +180,8 @@ struct BulkCommandTests {
         let results = try Scratch()
         let old = try results.write(Array("old".utf8), to: "a.npy")
         let run = try startEmbedding(into: old, model)
-        run.process.interrupt()
-        await run.wait()
-        #expect(run.process.terminationReason == .uncaughtSignal && run.process.terminationStatus == SIGINT)
+        run.signal(SIGINT)
+        #expect(await run.wait() == .signalled(SIGINT))
         #expect(try results.names() == ["a.npy"])
         #expect(try String(contentsOfFile: old, encoding: .utf8) == "old")
     }
@@ -192,8 +192,8 @@ struct BulkCommandTests {
         let results = try Scratch()
         let output = results.path("a.npy")
         let run = try startEmbedding(into: output, model)
-        kill(run.process.processIdentifier, SIGKILL)
-        await run.wait()
+        run.signal(SIGKILL)
+        #expect(await run.wait() == .signalled(SIGKILL))
         #expect(try results.names().contains { $0.hasPrefix(".a.npy") && $0.hasSuffix(".partial") })
         let next = try await BuiltProgram.run(["embed", "--model", model.path, "-o", output, images[0]])
         #expect(next.status == 0)
@@ -203,11 +203,11 @@ struct BulkCommandTests {
     /// Begins a run that takes minutes and waits until it is under way, which its first image's failure tells.
     private func startEmbedding(into output: String, _ model: ImportedModel) throws -> BuiltProgram.Run {
         let broken = try model.scratch.write([0], to: "broken.jpg")
-        let run = try BuiltProgram.start(
+        let (run, pipe) = try BuiltProgram.start(
             ["embed", "--model", model.path, "-o", output, broken] + Array(repeating: images[0], count: 20_000))
         var errors = ""
         while !errors.contains("broken.jpg") {
-            let data = run.errors.availableData
+            let data = pipe.availableData
             try #require(!data.isEmpty, "it ended early: \(errors)")
             errors += String(decoding: data, as: UTF8.self)
         }

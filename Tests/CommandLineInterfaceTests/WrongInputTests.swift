@@ -4,6 +4,7 @@ import FlowModel
 import Foundation
 import HTTPServer
 import ReverseODE
+import TestBench
 import TestFixtures
 import Testing
 import Training
@@ -88,6 +89,7 @@ struct WrongInputTests {
         "Files that are something else",
         arguments: [
             ["inspect", image], ["embed", image, "--model", checkpoint],
+            ["serve", "--port", "0", "--admin-port", "0", "--model", image],
             ["import", image, "--image-size", "32", "--path", "icfm", "--t-span", "8", "-o", "m.safetensors"],
         ])
     func foreign(arguments: [String]) async throws {

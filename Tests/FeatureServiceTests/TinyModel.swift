@@ -10,7 +10,8 @@ enum TinyModel {
     static let side = 16
 
     static func make(
-        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, pool: WorkerPool
+        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, selfTest: SelfTestRecord? = nil,
+        pool: WorkerPool
     ) throws -> ServedModel {
         let architecture = UNetArchitecture(
             modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 1], attentionDownsampling: [2], heads: 4,
@@ -20,7 +21,8 @@ enum TinyModel {
             head: HeadConfiguration(pooledSize: 16, hiddenWidth: 24, classes: classes), path: .icfm,
             grid: TimeGridConfiguration(count: steps + 1),
             preprocessing: PreprocessingConfiguration(
-                resizeShorterSide: side, cropSize: side, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]))
+                resizeShorterSide: side, cropSize: side, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]),
+            selfTest: selfTest)
         try configuration.validate()
         let layout = try UNetLayout(architecture)
         var shapes: [String: [Int]] = [:]

@@ -7,7 +7,8 @@ import Testing
             name: "headwater-cifar10", architecture: .u32,
             head: HeadConfiguration(pooledSize: 16, hiddenWidth: 768, classes: 2), path: .icfm,
             grid: TimeGridConfiguration(count: 9, cutoff: 5), preprocessing: .reference(imageSize: 32),
-            labels: ["cat", "dog"])
+            labels: ["cat", "dog"],
+            selfTest: SelfTestRecord(seed: 1, tap: "end/pooled", embedding: [1, -2.5], logits: [0.5, 1]))
     }
 
     struct Mistake: Sendable, CustomTestStringConvertible {
@@ -71,11 +72,25 @@ import Testing
         Mistake("preprocessing.standardDeviation") { $0.preprocessing.standardDeviation[2] = 0 },
         Mistake("preprocessing.standardDeviation") { $0.preprocessing.standardDeviation[2] = .infinity },
         Mistake("labels") { $0.labels = ["cat"] },
-        Mistake("labels") { $0.head = nil },
+        Mistake("labels") {
+            $0.head = nil; $0.selfTest = nil
+        },
         Mistake("labels[1]") { $0.labels = ["cat", ""] },
         Mistake("labels[0]") { $0.labels = ["c\u{1B}[2Jat", "dog"] },
         Mistake("defaultTap") { $0.defaultTap = "" },
         Mistake("defaultTap") { $0.defaultTap = "end pooled" },
+        Mistake("selfTest.tolerance") { $0.selfTest?.tolerance = 0 },
+        Mistake("selfTest.tolerance") { $0.selfTest?.tolerance = .nan },
+        Mistake("selfTest.tolerance") { $0.selfTest?.tolerance = 0.2 },
+        Mistake("selfTest.tap") { $0.selfTest?.tap = "" },
+        Mistake("selfTest.embedding") { $0.selfTest?.embedding = [] },
+        Mistake("selfTest.embedding") { $0.selfTest?.embedding = Array(repeating: 0, count: 33) },
+        Mistake("selfTest.embedding") { $0.selfTest?.embedding[1] = .infinity },
+        Mistake("selfTest.logits") { $0.selfTest?.logits = nil },
+        Mistake("selfTest.logits") { $0.selfTest?.logits = [1, 2, 3] },
+        Mistake("selfTest.logits") {
+            $0.head = nil; $0.labels = nil
+        },
     ]
 
     @Test("is refused with the field's name", arguments: mistakes) func mistakeIsNamed(_ mistake: Mistake) {
@@ -88,10 +103,26 @@ import Testing
     @Test("that is right passes, without a head, cutoff or labels too") func validConfigurationPasses() throws {
         var configuration = Self.valid()
         try configuration.validate()
+        configuration.selfTest?.logits = nil
         configuration.head = nil
         configuration.labels = nil
         configuration.grid.cutoff = nil
         try configuration.validate()
+        configuration.selfTest = nil
+        try configuration.validate()
+    }
+
+    @Test(
+        "The self-test's input is SplitMix64's, spread over a normalised image's range, and its samples over a result")
+    func selfTestInput() {
+        // SplitMix64 from the state 1 gives 910a2dec89025cc1, beeb8da1658eec67, f893a2eefb32555e.
+        let expected = [0x910A2D, 0xBEEB8D, 0xF893A2].map { Float($0) / 4_194_304 - 2 }
+        #expect(SelfTestRecord.input(seed: 1, count: 3) == expected)
+        let values = SelfTestRecord.input(seed: 7, count: 10_000)
+        #expect(values.allSatisfy { (-2..<2).contains($0) } && Set(values).count > 9_900)
+        #expect(SelfTestRecord.sample([1, 2, 3]) == [1, 2, 3] && SelfTestRecord.sample([]) == [])
+        #expect(SelfTestRecord.sample((0..<768).map(Float.init)) == (0..<32).map { Float($0 * 24) })
+        #expect(SelfTestRecord.sample((0..<10).map(Float.init), count: 3) == [0, 3, 6])
     }
 
     @Test("allows the shortest grids on either path", arguments: [(ProbabilityPath.gvp, 2), (.gvp, 9), (.otcfm, 7)])

@@ -112,6 +112,8 @@ struct DecisionTests {
             ("multipart/form-data; boundary=\"", 400),
             ("multipart/form-data; boundary=\"\"", 400), ("multipart/form-data; boundary=a; charset=utf-8", 400),
             ("multipart/form-data; boundary=" + String(repeating: "x", count: 71), 400),
+            ("multipart/form-data; boundary=" + String(repeating: "x", count: 70), nil),
+            ("multipart/form-data; boundary=a", 400), ("multipart/form-data; boundary=ab", nil),
             ("multipart/form-data; boundary=é", 400), ("multipart/mixed; boundary=a", 415), (nil, 415), ("", 415),
         ] as [(String?, Int?)])
     func boundary(contentType: String?, status: Int?) {

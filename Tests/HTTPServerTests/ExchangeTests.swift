@@ -1,6 +1,7 @@
 import Foundation
 import HTTPServer
 import Synchronization
+import TestBench
 import Testing
 
 @Suite("Requests and their answers", .timeLimit(.minutes(3)))

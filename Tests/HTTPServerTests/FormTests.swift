@@ -1,5 +1,6 @@
 import HTTPServer
 import Synchronization
+import TestBench
 import Testing
 
 @Suite("Multipart forms", .timeLimit(.minutes(3)))

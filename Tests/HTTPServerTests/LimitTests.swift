@@ -1,6 +1,7 @@
 import Foundation
 import HTTPServer
 import Synchronization
+import TestBench
 import Testing
 
 @Suite("Limits on what clients may send and how slowly", .timeLimit(.minutes(3)))

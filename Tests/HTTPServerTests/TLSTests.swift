@@ -1,5 +1,6 @@
 import Foundation
 import HTTPServer
+import TestBench
 import Testing
 
 /// What a shell command printed, and its exit status. Foundation's Process crashes where more than about a thousand

@@ -1,4 +1,3 @@
-private import CAllocator
 public import CheckpointFormats
 private import Dispatch
 public import FoundationEssentials
@@ -222,9 +221,8 @@ public actor CheckpointManager {
             lastError = failure
             result = .failure(failure)
         }
-        // Weights of tens of megabytes were freed in pieces; without this, the C library would keep them.
-        loaded = nil
-        try? await onThread { _ = malloc_trim(0) }
+        // What reading the file took.
+        ProcessMemory.giveBackSoon()
         loading = nil
         isBusy.store(false, ordering: .relaxed)
         parts.ended((try? result.get()) ?? .failed)

@@ -87,7 +87,7 @@ public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvert
     public let phase: CheckpointPhase
     /// What is wrong.
     public let reason: String
-    /// Whether its file could not be read; if not, there is something wrong with the checkpoint.
+    /// Whether its file couldn't be read at all; if not, there is something wrong with the checkpoint.
     public let isUnreadable: Bool
     /// When it failed.
     public let time: Date

@@ -1,24 +1,31 @@
 import Foundation
-import HTTPServer
+public import HTTPServer
 import Synchronization
 
 /// What a client received.
-struct ReceivedResponse {
-    var status: Int
-    var headers: HTTPHeaders
-    var body: [UInt8]
+public struct ReceivedResponse: Sendable {
+    /// The final status.
+    public var status: Int
+    /// The header fields.
+    public var headers: HTTPHeaders
+    /// The body.
+    public var body: [UInt8]
 
-    var text: String { String(decoding: body, as: UTF8.self) }
+    /// The body as text.
+    public var text: String { String(decoding: body, as: UTF8.self) }
 }
 
 /// A client that sends exactly the bytes it is told to. Its calls block: use it within `offPool`.
-final class RawClient: Sendable {
-    enum Failure: Error { case connect(Int32), ended(received: String), malformed(String) }
+public final class RawClient: Sendable {
+    /// Why there is no response.
+    public enum Failure: Error { case connect(Int32), ended(received: String), malformed(String) }
 
-    let socket: Int32
+    /// The connected socket.
+    public let socket: Int32
     private let buffer = Mutex<[UInt8]>([])
 
-    init(port: Int, receiveTimeout: Int = 20) throws {
+    /// Connects to a port of this machine; sends and receives give up after `receiveTimeout` seconds.
+    public init(port: Int, receiveTimeout: Int = 20) throws {
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -42,7 +49,7 @@ final class RawClient: Sendable {
 
     /// Sends everything; false if the server no longer takes it.
     @discardableResult
-    func send(_ bytes: [UInt8]) -> Bool {
+    public func send(_ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -54,19 +61,21 @@ final class RawClient: Sendable {
         return true
     }
 
+    /// Sends everything; false if the server no longer takes it.
     @discardableResult
-    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+    public func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
-    func halfClose() { shutdown(socket, Int32(SHUT_WR)) }
+    /// Says that nothing more will be sent.
+    public func halfClose() { shutdown(socket, Int32(SHUT_WR)) }
 
     /// Makes the close send RST.
-    func reset() {
+    public func reset() {
         var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
         setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
     }
 
     /// The next final response; interim ones are skipped.
-    func response(toHead: Bool = false) throws -> ReceivedResponse {
+    public func response(toHead: Bool = false) throws -> ReceivedResponse {
         while true {
             let head = try readHead()
             let lines = head.split(separator: "\r\n").map(String.init)
@@ -84,13 +93,14 @@ final class RawClient: Sendable {
         }
     }
 
-    func exchange(_ text: String) throws -> ReceivedResponse {
+    /// Sends a request and waits for its response.
+    public func exchange(_ text: String) throws -> ReceivedResponse {
         send(text)
         return try response()
     }
 
     /// The bytes until the server closes the connection.
-    func readToEnd() -> [UInt8] {
+    public func readToEnd() -> [UInt8] {
         while receive() {}
         return buffer.withLock { bytes in
             defer { bytes = [] }
@@ -132,111 +142,19 @@ final class RawClient: Sendable {
 }
 
 /// Runs blocking code on a thread of its own: the tasks' few threads must stay free for the server's handlers.
-func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+public func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
         Thread { continuation.resume(with: Swift.Result { try body() }) }.start()
     }
 }
 
-/// Something that handlers wait for and tests count.
-final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var arrivals = 0
-        var cancelled = 0
-        var lastID = 0
-        var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
-    }
-
-    private let state = Mutex(State())
-
-    var arrivals: Int { state.withLock { $0.arrivals } }
-    var cancelled: Int { state.withLock { $0.cancelled } }
-
-    func open() {
-        let waiting = state.withLock { state in
-            state.isOpen = true
-            defer { state.waiting = [:] }
-            return Array(state.waiting.values)
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-
-    /// Waits until the gate opens or the task is cancelled; tells whether it opened.
-    func pass() async -> Bool {
-        let id = state.withLock {
-            $0.arrivals += 1
-            $0.lastID += 1
-            return $0.lastID
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let goesOn = state.withLock {
-                    if $0.isOpen || Task.isCancelled { return true }
-                    $0.waiting[id] = continuation
-                    return false
-                }
-                if goesOn { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock {
-                $0.cancelled += 1
-                return $0.waiting.removeValue(forKey: id)
-            }?.resume()
-        }
-        return !Task.isCancelled
-    }
-}
-
 /// Waits until a condition that another thread brings about holds; false after half a minute, far
 /// longer than a busy machine needs.
-func eventually(_ condition: () throws -> Bool) async rethrows -> Bool {
+public func eventually(_ condition: () throws -> Bool) async rethrows -> Bool {
     let deadline = ContinuousClock.now + .seconds(30)
     while ContinuousClock.now < deadline {
         if try condition() { return true }
         try? await Task.sleep(for: .milliseconds(5))
     }
     return try condition()
-}
-
-/// Runs a server for the time of `body`.
-func withServer<Result>(
-    _ configure: (inout ServerConfiguration) -> Void = { _ in }, handler: @escaping Handler = echo,
-    bodyPolicy: (@Sendable (RequestHead) -> BodyPolicy)? = nil,
-    observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
-    log: @escaping @Sendable (String) -> Void = { _ in }, _ body: (Server) async throws -> Result
-) async throws -> Result {
-    var configuration = ServerConfiguration()
-    configure(&configuration)
-    let server = try Server(
-        configuration: configuration, handler: handler, bodyPolicy: bodyPolicy, observe: observe, log: log)
-    try server.start()
-    do {
-        let result = try await body(server)
-        await server.stop()
-        return result
-    } catch {
-        await server.stop()
-        throw error
-    }
-}
-
-/// Answers with the method, path, query and body it got.
-@Sendable func echo(_ request: Request) async -> Response {
-    let query = request.head.query.map { "\($0.name)=\($0.value ?? "nil")" }.joined(separator: "&")
-    return .text(
-        "\(request.head.method) \(request.head.path) \(query) \(String(decoding: request.bytes, as: UTF8.self))")
-}
-
-/// This process's descriptors that are sockets of that local port.
-func descriptors(ofPort port: Int) -> Int {
-    let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-    return entries.compactMap { Int32($0) }.count { descriptor in
-        var address = sockaddr_in()
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
-        }
-        return status == 0 && address.sin_family == sa_family_t(AF_INET) && address.sin_port == UInt16(port).bigEndian
-    }
 }
