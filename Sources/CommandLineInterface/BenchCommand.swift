@@ -7,8 +7,12 @@ import Tensor
 enum BenchCommand {
     private static let models = Option(
         "model", optional: .list(of: .string("MODEL")),
-        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), or model files. All "
-            + "three, with --decode and --serve bundled, if not given.")
+        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the bundled "
+            + "one's architecture with random weights), or model files. Bundled, u32 and u64, "
+            + "with --decode and --serve bundled, if not given.")
+    private static let evaluations = Option(
+        "evaluations", .integer(in: 1...999), default: 3,
+        help: "Network evaluations of a pass of networks with random weights; the published settings have 31.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given.")
@@ -17,14 +21,14 @@ enum BenchCommand {
     private static let errors = Option(
         flag: "errors", default: false,
         help: "Instead of times, print how far --precision bf16 strays from f32: the velocity of one evaluation, the "
-            + "state and the pooled embedding after a whole pass, which for u32 and u64 is one of 31 evaluations.")
+            + "state and the pooled embedding after a whole pass, with random weights one of 31 evaluations.")
     private static let decode = Option(
         "decode", repeated: .file,
         help: "Time the decoding of image files, or of a folder's, instead: at full size, and scaled as without "
             + "--exact-decode, with the cosine between the embeddings of both.")
     private static let writeModel = Option(
         "write-model", optional: .file,
-        help: "Instead of measuring, write u32 or u64 with random weights, as --model says, to a model file.")
+        help: "Instead of measuring, write u32, u64 or small with random weights, as --model says, to a model file.")
     private static let profile = Option(
         flag: "profile", default: false,
         help:
@@ -44,6 +48,7 @@ enum BenchCommand {
             + "could be sent; a turn's first fifth, in which queues fill, does not count.",
         options: [
             models.specification, decode.specification, errors.specification, profile.specification,
+            evaluations.specification,
             writeModel.specification,
             batches.specification, seconds.specification, json.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
@@ -78,13 +83,14 @@ enum BenchCommand {
             throw UsageError("--batch is for the engine alone", at: "--batch", remedy: "give --max-batch to a service")
         }
         return try await ServedBenchCommand.run(
-            arguments, models: try arguments[models] ?? ["bundled"], seconds: try arguments[seconds],
-            isJSON: try arguments[json])
+            arguments, models: try arguments[models] ?? ["bundled"], evaluations: try arguments[evaluations],
+            seconds: try arguments[seconds], isJSON: try arguments[json])
     }
 
     private static func measureEngine(_ arguments: ParsedArguments) throws -> ExitStatus {
         if let path = try arguments[writeModel] {
-            try writeRandomModel(try arguments[models] ?? [], to: path)
+            try writeRandomModel(
+                try arguments[models] ?? [], evaluations: try arguments[evaluations], to: path)
             return .success
         }
         let precision = try arguments[KernelChoice.precision]
@@ -110,7 +116,7 @@ enum BenchCommand {
         var measurements: [Benchmark.Measurement] = []
         for name in try arguments[models] ?? defaultModels {
             let (benchmark, defaultBatches) = try benchmark(
-                name, precision: precision, kernels: kernels, pool: pool)
+                name, evaluations: try arguments[evaluations], precision: precision, kernels: kernels, pool: pool)
             for batch in try arguments[batches] ?? defaultBatches {
                 let measurement = try benchmark.measure(batch: batch, seconds: try arguments[seconds])
                 measurements.append(measurement)
@@ -135,7 +141,7 @@ enum BenchCommand {
         _ arguments: ParsedArguments, precision: Precision, pool: WorkerPool
     ) throws -> ServedModel {
         let names = try arguments[models] ?? ["bundled"]
-        guard names.count == 1, !Benchmark.published.contains(where: { $0.name == names[0] }) else {
+        guard names.count == 1, !Benchmark.networks.contains(where: { $0.name == names[0] }) else {
             throw UsageError(
                 "--decode needs one model with weights of its own", at: "--model", remedy: "give bundled or a file")
         }
@@ -143,15 +149,16 @@ enum BenchCommand {
     }
 
     private static func benchmark(
-        _ name: String, precision: Precision, kernels: Kernels, pool: WorkerPool
+        _ name: String, evaluations: Int, precision: Precision, kernels: Kernels, pool: WorkerPool
     ) throws -> (Benchmark, batches: [Int]) {
         let clock = ContinuousClock()
         let start = clock.now
         let model: ReversibleModel
         var batches = [1, 8]
-        if let published = Benchmark.published.first(where: { $0.name == name }) {
-            model = try Benchmark.random(published.architecture, name: name, precision: precision, pool: pool)
-            batches = published.batches
+        if let network = Benchmark.networks.first(where: { $0.name == name }) {
+            model = try Benchmark.random(
+                network.architecture, name: name, evaluations: evaluations, precision: precision, pool: pool)
+            batches = network.batches
         } else {
             model = try ModelSource.load(name == "bundled" ? nil : name, precision: precision, pool: pool).model
         }
@@ -159,18 +166,21 @@ enum BenchCommand {
         return (Benchmark(name: name, model: model, loadSeconds: seconds, kernels: kernels, pool: pool), batches)
     }
 
-    private static func writeRandomModel(_ names: [String], to path: String) throws {
-        guard names.count == 1, let published = Benchmark.published.first(where: { $0.name == names[0] }) else {
-            throw UsageError("--write-model writes one published network", at: "--model", remedy: "give u32 or u64")
+    private static func writeRandomModel(_ names: [String], evaluations: Int, to path: String) throws {
+        guard names.count == 1, let network = Benchmark.networks.first(where: { $0.name == names[0] }) else {
+            throw UsageError(
+                "--write-model writes one network with random weights", at: "--model",
+                remedy: "give u32, u64 or small")
         }
-        try Benchmark.writeRandom(published.architecture, name: published.name, to: path)
+        try Benchmark.writeRandom(network.architecture, name: network.name, evaluations: evaluations, to: path)
     }
 
     private static func printProfiles(
         _ arguments: ParsedArguments, precision: Precision, kernels: Kernels, pool: WorkerPool
     ) throws {
         for name in try arguments[models] ?? defaultModels {
-            let (benchmark, defaultBatches) = try benchmark(name, precision: precision, kernels: kernels, pool: pool)
+            let (benchmark, defaultBatches) = try benchmark(
+                name, evaluations: try arguments[evaluations], precision: precision, kernels: kernels, pool: pool)
             for batch in try arguments[batches] ?? defaultBatches {
                 let profile = try EvaluationProfile(
                     name: name, model: benchmark.model, batch: batch, seconds: try arguments[seconds], kernels: kernels,
@@ -184,9 +194,9 @@ enum BenchCommand {
 
     private static func printErrors(of names: [String], kernels: Kernels, pool: WorkerPool, isJSON: Bool) throws {
         func model(_ name: String, _ precision: Precision) throws -> ReversibleModel {
-            if let published = Benchmark.published.first(where: { $0.name == name }) {
+            if let network = Benchmark.networks.first(where: { $0.name == name }) {
                 return try Benchmark.random(
-                    published.architecture, name: name, isWhole: true, precision: precision, pool: pool)
+                    network.architecture, name: name, evaluations: 31, precision: precision, pool: pool)
             }
             return try ModelSource.load(name == "bundled" ? nil : name, precision: precision, pool: pool).model
         }

@@ -80,8 +80,9 @@ struct Benchmark {
 
     private func milliseconds(_ duration: Duration) -> Double { duration / .milliseconds(1) }
 
-    /// The published networks (PRG, section 1), to be measured with random weights.
-    static let published: [(name: String, architecture: UNetArchitecture, batches: [Int])] = [
+    /// Networks to be measured with random weights: the published ones (PRG, section 1), and one of the bundled model's
+    /// size.
+    static let networks: [(name: String, architecture: UNetArchitecture, batches: [Int])] = [
         (
             "u32",
             UNetArchitecture(
@@ -94,34 +95,42 @@ struct Benchmark {
                 modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
                 attentionDownsampling: [4, 8], heads: 4, imageSize: 64), [1, 4]
         ),
+        (
+            "small",
+            UNetArchitecture(
+                modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2, 4],
+                attentionDownsampling: [4], heads: 4, imageSize: 32), [1, 8]
+        ),
     ]
 
     /// The input that everything is measured on, in -1...1.
     static func input(count: Int) -> [Float] { (0..<count).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 } }
 
-    /// A model with random weights whose activations stay of order one, without a head: three evaluations, or with
-    /// `isWhole` 31.
+    /// A model with random weights whose activations stay of order one, without a head.
     static func random(
-        _ architecture: UNetArchitecture, name: String, isWhole: Bool = false, precision: Precision, pool: WorkerPool
+        _ architecture: UNetArchitecture, name: String, evaluations: Int, precision: Precision, pool: WorkerPool
     ) throws -> ReversibleModel {
         let weights = try randomWeights(architecture)
         return try ReversibleModel(
-            configuration: configuration(architecture, name: name, isWhole: isWhole), precision: precision, pool: pool
+            configuration: configuration(architecture, name: name, evaluations: evaluations), precision: precision,
+            pool: pool
         ) { weights($0) }
     }
 
-    /// Writes such a model of three evaluations to a file, the same bytes every time.
-    static func writeRandom(_ architecture: UNetArchitecture, name: String, to path: String) throws {
+    /// Writes such a model to a file, the same bytes every time.
+    static func writeRandom(
+        _ architecture: UNetArchitecture, name: String, evaluations: Int, to path: String
+    ) throws {
         let weights = try randomWeights(architecture)
-        try ModelFile.write(configuration(architecture, name: name, isWhole: false), to: path) { weights($0) }
+        try ModelFile.write(configuration(architecture, name: name, evaluations: evaluations), to: path) { weights($0) }
     }
 
     private static func configuration(
-        _ architecture: UNetArchitecture, name: String, isWhole: Bool
+        _ architecture: UNetArchitecture, name: String, evaluations: Int
     ) -> ModelConfiguration {
         ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
-            grid: TimeGridConfiguration(count: isWhole ? 32 : 4, cutoff: nil),
+            grid: TimeGridConfiguration(count: evaluations + 1, cutoff: nil),
             preprocessing: .reference(imageSize: architecture.imageSize))
     }
 

@@ -41,7 +41,7 @@ enum ServedBenchCommand {
 
     /// Measures each of `models` and prints what comes of it.
     static func run(
-        _ arguments: ParsedArguments, models: [String], seconds: Double, isJSON: Bool
+        _ arguments: ParsedArguments, models: [String], evaluations: Int, seconds: Double, isJSON: Bool
     ) async throws -> ExitStatus {
         guard seconds >= 0.05 else {
             throw UsageError("is too short for a turn", at: "--seconds", remedy: "give at least 0.05")
@@ -49,7 +49,7 @@ enum ServedBenchCommand {
         return try await Interruption.cancelling {
             var reports: [ServedReport] = []
             for name in models {
-                let report = try measure(name, arguments, seconds: seconds)
+                let report = try measure(name, evaluations: evaluations, arguments, seconds: seconds)
                 reports.append(report)
                 if !isJSON { show(report) }
             }
@@ -63,12 +63,14 @@ enum ServedBenchCommand {
     }
 
     @MainActor
-    private static func measure(_ name: String, _ arguments: ParsedArguments, seconds: Double) throws -> ServedReport {
+    private static func measure(
+        _ name: String, evaluations: Int, _ arguments: ParsedArguments, seconds: Double
+    ) throws -> ServedReport {
         let precision = try arguments[KernelChoice.precision]
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
         let batchLimit = try arguments[ServeOptions.batch]
-        let model = try ServableModel(name, pool: pool)
+        let model = try ServableModel(name, evaluations: evaluations)
         let served = try ModelSource.load(model.path, precision: precision, pool: pool)
         let image =
             try arguments[image].map { try ImageFiles.bytes(of: $0, maximumBytes: FeatureExtraction.maximumBytes) }
@@ -114,8 +116,8 @@ private final class ServableModel {
     let path: String?
     private let folder: String?
 
-    init(_ name: String, pool: WorkerPool) throws {
-        guard let published = Benchmark.published.first(where: { $0.name == name }) else {
+    init(_ name: String, evaluations: Int) throws {
+        guard let network = Benchmark.networks.first(where: { $0.name == name }) else {
             path = name == "bundled" ? nil : name
             folder = nil
             return
@@ -124,7 +126,7 @@ private final class ServableModel {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         self.folder = folder
         path = folder + "/\(name).safetensors"
-        try Benchmark.writeRandom(published.architecture, name: name, to: path!)
+        try Benchmark.writeRandom(network.architecture, name: name, evaluations: evaluations, to: path!)
     }
 
     deinit {

@@ -46,7 +46,7 @@ struct ServedBenchmark {
     }
 
     /// How many turns of `plan.seconds` it takes.
-    var turns: Int { plan.rounds * (1 + plan.batchings.count * (1 + plan.loads.count)) }
+    var turns: Int { plan.rounds * (2 + plan.batchings.count * (1 + plan.loads.count)) }
 
     /// Measures.
     ///
@@ -59,6 +59,7 @@ struct ServedBenchmark {
         var engine = EngineThroughput(served: served, batch: plan.batchLimit, kernels: kernels, pool: pool)
         var results: [Cell: [Turn]] = [:]
         var capacities: [Double] = []
+        var full: [LoadResult] = []
         var ended = 0
         func measure(_ cell: Cell, _ load: Load, on service: ServiceProcess) throws -> LoadResult {
             let request = LoadGenerator.post("/embed", type: "application/octet-stream", body: image)
@@ -83,6 +84,9 @@ struct ServedBenchmark {
                 capacities.append(
                     max(LoadSummary([result], settling: Self.settling).answered, 1 / plan.seconds))
             }
+            full.append(try fullRequests(on: services[0].1))
+            ended += 1
+            progress(ended)
             for load in plan.loads {
                 // The same arrivals for each way of batching.
                 let arrivals = ArrivalSchedule(
@@ -92,7 +96,25 @@ struct ServedBenchmark {
                 }
             }
         }
-        return report(engine, results, capacities: capacities)
+        return report(
+            engine, results, capacities: capacities,
+            fullRequests: LoadSummary(full, settling: Self.settling).latencies)
+    }
+
+    /// As many as a batch and a request may hold.
+    private var fullRequestImages: Int { min(plan.batchLimit, 32) }
+
+    /// One client that sends as many images a request as a batch holds, as a form, and waits for the answer.
+    private func fullRequests(on service: ServiceProcess) throws -> LoadResult {
+        let boundary = "headwater"
+        let part = Array(
+            "--\(boundary)\r\nContent-Disposition: form-data; name=\"image\"; filename=\"image\"\r\n\r\n".utf8)
+        var body: [UInt8] = []
+        for _ in 0..<fullRequestImages { body += part + image + Array("\r\n".utf8) }
+        let request = LoadGenerator.post(
+            "/embed", type: "multipart/form-data; boundary=\(boundary)", body: body + Array("--\(boundary)--\r\n".utf8))
+        return try LoadGenerator(port: service.port, request: request).run(
+            .closed(clients: 1, duration: plan.seconds))
     }
 
     /// The first requests meet cold caches; and an image that the service refuses should be heard of now.
@@ -107,7 +129,8 @@ struct ServedBenchmark {
     }
 
     private func report(
-        _ engine: EngineThroughput, _ results: [Cell: [Turn]], capacities: [Double]
+        _ engine: EngineThroughput, _ results: [Cell: [Turn]], capacities: [Double],
+        fullRequests: LoadSummary.Latencies
     ) -> ServedReport {
         func row(_ mode: BatchingMode, _ load: Double?) -> ServedReport.Row? {
             guard let turns = results[Cell(batching: mode, load: load)] else { return nil }
@@ -130,7 +153,7 @@ struct ServedBenchmark {
             model: served.version.name, kernels: kernels.name, workers: pool.count, batchLimit: plan.batchLimit,
             queueLimit: plan.queueLimit, clients: plan.clients, seconds: plan.seconds, rounds: plan.rounds,
             imageBytes: image.count, engineImagesPerSecond: engine.imagesPerSecond,
-            engineProcessorMilliseconds: engine.processorMilliseconds, rows: closed + open)
+            engineProcessorMilliseconds: engine.processorMilliseconds, fullRequests: fullRequests, rows: closed + open)
     }
 
     /// An image as a client would send it: as large as the model's input, its pixels half gradient, half noise.

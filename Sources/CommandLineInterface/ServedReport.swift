@@ -45,6 +45,8 @@ struct ServedReport: Codable, Sendable {
     let engineImagesPerSecond: Double
     /// Processor milliseconds that the engine alone used per image, its idle workers' waiting included.
     let engineProcessorMilliseconds: Double
+    /// Of one client whose requests each fill a batch, with the first way of batching.
+    let fullRequests: LoadSummary.Latencies
     /// The closed loops first.
     let rows: [Row]
 
@@ -80,7 +82,11 @@ struct ServedReport: Codable, Sendable {
 
     /// What follows, a sentence a line; medians over the rounds where it compares.
     var findings: [String] {
-        var lines: [String] = []
+        let outside = fullRequests.write.p50 / fullRequests.inference.p50
+        var lines = [
+            "one client, requests of \(min(batchLimit, 32)) images: HTTP and JSON take \(Self.decimal(fullRequests.write.p50)) ms "
+                + "beside \(Self.decimal(fullRequests.inference.p50)) ms of inference, \(Self.percent(outside)) of it (p50)"
+        ]
         for row in rows where row.load == nil {
             lines.append(
                 "closed loop, \(row.batching): \(Self.percent(row.typicalShareOfEngine)) of the engine alone; "
