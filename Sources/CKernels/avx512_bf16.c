@@ -8,6 +8,7 @@
 #define KERNELS_NAME "avx512-bf16"
 #define TILE_ROWS 14
 #define TILE_BLOCKS 2
+#define RECIPROCAL(x) (vector) _mm512_rcp14_ps((__m512)(x))
 #define DOT_PAIRS(sums, a, b) \
     (vector) _mm512_dpbf16_ps((__m512)(sums), (__m512bh)(__m512)(a), (__m512bh)(__m512)(b))
 #define NARROW(p, x) _mm256_store_si256((__m256i *)(p), (__m256i)_mm512_cvtneps_pbh((__m512)(x)))

@@ -10,7 +10,11 @@
 // and, where the instruction set multiplies pairs of bf16,
 //
 //   DOT_PAIRS     (sums, a, b): sums + a·b over the pair in each 32-bit lane
-//   NARROW        (x): a vector's 16 floats rounded to bf16, as 32 bytes
+//   NARROW        (p, x): stores a vector's 16 floats at p rounded to bf16, as 32 bytes
+//
+// and, where there is a fast estimate of reciprocals to at least 14 bits,
+//
+//   RECIPROCAL    (x): an estimate of 1 / x
 
 #include "CKernels.h"
 #include "winograd_points.h"
@@ -26,11 +30,11 @@ INLINE void store(float *p, vector v) { *(vector *)p = v; }
 INLINE vector fma16(vector a, vector b, vector c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE vector scaled(vector a, float factor, vector c) { return __builtin_elementwise_fma(a, (vector)factor, c); }
 
-// exp(x) to about 1 unit in the last place for |x| < 87, infinity above and exp(-87) below: Cody-Waite reduction by ln 2 in two parts,
-// then the Taylor-like minimax polynomial of degree 6 on [-ln2/2, ln2/2]. NaN stays NaN.
+// exp(x) for |x| <= 87 to about 1 unit in the last place: Cody-Waite reduction by ln 2 in two parts, then the minimax
+// polynomial of degree 6 on [-ln2/2, ln2/2]. Adding 1.5·2^23 rounds to the nearest integer and leaves it in the low bits.
 INLINE vector exponential(vector x) {
-    x = x < -87.0f ? (vector)-87.0f : x;
-    vector n = __builtin_elementwise_roundeven(x * 1.44269504088896341f);
+    vector shifted = scaled(x, 1.44269504088896341f, (vector)12582912.0f);
+    vector n = shifted - 12582912.0f;
     vector r = scaled(n, -0.693359375f, x);
     r = scaled(n, 2.12194440e-4f, r);
     vector p = (vector)1.9875691500e-4f;
@@ -40,11 +44,24 @@ INLINE vector exponential(vector x) {
     p = fma16(p, r, (vector)1.6666665459e-1f);
     p = fma16(p, r, (vector)5.0000001201e-1f);
     p = fma16(p * r, r, r) + 1.0f;
-    // Out of range, NaN included, the conversion gets a number that it can represent.
-    vector representable = x < 88.0f ? n : (vector)0.0f;
-    integers bits = (__builtin_convertvector(representable, integers) + 127) << 23;
-    vector e = p * __builtin_bit_cast(vector, bits);
-    return x >= 88.0f ? (vector)__builtin_inff() : e;
+    integers power = (__builtin_bit_cast(integers, shifted) << 23) + 0x3f800000;
+    return p * __builtin_bit_cast(vector, power);
+}
+
+// x / (1 + exp(-x)). Beyond 87 the exponential is taken for that of 87, which the quotient doesn't show; what is not finite
+// stays so.
+INLINE vector silu(vector x) {
+    vector z = -x;
+    z = z < -87.0f ? (vector)-87.0f : z;
+    z = z > 87.0f ? (vector)87.0f : z;
+    vector divisor = 1.0f + exponential(z);
+#ifdef RECIPROCAL
+    // One Newton step doubles the estimate's 14 bits.
+    vector estimate = RECIPROCAL(divisor);
+    return x * (estimate * fma16(-divisor, estimate, (vector)2.0f));
+#else
+    return x / divisor;
+#endif
 }
 
 // MARK: GEMM
@@ -246,8 +263,7 @@ static void activate(
         return;
     }
     for (size_t i = 0; i < pixels; i++) {
-        vector x = fma16(load(source + i * HW_BLOCK), factor, offset);
-        store(destination + i * HW_BLOCK, x / (1.0f + exponential(-x)));
+        store(destination + i * HW_BLOCK, silu(fma16(load(source + i * HW_BLOCK), factor, offset)));
     }
 }
 
@@ -384,10 +400,24 @@ INLINE void output4(const vector m[6], vector y[4]) {
 
 // Writes one pixel row of a tile, clipped to the image.
 INLINE void store_pixels(
-    const hw_winograd_output_arguments *w, size_t y, size_t x, const vector *pixels, size_t step, vector bias) {
+    const hw_winograd_output_arguments *w, size_t y, size_t x, const vector *pixels, const size_t step, vector bias) {
     size_t count = w->width - x < step ? w->width - x : step;
     float *out = w->destination + (y * w->width + x) * HW_BLOCK;
     const float *residual = w->residual ? w->residual + (y * w->width + x) * HW_BLOCK : NULL;
+    if (count == step && residual) {
+        // The residual may be the destination: nothing is stored before all is read.
+        vector sums[4];
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < step; i++) sums[i] = pixels[i] + bias + load(residual + i * HW_BLOCK);
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < step; i++) store(out + i * HW_BLOCK, sums[i]);
+        return;
+    }
+    if (count == step) {
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < step; i++) store(out + i * HW_BLOCK, pixels[i] + bias);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         vector pixel = pixels[i] + bias;
         if (residual) pixel += load(residual + i * HW_BLOCK);
@@ -458,7 +488,8 @@ static void softmax(float *scores, size_t block_stride, size_t rows, size_t colu
         vector sums = (vector)0.0f;
         for (size_t b = 0; b < blocks; b++) {
             vector difference = load(base + b * block_stride) - highest;
-            vector e = difference == -__builtin_inff() ? (vector)0.0f : exponential(difference);
+            // What lies more than 87 below the highest score is nothing beside it, and so are the padding's -inf.
+            vector e = difference < -87.0f ? (vector)0.0f : exponential(difference);
             store(base + b * block_stride, e);
             sums += e;
         }
