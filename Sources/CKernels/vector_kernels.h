@@ -48,13 +48,11 @@ INLINE vector exponential(vector x) {
     return p * __builtin_bit_cast(vector, power);
 }
 
-// x / (1 + exp(-x)). Beyond 87 the exponential is taken for that of 87, which the quotient doesn't show; what is not finite
-// stays so.
+// x / (1 + exp(-x)). Beyond 87 the exponential is taken for that of 87, and below -87, where the quotient is nothing, x for
+// -87; NaN stays NaN.
 INLINE vector silu(vector x) {
-    vector z = -x;
-    z = z < -87.0f ? (vector)-87.0f : z;
-    z = z > 87.0f ? (vector)87.0f : z;
-    vector divisor = 1.0f + exponential(z);
+    x = x < -87.0f ? (vector)-87.0f : x;
+    vector divisor = 1.0f + exponential(-(x > 87.0f ? (vector)87.0f : x));
 #ifdef RECIPROCAL
     // One Newton step doubles the estimate's 14 bits.
     vector estimate = RECIPROCAL(divisor);

@@ -32,6 +32,7 @@ struct BenchServeTests {
             #expect(latencies.total.count > 0 && latencies.inference.count == latencies.total.count)
             #expect(latencies.inference.p50 > 0 && latencies.total.p50 >= latencies.inference.p50)
         }
+        #expect(report.fullRequests.inference.count > 0)
         // Both ways of batching met the same arrivals.
         #expect(report.rows[4].summary.offered == report.rows[5].summary.offered)
     }
@@ -54,6 +55,7 @@ struct BenchServeTests {
         let report = ServedReport(
             model: "m", kernels: "k", workers: 2, batchLimit: 8, queueLimit: 64, clients: 16, seconds: 1, rounds: 3,
             imageBytes: 1, engineImagesPerSecond: 10, engineProcessorMilliseconds: 4,
+            fullRequests: row("step", nil, p95: [1], shares: [1]).summary.latencies,
             rows: [
                 row("step", nil, p95: [1, 1, 1], shares: [1, 1, 1]),
                 row("step", 1.5, p95: [10, 9000, 20], shares: [0.99, 0.1, 0.98]),
