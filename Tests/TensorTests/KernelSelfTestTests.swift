@@ -100,7 +100,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
                 v![15 * stride + tiles * 8 - 1] = Float(bitPattern: 0x3f80_3f80)
             }
         },
-    ]
+    ] + gradients
 }
 
 @Suite("The kernels' self-test")
