@@ -10,7 +10,8 @@ final class OwnedFeatureMap {
 
     init(capacity: Int, channels: Int, side: Int) {
         let (size, momentsSize) = (
-            FeatureMap.dataCount(channels: channels, side: side), FeatureMap.momentsCount(channels: channels, side: side)
+            FeatureMap.dataCount(channels: channels, side: side),
+            FeatureMap.momentsCount(channels: channels, side: side)
         )
         data = AlignedBuffer(count: capacity * size)
         moments = AlignedBuffer(count: capacity * momentsSize)
@@ -45,7 +46,8 @@ final class GradientMemory {
     /// A map that is valid until the next call for its kind. Memory grows at the first pass and then stays.
     func map(_ kind: Kind, channels: Int, side: Int) -> FeatureMap {
         let (size, momentsSize) = (
-            FeatureMap.dataCount(channels: channels, side: side), FeatureMap.momentsCount(channels: channels, side: side)
+            FeatureMap.dataCount(channels: channels, side: side),
+            FeatureMap.momentsCount(channels: channels, side: side)
         )
         var memory = buffers[kind]
         if memory == nil || memory!.data.count < capacity * size || memory!.moments.count < capacity * momentsSize {
@@ -70,7 +72,9 @@ extension FeatureMap {
     func add(_ other: FeatureMap, batch: Int, pool: WorkerPool) {
         let count = FeatureMap.dataCount(channels: channels, side: side)
         pool.run { worker in
-            for n in WorkerPool.part(worker, of: pool.count, total: batch) { hw_axpy(image(n), other.image(n), 1, count) }
+            for n in WorkerPool.part(worker, of: pool.count, total: batch) {
+                hw_axpy(image(n), other.image(n), 1, count)
+            }
         }
     }
 }

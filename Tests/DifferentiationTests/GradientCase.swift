@@ -25,7 +25,13 @@ struct GradientCase: Sendable {
             UNetArchitecture(
                 modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2], attentionDownsampling: [2], heads: 4,
                 imageSize: side))
-        head = HeadConfiguration(pooledSize: min(8, side), hiddenWidth: 24, classes: 5)
+        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5)
+    }
+
+    /// Of another network, whatever its shape.
+    init(layout: UNetLayout) {
+        self.layout = layout
+        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5)
     }
 
     /// A parameter's numbers by its key.

@@ -73,4 +73,81 @@ struct TrainableNetworkTests {
         try fixture.expectClose(start.map(Double.init), "start", within: 1e-4)
         try fixture.expectGradients(within: 1e-4, trainable.sample.shapes) { trainable.gradient($0) }
     }
+
+    @Test("agree with the reference for two blocks a level and three levels")
+    func deeper() throws {
+        let layout = try UNetLayout(
+            UNetArchitecture(
+                modelChannels: 32, residualBlocks: 2, channelMultipliers: [1, 2, 1], attentionDownsampling: [4],
+                heads: 2, imageSize: 16))
+        let sample = GradientCase(layout: layout)
+        let trainable = TrainableCase(sample, capacity: 1, workers: 3)
+        let states = sample.noise(31, 2)
+        let targets = sample.noise(32, 2)
+        let times: [Float] = [0.8, 0.2]
+        let loss = FlowMatchingObjective(trainable.network).differentiate(
+            states: states, times: times, targets: targets)
+        _ = trainable.gradients()
+        let reference = sample.reference()
+        let tape = Tape()
+        let velocity = reference.velocity(sample.images(31, 2), times: times, on: tape)
+        let expected = tape.flowMatchingLoss(velocity, target: targets.map(Double.init))
+        tape.differentiate(expected, seed: [1])
+        #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
+        let norms = layout.parameters.map { shape in
+            reference.parameters[shape.key]!.gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        }
+        for (shape, norm) in zip(layout.parameters, norms) {
+            let difference = zip(trainable.gradient(shape.key), reference.parameters[shape.key]!.gradient).reduce(0) {
+                $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
+            }.squareRoot()
+            #expect(difference <= 1e-4 * max(norm, norms.max()! / 1000), "\(shape.key): \(difference) of \(norm)")
+        }
+    }
+
+    @Test("have the same bits each time with the same number of workers", arguments: [1, 2, 3])
+    func repeatability(workers: Int) throws {
+        let sample = try GradientCase(side: 16)
+        let trainable = TrainableCase(sample, capacity: 2, workers: workers)
+        let runs = (0..<2).map { _ in
+            let losses = [trainable.flowMatching(), trainable.reverse().loss]
+            return (losses, trainable.gradients())
+        }
+        #expect(runs[0].0 == runs[1].0)
+        #expect(runs[0].1.map(\.bitPattern) == runs[1].1.map(\.bitPattern))
+    }
+
+    @Test("follow the parameters: new values are taken over by every layer")
+    func newValues() throws {
+        let sample = try GradientCase(side: 16)
+        let moved = TrainableCase(sample, capacity: 3)
+        // Somewhere else first, then where a fresh one starts.
+        let values = Array(UnsafeBufferPointer(start: moved.store.values, count: moved.store.count))
+        for i in values.indices { moved.store.values[i] = -0.5 * values[i] + 0.01 }
+        moved.network.takeValues(from: moved.store)
+        moved.head.takeValues(from: moved.store)
+        let elsewhere = moved.reverse().loss
+        _ = moved.gradients()
+        moved.store.values.update(from: values, count: values.count)
+        moved.network.takeValues(from: moved.store)
+        moved.head.takeValues(from: moved.store)
+        let fresh = TrainableCase(sample, capacity: 3)
+        let (back, expected) = (moved.reverse(), fresh.reverse())
+        #expect(back.loss == expected.loss && elsewhere != expected.loss)
+        #expect(back.start == expected.start)
+        #expect(moved.gradients() == fresh.gradients())
+    }
+
+    @Test("need no more activations for more steps: each step's are computed again on the way back")
+    func memory() throws {
+        let trainable = TrainableCase(try GradientCase(side: 16), capacity: 2)
+        _ = trainable.reverse()
+        let held = trainable.network.byteCount
+        let many = (0..<12).map { EulerStep(time: Float($0) / 12, size: 0.05) }
+        let images = trainable.sample.noise(1003, 5)
+        let objective = ReverseObjective(trainable.network, head: trainable.head, steps: many, smoothing: 0)
+        let outcome = objective.differentiate(images: images, labels: [0, 1, 2, 3, 4])
+        #expect(outcome.loss.isFinite)
+        #expect(trainable.network.byteCount == held)
+    }
 }
