@@ -15,6 +15,8 @@ public final class ConvolutionGradient {
     /// Where the weights' and, behind them, the bias's gradients add up, laid out as the packed weights: one for each
     /// worker if they share the images, a single one if they share the output channels.
     private let sums: [AlignedBuffer]
+    /// Whether nothing has been added up yet, so that what `sums` hold is of the past.
+    private var isFresh = true
     private var flipped: [Float]
 
     /// Most floats of packed weights for which every worker gets sums of its own, which spares each the transforms of
@@ -40,9 +42,12 @@ public final class ConvolutionGradient {
         layer.repack(weight: weight, bias: bias, pool: pool)
         let (inputs, outputs) = (layer.inputs, layer.outputs)
         flipped.withUnsafeMutableBufferPointer { flipped in
-            for o in 0..<outputs {
-                for i in 0..<inputs {
-                    for tap in 0..<9 { flipped[(i * outputs + o) * 9 + 8 - tap] = weight[(o * inputs + i) * 9 + tap] }
+            pool.run { worker in
+                for i in WorkerPool.part(worker, of: pool.count, total: inputs) {
+                    for o in 0..<outputs {
+                        let (to, from) = ((i * outputs + o) * 9, (o * inputs + i) * 9)
+                        for tap in 0..<9 { flipped[to + 8 - tap] = weight[from + tap] }
+                    }
                 }
             }
             adjoint.repack(weight: flipped.baseAddress!, bias: nil, pool: pool)
@@ -58,12 +63,23 @@ public final class ConvolutionGradient {
         }
     }
 
+    /// Bands worked on together. Sums that the cache doesn't hold are read and written once a chunk, so there chunks are
+    /// longer, although their transforms then don't stay near the core.
+    private var chunkBands: Int {
+        let own = layer.weights.count <= Self.largestOwnSums
+        return layer.algorithm == .direct || own ? layer.chunkBands : max(1, 256 / layer.rowsPerBand)
+    }
+
+    private var stripFloats: Int {
+        layer.stripRows(bands: min(chunkBands, FeatureMap.bands(layer.side))) * layer.stripWidth * channelBlock
+    }
+
     /// Floats of scratch that a worker needs.
     public var scratchFloats: Int {
         let reading =
             InputReader.scratchFloats(channels: layer.inputBlocks * channelBlock)
-            + Scratch.rounded(layer.stripFloats)
-        let tiles = layer.chunkBands * layer.rowsPerBand
+            + Scratch.rounded(stripFloats)
+        let tiles = chunkBands * layer.rowsPerBand
         let products =
             layer.algorithm == .direct
             ? layer.directScratchFloats
@@ -86,7 +102,8 @@ public final class ConvolutionGradient {
     ) {
         let epilogue =
             normalization.map {
-                Epilogue.activationGradient($0.gradient.activation(of: $0.input, film: $0.film, batch: batch))
+                Epilogue.activationGradient(
+                    $0.gradient.activation(of: $0.input, film: $0.film, batch: batch, on: workspace))
             } ?? .none
         func convolve(_ source: FeatureMap, into target: FeatureMap) {
             adjoint.forward(
@@ -151,14 +168,27 @@ public final class ConvolutionGradient {
             layer: layer, input: input, normalization: normalization, output: outputGradient, residual: nil,
             epilogue: .none, workspace: workspace, units: units,
             division: WorkDivision(unitParts: sums.count, blockParts: workspace.pool.count / sums.count))
+        let starts = isFresh
+        isFresh = false
         workspace.pool.run { [self] worker in
             let part = call.division.part(of: worker, units: units, blocks: layer.outputBlocks)
-            guard !part.units.isEmpty, !part.blocks.isEmpty else { return }
-            let sums = sums[self.sums.count > 1 ? worker : 0].pointer
+            let own = sums[sums.count > 1 ? worker : 0]
+            guard !part.units.isEmpty, !part.blocks.isEmpty else {
+                // Sums of one's own without images are zero.
+                if starts && sums.count > 1 { own.pointer.update(repeating: 0, count: own.count) }
+                return
+            }
+            let sums = own.pointer
+            if starts {
+                (sums + layer.weights.count + part.blocks.lowerBound * channelBlock).update(
+                    repeating: 0, count: part.blocks.count * channelBlock)
+            }
             if layer.algorithm == .direct {
-                accumulateDirect(call, units: part.units, blocks: part.blocks, worker: worker, sums: sums)
+                accumulateDirect(
+                    call, units: part.units, blocks: part.blocks, worker: worker, sums: sums, starts: starts)
             } else {
-                accumulateWinograd(call, units: part.units, blocks: part.blocks, worker: worker, sums: sums)
+                accumulateWinograd(
+                    call, units: part.units, blocks: part.blocks, worker: worker, sums: sums, starts: starts)
             }
         }
     }
@@ -167,11 +197,10 @@ public final class ConvolutionGradient {
     public func addGradients(
         weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>, pool: WorkerPool
     ) {
+        guard !isFresh else { return }
+        isFresh = true
         let total = sums[0]
-        for other in sums.dropFirst() {
-            hw_axpy(total.pointer, other.pointer, 1, total.count)
-            other.pointer.update(repeating: 0, count: other.count)
-        }
+        for other in sums.dropFirst() { hw_axpy(total.pointer, other.pointer, 1, total.count) }
         let padded = layer.inputBlocks * channelBlock
         if layer.algorithm == .direct {
             hw_add_direct3x3(weight, total.pointer, layer.outputs, layer.inputs, padded)
@@ -185,25 +214,25 @@ public final class ConvolutionGradient {
             }
         }
         hw_axpy(bias, total.pointer + layer.weights.count, 1, layer.outputs)
-        total.pointer.update(repeating: 0, count: total.count)
     }
 }
 
 extension ConvolutionGradient {
     /// Sums over the tiles, position by position.
     private func accumulateWinograd(
-        _ call: Convolution.Call, units: Range<Int>, blocks: Range<Int>, worker: Int, sums: UnsafeMutablePointer<Float>
+        _ call: Convolution.Call, units: Range<Int>, blocks: Range<Int>, worker: Int, sums: UnsafeMutablePointer<Float>,
+        starts: Bool
     ) {
         var scratch = call.workspace.scratch(of: worker)
         let kernels = call.workspace.kernels
         let reader = InputReader(
             kernels: kernels, channels: layer.inputBlocks * channelBlock, normalization: call.normalization,
             scratch: &scratch)
-        let strip = scratch.take(layer.stripFloats)
+        let strip = scratch.take(stripFloats)
         let panel = layer.inputBlocks * channelBlock * channelBlock
         var start = units.lowerBound
         while start < units.upperBound {
-            let end = min(start + layer.chunkBands, units.upperBound)
+            let end = min(start + chunkBands, units.upperBound)
             let tiles = (end - start) * layer.rowsPerBand
             // One row group: all tiles of a block lie side by side.
             let chunk = Convolution.Chunk(
@@ -222,7 +251,7 @@ extension ConvolutionGradient {
                         b: products + position * plane * blocks.count, b_block_stride: plane,
                         c: sums + (blocks.lowerBound * layer.positions + position) * panel,
                         c_block_stride: layer.positions * panel, k: tiles, rows: layer.inputBlocks * channelBlock,
-                        blocks: blocks.count, accumulates: true))
+                        blocks: blocks.count, accumulates: !starts || start > units.lowerBound))
             }
             start = end
         }
@@ -265,14 +294,15 @@ extension ConvolutionGradient {
 
     /// Sums over the pixels: the transposed input matrix times the output's gradient.
     private func accumulateDirect(
-        _ call: Convolution.Call, units: Range<Int>, blocks: Range<Int>, worker: Int, sums: UnsafeMutablePointer<Float>
+        _ call: Convolution.Call, units: Range<Int>, blocks: Range<Int>, worker: Int, sums: UnsafeMutablePointer<Float>,
+        starts: Bool
     ) {
         var scratch = call.workspace.scratch(of: worker)
         let kernels = call.workspace.kernels
         let reader = InputReader(
             kernels: kernels, channels: layer.inputBlocks * channelBlock, normalization: call.normalization,
             scratch: &scratch)
-        let strip = scratch.take(layer.stripFloats)
+        let strip = scratch.take(stripFloats)
         let matrix = scratch.take(layer.directScratchFloats)
         let gradient = call.output
         let panel = layer.columns * channelBlock
@@ -289,7 +319,7 @@ extension ConvolutionGradient {
                 hw_gemm_transposed_arguments(
                     a: matrix, a_block_stride: count * channelBlock, b: source, b_block_stride: gradient.blockStride,
                     c: sums + blocks.lowerBound * panel, c_block_stride: panel, k: count, rows: layer.columns,
-                    blocks: blocks.count, accumulates: true))
+                    blocks: blocks.count, accumulates: !starts || unit > units.lowerBound))
             for block in blocks {
                 hw_add_columns(
                     sums + layer.weights.count + block * channelBlock,

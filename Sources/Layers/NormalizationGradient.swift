@@ -56,14 +56,18 @@ public final class NormalizationGradient {
     }
 
     /// Computes what the first `batch` images of `input`, the normalised map, need on the way back.
-    func activation(of input: FeatureMap, film: Normalization.Film?, batch: Int) -> ActivationGradient {
-        for n in 0..<batch {
-            let film = film.map { $0.rows[n] + $0.offset }
-            hw_groupnorm_gradient_prepare(
-                coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
-                input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
-                GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, film, film.map { $0 + channels },
-                GroupNorm.epsilon)
+    func activation(
+        of input: FeatureMap, film: Normalization.Film?, batch: Int, on workspace: Workspace
+    ) -> ActivationGradient {
+        workspace.pool.run { [self] worker in
+            for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
+                let film = film.map { $0.rows[n] + $0.offset }
+                hw_groupnorm_gradient_prepare(
+                    coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
+                    input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
+                    GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, film, film.map { $0 + channels },
+                    GroupNorm.epsilon)
+            }
         }
         return ActivationGradient(
             input: input, coefficients: coefficients.pointer, activation: isActivated ? HW_AFFINE_SILU : HW_AFFINE)

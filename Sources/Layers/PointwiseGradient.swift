@@ -46,7 +46,8 @@ public final class PointwiseGradient {
     ) {
         let epilogue =
             normalization.map {
-                Epilogue.activationGradient($0.gradient.activation(of: $0.input, film: nil, batch: batch))
+                Epilogue.activationGradient(
+                    $0.gradient.activation(of: $0.input, film: nil, batch: batch, on: workspace))
             } ?? .none
         adjoint.forward(
             outputGradient, normalization: nil, into: result, residual: adds ? result : nil, epilogue: epilogue,

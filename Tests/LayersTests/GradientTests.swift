@@ -49,6 +49,12 @@ struct GradientTests {
         expectConvolution((32, 48, side, 2), .none, kernels, workers: 2)
     }
 
+    @Test("3x3 convolution: sums shared by channels over more tiles than a chunk, and by more workers than images")
+    func convolutionSums() {
+        expectConvolution((128, 144, 5, 22), .none, .best, workers: 2)
+        expectConvolution((32, 32, 4, 1), .none, .best, workers: 4)
+    }
+
     private func expectConvolution(
         _ shape: (inputs: Int, outputs: Int, side: Int, images: Int), _ resampling: Convolution.Resampling,
         _ kernels: Kernels, workers: Int
