@@ -72,7 +72,8 @@ public enum AveragePool {
 
     /// The transpose of `pool`: writes to `planes`, [3][side][side], the gradient by the state from that by what it was
     /// pooled to, [3][size][size].
-    public static func spread(_ gradient: [Float], from size: Int, side: Int, into planes: UnsafeMutablePointer<Float>) {
+    public static func spread(_ gradient: [Float], from size: Int, side: Int, into planes: UnsafeMutablePointer<Float>)
+    {
         precondition(gradient.count == 3 * size * size)
         planes.update(repeating: 0, count: 3 * side * side)
         for channel in 0..<3 {

@@ -17,7 +17,6 @@ public final class ConvolutionGradient {
     private let sums: [AlignedBuffer]
     /// Whether nothing has been added up yet, so that what `sums` hold is of the past.
     private var isFresh = true
-    private var flipped: [Float]
 
     /// Most floats of packed weights for which every worker gets sums of its own, which spares each the transforms of
     /// all images; beyond, sums wouldn't stay in the cache.
@@ -27,9 +26,8 @@ public final class ConvolutionGradient {
     public init(_ layer: Convolution, pool: WorkerPool) {
         precondition(layer.precision == .f32)
         self.layer = layer
-        flipped = [Float](repeating: 0, count: layer.inputs * layer.outputs * 9)
         adjoint = Convolution(
-            weight: flipped, bias: [Float](repeating: 0, count: layer.inputs), inputs: layer.outputs,
+            weight: [Float](repeating: 0, count: layer.inputs * layer.outputs * 9), bias: [Float](repeating: 0, count: layer.inputs), inputs: layer.outputs,
             outputs: layer.inputs, side: layer.fullSide, pool: pool)
         let parts = layer.weights.count <= Self.largestOwnSums ? pool.count : 1
         sums = (0..<parts).map { _ in
@@ -41,17 +39,17 @@ public final class ConvolutionGradient {
     public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, pool: WorkerPool) {
         layer.repack(weight: weight, bias: bias, pool: pool)
         let (inputs, outputs) = (layer.inputs, layer.outputs)
-        flipped.withUnsafeMutableBufferPointer { flipped in
-            pool.run { worker in
-                for i in WorkerPool.part(worker, of: pool.count, total: inputs) {
-                    for o in 0..<outputs {
-                        let (to, from) = ((i * outputs + o) * 9, (o * inputs + i) * 9)
-                        for tap in 0..<9 { flipped[to + 8 - tap] = weight[from + tap] }
-                    }
+        // Not kept: between two steps nobody needs them in this form.
+        let flipped = AlignedBuffer(count: inputs * outputs * 9)
+        pool.run { worker in
+            for i in WorkerPool.part(worker, of: pool.count, total: inputs) {
+                for o in 0..<outputs {
+                    let (to, from) = ((i * outputs + o) * 9, (o * inputs + i) * 9)
+                    for tap in 0..<9 { flipped.pointer[to + 8 - tap] = weight[from + tap] }
                 }
             }
-            adjoint.repack(weight: flipped.baseAddress!, bias: nil, pool: pool)
         }
+        withExtendedLifetime(flipped) { adjoint.repack(weight: flipped.pointer, bias: nil, pool: pool) }
     }
 
     /// Channels and side of the map that `inputGradient` needs for itself; nil if it needs none.

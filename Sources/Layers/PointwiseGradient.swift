@@ -9,15 +9,13 @@ public final class PointwiseGradient {
     private let adjoint: PointwiseConvolution
     /// Each worker's sums over its pixels: weights as they are packed, then the bias.
     private let sums: [AlignedBuffer]
-    private var transposed: [Float]
 
     /// Allocates for `layer`, computing in f32; `repack` must follow.
     public init(_ layer: PointwiseConvolution, pool: WorkerPool) {
         precondition(layer.precision == .f32)
         self.layer = layer
-        transposed = [Float](repeating: 0, count: layer.inputs * layer.outputs)
         adjoint = PointwiseConvolution(
-            weight: transposed, bias: [Float](repeating: 0, count: layer.inputs), inputs: layer.outputs,
+            weight: [Float](repeating: 0, count: layer.inputs * layer.outputs), bias: [Float](repeating: 0, count: layer.inputs), inputs: layer.outputs,
             outputs: layer.inputs)
         sums = (0..<pool.count).map { _ in
             AlignedBuffer(count: layer.weights.count + layer.outputBlocks * channelBlock)
@@ -27,6 +25,7 @@ public final class PointwiseGradient {
     /// Takes new weights, [outputs][inputs], and bias, for both directions.
     public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>) {
         layer.repack(weight: weight, bias: bias)
+        var transposed = [Float](repeating: 0, count: layer.inputs * layer.outputs)
         for o in 0..<layer.outputs {
             for i in 0..<layer.inputs { transposed[i * layer.outputs + o] = weight[o * layer.inputs + i] }
         }
