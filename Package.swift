@@ -55,7 +55,8 @@ let package = Package(
         library(
             "FeatureService",
             ["CheckpointFormats", "Digests", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
-        library("Training", ["FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
+        hotLibrary("Differentiation", ["FlowModel", "Layers", "Tensor", "CKernels"]),
+        library("Training", ["Differentiation", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         library("HTTPServer", ["CMicroHTTPD"]),
         library("LoadGeneration", ["CEventPolling"]),
         library(
@@ -79,14 +80,18 @@ let package = Package(
         .target(
             name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer"], path: "Tests/TestBench",
             swiftSettings: strict),
+        .target(
+            name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",
+            swiftSettings: strict + [.unsafeFlags(["-O"])]),
         tests(of: "CheckpointFormats"),
         tests(of: "Digests"),
         tests(of: "Tensor", ["CKernels"]),
-        tests(of: "Layers", ["Tensor"]),
+        tests(of: "Layers", ["Tensor", "ReferenceNetwork"]),
         tests(of: "FlowModel"),
         tests(of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"]),
         tests(of: "ImagePipeline", ["CImageCodecs"]),
         tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
+        tests(of: "Differentiation", ["ReferenceNetwork", "FlowModel", "CheckpointFormats", "Tensor"]),
         tests(of: "Training"),
         tests(of: "HTTPServer", ["TestBench"]),
         tests(of: "LoadGeneration", ["HTTPServer"]),

@@ -5,6 +5,7 @@
 #include "winograd_points.h"
 
 #include "bf16.h"
+#include "scalar_gradients.h"
 
 #include <math.h>
 #include <string.h>
@@ -200,6 +201,12 @@ const hw_kernels hw_scalar_kernels = {
     .moments = moments,
     .softmax = softmax,
     .transpose = transpose,
+    .gemm_transposed = hw_scalar_gemm_transposed,
+    .winograd4_spread = hw_scalar_winograd4_spread,
+    .winograd2_spread = hw_scalar_winograd2_spread,
+    .activate_gradient = hw_scalar_activate_gradient,
+    .normalize_gradient = hw_scalar_normalize_gradient,
+    .softmax_gradient = hw_scalar_softmax_gradient,
     .gemm_bf16 = gemm_bf16,
     .narrow = narrow,
     .winograd2_input_bf16 = winograd2_input_bf16,

@@ -512,6 +512,8 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
     }
 }
 
+#include "vector_gradients.h"
+
 #ifdef DOT_PAIRS
 #define BF16_KERNELS .gemm_bf16 = gemm_bf16, .narrow = narrow, .winograd2_input_bf16 = winograd2_input_bf16,
 #else
@@ -532,5 +534,11 @@ const hw_kernels KERNELS = {
     .moments = moments,
     .softmax = softmax,
     .transpose = transpose,
+    .gemm_transposed = gemm_transposed,
+    .winograd4_spread = winograd4_spread,
+    .winograd2_spread = winograd2_spread,
+    .activate_gradient = activate_gradient,
+    .normalize_gradient = normalize_gradient,
+    .softmax_gradient = softmax_gradient,
     BF16_KERNELS
 };

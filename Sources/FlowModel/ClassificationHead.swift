@@ -70,6 +70,26 @@ public enum AveragePool {
         return result
     }
 
+    /// The transpose of `pool`: writes to `planes`, [3][side][side], the gradient by the state from that by what it was
+    /// pooled to, [3][size][size].
+    public static func spread(_ gradient: [Float], from size: Int, side: Int, into planes: UnsafeMutablePointer<Float>)
+    {
+        precondition(gradient.count == 3 * size * size)
+        planes.update(repeating: 0, count: 3 * side * side)
+        for channel in 0..<3 {
+            for y in 0..<size {
+                let rows = window(y, side: side, size: size)
+                for x in 0..<size {
+                    let columns = window(x, side: side, size: size)
+                    let share = gradient[(channel * size + y) * size + x] / Float(rows.count * columns.count)
+                    for row in rows {
+                        for column in columns { planes[(channel * side + row) * side + column] += share }
+                    }
+                }
+            }
+        }
+    }
+
     private static func window(_ i: Int, side: Int, size: Int) -> Range<Int> {
         (i * side / size)..<((i + 1) * side + size - 1) / size
     }

@@ -13,7 +13,7 @@ public typealias ParameterSource = (_ key: String) throws -> [Float]
 ///
 /// With a fixed grid the times are known when a model loads, so all this is computed once; a step costs none of it, and
 /// images at different times share a batch.
-enum TimeEmbedding {
+public enum TimeEmbedding {
     /// SiLU(emb(t)) for each time: [times][4·channels].
     static func activated(times: [Float], channels: Int, parameters: ParameterSource) throws -> [Float] {
         let sinusoids = times.flatMap { sinusoid($0, channels: channels) }
@@ -36,7 +36,7 @@ enum TimeEmbedding {
     }
 
     /// [cos(t·f), sin(t·f)] with f_i = exp(-ln(10000)·i/half); an odd last channel is zero, as in the reference.
-    static func sinusoid(_ t: Float, channels: Int) -> [Float] {
+    public static func sinusoid(_ t: Float, channels: Int) -> [Float] {
         let half = channels / 2
         let arguments = (0..<half).map { i in
             Double(t * Float(exp(-log(10_000.0) * Double(i) / Double(half))))

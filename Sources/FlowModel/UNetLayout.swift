@@ -177,6 +177,14 @@ extension UNetLayout.Block {
         }
     }
 
+    /// Channels that leave the block.
+    public var outputChannels: Int {
+        switch self {
+        case .convolution(_, _, let outputs), .residual(_, _, let outputs): outputs
+        case .attention(_, let channels), .downsample(_, let channels), .upsample(_, let channels): channels
+        }
+    }
+
     /// The block's parameters in the reference's order.
     ///
     /// - Parameter embeddingWidth: length of the time embedding, which residual blocks project to scale and shift.

@@ -11,10 +11,10 @@ public struct Attention: Sendable {
     public let channels: Int
     /// How many heads.
     public let heads: Int
-    private let headBlocks: Int
+    let headBlocks: Int
 
     /// Most queries whose scores are held at a time.
-    private static let chunkQueries = 64
+    static let chunkQueries = 64
 
     /// `heads` divides `channels`.
     public init(channels: Int, heads: Int) {
@@ -39,21 +39,32 @@ public struct Attention: Sendable {
     public func queryKeyValueConvolution(
         weight: [Float], bias: [Float], precision: Precision = .f32
     ) -> PointwiseConvolution {
-        let padded = headBlocks * channelBlock
-        let factor = 1 / Float(headChannels).squareRoot()
+        let packed = packedQueryKeyValue(weight: weight, bias: bias)
+        return PointwiseConvolution(
+            weight: packed.weight, bias: packed.bias, inputs: channels, outputs: 3 * paddedChannels,
+            precision: precision)
+    }
+
+    /// The weights of `queryKeyValueConvolution`: [3·paddedChannels][channels] and [3·paddedChannels].
+    func packedQueryKeyValue(
+        weight: UnsafePointer<Float>, bias: UnsafePointer<Float>
+    ) -> (weight: [Float], bias: [Float]) {
         var packed = [Float](repeating: 0, count: 3 * paddedChannels * channels)
         var packedBias = [Float](repeating: 0, count: 3 * paddedChannels)
-        for part in 0..<(3 * heads) {
-            let scale = part % 3 == 0 ? factor : 1
-            for i in 0..<headChannels {
-                let source = part * headChannels + i
-                let target = part * padded + i
-                packedBias[target] = bias[source] * scale
-                for c in 0..<channels { packed[target * channels + c] = weight[source * channels + c] * scale }
-            }
+        forEachQueryKeyValueRow { source, target, scale in
+            packedBias[target] = bias[source] * scale
+            for c in 0..<channels { packed[target * channels + c] = weight[source * channels + c] * scale }
         }
-        return PointwiseConvolution(
-            weight: packed, bias: packedBias, inputs: channels, outputs: 3 * paddedChannels, precision: precision)
+        return (packed, packedBias)
+    }
+
+    /// Every row of the reference's weights of q, k and v, its place among the padded rows, and the factor folded into it.
+    func forEachQueryKeyValueRow(_ body: (_ source: Int, _ target: Int, _ scale: Float) -> Void) {
+        let padded = headBlocks * channelBlock
+        let factor = 1 / Float(headChannels).squareRoot()
+        for part in 0..<(3 * heads) {
+            for i in 0..<headChannels { body(part * headChannels + i, part * padded + i, part % 3 == 0 ? factor : 1) }
+        }
     }
 
     /// Rearranges the weights of the 1x1 convolution after the attention for padded heads.
@@ -64,17 +75,24 @@ public struct Attention: Sendable {
     public func projection(
         weight: [Float], bias: [Float], precision: Precision = .f32
     ) -> PointwiseConvolution {
-        let padded = headBlocks * channelBlock
+        PointwiseConvolution(
+            weight: packedProjection(weight: weight), bias: bias, inputs: paddedChannels, outputs: channels,
+            precision: precision)
+    }
+
+    /// The weights of `projection`: [channels][paddedChannels].
+    func packedProjection(weight: UnsafePointer<Float>) -> [Float] {
         var packed = [Float](repeating: 0, count: channels * paddedChannels)
         for output in 0..<channels {
             for c in 0..<channels {
-                packed[output * paddedChannels + c / headChannels * padded + c % headChannels] =
-                    weight[output * channels + c]
+                packed[output * paddedChannels + paddedChannel(c)] = weight[output * channels + c]
             }
         }
-        return PointwiseConvolution(
-            weight: packed, bias: bias, inputs: paddedChannels, outputs: channels, precision: precision)
+        return packed
     }
+
+    /// Where channel `c` of the attended values lies.
+    func paddedChannel(_ c: Int) -> Int { c / headChannels * headBlocks * channelBlock + c % headChannels }
 
     /// Floats of scratch that a worker needs on maps of `side` pixels.
     public func scratchFloats(side: Int) -> Int {

@@ -19,19 +19,19 @@ extension Convolution {
             gather(call, segment, reader: reader, strip: strip, matrix: matrix)
             multiply(call, segment, blocks: blocks, matrix: matrix)
             for block in blocks {
-                segment.recordMoments(call.output, block: block, kernels: call.workspace.kernels)
+                segment.finish(call.output, block: block, call.epilogue, kernels: call.workspace.kernels)
             }
             unit += segment.bands.count
         }
     }
 
     /// Pixels of a segment's output.
-    private func pixels(_ segment: Segment) -> Int {
+    func pixels(_ segment: Segment) -> Int {
         (min(segment.bands.upperBound * bandRows, side) - segment.bands.lowerBound * bandRows) * side
     }
 
     /// Fills the matrix [9·inputBlocks][pixels][16], tap-major as the weights.
-    private func gather(
+    func gather(
         _ call: Call, _ segment: Segment, reader: InputReader, strip: UnsafeMutablePointer<Float>,
         matrix: UnsafeMutablePointer<Float>
     ) {

@@ -2,8 +2,7 @@ import CKernels
 import Tensor
 
 extension Convolution {
-    private var isLarge: Bool { algorithm == .winograd4 }
-    private var positions: Int { isLarge ? 36 : 16 }
+    var isLarge: Bool { algorithm == .winograd4 }
 
     /// Output blocks multiplied before their tiles are transformed back: the products of a group stay in the cache.
     private var blockGroup: Int { 4 }
@@ -19,17 +18,17 @@ extension Convolution {
     /// A chunk of tiles and where its transformed input lies: position p at `v + p·positionStride`, in row groups of the
     /// micro-kernel's height, each [inputBlocks][groupRows][16], or pairs of bf16 [8], so that the product reads memory
     /// in order.
-    private struct Chunk {
+    struct Chunk {
         let units: Range<Int>
         let tiles: Int
         let groupRows: Int
         let groupStride: Int
         let positionStride: Int
 
-        init(units: Range<Int>, tilesPerBand: Int, inputs: Int, kernels: Kernels) {
+        /// In `groups` row groups of about the same size.
+        init(units: Range<Int>, tilesPerBand: Int, inputs: Int, groups: Int) {
             self.units = units
             tiles = units.count * tilesPerBand
-            let groups = kernels.rowGroups(tiles)
             groupRows = (tiles + groups - 1) / groups
             groupStride = groupRows * inputs
             positionStride = groups * groupStride
@@ -46,9 +45,10 @@ extension Convolution {
         let strip = scratch.take(stripFloats)
         var start = units.lowerBound
         while start < units.upperBound {
+            let end = min(start + chunkBands, units.upperBound)
             let chunk = Chunk(
-                units: start..<min(start + chunkBands, units.upperBound), tilesPerBand: rowsPerBand,
-                inputs: inputBlocks * precision.words, kernels: kernels)
+                units: start..<end, tilesPerBand: rowsPerBand, inputs: inputBlocks * precision.words,
+                groups: kernels.rowGroups((end - start) * rowsPerBand))
             var memory = scratch
             let v = memory.take(positions * chunk.positionStride)
             let products = memory.take(positions * chunk.tiles * blockGroup * channelBlock)
@@ -64,7 +64,7 @@ extension Convolution {
         }
     }
 
-    private func transformInput(
+    func transformInput(
         _ call: Call, _ chunk: Chunk, reader: InputReader, strip: UnsafeMutablePointer<Float>,
         v: UnsafeMutablePointer<Float>
     ) {
@@ -128,7 +128,7 @@ extension Convolution {
                         call, image: segment.image, block: block, band: band, source: source + tile * channelBlock,
                         plane: plane)
                 }
-                segment.recordMoments(call.output, block: block, kernels: call.workspace.kernels)
+                segment.finish(call.output, block: block, call.epilogue, kernels: call.workspace.kernels)
                 unit += segment.bands.count
             }
         }

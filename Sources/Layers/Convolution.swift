@@ -37,6 +37,7 @@ public final class Convolution: Sendable {
     public let algorithm: Algorithm
     /// What its products are computed in: bf16 only with F(2x2), `direct` being too little of the work.
     public let precision: Precision
+    let inputSide: Int
     let inputBlocks: Int
     let outputBlocks: Int
     let weights: AlignedBuffer
@@ -56,6 +57,7 @@ public final class Convolution: Sendable {
         self.inputs = inputs
         self.outputs = outputs
         self.resampling = resampling
+        inputSide = side
         switch resampling {
         case .none: self.side = side
         case .down: self.side = (side + 1) / 2
@@ -70,6 +72,12 @@ public final class Convolution: Sendable {
         self.bias = AlignedBuffer(paddedBias)
         weights = AlignedBuffer(
             count: outputBlocks * Self.positions(algorithm) * inputBlocks * channelBlock * self.precision.words)
+        pack(weight, pool: pool)
+    }
+
+    /// Replaces weights and bias, laid out as for `init`; a nil bias is zero. Nobody may be convolving meanwhile.
+    public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, pool: WorkerPool) {
+        if let bias { self.bias.pointer.update(from: bias, count: outputs) }
         pack(weight, pool: pool)
     }
 
@@ -91,30 +99,27 @@ public final class Convolution: Sendable {
         }
     }
 
-    private func pack(_ weight: [Float], pool: WorkerPool) {
+    private func pack(_ weight: UnsafePointer<Float>, pool: WorkerPool) {
         let padded = inputBlocks * channelBlock
-        weight.withUnsafeBufferPointer { source in
-            guard algorithm != .direct else {
-                return hw_pack_direct3x3(weights.pointer, source.baseAddress, outputs, inputs, padded)
-            }
-            let blockFloats = Self.positions(algorithm) * padded * channelBlock
-            let tile: Int32 = algorithm == .winograd4 ? 4 : 2
-            pool.run { worker in
-                let part = WorkerPool.part(worker, of: pool.count, total: outputBlocks)
-                switch precision {
-                case .f32:
-                    hw_pack_winograd3x3(
-                        weights.pointer + part.lowerBound * blockFloats, source.baseAddress, outputs, inputs, padded,
-                        tile, part.lowerBound, part.count)
-                case .bf16:
-                    let panels = AlignedBuffer(count: blockFloats)
-                    defer { withExtendedLifetime(panels) {} }
-                    for block in part {
-                        hw_pack_winograd3x3(
-                            panels.pointer, source.baseAddress, outputs, inputs, padded, tile, block, 1)
-                        hw_narrow_panels(
-                            weights.pointer + block * blockFloats / 2, panels.pointer, blockFloats / channelBlock)
-                    }
+        guard algorithm != .direct else {
+            return hw_pack_direct3x3(weights.pointer, weight, outputs, inputs, padded)
+        }
+        let blockFloats = positions * padded * channelBlock
+        let tile: Int32 = algorithm == .winograd4 ? 4 : 2
+        pool.run { worker in
+            let part = WorkerPool.part(worker, of: pool.count, total: outputBlocks)
+            switch precision {
+            case .f32:
+                hw_pack_winograd3x3(
+                    weights.pointer + part.lowerBound * blockFloats, weight, outputs, inputs, padded, tile,
+                    part.lowerBound, part.count)
+            case .bf16:
+                let panels = AlignedBuffer(count: blockFloats)
+                defer { withExtendedLifetime(panels) {} }
+                for block in part {
+                    hw_pack_winograd3x3(panels.pointer, weight, outputs, inputs, padded, tile, block, 1)
+                    hw_narrow_panels(
+                        weights.pointer + block * blockFloats / 2, panels.pointer, blockFloats / channelBlock)
                 }
             }
         }
@@ -130,12 +135,22 @@ public final class Convolution: Sendable {
         _ input: FeatureMap, normalization: Normalization?, into output: FeatureMap, residual: FeatureMap? = nil,
         batch: Int, on workspace: Workspace
     ) {
+        forward(
+            input, normalization: normalization, into: output, residual: residual, epilogue: .moments, batch: batch,
+            on: workspace)
+    }
+
+    /// Convolves the first `batch` images, `epilogue` being done with what has just been written.
+    func forward(
+        _ input: FeatureMap, normalization: Normalization?, into output: FeatureMap, residual: FeatureMap?,
+        epilogue: Epilogue, batch: Int, on workspace: Workspace
+    ) {
         precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && output.side == side)
         precondition(resampling != .none || input.side == side)
         let division = division(batch: batch, workers: workspace.pool.count)
         var call = Call(
             layer: self, input: input, normalization: normalization, output: output, residual: residual,
-            workspace: workspace, units: batch * output.bands, division: division)
+            epilogue: epilogue, workspace: workspace, units: batch * output.bands, division: division)
         workspace.run(plan(division), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
@@ -175,6 +190,7 @@ public final class Convolution: Sendable {
         let normalization: Normalization?
         let output: FeatureMap
         let residual: FeatureMap?
+        let epilogue: Epilogue
         let workspace: Workspace
         let units: Int
         let division: WorkDivision
@@ -201,7 +217,10 @@ public final class Convolution: Sendable {
         }
     }
 
-    private var productsPerRow: Int { algorithm == .direct ? 1 : Self.positions(algorithm) }
+    private var productsPerRow: Int { algorithm == .direct ? 1 : positions }
+
+    /// Matrix products that a tile takes; for `direct`, the taps of one product.
+    var positions: Int { Self.positions(algorithm) }
 
     /// Columns of the input matrix.
     var columns: Int { inputBlocks * channelBlock * (algorithm == .direct ? 9 : 1) }

@@ -10,8 +10,8 @@ public final class GroupNorm: Sendable {
     public static let epsilon = 1e-5
     /// How many channels are normalised; a multiple of 32.
     public let channels: Int
-    private let gamma: AlignedBuffer
-    private let beta: AlignedBuffer
+    let gamma: AlignedBuffer
+    let beta: AlignedBuffer
 
     /// `weight` and `bias` are PyTorch's, [channels].
     public init(weight: [Float], bias: [Float]) {
@@ -19,6 +19,12 @@ public final class GroupNorm: Sendable {
         channels = weight.count
         gamma = AlignedBuffer(weight)
         beta = AlignedBuffer(bias)
+    }
+
+    /// Replaces the affine transform's parameters, [channels] each. Nobody may be normalising meanwhile.
+    public func update(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>) {
+        gamma.pointer.update(from: weight, count: channels)
+        beta.pointer.update(from: bias, count: channels)
     }
 
     /// Computes scale and shift, [channels] each, from the moments of image `n` of `input`.

@@ -9,13 +9,13 @@ public final class PointwiseConvolution: Sendable {
     public let outputs: Int
     /// What its products are computed in.
     public let precision: Precision
-    private let inputBlocks: Int
-    private let outputBlocks: Int
-    private let weights: AlignedBuffer
+    let inputBlocks: Int
+    let outputBlocks: Int
+    let weights: AlignedBuffer
     private let bias: AlignedBuffer
 
     /// Most pixels worked on together, so that a normalised copy of the input stays near the core.
-    private static let chunkPixels = 128
+    static let chunkPixels = 128
 
     /// `weight` is [outputs][inputs], `bias` [outputs].
     public init(weight: [Float], bias: [Float], inputs: Int, outputs: Int, precision: Precision = .f32) {
@@ -26,14 +26,25 @@ public final class PointwiseConvolution: Sendable {
         outputBlocks = FeatureMap.blocks(outputs)
         self.bias = AlignedBuffer(bias + [Float](repeating: 0, count: outputBlocks * channelBlock - outputs))
         self.precision = precision
-        let panels = AlignedBuffer(count: inputBlocks * outputBlocks * channelBlock * channelBlock)
-        hw_pack_panels(panels.pointer, weight, outputs, inputs, inputBlocks * channelBlock)
+        weights = AlignedBuffer(count: inputBlocks * outputBlocks * channelBlock * precision.words)
+        pack(weight)
+    }
+
+    /// Replaces weights and bias, laid out as for `init`; a nil bias is zero. Nobody may be convolving meanwhile.
+    public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
+        if let bias { self.bias.pointer.update(from: bias, count: outputs) }
+        pack(weight)
+    }
+
+    private func pack(_ weight: UnsafePointer<Float>) {
+        let columns = inputBlocks * channelBlock
         switch precision {
         case .f32:
-            weights = panels
+            hw_pack_panels(weights.pointer, weight, outputs, inputs, columns)
         case .bf16:
-            weights = AlignedBuffer(count: panels.count / 2)
+            let panels = AlignedBuffer(count: columns * outputBlocks * channelBlock)
             withExtendedLifetime(panels) {
+                hw_pack_panels(panels.pointer, weight, outputs, inputs, columns)
                 hw_narrow_panels(weights.pointer, panels.pointer, panels.count / channelBlock)
             }
         }
@@ -54,11 +65,21 @@ public final class PointwiseConvolution: Sendable {
         _ input: FeatureMap, normalization: Normalization?, into output: FeatureMap, residual: FeatureMap? = nil,
         recordsMoments: Bool, batch: Int, on workspace: Workspace
     ) {
+        forward(
+            input, normalization: normalization, into: output, residual: residual,
+            epilogue: recordsMoments ? .moments : .none, batch: batch, on: workspace)
+    }
+
+    /// Convolves the first `batch` images, `epilogue` being done with what has just been written.
+    func forward(
+        _ input: FeatureMap, normalization: Normalization?, into output: FeatureMap, residual: FeatureMap?,
+        epilogue: Epilogue, batch: Int, on workspace: Workspace
+    ) {
         precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && input.side == output.side)
         let division = division(side: output.side, batch: batch, workers: workspace.pool.count)
         var call = Call(
             layer: self, input: input, normalization: normalization, output: output, residual: residual,
-            recordsMoments: recordsMoments, workspace: workspace, units: batch * output.bands, division: division)
+            epilogue: epilogue, workspace: workspace, units: batch * output.bands, division: division)
         workspace.run(plan(side: output.side, division: division), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
@@ -92,7 +113,7 @@ public final class PointwiseConvolution: Sendable {
         let normalization: Normalization?
         let output: FeatureMap
         let residual: FeatureMap?
-        let recordsMoments: Bool
+        let epilogue: Epilogue
         let workspace: Workspace
         let units: Int
         let division: WorkDivision
@@ -114,8 +135,8 @@ public final class PointwiseConvolution: Sendable {
                 layer.multiply(
                     source(segment, pixels, reader: reader, memory: scratch), pixels, segment: segment,
                     blocks: part.blocks, output: output, residual: residual, kernels: workspace.kernels)
-                if recordsMoments {
-                    for block in part.blocks { segment.recordMoments(output, block: block, kernels: workspace.kernels) }
+                for block in part.blocks {
+                    segment.finish(output, block: block, epilogue, kernels: workspace.kernels)
                 }
                 unit += segment.bands.count
             }
@@ -147,7 +168,7 @@ public final class PointwiseConvolution: Sendable {
     }
 
     /// A segment's pixels, which lie side by side.
-    private struct Pixels {
+    struct Pixels {
         let offset: Int
         let count: Int
 

@@ -13,7 +13,17 @@ struct Segment {
         bands = first..<min(bandsPerImage, first + end - unit)
     }
 
-    /// Leaves the moments of one output block that has just been written and is still in the cache.
+    /// Does what a layer does with one output block that has just been written and is still in the cache.
+    func finish(_ output: FeatureMap, block: Int, _ epilogue: Epilogue, kernels: Kernels) {
+        switch epilogue {
+        case .none: return
+        case .moments: recordMoments(output, block: block, kernels: kernels)
+        case .activationGradient(let gradient):
+            gradient.apply(to: output, image: image, block: block, bands: bands, kernels: kernels)
+        }
+    }
+
+    /// Leaves the moments of one output block.
     func recordMoments(_ output: FeatureMap, block: Int, kernels: Kernels) {
         let plane = output.image(image) + block * output.blockStride
         for band in bands {
@@ -22,4 +32,13 @@ struct Segment {
                 plane + band * bandRows * output.side * channelBlock, output.rows(ofBand: band) * output.side)
         }
     }
+}
+
+/// What a layer does with its output while it is in the cache.
+enum Epilogue {
+    case none
+    /// Leaves the moments that a GroupNorm reads.
+    case moments
+    /// Takes the output, a gradient, back through an activation.
+    case activationGradient(ActivationGradient)
 }

@@ -54,6 +54,12 @@ struct WorkDivision {
     let unitParts: Int
     let blockParts: Int
 
+    /// The division into so many parts; their product is the number of workers.
+    init(unitParts: Int, blockParts: Int) {
+        self.unitParts = unitParts
+        self.blockParts = blockParts
+    }
+
     /// Chooses the division with the least estimated time.
     ///
     /// Dividing the units (bands of images) makes every worker read all weights; dividing the output blocks makes every

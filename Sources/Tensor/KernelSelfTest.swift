@@ -15,7 +15,7 @@ public enum KernelSelfTest {
     /// - Throws: `KernelSelfTestError` naming the kernels, the function, and the flag that selects others.
     public static func run(_ kernels: Kernels) throws(KernelSelfTestError) {
         guard let twin = Kernels(named: "scalar"), kernels.table != twin.table else { return }
-        for (function, compute) in checks + (kernels.computes(.bf16) ? reducedPrecisionChecks : []) {
+        for (function, compute) in checks + gradientChecks + (kernels.computes(.bf16) ? reducedPrecisionChecks : []) {
             let (found, expected) = (compute(kernels), compute(twin))
             let magnitude = expected.reduce(0) { max($0, abs($1)) }
             for (a, b) in zip(found, expected) where !(abs(a - b) <= 1e-5 * max(magnitude, 1)) {
@@ -43,11 +43,11 @@ public enum KernelSelfTest {
         ("gemm_bf16", gemmBF16), ("narrow", narrow), ("winograd2_input_bf16", winogradInputBF16),
     ]
 
-    private static func noise(_ count: Int) -> AlignedBuffer {
+    static func noise(_ count: Int) -> AlignedBuffer {
         AlignedBuffer((0..<count).map { Float(($0 * 7_919 + 104_729) % 2_003) / 1_001 - 1 })
     }
 
-    private static func array(_ buffer: AlignedBuffer) -> [Float] {
+    static func array(_ buffer: AlignedBuffer) -> [Float] {
         Array(UnsafeBufferPointer(start: buffer.pointer, count: buffer.count))
     }
 

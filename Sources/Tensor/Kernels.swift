@@ -50,4 +50,10 @@ public struct Kernels: @unchecked Sendable {
             }
         }
     }
+
+    /// C = Aᵀ·B (+ C), blocked; see `hw_gemm_transposed_arguments`.
+    @inline(__always)
+    public func gemmTransposed(_ arguments: hw_gemm_transposed_arguments) {
+        withUnsafePointer(to: arguments) { table.pointee.gemm_transposed($0) }
+    }
 }

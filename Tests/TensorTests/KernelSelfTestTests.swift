@@ -17,90 +17,92 @@ struct Fault: Sendable, CustomTestStringConvertible {
     var isReducedPrecision: Bool { function.hasSuffix("bf16") || function == "narrow" }
 
     /// One for every function of `hw_kernels`; a kernel that is added there is added here.
-    static let all = [
-        Fault(function: "gemm") {
-            $0.gemm = { arguments in
-                scalar.table.pointee.gemm(arguments)
-                let call = arguments!.pointee
-                call.c[(call.blocks - 1) * call.c_block_stride + call.rows * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "activate") {
-            $0.activate = { destination, source, pixels, scale, shift, activation in
-                scalar.table.pointee.activate(destination, source, pixels, scale, shift, activation)
-                if activation == HW_AFFINE { destination![pixels * 16 - 1] += 0.01 }
-            }
-        },
-        Fault(function: "copy_doubled") {
-            $0.copy_doubled = { destination, source, pixels in
-                scalar.table.pointee.copy_doubled(destination, source, pixels)
-                destination![pixels * 32 - 1] += 0.01
-            }
-        },
-        Fault(function: "winograd4_input") {
-            $0.winograd4_input = { v, stride, rows, groupStride, first, strip, rowStride, tiles in
-                scalar.table.pointee.winograd4_input(v, stride, rows, groupStride, first, strip, rowStride, tiles)
-                v![35 * stride + tiles * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "winograd2_input") {
-            $0.winograd2_input = { v, stride, rows, groupStride, first, strip, rowStride, tiles in
-                scalar.table.pointee.winograd2_input(v, stride, rows, groupStride, first, strip, rowStride, tiles)
-                v![15 * stride + tiles * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "winograd4_output") {
-            $0.winograd4_output = { arguments in
-                scalar.table.pointee.winograd4_output(arguments)
-                let call = arguments!.pointee
-                call.destination[call.rows * call.width * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "winograd2_output") {
-            $0.winograd2_output = { arguments in
-                scalar.table.pointee.winograd2_output(arguments)
-                let call = arguments!.pointee
-                call.destination[call.rows * call.width * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "moments") {
-            $0.moments = { moments, source, pixels in
-                scalar.table.pointee.moments(moments, source, pixels)
-                moments![31] += 0.01
-            }
-        },
-        Fault(function: "softmax") {
-            $0.softmax = { scores, stride, rows, columns in
-                scalar.table.pointee.softmax(scores, stride, rows, columns)
-                scores![(columns - 1) / 16 * stride + rows * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "transpose") {
-            $0.transpose = { panels, stride, source, rows in
-                scalar.table.pointee.transpose(panels, stride, source, rows)
-                panels![(rows + 15) / 16 * stride - 1] += 0.01
-            }
-        },
-        Fault(function: "gemm_bf16") {
-            $0.gemm_bf16 = { arguments in
-                scalar.table.pointee.gemm_bf16(arguments)
-                let call = arguments!.pointee
-                call.c[(call.blocks - 1) * call.c_block_stride + call.rows * 16 - 1] += 0.01
-            }
-        },
-        Fault(function: "narrow") {
-            $0.narrow = { pairs, source, rows in
-                scalar.table.pointee.narrow(pairs, source, rows)
-                pairs![rows * 8 - 1] = Float(bitPattern: 0x3f80_3f80)
-            }
-        },
-        Fault(function: "winograd2_input_bf16") {
-            $0.winograd2_input_bf16 = { v, stride, rows, groupStride, first, strip, rowStride, tiles in
-                scalar.table.pointee.winograd2_input_bf16(v, stride, rows, groupStride, first, strip, rowStride, tiles)
-                v![15 * stride + tiles * 8 - 1] = Float(bitPattern: 0x3f80_3f80)
-            }
-        },
-    ]
+    static let all =
+        [
+            Fault(function: "gemm") {
+                $0.gemm = { arguments in
+                    scalar.table.pointee.gemm(arguments)
+                    let call = arguments!.pointee
+                    call.c[(call.blocks - 1) * call.c_block_stride + call.rows * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "activate") {
+                $0.activate = { destination, source, pixels, scale, shift, activation in
+                    scalar.table.pointee.activate(destination, source, pixels, scale, shift, activation)
+                    if activation == HW_AFFINE { destination![pixels * 16 - 1] += 0.01 }
+                }
+            },
+            Fault(function: "copy_doubled") {
+                $0.copy_doubled = { destination, source, pixels in
+                    scalar.table.pointee.copy_doubled(destination, source, pixels)
+                    destination![pixels * 32 - 1] += 0.01
+                }
+            },
+            Fault(function: "winograd4_input") {
+                $0.winograd4_input = { v, stride, rows, groupStride, first, strip, rowStride, tiles in
+                    scalar.table.pointee.winograd4_input(v, stride, rows, groupStride, first, strip, rowStride, tiles)
+                    v![35 * stride + tiles * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "winograd2_input") {
+                $0.winograd2_input = { v, stride, rows, groupStride, first, strip, rowStride, tiles in
+                    scalar.table.pointee.winograd2_input(v, stride, rows, groupStride, first, strip, rowStride, tiles)
+                    v![15 * stride + tiles * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "winograd4_output") {
+                $0.winograd4_output = { arguments in
+                    scalar.table.pointee.winograd4_output(arguments)
+                    let call = arguments!.pointee
+                    call.destination[call.rows * call.width * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "winograd2_output") {
+                $0.winograd2_output = { arguments in
+                    scalar.table.pointee.winograd2_output(arguments)
+                    let call = arguments!.pointee
+                    call.destination[call.rows * call.width * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "moments") {
+                $0.moments = { moments, source, pixels in
+                    scalar.table.pointee.moments(moments, source, pixels)
+                    moments![31] += 0.01
+                }
+            },
+            Fault(function: "softmax") {
+                $0.softmax = { scores, stride, rows, columns in
+                    scalar.table.pointee.softmax(scores, stride, rows, columns)
+                    scores![(columns - 1) / 16 * stride + rows * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "transpose") {
+                $0.transpose = { panels, stride, source, rows in
+                    scalar.table.pointee.transpose(panels, stride, source, rows)
+                    panels![(rows + 15) / 16 * stride - 1] += 0.01
+                }
+            },
+            Fault(function: "gemm_bf16") {
+                $0.gemm_bf16 = { arguments in
+                    scalar.table.pointee.gemm_bf16(arguments)
+                    let call = arguments!.pointee
+                    call.c[(call.blocks - 1) * call.c_block_stride + call.rows * 16 - 1] += 0.01
+                }
+            },
+            Fault(function: "narrow") {
+                $0.narrow = { pairs, source, rows in
+                    scalar.table.pointee.narrow(pairs, source, rows)
+                    pairs![rows * 8 - 1] = Float(bitPattern: 0x3f80_3f80)
+                }
+            },
+            Fault(function: "winograd2_input_bf16") {
+                $0.winograd2_input_bf16 = { v, stride, rows, groupStride, first, strip, rowStride, tiles in
+                    scalar.table.pointee.winograd2_input_bf16(
+                        v, stride, rows, groupStride, first, strip, rowStride, tiles)
+                    v![15 * stride + tiles * 8 - 1] = Float(bitPattern: 0x3f80_3f80)
+                }
+            },
+        ] + gradients
 }
 
 @Suite("The kernels' self-test")

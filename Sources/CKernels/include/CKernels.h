@@ -57,6 +57,37 @@ typedef struct {
     const float *residual;
 } hw_winograd_output_arguments;
 
+/// C = Aᵀ·B (+ C), all blocked, summed over the rows of A and B: the gradient of weights, whose C has the form of packed panels.
+///
+/// A: blocks of 16 columns `a_block_stride` apart, each [k][16]; B: `blocks` blocks `b_block_stride` apart, each [k][16].
+/// C: `blocks` blocks `c_block_stride` apart, each [rows][16], row r from column r of A. All strides in floats.
+typedef struct {
+    const float *a;
+    size_t a_block_stride;
+    const float *b;
+    size_t b_block_stride;
+    float *c;
+    size_t c_block_stride;
+    size_t k;
+    size_t rows;
+    size_t blocks;
+    /// Whether C is added to, as the start of each sum, or overwritten.
+    bool accumulates;
+} hw_gemm_transposed_arguments;
+
+/// The transpose of `winograd4_output` or `winograd2_output` for one row of tiles and one block of channels: from the
+/// gradient by pixels to that by products.
+typedef struct {
+    /// Position p of tile t at `products + p*position_stride + t*16`.
+    float *products;
+    size_t position_stride;
+    /// The tile row's first pixel: [rows][width][16].
+    const float *source;
+    size_t width;
+    /// Rows of the tile row that lie inside the image: 1...4 for F(4x4), 1...2 for F(2x2).
+    size_t rows;
+} hw_winograd_spread_arguments;
+
 /// What `activate` applies to x: x; x·scale + shift; or SiLU of the latter, y / (1 + exp(-y)).
 typedef enum { HW_COPY = 0, HW_AFFINE = 1, HW_AFFINE_SILU = 2 } hw_activation;
 
@@ -109,6 +140,25 @@ typedef struct {
     /// Turns [rows][16] into the panel form [16 columns][16 rows] of ceil(rows/16) panels, `panel_stride` apart, rows
     /// past the last being 0.
     void (*transpose)(float *panels, size_t panel_stride, const float *source, size_t rows);
+    // Backward passes.
+
+    void (*gemm_transposed)(const hw_gemm_transposed_arguments *arguments);
+    void (*winograd4_spread)(const hw_winograd_spread_arguments *arguments);
+    void (*winograd2_spread)(const hw_winograd_spread_arguments *arguments);
+    /// The gradient by u of what follows a normalisation, in place, and what the normalisation's gradient needs of it.
+    /// With n = x·c0 + c1 the normalised x and u = n·c2 + c3, `coefficients` being [4][16]: for HW_AFFINE_SILU
+    /// gradient *= SiLU'(u); sums[0..<16] = sum of gradient, sums[16..<32] = sum of gradient·n.
+    void (*activate_gradient)(
+        float *sums, float *gradient, const float *x, size_t pixels, const float *coefficients,
+        hw_activation activation);
+    /// destination = gradient·c0 + x·c1 + c2 (+ addend, unless null), `coefficients` being [3][16]; may be in place.
+    void (*normalize_gradient)(
+        float *destination, const float *gradient, const float *x, const float *addend, size_t pixels,
+        const float *coefficients);
+    /// From the gradient by probabilities to that by scores, in place, laid out as `softmax`: p·(g - sum of g·p over the row).
+    /// What `probabilities` holds past the last column is 0.
+    void (*softmax_gradient)(
+        float *gradient, const float *probabilities, size_t block_stride, size_t rows, size_t columns);
 } hw_kernels;
 
 /// The kernels with that name, or null if this build or this processor doesn't have them.
@@ -147,6 +197,37 @@ void hw_groupnorm_coefficients(
     float *scale, float *shift, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
     size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
     const float *film_shift, double epsilon);
+
+/// Adds gradients in the form of packed panels, as `hw_pack_panels`, `hw_pack_direct3x3` and `hw_pack_winograd3x3` lay
+/// weights out, to gradients in PyTorch's. For Winograd that takes the transpose of the weights' transform, in double.
+void hw_add_panels(float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs);
+void hw_add_direct3x3(float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs);
+void hw_add_winograd3x3(
+    float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
+    size_t first_block, size_t blocks);
+
+/// The coefficients [channels/16][4][16] of `activate_gradient` for one image; arguments as `hw_groupnorm_coefficients`.
+void hw_groupnorm_gradient_prepare(
+    float *coefficients, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
+    size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
+    const float *film_shift, double epsilon);
+
+/// Turns those coefficients into the ones of `normalize_gradient`, 4·16 floats a block apart, and computes the gradients
+/// of one image by the normalisation's parameters, [channels] each, from the sums [channels/16][bands][2][16] that
+/// `activate_gradient` left. Without a film the two gradients by it are not touched.
+void hw_groupnorm_gradient_finish(
+    float *coefficients, float *gamma_gradient, float *beta_gradient, float *film_scale_gradient,
+    float *film_shift_gradient, const float *sums, size_t bands, size_t pixels, size_t channels, size_t groups,
+    const float *gamma, const float *beta, const float *film_scale);
+
+/// sums[lane] += the sum of `rows` rows of 16.
+void hw_add_columns(float *sums, const float *source, size_t rows);
+
+/// Adds each quad of two rows of 2·pixels pixels to one pixel: the transpose of a nearest-neighbour upsampling.
+void hw_fold_doubled(float *destination, const float *upper, const float *lower, size_t pixels);
+
+/// `pixels` pixels of 16 channels to every second of `width`, zeros between: a row of the transpose of a stride of 2.
+void hw_spread_pixels(float *destination, const float *source, size_t pixels, size_t width);
 
 /// y[i] += factor·x[i], one rounding each.
 void hw_axpy(float *y, const float *x, float factor, size_t count);

@@ -1,0 +1,164 @@
+// What backward passes need off the hot path: gradients from the kernels' forms back to PyTorch's, and the sums over
+// groups of a normalisation. The same on every instruction set.
+
+#include "CKernels.h"
+
+#include <math.h>
+
+void hw_add_panels(float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs) {
+    for (size_t o = 0; o < outputs; o++) {
+        const float *panel = panels + o / HW_BLOCK * padded_inputs * HW_BLOCK + o % HW_BLOCK;
+        for (size_t i = 0; i < inputs; i++) gradient[o * inputs + i] += panel[i * HW_BLOCK];
+    }
+}
+
+void hw_add_direct3x3(float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs) {
+    for (size_t o = 0; o < outputs; o++) {
+        const float *panel = panels + o / HW_BLOCK * 9 * padded_inputs * HW_BLOCK + o % HW_BLOCK;
+        for (size_t i = 0; i < inputs; i++)
+            for (size_t tap = 0; tap < 9; tap++)
+                gradient[(o * inputs + i) * 9 + tap] += panel[(tap * padded_inputs + i) * HW_BLOCK];
+    }
+}
+
+// Lanes innermost, so that 16 outputs are transformed together.
+static inline __attribute__((always_inline)) void gather(
+    float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, const size_t size,
+    const double (*filter)[3], size_t first_block, size_t blocks) {
+    const size_t position_stride = padded_inputs * HW_BLOCK;
+    for (size_t b = 0; b < blocks; b++)
+        for (size_t i = 0; i < inputs; i++) {
+            const float *in = panels + b * size * size * position_stride + i * HW_BLOCK;
+            double taps[9][HW_BLOCK] = {0};
+            for (size_t u = 0; u < size; u++) {
+                double rows[3][HW_BLOCK] = {0};
+                for (size_t v = 0; v < size; v++)
+                    for (size_t x = 0; x < 3; x++)
+                        for (size_t lane = 0; lane < HW_BLOCK; lane++)
+                            rows[x][lane] += filter[v][x] * in[(u * size + v) * position_stride + lane];
+                for (size_t tap = 0; tap < 9; tap++)
+                    for (size_t lane = 0; lane < HW_BLOCK; lane++)
+                        taps[tap][lane] += filter[u][tap / 3] * rows[tap % 3][lane];
+            }
+            for (size_t lane = 0; lane < HW_BLOCK; lane++) {
+                size_t o = (first_block + b) * HW_BLOCK + lane;
+                if (o >= outputs) break;
+                for (size_t tap = 0; tap < 9; tap++) gradient[(o * inputs + i) * 9 + tap] += (float)taps[tap][lane];
+            }
+        }
+}
+
+void hw_add_winograd3x3(
+    float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
+    size_t first_block, size_t blocks) {
+    // G as hw_pack_winograd3x3 has it.
+    static const double filter4[6][3] = {
+        {64.0 / 81, 0, 0},
+        {-128.0 / 243, -32.0 / 81, -8.0 / 27},
+        {-128.0 / 243, 32.0 / 81, -8.0 / 27},
+        {32.0 / 243, 16.0 / 81, 8.0 / 27},
+        {32.0 / 243, -16.0 / 81, 8.0 / 27},
+        {0, 0, 1}};
+    static const double filter2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    if (tile == 4)
+        gather(gradient, panels, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);
+    else
+        gather(gradient, panels, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks);
+}
+
+// Mean and 1/standard deviation of a group of channels from the moments of its bands.
+static void group_statistics(
+    double *mean, double *inverse, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
+    size_t first, size_t width, double epsilon) {
+    const double pixels = (double)((bands - 1) * band_pixels + last_band_pixels);
+    double sum = 0;
+    for (size_t c = first; c < first + width; c++)
+        for (size_t band = 0; band < bands; band++)
+            sum += moments[(c / HW_BLOCK * bands + band) * 2 * HW_BLOCK + c % HW_BLOCK];
+    *mean = sum / (pixels * (double)width);
+    double squares = 0;
+    for (size_t c = first; c < first + width; c++)
+        for (size_t band = 0; band < bands; band++) {
+            const float *at = moments + (c / HW_BLOCK * bands + band) * 2 * HW_BLOCK + c % HW_BLOCK;
+            double count = (double)(band + 1 < bands ? band_pixels : last_band_pixels);
+            double difference = at[0] / count - *mean;
+            squares += at[HW_BLOCK] + count * difference * difference;
+        }
+    *inverse = 1 / sqrt(squares / (pixels * (double)width) + epsilon);
+}
+
+void hw_groupnorm_gradient_prepare(
+    float *coefficients, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
+    size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
+    const float *film_shift, double epsilon) {
+    const size_t width = channels / groups;
+    for (size_t first = 0; first < channels; first += width) {
+        double mean, inverse;
+        group_statistics(
+            &mean, &inverse, moments, bands, band_pixels, last_band_pixels, first, width, epsilon);
+        for (size_t c = first; c < first + width; c++) {
+            float *at = coefficients + c / HW_BLOCK * 4 * HW_BLOCK + c % HW_BLOCK;
+            double scale = film_scale ? 1.0 + film_scale[c] : 1.0;
+            at[0] = (float)inverse;
+            at[HW_BLOCK] = (float)(-mean * inverse);
+            at[2 * HW_BLOCK] = (float)(gamma[c] * scale);
+            at[3 * HW_BLOCK] = (float)(beta[c] * scale + (film_shift ? film_shift[c] : 0));
+        }
+    }
+}
+
+void hw_groupnorm_gradient_finish(
+    float *coefficients, float *gamma_gradient, float *beta_gradient, float *film_scale_gradient,
+    float *film_shift_gradient, const float *sums, size_t bands, size_t pixels, size_t channels, size_t groups,
+    const float *gamma, const float *beta, const float *film_scale) {
+    const size_t width = channels / groups;
+    const double count = (double)(pixels * width);
+    for (size_t first = 0; first < channels; first += width) {
+        double mean = 0, along_mean = 0;
+        for (size_t c = first; c < first + width; c++) {
+            double total = 0, along = 0;
+            for (size_t band = 0; band < bands; band++) {
+                const float *at = sums + (c / HW_BLOCK * bands + band) * 2 * HW_BLOCK + c % HW_BLOCK;
+                total += at[0];
+                along += at[HW_BLOCK];
+            }
+            double scale = film_scale ? 1.0 + film_scale[c] : 1.0;
+            gamma_gradient[c] = (float)(scale * along);
+            beta_gradient[c] = (float)(scale * total);
+            if (film_scale) {
+                film_scale_gradient[c] = (float)(gamma[c] * along + beta[c] * total);
+                film_shift_gradient[c] = (float)total;
+            }
+            mean += gamma[c] * scale * total / count;
+            along_mean += gamma[c] * scale * along / count;
+        }
+        for (size_t c = first; c < first + width; c++) {
+            float *at = coefficients + c / HW_BLOCK * 4 * HW_BLOCK + c % HW_BLOCK;
+            double inverse = at[0], offset = at[HW_BLOCK], factor = at[2 * HW_BLOCK];
+            at[0] = (float)(inverse * factor);
+            at[HW_BLOCK] = (float)(-inverse * inverse * along_mean);
+            at[2 * HW_BLOCK] = (float)(-inverse * (mean + offset * along_mean));
+        }
+    }
+}
+
+void hw_add_columns(float *sums, const float *source, size_t rows) {
+    float totals[HW_BLOCK] = {0};
+    for (size_t i = 0; i < rows; i++)
+        for (size_t lane = 0; lane < HW_BLOCK; lane++) totals[lane] += source[i * HW_BLOCK + lane];
+    for (size_t lane = 0; lane < HW_BLOCK; lane++) sums[lane] += totals[lane];
+}
+
+void hw_fold_doubled(float *destination, const float *upper, const float *lower, size_t pixels) {
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t lane = 0; lane < HW_BLOCK; lane++) {
+            size_t left = 2 * i * HW_BLOCK + lane, right = left + HW_BLOCK;
+            destination[i * HW_BLOCK + lane] += (upper[left] + upper[right]) + (lower[left] + lower[right]);
+        }
+}
+
+void hw_spread_pixels(float *destination, const float *source, size_t pixels, size_t width) {
+    for (size_t x = 0; x < width; x++)
+        for (size_t lane = 0; lane < HW_BLOCK; lane++)
+            destination[x * HW_BLOCK + lane] = x % 2 == 0 && x / 2 < pixels ? source[x / 2 * HW_BLOCK + lane] : 0;
+}

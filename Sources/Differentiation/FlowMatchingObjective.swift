@@ -1,0 +1,37 @@
+/// The loss of pretraining (PRG, section 6): ½‖v(t, x_t) − u‖² summed over channels, averaged over images and pixels.
+public final class FlowMatchingObjective {
+    private let network: TrainableNetwork
+    private var velocities: [Float]
+
+    /// Differentiates by the parameters of `network`.
+    public init(_ network: TrainableNetwork) {
+        self.network = network
+        velocities = [Float](repeating: 0, count: network.capacity * network.stateCount)
+    }
+
+    /// The loss of a batch of any size; its gradients add up in the network.
+    /// - Parameters:
+    ///   - states: x_t, [times.count][3][side][side].
+    ///   - times: t of each image.
+    ///   - targets: the path's velocities u, as `states`.
+    public func differentiate(
+        states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>
+    ) -> Double {
+        let size = network.stateCount
+        let scale = 3 / Float(times.count * size)
+        var loss = 0.0
+        for first in stride(from: 0, to: times.count, by: network.capacity) {
+            let part = times[first..<min(first + network.capacity, times.count)]
+            network.forward(states + first * size, times: part, velocities: &velocities)
+            let target = targets + first * size
+            // Each image's sum in f32 would lose digits that a small difference of losses needs.
+            for i in 0..<(part.count * size) {
+                let difference = velocities[i] - target[i]
+                loss += 0.5 * Double(difference) * Double(difference)
+                velocities[i] = scale * difference
+            }
+            network.backward(velocities, batch: part.count, stateGradients: nil)
+        }
+        return loss * 3 / Double(times.count * size)
+    }
+}

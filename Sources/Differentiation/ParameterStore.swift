@@ -1,0 +1,54 @@
+public import FlowModel
+import Tensor
+
+/// Named parameters and their gradients, each in one flat row-major piece of memory, as an optimizer wants them.
+///
+/// Not for use by two threads at a time.
+public final class ParameterStore {
+    /// Names and shapes in the order in which they lie.
+    public let shapes: [ParameterShape]
+    /// How many numbers there are in all.
+    public let count: Int
+    private let offsets: [String: Int]
+    private let valueBuffer: AlignedBuffer
+    private let gradientBuffer: AlignedBuffer
+
+    /// Allocates zeros.
+    public init(shapes: [ParameterShape]) {
+        self.shapes = shapes
+        var offsets: [String: Int] = [:]
+        var count = 0
+        for shape in shapes {
+            offsets[shape.key] = count
+            count += shape.count
+        }
+        precondition(offsets.count == shapes.count, "two parameters of the same name")
+        self.offsets = offsets
+        self.count = count
+        valueBuffer = AlignedBuffer(count: count)
+        gradientBuffer = AlignedBuffer(count: count)
+    }
+
+    /// All values, [count]. After writing, the network must be told (`TrainableNetwork.parametersChanged`).
+    public var values: UnsafeMutablePointer<Float> { valueBuffer.pointer }
+
+    /// All gradients, [count], laid out as `values`.
+    public var gradients: UnsafeMutablePointer<Float> { gradientBuffer.pointer }
+
+    /// The values of one parameter.
+    public func value(_ key: String) -> UnsafeMutablePointer<Float> { values + offset(key) }
+
+    /// The gradient of one parameter.
+    public func gradient(_ key: String) -> UnsafeMutablePointer<Float> { gradients + offset(key) }
+
+    /// Sets every gradient to zero.
+    public func clearGradients() { gradients.update(repeating: 0, count: count) }
+
+    /// Bytes held.
+    public var byteCount: Int { 2 * count * MemoryLayout<Float>.stride }
+
+    private func offset(_ key: String) -> Int {
+        guard let offset = offsets[key] else { preconditionFailure("there is no parameter \(key)") }
+        return offset
+    }
+}

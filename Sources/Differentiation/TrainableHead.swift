@@ -1,0 +1,137 @@
+public import FlowModel
+import Layers
+import Tensor
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The classification head in both directions: adaptive average pooling, LayerNorm, Linear, tanh, Linear without bias
+/// (PRG, section 4).
+///
+/// Not for use by two threads at a time.
+public final class TrainableHead {
+    /// The head's sizes.
+    public let configuration: HeadConfiguration
+    /// Most images at a time.
+    public let capacity: Int
+    private let side: Int
+    private let workspace: Workspace
+    private let first: TrainableLinear
+    private let second: TrainableLinear
+    private let width: Int
+    private var gamma: [Float]
+    private var beta: [Float]
+    private var gammaGradient: [Float]
+    private var betaGradient: [Float]
+    private var inverses: [Float]
+    /// Pooled states less their mean over their deviation.
+    private let standardized: BlockedMatrix
+    private let normalized: BlockedMatrix
+    private let hidden: BlockedMatrix
+    private let logits: BlockedMatrix
+    private let logitGradient: BlockedMatrix
+    private let hiddenGradient: BlockedMatrix
+    private let pooledGradient: BlockedMatrix
+
+    private static let epsilon = 1e-5
+
+    /// Lays a head out for states of `network`; `takeValues` must follow.
+    public init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
+        self.configuration = configuration
+        capacity = network.capacity
+        side = network.layout.architecture.imageSize
+        workspace = network.workspace
+        width = configuration.representationWidth
+        first = TrainableLinear("classifier.1", inputs: width, outputs: configuration.hiddenWidth)
+        second = TrainableLinear(
+            "classifier.3", inputs: configuration.hiddenWidth, outputs: configuration.classes, hasBias: false)
+        gamma = [Float](repeating: 1, count: width)
+        beta = [Float](repeating: 0, count: width)
+        gammaGradient = beta
+        betaGradient = beta
+        inverses = [Float](repeating: 0, count: capacity)
+        func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: network.capacity, columns: columns) }
+        standardized = matrix(width)
+        normalized = matrix(width)
+        hidden = matrix(configuration.hiddenWidth)
+        logits = matrix(configuration.classes)
+        logitGradient = matrix(configuration.classes)
+        hiddenGradient = matrix(configuration.hiddenWidth)
+        pooledGradient = matrix(width)
+    }
+
+    /// Takes the store's values of `classifier.…`; to be called whenever they have changed.
+    public func takeValues(from store: ParameterStore) {
+        for i in 0..<width {
+            gamma[i] = store.value("classifier.0.weight")[i]
+            beta[i] = store.value("classifier.0.bias")[i]
+        }
+        first.takeValues(from: store, pool: workspace.pool)
+        second.takeValues(from: store, pool: workspace.pool)
+    }
+
+    /// Adds the gradients that have come together since the last call to the store's.
+    public func giveGradients(to store: ParameterStore) {
+        for i in 0..<width {
+            store.gradient("classifier.0.weight")[i] += gammaGradient[i]
+            store.gradient("classifier.0.bias")[i] += betaGradient[i]
+            gammaGradient[i] = 0
+            betaGradient[i] = 0
+        }
+        first.giveGradients(to: store, pool: workspace.pool)
+        second.giveGradients(to: store, pool: workspace.pool)
+    }
+
+    /// Computes the logits, [batch][classes], of final states, [batch][3][side][side], and keeps what the way back needs.
+    public func forward(_ states: UnsafePointer<Float>, batch: Int) -> [Float] {
+        precondition(batch > 0 && batch <= capacity)
+        let size = 3 * side * side
+        for n in 0..<batch {
+            let state = Array(UnsafeBufferPointer(start: states + n * size, count: size))
+            let pooled = AveragePool.pool(state, side: side, to: configuration.pooledSize)
+            let count = Double(width)
+            let mean = pooled.reduce(0.0) { $0 + Double($1) } / count
+            let variance = pooled.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
+            let inverse = 1 / (variance + Self.epsilon).squareRoot()
+            inverses[n] = Float(inverse)
+            for i in 0..<width {
+                standardized[n, i] = Float((Double(pooled[i]) - mean) * inverse)
+                normalized[n, i] = standardized[n, i] * gamma[i] + beta[i]
+            }
+        }
+        first.layer.forward(normalized, into: hidden, rows: batch, on: workspace)
+        hidden.combine(with: hidden, rows: batch) { x, _ in tanh(x) }
+        second.layer.forward(hidden, into: logits, rows: batch, on: workspace)
+        return (0..<batch).flatMap { n in (0..<configuration.classes).map { logits[n, $0] } }
+    }
+
+    /// Takes the gradient by the logits of the last `forward`, [batch][classes], back to the states', [batch][3][side][side].
+    public func backward(_ gradients: [Float], batch: Int, stateGradients: UnsafeMutablePointer<Float>) {
+        for n in 0..<batch {
+            for c in 0..<configuration.classes { logitGradient[n, c] = gradients[n * configuration.classes + c] }
+        }
+        second.layer.accumulate(hidden, yGradient: logitGradient, rows: batch, on: workspace)
+        second.layer.inputGradient(logitGradient, into: hiddenGradient, rows: batch, on: workspace)
+        hiddenGradient.combine(with: hidden, rows: batch) { $0 * (1 - $1 * $1) }
+        first.layer.accumulate(normalized, yGradient: hiddenGradient, rows: batch, on: workspace)
+        first.layer.inputGradient(hiddenGradient, into: pooledGradient, rows: batch, on: workspace)
+        let size = 3 * side * side
+        for n in 0..<batch {
+            var pooled = [Float](repeating: 0, count: width)
+            var (mean, along) = (0.0, 0.0)
+            for i in 0..<width {
+                let gradient = pooledGradient[n, i]
+                gammaGradient[i] += gradient * standardized[n, i]
+                betaGradient[i] += gradient
+                pooled[i] = gradient * gamma[i]
+                mean += Double(pooled[i]) / Double(width)
+                along += Double(pooled[i] * standardized[n, i]) / Double(width)
+            }
+            for i in 0..<width {
+                pooled[i] = inverses[n] * (pooled[i] - Float(mean) - standardized[n, i] * Float(along))
+            }
+            AveragePool.spread(pooled, from: configuration.pooledSize, side: side, into: stateGradients + n * size)
+        }
+    }
+}

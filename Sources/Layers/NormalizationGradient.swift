@@ -1,0 +1,116 @@
+import CKernels
+import Tensor
+
+/// What takes a gradient through an activation, and leaves the sums that the normalisation before it needs.
+struct ActivationGradient {
+    /// What was normalised.
+    let input: FeatureMap
+    /// [images][channels/16][4][16], as `hw_groupnorm_gradient_prepare` makes them.
+    let coefficients: UnsafePointer<Float>
+    let activation: hw_activation
+
+    /// Changes `gradient` in place and leaves its sums as its moments.
+    func apply(to gradient: FeatureMap, image: Int, block: Int, bands: Range<Int>, kernels: Kernels) {
+        let own = coefficients + (image * gradient.blocks + block) * 4 * channelBlock
+        for band in bands {
+            let offset = block * gradient.blockStride + band * bandRows * gradient.side * channelBlock
+            kernels.table.pointee.activate_gradient(
+                gradient.momentsOf(image, block: block, band: band), gradient.image(image) + offset,
+                input.image(image) + offset, gradient.rows(ofBand: band) * gradient.side, own, activation)
+        }
+    }
+}
+
+/// The gradients of one place where a map is normalised, modulated and activated while a convolution reads it.
+///
+/// The convolution's input gradient is taken through the activation as it is written (`activation`); `finish` then takes
+/// it through GroupNorm, which needs sums over all of a group. Gradients by the parameters add up until `addGradients`.
+public final class NormalizationGradient {
+    private let norm: GroupNorm
+    private let isActivated: Bool
+    private let coefficients: AlignedBuffer
+    private let partial: AlignedBuffer
+    private let sums: AlignedBuffer
+    private var channels: Int { norm.channels }
+    private var blocks: Int { FeatureMap.blocks(norm.channels) }
+
+    /// Where the gradients by the time embedding's scale and shift go: for image n, [2][channels] at `rows[n] + offset`.
+    public struct Film {
+        let rows: UnsafePointer<UnsafeMutablePointer<Float>>
+        let offset: Int
+
+        /// `rows` holds one pointer an image of the batch.
+        public init(rows: UnsafePointer<UnsafeMutablePointer<Float>>, offset: Int) {
+            self.rows = rows
+            self.offset = offset
+        }
+    }
+
+    /// Allocates for `capacity` images; `isActivated` says whether SiLU follows.
+    public init(_ norm: GroupNorm, isActivated: Bool, capacity: Int) {
+        self.norm = norm
+        self.isActivated = isActivated
+        coefficients = AlignedBuffer(count: capacity * FeatureMap.blocks(norm.channels) * 4 * channelBlock)
+        partial = AlignedBuffer(count: capacity * 2 * norm.channels)
+        sums = AlignedBuffer(count: 2 * norm.channels)
+    }
+
+    /// Computes what the first `batch` images of `input`, the normalised map, need on the way back.
+    func activation(
+        of input: FeatureMap, film: Normalization.Film?, batch: Int, on workspace: Workspace
+    ) -> ActivationGradient {
+        workspace.pool.run { [self] worker in
+            for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
+                let film = film.map { $0.rows[n] + $0.offset }
+                hw_groupnorm_gradient_prepare(
+                    coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
+                    input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
+                    GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, film, film.map { $0 + channels },
+                    GroupNorm.epsilon)
+            }
+        }
+        return ActivationGradient(
+            input: input, coefficients: coefficients.pointer, activation: isActivated ? HW_AFFINE_SILU : HW_AFFINE)
+    }
+
+    /// Takes `gradient`, as the activation's gradient left it, through the normalisation.
+    /// - Parameters:
+    ///   - input: what was normalised.
+    ///   - film: as it was applied.
+    ///   - addend: added to the result; may be `result` itself.
+    ///   - result: the gradient by `input`; may be `gradient` itself.
+    ///   - filmGradient: where the gradients by `film` go.
+    public func finish(
+        _ gradient: FeatureMap, input: FeatureMap, film: Normalization.Film? = nil, addend: FeatureMap?,
+        into result: FeatureMap, filmGradient: Film? = nil, batch: Int, on workspace: Workspace
+    ) {
+        precondition((film == nil) == (filmGradient == nil))
+        let pixels = input.side * input.side
+        workspace.pool.run { [self] worker in
+            for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
+                let own = coefficients.pointer + n * blocks * 4 * channelBlock
+                let parameters = partial.pointer + n * 2 * channels
+                let filmRow = filmGradient.map { $0.rows[n] + $0.offset }
+                hw_groupnorm_gradient_finish(
+                    own, parameters, parameters + channels, filmRow, filmRow.map { $0 + channels },
+                    gradient.moments + n * gradient.momentsStride, gradient.bands, pixels, channels, GroupNorm.groups,
+                    norm.gamma.pointer, norm.beta.pointer, film.map { $0.rows[n] + $0.offset })
+                for block in 0..<blocks {
+                    workspace.kernels.table.pointee.normalize_gradient(
+                        result.image(n) + block * result.blockStride, gradient.image(n) + block * gradient.blockStride,
+                        input.image(n) + block * input.blockStride,
+                        addend.map { $0.image(n) + block * $0.blockStride }, pixels, own + block * 4 * channelBlock)
+                }
+            }
+        }
+        // In the images' order, so that the sum doesn't depend on who computed what.
+        for n in 0..<batch { hw_axpy(sums.pointer, partial.pointer + n * 2 * channels, 1, 2 * channels) }
+    }
+
+    /// Adds the parameters' gradients, [channels] each, to `weight` and `bias`, and starts anew.
+    public func addGradients(weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>) {
+        hw_axpy(weight, sums.pointer, 1, channels)
+        hw_axpy(bias, sums.pointer + channels, 1, channels)
+        sums.pointer.update(repeating: 0, count: sums.count)
+    }
+}

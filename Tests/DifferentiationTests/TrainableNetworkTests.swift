@@ -1,0 +1,153 @@
+import Differentiation
+import FlowModel
+import ReferenceNetwork
+import Tensor
+import TestFixtures
+import Testing
+
+/// A network, a head and their parameters, ready to be differentiated.
+struct TrainableCase {
+    let sample: GradientCase
+    let store: ParameterStore
+    let network: TrainableNetwork
+    let head: TrainableHead
+
+    init(_ sample: GradientCase, capacity: Int, kernels: Kernels = .best, workers: Int = 2) {
+        self.sample = sample
+        store = ParameterStore(shapes: sample.shapes)
+        for (key, numbers) in sample.parameters { store.value(key).update(from: numbers, count: numbers.count) }
+        network = TrainableNetwork(
+            layout: sample.layout, capacity: capacity, kernels: kernels, pool: WorkerPool(count: workers))
+        head = TrainableHead(sample.head, network: network)
+        network.takeValues(from: store)
+        head.takeValues(from: store)
+    }
+
+    func flowMatching() -> Double {
+        FlowMatchingObjective(network).differentiate(
+            states: sample.noise(1001, 3), times: GradientCase.times, targets: sample.noise(1002, 3))
+    }
+
+    func reverse() -> (loss: Double, start: [Float]) {
+        let objective = ReverseObjective(
+            network, head: head, steps: GradientCase.steps, smoothing: Float(GradientCase.smoothing))
+        let images = sample.noise(1003, 2)
+        var start = [Float](repeating: 0, count: images.count)
+        let outcome = objective.differentiate(images: images, labels: GradientCase.labels, imageGradients: &start)
+        return (outcome.loss, start)
+    }
+
+    /// All gradients, which then start anew.
+    func gradients() -> [Float] {
+        store.clearGradients()
+        network.giveGradients(to: store)
+        head.giveGradients(to: store)
+        return Array(UnsafeBufferPointer(start: store.gradients, count: store.count))
+    }
+
+    func gradient(_ key: String) -> [Double] {
+        let count = store.shapes.first { $0.key == key }!.count
+        return UnsafeBufferPointer(start: store.gradient(key), count: count).map(Double.init)
+    }
+}
+
+@Suite("The trainable network's losses and gradients, in f32")
+struct TrainableNetworkTests {
+    @Test("agree with PyTorch's for flow matching, whatever the kernels", arguments: Kernels.all)
+    func flowMatching(kernels: Kernels) throws {
+        let trainable = TrainableCase(try GradientCase(side: 16), capacity: 3, kernels: kernels)
+        let loss = trainable.flowMatching()
+        _ = trainable.gradients()
+        let fixture = try GradientFixture("flow")
+        try fixture.expectClose([loss], "loss", within: 1e-5)
+        try fixture.expectGradients(within: 1e-4, trainable.sample.shapes) { trainable.gradient($0) }
+    }
+
+    @Test("agree with PyTorch's for cross-entropy through Euler steps, in parts of the batch too", arguments: [1, 2])
+    func reverse(capacity: Int) throws {
+        let trainable = TrainableCase(try GradientCase(side: 16), capacity: capacity)
+        let (loss, start) = trainable.reverse()
+        _ = trainable.gradients()
+        let fixture = try GradientFixture("reverse")
+        try fixture.expectClose([loss], "loss", within: 1e-5)
+        try fixture.expectClose(start.map(Double.init), "start", within: 1e-4)
+        try fixture.expectGradients(within: 1e-4, trainable.sample.shapes) { trainable.gradient($0) }
+    }
+
+    @Test("agree with the reference for two blocks a level and three levels")
+    func deeper() throws {
+        let layout = try UNetLayout(
+            UNetArchitecture(
+                modelChannels: 32, residualBlocks: 2, channelMultipliers: [1, 2, 1], attentionDownsampling: [4],
+                heads: 2, imageSize: 16))
+        let sample = GradientCase(layout: layout)
+        let trainable = TrainableCase(sample, capacity: 1, workers: 3)
+        let states = sample.noise(31, 2)
+        let targets = sample.noise(32, 2)
+        let times: [Float] = [0.8, 0.2]
+        let loss = FlowMatchingObjective(trainable.network).differentiate(
+            states: states, times: times, targets: targets)
+        _ = trainable.gradients()
+        let reference = sample.reference()
+        let tape = Tape()
+        let velocity = reference.velocity(sample.images(31, 2), times: times, on: tape)
+        let expected = tape.flowMatchingLoss(velocity, target: targets.map(Double.init))
+        tape.differentiate(expected, seed: [1])
+        #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
+        let norms = layout.parameters.map { shape in
+            reference.parameters[shape.key]!.gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        }
+        for (shape, norm) in zip(layout.parameters, norms) {
+            let difference = zip(trainable.gradient(shape.key), reference.parameters[shape.key]!.gradient).reduce(0) {
+                $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
+            }.squareRoot()
+            #expect(difference <= 1e-4 * max(norm, norms.max()! / 1000), "\(shape.key): \(difference) of \(norm)")
+        }
+    }
+
+    @Test("have the same bits each time with the same number of workers", arguments: [1, 2, 3])
+    func repeatability(workers: Int) throws {
+        let sample = try GradientCase(side: 16)
+        let trainable = TrainableCase(sample, capacity: 2, workers: workers)
+        let runs = (0..<2).map { _ in
+            let losses = [trainable.flowMatching(), trainable.reverse().loss]
+            return (losses, trainable.gradients())
+        }
+        #expect(runs[0].0 == runs[1].0)
+        #expect(runs[0].1.map(\.bitPattern) == runs[1].1.map(\.bitPattern))
+    }
+
+    @Test("follow the parameters: new values are taken over by every layer")
+    func newValues() throws {
+        let sample = try GradientCase(side: 16)
+        let moved = TrainableCase(sample, capacity: 3)
+        // Somewhere else first, then where a fresh one starts.
+        let values = Array(UnsafeBufferPointer(start: moved.store.values, count: moved.store.count))
+        for i in values.indices { moved.store.values[i] = -0.5 * values[i] + 0.01 }
+        moved.network.takeValues(from: moved.store)
+        moved.head.takeValues(from: moved.store)
+        let elsewhere = moved.reverse().loss
+        _ = moved.gradients()
+        moved.store.values.update(from: values, count: values.count)
+        moved.network.takeValues(from: moved.store)
+        moved.head.takeValues(from: moved.store)
+        let fresh = TrainableCase(sample, capacity: 3)
+        let (back, expected) = (moved.reverse(), fresh.reverse())
+        #expect(back.loss == expected.loss && elsewhere != expected.loss)
+        #expect(back.start == expected.start)
+        #expect(moved.gradients() == fresh.gradients())
+    }
+
+    @Test("need no more activations for more steps: each step's are computed again on the way back")
+    func memory() throws {
+        let trainable = TrainableCase(try GradientCase(side: 16), capacity: 2)
+        _ = trainable.reverse()
+        let held = trainable.network.byteCount
+        let many = (0..<12).map { EulerStep(time: Float($0) / 12, size: 0.05) }
+        let images = trainable.sample.noise(1003, 5)
+        let objective = ReverseObjective(trainable.network, head: trainable.head, steps: many, smoothing: 0)
+        let outcome = objective.differentiate(images: images, labels: [0, 1, 2, 3, 4])
+        #expect(outcome.loss.isFinite)
+        #expect(trainable.network.byteCount == held)
+    }
+}

@@ -1,0 +1,123 @@
+/// Where a window's tap falls in the image, or nowhere.
+private struct Window {
+    let side: Int
+    let outputs: Int
+    let taps: Int
+    let stride: Int
+
+    init(side: Int, taps: Int, stride: Int) {
+        self.side = side
+        self.taps = taps
+        self.stride = stride
+        outputs = (side + stride - 1) / stride
+    }
+
+    /// Calls `body` with the output pixel's and the input pixel's index for every output pixel that tap (ky, kx) reads.
+    func forEach(_ ky: Int, _ kx: Int, _ body: (_ output: Int, _ input: Int) -> Void) {
+        for y in 0..<outputs {
+            let row = y * stride + ky - taps / 2
+            guard row >= 0, row < side else { continue }
+            for x in 0..<outputs {
+                let column = x * stride + kx - taps / 2
+                guard column >= 0, column < side else { continue }
+                body(y * outputs + x, row * side + column)
+            }
+        }
+    }
+}
+
+extension Tape {
+    /// Convolution of `x`, [images][inputs][side][side], with an odd square kernel, padded by half of it.
+    /// - Parameters:
+    ///   - weight: [outputs][inputs][taps][taps], or [outputs][inputs][1] for 1x1.
+    ///   - bias: [outputs].
+    public func convolution(_ x: Variable, weight: Variable, bias: Variable, stride: Int = 1) -> Variable {
+        let (images, inputs, side) = (x.shape[0], x.shape[1], x.shape[2])
+        let outputs = weight.shape[0]
+        let taps = weight.shape[2]
+        let window = Window(side: side, taps: taps, stride: stride)
+        let (sources, targets) = (side * side, window.outputs * window.outputs)
+        func forEachPlane(_ body: (_ n: Int, _ o: Int, _ i: Int, _ ky: Int, _ kx: Int, _ w: Int) -> Void) {
+            for n in 0..<images {
+                for o in 0..<outputs {
+                    for i in 0..<inputs {
+                        for tap in 0..<(taps * taps) {
+                            body(n, o, i, tap / taps, tap % taps, (o * inputs + i) * taps * taps + tap)
+                        }
+                    }
+                }
+            }
+        }
+        return result([images, outputs, window.outputs, window.outputs]) { y in
+            for n in 0..<images {
+                for o in 0..<outputs {
+                    for p in 0..<targets { y[(n * outputs + o) * targets + p] = bias.value[o] }
+                }
+            }
+            y.withUnsafeMutableBufferPointer { y in
+                x.value.withUnsafeBufferPointer { x in
+                    forEachPlane { n, o, i, ky, kx, w in
+                        let (to, from, factor) = (
+                            (n * outputs + o) * targets, (n * inputs + i) * sources, weight.value[w]
+                        )
+                        window.forEach(ky, kx) { y[to + $0] += factor * x[from + $1] }
+                    }
+                }
+            }
+        } backward: { gradient in
+            for n in 0..<images {
+                for o in 0..<outputs {
+                    for p in 0..<targets { bias.gradient[o] += gradient[(n * outputs + o) * targets + p] }
+                }
+            }
+            x.gradient.withUnsafeMutableBufferPointer { dx in
+                x.value.withUnsafeBufferPointer { x in
+                    gradient.withUnsafeBufferPointer { dy in
+                        forEachPlane { n, o, i, ky, kx, w in
+                            let (to, from, factor) = (
+                                (n * outputs + o) * targets, (n * inputs + i) * sources, weight.value[w]
+                            )
+                            var sum = 0.0
+                            window.forEach(ky, kx) {
+                                sum += dy[to + $0] * x[from + $1]
+                                dx[from + $1] += factor * dy[to + $0]
+                            }
+                            weight.gradient[w] += sum
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every pixel of `x`, [images][channels][side][side], doubled in both directions.
+    public func doubled(_ x: Variable) -> Variable {
+        let side = x.shape[2]
+        func source(_ i: Int) -> Int {
+            let (plane, y, xx) = (i / (4 * side * side), i / (2 * side) % (2 * side), i % (2 * side))
+            return (plane * side + y / 2) * side + xx / 2
+        }
+        return result([x.shape[0], x.shape[1], 2 * side, 2 * side]) { y in
+            for i in y.indices { y[i] = x.value[source(i)] }
+        } backward: { gradient in
+            for i in gradient.indices { x.gradient[source(i)] += gradient[i] }
+        }
+    }
+
+    /// `a` and `b`, [images][channels][side][side] each, joined on channels.
+    public func concatenated(_ a: Variable, _ b: Variable) -> Variable {
+        let images = a.shape[0]
+        let (front, back) = (a.value.count / images, b.value.count / images)
+        return result([images, a.shape[1] + b.shape[1], a.shape[2], a.shape[3]]) { y in
+            for n in 0..<images {
+                for i in 0..<front { y[n * (front + back) + i] = a.value[n * front + i] }
+                for i in 0..<back { y[n * (front + back) + front + i] = b.value[n * back + i] }
+            }
+        } backward: { gradient in
+            for n in 0..<images {
+                for i in 0..<front { a.gradient[n * front + i] += gradient[n * (front + back) + i] }
+                for i in 0..<back { b.gradient[n * back + i] += gradient[n * (front + back) + front + i] }
+            }
+        }
+    }
+}
