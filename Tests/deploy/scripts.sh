@@ -16,7 +16,10 @@ for file in .ci/run deploy/* Tests/deploy/*; do
         *) fail "$file says in its first line neither bash nor python" ;;
     esac
 done
-commands=(.ci/run deploy/check-playground deploy/check-tritonclient deploy/compare deploy/scenarios deploy/serve deploy/test)
+commands=(
+    .ci/run deploy/check-playground deploy/check-tritonclient deploy/compare deploy/scenarios deploy/serve
+    deploy/simulate-batching deploy/test
+)
 
 for script in "${scripts[@]}"; do
     bash -n "$script" || fail "$script doesn't parse"
