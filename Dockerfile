@@ -17,21 +17,22 @@ COPY Sources Sources
 RUN --mount=type=cache,target=/source/.build,sharing=locked \
     swift build --configuration release --static-swift-stdlib --product headwater \
     && install -D .build/release/headwater /output/headwater \
-    && strip --strip-debug /output/headwater
+    && strip --strip-all /output/headwater
 
-FROM ubuntu:${UBUNTU}
+FROM ubuntu:${UBUNTU} AS runtime
+COPY deploy/packages deploy/assemble-image /usr/local/share/headwater/
+RUN bash -c 'source /usr/local/share/headwater/packages && install_packages "${runtime_packages[@]}"'
+COPY --from=build /output/headwater /usr/local/bin/headwater
+RUN bash /usr/local/share/headwater/assemble-image /usr/local/bin/headwater /image
+COPY LICENSE /image/usr/local/share/headwater/LICENSE
+
+# The binary and the libraries that it loads: no shell, no package manager.
+FROM scratch
 LABEL org.opencontainers.image.title="Headwater" \
     org.opencontainers.image.description="Image embeddings and class logits from a flow-matching model run in reverse" \
     org.opencontainers.image.licenses="Apache-2.0"
-COPY deploy/packages /usr/local/share/headwater/packages
-RUN bash -c 'source /usr/local/share/headwater/packages && install_packages "${runtime_packages[@]}"' \
-    && rm -rf /var/lib/apt/lists/* \
-    && groupadd --gid 10001 headwater \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/headwater --shell /usr/sbin/nologin headwater \
-    && install -d -o 10001 -g 10001 /var/lib/headwater
-COPY LICENSE /usr/local/share/headwater/LICENSE
-COPY --from=build /output/headwater /usr/local/bin/headwater
-
+COPY --from=runtime /image /
+ENV PATH=/usr/local/bin
 # By number, so that Kubernetes can see that it isn't root.
 USER 10001:10001
 WORKDIR /var/lib/headwater

@@ -44,33 +44,41 @@ let package = Package(
         cLibrary("CEventPolling"),
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
 
+        library("UntrustedText", []),
         library("Digests", ["CNettle"]),
         library("Telemetry", []),
-        library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests"]),
+        library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests", "UntrustedText"]),
         hotLibrary("Tensor", ["CKernels", "COpenBLAS"]),
         hotLibrary("Layers", ["Tensor"]),
         hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats"]),
-        hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels"]),
+        hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels", "UntrustedText"]),
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
             ["CheckpointFormats", "Digests", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
         hotLibrary("Differentiation", ["FlowModel", "Layers", "Tensor", "CKernels"]),
-        library("Training", ["Differentiation", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
-        library("HTTPServer", ["CMicroHTTPD"]),
+        hotLibrary("Augmentation", ["ImagePipeline"]),
+        hotLibrary(
+            "Training",
+            [
+                "Differentiation", "CheckpointFormats", "FlowModel", "ReverseODE", "Augmentation", "ImagePipeline",
+                "Plotting", "Digests", "Tensor", "CKernels", "UntrustedText",
+            ]),
+        library("Plotting", []),
+        library("HTTPServer", ["CMicroHTTPD", "UntrustedText"]),
         library("LoadGeneration", ["CEventPolling"]),
         library(
             "API",
             [
                 "FeatureService", "ReverseODE", "FlowModel", "ImagePipeline", "CheckpointFormats", "Digests",
-                "HTTPServer",
-                "Telemetry", "CContract", "CPlayground",
+                "HTTPServer", "Telemetry", "CContract", "CPlayground", "UntrustedText",
             ]),
         library(
             "CommandLineInterface",
             [
-                "API", "Training", "FeatureService", "CheckpointFormats", "FlowModel", "ReverseODE", "ImagePipeline",
-                "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels", "CBundledModel", "LoadGeneration",
+                "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
+                "FlowModel", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels",
+                "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText",
             ]),
         .executableTarget(
             name: "headwater", dependencies: ["CommandLineInterface"], swiftSettings: strict),
@@ -85,6 +93,7 @@ let package = Package(
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
         tests(of: "CheckpointFormats"),
         tests(of: "Digests"),
+        tests(of: "UntrustedText"),
         tests(of: "Tensor", ["CKernels"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"]),
         tests(of: "FlowModel"),
@@ -92,7 +101,11 @@ let package = Package(
         tests(of: "ImagePipeline", ["CImageCodecs"]),
         tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
         tests(of: "Differentiation", ["ReferenceNetwork", "FlowModel", "CheckpointFormats", "Tensor"]),
-        tests(of: "Training"),
+        tests(of: "Augmentation", ["ImagePipeline"]),
+        tests(
+            of: "Training",
+            ["Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "FlowModel", "Tensor"]),
+        tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench"]),
         tests(of: "LoadGeneration", ["HTTPServer"]),
         tests(of: "Telemetry"),
@@ -108,3 +121,19 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+// The fuzzing harnesses, which only deploy/fuzz builds: with sanitizers, on libFuzzer, whose archive the variable names.
+if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
+    package.targets += [
+        .target(name: "CFuzzing", dependencies: ["CMicroHTTPD"], path: "Tests/Fuzzing/CFuzzing", cSettings: strictC),
+        .executableTarget(
+            name: "headwater-fuzz",
+            dependencies: [
+                "CFuzzing", "API", "CheckpointFormats", "CommandLineInterface", "FeatureService", "FlowModel",
+                "HTTPServer", "ImagePipeline", "LoadGeneration", "ReverseODE", "Telemetry", "Tensor", "TestFixtures",
+                "Training",
+            ],
+            path: "Tests/Fuzzing/Harnesses", swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]),
+    ]
+}

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "winograd_filters.h"
+
 void hw_add_panels(float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs) {
     for (size_t o = 0; o < outputs; o++) {
         const float *panel = panels + o / HW_BLOCK * padded_inputs * HW_BLOCK + o % HW_BLOCK;
@@ -51,19 +53,10 @@ static inline __attribute__((always_inline)) void gather(
 void hw_add_winograd3x3(
     float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
     size_t first_block, size_t blocks) {
-    // G as hw_pack_winograd3x3 has it.
-    static const double filter4[6][3] = {
-        {64.0 / 81, 0, 0},
-        {-128.0 / 243, -32.0 / 81, -8.0 / 27},
-        {-128.0 / 243, 32.0 / 81, -8.0 / 27},
-        {32.0 / 243, 16.0 / 81, 8.0 / 27},
-        {32.0 / 243, -16.0 / 81, 8.0 / 27},
-        {0, 0, 1}};
-    static const double filter2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
     if (tile == 4)
-        gather(gradient, panels, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);
+        gather(gradient, panels, outputs, inputs, padded_inputs, 6, winograd_filter4, first_block, blocks);
     else
-        gather(gradient, panels, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks);
+        gather(gradient, panels, outputs, inputs, padded_inputs, 4, winograd_filter2, first_block, blocks);
 }
 
 // Mean and 1/standard deviation of a group of channels from the moments of its bands.

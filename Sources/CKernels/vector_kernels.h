@@ -64,8 +64,8 @@ INLINE vector silu(vector x) {
 
 // MARK: GEMM
 
-// Floats of packed weights that are fetched ahead of their use: 8 KiB, beyond the page that the processor's own
-// prefetching stops at. Batches of one read all weights of small maps from memory.
+// How far ahead of their use weights are fetched that only one tile reads, in floats: 8 KiB, beyond the page that the
+// processor's own prefetching stops at. Batches of one read all weights of small maps from memory.
 enum { PREFETCH = 2048 };
 
 INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
@@ -98,10 +98,11 @@ INLINE void store_as(const bool pairs, float *p, vector v) {
 #endif
 
 // One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes. A matrix of bf16 is
-// one of half as many columns, each a pair in 32 bits.
+// one of half as many columns, each a pair in 32 bits. Fetches what lies at `ahead`, for block j `j*ahead_stride` further,
+// while it reads the panels.
 INLINE void micro_kernel(
     const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
-    const int rows, const int blocks, const bool pairs) {
+    const float *ahead, const size_t ahead_stride, const int rows, const int blocks, const bool pairs) {
     const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
     vector sums[TALL_ROWS][TILE_BLOCKS];
 #pragma clang loop unroll(full)
@@ -119,8 +120,9 @@ INLINE void micro_kernel(
 #pragma clang loop unroll(full)
             for (int j = 0; j < blocks; j++) {
                 weights[j] = load(b + (size_t)j * panel);
-                __builtin_prefetch(b + (size_t)j * panel + PREFETCH, 0, 3);
+                __builtin_prefetch(ahead + (size_t)j * ahead_stride, 0, 3);
             }
+            ahead += HW_BLOCK;
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r++) {
                 vector x = (vector)a[r * pitch + i];
@@ -146,15 +148,16 @@ INLINE void micro_kernel(
 }
 
 typedef void (*micro_kernel_function)(
-    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *);
+    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *,
+    size_t);
 
 // The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS.
 enum { FLOATS = false, PAIRS = true };
 #define MICRO_KERNEL(FAMILY, ROWS, BLOCKS)                                                                     \
     static void micro_kernel_##FAMILY##_##ROWS##x##BLOCKS(                                                     \
         const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias,               \
-        const float *residual) {                                                                               \
-        micro_kernel(g, a, b, c, bias, residual, ROWS, BLOCKS, FAMILY);                                        \
+        const float *residual, const float *ahead, size_t ahead_stride) {                                      \
+        micro_kernel(g, a, b, c, bias, residual, ahead, ahead_stride, ROWS, BLOCKS, FAMILY);                   \
     }
 #define NAME(FAMILY, ROWS, BLOCKS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS,
 
@@ -207,6 +210,10 @@ INLINE void multiply(
         const micro_kernel_function *kernels = wide ? two : one;
         const float *b = g->b + nb * g->b_panel_stride;
         const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
+        const size_t width = wide ? 2 : 1;
+        // After the last panels those that follow the first in memory, in Winograd's case the next position's.
+        const float *next = nb + width < g->blocks ? b + width * g->b_panel_stride : g->b + g->k * pitch;
+        size_t pass = 0;
         for (size_t row = 0; row < g->rows;) {
             // A row group longer than a register tile is walked in tiles of about the same height.
             size_t in_group = row % g->group_rows;
@@ -220,10 +227,15 @@ INLINE void multiply(
             float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
             const float *residual =
                 g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
-            kernels[rows - 1](g, a, b, c, bias, residual);
+            // Panels that several tiles read: the first tiles fetch the next ones, a whole round before they are read.
+            const bool once = rows == g->rows, fetches = !once && pass < width;
+            const float *ahead = once ? b + PREFETCH : fetches ? next + pass * g->b_panel_stride : b;
+            const size_t ahead_stride = once ? g->b_panel_stride : 0;
+            kernels[rows - 1](g, a, b, c, bias, residual, ahead, ahead_stride);
+            pass++;
             row += rows;
         }
-        nb += wide ? 2 : 1;
+        nb += width;
     }
 }
 

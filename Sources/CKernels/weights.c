@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bf16.h"
+#include "winograd_filters.h"
 
 void hw_pack_panels(float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs) {
     size_t blocks = (outputs + HW_BLOCK - 1) / HW_BLOCK;
@@ -25,16 +26,6 @@ void hw_pack_direct3x3(float *panels, const float *weights, size_t outputs, size
                 panel[(tap * padded_inputs + i) * HW_BLOCK] = weights[(o * inputs + i) * 9 + tap];
     }
 }
-
-// G of F(4x4,3x3) and F(2x2,3x3): row i is (1, p, p^2) over the product of the differences to the other points.
-static const double filter4[6][3] = {
-    {64.0 / 81, 0, 0},
-    {-128.0 / 243, -32.0 / 81, -8.0 / 27},
-    {-128.0 / 243, 32.0 / 81, -8.0 / 27},
-    {32.0 / 243, 16.0 / 81, 8.0 / 27},
-    {32.0 / 243, -16.0 / 81, 8.0 / 27},
-    {0, 0, 1}};
-static const double filter2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
 
 static inline __attribute__((always_inline)) void transform(
     float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, const size_t size,
@@ -71,9 +62,9 @@ void hw_pack_winograd3x3(
     size_t positions = tile == 4 ? 36 : 16;
     if (padded_inputs != inputs) memset(panels, 0, blocks * positions * padded_inputs * HW_BLOCK * sizeof(float));
     if (tile == 4)
-        transform(panels, weights, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);
+        transform(panels, weights, outputs, inputs, padded_inputs, 6, winograd_filter4, first_block, blocks);
     else
-        transform(panels, weights, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks);
+        transform(panels, weights, outputs, inputs, padded_inputs, 4, winograd_filter2, first_block, blocks);
 }
 
 void hw_narrow_panels(float *pairs, const float *panels, size_t k) {

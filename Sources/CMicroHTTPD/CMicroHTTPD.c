@@ -88,6 +88,9 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
         flags |= MHD_USE_TLS;
         items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};
         items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->private_key};
+        // GnuTLS' own choice still takes TLS 1.0 and 1.1 (RFC 8996 deprecates them).
+        items[count++] = (struct MHD_OptionItem){
+            MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"};
     }
     items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 

@@ -1,4 +1,5 @@
 import Glibc
+import UntrustedText
 
 /// Why a checkpoint can't be read or written.
 public struct CheckpointError: Error, Equatable, CustomStringConvertible {
@@ -49,6 +50,5 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible {
 /// A name from a file, quoted for a message: control characters and anything that isn't ASCII escaped, so that a hostile
 /// name can't write to a terminal or forge a log line, and cut off after 120 characters.
 public func quoted(_ name: String) -> String {
-    let escaped = name.unicodeScalars.prefix(120).map { $0.escaped(asASCII: true) }.joined()
-    return name.unicodeScalars.count > 120 ? "'\(escaped)…'" : "'\(escaped)'"
+    "'\(shown(name, atMost: 120))'"
 }

@@ -73,6 +73,22 @@ public enum ElementType: String, Sendable, CaseIterable {
         }
         return bytes
     }
+
+    /// `values` as a file that stores them in this type gives them back.
+    ///
+    /// - Throws: as `bytes(of:)`.
+    public func rounded(_ values: [Float]) throws(CheckpointError) -> [Float] {
+        guard self != .f32 else { return values }
+        let bytes = try bytes(of: values)
+        var stored = values
+        let result = stored.withUnsafeMutableBufferPointer { stored in
+            bytes.withUnsafeBytes { bytes in
+                Result { () throws(CheckpointError) in try convertToFloats(bytes, into: stored) }
+            }
+        }
+        try result.get()
+        return stored
+    }
 }
 
 /// The index of the first infinity or NaN in `values`; nil if all are finite.

@@ -2,58 +2,86 @@ import Digests
 import Glibc
 import Synchronization
 
-/// Bytes that stay where they are as long as this object lives: a file read or mapped, or memory that lives for ever.
+/// The bytes of a file, or of memory that lives for ever: in memory, or left on the disk until they are asked for.
+///
+/// A mapping was rejected: whoever cuts a mapped file short kills the process that touches it (SIGBUS), which reading
+/// turns into an error.
 final class FileBytes: Sendable {
-    private enum Ownership {
-        case allocated, mapped, borrowed
+    private enum Place {
+        case allocated(UnsafeRawBufferPointer)
+        case borrowed(UnsafeRawBufferPointer)
+        case disk(descriptor: Int32, path: String)
     }
 
     /// The most bytes that are read into memory.
     static let largestLoad = 64 << 30
 
+    /// How many there are.
+    let count: Int
+
     // Immutable memory that only `deinit` gives back: sharing the pointer between threads is safe, which the compiler
     // can't see of any pointer.
-    nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
-    private let ownership: Ownership
+    nonisolated(unsafe) private let place: Place
     private let digest = Mutex<SHA256.Digest?>(nil)
 
-    private init(_ bytes: UnsafeRawBufferPointer, _ ownership: Ownership) {
-        self.bytes = bytes
-        self.ownership = ownership
+    private init(_ place: Place, count: Int) {
+        self.place = place
+        self.count = count
     }
 
     deinit {
-        switch ownership {
-        case .allocated: free(UnsafeMutableRawPointer(mutating: bytes.baseAddress))
-        case .mapped: munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+        switch place {
+        case .allocated(let bytes): free(UnsafeMutableRawPointer(mutating: bytes.baseAddress))
         case .borrowed: break
+        case .disk(let descriptor, _): close(descriptor)
         }
     }
 
-    var count: Int { bytes.count }
-
-    func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-        try withExtendedLifetime(self) { try body(bytes) }
+    /// Calls `body` with the bytes of a range that lies within `count`, valid during the call only.
+    ///
+    /// - Throws: `CheckpointError` if they are on the disk and can't be read, or there is no memory for them; and what
+    ///   `body` throws.
+    func withUnsafeBytes<R>(in range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
+        switch place {
+        case .allocated(let bytes), .borrowed(let bytes):
+            return try withExtendedLifetime(self) { try body(UnsafeRawBufferPointer(rebasing: bytes[range])) }
+        case .disk(let descriptor, let path):
+            let buffer = try Self.allocate(range.count)
+            defer { free(buffer.baseAddress) }
+            try Self.read(descriptor, path, into: buffer, from: range.lowerBound)
+            return try body(UnsafeRawBufferPointer(buffer))
+        }
     }
 
     /// The SHA-256 digest, computed when it is first asked for.
+    ///
+    /// - Throws: `CheckpointError` if the bytes are on the disk and can't be read.
     var sha256: SHA256.Digest {
-        digest.withLock { known in
-            if let known { return known }
-            let computed = withUnsafeBytes { SHA256.hash($0) }
-            known = computed
-            return computed
+        get throws {
+            try digest.withLock { known in
+                if let known { return known }
+                let piece = if case .disk = place { 1 << 20 } else { max(count, 1) }
+                var hash = SHA256()
+                for start in stride(from: 0, to: count, by: piece) {
+                    try withUnsafeBytes(in: start..<min(start + piece, count)) { hash.update($0) }
+                }
+                let computed = hash.finalize()
+                known = computed
+                return computed
+            }
         }
     }
 
     /// Memory that is never freed or changed, such as a constant of the executable.
-    static func borrowing(_ bytes: UnsafeRawBufferPointer) -> FileBytes { FileBytes(bytes, .borrowed) }
+    static func borrowing(_ bytes: UnsafeRawBufferPointer) -> FileBytes {
+        FileBytes(.borrowed(bytes), count: bytes.count)
+    }
 
     /// A copy of `bytes`.
     static func copying(_ bytes: [UInt8]) throws -> FileBytes {
         let buffer = try allocate(bytes.count)
         buffer.copyBytes(from: bytes)
-        return FileBytes(UnsafeRawBufferPointer(buffer), .allocated)
+        return FileBytes(.allocated(UnsafeRawBufferPointer(buffer)), count: bytes.count)
     }
 
     /// A file's contents, copied into memory.
@@ -64,10 +92,24 @@ final class FileBytes: Sendable {
             throw CheckpointError(.limitExceeded, "\(path) is too large to load, \(count) bytes")
         }
         let buffer = try allocate(count)
-        let contents = FileBytes(UnsafeRawBufferPointer(buffer), .allocated)
+        let contents = FileBytes(.allocated(UnsafeRawBufferPointer(buffer)), count: count)
+        try read(descriptor, path, into: buffer, from: 0)
+        return contents
+    }
+
+    /// A file's contents, each range of which is read when it is asked for. The file stays open: another one that takes
+    /// its place changes nothing.
+    static func opening(path: String) throws -> FileBytes {
+        let (descriptor, count) = try openRegularFile(path)
+        return FileBytes(.disk(descriptor: descriptor, path: path), count: count)
+    }
+
+    private static func read(
+        _ descriptor: Int32, _ path: String, into buffer: UnsafeMutableRawBufferPointer, from offset: Int
+    ) throws {
         var filled = 0
-        while filled < count {
-            let received = read(descriptor, buffer.baseAddress! + filled, count - filled)
+        while filled < buffer.count {
+            let received = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, offset + filled)
             if received < 0 && errno == EINTR { continue }
             guard received >= 0 else { throw CheckpointError.system(.unreadable, "read", path, code: errno) }
             guard received > 0 else {
@@ -75,19 +117,6 @@ final class FileBytes: Sendable {
             }
             filled += received
         }
-        return contents
-    }
-
-    /// A file's contents, mapped: pages are read when they are touched.
-    static func mapping(path: String) throws -> FileBytes {
-        let (descriptor, count) = try openRegularFile(path)
-        defer { close(descriptor) }
-        // mmap refuses a length of zero.
-        guard count > 0 else { return .borrowing(UnsafeRawBufferPointer(start: nil, count: 0)) }
-        guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-            throw CheckpointError.system(.unreadable, "map", path, code: errno)
-        }
-        return FileBytes(UnsafeRawBufferPointer(start: address, count: count), .mapped)
     }
 
     private static func allocate(_ count: Int) throws -> UnsafeMutableRawBufferPointer {

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// A reader of JSON (RFC 8259) for hostile input: it builds nothing but what it is asked for, and it refuses duplicate
 /// member names, which Foundation's decoder resolves silently, so that two readers could disagree about a file.
 ///
@@ -128,6 +130,7 @@ extension JSONScanner {
         guard let string = String(validating: content, as: UTF8.self) else {
             throw malformed("a string is not valid UTF-8")
         }
+        guard string.isStreamSafe else { throw malformed("a string has more than 30 combining characters in a row") }
         return string
     }
 

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// Reads the pickles that `torch.save` writes for state dicts and executes nothing.
 ///
 /// Python's pickle is a program for a stack machine that may import and call anything. This machine knows the opcodes
@@ -337,8 +339,9 @@ extension RestrictedUnpickler {
         guard byteCount <= limits.stringByteCount else {
             throw CheckpointError(.limitExceeded, "a string of \(byteCount) bytes")
         }
-        guard let string = String(validating: try take(byteCount), as: UTF8.self) else {
-            throw CheckpointError(.malformed, "a string is not valid UTF-8")
+        guard let string = String(streamSafe: try take(byteCount)) else {
+            throw CheckpointError(
+                .malformed, "a string is not valid UTF-8, or has over 30 combining characters in a row")
         }
         return string
     }

@@ -6,9 +6,9 @@ public struct SafetensorsFile: Sendable {
     public enum Access: Sendable {
         /// Read into memory at once. What a service wants: nothing that happens to the file afterwards can harm it.
         case load
-        /// Mapped, so that only what is touched is read. For looking at large files: if the file is truncated while it
-        /// is open, touching what is gone kills the process (SIGBUS).
-        case map
+        /// Read piece by piece when it is asked for, the header at once. For looking at large files. If the file is
+        /// truncated while it is open, asking for what is gone is an error.
+        case onDemand
     }
 
     /// The tensors in the order of their data.
@@ -27,7 +27,7 @@ public struct SafetensorsFile: Sendable {
         let contents =
             switch access {
             case .load: try FileBytes.loading(path: path)
-            case .map: try FileBytes.mapping(path: path)
+            case .onDemand: try FileBytes.opening(path: path)
             }
         self = try CheckpointError.locating(in: path) { try Self(contents) }
     }
@@ -44,7 +44,7 @@ public struct SafetensorsFile: Sendable {
     public init(staticBytes: UnsafeRawBufferPointer) throws { try self.init(FileBytes.borrowing(staticBytes)) }
 
     private init(_ contents: FileBytes) throws {
-        let header = try contents.withUnsafeBytes { try SafetensorsHeader(parsing: $0) }
+        let header = try SafetensorsHeader(of: contents)
         self.contents = contents
         tensors = header.entries.map(\.description)
         metadata = header.metadata
@@ -72,7 +72,7 @@ public struct SafetensorsFile: Sendable {
         guard let range = ranges[name] else {
             throw CheckpointError(.missing, "there is no tensor \(quoted(name))")
         }
-        return try contents.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+        return try contents.withUnsafeBytes(in: range, body)
     }
 
     /// A tensor's numbers as f32, row-major; see `ElementType.convertToFloats(_:into:)`.
@@ -99,5 +99,7 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// The SHA-256 digest of the whole file; computed when it is first asked for, at some hundred megabytes a second.
-    public var sha256: SHA256.Digest { contents.sha256 }
+    ///
+    /// - Throws: `CheckpointError` if the file is read on demand and can't be.
+    public var sha256: SHA256.Digest { get throws { try contents.sha256 } }
 }

@@ -22,12 +22,12 @@ struct SafetensorsHeader {
     /// Where the data begin in the file.
     let dataStart: Int
 
-    /// Parses the head of `file`, the whole file's bytes.
-    init(parsing file: UnsafeRawBufferPointer) throws {
+    /// Reads and parses the head of a file, and nothing else of it.
+    init(of file: FileBytes) throws {
         guard file.count >= 8 else {
             throw CheckpointError(.malformed, "\(file.count) bytes are too few for a safetensors file")
         }
-        let declared = UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
+        let declared = try file.withUnsafeBytes(in: 0..<8) { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard declared <= Self.largestByteCount else {
             throw CheckpointError(
                 .limitExceeded,
@@ -39,15 +39,19 @@ struct SafetensorsHeader {
                 .malformed, "the header claims \(length) bytes but only \(file.count - 8) follow; the file is truncated"
             )
         }
-        let json = UnsafeRawBufferPointer(rebasing: file[8..<8 + length])
+        let parser = try file.withUnsafeBytes(in: 8..<8 + length) { try Self.parse($0) }
+        metadata = parser.metadata
+        dataStart = 8 + length
+        entries = try Self.inDataOrder(parser.entries, dataByteCount: file.count - dataStart)
+    }
+
+    private static func parse(_ json: UnsafeRawBufferPointer) throws -> Parser {
         guard json.first == UInt8(ascii: "{") else {
             throw CheckpointError(.malformed, "the header doesn't begin with '{'; this is not a safetensors file")
         }
         var parser = Parser()
         try CheckpointError.locating(in: "safetensors header") { try parser.parse(json) }
-        metadata = parser.metadata
-        dataStart = 8 + length
-        entries = try Self.inDataOrder(parser.entries, dataByteCount: file.count - dataStart)
+        return parser
     }
 
     /// Sorts entries by their place and checks that they cover the data exactly.

@@ -1,4 +1,5 @@
 import CZip
+import UntrustedText
 
 /// Reads entries of a zip archive whole. Only stored entries are read, as `torch.save` writes them, so that nothing can
 /// unfold to more than the file's own length.
@@ -54,7 +55,7 @@ final class ZipReader {
             var status = zip_stat_t()
             guard zip_stat_index(archive, index, 0, &status) == 0,
                 let rawName = zip_get_name(archive, index, zip_flags_t(ZIP_FL_ENC_RAW)),
-                let name = String(validatingCString: rawName)
+                let name = String(validatingCString: rawName), name.isStreamSafe
             else { throw CheckpointError(.malformed, "entry \(index) of the zip archive is damaged") }
             let entry = Entry(
                 index: index, byteCount: Int(clamping: status.size),

@@ -15,7 +15,7 @@ enum BenchCommand {
         help: "Network evaluations of a pass of networks with random weights; the published settings have 31.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
-        help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given.")
+        help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given; with --training 128, for u32 and u64 8.")
     private static let seconds = Option(
         "seconds", .number(in: 0...3600), default: 5, help: "About how long each row is measured.")
     private static let errors = Option(
@@ -41,7 +41,7 @@ enum BenchCommand {
     static let command = Command(
         name: "bench", abstract: "measure how fast models run here",
         discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
-            + "and the greatest. OPENBLAS_* variables are printed: unset them for measurements.\n\n"
+            + "and the greatest; with --training, steps of training. OPENBLAS_* variables are printed: unset them for measurements.\n\n"
             + "With --serve it starts services of this program and posts images to them: first by clients that wait "
             + "for their answers, which finds the capacity, then at the times of a Poisson process at shares of the "
             + "capacity, for each way of batching in turn. Latencies count from when a request was due, whenever it "
@@ -52,13 +52,16 @@ enum BenchCommand {
             writeModel.specification,
             batches.specification, seconds.specification, json.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
-        ] + ServedBenchCommand.options,
+        ] + TrainingBenchCommand.options + ServedBenchCommand.options,
         examples: [
             Command.Example(
                 line: "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench --model u32 --batch 8",
                 effect: "Time U32 at batch 8:"),
             Command.Example(
                 line: "headwater bench --decode photos", effect: "How long photographs take to be decoded:"),
+            Command.Example(
+                line: "headwater bench --training pretrain,finetune --model bundled",
+                effect: "How fast the bundled model would be trained:"),
             Command.Example(
                 line: "headwater bench --serve --seconds 20", effect: "See how the bundled model does under load:"),
         ])
@@ -97,6 +100,18 @@ enum BenchCommand {
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
         let isJSON = try arguments[json]
+        if let stages = try arguments[TrainingBenchCommand.stages] {
+            guard precision == .f32 else {
+                throw UsageError(
+                    "training computes in f32", at: arguments.place(of: KernelChoice.precision), remedy: "leave it out")
+            }
+            try TrainingBenchCommand.run(
+                stages, models: try arguments[models] ?? TrainingBenchCommand.defaultModels,
+                evaluations: try arguments[evaluations], batches: try arguments[batches],
+                seconds: try arguments[seconds], capacity: try arguments[TrainingOptions.capacity], kernels: kernels,
+                pool: pool, isJSON: isJSON)
+            return .success
+        }
         if try arguments[errors] {
             try printErrors(
                 of: try arguments[models] ?? defaultModels, kernels: kernels, pool: pool, isJSON: isJSON)
@@ -128,10 +143,11 @@ enum BenchCommand {
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
             let report = Report(
                 kernels: kernels.name, precision: precision, workers: pool.count, openBLASCore: BLAS.selectedCore,
-                openBLASVariables: openBLASVariables, measurements: measurements, peakResidentBytes: peakBytes())
+                openBLASVariables: openBLASVariables, measurements: measurements,
+                peakResidentBytes: Benchmark.peakResidentBytes())
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
-            print("peak resident memory \(peakBytes() >> 20) MiB")
+            print("peak resident memory \(Benchmark.peakResidentBytes() >> 20) MiB")
         }
         return .success
     }
@@ -241,12 +257,5 @@ enum BenchCommand {
 
     private static var openBLASVariables: [String: String] {
         ProcessInfo.processInfo.environment.filter { $0.key.hasPrefix("OPENBLAS_") }
-    }
-
-    /// The most memory that was ever resident, from /proc/self/status.
-    private static func peakBytes() -> Int {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-        return line.flatMap { Int($0.filter(\.isNumber)) }.map { $0 << 10 } ?? 0
     }
 }

@@ -1,4 +1,5 @@
 import FlowModel
+import FoundationEssentials
 import ReverseODE
 import Tensor
 
@@ -125,7 +126,7 @@ struct Benchmark {
         try ModelFile.write(configuration(architecture, name: name, evaluations: evaluations), to: path) { weights($0) }
     }
 
-    private static func configuration(
+    static func configuration(
         _ architecture: UNetArchitecture, name: String, evaluations: Int
     ) -> ModelConfiguration {
         ModelConfiguration(
@@ -149,5 +150,12 @@ struct Benchmark {
                 return (Float(state >> 8) / Float(1 << 23) - 1) * bound
             }
         }
+    }
+
+    /// The most memory that was ever resident, from /proc/self/status.
+    static func peakResidentBytes() -> Int {
+        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line.flatMap { Int($0.filter(\.isNumber)) }.map { $0 << 10 } ?? 0
     }
 }

@@ -3,6 +3,10 @@ import FeatureService
 import ImagePipeline
 import ReverseODE
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// `headwater embed`: the embeddings of many image files.
 enum EmbedCommand {
     enum Format: String, CaseIterable, Sendable { case npy, jsonl, csv }
@@ -18,6 +22,14 @@ enum EmbedCommand {
         "normalize", .choice("NORM", of: Normalization.self), default: .none,
         help: "l2 scales every embedding to length 1.", group: "Taps")
 
+    private static let shard = Option(
+        "shard", .shard, default: .whole,
+        help: "Do only part K, from 0, of N parts of the list of images; N processes then do all of it.",
+        group: "Division of work")
+    private static let keepsOutput = Option(
+        flag: "keep-output", help: "Do nothing if the output is there already, whatever it was made of.",
+        group: "Division of work")
+
     static let command = Command(
         name: "embed", abstract: "write the embeddings of image files",
         discussion: """
@@ -30,9 +42,14 @@ enum EmbedCommand {
 
             A file that can't be used is reported and left out, and the exit status is then 1. Files appear complete or \
             not at all.
+
+            With --shard each process does a contiguous part of all images. jsonl and csv outputs, one after the \
+            other, are the whole output, and deploy/concatenate joins npy outputs; the folders must not change \
+            meanwhile. A run with --keep-output that is repeated goes on with the parts that are missing.
             """,
         options: [output.specification, format.specification] + TapOptions.specifications + [
-            normalization.specification, ModelSource.option.specification, FeatureExtraction.batch.specification,
+            normalization.specification, shard.specification, keepsOutput.specification,
+            ModelSource.option.specification, FeatureExtraction.batch.specification,
             FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
@@ -41,6 +58,8 @@ enum EmbedCommand {
             Command.Example(line: "headwater embed photos -o photos.npy", effect: "Embed all images in a folder:"),
             Command.Example(
                 line: "headwater embed --at 0.75,end --from pooled,middle a.jpg", effect: "Four taps of one image:"),
+            Command.Example(
+                line: "headwater embed photos --shard 0/4 -o photos-0.npy", effect: "The first quarter of a folder:"),
         ])
 
     @MainActor
@@ -52,15 +71,27 @@ enum EmbedCommand {
     private static func embed(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let output = try arguments[output]
         let format = try format(arguments, output)
+        if try arguments[keepsOutput] {
+            guard let output else {
+                throw UsageError(
+                    "standard output can't be kept", at: arguments.place(of: keepsOutput), remedy: "name a file with -o"
+                )
+            }
+            guard access(output, F_OK) != 0 else {
+                HeadwaterProgram.complain("headwater: \(output) is there already and is kept")
+                return .success
+            }
+        }
         let kernels = try KernelChoice.kernels(arguments)
-        let images = try ImageRun(arguments)
+        let shard = try arguments[shard]
+        let images = try ImageRun(arguments, shard: shard)
         let extraction = try await FeatureExtraction(
             arguments, kernels: kernels, pool: try KernelChoice.pool(arguments))
         let model = extraction.served.model
         let taps = try TapOptions.taps(arguments, of: model)
         let isNormalized = try arguments[normalization] == .l2
         let writer = try writer(
-            output, format, try taps.map { try model.resolve($0) },
+            output, format, try taps.map { try model.resolve($0) }, hasHeader: shard.isFirst,
             values: { features in isNormalized ? features.values.map(scaledToUnitLength) : features.values })
         return try await images.run("embedding", extraction, FeatureRequest(taps: taps), into: writer)
     }
@@ -98,7 +129,8 @@ enum EmbedCommand {
 
     @MainActor
     private static func writer(
-        _ output: String?, _ format: Format, _ taps: [ResolvedTap], values: @escaping (ImageFeatures) -> [[Float]]
+        _ output: String?, _ format: Format, _ taps: [ResolvedTap], hasHeader: Bool,
+        values: @escaping (ImageFeatures) -> [[Float]]
     ) throws -> any FeatureWriter {
         switch format {
         case .npy:
@@ -114,7 +146,8 @@ enum EmbedCommand {
             }
         case .csv:
             let columns = taps.flatMap { tap in (0..<tap.dimension).map { "\(tap.name)/\($0)" } }
-            return try LineWriter(output, header: TextRow.csv(["path"] + columns)) { path, features in
+            let header = hasHeader ? TextRow.csv(["path"] + columns) : ""
+            return try LineWriter(output, header: header) { path, features in
                 TextRow.csv([path] + values(features).joined().map(\.description))
             }
         }

@@ -1,3 +1,4 @@
+import Augmentation
 import FeatureService
 import FoundationEssentials
 import ImagePipeline
@@ -15,26 +16,47 @@ enum EvaluateCommand {
     private static let train = Option(
         "train", optional: .file,
         help:
-            "Labelled images, as --data, to look for neighbours among; if not given, each image's neighbours are sought "
-            + "among the others of --data.")
+            "Labelled images, as --data, to look for neighbours among and to train probes on; if not given, each image's "
+            + "neighbours are sought among the others of --data.")
+    private static let probe = Option(
+        flag: "probe",
+        help:
+            "Also train a linear classifier (logistic regression) on every tap's embeddings of --train, and measure it."
+    )
+    private static let classes = TrainingOptions.classes(
+        help: "Use only the images of these classes, of --data and of --train.")
     private static let limit = Option(
         "limit", optional: .integer(in: 1...1_000_000_000), help: "Use at most N images of a data set, evenly spaced.")
     private static let head = Option(
         flag: "head", default: true, help: "Measure the accuracy of the model's head, if it has one.")
+    private static let corruption = Option(
+        "corruption", optional: CorruptionSelection.syntax,
+        help:
+            "Measure the head also on images spoilt in that way, or in all ways, at that severity from 1 to 5 or at each of "
+            + "them.")
     private static let json = Option(flag: "json", help: "Print JSON.")
+    private static let plot = Option(
+        "plot", optional: .file,
+        help: "Draw the accuracy of every tap's neighbours and probe over the steps from the image, as an SVG file.")
 
     static let command = Command(
         name: "evaluate", abstract: "measure a model's accuracy on labelled images",
         discussion: """
             The class of an image is the name of the folder that it lies in, as in test/airplane/0000.jpg. Measured are \
             the top-1 and top-5 accuracy of the head, whose class names the folders must bear, and for every tap the \
-            accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head.
+            accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head. With --probe it is also \
+            that of a linear classifier trained on the tap's embeddings: how good a general embedding the tap is.
+
+            With --corruption the head is measured once more for every way of spoiling the images and every severity: the \
+            families of Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels, lengths growing with the \
+            model's input. They are spoilt as the model sees them, resized and cropped, and always alike.
 
             An image that can't be used is reported and left out of all counts, and the exit status is then 1.
             """,
         options: [
-            data.specification, train.specification, limit.specification, neighbours.specification, head.specification,
-            json.specification,
+            data.specification, train.specification, classes.specification, limit.specification,
+            neighbours.specification, probe.specification, head.specification, corruption.specification,
+            json.specification, plot.specification,
         ] + TapOptions.specifications + [
             ModelSource.option.specification, FeatureExtraction.batch.specification,
             FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
@@ -43,8 +65,15 @@ enum EvaluateCommand {
         examples: [
             Command.Example(line: "headwater evaluate --data test.tar", effect: "How good is the bundled model?"),
             Command.Example(
+                line: "headwater evaluate --data test.tar --knn 0 --corruption all --limit 1000",
+                effect: "How well does it bear noise, blur, weather and compression?"),
+            Command.Example(
                 line: "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
                 effect: "How well do its embeddings separate classes that it has never seen?"),
+            Command.Example(
+                line: "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle "
+                    + "--json --plot cutoffs.svg",
+                effect: "What does every point of the grid tell of the classes?"),
         ])
 
     @MainActor
@@ -56,21 +85,31 @@ enum EvaluateCommand {
     private static func evaluate(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
-        let limit = try arguments[limit]
-        let test = EvaluationSet(try LabelledImages(at: try arguments[data]), limit: limit)
-        let references = try arguments[train].map { EvaluationSet(try LabelledImages(at: $0), limit: limit) }
+        let (test, references) = try sets(arguments)
         let extraction = try await FeatureExtraction(
             arguments, kernels: kernels, pool: pool)
         let model = extraction.served.model
-        let k = try arguments[neighbours]
-        let taps = k > 0 ? try TapOptions.taps(arguments, of: model) : []
+        let (k, probes) = (try arguments[neighbours], try arguments[probe])
+        let taps = k > 0 || probes ? try TapOptions.taps(arguments, of: model) : []
         let measuresHead = try arguments[head] && model.head != nil
-        guard measuresHead || k > 0 else {
+        let corruptions = try arguments[corruption]
+        guard measuresHead || corruptions == nil else {
+            throw UsageError(
+                "only a head is measured on spoilt images", at: arguments.place(of: corruption),
+                remedy: "leave it out, or give a model with a head and no --no-head")
+        }
+        guard measuresHead || !taps.isEmpty else {
             throw UsageError(
                 "there is nothing to measure", at: arguments.place(of: neighbours),
-                remedy: "give --knn 20, or a model with a head")
+                remedy: "give --knn 20 or --probe, or a model with a head")
+        }
+        guard try arguments[plot] == nil || !taps.isEmpty else {
+            throw UsageError(
+                "neither neighbours nor probes are measured, and so there is nothing to draw",
+                at: arguments.place(of: plot), remedy: "give --knn 20 or --probe")
         }
         let logitIndices = measuresHead ? try Self.logitIndices(test.images.classes, model) : nil
+        let drawing = try arguments[plot].map { try ResultFile($0) }
 
         let measured = try await test.measure(extraction, taps: taps, logitIndices: logitIndices, as: "evaluating")
         let known = try await references?.measure(
@@ -80,9 +119,47 @@ enum EvaluateCommand {
         }
         var report = EvaluationReport(extraction.served, kernels, measured)
         report.failed += known?.failed ?? 0
-        try report.measureNeighbours(k, of: measured, among: known, on: pool)
+        if k > 0 { try report.measureNeighbours(k, of: measured, among: known, on: pool) }
+        if probes, let known { try report.measureProbes(of: measured, trainedOn: known, on: pool) }
+        if let corruptions, let logitIndices {
+            report.corruptions = try await CorruptionReport(
+                corruptions, test, extraction, decoding: try DecodingMode(arguments), logitIndices: logitIndices)
+        }
+        if let drawing {
+            try drawing.write(report.plot)
+            try drawing.commit()
+        }
         print(try arguments[json] ? try report.json() : report.text, terminator: "")
         return report.failed == 0 ? .success : .negative
+    }
+
+    /// What `--data` and `--train` name, of the classes wanted.
+    @MainActor
+    private static func sets(
+        _ arguments: ParsedArguments
+    ) throws -> (test: EvaluationSet, references: EvaluationSet?) {
+        let (limit, wanted) = (try arguments[limit], try arguments[classes])
+        func open(_ path: String) throws -> LabelledImages {
+            let images = try LabelledImages(at: path)
+            return try wanted.map { try images.restricted(to: $0) } ?? images
+        }
+        let test = try open(try arguments[data])
+        let references = try arguments[train].map(open)
+        if try arguments[probe] {
+            guard let references else {
+                throw UsageError(
+                    "a probe is trained on other images than it is measured on", at: arguments.place(of: probe),
+                    remedy: "give --train")
+            }
+            if let unknown = test.classes.first(where: { !references.classes.contains($0) }) {
+                throw CommandFailure(
+                    status: .unusableData,
+                    description:
+                        "\(references.path): lacks the class \(UsageError.quoted(unknown)) of \(test.path), so "
+                        + "that no probe can learn it; give data that have it, or leave it out by --classes")
+            }
+        }
+        return (EvaluationSet(test, limit: limit), references.map { EvaluationSet($0, limit: limit) })
     }
 
     private static func logitIndices(_ classes: [String], _ model: ReversibleModel) throws -> [Int] {
@@ -110,7 +187,7 @@ struct EvaluationSet {
     }
 
     let images: LabelledImages
-    private let indices: [Int]
+    let indices: [Int]
 
     init(_ images: LabelledImages, limit: Int?) {
         self.images = images
@@ -168,96 +245,5 @@ struct EvaluationSet {
             known[name] = label
             return label
         }
-    }
-}
-
-/// What `headwater evaluate` prints.
-struct EvaluationReport: Codable, Equatable {
-    /// The k-nearest-neighbour accuracy of a tap.
-    struct Neighbours: Codable, Equatable {
-        let time: Float
-        let place: String
-        let k: Int
-        /// Images among which neighbours were sought.
-        let references: Int
-        let leavesOneOut: Bool
-        let accuracy: Double
-    }
-
-    let model: String
-    let version: String
-    let kernels: String
-    /// Images counted.
-    let images: Int
-    /// Images left out, those of --train included.
-    var failed: Int
-    /// Fractions of the images; nil without a head.
-    let top1: Double?
-    let top5: Double?
-    var neighbours: [Neighbours] = []
-    /// For the images, reading and decoding included.
-    let seconds: Double
-
-    @MainActor
-    init(_ served: ServedModel, _ kernels: Kernels, _ measured: EvaluationSet.Measured) {
-        model = served.version.name
-        version = served.version.label
-        self.kernels = kernels.name
-        images = measured.images
-        failed = measured.failed
-        top1 = measured.hasHead ? Double(measured.tally.top1) / Double(measured.tally.images) : nil
-        top5 = measured.hasHead ? Double(measured.tally.top5) / Double(measured.tally.images) : nil
-        seconds = measured.seconds
-    }
-
-    @MainActor
-    mutating func measureNeighbours(
-        _ k: Int, of measured: EvaluationSet.Measured, among known: EvaluationSet.Measured?, on pool: WorkerPool
-    ) throws {
-        for (index, tap) in measured.taps.enumerated() {
-            let queries = measured.embeddings[index]
-            let references = known?.embeddings[index] ?? queries
-            let search = NearestNeighbours(among: references, k: k)
-            let bar = ProgressBar("neighbours at \(tap.name)", of: queries.count)
-            defer { bar.erase() }
-            let progress: (Int) throws -> Void = { done in
-                try Task.checkCancellation()
-                bar.update(done)
-            }
-            let correct =
-                known == nil
-                ? try search.correctLeavingOneOut(on: pool, progress: progress)
-                : try search.correct(queries, on: pool, progress: progress)
-            neighbours.append(
-                Neighbours(
-                    time: tap.time, place: tap.place.description, k: k, references: references.count,
-                    leavesOneOut: known == nil, accuracy: Double(correct) / Double(queries.count)))
-        }
-    }
-
-    func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-    }
-
-    /// For people.
-    var text: String {
-        func percent(_ fraction: Double) -> String { "\((fraction * 10_000).rounded() / 100) %" }
-        var rows = [
-            ("model", "\(model) (\(version)), \(kernels) kernels"),
-            ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
-            (
-                "time",
-                "\(ProgressLine.clock(seconds)), \(ProgressLine.rounded(Double(images) / max(seconds, 1e-9))) images/s"
-            ),
-        ]
-        if let top1, let top5 { rows += [("top-1", percent(top1)), ("top-5", percent(top5))] }
-        for found in neighbours {
-            let place = found.leavesOneOut ? "the others" : "\(found.references) references"
-            rows.append(
-                ("\(found.k)-NN", "\(percent(found.accuracy)) at \(found.time)/\(found.place), among \(place)"))
-        }
-        return rows.map { "\(padded($0.0, 8)) \($0.1)\n" }.joined()
     }
 }

@@ -19,7 +19,8 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     var meaning: String {
         switch self {
         case .success: "Everything was done."
-        case .negative: "Some of the inputs could not be used; the service asked about is not ready."
+        case .negative:
+            "Some of the inputs could not be used; the service asked about is not ready; training has diverged."
         case .usage: "The command line or a variable can't be carried out."
         case .unusableData: "A model, data set, certificate or other input is not what it should be."
         case .unreadableInput: "An input isn't there or can't be read."
@@ -36,10 +37,12 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
             case is UsageError: .usage
             case is ModelError, is ConfigurationError, is ModelLoadingError: .unusableData
             case let error as CheckpointError: Self(of: error.kind)
-            case let error as CheckpointFailure: error.isUnreadable ? .unreadableInput : .unusableData
+            case is InsufficientMemory: .unavailable
+            case let error as CheckpointFailure: Self(of: error.cause)
             case let error as CheckpointRefusal: Self(of: error)
             case let error as DataSetError: error.kind == .unreadable ? .unreadableInput : .unusableData
             case let error as ServerError: Self(of: error)
+            case let error as TrainingError: Self(of: error)
             case let error as CommandFailure: error.status
             default: .internalFault
             }
@@ -54,11 +57,31 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
             }
     }
 
+    private init(of cause: CheckpointFailure.Cause) {
+        self =
+            switch cause {
+            case .checkpoint: .unusableData
+            case .unreadable: .unreadableInput
+            case .memory: .unavailable
+            case .storage: .unwritableOutput
+            }
+    }
+
     private init(of refusal: CheckpointRefusal) {
         self =
             switch refusal {
             case .notFound, .outside: .unreadableInput
             case .busy, .noDirectory, .malformedDigest, .noPrevious, .upload: .internalFault
+            }
+    }
+
+    private init(of error: TrainingError) {
+        self =
+            switch error {
+            case .diverged: .negative
+            case .otherRun, .alreadyBegun: .usage
+            case .unusableState: .unusableData
+            case .nothingToResume: .unreadableInput
             }
     }
 

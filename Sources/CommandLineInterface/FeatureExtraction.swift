@@ -30,9 +30,10 @@ struct FeatureExtraction {
     ///
     /// Model, precision, batch and decoding are those that a command's arguments say.
     init(_ arguments: ParsedArguments, kernels: Kernels, pool: WorkerPool) async throws {
-        served = try ModelSource.load(
-            try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision], pool: pool)
         let batch = try arguments[Self.batch]
+        served = try ModelSource.load(
+            try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision], pool: pool,
+            batch: batch)
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
         configuration.decoding = try DecodingMode(arguments)
@@ -54,6 +55,16 @@ struct FeatureExtraction {
         count: Int, _ request: FeatureRequest, bytes: @escaping @Sendable (Int) throws -> [UInt8],
         deliver: (Int, Result<ImageFeatures, ImageTrouble>) throws -> Void
     ) async throws {
+        try await run(count: count, request, inputs: { .encoded(try bytes($0)) }, deliver: deliver)
+    }
+
+    /// As above, of images that may have been decoded already.
+    ///
+    /// - Parameter inputs: reads an image, and decodes it if something is to be done with it; called on threads of its own.
+    func run(
+        count: Int, _ request: FeatureRequest, inputs: @escaping @Sendable (Int) throws -> FeatureInput,
+        deliver: (Int, Result<ImageFeatures, ImageTrouble>) throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: (Int, Result<ImageFeatures, ImageTrouble>).self) { group in
             var finished: [Int: Result<ImageFeatures, ImageTrouble>] = [:]
             var started = 0
@@ -62,7 +73,7 @@ struct FeatureExtraction {
                 while started < min(count, delivered + window) {
                     let (index, service, readers) = (started, service, readers)
                     group.addTask {
-                        let read = await readers.run { Result { try bytes(index) } }
+                        let read = await readers.run { Result { try inputs(index) } }
                         return (index, try await Self.features(of: read, request, by: service))
                     }
                     started += 1
@@ -78,10 +89,10 @@ struct FeatureExtraction {
     }
 
     private nonisolated static func features(
-        of bytes: Result<[UInt8], any Error>, _ request: FeatureRequest, by service: FeatureService
+        of input: Result<FeatureInput, any Error>, _ request: FeatureRequest, by service: FeatureService
     ) async throws -> Result<ImageFeatures, ImageTrouble> {
         do {
-            let response = try await service.features(of: [.encoded(try bytes.get())], request)
+            let response = try await service.features(of: [try input.get()], request)
             let features = try response.results[0].get()
             // Activations may overflow although the state, which the service looks at, has not.
             guard (features.values + [features.logits ?? []]).allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
@@ -94,6 +105,8 @@ struct FeatureExtraction {
             throw CommandFailure(status: .internalFault, description: "the model can't be run: \(error)")
         } catch let failure as ImageFailure {
             return .failure(ImageTrouble(failure))
+        } catch let error as ImageError {
+            return .failure(ImageTrouble(.image(error)))
         } catch {
             return .failure(ImageTrouble(description: "\(error)"))
         }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import UntrustedText
 
 #if canImport(Glibc)
     import Glibc
@@ -14,11 +15,16 @@ public enum HeadwaterProgram {
             (ServeCommand.command, { try await ServeCommand.run($0) }),
             (HealthCommand.command, { try HealthCommand.run($0) }),
             (ImportCommand.command, { try ImportCommand.run($0) }),
+            (ConvertCommand.command, { try ConvertCommand.run($0) }),
             (InspectCommand.command, { try InspectCommand.run($0) }),
             (EmbedCommand.command, { try await EmbedCommand.run($0) }),
             (ClassifyCommand.command, { try await ClassifyCommand.run($0) }),
+            (PretrainCommand.command, { try await PretrainCommand.run($0) }),
+            (FineTuneCommand.command, { try await FineTuneCommand.run($0) }),
             (EvaluateCommand.command, { try await EvaluateCommand.run($0) }),
             (BenchCommand.command, { try await BenchCommand.run($0) }),
+            (CompletionCommand.command, { try CompletionCommand.run($0) }),
+            (ManualCommand.command, { try ManualCommand.run($0) }),
         ]
 
     static let program = Program(
@@ -34,6 +40,8 @@ public enum HeadwaterProgram {
     private static func run() async -> ExitStatus {
         // A client that closes its end must not end the process.
         signal(SIGPIPE, SIG_IGN)
+        // Nor must a limit to the size of files: that is a write's error.
+        signal(SIGXFSZ, SIG_IGN)
         do {
             let invocation = try program.invocation(
                 Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment,
@@ -54,7 +62,9 @@ public enum HeadwaterProgram {
 
     /// Writes a line to standard error.
     static func complain(_ line: String) {
-        FileHandleOutput.standardError.write(Array((line + "\n").utf8))
+        // Names of files and of what is in archives may hold anything.
+        let lines = line.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
+        FileHandleOutput.standardError.write(Array((lines.joined(separator: "\n") + "\n").utf8))
     }
 }
 

@@ -8,13 +8,16 @@ struct ImageRun {
     nonisolated static let paths = Positional(
         "PATHS", repeated: .file, help: "Image files, or folders that are searched with all they hold.")
 
-    private let files: ImageFiles
+    private let paths: [String]
+    /// Arguments that led to nothing readable.
+    private let unreadable: Int
 
     /// Looks the images up.
     ///
-    /// - Throws: `CommandFailure` with status `unreadableInput` if there is none.
-    init(_ arguments: ParsedArguments) throws {
-        files = ImageFiles(try arguments[Self.paths])
+    /// - Parameter shard: which of them to run. Which there are in all, every shard finds alike, in the same order.
+    /// - Throws: `CommandFailure` with status `unreadableInput` if there is none in all.
+    init(_ arguments: ParsedArguments, shard: Shard = .whole) throws {
+        let files = ImageFiles(try arguments[Self.paths])
         for error in files.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
         guard !files.paths.isEmpty else {
             throw CommandFailure(
@@ -22,6 +25,8 @@ struct ImageRun {
                 description: "there are no images to read (\(files.skipped)); name JPEG or PNG files or folders")
         }
         if files.skipped.count > 0 { HeadwaterProgram.complain("headwater: in folders, \(files.skipped)") }
+        paths = Array(files.paths[shard.range(in: files.paths.count)])
+        unreadable = files.unreadable.count
     }
 
     /// Runs all images through the model.
@@ -30,10 +35,10 @@ struct ImageRun {
     func run(
         _ activity: String, _ extraction: FeatureExtraction, _ request: FeatureRequest, into writer: some FeatureWriter
     ) async throws -> ExitStatus {
-        let paths = files.paths
+        let paths = paths
         let bar = ProgressBar(activity, of: paths.count)
         defer { bar.erase() }
-        var failed = files.unreadable.count
+        var failed = unreadable
         try await extraction.run(
             count: paths.count, request,
             bytes: { try ImageFiles.bytes(of: paths[$0], maximumBytes: FeatureExtraction.maximumBytes) }

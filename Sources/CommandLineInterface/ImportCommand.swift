@@ -93,14 +93,10 @@ enum ImportCommand {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw CommandFailure(status: .unreadableInput, description: "\(path): the file of labels can't be read")
         }
-        guard data.count <= 8 << 20, let text = String(bytes: data, encoding: .utf8) else {
-            throw CommandFailure(
-                status: .unusableData, description: "\(path): the file of labels is not UTF-8 text of up to 8 MiB")
+        do throws(ClassNames.NotText) {
+            return try ClassNames.parse([UInt8](data))
+        } catch {
+            throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
         }
-        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
-            $0.hasSuffix("\r") ? String($0.dropLast()) : String($0)
-        }
-        if lines.last == "" { lines.removeLast() }
-        return lines
     }
 }

@@ -29,9 +29,9 @@ enum InspectCommand {
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        let file = try ModelFile(ModelSource.file(try arguments[model], access: .map))
+        let file = try ModelFile(ModelSource.file(try arguments[model], access: .onDemand))
         let description = try ModelDescription(
-            configuration: file.configuration, sha256: file.sha256.description, byteCount: file.byteCount,
+            configuration: file.configuration, sha256: try file.sha256.description, byteCount: file.byteCount,
             storedType: file.elementTypes.map(\.rawValue).joined(separator: "+"))
         print(
             try arguments[json] ? try description.json() : text(description, file.configuration.selfTest),
@@ -45,30 +45,39 @@ enum InspectCommand {
                 try file.tensor($0)
             }
             print("\nWith the \(kernels.name) kernels on \(pool.count) workers:")
-            print(planTable(of: model, batches: try arguments[batches], workers: pool.count))
+            print(planTable(of: model, batches: try arguments[batches], on: pool))
         }
         return .success
     }
 
     /// A line a layer. A division AxB means that the rows of all images are divided among A workers, and the output
-    /// channels among B.
-    private static func planTable(of model: ReversibleModel, batches: [Int], workers: Int) -> String {
-        let plans = batches.map { model.network.plans(batch: $0, workers: workers) }
+    /// channels among B; "images", that each worker evaluates whole images of its own.
+    private static func planTable(of model: ReversibleModel, batches: [Int], on pool: WorkerPool) -> String {
+        let plans = batches.map { model.network.plans(batch: $0, on: pool) }
         guard let first = plans.first else { return "" }
         var lines = [
             padded("layer", 34) + padded("algorithm", 16) + paddedLeft("channels", 12) + paddedLeft("side", 5)
                 + paddedLeft("weights KiB", 12) + batches.map { paddedLeft("batch \($0)", 10) }.joined()
         ]
+        let isDivided = batches.map { model.network.isDividedByImages(batch: $0, workers: pool.count) }
         for (index, (key, plan)) in first.enumerated() {
             let algorithm = plan.kind.rawValue + (plan.precision == .f32 ? "" : " " + plan.precision.rawValue)
-            let divisions = plans.map { "\($0[index].plan.unitParts)x\($0[index].plan.blockParts)" }
+            let divisions = zip(isDivided, plans).map { isDivided, plans in
+                isDivided ? "images" : "\(plans[index].plan.unitParts)x\(plans[index].plan.blockParts)"
+            }
             lines.append(
                 padded(key, 34) + padded(algorithm, 16) + paddedLeft("\(plan.inputs)>\(plan.outputs)", 12)
                     + paddedLeft("\(plan.side)", 5) + paddedLeft("\(plan.weightBytes >> 10)", 12)
                     + divisions.map { paddedLeft($0, 10) }.joined())
         }
         let weights = first.reduce(0) { $0 + $1.plan.weightBytes }
-        lines.append("\(first.count) parallel sections an evaluation; packed weights \(weights >> 20) MiB")
+        lines.append("packed weights \(weights >> 20) MiB")
+        for (index, batch) in batches.enumerated() {
+            let shared = isDivided[index] ? 0 : plans[index].reduce(0) { $0 + $1.plan.sharedBytes(batch: batch) }
+            lines.append(
+                "batch \(batch): workers meet \(isDivided[index] ? "once" : "\(first.count) times") an evaluation and read at most "
+                    + "\(shared >> 10) KiB of each other's activations")
+        }
         return lines.joined(separator: "\n")
     }
 
@@ -89,9 +98,11 @@ enum InspectCommand {
             ),
             (
                 "head",
-                model.head.map {
-                    "\($0.classes) classes from a \($0.pooledSize)x\($0.pooledSize) pooled state, hidden width "
-                        + "\($0.hiddenWidth)"
+                model.head.map { head in
+                    let input =
+                        head.place.map { "\($0) at the end of the pass, one evaluation more" }
+                        ?? "a \(head.pooledSize)x\(head.pooledSize) pooled state"
+                    return "\(head.classes) classes from \(input), hidden width \(head.hiddenWidth)"
                 } ?? "none: pretrained only"
             ),
             ("parameters", "\(model.parameters)"),

@@ -20,11 +20,12 @@ enum ModelSource {
             staticBytes: UnsafeRawBufferPointer(start: bundled_model_bytes(), count: bundled_model_length()))
     }
 
-    /// Loads the model for computing.
+    /// Loads the model for computing batches of up to `batch` images.
     ///
-    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`.
-    static func load(_ path: String?, precision: Precision, pool: WorkerPool) throws -> ServedModel {
-        try ModelLoader(precision: precision, pool: pool).load(file(path))
+    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, `InsufficientMemory`.
+    static func load(_ path: String?, precision: Precision, pool: WorkerPool, batch: Int = 1) throws -> ServedModel {
+        let loader = ModelLoader(precision: precision, pool: pool, capacity: batch)
+        return if let path { try loader.load(path: path) } else { try loader.load(file(nil)) }
     }
 }
 
@@ -32,7 +33,8 @@ enum ModelSource {
 enum KernelChoice {
     static let option = Option(
         "kernels", optional: .string("NAME"),
-        help: "The kernels to compute with instead of the fastest that the processor runs: scalar, avx2, avx512 or "
+        help:
+            "The kernels to compute with instead of the fastest that the processor runs: scalar, openblas, avx2, avx512 or "
             + "avx512-bf16.",
         group: "Computation")
 
@@ -63,10 +65,13 @@ enum KernelChoice {
         return kernels
     }
 
-    private static func namedKernels(_ arguments: ParsedArguments) throws -> Kernels {
+    /// The kernels that were asked for, or the best ones.
+    ///
+    /// - Throws: `UsageError` naming those that there are.
+    static func namedKernels(_ arguments: ParsedArguments) throws -> Kernels {
         guard let name = try arguments[option] else { return .best }
         guard let kernels = Kernels(named: name) else {
-            let names = Kernels.all.map(\.name).joined(separator: ", ")
+            let names = (Kernels.all + [.openBLAS]).map(\.name).joined(separator: ", ")
             throw UsageError(
                 "this processor has no kernels \(UsageError.quoted(name))", at: arguments.place(of: option),
                 remedy: "give one of \(names)")

@@ -5,19 +5,27 @@
 /// How far work on many images has come, as one line.
 struct ProgressLine: Equatable {
     /// What is being done, such as `embedding`.
-    let activity: String
+    var activity: String
     /// What is counted, in the plural.
     let unit: String
     let total: Int
+    /// How many were done before, and tell nothing of the rate.
+    var first = 0
+
+    /// The line without a bar, for logs.
+    func plainText(done: Int, elapsed: Duration) -> String { "\(activity) \(facts(done: done, elapsed: elapsed))" }
+
+    private func facts(done: Int, elapsed: Duration) -> String {
+        let seconds = elapsed / .seconds(1)
+        let rate = seconds > 0 ? Double(done - first) / seconds : 0
+        let place = "\(done)/\(total) \(done * 100 / max(total, 1)) %"
+        guard rate > 0 else { return place }
+        return "\(place) \(Self.rounded(rate)) \(unit)/s, \(Self.clock(Double(total - done) / rate)) left"
+    }
 
     /// The line, narrower than `width` columns, so that terminals don't wrap it.
     func text(done: Int, elapsed: Duration, width: Int) -> String {
-        let seconds = elapsed / .seconds(1)
-        let rate = seconds > 0 ? Double(done) / seconds : 0
-        var facts = "\(done)/\(total) \(done * 100 / max(total, 1)) %"
-        if rate > 0 {
-            facts += " \(Self.rounded(rate)) \(unit)/s, \(Self.clock(Double(total - done) / rate)) left"
-        }
+        let facts = facts(done: done, elapsed: elapsed)
         let room = min(width - activity.count - facts.count - 5, 30)
         guard room >= 8 else { return String("\(activity) \(facts)".prefix(max(width - 1, 0))) }
         let filled = room * done / max(total, 1)
@@ -38,33 +46,62 @@ struct ProgressLine: Equatable {
     }
 }
 
-/// Shows a progress line where standard error is a terminal, and nothing otherwise.
+/// When a progress line is shown again.
+struct ProgressPace: Equatable {
+    private let interval: Duration
+    private var next: Duration
+
+    /// Ten times a second.
+    static let terminal = ProgressPace(interval: .milliseconds(100), next: .zero)
+    /// Every minute, so that work of seconds leaves nothing in a log.
+    static let log = ProgressPace(interval: .seconds(60), next: .seconds(60))
+
+    /// Whether to show it now; if so, the interval begins anew.
+    mutating func isDue(at elapsed: Duration) -> Bool {
+        guard elapsed >= next else { return false }
+        next = elapsed + interval
+        return true
+    }
+}
+
+/// Shows a progress line on standard error: where that is a terminal, one that is always up to date, and elsewhere a new one
+/// every minute.
 @MainActor
 final class ProgressBar {
-    private let line: ProgressLine
-    private let isVisible: Bool
+    private var line: ProgressLine
+    private let isTerminal: Bool
+    private var pace: ProgressPace
+    private var isShown = false
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
-    private var lastShown: ContinuousClock.Instant?
 
-    private static let interval: Duration = .milliseconds(100)
     private static let eraseLine = "\r\u{1B}[K"
 
     init(_ activity: String, of total: Int, unit: String = "images") {
         line = ProgressLine(activity: activity, unit: unit, total: total)
-        isVisible = isatty(STDERR_FILENO) == 1
+        isTerminal = isatty(STDERR_FILENO) == 1
+        pace = isTerminal ? .terminal : .log
         start = clock.now
     }
 
     /// Time since it was made.
     var elapsed: Duration { start.duration(to: clock.now) }
 
-    /// Shows that so many are done, at most ten times a second.
-    func update(_ done: Int) {
-        guard isVisible else { return }
-        let now = clock.now
-        if let lastShown, lastShown.duration(to: now) < Self.interval { return }
-        lastShown = now
+    /// How many were done when it was made.
+    var first: Int { line.first }
+
+    /// Says that so many were done before.
+    func start(at first: Int) { line.first = first }
+
+    /// Shows, if it is time, that so many are done, and by `activity` what is being done now.
+    func update(_ done: Int, _ activity: @autoclosure () -> String? = nil) {
+        let elapsed = elapsed
+        guard pace.isDue(at: elapsed) else { return }
+        if let activity = activity() { line.activity = activity }
+        guard isTerminal else {
+            return HeadwaterProgram.complain(line.plainText(done: done, elapsed: elapsed))
+        }
+        isShown = true
         let text = line.text(done: done, elapsed: elapsed, width: HelpText.terminalWidth(of: STDERR_FILENO))
         FileHandleOutput.standardError.write(Array((Self.eraseLine + text).utf8))
     }
@@ -77,8 +114,9 @@ final class ProgressBar {
 
     /// Takes the bar away.
     func erase() {
-        guard isVisible, lastShown != nil else { return }
-        lastShown = nil
+        guard isShown else { return }
+        isShown = false
+        if isTerminal { pace = .terminal }
         FileHandleOutput.standardError.write(Array(Self.eraseLine.utf8))
     }
 }

@@ -58,6 +58,15 @@ enum ServeCommand {
             metrics: metrics, logger: logger
         ).server(ServeOptions.adminServer(arguments))
 
+        for path in try ServeOptions.guessable(arguments) {
+            logger.warning(
+                "guessable key",
+                [
+                    "file": .string(path),
+                    "detail": "it holds a key of fewer than 16 characters; openssl rand -hex 32 makes a good one",
+                ])
+        }
+
         let signals = SignalStream([SIGTERM, SIGINT])
         // Listening before the model is loaded lets probes tell a service that starts from one that is gone.
         try admin.start()
@@ -111,7 +120,10 @@ enum ServeCommand {
                 .builtIn(try ModelSource.file(nil))
             }
         var parts = CheckpointManager.Parts(
-            service: service, loader: ModelLoader(precision: try arguments[KernelChoice.precision], pool: pool),
+            service: service,
+            loader: ModelLoader(
+                precision: try arguments[KernelChoice.precision], pool: pool,
+                capacity: try arguments[ServeOptions.batch]),
             selfTest: { try selfTest.run($0.model) },
             configured: configured,
             directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) }, tally: tally)

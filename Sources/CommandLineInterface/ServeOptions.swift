@@ -4,6 +4,7 @@ import FoundationEssentials
 import HTTPServer
 import ImagePipeline
 import Telemetry
+import Tensor
 
 /// The flags of `headwater serve` and what they come to.
 enum ServeOptions {
@@ -116,6 +117,10 @@ enum ServeOptions {
         configuration.maximumHeaderBytes = try arguments[header]
         configuration.requestTimeout = try arguments[requestTimeout]
         configuration.idleTimeout = try arguments[idleTimeout]
+        if let budget = MemoryBudget.now() {
+            // What bodies take beyond a cgroup's limit would end the process; three quarters are left to the rest of it.
+            configuration.maximumHeldBodyBytes = min(configuration.maximumHeldBodyBytes, budget.availableBytes / 4)
+        }
         switch (try arguments[certificate], try arguments[key]) {
         case (nil, nil): break
         case (let certificate?, let key?):
@@ -177,12 +182,17 @@ enum ServeOptions {
 
     /// The keys of a key file, empty lines and lines that begin with # left out.
     static func keys(_ path: String) throws -> [String] {
-        let keys = try text(path).split(separator: "\n").map { $0.filter { $0 != "\r" } }
-            .filter { !$0.isEmpty && !$0.hasPrefix("#") }
+        let keys = lines(of: try text(path)).filter { !$0.isEmpty && !$0.hasPrefix("#") }
         guard !keys.isEmpty else {
             throw CommandFailure(status: .unusableData, description: "\(path): there is no key in the file")
         }
         return keys
+    }
+
+    /// The key files that hold a key short enough to be found by trying.
+    static func guessable(_ arguments: ParsedArguments) throws -> [String] {
+        try [try arguments[apiKeys], try arguments[adminToken]].compactMap { $0 }
+            .filter { try keys($0).contains { $0.utf8.count < 16 } }
     }
 
     private static func text(_ path: String) throws -> String {

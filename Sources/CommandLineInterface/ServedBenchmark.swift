@@ -46,7 +46,7 @@ struct ServedBenchmark {
     }
 
     /// How many turns of `plan.seconds` it takes.
-    var turns: Int { plan.rounds * (2 + plan.batchings.count * (1 + plan.loads.count)) }
+    var turns: Int { plan.rounds * (3 + plan.batchings.count * (1 + plan.loads.count)) }
 
     /// Measures.
     ///
@@ -60,6 +60,7 @@ struct ServedBenchmark {
         var results: [Cell: [Turn]] = [:]
         var capacities: [Double] = []
         var full: [LoadResult] = []
+        var pairs: [LoadResult] = []
         var ended = 0
         func measure(_ cell: Cell, _ load: Load, on service: ServiceProcess) throws -> LoadResult {
             let request = LoadGenerator.post("/embed", type: "application/octet-stream", body: image)
@@ -84,8 +85,9 @@ struct ServedBenchmark {
                 capacities.append(
                     max(LoadSummary([result], settling: Self.settling).answered, 1 / plan.seconds))
             }
-            full.append(try fullRequests(on: services[0].1))
-            ended += 1
+            full.append(try fullRequests(clients: 1, on: services[0].1))
+            pairs.append(try fullRequests(clients: 2, on: services[0].1))
+            ended += 2
             progress(ended)
             for load in plan.loads {
                 // The same arrivals for each way of batching.
@@ -98,14 +100,17 @@ struct ServedBenchmark {
         }
         return report(
             engine, results, capacities: capacities,
-            fullRequests: LoadSummary(full, settling: Self.settling).latencies)
+            fullRequests: LoadSummary(full, settling: Self.settling).latencies,
+            pairShares: zip(pairs, engine.rounds).map { result, alone in
+                LoadSummary([result], settling: Self.settling).answered * Double(fullRequestImages) / alone
+            })
     }
 
     /// As many as a batch and a request may hold.
     private var fullRequestImages: Int { min(plan.batchLimit, 32) }
 
-    /// One client that sends as many images a request as a batch holds, as a form, and waits for the answer.
-    private func fullRequests(on service: ServiceProcess) throws -> LoadResult {
+    /// Clients that send as many images a request as a batch holds, as a form, and wait for the answer.
+    private func fullRequests(clients: Int, on service: ServiceProcess) throws -> LoadResult {
         let boundary = "headwater"
         let part = Array(
             "--\(boundary)\r\nContent-Disposition: form-data; name=\"image\"; filename=\"image\"\r\n\r\n".utf8)
@@ -114,7 +119,7 @@ struct ServedBenchmark {
         let request = LoadGenerator.post(
             "/embed", type: "multipart/form-data; boundary=\(boundary)", body: body + Array("--\(boundary)--\r\n".utf8))
         return try LoadGenerator(port: service.port, request: request).run(
-            .closed(clients: 1, duration: plan.seconds))
+            .closed(clients: clients, duration: plan.seconds))
     }
 
     /// The first requests meet cold caches; and an image that the service refuses should be heard of now.
@@ -130,7 +135,7 @@ struct ServedBenchmark {
 
     private func report(
         _ engine: EngineThroughput, _ results: [Cell: [Turn]], capacities: [Double],
-        fullRequests: LoadSummary.Latencies
+        fullRequests: LoadSummary.Latencies, pairShares: [Double]
     ) -> ServedReport {
         func row(_ mode: BatchingMode, _ load: Double?) -> ServedReport.Row? {
             guard let turns = results[Cell(batching: mode, load: load)] else { return nil }
@@ -153,7 +158,9 @@ struct ServedBenchmark {
             model: served.version.name, kernels: kernels.name, workers: pool.count, batchLimit: plan.batchLimit,
             queueLimit: plan.queueLimit, clients: plan.clients, seconds: plan.seconds, rounds: plan.rounds,
             imageBytes: image.count, engineImagesPerSecond: engine.imagesPerSecond,
-            engineProcessorMilliseconds: engine.processorMilliseconds, fullRequests: fullRequests, rows: closed + open)
+            engineProcessorMilliseconds: engine.processorMilliseconds, fullRequests: fullRequests,
+            pairShares: pairShares,
+            rows: closed + open)
     }
 
     /// An image as a client would send it: as large as the model's input, its pixels half gradient, half noise.

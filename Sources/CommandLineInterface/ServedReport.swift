@@ -47,6 +47,8 @@ struct ServedReport: Codable, Sendable {
     let engineProcessorMilliseconds: Double
     /// Of one client whose requests each fill a batch, with the first way of batching.
     let fullRequests: LoadSummary.Latencies
+    /// Images a second that two such clients are answered, against the engine alone, of each round.
+    let pairShares: [Double]
     /// The closed loops first.
     let rows: [Row]
 
@@ -85,7 +87,8 @@ struct ServedReport: Codable, Sendable {
         let outside = fullRequests.write.p50 / fullRequests.inference.p50
         var lines = [
             "one client, requests of \(min(batchLimit, 32)) images: HTTP and JSON take \(Self.decimal(fullRequests.write.p50)) ms "
-                + "beside \(Self.decimal(fullRequests.inference.p50)) ms of inference, \(Self.percent(outside)) of it (p50)"
+                + "beside \(Self.decimal(fullRequests.inference.p50)) ms of inference, \(Self.percent(outside)) of it (p50)",
+            "two such clients: \(Self.percent(Self.median(pairShares))) of the engine alone",
         ]
         for row in rows where row.load == nil {
             lines.append(

@@ -1,11 +1,13 @@
 import FeatureService
+import FlowModel
 import ReverseODE
 
 /// The flags that say which taps are wanted, with the meaning that they have in requests to the service.
 enum TapOptions {
     static let at = Option(
-        "at", optional: .list(of: .tapTime),
-        help: "Times on the model's grid, or end; end if only --from is given. See 'headwater inspect'.", group: "Taps")
+        "at", optional: .tapTimes,
+        help: "Times on the model's grid, or end, or all for every point of the grid; end if only --from is given. See "
+            + "'headwater inspect'.", group: "Taps")
     static let from = Option(
         "from", optional: .list(of: .tapPlace),
         help: "Places: state, pooled, head, middle, down.0, …, up.0, …; pooled if only --at is given.", group: "Taps")
@@ -18,7 +20,7 @@ enum TapOptions {
     static func taps(_ arguments: ParsedArguments, of model: ReversibleModel) throws -> [Tap] {
         let (times, places) = (try arguments[at], try arguments[from])
         guard times != nil || places != nil else { return [try Tap(parsing: model.configuration.defaultTap)] }
-        let taps = (times ?? [.end]).flatMap { time in
+        let taps = (times ?? .listed([.end])).times(of: model).flatMap { time in
             (places ?? [.pooled]).map { Tap(time: time, place: $0) }
         }
         for tap in taps {
@@ -39,18 +41,68 @@ extension ResolvedTap {
     var name: String { "\(time)/\(place)" }
 }
 
+/// At which times taps read.
+enum TapTimes: Sendable, Equatable {
+    /// At every point of the model's grid.
+    case all
+    case listed([TapTime])
+
+    /// The times themselves, in the order of the pass or as they were listed.
+    func times(of model: ReversibleModel) -> [TapTime] {
+        switch self {
+        case .all: model.grid.times.map { .at($0) }
+        case .listed(let times): times
+        }
+    }
+}
+
+extension ValueSyntax where Value == TapTimes {
+    /// Tap times with commas, or all of them.
+    static var tapTimes: ValueSyntax {
+        let list = ValueSyntax<[TapTime]>.list(of: .tapTime)
+        return ValueSyntax(
+            placeholder: list.placeholder, rule: "all, or \(list.rule)",
+            parse: { $0 == "all" ? .all : list.parse($0).map(TapTimes.listed) },
+            format: { times in
+                switch times {
+                case .all: "all"
+                case .listed(let times): list.format(times)
+                }
+            })
+    }
+}
+
 extension ValueSyntax where Value == TapTime {
     /// A tap's time.
     static var tapTime: ValueSyntax {
         ValueSyntax(
             placeholder: "TIME", rule: "a time such as 0.75, or end", parse: { try? TapTime(parsing: $0) },
-            format: { time in
-                switch time {
-                case .end: "end"
-                case .at(let time): time.description
-                }
-            })
+            format: \.written)
     }
+}
+
+extension TapTime {
+    /// As requests and options spell it.
+    var written: String {
+        switch self {
+        case .end: "end"
+        case .at(let time): time.description
+        }
+    }
+}
+
+extension ValueSyntax where Value == Tap {
+    /// A tap as a configuration has it.
+    static var tap: ValueSyntax {
+        ValueSyntax(
+            placeholder: "TIME/PLACE", rule: "a time, a slash and a place, such as end/middle",
+            parse: { try? Tap(parsing: $0) }, format: \.written)
+    }
+}
+
+extension Tap {
+    /// As a configuration has it.
+    var written: String { "\(time.written)/\(place)" }
 }
 
 extension ValueSyntax where Value == TapPlace {
@@ -59,5 +111,28 @@ extension ValueSyntax where Value == TapPlace {
         ValueSyntax(
             placeholder: "PLACE", rule: "a place: state, pooled, head, middle, down.N or up.N",
             parse: { TapPlace($0) }, format: \.description)
+    }
+}
+
+/// What a head reads.
+enum HeadPlace: Sendable, Equatable {
+    case state
+    case activations(ActivationPlace)
+
+    var activation: ActivationPlace? {
+        switch self {
+        case .state: nil
+        case .activations(let place): place
+        }
+    }
+}
+
+extension ValueSyntax where Value == HeadPlace {
+    /// A head's place.
+    static var headPlace: ValueSyntax {
+        ValueSyntax(
+            placeholder: "PLACE", rule: "a place: state, middle, down.N or up.N",
+            parse: { text in text == "state" ? .state : ActivationPlace(text).map(HeadPlace.activations) },
+            format: { $0.activation?.description ?? "state" })
     }
 }

@@ -34,4 +34,19 @@ public final class FlowMatchingObjective {
         }
         return loss * 3 / Double(times.count * size)
     }
+
+    /// The loss alone of a batch of any size.
+    public func loss(states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>) -> Double {
+        let size = network.stateCount
+        var loss = 0.0
+        for first in stride(from: 0, to: times.count, by: network.capacity) {
+            let part = times[first..<min(first + network.capacity, times.count)]
+            network.forward(states + first * size, times: part, velocities: &velocities)
+            for i in 0..<(part.count * size) {
+                let difference = velocities[i] - targets[first * size + i]
+                loss += 0.5 * Double(difference) * Double(difference)
+            }
+        }
+        return loss * 3 / Double(times.count * size)
+    }
 }

@@ -68,6 +68,27 @@ final class GradientMemory {
 }
 
 extension FeatureMap {
+    /// Sets the first `batch` images to zero.
+    func clear(batch: Int) {
+        for n in 0..<batch {
+            image(n).update(repeating: 0, count: FeatureMap.dataCount(channels: channels, side: side))
+        }
+    }
+
+    /// Sets the first `batch` images to the gradient by their numbers that follows from `gradients`, [batch][channels], by
+    /// their spatial means.
+    func spread(_ gradients: [Float], batch: Int) {
+        clear(batch: batch)
+        let pixels = side * side
+        for n in 0..<batch {
+            for channel in 0..<channels {
+                let first = image(n) + channel / 16 * pixels * 16 + channel % 16
+                let value = gradients[n * channels + channel] / Float(pixels)
+                for pixel in 0..<pixels { first[pixel * 16] = value }
+            }
+        }
+    }
+
     /// self += other over the first `batch` images.
     func add(_ other: FeatureMap, batch: Int, pool: WorkerPool) {
         let count = FeatureMap.dataCount(channels: channels, side: side)

@@ -1,3 +1,4 @@
+import FlowModel
 import Tensor
 
 #if canImport(Glibc)
@@ -13,7 +14,9 @@ public final class ReverseObjective {
     private let network: TrainableNetwork
     private let head: TrainableHead
     private let steps: [EulerStep]
+    private let stopTime: Float
     private let smoothing: Float
+    private let gradientSteps: Int
     /// [steps + 1][capacity][3][side][side].
     private let states: AlignedBuffer
     private var velocities: [Float]
@@ -27,9 +30,18 @@ public final class ReverseObjective {
         public let correct: Int
     }
 
-    /// Differentiates the loss after `steps`. `smoothing` is the weight of the uniform distribution in the target, 0..<1.
-    public init(_ network: TrainableNetwork, head: TrainableHead, steps: [EulerStep], smoothing: Float) {
-        precondition((0..<1).contains(smoothing))
+    /// Differentiates the loss after `steps`, which end at `stopTime`.
+    /// - Parameters:
+    ///   - smoothing: the weight of the uniform distribution in the target, 0..<1.
+    ///   - gradientSteps: through how many of the steps, from the last, the gradient is taken; the state before them counts
+    ///     as given (truncated backpropagation, Williams and Peng 1990). All of them if nil, as in the paper.
+    public init(
+        _ network: TrainableNetwork, head: TrainableHead, steps: [EulerStep], stopTime: Float, smoothing: Float,
+        gradientSteps: Int? = nil
+    ) {
+        self.stopTime = stopTime
+        self.gradientSteps = gradientSteps ?? steps.count
+        precondition((0..<1).contains(smoothing) && (0...steps.count).contains(self.gradientSteps))
         self.network = network
         self.head = head
         self.steps = steps
@@ -44,30 +56,24 @@ public final class ReverseObjective {
     /// - Parameters:
     ///   - images: [labels.count][3][side][side].
     ///   - labels: of each image, less than the head's classes.
-    ///   - imageGradients: receives the gradient by `images`; nil if nobody wants it.
+    ///   - imageGradients: receives the gradient by `images`, which takes the gradient through every step; nil if nobody
+    ///     wants it.
     public func differentiate(
         images: UnsafePointer<Float>, labels: [Int], imageGradients: UnsafeMutablePointer<Float>? = nil
     ) -> Outcome {
         precondition(labels.allSatisfy { (0..<head.configuration.classes).contains($0) })
+        precondition(imageGradients == nil || gradientSteps == steps.count)
         let size = network.stateCount
         var loss = 0.0
         var correct = 0
         for first in stride(from: 0, to: labels.count, by: network.capacity) {
             let part = Array(labels[first..<min(first + network.capacity, labels.count)])
             integrate(images + first * size, batch: part.count)
-            let logits = head.forward(state(steps.count), batch: part.count)
-            var logitGradients = logits
-            for (n, label) in part.enumerated() {
-                let row = SmoothedCrossEntropy(
-                    logits[(n * head.configuration.classes)..<((n + 1) * head.configuration.classes)], label: label,
-                    smoothing: smoothing)
-                loss += row.loss
-                correct += row.isCorrect ? 1 : 0
-                for (c, value) in row.gradient.enumerated() {
-                    logitGradients[n * head.configuration.classes + c] = value / Float(labels.count)
-                }
-            }
-            head.backward(logitGradients, batch: part.count, stateGradients: &gradient)
+            let found = head.differentiate(
+                headInputs(batch: part.count), labels: part, smoothing: smoothing, total: labels.count)
+            loss += found.loss
+            correct += found.correct
+            takeBackHead(found.inputGradients, batch: part.count)
             takeBack(batch: part.count, wantsImages: imageGradients != nil)
             imageGradients.map { ($0 + first * size).update(from: gradient, count: part.count * size) }
         }
@@ -89,23 +95,111 @@ public final class ReverseObjective {
         }
     }
 
-    /// From the gradient by the last state to that by the first.
+    /// What the head reads of the last states: [batch][head.width].
+    private func headInputs(batch: Int) -> [Float] {
+        let last = state(steps.count)
+        if let place = head.configuration.place {
+            return network.forward(last, times: [Float](repeating: stopTime, count: batch)[...], to: place)
+        }
+        let (side, size) = (network.layout.architecture.imageSize, network.stateCount)
+        return (0..<batch).flatMap { n in
+            let planes = Array(UnsafeBufferPointer(start: last + n * size, count: size))
+            return AveragePool.pool(planes, side: side, to: head.configuration.pooledSize)
+        }
+    }
+
+    /// From the gradient by what the head reads, [batch][head.width], to that by the last states.
+    private func takeBackHead(_ inputGradients: [Float], batch: Int) {
+        if let place = head.configuration.place {
+            let isWanted = gradientSteps > 0
+            gradient.withUnsafeMutableBufferPointer {
+                network.backward(
+                    inputGradients, from: place, batch: batch, stateGradients: isWanted ? $0.baseAddress : nil)
+            }
+            return
+        }
+        let (side, size) = (network.layout.architecture.imageSize, network.stateCount)
+        gradient.withUnsafeMutableBufferPointer { planes in
+            for n in 0..<batch {
+                AveragePool.spread(
+                    Array(inputGradients[n * head.width..<(n + 1) * head.width]), from: head.configuration.pooledSize,
+                    side: side, into: planes.baseAddress! + n * size)
+            }
+        }
+    }
+
+    /// From the gradient by the last state to that by the first that it is wanted of.
     private func takeBack(batch: Int, wantsImages: Bool) {
         let count = batch * network.stateCount
         var share = [Float](repeating: 0, count: count)
-        for (k, step) in steps.enumerated().reversed() {
-            // The last step's activations are still there.
-            if k < steps.count - 1 {
+        let given = steps.count - gradientSteps
+        for (k, step) in steps.enumerated().dropFirst(given).reversed() {
+            // The last step's activations are still there, unless the head needed others.
+            if k < steps.count - 1 || head.configuration.place != nil {
                 let times = [Float](repeating: step.time, count: batch)
                 network.forward(state(k), times: times[...], velocities: &velocities)
             }
             for i in 0..<count { velocities[i] = step.size * gradient[i] }
-            let wanted = k > 0 || wantsImages
+            let wanted = k > given || wantsImages
             share.withUnsafeMutableBufferPointer {
                 network.backward(velocities, batch: batch, stateGradients: wanted ? $0.baseAddress : nil)
             }
             if wanted { for i in 0..<count { gradient[i] += share[i] } }
         }
+    }
+}
+
+extension TrainableHead {
+    /// Takes the cross-entropy of some of a batch of `total` images forth and back.
+    ///
+    /// - Parameter inputs: [labels.count][width].
+    /// - Returns: the sum of their losses, how many images' greatest logit was their label's, and the gradient by the inputs.
+    func differentiate(
+        _ inputs: [Float], labels: [Int], smoothing: Float, total: Int
+    ) -> (loss: Double, correct: Int, inputGradients: [Float]) {
+        let classes = configuration.classes
+        let logits = forward(inputs, batch: labels.count)
+        var gradients = logits
+        var loss = 0.0
+        var correct = 0
+        for (n, label) in labels.enumerated() {
+            let row = SmoothedCrossEntropy(
+                logits[(n * classes)..<((n + 1) * classes)], label: label, smoothing: smoothing)
+            loss += row.loss
+            correct += row.isCorrect ? 1 : 0
+            for (c, value) in row.gradient.enumerated() { gradients[n * classes + c] = value / Float(total) }
+        }
+        return (loss, correct, backward(gradients, batch: labels.count))
+    }
+}
+
+/// The loss of a head on features that don't change: cross-entropy with smoothed labels.
+public final class HeadObjective {
+    private let head: TrainableHead
+    private let smoothing: Float
+
+    /// Differentiates by the parameters of `head`. `smoothing` is the weight of the uniform distribution in the target,
+    /// 0..<1.
+    public init(_ head: TrainableHead, smoothing: Float) {
+        precondition((0..<1).contains(smoothing))
+        self.head = head
+        self.smoothing = smoothing
+    }
+
+    /// The loss of a batch of any size; its gradients add up in the head.
+    ///
+    /// - Parameter features: what the head reads, [labels.count][head.width].
+    public func differentiate(features: UnsafePointer<Float>, labels: [Int]) -> ReverseObjective.Outcome {
+        precondition(labels.allSatisfy { (0..<head.configuration.classes).contains($0) })
+        var (loss, correct) = (0.0, 0)
+        for first in stride(from: 0, to: labels.count, by: head.capacity) {
+            let part = Array(labels[first..<min(first + head.capacity, labels.count)])
+            let inputs = UnsafeBufferPointer(start: features + first * head.width, count: part.count * head.width)
+            let found = head.differentiate(Array(inputs), labels: part, smoothing: smoothing, total: labels.count)
+            loss += found.loss
+            correct += found.correct
+        }
+        return ReverseObjective.Outcome(loss: loss / Double(labels.count), correct: correct)
     }
 }
 

@@ -1,13 +1,13 @@
 public import FlowModel
 import Layers
-import Tensor
+public import Tensor
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// The classification head in both directions: adaptive average pooling, LayerNorm, Linear, tanh, Linear without bias
-/// (PRG, section 4).
+/// The classification head in both directions: LayerNorm, Linear, tanh, Linear without bias (PRG, section 4), on what it
+/// reads of a final state.
 ///
 /// Not for use by two threads at a time.
 public final class TrainableHead {
@@ -15,34 +15,48 @@ public final class TrainableHead {
     public let configuration: HeadConfiguration
     /// Most images at a time.
     public let capacity: Int
-    private let side: Int
+    /// Numbers that it reads of each image.
+    public let width: Int
     private let workspace: Workspace
     private let first: TrainableLinear
     private let second: TrainableLinear
-    private let width: Int
     private var gamma: [Float]
     private var beta: [Float]
     private var gammaGradient: [Float]
     private var betaGradient: [Float]
     private var inverses: [Float]
-    /// Pooled states less their mean over their deviation.
+    /// Inputs less their mean over their deviation.
     private let standardized: BlockedMatrix
     private let normalized: BlockedMatrix
     private let hidden: BlockedMatrix
     private let logits: BlockedMatrix
     private let logitGradient: BlockedMatrix
     private let hiddenGradient: BlockedMatrix
-    private let pooledGradient: BlockedMatrix
+    private let inputGradient: BlockedMatrix
 
     private static let epsilon = 1e-5
 
-    /// Lays a head out for states of `network`; `takeValues` must follow.
-    public init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
+    /// Lays a head out for what it reads of `network`; `takeValues` must follow.
+    public convenience init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
+        self.init(
+            configuration, width: configuration.inputWidth(on: network.layout), capacity: network.capacity,
+            workspace: network.workspace)
+    }
+
+    /// Lays a head out for up to `capacity` rows of `width` numbers that no network here has made; `takeValues` must follow.
+    public convenience init(
+        _ configuration: HeadConfiguration, width: Int, capacity: Int, kernels: Kernels, pool: WorkerPool
+    ) {
+        self.init(
+            configuration, width: width, capacity: capacity,
+            workspace: Workspace(kernels: kernels, pool: pool, scratchFloats: 0))
+    }
+
+    private init(_ configuration: HeadConfiguration, width: Int, capacity: Int, workspace: Workspace) {
         self.configuration = configuration
-        capacity = network.capacity
-        side = network.layout.architecture.imageSize
-        workspace = network.workspace
-        width = configuration.representationWidth
+        self.width = width
+        self.capacity = capacity
+        self.workspace = workspace
         first = TrainableLinear("classifier.1", inputs: width, outputs: configuration.hiddenWidth)
         second = TrainableLinear(
             "classifier.3", inputs: configuration.hiddenWidth, outputs: configuration.classes, hasBias: false)
@@ -51,14 +65,14 @@ public final class TrainableHead {
         gammaGradient = beta
         betaGradient = beta
         inverses = [Float](repeating: 0, count: capacity)
-        func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: network.capacity, columns: columns) }
+        func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: capacity, columns: columns) }
         standardized = matrix(width)
         normalized = matrix(width)
         hidden = matrix(configuration.hiddenWidth)
         logits = matrix(configuration.classes)
         logitGradient = matrix(configuration.classes)
         hiddenGradient = matrix(configuration.hiddenWidth)
-        pooledGradient = matrix(width)
+        inputGradient = matrix(width)
     }
 
     /// Takes the store's values of `classifier.…`; to be called whenever they have changed.
@@ -83,20 +97,18 @@ public final class TrainableHead {
         second.giveGradients(to: store, pool: workspace.pool)
     }
 
-    /// Computes the logits, [batch][classes], of final states, [batch][3][side][side], and keeps what the way back needs.
-    public func forward(_ states: UnsafePointer<Float>, batch: Int) -> [Float] {
-        precondition(batch > 0 && batch <= capacity)
-        let size = 3 * side * side
+    /// Computes the logits, [batch][classes], of `inputs`, [batch][width], and keeps what the way back needs.
+    public func forward(_ inputs: [Float], batch: Int) -> [Float] {
+        precondition(batch > 0 && batch <= capacity && inputs.count == batch * width)
         for n in 0..<batch {
-            let state = Array(UnsafeBufferPointer(start: states + n * size, count: size))
-            let pooled = AveragePool.pool(state, side: side, to: configuration.pooledSize)
+            let row = inputs[n * width..<(n + 1) * width]
             let count = Double(width)
-            let mean = pooled.reduce(0.0) { $0 + Double($1) } / count
-            let variance = pooled.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
+            let mean = row.reduce(0.0) { $0 + Double($1) } / count
+            let variance = row.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
             let inverse = 1 / (variance + Self.epsilon).squareRoot()
             inverses[n] = Float(inverse)
-            for i in 0..<width {
-                standardized[n, i] = Float((Double(pooled[i]) - mean) * inverse)
+            for (i, value) in row.enumerated() {
+                standardized[n, i] = Float((Double(value) - mean) * inverse)
                 normalized[n, i] = standardized[n, i] * gamma[i] + beta[i]
             }
         }
@@ -106,8 +118,8 @@ public final class TrainableHead {
         return (0..<batch).flatMap { n in (0..<configuration.classes).map { logits[n, $0] } }
     }
 
-    /// Takes the gradient by the logits of the last `forward`, [batch][classes], back to the states', [batch][3][side][side].
-    public func backward(_ gradients: [Float], batch: Int, stateGradients: UnsafeMutablePointer<Float>) {
+    /// Takes the gradient by the logits of the last `forward`, [batch][classes], back to the inputs': [batch][width].
+    public func backward(_ gradients: [Float], batch: Int) -> [Float] {
         for n in 0..<batch {
             for c in 0..<configuration.classes { logitGradient[n, c] = gradients[n * configuration.classes + c] }
         }
@@ -115,23 +127,23 @@ public final class TrainableHead {
         second.layer.inputGradient(logitGradient, into: hiddenGradient, rows: batch, on: workspace)
         hiddenGradient.combine(with: hidden, rows: batch) { $0 * (1 - $1 * $1) }
         first.layer.accumulate(normalized, yGradient: hiddenGradient, rows: batch, on: workspace)
-        first.layer.inputGradient(hiddenGradient, into: pooledGradient, rows: batch, on: workspace)
-        let size = 3 * side * side
+        first.layer.inputGradient(hiddenGradient, into: inputGradient, rows: batch, on: workspace)
+        var result = [Float](repeating: 0, count: batch * width)
         for n in 0..<batch {
-            var pooled = [Float](repeating: 0, count: width)
             var (mean, along) = (0.0, 0.0)
             for i in 0..<width {
-                let gradient = pooledGradient[n, i]
+                let gradient = inputGradient[n, i]
                 gammaGradient[i] += gradient * standardized[n, i]
                 betaGradient[i] += gradient
-                pooled[i] = gradient * gamma[i]
-                mean += Double(pooled[i]) / Double(width)
-                along += Double(pooled[i] * standardized[n, i]) / Double(width)
+                let scaled = gradient * gamma[i]
+                result[n * width + i] = scaled
+                mean += Double(scaled) / Double(width)
+                along += Double(scaled * standardized[n, i]) / Double(width)
             }
-            for i in 0..<width {
-                pooled[i] = inverses[n] * (pooled[i] - Float(mean) - standardized[n, i] * Float(along))
+            for i in n * width..<(n + 1) * width {
+                result[i] = inverses[n] * (result[i] - Float(mean) - standardized[n, i - n * width] * Float(along))
             }
-            AveragePool.spread(pooled, from: configuration.pooledSize, side: side, into: stateGradients + n * size)
         }
+        return result
     }
 }

@@ -77,15 +77,8 @@ public final class TrainableNetwork {
     public func forward(
         _ states: UnsafePointer<Float>, times: ArraySlice<Float>, velocities: UnsafeMutablePointer<Float>
     ) {
-        precondition(!times.isEmpty && times.count <= capacity)
-        let pass = pass(times.count)
-        embedding.forward(times, on: workspace)
+        let pass = run(states, times: times, through: stages.count - 1)
         let pixels = activations.image.map.side * activations.image.map.side
-        for n in times.indices {
-            let i = n - times.startIndex
-            hw_block_rgb(activations.image.map.image(i), states + i * 3 * pixels, pixels)
-        }
-        for index in stages.indices { runForward(index, pass) }
         finalConvolution.layer.forward(
             activations.output(stages.count - 1), normalization: finalNorm.reading(), into: activations.velocity.map,
             batch: pass.batch, on: workspace)
@@ -120,6 +113,70 @@ public final class TrainableNetwork {
         if let stateGradients {
             for n in 0..<batch { hw_unblock_rgb(stateGradients + n * 3 * pixels, gradients.image.map.image(n), pixels) }
         }
+    }
+
+    /// Evaluates the network as far as `place` for as many images as there are times, and keeps what the backward pass needs.
+    /// - Parameters:
+    ///   - states: [times.count][3][side][side].
+    ///   - times: of each image; at most `capacity`.
+    ///   - place: one that the layout has.
+    /// - Returns: the spatial means of the activations there, [times.count][channels].
+    public func forward(_ states: UnsafePointer<Float>, times: ArraySlice<Float>, to place: ActivationPlace) -> [Float]
+    {
+        let index = stage(at: place)
+        _ = run(states, times: times, through: index)
+        let map = activations.output(index)
+        var means = [Float](repeating: 0, count: map.channels)
+        return (0..<times.count).flatMap { n in
+            map.spatialMeans(ofImage: n, into: &means)
+            return means
+        }
+    }
+
+    /// Takes a gradient by the spatial means of the last `forward(_:times:to:)`, [batch][channels], back; the parameters'
+    /// gradients add up.
+    /// - Parameter stateGradients: receives the gradient by the states, [batch][3][side][side]; nil if nobody wants it.
+    public func backward(
+        _ meanGradients: [Float], from place: ActivationPlace, batch: Int, stateGradients: UnsafeMutablePointer<Float>?
+    ) {
+        precondition(batch > 0 && batch <= capacity)
+        let index = stage(at: place)
+        let pass = pass(batch)
+        // What stages behind the place would have given.
+        embedding.clearFilmGradients()
+        for encoder in 0..<min(encoderCount, index) where isSkipped(encoder, at: index) {
+            gradients.output(encoder).clear(batch: batch)
+        }
+        gradients.output(index).spread(meanGradients, batch: batch)
+        for index in (0...index).reversed() { runBackward(index, pass, wantsImage: stateGradients != nil) }
+        embedding.backward(batch: batch, on: workspace)
+        guard let stateGradients else { return }
+        let pixels = gradients.image.map.side * gradients.image.map.side
+        for n in 0..<batch { hw_unblock_rgb(stateGradients + n * 3 * pixels, gradients.image.map.image(n), pixels) }
+    }
+
+    /// The stage whose output a place is.
+    private func stage(at place: ActivationPlace) -> Int {
+        switch place {
+        case .down(let i): i
+        case .middle: encoderCount
+        case .up(let i): encoderCount + 1 + i
+        }
+    }
+
+    /// Whether the decoder's stage that an encoder's stage skips to lies behind stage `last`.
+    private func isSkipped(_ encoder: Int, at last: Int) -> Bool { 2 * encoderCount - encoder > last }
+
+    private func run(_ states: UnsafePointer<Float>, times: ArraySlice<Float>, through last: Int) -> Pass {
+        precondition(!times.isEmpty && times.count <= capacity)
+        let pass = pass(times.count)
+        embedding.forward(times, on: workspace)
+        let pixels = activations.image.map.side * activations.image.map.side
+        for i in 0..<times.count {
+            hw_block_rgb(activations.image.map.image(i), states + i * 3 * pixels, pixels)
+        }
+        for index in 0...last { runForward(index, pass) }
+        return pass
     }
 
     /// Bytes of activations and of gradients by them; packed weights and their sums are not counted.

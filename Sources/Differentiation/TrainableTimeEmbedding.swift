@@ -82,6 +82,9 @@ final class TrainableTimeEmbedding: Trainable {
         }
     }
 
+    /// Forgets the gradients by scales and shifts: what blocks that don't run would have written must be zero.
+    func clearFilmGradients() { gradientRows.pointer.update(repeating: 0, count: gradientRows.count) }
+
     func backward(batch count: Int, on workspace: Workspace) {
         var offset = 0
         gradient.combine(with: share, rows: count) { _, _ in 0 }

@@ -7,27 +7,54 @@ public import Tensor
 public struct ModelLoader: Sendable {
     private let precision: Precision
     private let pool: WorkerPool
+    private let capacity: Int
+    private let budget: @Sendable () -> MemoryBudget?
 
     /// Loads models that compute in `precision`, the workers of `pool` sharing the packing of weights.
-    public init(precision: Precision = .f32, pool: WorkerPool) {
+    ///
+    /// - Parameters:
+    ///   - capacity: most images that will be evaluated together.
+    ///   - budget: tells how much memory may still be taken; a model that needs more isn't loaded.
+    public init(
+        precision: Precision = .f32, pool: WorkerPool, capacity: Int = 1,
+        budget: @escaping @Sendable () -> MemoryBudget? = { MemoryBudget.now() }
+    ) {
         self.precision = precision
         self.pool = pool
+        self.capacity = capacity
+        self.budget = budget
     }
 
     /// Loads the checkpoint at `path`, reading it whole, so that nobody who changes the file later changes the model.
     ///
     /// - Parameter sha256: the digest that the file must have, if the caller knows it.
-    /// - Throws: `CheckpointError`, `ModelError` or `ModelLoadingError`.
+    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, or `InsufficientMemory` before anything is read but
+    ///   the header.
     public func load(path: String, sha256: String? = nil) throws -> ServedModel {
-        try load(SafetensorsFile(path: path, access: .load), sha256: sha256)
+        let header = try ModelFile(path: path, access: .onDemand)
+        try requireMemory(for: header.configuration, fileBytes: header.byteCount)
+        return try pack(ModelFile(path: path, access: .load), sha256: sha256)
     }
 
     /// Loads a checkpoint that has been opened, such as the one built into the program.
     ///
     /// - Throws: as `load(path:sha256:)`.
-    public func load(_ file: SafetensorsFile, sha256: String? = nil) throws -> ServedModel {
+    public func load(_ file: SafetensorsFile) throws -> ServedModel {
         let modelFile = try ModelFile(file)
-        let digest = modelFile.sha256.description
+        try requireMemory(for: modelFile.configuration, fileBytes: 0)
+        return try pack(modelFile, sha256: nil)
+    }
+
+    /// Foreseen rather than tried: memory beyond a cgroup's limit isn't refused, it ends the process.
+    private func requireMemory(for configuration: ModelConfiguration, fileBytes: Int) throws {
+        let memory = try ModelMemory(configuration, precision: precision, capacity: capacity, workers: pool.count)
+        let needed = memory.peakBytes(fileBytes: fileBytes)
+        guard let budget = budget(), needed > budget.availableBytes else { return }
+        throw InsufficientMemory(name: configuration.name, neededBytes: needed, budget: budget)
+    }
+
+    private func pack(_ modelFile: ModelFile, sha256: String?) throws -> ServedModel {
+        let digest = try modelFile.sha256.description
         if let sha256, sha256.lowercased() != digest {
             throw ModelLoadingError(
                 description: "the checkpoint's SHA-256 is \(digest), not \(sha256): it is not the file that was meant")
@@ -42,6 +69,30 @@ public struct ModelLoader: Sendable {
             model: model, version: ModelVersion(name: modelFile.configuration.name, sha256: digest),
             byteCount: modelFile.byteCount,
             storedType: modelFile.elementTypes.map(\.rawValue).joined(separator: "+"))
+    }
+}
+
+/// A model was not loaded, since it needs more memory than the process may take.
+public struct InsufficientMemory: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The model's name.
+    public let name: String
+    /// Bytes that loading and warming it up takes at most.
+    public let neededBytes: Int
+    /// What there is.
+    public let budget: MemoryBudget
+
+    /// States what is missing.
+    public init(name: String, neededBytes: Int, budget: MemoryBudget) {
+        self.name = name
+        self.neededBytes = neededBytes
+        self.budget = budget
+    }
+
+    /// What is missing and what to do.
+    public var description: String {
+        func text(_ bytes: Int) -> String { MemoryBudget.text(ofBytes: bytes) }
+        return "loading the model \(name.debugDescription) takes up to \(text(neededBytes)) of memory, and "
+            + "\(text(budget.availableBytes)) are left of \(budget.bound): raise that, or load a smaller model"
     }
 }
 

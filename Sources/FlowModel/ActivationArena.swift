@@ -21,6 +21,27 @@ final class ActivationArena {
 
     private enum Temporary: Hashable { case hidden, between(Int), mixed, attended }
 
+    /// Bytes of memory that an arena for `capacity` images takes.
+    static func byteCount(layout: UNetLayout, capacity: Int) -> Int {
+        let image = (channels: 3, side: layout.architecture.imageSize)
+        let last = layout.outputBlocks.last!
+        let maps =
+            [image, image, (channels: last.outputChannels, side: last.outputSize)]
+            + layout.outputBlocks.map { (channels: $0.inputChannels, side: $0.inputSize) }
+        let sizes =
+            Array(temporarySizes(layout).values)
+            + maps.map {
+                (
+                    data: FeatureMap.dataCount(channels: $0.channels, side: $0.side),
+                    moments: FeatureMap.momentsCount(channels: $0.channels, side: $0.side)
+                )
+            }
+        return sizes.reduce(0) {
+            $0 + AlignedBuffer.byteCount(count: capacity * $1.data)
+                + AlignedBuffer.byteCount(count: capacity * $1.moments)
+        }
+    }
+
     init(network: VelocityNetwork, capacity: Int) {
         self.capacity = capacity
         var buffers: [AlignedBuffer] = []
@@ -51,7 +72,7 @@ final class ActivationArena {
         let last = layout.outputBlocks[stages - 1]
         outputStages =
             (1..<stages).map(front) + [map(channels: last.outputChannels, side: last.outputSize)]
-        let sizes = Self.temporarySizes(network)
+        let sizes = Self.temporarySizes(layout)
         temporaries = sizes.mapValues { size in
             (AlignedBuffer(count: capacity * size.data), AlignedBuffer(count: capacity * size.moments))
         }
@@ -82,15 +103,15 @@ final class ActivationArena {
         }
     }
 
+    /// Image n has the same memory in every stage, since different workers may be at different stages with theirs.
     private func temporary(_ kind: Temporary, channels: Int, side: Int) -> FeatureMap {
         let memory = temporaries[kind]!
         return FeatureMap(
-            channels: channels, side: side, data: memory.data.pointer,
-            imageStride: FeatureMap.dataCount(channels: channels, side: side), moments: memory.moments.pointer,
-            momentsStride: FeatureMap.momentsCount(channels: channels, side: side))
+            channels: channels, side: side, data: memory.data.pointer, imageStride: memory.data.count / capacity,
+            moments: memory.moments.pointer, momentsStride: memory.moments.count / capacity)
     }
 
-    private static func temporarySizes(_ network: VelocityNetwork) -> [Temporary: (data: Int, moments: Int)] {
+    private static func temporarySizes(_ layout: UNetLayout) -> [Temporary: (data: Int, moments: Int)] {
         var sizes: [Temporary: (data: Int, moments: Int)] = [:]
         func need(_ kind: Temporary, channels: Int, side: Int) {
             let old = sizes[kind] ?? (0, 0)
@@ -99,17 +120,18 @@ final class ActivationArena {
                 max(old.moments, FeatureMap.momentsCount(channels: channels, side: side))
             )
         }
-        for stage in network.input + [network.middle] + network.output {
-            let side = stage.layout.inputSize
+        for stage in layout.inputBlocks + [layout.middle] + layout.outputBlocks {
+            let side = stage.inputSize
             for (index, block) in stage.blocks.enumerated() {
                 switch block {
-                case .convolution: continue
-                case .residual(let residual): need(.hidden, channels: residual.hiddenChannels, side: side)
-                case .attention(let attention):
-                    need(.mixed, channels: attention.queryKeyValueChannels, side: side)
-                    need(.attended, channels: attention.attendedChannels, side: side)
+                case .convolution, .downsample, .upsample: continue
+                case .residual(_, _, let outputs): need(.hidden, channels: outputs, side: side)
+                case .attention(_, let channels):
+                    let attention = Attention(channels: channels, heads: layout.architecture.heads)
+                    need(.mixed, channels: 3 * attention.paddedChannels, side: side)
+                    need(.attended, channels: attention.paddedChannels, side: side)
                 }
-                need(.between(index), channels: stage.layout.outputChannels, side: side)
+                need(.between(index), channels: stage.outputChannels, side: side)
             }
         }
         return sizes

@@ -41,14 +41,14 @@ final class ResidualBlock: Sendable {
         self.key = key
     }
 
-    func plans(side: Int, batch: Int, workers: Int) -> [(key: String, plan: LayerPlan)] {
+    func plans(side: Int, batch: Int, on pool: WorkerPool) -> [(key: String, plan: LayerPlan)] {
         var plans = [
-            ("\(key).in_layers.2", inputConvolution.plan(batch: batch, workers: workers)),
-            ("\(key).out_layers.3", outputConvolution.plan(batch: batch, workers: workers)),
+            ("\(key).in_layers.2", inputConvolution.plan(batch: batch, on: pool)),
+            ("\(key).out_layers.3", outputConvolution.plan(batch: batch, on: pool)),
         ]
         if let skip {
             plans.insert(
-                ("\(key).skip_connection", skip.plan(side: side, batch: batch, workers: workers)), at: 1)
+                ("\(key).skip_connection", skip.plan(side: side, batch: batch, on: pool)), at: 1)
         }
         return plans
     }
@@ -103,11 +103,11 @@ final class AttentionBlock: Sendable {
             precision: precision)
     }
 
-    func plans(side: Int, batch: Int, workers: Int) -> [(key: String, plan: LayerPlan)] {
+    func plans(side: Int, batch: Int, on pool: WorkerPool) -> [(key: String, plan: LayerPlan)] {
         [
-            ("\(key).qkv", queryKeyValue.plan(side: side, batch: batch, workers: workers)),
-            ("\(key)", attention.plan(side: side, workers: workers)),
-            ("\(key).proj_out", projection.plan(side: side, batch: batch, workers: workers)),
+            ("\(key).qkv", queryKeyValue.plan(side: side, batch: batch, on: pool)),
+            ("\(key)", attention.plan(side: side, on: pool)),
+            ("\(key).proj_out", projection.plan(side: side, batch: batch, on: pool)),
         ]
     }
 

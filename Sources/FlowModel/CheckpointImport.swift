@@ -80,13 +80,7 @@ public struct CheckpointImport {
     public func weights(_ key: String, storedAs type: ElementType) throws -> [Float] {
         let values = try weights(key)
         if let index = firstNonFinite(values) { throw ModelError.nonFiniteWeight(key: key, index: index) }
-        guard type != .f32 else { return values }
-        let bytes = try CheckpointError.locating(in: "tensor \(quoted(key))") { try type.bytes(of: values) }
-        var stored = values
-        try bytes.withUnsafeBytes { bytes in
-            try stored.withUnsafeMutableBufferPointer { try type.convertToFloats(bytes, into: $0) }
-        }
-        return stored
+        return try CheckpointError.locating(in: "tensor \(quoted(key))") { try type.rounded(values) }
     }
 
     /// Writes the model for serving; see `ModelFile.write(_:to:storing:weights:)`.

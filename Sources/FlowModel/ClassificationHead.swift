@@ -5,8 +5,8 @@ public import Tensor
     import Glibc
 #endif
 
-/// The head on the pooled state (PRG, section 4): logits = Linear(Tanh(Linear(LayerNorm(pooled)))), the last Linear
-/// without bias.
+/// The head (PRG, section 4): logits = Linear(Tanh(Linear(LayerNorm(x)))), the last Linear without bias, x being the pooled
+/// final state or the spatial means of activations.
 public final class ClassificationHead: Sendable {
     /// The head's sizes.
     public let configuration: HeadConfiguration
@@ -17,22 +17,22 @@ public final class ClassificationHead: Sendable {
 
     private static let epsilon = 1e-5
 
-    /// Takes the parameters `classifier.{0,1,3}`.
-    public init(_ configuration: HeadConfiguration, parameters: ParameterSource) throws {
+    /// Takes the parameters `classifier.{0,1,3}` of a head on that network.
+    public init(_ configuration: HeadConfiguration, layout: UNetLayout, parameters: ParameterSource) throws {
         self.configuration = configuration
         gamma = try parameters("classifier.0.weight")
         beta = try parameters("classifier.0.bias")
         hidden = Linear(
             weight: try parameters("classifier.1.weight"), bias: try parameters("classifier.1.bias"),
-            inputs: configuration.representationWidth, outputs: configuration.hiddenWidth)
+            inputs: configuration.inputWidth(on: layout), outputs: configuration.hiddenWidth)
         classes = Linear(
             weight: try parameters("classifier.3.weight"), bias: nil, inputs: configuration.hiddenWidth,
             outputs: configuration.classes)
     }
 
-    /// The tanh activations, [hiddenWidth], of a pooled state, [3·pooledSize²].
-    public func activations(_ pooled: [Float], kernels: Kernels) -> [Float] {
-        hidden(normalized(pooled), kernels: kernels).map { tanh($0) }
+    /// The tanh activations, [hiddenWidth], of what the head reads, such as a pooled state, [3·pooledSize²].
+    public func activations(_ input: [Float], kernels: Kernels) -> [Float] {
+        hidden(normalized(input), kernels: kernels).map { tanh($0) }
     }
 
     /// The logits, [classes], of the tanh activations.

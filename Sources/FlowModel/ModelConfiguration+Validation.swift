@@ -31,7 +31,7 @@ extension ModelConfiguration {
             isIdentifier(name), "name",
             "must be 1 to 128 of the characters A-Z a-z 0-9 . _ - and begin with a letter or digit")
         try architecture.validate()
-        try head?.validate()
+        try head?.validate(on: architecture)
         try grid.validate(path: path)
         try preprocessing.validate(imageSize: architecture.imageSize)
         try validateLabels()
@@ -122,7 +122,20 @@ extension UNetArchitecture {
 }
 
 extension HeadConfiguration {
-    /// Checks that the head can be built.
+    /// Checks that the head can be built on a network of that architecture, itself valid.
+    ///
+    /// - Throws: the first problem found.
+    public func validate(on architecture: UNetArchitecture) throws(ConfigurationError) {
+        try validate()
+        guard let place else { return }
+        let layout = try UNetLayout(architecture)
+        try require(
+            layout.channels(at: place) != nil, "head.place",
+            "there is no place \(place): the last are down.\(layout.inputBlocks.count - 1) and "
+                + "up.\(layout.outputBlocks.count - 1)")
+    }
+
+    /// Checks the head's own sizes.
     ///
     /// - Throws: the first problem found.
     public func validate() throws(ConfigurationError) {

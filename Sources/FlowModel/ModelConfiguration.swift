@@ -53,7 +53,8 @@ public struct UNetArchitecture: Codable, Sendable, Equatable {
     }
 }
 
-/// The classification head on the pooled final state (PRG, section 4): LayerNorm, Linear, Tanh, Linear without bias.
+/// The classification head (PRG, section 4): LayerNorm, Linear, Tanh, Linear without bias, on the pooled final state as in the
+/// paper, or on the network's own activations there.
 public struct HeadConfiguration: Codable, Sendable, Equatable {
     /// Height and width that the final state is average-pooled to; 16 in the published checkpoints, or 32.
     public var pooledSize: Int
@@ -61,9 +62,13 @@ public struct HeadConfiguration: Codable, Sendable, Equatable {
     public var hiddenWidth: Int
     /// How many classes the logits name.
     public var classes: Int
+    /// What it reads: the spatial means of the activations at this place when the network is evaluated at the final state and
+    /// time, which takes one evaluation more than the pass; nil for the pooled final state.
+    public var place: ActivationPlace?
 
     /// Describes a head.
-    public init(pooledSize: Int, hiddenWidth: Int, classes: Int) {
+    public init(pooledSize: Int, hiddenWidth: Int, classes: Int, place: ActivationPlace? = nil) {
+        self.place = place
         self.pooledSize = pooledSize
         self.hiddenWidth = hiddenWidth
         self.classes = classes

@@ -50,7 +50,7 @@ public struct ModelFile: Sendable {
 
     /// Opens and checks the model at `path`.
     ///
-    /// - Parameter access: `load` for serving; `map` for looking at a file without reading its weights.
+    /// - Parameter access: `load` for serving; `onDemand` for looking at a file without reading its weights.
     /// - Throws: `CheckpointError` or `ModelError`.
     public init(path: String, access: SafetensorsFile.Access = .load) throws {
         try self.init(SafetensorsFile(path: path, access: access))
@@ -74,7 +74,9 @@ public struct ModelFile: Sendable {
     public func tensor(_ key: String) throws -> [Float] { try file.floats(of: key) }
 
     /// The SHA-256 digest of the file; computed when it is first asked for.
-    public var sha256: SHA256.Digest { file.sha256 }
+    ///
+    /// - Throws: `CheckpointError` if the file is read on demand and can't be.
+    public var sha256: SHA256.Digest { get throws { try file.sha256 } }
 
     /// Checks that every weight is finite.
     ///
@@ -128,22 +130,28 @@ extension ModelFile {
         guard document.utf8.count <= largestConfiguration else {
             throw ModelError.unreadableConfiguration("it is longer than \(largestConfiguration) bytes")
         }
-        let configuration: ModelConfiguration
-        do {
-            // Foundation's decoder takes one of two members of the same name without a word.
-            try requireStrictJSON(document)
-            configuration = try JSONDecoder().decode(ModelConfiguration.self, from: Data(document.utf8))
-        } catch let error as DecodingError {
-            throw ModelError.unreadableConfiguration(explanation(of: error))
-        } catch {
-            throw ModelError.unreadableConfiguration("\(error)")
-        }
+        let configuration = try value(ModelConfiguration.self, of: document)
         do {
             try configuration.validate()
         } catch {
             throw ModelError.invalidConfiguration(error)
         }
         return configuration
+    }
+
+    /// Decodes a document that may be hostile.
+    ///
+    /// - Throws: `ModelError.unreadableConfiguration`.
+    fileprivate static func value<Value: Decodable>(_ type: Value.Type, of document: String) throws -> Value {
+        do {
+            // Foundation's decoder takes one of two members of the same name without a word.
+            try requireStrictJSON(document)
+            return try JSONDecoder().decode(type, from: Data(document.utf8))
+        } catch let error as DecodingError {
+            throw ModelError.unreadableConfiguration(explanation(of: error))
+        } catch {
+            throw ModelError.unreadableConfiguration("\(error)")
+        }
     }
 
     private static func explanation(of error: DecodingError) -> String {
@@ -160,6 +168,20 @@ extension ModelFile {
             "a number in it is too large, or has a fraction where a whole number belongs"
         case .dataCorrupted(let context): "\(place(context.codingPath)): \(quoted(context.debugDescription))"
         @unknown default: quoted("\(error)")
+        }
+    }
+}
+
+extension UNetArchitecture {
+    /// Reads a JSON document with the keys that a configuration has under `architecture`.
+    ///
+    /// - Throws: `ModelError` if it can't be read, or the network can't be built.
+    public init(json: String) throws {
+        self = try ModelFile.value(Self.self, of: json)
+        do {
+            try validate()
+        } catch {
+            throw ModelError.invalidConfiguration(error)
         }
     }
 }
@@ -181,6 +203,6 @@ extension ModelFile {
 
     private static func parameters(of layout: UNetLayout, head: HeadConfiguration?) -> [ParameterShape] {
         layout.parameters.map { ParameterShape(key: networkPrefix + $0.key, shape: $0.shape) }
-            + (head?.parameters ?? []).map { ParameterShape(key: headPrefix + $0.key, shape: $0.shape) }
+            + (head?.parameters(on: layout) ?? []).map { ParameterShape(key: headPrefix + $0.key, shape: $0.shape) }
     }
 }

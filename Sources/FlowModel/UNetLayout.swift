@@ -216,11 +216,19 @@ extension HeadConfiguration {
     /// How many numbers the pooled state has: three channels of `pooledSize` squared.
     public var representationWidth: Int { 3 * pooledSize * pooledSize }
 
+    /// How many numbers the head reads: the pooled state's, or the channels at its place, which `validate(on:)` found there.
+    public func inputWidth(on layout: UNetLayout) -> Int {
+        guard let place else { return representationWidth }
+        guard let channels = layout.channels(at: place) else { preconditionFailure("no place \(place)") }
+        return channels
+    }
+
     /// The head's parameters in the reference's order, keys such as `classifier.1.weight`: LayerNorm (0), the hidden
     /// Linear (1), after Tanh (2) the Linear without bias (3).
-    public var parameters: [ParameterShape] {
-        affine("classifier.0", [representationWidth])
-            + affine("classifier.1", [hiddenWidth, representationWidth])
+    public func parameters(on layout: UNetLayout) -> [ParameterShape] {
+        let width = inputWidth(on: layout)
+        return affine("classifier.0", [width])
+            + affine("classifier.1", [hiddenWidth, width])
             + [ParameterShape(key: "classifier.3.weight", shape: [classes, hiddenWidth])]
     }
 }

@@ -28,6 +28,8 @@ public final class VelocityNetwork: Sendable {
     let finalNorm: GroupNorm
     let finalConvolution: Convolution
     let film: FilmTable
+    /// Bytes of weights as they were packed.
+    let weightBytes: Int
 
     /// Packs the weights.
     /// - Parameters:
@@ -56,23 +58,48 @@ public final class VelocityNetwork: Sendable {
             weight: try parameters("out.2.weight"), bias: try parameters("out.2.bias"), inputs: layout.finalChannels,
             outputs: 3, side: layout.architecture.imageSize, precision: precision, pool: pool)
         film = FilmTable(timeCount: times.count, columns: builder.filmColumns)
+        weightBytes = Self.plans(of: input + [middle] + output, finalConvolution, batch: 1, on: pool)
+            .reduce(0) { $0 + $1.plan.weightBytes }
     }
 
-    /// How every layer is computed in batches of `batch` images on `workers` workers, by key, in order.
-    public func plans(batch: Int, workers: Int) -> [(key: String, plan: LayerPlan)] {
-        let stages = (input + [middle] + output).flatMap { stage in
+    /// Whether in batches of `batch` images, all of which are wanted whole, each of `workers` evaluates images of its own, rather
+    /// than all of them sharing every layer.
+    public func isDividedByImages(batch: Int, workers: Int) -> Bool {
+        Self.isDividedByImages(batch: batch, workers: workers, weightBytes: weightBytes)
+    }
+
+    /// Workers that go their own ways read all weights each for itself. That costs nothing where these stay in a shared cache; where
+    /// they don't, several images a worker must make up for it, or many workers would wait for the memory.
+    static func isDividedByImages(batch: Int, workers: Int, weightBytes: Int) -> Bool {
+        guard workers > 1, batch % workers == 0 else { return false }
+        return batch / workers >= 4 || weightBytes <= 32 << 20
+    }
+
+    /// How every layer is computed in batches of `batch` images on `pool`, by key, in order; where they are divided by images, by
+    /// one worker.
+    public func plans(batch: Int, on pool: WorkerPool) -> [(key: String, plan: LayerPlan)] {
+        let isDivided = isDividedByImages(batch: batch, workers: pool.count)
+        return Self.plans(
+            of: input + [middle] + output, finalConvolution, batch: isDivided ? batch / pool.count : batch,
+            on: isDivided ? WorkerPool(count: 1) : pool)
+    }
+
+    private static func plans(
+        of stages: [Stage], _ finalConvolution: Convolution, batch: Int, on pool: WorkerPool
+    ) -> [(key: String, plan: LayerPlan)] {
+        let plans = stages.flatMap { stage in
             stage.blocks.flatMap { block in
                 switch block {
                 case .convolution(let key, let convolution):
-                    [(key: key, plan: convolution.plan(batch: batch, workers: workers))]
+                    [(key: key, plan: convolution.plan(batch: batch, on: pool))]
                 case .residual(let residual):
-                    residual.plans(side: stage.layout.inputSize, batch: batch, workers: workers)
+                    residual.plans(side: stage.layout.inputSize, batch: batch, on: pool)
                 case .attention(let attention):
-                    attention.plans(side: stage.layout.inputSize, batch: batch, workers: workers)
+                    attention.plans(side: stage.layout.inputSize, batch: batch, on: pool)
                 }
             }
         }
-        return stages + [("out.2", finalConvolution.plan(batch: batch, workers: workers))]
+        return plans + [("out.2", finalConvolution.plan(batch: batch, on: pool))]
     }
 
     /// Floats of scratch that a worker needs.

@@ -114,8 +114,9 @@ final class SpoolFile: Sendable {
     func remove() { unlink(path) }
 
     private static func refusal(_ error: Int32) -> TransportRefusal {
-        let full = error == ENOSPC || error == EDQUOT || error == EFBIG
+        // Descriptors come back when connections end; a disk waits for its owner.
+        let isPassing = error == EMFILE || error == ENFILE
         return TransportRefusal(
-            status: full ? 507 : 500, reason: "the body cannot be stored: \(String(cString: strerror(error)))")
+            status: isPassing ? 503 : 507, reason: "the body cannot be stored: \(String(cString: strerror(error)))")
     }
 }

@@ -1,6 +1,7 @@
 import CMicroHTTPD
 import Glibc
 import Synchronization
+import UntrustedText
 
 /// One request and its answer, as libmicrohttpd's callbacks, the handler's task, and the monitor move it along.
 ///
@@ -276,9 +277,9 @@ private func appendHeader(
         value: text(UnsafeRawBufferPointer(start: value, count: valueLength).trimmingTrailingBlanks))
 }
 
-/// UTF-8, or ISO 8859-1 where it is not (RFC 9110, 5.5).
+/// UTF-8, or ISO 8859-1 where it is none that text could be (RFC 9110, 5.5).
 private func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
-    String(validating: bytes, as: UTF8.self) ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+    String(streamSafe: bytes) ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
 }
 
 extension UnsafeRawBufferPointer {

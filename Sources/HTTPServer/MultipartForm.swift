@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import UntrustedText
 
 /// One part of a `multipart/form-data` body (RFC 7578).
 public struct FormPart: Sendable, Equatable {
@@ -59,17 +60,39 @@ extension Request {
         guard case .bytes(let bytes) = body else {
             throw FormError(status: 415, description: "a form cannot be read from a body that was stored in a file")
         }
+        let reading = exchange?.withConnection { FormReading(bytes, on: $0, limits: limits) }
+        guard let reading else {
+            throw FormError(status: 400, description: "the form can only be read while its request is being handled")
+        }
+        return try reading.parts()
+    }
+}
+
+/// What the post processor makes of a body.
+struct FormReading {
+    private let result: CMHDFormResult
+    private let collector: FormCollector
+    private let bufferSize: Int
+
+    /// Reads a form whose Content-Type, the connection's, has passed ``FormBoundary``.
+    init(_ bytes: [UInt8], on connection: OpaquePointer, limits: FormLimits) {
         var collector = FormCollector(limits: limits)
         let bufferSize = min(max(limits.maximumHeaderBytes, 512), 65536)
-        let result = exchange?.withConnection { connection in
-            // All of it at once: in pieces, the processor announces a part that begins at a piece's end twice, just as
-            // it would an empty part and another one of the same name.
-            bytes.withUnsafeBytes { body in
-                withUnsafeMutablePointer(to: &collector) {
-                    CMHDParseForm(connection, body.baseAddress, body.count, bufferSize, collectFormPart, $0)
-                }
+        // All of it at once: in pieces, the processor announces a part that begins at a piece's end twice, just as it
+        // would an empty part and another one of the same name.
+        result = bytes.withUnsafeBytes { body in
+            withUnsafeMutablePointer(to: &collector) {
+                CMHDParseForm(connection, body.baseAddress, body.count, bufferSize, collectFormPart, $0)
             }
         }
+        self.collector = collector
+        self.bufferSize = bufferSize
+    }
+
+    /// The form's parts, at least one.
+    ///
+    /// - Throws: ``FormError`` for a form that is malformed, cut off or above its limits.
+    func parts() throws(FormError) -> [FormPart] {
         if let error = collector.error { throw error }
         switch result {
         case CMHDFormParsed where !collector.parts.isEmpty:
@@ -80,14 +103,12 @@ extension Request {
             throw FormError(
                 status: 400,
                 description: "the form ends before its final boundary, after \(collector.parts.count) parts")
-        case .some:
+        default:
             throw FormError(
                 status: 400,
                 description: "the form is malformed after \(collector.parts.count) parts: a header line is longer than "
                     + "\(bufferSize) bytes, a boundary is not followed by a line end, or bytes follow the final boundary"
             )
-        case nil:
-            throw FormError(status: 400, description: "the form can only be read while its request is being handled")
         }
     }
 }
@@ -105,10 +126,12 @@ enum FormBoundary {
             throw FormError(status: 415, description: "the body is not multipart/form-data")
         }
         let parameter = "boundary="
-        guard let start = contentType.utf8.indices.first(where: { contentType[$0...].hasPrefix(parameter) }) else {
+        let bytes = Array(contentType.utf8)
+        // The bytes that the post processor searches for. As text, an = with an accent behind it would be passed over.
+        guard let start = bytes.indices.first(where: { bytes[$0...].starts(with: parameter.utf8) }) else {
             throw FormError(status: 400, description: "the form's Content-Type has no boundary parameter")
         }
-        var boundary = contentType[start...].utf8.dropFirst(parameter.utf8.count)
+        var boundary = bytes[(start + parameter.utf8.count)...]
         if boundary.first == UInt8(ascii: "\""), boundary.count >= 2, boundary.last == UInt8(ascii: "\"") {
             boundary = boundary.dropFirst().dropLast()
         }
@@ -147,10 +170,16 @@ private struct FormCollector {
                     status: 400,
                     description: "part \(parts.count + 1) of the form has no quoted name in its Content-Disposition")
             }
-            parts.append(
-                FormPart(
-                    name: String(cString: name), fileName: fileName.map { String(cString: $0) },
-                    contentType: contentType.map { String(cString: $0) }, bytes: []))
+            let part = FormPart(
+                name: String(cString: name), fileName: fileName.map { String(cString: $0) },
+                contentType: contentType.map { String(cString: $0) }, bytes: [])
+            guard [part.name, part.fileName, part.contentType].allSatisfy({ $0?.isStreamSafe ?? true }) else {
+                throw FormError(
+                    status: 400,
+                    description: "part \(parts.count + 1) of the form has over 30 combining characters in a row in its "
+                        + "headers")
+            }
+            parts.append(part)
         }
         let last = parts.count - 1
         guard last >= 0, piece.count <= limits.maximumPartBytes - parts[last].bytes.count else {

@@ -8,7 +8,7 @@ public struct RequestHead: Sendable {
     public var isHead = false
     /// The target as received, still encoded.
     public var target: String
-    /// The path, percent-decoded and otherwise untouched.
+    /// The path, percent-decoded but for slashes (`%2F`) and otherwise untouched.
     public var path: String
     /// The query's items, decoded, in order.
     public var query: [QueryItem] = []

@@ -1,6 +1,9 @@
+import UntrustedText
+
 /// What a request's target says, decoded.
 struct RequestTarget: Equatable, Sendable {
-    /// The path, percent-decoded. Nothing else is done to it: `/a/../b` stays what it is and matches no other path.
+    /// The path, percent-decoded but for slashes, which stay `%2F`: they belong to a segment and separate none. Nothing
+    /// else is done to it: `/a/../b` stays what it is and matches no other path.
     var path: String
     /// The query's items in order; the value is nil where there is no `=`.
     var query: [QueryItem]
@@ -10,55 +13,63 @@ struct RequestTarget: Equatable, Sendable {
     /// - Throws: ``InvalidTarget`` for anything else: controls, spaces, fragments, broken percent-escapes, bytes that
     ///   are not UTF-8, and NUL.
     init(_ received: String) throws(InvalidTarget) {
-        guard received.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {
+        // Bytes, as proxies see them: to Swift an & with an accent behind it is another character.
+        let bytes = Array(received.utf8)
+        guard bytes.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw InvalidTarget(reason: "it holds a space, a control character or a fragment")
         }
-        let local = try Self.withoutAuthority(received[...])
-        let parts = local.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        path = try Self.decode(parts[0], plusIsSpace: false)
+        let parts = try Self.withoutAuthority(bytes[...]).split(
+            separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
+        path = try Self.decode(parts[0], in: .path)
         query = []
         guard parts.count == 2 else { return }
-        for item in parts[1].split(separator: "&") {
-            let pair = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        for item in parts[1].split(separator: UInt8(ascii: "&")) {
+            let pair = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             query.append(
                 QueryItem(
-                    name: try Self.decode(pair[0], plusIsSpace: true),
-                    value: pair.count == 2 ? try Self.decode(pair[1], plusIsSpace: true) : nil))
+                    name: try Self.decode(pair[0], in: .query),
+                    value: pair.count == 2 ? try Self.decode(pair[1], in: .query) : nil))
         }
     }
 
-    private static func withoutAuthority(_ target: Substring) throws(InvalidTarget) -> Substring {
-        if target.hasPrefix("/") || target == "*" { return target }
+    private static func withoutAuthority(_ target: ArraySlice<UInt8>) throws(InvalidTarget) -> ArraySlice<UInt8> {
+        let slash = UInt8(ascii: "/")
+        if target.first == slash || target.elementsEqual("*".utf8) { return target }
         for scheme in ["http://", "https://"]
-        where target.utf8.count > scheme.utf8.count
-            && HTTPHeaders.equal(String(target.prefix(scheme.utf8.count)), scheme)
+        where target.count > scheme.utf8.count
+            && HTTPHeaders.equal(String(decoding: target.prefix(scheme.utf8.count), as: UTF8.self), scheme)
         {
             let authority = target.dropFirst(scheme.utf8.count)
-            guard let end = authority.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
-            return authority[end] == "/" ? authority[end...] : "/" + authority[end...]
+            guard let end = authority.firstIndex(where: { $0 == slash || $0 == UInt8(ascii: "?") }) else {
+                return [slash]
+            }
+            return authority[end] == slash ? authority[end...] : [slash] + authority[end...]
         }
         throw InvalidTarget(reason: "it is neither a path that starts with / nor an http URL")
     }
 
-    private static func decode(_ text: Substring, plusIsSpace: Bool) throws(InvalidTarget) -> String {
+    private enum Part { case path, query }
+
+    private static func decode(_ text: ArraySlice<UInt8>, in part: Part) throws(InvalidTarget) -> String {
         var decoded: [UInt8] = []
-        decoded.reserveCapacity(text.utf8.count)
-        var bytes = text.utf8.makeIterator()
+        decoded.reserveCapacity(text.count)
+        var bytes = text.makeIterator()
         while let byte = bytes.next() {
-            if byte == UInt8(ascii: "+"), plusIsSpace {
+            if byte == UInt8(ascii: "+"), part == .query {
                 decoded.append(UInt8(ascii: " "))
             } else if byte == UInt8(ascii: "%") {
                 guard let high = bytes.next().flatMap(hexadecimal), let low = bytes.next().flatMap(hexadecimal) else {
                     throw InvalidTarget(reason: "a % is not followed by two hexadecimal digits")
                 }
-                decoded.append(high << 4 | low)
+                let character = high << 4 | low
+                decoded += part == .path && character == UInt8(ascii: "/") ? Array("%2F".utf8) : [character]
             } else {
                 decoded.append(byte)
             }
         }
         guard !decoded.contains(0) else { throw InvalidTarget(reason: "it holds %00") }
-        guard let string = String(validating: decoded, as: UTF8.self) else {
-            throw InvalidTarget(reason: "its percent-escapes are not UTF-8")
+        guard let string = String(streamSafe: decoded) else {
+            throw InvalidTarget(reason: "it is not UTF-8, or has over 30 combining characters in a row")
         }
         return string
     }

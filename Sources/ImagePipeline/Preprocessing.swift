@@ -13,7 +13,7 @@ public struct Preprocessing: Sendable {
     /// Side in pixels of the square kept.
     public let cropSize: Int
     /// What each sample value 0...255 of each channel becomes, in the layout [3][256].
-    private let normalized: [Float]
+    private let levels: [Float]
     private let mean: [Float]
     private let standardDeviation: [Float]
 
@@ -44,7 +44,7 @@ public struct Preprocessing: Sendable {
         self.cropSize = cropSize
         self.mean = mean
         self.standardDeviation = standardDeviation
-        normalized = (0..<3).flatMap { channel in
+        levels = (0..<3).flatMap { channel in
             (0..<256).map { (Float($0) / 255 - mean[channel]) / standardDeviation[channel] }
         }
     }
@@ -55,12 +55,12 @@ public struct Preprocessing: Sendable {
     public func input(
         for bytes: [UInt8], limits: ImageLimits = ImageLimits(), decoding: DecodingMode = .scaled
     ) throws(ImageError) -> [Float] {
-        normalize(try croppedImage(for: bytes, limits: limits, decoding: decoding))
+        normalized(try croppedImage(for: bytes, limits: limits, decoding: decoding))
     }
 
     /// The network's input for a decoded image: [3, cropSize, cropSize], one channel after the other.
     public func input(for image: RGBImage) -> [Float] {
-        normalize(croppedImage(for: image))
+        normalized(croppedImage(for: image))
     }
 
     /// What the network sees of an encoded image, before normalisation: cropSize x cropSize pixels.
@@ -85,7 +85,7 @@ public struct Preprocessing: Sendable {
     /// - Parameters:
     ///   - image: the picture decoded at 1 / `denominator` of its size.
     ///   - size: that size, from which all lengths follow, whatever fraction of it was decoded.
-    private func croppedImage(
+    func croppedImage(
         for image: RGBImage, storedAs size: (width: Int, height: Int), denominator: Int, orientation: Orientation
     ) -> RGBImage {
         let width = orientation.isTransposed ? size.height : size.width
@@ -128,15 +128,30 @@ public struct Preprocessing: Sendable {
         return RGBImage(width: cropSize, height: cropSize, pixels: pixels)
     }
 
-    private func normalize(_ image: RGBImage) -> [Float] {
+    /// Red, green and blue of the mean, 0...255: the colour nearest to what the network sees as zeros.
+    public var meanColor: [UInt8] { mean.map { UInt8(min(max($0 * 255, 0), 255).rounded()) } }
+
+    /// What the network sees of a cropped image, [3][height][width].
+    public func normalized(_ image: RGBImage) -> [Float] {
+        let samples = image.width * image.height * 3
+        return [Float](unsafeUninitializedCapacity: samples) { buffer, count in
+            normalize(image, into: buffer)
+            count = samples
+        }
+    }
+
+    /// Writes what the network sees of a cropped image, [3][height][width], to the front of `buffer`, which has room for it.
+    public func normalize(_ image: RGBImage, into buffer: UnsafeMutableBufferPointer<Float>) {
         let area = image.width * image.height
-        return [Float](unsafeUninitializedCapacity: area * 3) { buffer, count in
-            for channel in 0..<3 {
-                for pixel in 0..<area {
-                    buffer[channel * area + pixel] = normalized[channel * 256 + Int(image.pixels[pixel * 3 + channel])]
+        precondition(buffer.count >= 3 * area, "no room for the image")
+        image.pixels.withUnsafeBufferPointer { pixels in
+            levels.withUnsafeBufferPointer { levels in
+                for channel in 0..<3 {
+                    for pixel in 0..<area {
+                        buffer[channel * area + pixel] = levels[channel * 256 + Int(pixels[pixel * 3 + channel])]
+                    }
                 }
             }
-            count = area * 3
         }
     }
 }

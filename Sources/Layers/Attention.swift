@@ -101,13 +101,13 @@ public struct Attention: Sendable {
     }
 
     /// How maps of `side` pixels are attended: by chunks of queries of one head of one image.
-    public func plan(side: Int, workers: Int) -> LayerPlan {
+    public func plan(side: Int, on pool: WorkerPool) -> LayerPlan {
         let tokens = side * side
         return LayerPlan(
             kind: .attention, precision: .f32, inputs: 3 * channels, outputs: channels, side: side,
             multiplyAdds: 2 * channels * tokens * tokens,
             products: paddedChannels * tokens * (FeatureMap.blocks(tokens) * channelBlock + tokens), weightBytes: 0,
-            unitParts: workers, blockParts: 1)
+            unitParts: pool.count, blockParts: 1)
     }
 
     /// Attends within each of the first `batch` images.
@@ -120,7 +120,7 @@ public struct Attention: Sendable {
         var call = Call(
             layer: self, input: queriesKeysValues, output: output, workspace: workspace, tokens: tokens,
             chunks: chunks, units: batch * heads * chunks)
-        workspace.run(plan(side: output.side, workers: workspace.pool.count), on: &call) { context, worker in
+        workspace.run(plan(side: output.side, on: workspace.pool), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
     }

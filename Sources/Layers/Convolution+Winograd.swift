@@ -5,13 +5,13 @@ extension Convolution {
     var isLarge: Bool { algorithm == .winograd4 }
 
     /// Output blocks multiplied before their tiles are transformed back: the products of a group stay in the cache.
-    private var blockGroup: Int { 4 }
+    static var blockGroup: Int { 4 }
 
     var winogradScratchFloats: Int {
         let tiles = chunkBands * rowsPerBand
         // Row groups are rounded up: at most one tile a group is unused.
         let padded = tiles + tiles / 4 + channelBlock
-        return positions * padded * inputBlocks * precision.words + positions * tiles * blockGroup * channelBlock
+        return positions * padded * inputBlocks * precision.words + positions * tiles * Self.blockGroup * channelBlock
             + 2 * channelBlock
     }
 
@@ -51,11 +51,11 @@ extension Convolution {
                 groups: kernels.rowGroups((end - start) * rowsPerBand))
             var memory = scratch
             let v = memory.take(positions * chunk.positionStride)
-            let products = memory.take(positions * chunk.tiles * blockGroup * channelBlock)
+            let products = memory.take(positions * chunk.tiles * Self.blockGroup * channelBlock)
             transformInput(call, chunk, reader: reader, strip: strip, v: v)
             var block = blocks.lowerBound
             while block < blocks.upperBound {
-                let group = block..<min(block + blockGroup, blocks.upperBound)
+                let group = block..<min(block + Self.blockGroup, blocks.upperBound)
                 multiply(chunk, kernels: kernels, v: v, blocks: group, products: products)
                 transformOutput(call, chunk, blocks: group, products: products)
                 block = group.upperBound

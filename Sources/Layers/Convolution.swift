@@ -58,11 +58,7 @@ public final class Convolution: Sendable {
         self.outputs = outputs
         self.resampling = resampling
         inputSide = side
-        switch resampling {
-        case .none: self.side = side
-        case .down: self.side = (side + 1) / 2
-        case .up: self.side = side * 2
-        }
+        self.side = Self.outputSide(side, resampling)
         inputBlocks = FeatureMap.blocks(inputs)
         outputBlocks = FeatureMap.blocks(outputs)
         algorithm = Self.algorithm(inputs: inputs, side: self.side, resampling: resampling, precision: precision)
@@ -71,8 +67,37 @@ public final class Convolution: Sendable {
         paddedBias += [Float](repeating: 0, count: outputBlocks * channelBlock - outputs)
         self.bias = AlignedBuffer(paddedBias)
         weights = AlignedBuffer(
-            count: outputBlocks * Self.positions(algorithm) * inputBlocks * channelBlock * self.precision.words)
+            count: Self.weightFloats(
+                inputs: inputs, outputs: outputs, side: side, resampling: resampling, precision: precision))
         pack(weight, pool: pool)
+    }
+
+    /// Floats of memory that the packed weights of a convolution with these arguments of `init` take.
+    public static func weightFloats(
+        inputs: Int, outputs: Int, side: Int, resampling: Resampling = .none, precision: Precision = .f32
+    ) -> Int {
+        let algorithm = algorithm(
+            inputs: inputs, side: outputSide(side, resampling), resampling: resampling, precision: precision)
+        let words = (algorithm == .winograd2 ? precision : .f32).words
+        return FeatureMap.blocks(outputs) * positions(algorithm) * FeatureMap.blocks(inputs) * channelBlock * words
+    }
+
+    /// About how much scratch a worker needs for a convolution without resampling, in floats; never too little.
+    public static func mostScratchFloats(inputs: Int, side: Int, precision: Precision = .f32) -> Int {
+        let algorithm = algorithm(inputs: inputs, side: side, resampling: .none, precision: precision)
+        let tiles = 64
+        let transformed = (tiles + tiles / 4 + channelBlock) * FeatureMap.blocks(inputs) * channelBlock
+        let products = positions(algorithm) * (transformed + tiles * blockGroup * channelBlock)
+        // The strip of rows that is transformed, and what normalising takes.
+        return products + FeatureMap.dataCount(channels: channelBlock, side: side + 2) + 4 * inputs + (8 << 10)
+    }
+
+    private static func outputSide(_ side: Int, _ resampling: Resampling) -> Int {
+        switch resampling {
+        case .none: side
+        case .down: (side + 1) / 2
+        case .up: side * 2
+        }
     }
 
     /// Replaces weights and bias, laid out as for `init`; a nil bias is zero. Nobody may be convolving meanwhile.
@@ -147,7 +172,7 @@ public final class Convolution: Sendable {
     ) {
         precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && output.side == side)
         precondition(resampling != .none || input.side == side)
-        let division = division(batch: batch, workers: workspace.pool.count)
+        let division = division(batch: batch, on: workspace.pool)
         var call = Call(
             layer: self, input: input, normalization: normalization, output: output, residual: residual,
             epilogue: epilogue, workspace: workspace, units: batch * output.bands, division: division)
@@ -156,9 +181,10 @@ public final class Convolution: Sendable {
         }
     }
 
-    private func division(batch: Int, workers: Int) -> WorkDivision {
+    private func division(batch: Int, on pool: WorkerPool) -> WorkDivision {
         WorkDivision(
-            workers: workers, units: batch * FeatureMap.bands(side), blocks: outputBlocks,
+            workers: pool.count, imageParts: pool.imageParts(batch),
+            units: batch * FeatureMap.bands(side), blocks: outputBlocks,
             rows: rowsPerBand * productsPerRow, inputs: columns,
             weights: Self.positions(algorithm) * inputBlocks * channelBlock * precision.words,
             source: bandRows * side * inputBlocks * channelBlock * (resampling == .down ? 4 : 1))
@@ -175,7 +201,7 @@ public final class Convolution: Sendable {
     }
 
     /// How batches of `batch` images are convolved.
-    public func plan(batch: Int, workers: Int) -> LayerPlan { plan(division(batch: batch, workers: workers)) }
+    public func plan(batch: Int, on pool: WorkerPool) -> LayerPlan { plan(division(batch: batch, on: pool)) }
 
     /// Floats of scratch that a worker needs.
     public var scratchFloats: Int {

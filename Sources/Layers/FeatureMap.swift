@@ -57,6 +57,13 @@ public struct FeatureMap {
             moments: moments + Self.momentsCount(channels: range.lowerBound, side: side), momentsStride: momentsStride)
     }
 
+    /// The images from `first` on, as a map over the same memory.
+    public func images(from first: Int) -> FeatureMap {
+        FeatureMap(
+            channels: channels, side: side, data: data + first * imageStride, imageStride: imageStride,
+            moments: moments + first * momentsStride, momentsStride: momentsStride)
+    }
+
     /// Image `n`: [channels/16][side][side][16].
     public func image(_ n: Int) -> UnsafeMutablePointer<Float> { data + n * imageStride }
 

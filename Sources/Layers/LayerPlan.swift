@@ -36,6 +36,14 @@ public struct LayerPlan: Hashable, Sendable {
     public let unitParts: Int
     /// Among how many workers the output channels are divided, each preparing all input for itself.
     public let blockParts: Int
+
+    /// Bytes of activations that workers read and others wrote, over a batch, at most: none where no two workers share an
+    /// image. Rows at the edges of a worker's part aren't counted.
+    public func sharedBytes(batch: Int) -> Int {
+        let workersPerImage = (unitParts * blockParts + batch - 1) / batch
+        let read = batch * inputs * side * side * blockParts * MemoryLayout<Float>.stride
+        return read - read / workersPerImage
+    }
 }
 
 /// Where the time of evaluations goes: seconds and sections by layer. Not for two threads at a time.

@@ -26,8 +26,13 @@ public final class PointwiseConvolution: Sendable {
         outputBlocks = FeatureMap.blocks(outputs)
         self.bias = AlignedBuffer(bias + [Float](repeating: 0, count: outputBlocks * channelBlock - outputs))
         self.precision = precision
-        weights = AlignedBuffer(count: inputBlocks * outputBlocks * channelBlock * precision.words)
+        weights = AlignedBuffer(count: Self.weightFloats(inputs: inputs, outputs: outputs, precision: precision))
         pack(weight)
+    }
+
+    /// Floats of memory that the packed weights of a convolution with these arguments of `init` take.
+    public static func weightFloats(inputs: Int, outputs: Int, precision: Precision = .f32) -> Int {
+        FeatureMap.blocks(inputs) * FeatureMap.blocks(outputs) * channelBlock * precision.words
     }
 
     /// Replaces weights and bias, laid out as for `init`; a nil bias is zero. Nobody may be convolving meanwhile.
@@ -76,7 +81,7 @@ public final class PointwiseConvolution: Sendable {
         epilogue: Epilogue, batch: Int, on workspace: Workspace
     ) {
         precondition(input.blocks == inputBlocks && output.blocks == outputBlocks && input.side == output.side)
-        let division = division(side: output.side, batch: batch, workers: workspace.pool.count)
+        let division = division(side: output.side, batch: batch, on: workspace.pool)
         var call = Call(
             layer: self, input: input, normalization: normalization, output: output, residual: residual,
             epilogue: epilogue, workspace: workspace, units: batch * output.bands, division: division)
@@ -85,10 +90,11 @@ public final class PointwiseConvolution: Sendable {
         }
     }
 
-    private func division(side: Int, batch: Int, workers: Int) -> WorkDivision {
+    private func division(side: Int, batch: Int, on pool: WorkerPool) -> WorkDivision {
         let columns = inputBlocks * channelBlock
         return WorkDivision(
-            workers: workers, units: batch * FeatureMap.bands(side), blocks: outputBlocks, rows: bandRows * side,
+            workers: pool.count, imageParts: pool.imageParts(batch),
+            units: batch * FeatureMap.bands(side), blocks: outputBlocks, rows: bandRows * side,
             inputs: columns, weights: columns * precision.words, source: bandRows * side * columns)
     }
 
@@ -102,8 +108,8 @@ public final class PointwiseConvolution: Sendable {
     }
 
     /// How batches of `batch` maps of `side` pixels are convolved.
-    public func plan(side: Int, batch: Int, workers: Int) -> LayerPlan {
-        plan(side: side, division: division(side: side, batch: batch, workers: workers))
+    public func plan(side: Int, batch: Int, on pool: WorkerPool) -> LayerPlan {
+        plan(side: side, division: division(side: side, batch: batch, on: pool))
     }
 
     /// One forward call.

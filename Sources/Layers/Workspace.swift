@@ -19,6 +19,16 @@ public final class Workspace {
         scratch = (0..<pool.count).map { _ in AlignedBuffer(count: scratchFloats) }
     }
 
+    private init(kernels: Kernels, scratch: AlignedBuffer) {
+        self.kernels = kernels
+        pool = WorkerPool(count: 1)
+        self.scratch = [scratch]
+    }
+
+    /// For each worker a workspace in which it computes alone, with the scratch memory that it has in this one: only within a
+    /// section of this workspace's pool.
+    public func divided() -> [Workspace] { scratch.map { Workspace(kernels: kernels, scratch: $0) } }
+
     /// Bytes held.
     public var byteCount: Int { scratch.reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride } }
 
@@ -66,15 +76,17 @@ struct WorkDivision {
     /// worker prepare all inputs, most of which another one has written. The division decides who computes a number,
     /// never how, so it may look at the batch.
     /// - Parameters:
+    ///   - imageParts: parts that the images are divided into at least, a divisor of `workers`.
     ///   - units: bands of all images.
     ///   - blocks: 16-wide blocks of output channels.
     ///   - rows: matrix rows of a unit (tiles or pixels) over all positions.
     ///   - inputs: columns of the matrix.
     ///   - weights: 32-bit words of packed weights of one block.
     ///   - source: floats of the input map in a unit.
-    init(workers: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int, source: Int) {
+    init(workers: Int, imageParts: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int, source: Int) {
         var best = (cost: Double.infinity, units: workers, blocks: 1)
-        for unitParts in 1...workers where workers % unitParts == 0 {
+        for unitParts in stride(from: imageParts, through: workers, by: imageParts)
+        where workers % unitParts == 0 {
             let blockParts = workers / unitParts
             let partUnits = Double((units + unitParts - 1) / unitParts)
             let partBlocks = Double((blocks + blockParts - 1) / blockParts)

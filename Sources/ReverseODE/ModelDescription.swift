@@ -82,7 +82,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         formatVersion = configuration.formatVersion
         architecture = configuration.architecture
         head = configuration.head
-        parameters = layout.parameterCount + (configuration.head?.parameters.reduce(0) { $0 + $1.count } ?? 0)
+        parameters =
+            layout.parameterCount + (configuration.head?.parameters(on: layout).reduce(0) { $0 + $1.count } ?? 0)
         gigaflopsPerEvaluation = Double(layout.floatingPointOperations) / 1e9
         pass = Pass(
             path: configuration.path, solver: configuration.solver, count: configuration.grid.count,
@@ -102,14 +103,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
             Place(place: "state", dimension: 3 * side * side), Place(place: "pooled", dimension: 3 * pooled * pooled),
         ]
         if let head = configuration.head { places.append(Place(place: "head", dimension: head.hiddenWidth)) }
-        places.append(Place(place: "middle", dimension: layout.middle.outputChannels))
-        for (i, stage) in layout.inputBlocks.enumerated() {
-            places.append(Place(place: "down.\(i)", dimension: stage.outputChannels))
-        }
-        for (i, stage) in layout.outputBlocks.enumerated() {
-            places.append(Place(place: "up.\(i)", dimension: stage.outputChannels))
-        }
-        return places
+        return places + layout.places.map { Place(place: "\($0)", dimension: layout.channels(at: $0)!) }
     }
 }
 

@@ -10,11 +10,14 @@ public final class ReverseIntegrator {
     /// The model whose pass it is.
     public let model: ReversibleModel
     private let evaluator: VelocityEvaluator
+    /// The trajectories of the batch under way, by index, those that go furthest first.
+    private var order: [Int] = []
 
     /// Allocates memory for batches of up to `capacity` images.
     public init(model: ReversibleModel, capacity: Int, kernels: Kernels, pool: WorkerPool) {
         self.model = model
         evaluator = VelocityEvaluator(network: model.network, capacity: capacity, kernels: kernels, pool: pool)
+        order.reserveCapacity(capacity)
     }
 
     /// Most trajectories in a step.
@@ -32,14 +35,21 @@ public final class ReverseIntegrator {
     /// Bytes of activations and scratch.
     public var byteCount: Int { evaluator.byteCount }
 
-    /// Does one evaluation for each of the trajectories at `indices`, none of them finished, at most `capacity` of them.
+    /// Does one evaluation for each of the trajectories at `indices`, none of them finished, at most `capacity` of them; the last
+    /// one of a trajectory that only reads activations goes no further than these.
     public func step(_ trajectories: inout [Trajectory], at indices: [Int]) {
         guard !indices.isEmpty else { return }
-        for (n, index) in indices.enumerated() {
-            trajectories[index].prepare(n, of: evaluator, schedule: model.schedule)
+        order.removeAll(keepingCapacity: true)
+        for index in indices {
+            let stages = trajectories[index].stagesWanted(of: model)
+            let place = order.firstIndex { trajectories[$0].stagesWanted(of: model) < stages } ?? order.endIndex
+            order.insert(index, at: place)
         }
-        evaluator.evaluate(batch: indices.count)
-        for (n, index) in indices.enumerated() { trajectories[index].advance(n, of: evaluator, model: model) }
+        for (n, index) in order.enumerated() {
+            trajectories[index].prepare(n, of: evaluator, model: model)
+        }
+        evaluator.evaluate(batch: order.count)
+        for (n, index) in order.enumerated() { trajectories[index].advance(n, of: evaluator, model: model) }
     }
 
     /// Runs trajectories to their ends, the first `capacity` unfinished ones at a time, for offline work.

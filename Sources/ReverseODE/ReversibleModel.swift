@@ -31,8 +31,9 @@ public final class ReversibleModel: Sendable {
             layout: try UNetLayout(configuration.architecture), times: schedule.times, precision: precision,
             pool: pool
         ) { try parameters("unet." + $0) }
+        let layout = network.layout
         head = try configuration.head.map { head in
-            try ClassificationHead(head) { try parameters("head." + $0) }
+            try ClassificationHead(head, layout: layout) { try parameters("head." + $0) }
         }
     }
 
@@ -47,6 +48,11 @@ public final class ReversibleModel: Sendable {
 
     /// Network evaluations that a pass to the end of the grid takes.
     public var evaluationsPerPass: Int { grid.steps * configuration.solver.evaluationsPerStep }
+
+    /// Network evaluations that classifying takes: those of the pass, and one at its end if the head reads activations.
+    public var evaluationsPerClassification: Int {
+        evaluationsPerPass + (configuration.head?.place == nil ? 0 : 1)
+    }
 
     /// Side that states are pooled to: the head's, or 16 without a head.
     public var pooledSize: Int { configuration.head?.pooledSize ?? min(16, side) }
@@ -105,17 +111,13 @@ public final class ReversibleModel: Sendable {
                 throw TapError("this model is pretrained only: it has no head to read")
             }
             return head.hiddenWidth
-        case .activation(.middle): return layout.middle.outputChannels
-        case .activation(.down(let i)):
-            guard layout.inputBlocks.indices.contains(i) else {
-                throw TapError("there is no place down.\(i): the last is down.\(layout.inputBlocks.count - 1)")
+        case .activation(let place):
+            guard let channels = layout.channels(at: place) else {
+                throw TapError(
+                    "there is no place \(place): the last are down.\(layout.inputBlocks.count - 1) and "
+                        + "up.\(layout.outputBlocks.count - 1)")
             }
-            return layout.inputBlocks[i].outputChannels
-        case .activation(.up(let i)):
-            guard layout.outputBlocks.indices.contains(i) else {
-                throw TapError("there is no place up.\(i): the last is up.\(layout.outputBlocks.count - 1)")
-            }
-            return layout.outputBlocks[i].outputChannels
+            return channels
         }
     }
 }

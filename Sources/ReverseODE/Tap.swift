@@ -1,4 +1,5 @@
 public import FlowModel
+import UntrustedText
 
 /// What a tap reads at its time.
 public enum TapPlace: Hashable, Sendable {
@@ -19,9 +20,7 @@ extension TapPlace: CustomStringConvertible {
         case .state: "state"
         case .pooled: "pooled"
         case .head: "head"
-        case .activation(.middle): "middle"
-        case .activation(.down(let i)): "down.\(i)"
-        case .activation(.up(let i)): "up.\(i)"
+        case .activation(let place): place.description
         }
     }
 
@@ -31,17 +30,9 @@ extension TapPlace: CustomStringConvertible {
         case "state": self = .state
         case "pooled": self = .pooled
         case "head": self = .head
-        case "middle": self = .activation(.middle)
         default:
-            let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[1].count <= 4, parts[1].allSatisfy({ $0.isASCII && $0.isNumber }),
-                let index = Int(parts[1])
-            else { return nil }
-            switch parts[0] {
-            case "down": self = .activation(.down(index))
-            case "up": self = .activation(.up(index))
-            default: return nil
-            }
+            guard let place = ActivationPlace(text) else { return nil }
+            self = .activation(place)
         }
     }
 }
@@ -88,7 +79,7 @@ public struct Tap: Hashable, Sendable {
     public init(parsing text: String) throws(TapError) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2 else {
-            throw TapError("the tap \"\(text)\" is not a time and a place such as \"end/pooled\"")
+            throw TapError("the tap \"\(shown(text, atMost: 64))\" is not a time and a place such as \"end/pooled\"")
         }
         self.init(time: try TapTime(parsing: parts[0]), place: try TapPlace(parsing: parts[1]))
     }
@@ -104,7 +95,7 @@ extension TapTime {
         } else if text.utf8.count <= 32, let time = Float(String(text)), time.isFinite {
             self = .at(time)
         } else {
-            throw TapError("\"\(text.prefix(32))\" is not a time: give \"end\" or a number on the model's grid")
+            throw TapError("\"\(shown(text, atMost: 32))\" is not a time: give \"end\" or a number on the model's grid")
         }
     }
 }
@@ -116,7 +107,7 @@ extension TapPlace {
     public init(parsing text: some StringProtocol) throws(TapError) {
         guard let place = TapPlace(text) else {
             throw TapError(
-                "there is no place \"\(text.prefix(32))\": places are state, pooled, head, middle, down.0, down.1, …, "
+                "there is no place \"\(shown(text, atMost: 32))\": places are state, pooled, head, middle, down.0, down.1, …, "
                     + "up.0, up.1, …")
         }
         self = place

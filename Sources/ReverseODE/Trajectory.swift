@@ -19,10 +19,13 @@ public struct Trajectory: Sendable {
     public private(set) var state: [Float]
 
     private let wantsLogits: Bool
+    /// Where the head reads, if not the pooled state.
+    private let headPlace: ActivationPlace?
     /// Where the state is, or the current step leaves from; see `TimeGrid.index(at:)`.
     private var position = 0
     private let lastPosition: Int
-    private let needsLastEvaluation: Bool
+    /// The last place whose activations are wanted at the last position; nil if none are.
+    private let lastPlace: ActivationPlace?
     private var stage = 0
     private var stageInput: [Float] = []
     private var velocity: [Float]
@@ -47,7 +50,12 @@ public struct Trajectory: Sendable {
         let grid = model.grid
         let last = max(wantsLogits ? grid.steps : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
         lastPosition = last
-        needsLastEvaluation = taps.contains { $0.position(on: grid) == last && $0.readsActivations }
+        let headPlace = model.configuration.head?.place
+        self.headPlace = headPlace
+        var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace) }
+        if wantsLogits && last == grid.steps, let headPlace { places.append(headPlace) }
+        let layout = model.network.layout
+        lastPlace = places.max { layout.stages(through: $0) < layout.stages(through: $1) }
         if model.schedule.stages.count > 1 {
             stageInput = input
             increment = velocity
@@ -59,20 +67,28 @@ public struct Trajectory: Sendable {
     /// Evaluations that remain until it is finished.
     public func remainingEvaluations(model: ReversibleModel) -> Int {
         isFinished
-            ? 0 : (lastPosition - position) * model.schedule.stages.count - stage + (needsLastEvaluation ? 1 : 0)
+            ? 0 : (lastPosition - position) * model.schedule.stages.count - stage + (lastPlace == nil ? 0 : 1)
     }
 
     /// Makes this trajectory image `n` of the evaluator's next batch.
-    func prepare(_ n: Int, of evaluator: VelocityEvaluator, schedule: Schedule) {
+    func prepare(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
         (stage == 0 ? state : stageInput).withUnsafeBufferPointer {
-            evaluator.setInput(n, planes: $0.baseAddress!, time: schedule.timeIndices[position][stage])
+            evaluator.setInput(
+                n, planes: $0.baseAddress!, time: model.schedule.timeIndices[position][stage],
+                through: position < lastPosition ? nil : lastPlace)
         }
+    }
+
+    /// How far the next evaluation must go, in the network's stages.
+    func stagesWanted(of model: ReversibleModel) -> Int {
+        guard position == lastPosition, let lastPlace else { return .max }
+        return model.network.layout.stages(through: lastPlace)
     }
 
     /// Takes image `n` of the evaluation just done and moves on by one stage of a step.
     mutating func advance(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
         evaluations += 1
-        if stage == 0 { readActivations(n, of: evaluator, grid: model.grid) }
+        if stage == 0 { readActivations(n, of: evaluator, model: model) }
         guard position < lastPosition else {
             isFinished = true
             return
@@ -134,35 +150,51 @@ public struct Trajectory: Sendable {
 
     /// Reads what is wanted of the state at the grid point just come to.
     private mutating func arrive(model: ReversibleModel, kernels: Kernels) {
-        let classifies = wantsLogits && position == model.grid.steps
+        let classifies = wantsLogits && headPlace == nil && position == model.grid.steps
         var pooled: [Float]?
         var activations: [Float]?
         func pool(_ state: [Float]) -> [Float] { AveragePool.pool(state, side: model.side, to: model.pooledSize) }
         for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
             switch tap.place {
             case .state: features[i] = state
-            case .pooled, .head:
+            case .pooled:
                 pooled = pooled ?? pool(state)
                 features[i] = pooled!
-                if tap.place == .head {
-                    activations = activations ?? model.head?.activations(pooled!, kernels: kernels)
-                    features[i] = activations ?? []
-                }
-            case .activation: continue
+            case .head where headPlace == nil:
+                pooled = pooled ?? pool(state)
+                activations = activations ?? model.head?.activations(pooled!, kernels: kernels)
+                features[i] = activations ?? []
+            case .head, .activation: continue
             }
         }
         if classifies, let head = model.head {
             let activations = activations ?? head.activations(pooled ?? pool(state), kernels: kernels)
             logits = head.logits(activations: activations, kernels: kernels)
         }
-        isFinished = position == lastPosition && !needsLastEvaluation
+        isFinished = position == lastPosition && lastPlace == nil
     }
 
-    private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator, grid: TimeGrid) {
-        for (i, tap) in taps.enumerated() where tap.position(on: grid) == position {
-            if case .activation(let place) = tap.place {
-                features[i] = evaluator.spatialMeans(place, image: n) ?? []
+    /// Reads what is wanted of the evaluation at the grid point where the trajectory is.
+    private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
+        var activations: [Float]?
+        func headActivations() -> [Float] {
+            guard let activations else {
+                let means = headPlace.flatMap { evaluator.spatialMeans($0, image: n) } ?? []
+                let computed = model.head?.activations(means, kernels: evaluator.kernels) ?? []
+                activations = computed
+                return computed
             }
+            return activations
+        }
+        for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
+            switch tap.place {
+            case .activation(let place): features[i] = evaluator.spatialMeans(place, image: n) ?? []
+            case .head where headPlace != nil: features[i] = headActivations()
+            case .state, .pooled, .head: continue
+            }
+        }
+        if wantsLogits && headPlace != nil && position == model.grid.steps {
+            logits = model.head?.logits(activations: headActivations(), kernels: evaluator.kernels)
         }
     }
 
@@ -174,8 +206,13 @@ extension ResolvedTap {
     /// The position at which a trajectory reads the tap.
     func position(on grid: TimeGrid) -> Int { grid.position(of: gridIndex, on: leg) }
 
-    /// Whether the tap needs the network evaluated at its state.
-    var readsActivations: Bool {
-        if case .activation = place { true } else { false }
+    /// Where the tap reads the activations of an evaluation at its state, on a model whose head reads at `headPlace`, or the
+    /// pooled state; nil if the state itself is enough.
+    func activations(_ headPlace: ActivationPlace?) -> ActivationPlace? {
+        switch place {
+        case .activation(let place): place
+        case .head: headPlace
+        case .state, .pooled: nil
+        }
     }
 }

@@ -22,14 +22,26 @@ public final class AlignedBuffer: @unchecked Sendable {
     private static let hugePage = 2 << 20
     private static let smallestMapping = 64 << 10
 
+    /// Bytes of memory that a buffer of `count` floats takes.
+    public static func byteCount(count: Int) -> Int {
+        let alignment = alignment(count: count)
+        return (bytes(count) + alignment - 1) / alignment * alignment
+    }
+
+    private static func bytes(_ count: Int) -> Int { max(count, 1) * MemoryLayout<Float>.stride }
+
+    private static func alignment(count: Int) -> Int {
+        let bytes = bytes(count)
+        return bytes >= 2 * hugePage ? hugePage : bytes >= smallestMapping ? Int(getpagesize()) : 64
+    }
+
     /// Allocates `count` floats, all zero.
     public init(count: Int) {
         precondition(count >= 0, "a buffer has no negative size")
-        let bytes = max(count, 1) * MemoryLayout<Float>.stride
-        let isLarge = bytes >= 2 * Self.hugePage
-        let alignment = isLarge ? Self.hugePage : bytes >= Self.smallestMapping ? Int(getpagesize()) : 64
-        let size = (bytes + alignment - 1) / alignment * alignment
-        mappedBytes = bytes >= Self.smallestMapping ? size : 0
+        let alignment = Self.alignment(count: count)
+        let size = Self.byteCount(count: count)
+        let isLarge = alignment == Self.hugePage
+        mappedBytes = size >= Self.smallestMapping ? size : 0
         guard let raw = mappedBytes > 0 ? Self.map(size, alignment) : Self.allocate(size, alignment) else {
             fatalError("out of memory: \(size) bytes for a tensor buffer")
         }

@@ -7,7 +7,7 @@ public struct Kernels: @unchecked Sendable {
     /// The table. Its functions are never null.
     public let table: UnsafePointer<hw_kernels>
 
-    /// What HEADWATER_KERNELS calls them: `scalar`, `avx2`, `avx512`, `avx512-bf16`.
+    /// What HEADWATER_KERNELS calls them: `scalar`, `openblas`, `avx2`, `avx512`, `avx512-bf16`.
     public var name: String { String(cString: table.pointee.name) }
 
     /// Rows of the widest register tile of the GEMM micro-kernel.
@@ -22,9 +22,9 @@ public struct Kernels: @unchecked Sendable {
     public func computes(_ precision: Precision) -> Bool { precision == .f32 || table.pointee.gemm_bf16 != nil }
 
     /// The fastest kernels that this processor runs.
-    public static let best = Kernels(table: hw_kernels_best())
+    public static let best = all.count > 1 ? Kernels(table: hw_kernels_best()) : .openBLAS
 
-    /// Every set of kernels that this processor runs, the scalar twins first.
+    /// Every set of kernels of `CKernels` that this processor runs, the scalar twins first.
     public static let all: [Kernels] = {
         var found: [Kernels] = []
         while let table = hw_kernels_at(found.count) { found.append(Kernels(table: table)) }
@@ -33,6 +33,10 @@ public struct Kernels: @unchecked Sendable {
 
     /// The kernels of that name, or nil if this build or this processor doesn't have them.
     public init?(named name: String) {
+        guard name != "openblas" else {
+            self = .openBLAS
+            return
+        }
         guard let table = hw_kernels_named(name) else { return nil }
         self.table = table
     }

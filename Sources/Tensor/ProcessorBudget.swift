@@ -1,15 +1,11 @@
 private import CKernels
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// How many processors this process may really use: the smaller of its affinity mask and its cgroup's quota. A
 /// container limited to two processors on a 64-processor host that started 64 workers would spend its quota spinning.
 public enum ProcessorBudget {
     /// The number of workers that this process should start, at least 1.
     public static func available() -> Int {
-        let quotas = quotaFiles().compactMap { readText($0) }.compactMap(quota(cpuMax:))
+        let quotas = quotaFiles().compactMap { SystemFile.text($0) }.compactMap(quota(cpuMax:))
         return workers(affinity: hw_processors(), quotas: quotas)
     }
 
@@ -29,7 +25,7 @@ public enum ProcessorBudget {
     /// `cpu.max` of this process's cgroup and of every one above it: the tightest counts.
     private static func quotaFiles() -> [String] {
         let root = "/sys/fs/cgroup"
-        guard let membership = readText("/proc/self/cgroup"),
+        guard let membership = SystemFile.text("/proc/self/cgroup"),
             let line = membership.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
         else { return [root + "/cpu.max"] }
         var path = String(line.dropFirst(3))
@@ -40,13 +36,5 @@ public enum ProcessorBudget {
             path = slash == path.startIndex ? "/" : String(path[..<slash])
         }
         return files
-    }
-
-    private static func readText(_ path: String) -> String? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes[..<count], as: UTF8.self)
     }
 }

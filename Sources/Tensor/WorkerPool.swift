@@ -15,18 +15,25 @@ public final class WorkerPool: Sendable {
     /// How many workers take part in a section, the calling thread being worker 0.
     public let count: Int
 
+    /// The processors' groups, among which images are divided first.
+    public let domains: CacheDomains
+
     private let turn = Mutex(())
     private let rendezvous: Rendezvous
 
-    /// Starts `count` - 1 workers, each on a Dispatch queue of its own; `count` is at least 1.
-    public init(count: Int) {
+    /// Starts `count` - 1 workers, each on a Dispatch queue of its own; `count` is at least 1. With more than one group of
+    /// processors each worker stays in its own; the calling threads, which come and go, are not held.
+    public init(count: Int, domains: CacheDomains = .available()) {
         precondition(count >= 1, "a pool has at least the calling thread")
         self.count = count
+        self.domains = domains
         let rendezvous = Rendezvous(seats: count - 1)
         self.rendezvous = rendezvous
         for worker in 1..<count {
             DispatchQueue(label: "headwater.worker.\(worker)", qos: .userInitiated).async {
-                rendezvous.work(as: worker)
+                let mode = hw_flush_denormals()
+                defer { hw_restore_denormals(mode) }
+                domains.keepThread(as: worker, of: count) { rendezvous.work(as: worker) }
             }
         }
     }
@@ -37,14 +44,21 @@ public final class WorkerPool: Sendable {
     /// What a worker runs in a section: the section's context and the worker's number.
     public typealias Section = @convention(c) (_ context: UnsafeMutableRawPointer, _ worker: Int) -> Void
 
+    /// Into how many parts the images of a batch are divided at least, so that each part stays in one group of processors.
+    public func imageParts(_ images: Int) -> Int { domains.parts(images: images, workers: count) }
+
     /// Calls `section` with the address of `context` once on each worker, concurrently, and returns when all have returned. Allocates
     /// nothing, which a closure that other threads call could not promise: hence the C function.
+    ///
+    /// Within it denormal numbers count as zero, on every worker alike.
     ///
     /// What the calls write must not overlap. Sections of different threads take turns. A section must not start another
     /// one of the same pool.
     public func run<Context>(on context: inout Context, _ section: Section) {
         withUnsafeMutablePointer(to: &context) { pointer in
             let raw = UnsafeMutableRawPointer(pointer)
+            let mode = hw_flush_denormals()
+            defer { hw_restore_denormals(mode) }
             guard count > 1 else { return section(raw, 0) }
             turn.withLock { _ in
                 rendezvous.announce(section, raw)
@@ -56,7 +70,6 @@ public final class WorkerPool: Sendable {
 
     /// Calls `body(worker)` once on each worker, concurrently, and returns when all have returned; for work at load time.
     public func run(_ body: (Int) -> Void) {
-        guard count > 1 else { return body(0) }
         withoutActuallyEscaping(body) { escaping in
             var body = escaping
             run(on: &body) { context, worker in

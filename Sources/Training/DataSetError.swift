@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// Why a data set or one of its files can't be read.
 public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What sort of reason.
@@ -16,7 +18,8 @@ public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible 
     /// Describes a fault of a data set.
     public init(_ message: String, kind: Kind = .malformed) {
         self.kind = kind
-        self.message = message
+        // Names out of archives are part of most messages.
+        self.message = printable(message, atMost: 2000)
     }
 
     /// The message.

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// Why a model can't be evaluated on a data set.
 public struct EvaluationError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What doesn't fit, and what to do about it.
@@ -37,8 +39,9 @@ public struct EvaluationLabels: Sendable, Equatable {
         logitIndices = classes.compactMap { places[$0]?.first }
     }
 
-    private static func listed(_ names: [String]) -> String {
-        let shown = names.prefix(12).map { "\"\($0)\"" }.joined(separator: ", ")
-        return names.count > 12 ? "\(shown) and \(names.count - 12) more" : shown
+    /// Names as a message lists them.
+    static func listed(_ names: [String]) -> String {
+        let first = names.prefix(12).map { "\"\(shown($0, atMost: 40))\"" }.joined(separator: ", ")
+        return names.count > 12 ? "\(first) and \(names.count - 12) more" : first
     }
 }

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// The regular files of a tar archive, by name, offset and length.
 ///
 /// Reads ustar, GNU long names, and pax `path` and `size`. A reader of its own, because evaluation wants any image at
@@ -64,12 +66,14 @@ public struct TarIndex: Sendable {
         let name = if let name = extensions.name { name } else { try header.name() }
         switch header.kind {
         case .sparseFile:
-            throw DataSetError("the tar archive holds the sparse file \(name); make it again without --sparse")
+            throw DataSetError(
+                "the tar archive holds the sparse file \(shown(name, atMost: 120)); make it again without --sparse")
         case .file where name.hasSuffix("/"), .folder:
             break
         case .file:
             guard !extensions.isSparse else {
-                throw DataSetError("the tar archive holds the sparse file \(name); make it again without --sparse")
+                throw DataSetError(
+                    "the tar archive holds the sparse file \(shown(name, atMost: 120)); make it again without --sparse")
             }
             files.append(File(name: name, offset: data.lowerBound, count: data.count))
         default:

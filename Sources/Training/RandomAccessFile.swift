@@ -69,3 +69,8 @@ final class RandomAccessFile: Sendable {
 
 /// What the last failed system call said.
 func systemMessage() -> String { String(cString: strerror(errno)) }
+
+extension RandomAccessFile {
+    /// Whether there is anything at a path.
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// One 512-byte header of a tar archive.
 struct TarHeader {
     static let size = 512
@@ -74,8 +76,10 @@ struct TarHeader {
 
     /// UTF-8 up to the first zero byte.
     static func text(_ field: ArraySlice<UInt8>, at offset: Int) throws(DataSetError) -> String {
-        guard let text = String(validating: field.prefix { $0 != 0 }, as: UTF8.self) else {
-            throw DataSetError("the tar archive has a name that is not UTF-8 at byte \(offset)")
+        guard let text = String(streamSafe: field.prefix { $0 != 0 }) else {
+            throw DataSetError(
+                "the tar archive has a name at byte \(offset) that is not UTF-8, or has over 30 combining characters in "
+                    + "a row")
         }
         return text
     }

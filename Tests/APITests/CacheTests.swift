@@ -1,10 +1,11 @@
 import FeatureService
+import TestBench
 import TestFixtures
 import Testing
 
 @testable import API
 
-@Suite("What the API says of answers already known", .timeLimit(.minutes(1)))
+@Suite("What the API says of answers already known", .timeLimit(.minutes(5)))
 struct CacheTests {
     @Test(
         "Cache-Status says of all images together where their answers come from",

@@ -1,6 +1,8 @@
 import FeatureService
+import FlowModel
 import Foundation
 import Synchronization
+import Tensor
 import TestBench
 import TestFixtures
 import Testing
@@ -66,7 +68,7 @@ extension TestService {
     }
 }
 
-@Suite("Changing the checkpoint", .timeLimit(.minutes(1)))
+@Suite("Changing the checkpoint", .timeLimit(.minutes(5)))
 struct CheckpointTests {
     @Test("A checkpoint of the model directory is loaded, then rolled back to the one before, and both count images")
     func swap() async throws {
@@ -112,6 +114,55 @@ struct CheckpointTests {
             }
             let text = try await service.admin.get("/metrics").text
             #expect(text.contains(#"headwater_checkpoint_swaps_total{outcome="failed"} 4"#))
+        }
+    }
+
+    @Test("A model that needs more memory than there is isn't begun to be read: 507, and the old one serves on")
+    func insufficientMemory() async throws {
+        let budget = MemoryBudget(availableBytes: 8 << 20, bound: "the memory limit of its cgroup, 64.0 MiB")
+        try await TestService.run {
+            $0.budget = budget
+        } _: { service async throws in
+            try service.addModel("b.safetensors", seed: 2)
+            // Its weights would be refused if they were looked at.
+            var configuration = TinyModel.configuration(name: "large")
+            configuration.architecture.modelChannels = 128
+            let path = service.folder + "/large.safetensors"
+            try TinyModel.write(configuration, to: path, seed: 3)
+            let file = try FileHandle(forWritingTo: URL(filePath: path))
+            try file.seek(toOffset: try file.seekToEnd() - 4)
+            try file.write(contentsOf: Data([0, 0, 0xC0, 0x7F]))
+            try file.close()
+            let answer = try await service.admin.postJSON(
+                "/admin/checkpoint?wait=true", #"{"path":"large.safetensors"}"#)
+            #expect(answer.status == 507 && answer.code == "insufficient_memory", "\(answer.text)")
+            for part in ["\\\"large\\\" takes up to", "8.0 MiB are left of \(budget.bound): raise that"] {
+                #expect(answer.text.contains(part), "\(answer.text)")
+            }
+            #expect(try await service.modelName() == "a")
+            let small = try await service.admin.postJSON("/admin/checkpoint?wait=true", #"{"path":"b.safetensors"}"#)
+            #expect(small.status == 200, "\(small.text)")
+        }
+    }
+
+    @Test("Without the model directory uploads and rollbacks are refused, 507; when it is back they work again")
+    func vanishedDirectory() async throws {
+        try await TestService.run { service async throws in
+            try service.addModel("b.safetensors", seed: 2)
+            let upload = [UInt8](try Data(contentsOf: URL(filePath: service.folder + "/b.safetensors")))
+            let load = #"{"path":"b.safetensors"}"#
+            #expect(try await service.admin.postJSON("/admin/checkpoint?wait=true", load).status == 200)
+            try FileManager.default.removeItem(atPath: service.folder)
+            #expect(try await service.admin.postJSON("/admin/checkpoint?wait=true", load).status == 404)
+            let refused = try await service.admin.send("PUT", "/admin/checkpoint?wait=true", body: upload)
+            #expect(refused.status == 507 && refused.text.contains("No such file or directory"), "\(refused.text)")
+            #expect(try await service.modelName() == "b")
+            try FileManager.default.createDirectory(atPath: service.folder, withIntermediateDirectories: false)
+            let rolledBack = try await service.admin.post("/admin/rollback?wait=true", [])
+            #expect(rolledBack.status == 200, "\(rolledBack.text)")
+            let taken = try await service.admin.send("PUT", "/admin/checkpoint?wait=true", body: upload)
+            #expect(taken.status == 200, "\(taken.text)")
+            #expect(try await service.modelName() == "b")
         }
     }
 

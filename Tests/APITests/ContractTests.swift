@@ -138,7 +138,7 @@ struct DescribedOperation: Equatable, Sendable {
         method = endpoint.method
         path = endpoint.path
         name = endpoint.rawValue
-        statuses = endpoint.statuses
+        statuses = endpoint.statuses.union(transportStatuses)
         parameters = Set(endpoint.parameters)
         pathParameters = Set(PathTemplate(endpoint.path).parameters)
         isOpen = endpoint.isOpen
@@ -190,7 +190,6 @@ struct ContractTests {
         for path in paths.keys {
             for method in paths[path]?.keys ?? [] {
                 let operation = try #require(paths[path]?[method])
-                #expect(operation["responses"]?["default"] != nil, "\(method) \(path) says nothing of other statuses")
                 described["\(method.uppercased()) \(path)"] = DescribedOperation(
                     method: method, path: path, operation: operation, document: document)
             }
@@ -219,5 +218,46 @@ struct ContractTests {
     func codes() throws {
         let code = document["components"]?["schemas"]?["Problem"]?["properties"]?["code"]
         #expect(code?["enum"]?.items.compactMap(\.text) == ProblemCode.allCases.map(\.rawValue))
+    }
+
+    @Test("Every code is described by responses of its status alone, with an example that has its title")
+    func errors() throws {
+        let responses = try #require(document["components"]?["responses"])
+        var described: Set<ProblemCode> = []
+        for name in responses.keys {
+            guard let problem = responses[name]?["content"]?["application/problem+json"] else { continue }
+            let narrowed = try #require(problem["schema"]?["allOf"]?.items.last?["properties"], "\(name)")
+            let status = narrowed["status"]?["const"]?.text
+            for text in narrowed["code"]?["enum"]?.items.compactMap(\.text) ?? [] {
+                let code = try #require(ProblemCode(rawValue: text), "\(name): \(text)")
+                #expect(status == "\(code.status)", "\(name): \(text)")
+                let example = try #require(problem["examples"]?[text]?["value"], "\(name): \(text)")
+                #expect(example["title"]?.text == code.title && example["status"]?.text == status, "\(name): \(text)")
+                described.insert(code)
+            }
+        }
+        #expect(described == Set(ProblemCode.allCases))
+    }
+
+    @Test("docs/api.md names every operation and, in the row of its status, every code, and no other code")
+    func prose() throws {
+        let file = TestFixtures.folder.deletingLastPathComponent().deletingLastPathComponent().appending(
+            path: "docs/api.md")
+        let prose = try String(contentsOf: file, encoding: .utf8)
+        let rows = prose.split(separator: "\n").map {
+            $0.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+        }
+        var described: [String: Set<String>] = [:]
+        for row in rows where row.count >= 2 && Int(row[0]) != nil {
+            described[row[0]] = Set(row[1].split(separator: ", ").map { $0.trimmingCharacters(in: ["`"]) })
+        }
+        let declared = Dictionary(grouping: ProblemCode.allCases) { "\($0.status)" }
+        #expect(described == declared.mapValues { Set($0.map(\.rawValue)) })
+        let paths = PublicEndpoint.allCases.map(\.path) + AdminEndpoint.allCases.map(\.path)
+        for path in paths where !path.hasPrefix("/v2") {
+            #expect(prose.contains("\(path)`") || prose.contains("\(path)?"), "\(path)")
+        }
+        let options = PublicEndpoint.allCases.flatMap(\.options).map(\.rawValue)
+        for option in options { #expect(prose.contains("| `\(option)` |"), "\(option)") }
     }
 }

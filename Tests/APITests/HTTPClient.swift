@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// What a server answered.
 struct HTTPAnswer: Sendable {
@@ -48,9 +49,13 @@ struct HTTPClient: Sendable {
         if let body, headers["Content-Length"] == nil { head += "Content-Length: \(body.count)\r\n" }
         let bytes = Array((head + "\r\n").utf8) + (body ?? [])
         let port = port
-        return try await withCheckedThrowingContinuation { continuation in
+        let answer = try await withCheckedThrowingContinuation { continuation in
             Thread { continuation.resume(with: Result { try Self.exchange(bytes, port: port) }) }.start()
         }
+        // Whatever a test provokes, strangers learn nothing from it that they need not know.
+        let disclosed = Disclosure.found(in: answer, request: bytes)
+        #expect(disclosed.isEmpty, "\(disclosed) in \(answer.text)")
+        return answer
     }
 
     /// A connected socket, for tests that leave in the middle.

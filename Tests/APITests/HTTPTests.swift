@@ -1,12 +1,13 @@
 import FeatureService
 import Foundation
 import HTTPServer
+import TestBench
 import TestFixtures
 import Testing
 
 @testable import API
 
-@Suite("Requests that are refused, and why", .timeLimit(.minutes(1)))
+@Suite("Requests that are refused, and why", .timeLimit(.minutes(5)))
 struct RefusalTests {
     @Test(
         "Every refusal is a problem document with its code",
@@ -174,7 +175,7 @@ struct RefusalTests {
             #expect(bare.status == 401 && bare["WWW-Authenticate"]?.hasPrefix("Bearer") == true)
             for headers in [
                 ["Authorization": "Bearer first-key"], ["Authorization": "bearer second-key"],
-                ["X-API-Key": "second-key"],
+                ["X-API-Key": "second-key"], ["X-API-Key": "", "Authorization": "Bearer first-key"],
             ] {
                 #expect(try await service.client.post("/embed", image, headers: headers).status == 200)
             }
@@ -196,7 +197,7 @@ struct RefusalTests {
     }
 }
 
-@Suite("Descriptions and health", .timeLimit(.minutes(1)))
+@Suite("Descriptions and health", .timeLimit(.minutes(5)))
 struct DescriptionTests {
     @Test("Every GET answers, and its HEAD has the same length and no body")
     func heads() async throws {

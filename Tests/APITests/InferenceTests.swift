@@ -149,11 +149,13 @@ private struct Malformed: Sendable {
         Malformed(image(#""parameters":{"at":0.5}"#), 422, "not on this model's grid"),
         Malformed(image(#""id":5"#), 400, "expected"),
         Malformed(image(#""id":"\#(String(repeating: "x", count: 1025))""#), 400, "longer than 1024"),
+        // As long as may be: characters are counted, not bytes.
+        Malformed(image(#""id":"\#(String(repeating: "é", count: 1024))","outputs":[]"#), 400, "outputs is empty"),
         Malformed(input("image", "BYTES", "[1]", #""data":["AAAA"]"#), 415, "image[0]: "),
     ]
 }
 
-@Suite("Open Inference Protocol", .timeLimit(.minutes(1)))
+@Suite("Open Inference Protocol", .timeLimit(.minutes(5)))
 struct InferenceTests {
     @Test("Server, model and version describe themselves and are ready; any other name or version is 404")
     func descriptions() async throws {
@@ -166,6 +168,9 @@ struct InferenceTests {
             }
 
             let version = try #require(await service.service.active?.version)
+            #expect(
+                try await service.client.get("/v2/models/a%2Fready").status == 404, "an escaped slash separates nothing"
+            )
             for path in ["", "/versions/\(version.label)", "/versions/\(version.sha256)"] {
                 let model = try await service.client.get("/v2/models/a" + path).json()
                 #expect(model["versions"] as? [String] == [version.label] && model["name"] as? String == "a")
@@ -362,7 +367,7 @@ struct InferenceTests {
     }
 }
 
-@Suite("Model repository", .timeLimit(.minutes(1)))
+@Suite("Model repository", .timeLimit(.minutes(5)))
 struct RepositoryTests {
     private func index(_ service: TestService, _ body: String = "") async throws -> [[String: String]] {
         let answer = try await service.admin.post("/v2/repository/index", Array(body.utf8))

@@ -1,6 +1,7 @@
 import Foundation
 import Synchronization
 import Tensor
+import TestBench
 import Testing
 
 @testable import API
@@ -34,7 +35,7 @@ private final class Hang: Sendable {
     func release() { end.signal() }
 }
 
-@Suite("An engine that hangs", .timeLimit(.minutes(1)))
+@Suite("An engine that hangs", .timeLimit(.minutes(5)))
 struct StuckEngineTests {
     @Test("After a minute with work and no progress live and ready turn 503; when it goes on, all is well again")
     func stuck() async throws {

@@ -64,6 +64,8 @@ struct TestService: Sendable {
         var starts = true
         var pool = TestService.pool
         var clock: @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
+        /// The memory that a model may take.
+        var budget: MemoryBudget?
         /// Called in every self-test.
         var selfTest: @Sendable (ServedModel) throws -> Void = { _ in }
     }
@@ -71,11 +73,12 @@ struct TestService: Sendable {
     /// The parts that a program would put together, for the checkpoint at `initial`.
     static func manager(
         _ service: FeatureService, initial: String, directory: ModelDirectory?, tally: ImageTally = ImageTally(),
-        metrics: ServiceMetrics? = nil, selfTest: @escaping @Sendable (ServedModel) throws -> Void = { _ in }
+        metrics: ServiceMetrics? = nil, budget: @escaping @Sendable () -> MemoryBudget? = { nil },
+        selfTest: @escaping @Sendable (ServedModel) throws -> Void = { _ in }
     ) -> CheckpointManager {
         let test = CheckpointSelfTest(kernels: .best, pool: pool)
         var parts = CheckpointManager.Parts(
-            service: service, loader: ModelLoader(pool: pool),
+            service: service, loader: ModelLoader(pool: pool, budget: budget),
             selfTest: {
                 try selfTest($0)
                 try test.run($0.model)
@@ -107,7 +110,8 @@ struct TestService: Sendable {
         let tally = ImageTally()
         let checkpoints = manager(
             service, initial: initial, directory: settings.hasDirectory ? try ModelDirectory(path: folder.path) : nil,
-            tally: tally, metrics: metrics, selfTest: settings.selfTest)
+            tally: tally, metrics: metrics, budget: { [budget = settings.budget] in budget },
+            selfTest: settings.selfTest)
         if settings.starts { try await checkpoints.start() }
         let log = LogCollector()
         let logger = Logger(level: .info, format: .json, sink: log)
@@ -158,13 +162,3 @@ struct TestService: Sendable {
 
 /// An image that every test may post.
 func sampleImage() throws -> [UInt8] { try TestFixtures.bytes("images/rgb-32x32.jpg") }
-
-/// Waits until a condition that another thread brings about holds; false after ten seconds.
-func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
-    let deadline = ContinuousClock.now + .seconds(10)
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try? await Task.sleep(for: .milliseconds(5))
-    }
-    return try await condition()
-}

@@ -105,6 +105,7 @@ struct WriterTests {
         #expect(try granted(nil) == .seconds(60))
         #expect(try granted("2.5") == .seconds(2.5))
         #expect(try granted("1e300") == .seconds(100))
+        #expect(try granted("0." + String(repeating: "3", count: 60)) == .seconds(1.0 / 3), "any notation of a number")
         for text in ["-1", "0", "inf", "nan", "1s", ""] { #expect(throws: Problem.self) { try granted(text) } }
     }
 }

@@ -129,6 +129,7 @@ import Testing
         ("TorchScript", zip(extra: [("archive/constants.pkl", [])])),
         ("big-endian", zip(extra: [("archive/byteorder", Array("big".utf8))])),
         ("two entries", zip(extra: [("archive/x", []), ("archive/x", [])])),
+        ("is damaged", zip(extra: [("a" + String(repeating: "\u{301}\u{323}", count: 100), [])])),
         ("20 bytes, not the 24", zip(storage: Array(repeating: 0, count: 20))),
         ("is compressed", zip(method: 8)),
         ("is encrypted", zip(flags: 1)),

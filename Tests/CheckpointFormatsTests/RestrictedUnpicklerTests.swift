@@ -133,6 +133,7 @@ import Testing
         ("a frame of 2^63", assemble { $0.raw(0x95, 0, 0, 0, 0, 0, 0, 0, 0x80) }),
         ("an integer of 2^31 bytes", assemble { $0.raw(0x8B, 0, 0, 0, 0x80) }),
         ("an integer of 9 bytes", assemble { $0.raw(0x8A, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1) }),
+        ("a string of accents", assemble { $0.string("a" + String(repeating: "\u{301}\u{323}", count: 100)) }),
         ("a string that isn't UTF-8", assemble { $0.raw(0x58, 1, 0, 0, 0, 0xFF) }),
         ("a global without end", assemble { $0.opcodes("ccollections" + String(repeating: "x", count: 300)) }),
         (

@@ -13,7 +13,7 @@ struct BenchServeTests {
     )
     func measures() async throws {
         let outcome = try await BuiltProgram.run([
-            "bench", "--serve", "--json", "--seconds", "0.2", "--rounds", "1", "--load", "0.5,20", "--max-batch", "4",
+            "bench", "--serve", "--json", "--seconds", "0.5", "--rounds", "1", "--load", "0.5,20", "--max-batch", "4",
             "--max-waiting", "5", "--image", TestFixtures.path("images/rgb-32x32.jpg"),
         ])
         try #require(outcome.status == 0, "\(outcome.errors)")
@@ -32,7 +32,7 @@ struct BenchServeTests {
             #expect(latencies.total.count > 0 && latencies.inference.count == latencies.total.count)
             #expect(latencies.inference.p50 > 0 && latencies.total.p50 >= latencies.inference.p50)
         }
-        #expect(report.fullRequests.inference.count > 0)
+        #expect(report.fullRequests.inference.count > 0 && report.pairShares.count == 1)
         // Both ways of batching met the same arrivals.
         #expect(report.rows[4].summary.offered == report.rows[5].summary.offered)
     }
@@ -56,6 +56,7 @@ struct BenchServeTests {
             model: "m", kernels: "k", workers: 2, batchLimit: 8, queueLimit: 64, clients: 16, seconds: 1, rounds: 3,
             imageBytes: 1, engineImagesPerSecond: 10, engineProcessorMilliseconds: 4,
             fullRequests: row("step", nil, p95: [1], shares: [1]).summary.latencies,
+            pairShares: [0.97, 0.2, 0.99],
             rows: [
                 row("step", nil, p95: [1, 1, 1], shares: [1, 1, 1]),
                 row("step", 1.5, p95: [10, 9000, 20], shares: [0.99, 0.1, 0.98]),
@@ -63,6 +64,7 @@ struct BenchServeTests {
             ])
         let findings = report.findings.joined(separator: "\n")
         for expected in [
+            "two such clients: 97.0 % of the engine alone",
             "closed loop, step: 50.0 % of the engine alone; 5.0 ms of processor time an image against 4.0, 125.0 % of it",
             "150.0 % load: p95 is 20.0 ms by step, 40.0 ms by request, 50.0 % of it",
             "150.0 % load, step: throughput is 98.0 % of the capacity; 1 refused within p50 4.0,",

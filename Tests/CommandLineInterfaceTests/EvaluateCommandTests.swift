@@ -101,4 +101,31 @@ struct EvaluateCommandTests {
         #expect(outcome.status == 65 && outcome.output.isEmpty)
         #expect(outcome.errors.contains("no class named \"kitten\"") && outcome.errors.contains("--no-head"))
     }
+
+    @Test("Spoilt images are classified in every family and severity, always alike, with the mean")
+    func measuresCorruptions() async throws {
+        let model = try await ImportedModel.classifier()
+        let data = try ClassFolders(["class 0", "class 1", "class 5"])
+        let arguments = ["--data", data.path, "--model", model.path, "--knn", "0", "--corruption"]
+        let found = try #require(try await Self.report(arguments + ["all"]).corruptions)
+        #expect(found.rows.count == 55 && Set(found.rows.map(\.corruption)).count == 11)
+        #expect(found.rows.allSatisfy { 0 <= $0.top1 && $0.top1 <= $0.top5 && $0.top5 <= 1 })
+        #expect(abs(found.meanTop1 - found.rows.reduce(0) { $0 + $1.top1 } / 55) < 1e-12)
+        let fog = try #require(try await Self.report(arguments + ["fog"]).corruptions)
+        #expect(fog.rows == found.rows.filter { $0.corruption == "fog" })
+        let text = try await BuiltProgram.run(["evaluate"] + arguments + ["jpeg:2"])
+        #expect(text.output.contains("top-5 %") && text.output.contains("jpeg"))
+        #expect(!text.output.contains("fog") && !text.output.contains("mean  "))
+    }
+
+    @Test(
+        "An unknown corruption or severity is refused, and so is any without a head",
+        arguments: ["rain", "fog:0", "all:6", "fog:"])
+    func refusesCorruptions(name: String) async throws {
+        let unknown = try await BuiltProgram.run(["evaluate", "--data", "/nowhere", "--corruption", name])
+        #expect(unknown.status == 64 && unknown.errors.contains("gaussian-noise"))
+        let data = try ClassFolders(["class 0"])
+        let headless = try await BuiltProgram.run(["evaluate", "--data", data.path, "--no-head", "--corruption", "fog"])
+        #expect(headless.status == 64 && headless.errors.contains("only a head is measured"))
+    }
 }

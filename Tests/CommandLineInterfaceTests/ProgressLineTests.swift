@@ -13,6 +13,21 @@ struct ProgressLineTests {
                 == "embedding [#######-----------------------] 50/200 25 % 12.5 images/s, 0:12 left")
     }
 
+    @Test("In a log it is the facts alone")
+    func plain() {
+        #expect(line.plainText(done: 50, elapsed: .seconds(4)) == "embedding 50/200 25 % 12.5 images/s, 0:12 left")
+    }
+
+    @Test("A log gets a line a minute and nothing of work that is shorter; a terminal ten a second, the first at once")
+    func pace() {
+        func shown(_ pace: ProgressPace, at times: [Double]) -> [Double] {
+            var pace = pace
+            return times.filter { pace.isDue(at: .seconds($0)) }
+        }
+        #expect(shown(.log, at: [0, 1, 59.9, 60, 61, 119, 125, 184, 185, 1000]) == [60, 125, 185, 1000])
+        #expect(shown(.terminal, at: [0, 0.05, 0.1, 0.15, 0.21]) == [0, 0.1, 0.21])
+    }
+
     @Test("Promises nothing before anything is done")
     func startsWithoutRate() {
         #expect(line.text(done: 0, elapsed: .zero, width: 60).hasSuffix("] 0/200 0 %"))

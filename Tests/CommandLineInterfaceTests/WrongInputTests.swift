@@ -4,6 +4,7 @@ import FlowModel
 import Foundation
 import HTTPServer
 import ReverseODE
+import Tensor
 import TestBench
 import TestFixtures
 import Testing
@@ -22,6 +23,9 @@ struct StatusCase: Sendable {
         Self(error: CheckpointError(.unwritable, ""), status: .unwritableOutput),
         Self(error: CheckpointError(.malformed, ""), status: .unusableData),
         Self(error: CheckpointError(.limitExceeded, ""), status: .unusableData),
+        Self(
+            error: InsufficientMemory(
+                name: "", neededBytes: 1, budget: MemoryBudget(availableBytes: 0, bound: "")), status: .unavailable),
         Self(error: ModelError.noConfiguration, status: .unusableData),
         Self(error: CheckpointRefusal.notFound(path: ""), status: .unreadableInput),
         Self(error: DataSetError("", kind: .unreadable), status: .unreadableInput),
@@ -50,7 +54,7 @@ struct WrongInputTests {
             (["embed", image, "--at", "soon"], 64, "a time such as 0.75"),
             (["embed", image, "--from", "attic"], 64, "down.N"),
             (["embed", image, "--at", "0.3"], 64, "not on this model's grid"),
-            (["embed", image, "--from", "down.99"], 64, "the last is"),
+            (["embed", image, "--from", "down.99"], 64, "the last are down.5 and up.5"),
             (["classify", image, "--top", "0"], 64, "--top"),
             (["classify", image, "--kernels", "abacus"], 64, "scalar"),
             (["bench", "--decode", image, "--model", "u32"], 64, "weights of its own"),

@@ -11,21 +11,22 @@ struct GradientCase: Sendable {
     static let steps = [
         EulerStep(time: 1, size: -0.25), EulerStep(time: 0.75, size: -0.125), EulerStep(time: 0.625, size: -0.25),
     ]
+    static let stopTime: Float = 0.375
     static let labels = [3, 0]
     static let smoothing = 0.1
 
     let layout: UNetLayout
     let head: HeadConfiguration
     /// The network's parameters, then the head's.
-    var shapes: [ParameterShape] { layout.parameters + head.parameters }
+    var shapes: [ParameterShape] { layout.parameters + head.parameters(on: layout) }
     var side: Int { layout.architecture.imageSize }
 
-    init(side: Int) throws {
+    init(side: Int, place: ActivationPlace? = nil) throws {
         layout = try UNetLayout(
             UNetArchitecture(
                 modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2], attentionDownsampling: [2], heads: 4,
                 imageSize: side))
-        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5)
+        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5, place: place)
     }
 
     /// Of another network, whatever its shape.
@@ -63,7 +64,7 @@ struct GradientCase: Sendable {
     func reverseLoss(_ reference: ReferenceNetwork, _ tape: Tape, start: Variable) -> Variable {
         let state = reference.integrated(start, steps: Self.steps.map { ($0.time, $0.size) }, on: tape)
         return tape.crossEntropy(
-            reference.logits(state, on: tape), labels: Self.labels, smoothing: Self.smoothing)
+            reference.logits(state, time: Self.stopTime, on: tape), labels: Self.labels, smoothing: Self.smoothing)
     }
 }
 

@@ -30,7 +30,8 @@ struct TrainableCase {
 
     func reverse() -> (loss: Double, start: [Float]) {
         let objective = ReverseObjective(
-            network, head: head, steps: GradientCase.steps, smoothing: Float(GradientCase.smoothing))
+            network, head: head, steps: GradientCase.steps, stopTime: GradientCase.stopTime,
+            smoothing: Float(GradientCase.smoothing))
         let images = sample.noise(1003, 2)
         var start = [Float](repeating: 0, count: images.count)
         let outcome = objective.differentiate(images: images, labels: GradientCase.labels, imageGradients: &start)
@@ -74,6 +75,27 @@ struct TrainableNetworkTests {
         try fixture.expectGradients(within: 1e-4, trainable.sample.shapes) { trainable.gradient($0) }
     }
 
+    @Test(
+        "agree with the reference for a head that reads activations at the stop time, in parts of the batch too",
+        arguments: [ActivationPlace.middle, .down(0), .down(2), .up(0), .up(1), .up(3)])
+    func placedHead(place: ActivationPlace) throws {
+        let sample = try GradientCase(side: 16, place: place)
+        let trainable = TrainableCase(sample, capacity: place == .middle ? 1 : 2)
+        // Another loss before: nothing of it may be left.
+        _ = trainable.flowMatching()
+        _ = trainable.gradients()
+        let (loss, start) = trainable.reverse()
+        _ = trainable.gradients()
+        let reference = sample.reference()
+        let tape = Tape()
+        let images = sample.start()
+        let expected = sample.reverseLoss(reference, tape, start: images)
+        tape.differentiate(expected, seed: [1])
+        #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
+        #expect(relativeError(start.map(Double.init), images.gradient) < 1e-4)
+        expectClose(trainable, reference, sample.shapes)
+    }
+
     @Test("agree with the reference for two blocks a level and three levels")
     func deeper() throws {
         let layout = try UNetLayout(
@@ -94,10 +116,14 @@ struct TrainableNetworkTests {
         let expected = tape.flowMatchingLoss(velocity, target: targets.map(Double.init))
         tape.differentiate(expected, seed: [1])
         #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
-        let norms = layout.parameters.map { shape in
+        expectClose(trainable, reference, layout.parameters)
+    }
+
+    private func expectClose(_ trainable: TrainableCase, _ reference: ReferenceNetwork, _ shapes: [ParameterShape]) {
+        let norms = shapes.map { shape in
             reference.parameters[shape.key]!.gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
         }
-        for (shape, norm) in zip(layout.parameters, norms) {
+        for (shape, norm) in zip(shapes, norms) {
             let difference = zip(trainable.gradient(shape.key), reference.parameters[shape.key]!.gradient).reduce(0) {
                 $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
             }.squareRoot()
@@ -145,9 +171,51 @@ struct TrainableNetworkTests {
         let held = trainable.network.byteCount
         let many = (0..<12).map { EulerStep(time: Float($0) / 12, size: 0.05) }
         let images = trainable.sample.noise(1003, 5)
-        let objective = ReverseObjective(trainable.network, head: trainable.head, steps: many, smoothing: 0)
+        let objective = ReverseObjective(
+            trainable.network, head: trainable.head, steps: many, stopTime: 1, smoothing: 0)
         let outcome = objective.differentiate(images: images, labels: [0, 1, 2, 3, 4])
         #expect(outcome.loss.isFinite)
         #expect(trainable.network.byteCount == held)
+    }
+
+    @Test("taken through the head's evaluation alone are those at the states that the steps lead to, given as images")
+    func truncated() throws {
+        let steps = [EulerStep(time: 0.25, size: 0.1), EulerStep(time: 0.75, size: 0.2)]
+        let trainable = TrainableCase(try GradientCase(side: 16), capacity: 5)
+        let head = TrainableHead(
+            HeadConfiguration(
+                pooledSize: 8, hiddenWidth: 8, classes: trainable.head.configuration.classes, place: .middle),
+            network: trainable.network)
+        let store = ParameterStore(
+            shapes: trainable.network.layout.parameters + head.configuration.parameters(on: trainable.network.layout))
+        let values = trainable.sample.noise(1004, store.count / 64 + 1)
+        for i in 0..<store.count { store.values[i] = 0.1 * values[i % values.count] }
+        trainable.network.takeValues(from: store)
+        head.takeValues(from: store)
+        let images = trainable.sample.noise(1003, 5)
+        let labels = [0, 1, 2, 1, 0]
+        var states = images
+        var velocities = images
+        for step in steps {
+            trainable.network.forward(
+                states, times: [Float](repeating: step.time, count: 5)[...], velocities: &velocities)
+            for i in states.indices { states[i] += step.size * velocities[i] }
+        }
+        func gradients(_ steps: [EulerStep], of images: [Float], gradientSteps: Int?) -> (Double, [Float]) {
+            let objective = ReverseObjective(
+                trainable.network, head: head, steps: steps, stopTime: 1, smoothing: 0.1, gradientSteps: gradientSteps)
+            store.clearGradients()
+            let outcome = objective.differentiate(images: images, labels: labels)
+            trainable.network.giveGradients(to: store)
+            head.giveGradients(to: store)
+            return (outcome.loss, Array(UnsafeBufferPointer(start: store.gradients, count: store.count)))
+        }
+        let (loss, truncated) = gradients(steps, of: images, gradientSteps: 0)
+        let (expectedLoss, expected) = gradients([], of: states, gradientSteps: nil)
+        #expect(loss == expectedLoss && truncated == expected)
+        let (_, whole) = gradients(steps, of: images, gradientSteps: nil)
+        #expect(whole != truncated)
+        let (_, last) = gradients(steps, of: images, gradientSteps: 1)
+        #expect(last != truncated && last != whole)
     }
 }

@@ -10,7 +10,8 @@ enum TinyModel {
     static let side = 16
 
     static func make(
-        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, selfTest: SelfTestRecord? = nil,
+        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, headPlace: ActivationPlace? = nil,
+        selfTest: SelfTestRecord? = nil,
         pool: WorkerPool
     ) throws -> ServedModel {
         let architecture = UNetArchitecture(
@@ -18,7 +19,7 @@ enum TinyModel {
             imageSize: side)
         let configuration = ModelConfiguration(
             name: "tiny", architecture: architecture,
-            head: HeadConfiguration(pooledSize: 16, hiddenWidth: 24, classes: classes), path: .icfm,
+            head: HeadConfiguration(pooledSize: 16, hiddenWidth: 24, classes: classes, place: headPlace), path: .icfm,
             grid: TimeGridConfiguration(count: steps + 1),
             preprocessing: PreprocessingConfiguration(
                 resizeShorterSide: side, cropSize: side, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]),
@@ -27,7 +28,9 @@ enum TinyModel {
         let layout = try UNetLayout(architecture)
         var shapes: [String: [Int]] = [:]
         for parameter in layout.parameters { shapes["unet." + parameter.key] = parameter.shape }
-        for parameter in configuration.head!.parameters { shapes["head." + parameter.key] = parameter.shape }
+        for parameter in configuration.head!.parameters(on: layout) {
+            shapes["head." + parameter.key] = parameter.shape
+        }
         var random = SeededGenerator(seed: seed)
         let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
             let shape = shapes[key]!

@@ -90,7 +90,9 @@ struct GoldenCase: Decodable {
         checkpoint.tensors = try UNetLayout(architecture).parameters.map { tensor(prefix + $0.key, $0.shape) }
         if !pretrainedOnly {
             let head = HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 5)
-            checkpoint.tensors += head.parameters.map { tensor("grlHead." + $0.key, $0.shape) }
+            checkpoint.tensors += try head.parameters(on: UNetLayout(architecture)).map {
+                tensor("grlHead." + $0.key, $0.shape)
+            }
         }
         return checkpoint
     }

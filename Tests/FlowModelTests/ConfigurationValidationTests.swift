@@ -51,6 +51,8 @@ import Testing
         Mistake("architecture.heads") { $0.architecture.heads = 0 },
         Mistake("architecture.heads") { $0.architecture.heads = 3 },
         Mistake("head.pooledSize") { $0.head?.pooledSize = 0 },
+        Mistake("head.place") { $0.head?.place = .down(99) },
+        Mistake("head.place") { $0.head?.place = .up(99) },
         Mistake("head.pooledSize") { $0.head?.pooledSize = .max },
         Mistake("head.hiddenWidth") { $0.head?.hiddenWidth = -1 },
         Mistake("head.classes") { $0.head?.classes = 0 },

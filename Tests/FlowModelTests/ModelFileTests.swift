@@ -22,7 +22,7 @@ import Testing
         let layout = try UNetLayout(configuration.architecture)
         var tensors = try
             (layout.parameters.map { ("unet." + $0.key, $0.shape) }
-            + configuration.head!.parameters.map { ("head." + $0.key, $0.shape) })
+            + configuration.head!.parameters(on: layout).map { ("head." + $0.key, $0.shape) })
             .map { try TensorDescription(name: $0.0, type: .f16, shape: $0.1) }
         try change(&tensors)
         return try withTemporaryFolder { folder in
@@ -45,7 +45,7 @@ import Testing
                 // Small integers, which all three types hold exactly.
                 return (0..<parameter.count).map { Float(($0 + key.utf8.count) % 61) }
             }
-            let model = try ModelFile(path: path, access: .map)
+            let model = try ModelFile(path: path, access: .onDemand)
             #expect(model.configuration == Self.configuration)
             #expect(model.elementTypes == [type])
             #expect(try model.parameters == ModelFile.parameters(of: Self.configuration))

@@ -224,6 +224,20 @@ struct ExchangeTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == (keeps ? ["kept"] : []))
     }
 
+    @Test("A body for a file in a folder that is gone is refused with 507, from the head")
+    func noFolder() async throws {
+        let policy: @Sendable (RequestHead) -> BodyPolicy = { _ in
+            .file(directory: "/nonexistent", maximumBytes: 4 << 20, timeout: .seconds(60))
+        }
+        try await withServer(bodyPolicy: policy) { server in
+            let port = server.port
+            let answer = try await offPool {
+                try RawClient(port: port).exchange("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n")
+            }
+            #expect(answer.status == 507 && answer.text.contains("No such file or directory"))
+        }
+    }
+
     @Test("Every request's end is told once, with sizes and times")
     func observed() async throws {
         let records = Mutex<[ExchangeRecord]>([])

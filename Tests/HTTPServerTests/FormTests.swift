@@ -12,6 +12,8 @@ struct FormTests {
     ) async throws -> Result<[FormPart], FormError> {
         let parsed = Mutex<Result<[FormPart], FormError>?>(nil)
         let handler: Handler = { request in
+            // Whoever polls a service that has ended may knock here, at the port that was its own.
+            guard request.head.method == "POST" else { return .text("ok") }
             let result = Result { () throws(FormError) in try request.parts(limits: limits) }
             parsed.withLock { $0 = result }
             return .text("ok")
@@ -110,6 +112,8 @@ struct FormTests {
         arguments: [
             ("application/octet-stream", 415), (nil, 415), ("multipart/form-data", 400),
             ("multipart/form-data; boundary=\"", 400),
+            // The post processor takes the first boundary, whatever stands behind its =.
+            ("multipart/form-data; boundary=\u{301}; boundary=XX", 400),
         ] as [(String?, Int)])
     func noForm(contentType: String?, status: Int) async throws {
         let result = try await parse(part("a", []) + end, contentType: contentType)

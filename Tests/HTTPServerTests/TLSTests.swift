@@ -55,6 +55,24 @@ struct TLSTests {
         }
     }
 
+    @Test(
+        "TLS 1.2 and 1.3 are spoken, older versions not",
+        arguments: [("-tls1", false), ("-tls1_1", false), ("-tls1_2", true), ("-tls1_3", true)])
+    func versions(option: String, isSpoken: Bool) async throws {
+        let identity = try Self.identity()
+        try await withServer {
+            $0.tls = identity
+        } _: { server in
+            let port = server.port
+            let said = try await offPool {
+                // Security level 0, so that it isn't this client that refuses.
+                try run("echo | openssl s_client \(option) -cipher ALL:@SECLEVEL=0 -connect 127.0.0.1:\(port)").output
+            }
+            #expect(
+                said.contains("Cipher is (NONE)") == !isSpoken && said.contains("New, TLSv1") == isSpoken, "\(said)")
+        }
+    }
+
     @Test("A client that leaves during a TLS request cancels its handler; a stop with handshakes pending ends")
     func departure() async throws {
         let identity = try Self.identity()

@@ -42,7 +42,7 @@ struct GoldenImageTests {
         expectEqual(preprocessing.croppedImage(for: decoded), expected, "decoded and turned first")
     }
 
-    private func expectEqual(_ image: RGBImage, _ expected: GoldenImages.Tensor, _ note: Comment? = nil) {
+    private func expectEqual(_ image: RGBImage, _ expected: FixtureTensors.Bytes, _ note: Comment? = nil) {
         #expect([image.height, image.width, 3] == expected.shape, note)
         let differing = zip(image.pixels, expected.values).count { $0 != $1 }
         #expect(differing == 0, note)

@@ -13,6 +13,30 @@ struct PNGEncoderTests {
         #expect(try ImageDecoder.decode(try image.png()) == image)
     }
 
+    @Test(
+        "A picture encoded as JPEG at full quality decodes to nearly itself",
+        arguments: [(1, 1), (16, 16), (7, 33), (130, 5)])
+    func jpegRoundTrip(width: Int, height: Int) throws {
+        // Without edges in colour, which halving the resolution of chroma would blur.
+        let pixels = (0..<width * height).flatMap { [UInt8](repeating: UInt8($0 * 37 % 256), count: 3) }
+        let image = RGBImage(width: width, height: height, pixels: pixels)
+        let decoded = try ImageDecoder.decode(try image.jpeg(quality: 100))
+        #expect(decoded.width == width && decoded.height == height)
+        #expect(zip(decoded.pixels, pixels).allSatisfy { abs(Int($0) - Int($1)) <= 2 })
+        #expect(try image.jpeg(quality: 1).count <= image.jpeg(quality: 100).count)
+    }
+
+    @Test("A picture too long for JPEG is refused, and noise at full quality fits its bound")
+    func jpegBounds() throws {
+        let long = RGBImage(width: 65_501, height: 1, pixels: [UInt8](repeating: 0, count: 3 * 65_501))
+        #expect(throws: ImageError.self) { try long.jpeg(quality: 50) }
+        var generator = SeededGenerator(seed: 1)
+        for side in [1, 8, 17, 64] {
+            let pixels = (0..<side * side * 3).map { _ in generator.next() % 2 == 0 ? 0 : 255 as UInt8 }
+            #expect(try !RGBImage(width: side, height: side, pixels: pixels).jpeg(quality: 100).isEmpty)
+        }
+    }
+
     @Test("A normalised input is shown as the very picture it was made from; what no picture can hold is clamped")
     func pictures() throws {
         let preprocessing = try Preprocessing(

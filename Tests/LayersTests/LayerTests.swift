@@ -280,13 +280,16 @@ struct LayerTests {
         }
     }
 
-    @Test("Work is divided completely and once", arguments: 1...6)
+    @Test("Work is divided completely and once, images among groups of processors first", arguments: 1...6)
     func division(workers: Int) {
-        for units in [1, 3, 8] {
+        let divisors = (1...workers).filter { workers.isMultiple(of: $0) }
+        for (units, imageParts) in [(1, 1), (3, 1), (8, 1)] + divisors.map({ (24, $0) }) {
             for blocks in [1, 2, 5, 16] {
                 let division = WorkDivision(
-                    workers: workers, units: units, blocks: blocks, rows: 64, inputs: 256, weights: 1 << 16,
+                    workers: workers, imageParts: imageParts, units: units, blocks: blocks, rows: 64, inputs: 256,
+                    weights: 1 << 16,
                     source: 4_096)
+                #expect(division.unitParts % imageParts == 0)
                 var seen = Set<Int>()
                 for worker in 0..<workers {
                     let part = division.part(of: worker, units: units, blocks: blocks)

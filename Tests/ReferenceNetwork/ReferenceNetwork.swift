@@ -17,33 +17,45 @@ public final class ReferenceNetwork {
         self.layout = layout
         self.head = head
         parameters = Dictionary(
-            uniqueKeysWithValues: (layout.parameters + (head?.parameters ?? [])).map {
+            uniqueKeysWithValues: (layout.parameters + (head?.parameters(on: layout) ?? [])).map {
                 ($0.key, Variable(source($0).map(Double.init), shape: $0.shape))
             })
     }
 
     /// The velocity of `x`, [images][3][side][side], each image at its own time.
     public func velocity(_ x: Variable, times: [Float], on tape: Tape) -> Variable {
+        let last = activations(x, times: times, at: .up(layout.outputBlocks.count - 1), on: tape)
+        return convolution("out.2", tape.silu(norm("out.0", last, tape)), tape)
+    }
+
+    /// The activations at `place`, [images][channels][side][side], of an evaluation of the velocity.
+    public func activations(_ x: Variable, times: [Float], at place: ActivationPlace, on tape: Tape) -> Variable {
         let embedding = timeEmbedding(times, on: tape)
         var current = x
         var skips: [Variable] = []
-        for stage in layout.inputBlocks {
+        for (i, stage) in layout.inputBlocks.enumerated() {
             current = run(stage, on: current, embedding: embedding, tape: tape)
+            if place == .down(i) { return current }
             skips.append(current)
         }
         current = run(layout.middle, on: current, embedding: embedding, tape: tape)
-        for stage in layout.outputBlocks {
+        if place == .middle { return current }
+        for (i, stage) in layout.outputBlocks.enumerated() {
             current = run(
                 stage, on: tape.concatenated(current, skips.removeLast()), embedding: embedding, tape: tape)
+            if place == .up(i) { return current }
         }
-        return convolution("out.2", tape.silu(norm("out.0", current, tape)), tape)
+        preconditionFailure("no place \(place)")
     }
 
-    /// The logits, [images][classes], of final states, [images][3][side][side].
-    public func logits(_ state: Variable, on tape: Tape) -> Variable {
-        let pooled = tape.pooled(state, to: head!.pooledSize)
+    /// The logits, [images][classes], of final states, [images][3][side][side], at `time`.
+    public func logits(_ state: Variable, time: Float, on tape: Tape) -> Variable {
+        let times = [Float](repeating: time, count: state.shape[0])
+        let input =
+            head!.place.map { tape.pooled(activations(state, times: times, at: $0, on: tape), to: 1) }
+            ?? tape.pooled(state, to: head!.pooledSize)
         let normalized = tape.layerNorm(
-            pooled, weight: self["classifier.0.weight"], bias: self["classifier.0.bias"])
+            input, weight: self["classifier.0.weight"], bias: self["classifier.0.bias"])
         let hidden = tape.linear(normalized, weight: self["classifier.1.weight"], bias: self["classifier.1.bias"])
         return tape.linear(tape.hyperbolicTangent(hidden), weight: self["classifier.3.weight"], bias: nil)
     }

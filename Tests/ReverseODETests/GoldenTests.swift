@@ -9,7 +9,7 @@ import Testing
 struct GoldenTests {
     /// Vector kernels on every case; the scalar twins, which are slow, on the smallest.
     static let cases = GoldenModel.names.flatMap { name in
-        Kernels.all.filter { $0.name != "scalar" || name == "pretrained-only-ddp" }.map { (name, $0) }
+        (Kernels.all + [.openBLAS]).filter { $0.name != "scalar" || name == "pretrained-only-ddp" }.map { (name, $0) }
     }
 
     @Test("Every state, tap and logit within 2e-5", arguments: cases)
@@ -133,5 +133,60 @@ struct CompanyTests {
             #expect(a.map(\.bitPattern) == b.map(\.bitPattern))
         }
         #expect(trajectories[place].logits!.map(\.bitPattern) == subject[0].logits!.map(\.bitPattern))
+    }
+
+    @Test(
+        "What only reads activations goes no further, and has the bits of whole evaluations, beside others of any depth",
+        arguments: 0..<6)
+    func partialEvaluations(seed: Int) throws {
+        var random = SeededGenerator(seed: UInt64(seed))
+        let golden = try GoldenModel(["icfm32", "icfm64-cutoff"][seed % 2], workers: 1 + seed % 3)
+        let model = golden.model
+        let places = model.network.layout.places
+        let start = model.grid.times[0]
+        // Whole evaluations, since they go on to the next grid point, read every place on their way.
+        let whole = golden.integrator(capacity: 1)
+        let taps = try places.map { try model.resolve(Tap(time: .at(start), place: .activation($0))) }
+        let next = try model.resolve(Tap(time: .at(model.grid.times[1]), place: .state))
+        let expected = try (0..<3).map { n in
+            var passes = [whole.trajectory(input: try golden.input(n), taps: taps + [next], wantsLogits: false)]
+            whole.run(&passes)
+            return passes[0].features
+        }
+        let integrator = golden.integrator(capacity: 7)
+        let wanted = (0..<7).map { _ in Int(random.next() % UInt64(places.count + 1)) }
+        var passes = try wanted.enumerated().map { n, place in
+            integrator.trajectory(
+                input: try golden.input(n % 3), taps: [place < places.count ? taps[place] : next], wantsLogits: false)
+        }
+        integrator.step(&passes, at: Array(passes.indices))
+        for (n, place) in wanted.enumerated() {
+            #expect(passes[n].isFinished)
+            #expect(passes[n].features[0].map(\.bitPattern) == expected[n % 3][place].map(\.bitPattern))
+        }
+    }
+
+    @Test(
+        "Batches that the workers divide by images, each at a layer of its own: the same bits as alone",
+        arguments: 2...4,
+        Precision.allCases.filter { Kernels.best.computes($0) })
+    func dividedByImages(workers: Int, precision: Precision) throws {
+        let golden = try GoldenModel("icfm64-cutoff", workers: workers, precision: precision)
+        let end = try golden.model.resolve(Tap(time: .end, place: .state))
+        func run(_ images: [Int], _ integrator: ReverseIntegrator) throws -> [[UInt32]] {
+            var passes = try images.map {
+                integrator.trajectory(input: try golden.input($0), taps: [end], wantsLogits: false)
+            }
+            integrator.run(&passes)
+            return passes.map { $0.features[0].map(\.bitPattern) }
+        }
+        let alone = golden.integrator(capacity: 1)
+        let expected = try (0..<3).map { try run([$0], alone)[0] }
+        let integrator = golden.integrator(capacity: 2 * workers)
+        for batch in [workers, 2 * workers, 2 * workers] {
+            #expect(golden.model.network.isDividedByImages(batch: batch, workers: workers), "what this is to try")
+            let images = (0..<batch).map { $0 % 3 }
+            #expect(try run(images, integrator) == images.map { expected[$0] })
+        }
     }
 }

@@ -3,12 +3,13 @@ import TestBench
 import TestFixtures
 import Testing
 
-private let toolsAreInstalled = ["openssl", "curl"].allSatisfy {
+/// Whether there is what makes certificates and asks over TLS.
+let toolsAreInstalled = ["openssl", "curl"].allSatisfy {
     FileManager.default.isExecutableFile(atPath: "/usr/bin/\($0)")
 }
 
 /// What a shell command printed.
-private func shell(_ command: String) async throws -> String {
+func shell(_ command: String) async throws -> String {
     try await offPool {
         let pipe = try #require(popen(command + " 2>/dev/null", "re"))
         var output: [UInt8] = []

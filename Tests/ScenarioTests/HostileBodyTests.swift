@@ -17,7 +17,7 @@ struct HostileBodyTests {
             #expect(truth.status == 200)
             try await body(service)
             #expect(try await service.client.ask("POST", "/embed", body: sampleImage).features == truth.features)
-            #expect(try await eventually(asking: { try await service.images() == 0 }))
+            #expect(try await eventually { try await service.images() == 0 })
         }
     }
 

@@ -19,7 +19,7 @@ struct LifeCycleTests {
         let request = PortClient.request("POST", "/embed", body: sampleImage)
         return try await offPool {
             try (0..<count).map { _ in
-                let client = try RawClient(port: port, receiveTimeout: 60)
+                let client = try RawClient(port: port)
                 client.send(request.dropLast())
                 return client
             }
@@ -32,11 +32,11 @@ struct LifeCycleTests {
         for client in clients { client.send(Array(sampleImage.suffix(1))) }
         let answered = #"headwater_requests_total{method="POST",route="/embed",status="200"}"#
         #expect(
-            try await eventually(asking: {
+            try await eventually {
                 let images = try await service.images()
                 let done = (try? await service.metric(answered)) ?? 0
                 return Int(images + done) >= clients.count
-            }))
+            })
     }
 
     @Test(
@@ -44,15 +44,15 @@ struct LifeCycleTests {
         arguments: [SIGTERM, SIGINT])
     func drains(signal: Int32) async throws {
         let scratch = try Scratch()
-        let arguments = ["--model", try Self.model(scratch, steps: 30), "--max-batch", "1", "--drain-delay", "4s"]
+        let arguments = ["--model", try Self.model(scratch, steps: 10), "--max-batch", "1", "--drain-delay", "8s"]
         try await RunningService.serve(arguments) { service async throws in
             let clients = try await Self.poised(50, port: service.client.port)
             try await Self.complete(clients, service)
             service.run.signal(signal)
             #expect(
-                try await eventually(asking: {
+                try await eventually {
                     try await service.admin.ask("GET", "/health/ready").code == "stopping"
-                }))
+                })
             #expect(try await service.client.ask("POST", "/embed", body: sampleImage).status == 200, "a newcomer")
             let statuses = try await offPool { try clients.map { try $0.response().status } }
             #expect(statuses == Array(repeating: 200, count: 50))

@@ -40,10 +40,10 @@ struct RunningService: Sendable {
     }
 
     /// Starts the service; whoever calls this ends it.
-    static func start(_ arguments: [String]) async throws -> RunningService {
+    static func start(_ arguments: [String], keepingRequests: Bool = false) async throws -> RunningService {
         let ports = ["--port", "0", "--admin-port", "0", "--log-format", "json"]
         let (run, errors) = try BuiltProgram.start(["serve"] + ports + arguments)
-        let log = ServiceLog(reading: errors)
+        let log = ServiceLog(reading: errors, keepingRequests: keepingRequests)
         _ = await eventually { log.line("ready") != nil || run.hasEnded }
         guard let ready = log.line("ready"), let url = ready["url"] as? String,
             let port = url.split(separator: ":").last.flatMap({ Int($0) }), let adminPort = ready["admin_port"] as? Int
@@ -81,11 +81,11 @@ struct RunningService: Sendable {
     /// Resident memory in KiB, once it has not changed for two seconds: what has been freed is given back after one.
     func settledMemory() async throws -> Int {
         var (last, since) = (0, ContinuousClock.now)
-        _ = try await eventually(asking: {
+        _ = try await eventually {
             let now = try kibibytes("VmRSS")
             if now != last { (last, since) = (now, ContinuousClock.now) }
             return since.duration(to: .now) > .seconds(2)
-        })
+        }
         return last
     }
 
@@ -105,18 +105,18 @@ struct RunningService: Sendable {
 
     /// Waits until nothing is in flight and no more descriptors are open than that.
     func settles(descriptors count: Int) async throws -> Bool {
-        let isIdle = try await eventually(asking: { try await images() == 0 })
+        let isIdle = try await eventually { try await images() == 0 }
         guard isIdle else { return false }
         return try await eventually { try descriptors() <= count }
     }
 }
 
-/// What the service wrote to standard error, but for the lines of requests, of which there may be very many.
+/// What the service wrote to standard error; the lines of requests, of which there may be very many, only if asked for.
 final class ServiceLog: Sendable {
     private let collected = Mutex<[String]>([])
 
     /// Reads to the end on a thread of its own, so that the service is never held up.
-    init(reading pipe: FileHandle) {
+    init(reading pipe: FileHandle, keepingRequests: Bool = false) {
         Thread { [self] in
             var rest: [UInt8] = []
             while case let data = pipe.availableData, !data.isEmpty {
@@ -124,7 +124,7 @@ final class ServiceLog: Sendable {
                 var lines = rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
                 rest = Array(lines.removeLast())
                 let kept = lines.map { String(decoding: $0, as: UTF8.self) }.filter {
-                    !$0.contains(#""message":"request""#)
+                    keepingRequests || !$0.contains(#""message":"request""#)
                 }
                 collected.withLock { $0 += kept }
             }
@@ -205,16 +205,6 @@ extension ReceivedResponse {
 
     /// The version that the answer names.
     var version: String? { try? (json()["model"] as? [String: Any])?["version"] as? String }
-}
-
-/// Waits until a condition that has to be asked for holds; false after half a minute.
-func eventually(asking condition: () async throws -> Bool) async rethrows -> Bool {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while ContinuousClock.now < deadline {
-        if try await condition() { return true }
-        try? await Task.sleep(for: .milliseconds(5))
-    }
-    return try await condition()
 }
 
 /// An image that any test may post.

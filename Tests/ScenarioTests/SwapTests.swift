@@ -266,7 +266,7 @@ struct SwapTests {
         try await RunningService.serve(["--model", folder.configured]) { service async throws in
             try Data(folder.bytes("b")).write(to: URL(filePath: folder.configured), options: .atomic)
             service.run.signal(SIGHUP)
-            #expect(try await eventually(asking: { try await service.active()["name"] as? String == "b" }))
+            #expect(try await eventually { try await service.active()["name"] as? String == "b" })
             try Data("hello".utf8).write(to: URL(filePath: folder.configured), options: .atomic)
             service.run.signal(SIGHUP)
             #expect(await eventually { service.log.lines.contains { $0.contains("not reloaded") } })

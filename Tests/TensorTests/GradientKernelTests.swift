@@ -8,7 +8,9 @@ private let scalar = Kernels(named: "scalar")!
 
 @Suite("Every kernel of backward passes agrees with its scalar twin")
 struct GradientKernelTests {
-    @Test("Products over rows: any number of rows, odd block counts, added or not", arguments: vectorKernels, 1...17)
+    @Test(
+        "Products over rows: any number of rows, odd block counts, added or not",
+        arguments: vectorKernels + [.openBLAS], 1...17)
     func gemmTransposed(kernels: Kernels, rows: Int) {
         var noise = SeededGenerator(seed: UInt64(rows))
         for (k, blocks) in [(1, 1), (7, 2), (64, 3)] {

@@ -107,7 +107,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
 
 @Suite("The kernels' self-test")
 struct KernelSelfTestTests {
-    @Test("passes the kernels of every instruction set", arguments: Kernels.all)
+    @Test("passes the kernels of every instruction set", arguments: Kernels.all + [.openBLAS])
     func passes(kernels: Kernels) throws {
         try KernelSelfTest.run(kernels)
     }

@@ -24,7 +24,7 @@ private let scalar = Kernels(named: "scalar")!
 
 @Suite("Every kernel of every instruction set agrees with its scalar twin")
 struct KernelTests {
-    @Test("GEMM: any number of rows, a tail in k, odd block counts", arguments: vectorKernels, 1...30)
+    @Test("GEMM: any number of rows, a tail in k, odd block counts", arguments: vectorKernels + [.openBLAS], 1...30)
     func gemm(kernels: Kernels, rows: Int) {
         var noise = SeededGenerator(seed: UInt64(rows))
         for (k, blocks) in [(16, 1), (37, 2), (64, 3), (144, 5)] {

@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 
@@ -11,6 +12,20 @@ struct WorkerPoolTests {
         let calls = (0..<count).map { _ in Counter() }
         for _ in 0..<2_000 { pool.run { calls[$0].value.add(1, ordering: .relaxed) } }
         for call in calls { #expect(call.value.load(ordering: .relaxed) == 2_000) }
+    }
+
+    @Test("Denormal numbers are zero in a section, on every worker, and as before afterwards", arguments: [1, 3])
+    func denormals(count: Int) {
+        @inline(never) func half(of x: Float) -> Float { x / 2 }
+        let pool = WorkerPool(count: count)
+        let smallest = Float.leastNormalMagnitude
+        let results = Mutex<[Float]>([])
+        pool.run { _ in
+            let result = half(of: smallest)
+            results.withLock { $0.append(result) }
+        }
+        #expect(results.withLock { $0 } == Array(repeating: 0, count: count))
+        #expect(half(of: smallest) > 0)
     }
 
     @Test("Sections started by several threads take turns")
@@ -57,6 +72,49 @@ struct WorkerPoolTests {
         let parsed = quotas.compactMap(ProcessorBudget.quota(cpuMax:))
         #expect(ProcessorBudget.workers(affinity: affinity, quotas: parsed) == expected)
         #expect(ProcessorBudget.available() >= 1)
+    }
+
+    @Test("Processors are grouped by the cache of highest level that they share, as far as the kernel says")
+    func domains() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "headwater-caches-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for (processor, sharers) in ["0-1,8", "0-1,8", "2-3", "2-3"].enumerated() {
+            for (index, (level, list)) in [("1", "\(processor)"), ("3", sharers), ("2", "\(processor)")].enumerated() {
+                let cache = folder.appending(path: "cpu\(processor)/cache/index\(index)")
+                try FileManager.default.createDirectory(at: cache, withIntermediateDirectories: true)
+                try Data("\(level)\n".utf8).write(to: cache.appending(path: "level"))
+                try Data("\(list)\n".utf8).write(to: cache.appending(path: "shared_cpu_list"))
+            }
+        }
+        #expect(CacheDomains(allowed: [3, 0, 1, 2], folder: folder.path).processors == [[0, 1], [2, 3]])
+        #expect(CacheDomains(allowed: [1, 2], folder: folder.path).processors == [[1], [2]])
+        #expect(CacheDomains(allowed: [0, 5, 6], folder: folder.path).processors == [[0], [5, 6]])
+        #expect(CacheDomains(allowed: [0, 1], folder: "/nowhere").processors == [[0, 1]])
+        #expect(CacheDomains.available().processors.joined().count >= 1)
+    }
+
+    @Test(
+        "Images are divided among groups of processors first, where workers and images allow it",
+        arguments: [(1, 8, 4, 1), (2, 8, 4, 2), (2, 1, 4, 1), (4, 6, 8, 4), (3, 8, 8, 1)])
+    func imageParts(groups: Int, images: Int, workers: Int, expected: Int) {
+        let domains = CacheDomains(processors: (0..<groups).map { [$0] })
+        #expect(domains.parts(images: images, workers: workers) == expected)
+        let homes = (0..<workers).map { domains.domain(of: $0, workers: workers) }
+        #expect(homes == homes.sorted() && Set(homes).count == groups)
+    }
+
+    @Test(
+        "Workers stay on the processors of their group, and the threads are free again after them",
+        .enabled(if: ProcessorBudget.available() > 1, "one processor is one group"))
+    func affinity() throws {
+        let processors = CacheDomains.available().processors.flatMap(\.self).sorted()
+        let domains = CacheDomains(processors: [Array(processors.dropLast()), [processors.last!]])
+        let pool = WorkerPool(count: 2, domains: domains)
+        let seen = Mutex<[Int: [Int]]>([:])
+        pool.run { worker in seen.withLock { $0[worker] = CacheDomains.available().processors.flatMap(\.self) } }
+        #expect(seen.withLock { $0[1] } == [processors.last!])
+        domains.keepThread(as: 1, of: 2) {}
+        #expect(CacheDomains.available().processors.flatMap(\.self).sorted() == processors)
     }
 }
 

@@ -77,7 +77,8 @@ extension BuiltProgram {
             _ arguments: [String], environment: [String: String], output: FileHandle, errors: FileHandle
         ) throws {
             processID = try Self.spawn(
-                [BuiltProgram.executable] + arguments, environment: environment.map { "\($0.key)=\($0.value)" },
+                [BuiltProgram.executable] + arguments,
+                environment: environment.merging(Self.sanitizerOptions) { $1 }.map { "\($0.key)=\($0.value)" },
                 descriptors: [output.fileDescriptor, errors.fileDescriptor])
             let (end, continuation) = AsyncStream.makeStream(of: Void.self)
             self.end = end
@@ -118,6 +119,11 @@ extension BuiltProgram {
                 // Only if this task was cancelled, which ends the stream early.
                 await Task.yield()
             }
+        }
+
+        /// What deploy/sanitize tells the sanitizers, which the program was built with as well; nothing else is inherited.
+        private static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
+            ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"].contains($0.key)
         }
 
         private static func spawn(_ arguments: [String], environment: [String], descriptors: [Int32]) throws -> pid_t {

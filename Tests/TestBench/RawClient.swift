@@ -24,14 +24,14 @@ public final class RawClient: Sendable {
     public let socket: Int32
     private let buffer = Mutex<[UInt8]>([])
 
-    /// Connects to a port of this machine; sends and receives give up after `receiveTimeout` seconds.
-    public init(port: Int, receiveTimeout: Int = 20) throws {
+    /// Connects to a port of this machine; sends and receives give up after two minutes.
+    public init(port: Int) throws {
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var timeout = timeval(tv_sec: receiveTimeout, tv_usec: 0)
+        var timeout = timeval(tv_sec: 120, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var noDelay: Int32 = 1
@@ -148,13 +148,13 @@ public func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> R
     }
 }
 
-/// Waits until a condition that another thread brings about holds; false after half a minute, far
+/// Waits until a condition that another thread brings about holds; false after two minutes, far
 /// longer than a busy machine needs.
-public func eventually(_ condition: () throws -> Bool) async rethrows -> Bool {
-    let deadline = ContinuousClock.now + .seconds(30)
+public func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(120)
     while ContinuousClock.now < deadline {
-        if try condition() { return true }
+        if try await condition() { return true }
         try? await Task.sleep(for: .milliseconds(5))
     }
-    return try condition()
+    return try await condition()
 }

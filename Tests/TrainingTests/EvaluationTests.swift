@@ -15,6 +15,7 @@ struct EvaluationLabelsTests {
         arguments: [
             (["bird"], nil, "--labels"), (["bird", "dog"], ["bird", "cat"], "\"dog\""),
             (["bird"], ["bird", "bird"], "several classes named \"bird\""),
+            (["\u{1B}[2J"], ["\u{1B}[2J", "\u{1B}[2J"], "several classes named \"\\u{1B}[2J\""),
         ] as [([String], [String]?, String)])
     func refuses(classes: [String], labels: [String]?, part: String) throws {
         let error = try #require(throws: EvaluationError.self) {

@@ -61,6 +61,42 @@ struct LabelledImagesTests {
         #expect(images.skipped.unlabelled == 1)
     }
 
+    @Test("some classes only, labelled as if there were no others, with a fingerprint of their own")
+    func restriction() throws {
+        let folder = try TemporaryFolder()
+        for name in ["cat", "dog", "ship", "bird"] {
+            for index in 0..<2 { try folder.write("\(name)/\(index).png", [UInt8(index)]) }
+        }
+        let all = try LabelledImages(at: folder.path)
+        let some = try all.restricted(to: ["ship", "cat"])
+        #expect(some.classes == ["cat", "ship"] && some.classesLeftOut == ["bird", "dog"])
+        #expect(some.items.map(\.path) == ["cat/0.png", "cat/1.png", "ship/0.png", "ship/1.png"])
+        #expect(some.items.map(\.label) == [0, 0, 1, 1])
+        #expect(try some.bytes(at: 3) == [1])
+        #expect(try some.fingerprint() != all.fingerprint())
+        let one = try some.restricted(to: ["ship"])
+        #expect(one.items.map(\.label) == [0, 0] && one.classesLeftOut == ["bird", "cat", "dog"])
+        let error = #expect(throws: DataSetError.self) { try all.restricted(to: ["cat", "horse"]) }
+        #expect(error?.message.contains("no class folder \"horse\"") == true)
+        #expect(error?.message.contains("\"bird\", \"cat\", \"dog\", \"ship\"") == true)
+    }
+
+    @Test("a validation set is labelled as the training set, without the classes that are left out of that")
+    func validationOfSomeClasses() throws {
+        let (folder, other, foreign) = (try TemporaryFolder(), try TemporaryFolder(), try TemporaryFolder())
+        for name in ["cat", "dog", "ship"] { try folder.write("\(name)/0.png") }
+        for name in ["dog", "ship"] { try other.write("\(name)/1.png") }
+        try foreign.write("horse/0.png")
+        let some = try LabelledImages(at: folder.path).restricted(to: ["cat", "ship"])
+        let split = try DataSplit(some, validation: .dataSet(path: other.path), seed: 1)
+        let validation = try #require(split.validation)
+        #expect(split.training.labels == [0, 1])
+        #expect(validation.labels == [1] && validation.images.items[validation.indices[0]].path == "ship/1.png")
+        let alone = try LabelledImages(at: folder.path).restricted(to: ["cat"])
+        #expect(throws: DataSetError.self) { try DataSplit(alone, validation: .dataSet(path: other.path), seed: 1) }
+        #expect(throws: DataSetError.self) { try DataSplit(some, validation: .dataSet(path: foreign.path), seed: 1) }
+    }
+
     @Test("a folder")
     func folder() throws {
         let folder = try makeFolder()

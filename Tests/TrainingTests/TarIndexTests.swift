@@ -135,6 +135,10 @@ struct TarIndexTests {
             $0.add("file")
         }
         expectError(naming: "all its files") { $0.addAttributes([("path", "same")], type: "g") }
+        expectError(naming: "combining") {
+            $0.add("name", Array(("a" + String(repeating: "\u{301}\u{323}", count: 200_000)).utf8), type: "L")
+            $0.add("file")
+        }
         expectError(naming: "1 MiB") { $0.add("name", [UInt8](repeating: 97, count: 1 << 20 + 1), type: "L") }
     }
 
@@ -162,6 +166,19 @@ struct TarIndexTests {
             try TarIndex(start + [UInt8](repeating: 1, count: 1024))
         }
         #expect(error?.message.contains(name) == true)
+    }
+
+    @Test("a hostile name can't reach the terminal through an error, nor fill it")
+    func quotedNames() {
+        for name in ["\u{1B}[2J", String(repeating: "n", count: 100_000)] {
+            let error = #expect(throws: DataSetError.self) {
+                try index {
+                    $0.add("name", Array(name.utf8), type: "L")
+                    $0.add("file", type: "S")
+                }
+            }
+            #expect(error.map { $0.message.utf8.count < 400 && !$0.message.contains("\u{1B}") } == true)
+        }
     }
 
     @Test("random bytes after a valid start never crash")

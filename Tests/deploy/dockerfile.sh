@@ -32,6 +32,19 @@ done < <(grep '^COPY ' Dockerfile)
 [[ $copied -gt 0 ]] || fail "no COPY instruction was found"
 echo "$copied COPY sources exist and are in the build context"
 
+# All of the context, by name: a new file of the repository is in it only if one of these says so.
+unwanted=$(find . -type f -not -path './.git/*' -not -path './.build/*' -printf '%P\n' | while read -r path; do
+    if is_in_context "$path"; then
+        case $path in
+            Package.swift | openapi.yaml | LICENSE | deploy/packages | deploy/assemble-image) ;;
+            Sources/*.swift | Sources/*.[ch] | Sources/*/module.modulemap | Sources/*.inc | Sources/*.S) ;;
+            Sources/CPlayground/playground.html | Sources/CBundledModel/*.safetensors) ;;
+            Tests/*.swift | Tests/*.[ch]) ;;
+            *) echo "$path" ;;
+        esac
+    fi
+done)
+[[ -z $unwanted ]] || fail ".dockerignore lets into the build context: $unwanted"
 for path in .git .git/HEAD .build .build/debug .ci/run docs README.md Tests/Fixtures/x Tests/deploy/x Sources/a/.build; do
     if is_in_context "$path"; then fail ".dockerignore lets $path into the build context"; fi
 done
@@ -51,6 +64,8 @@ swift_version=$(sed -n 's/^ARG SWIFT=//p' Dockerfile)
     fail "the image is built with Swift $swift_version, older than $oldest_swift"
 # The build stage's libraries are the runtime stage's only if both stand on the same release.
 expect '^FROM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS build$' "the build stage must name its Ubuntu release"
-expect '^FROM ubuntu:\$\{UBUNTU\}$' "the runtime stage must stand on the build stage's Ubuntu release"
+expect '^FROM ubuntu:\$\{UBUNTU\} AS runtime$' "the runtime stage must stand on the build stage's Ubuntu release"
+expect '^FROM scratch$' "the image must hold nothing but what deploy/assemble-image lays out"
+expect '^COPY --from=runtime /image /$' "the image must be what deploy/assemble-image lays out"
 grep -q '"headwater", targets: \["headwater"\]' Package.swift || fail "Package.swift has no product headwater"
 echo "user, health check, signal, port, static Swift libraries and base images are as they should be"

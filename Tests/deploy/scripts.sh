@@ -4,9 +4,11 @@
 source "$(dirname "$0")/checking"
 
 scripts=()
-for file in .ci/run deploy/* Tests/deploy/*; do
+for file in .ci/run deploy/* Tests/deploy/* Tests/Fuzzing/make-seeds Tests/faults/*.py; do
+    # Configurations of other programs.
+    [[ -f $file && $file != *.yaml && $file != deploy/admin-token ]] || continue
     case $(head -n 1 "$file") in
-        *python*)
+        *python* | \"\"\"*)
             if command -v python3 >/dev/null; then
                 python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file" ||
                     fail "$file doesn't parse"
@@ -17,8 +19,11 @@ for file in .ci/run deploy/* Tests/deploy/*; do
     esac
 done
 commands=(
-    .ci/run deploy/check-playground deploy/check-tritonclient deploy/compare deploy/scenarios deploy/serve
-    deploy/simulate-batching deploy/test
+    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-contract deploy/check-manifests
+    deploy/check-playground deploy/check-snippets deploy/check-tritonclient deploy/compare deploy/compare-training
+    deploy/concatenate deploy/faults deploy/fuzz deploy/rehearse-confinement deploy/rehearse-image
+    deploy/rehearse-rolling deploy/sanitize deploy/scenarios deploy/serve deploy/simulate-batching deploy/soak
+    deploy/test deploy/train-bundled
 )
 
 for script in "${scripts[@]}"; do

@@ -7,6 +7,7 @@ public struct AdminAPIConfiguration: Sendable {
     /// The bearer token that opens everything but health checks; nil opens it to whoever reaches the listener, which
     /// must then be loopback.
     public var token: String?
+    var wrongKeys = AuthenticationLimit.Allowance()
     /// Largest checkpoint in bytes that may be uploaded.
     public var maximumUploadBytes = 8 << 30
     /// The time that an upload may take.
@@ -38,7 +39,8 @@ public final class AdminAPI: Sendable {
         self.metrics = metrics
         self.logger = logger
         gateway = Gateway(
-            keys: configuration.token.map { [$0] }, ledger: RequestLedger(metrics: metrics, logger: logger))
+            keys: configuration.token.map { [$0] }, wrongKeys: configuration.wrongKeys,
+            ledger: RequestLedger(of: .admin, metrics: metrics, logger: logger))
     }
 
     /// A server of this API, to be started.
@@ -54,6 +56,10 @@ public final class AdminAPI: Sendable {
 
     private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
         gateway.bodyPolicy(head) { endpoint throws(Problem) in
+            // Without a token, whoever is on this machine may ask, and a page in a browser here must not do so for others.
+            guard endpoint.isOpen || head.headers["Origin"] == nil else {
+                throw Problem(.pageForbidden, "this is for programs; requests with an Origin come from web pages")
+            }
             let query = try QueryParameters(head.query, known: endpoint.parameters)
             switch endpoint {
             case .metrics, .checkpoint, .live, .ready, .startup, .rollback:
@@ -77,6 +83,7 @@ public final class AdminAPI: Sendable {
                 }
                 guard let directory = checkpoints.directory else { throw Problem(CheckpointRefusal.noDirectory) }
                 guard !checkpoints.isLoading else { throw Problem(CheckpointRefusal.busy) }
+                directory.makeStore()
                 return .file(
                     directory: directory.uploadDirectory, maximumBytes: configuration.maximumUploadBytes,
                     timeout: configuration.uploadTimeout)
@@ -146,7 +153,7 @@ public final class AdminAPI: Sendable {
     func finish(_ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion) async throws(Problem) {
         let result = await (try await begun(begin)).value
         log(result)
-        if case .failure(let failure) = result { throw Problem(.checkpointRejected, "\(failure)") }
+        if case .failure(let failure) = result { throw Problem(failure) }
     }
 
     private func begun(

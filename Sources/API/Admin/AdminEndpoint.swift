@@ -35,13 +35,13 @@ enum AdminEndpoint: String, Endpoint {
 
     var statuses: Set<Int> {
         switch self {
-        case .metrics, .checkpoint: [200, 401]
-        case .load: [200, 202, 400, 401, 403, 404, 409, 415, 422]
-        case .upload: [200, 202, 400, 401, 409, 413, 415, 422, 500, 507]
-        case .rollback: [200, 202, 400, 401, 409, 422]
-        case .repositoryIndex: [200, 400, 401, 415]
-        case .repositoryLoad: [200, 400, 401, 404, 409, 415, 422]
-        case .repositoryUnload: [200, 400, 401, 404, 409, 415]
+        case .metrics, .checkpoint: [200, 401, 403, 429]
+        case .load: [200, 202, 400, 401, 403, 404, 409, 415, 422, 429, 507]
+        case .upload: [200, 202, 400, 401, 403, 409, 413, 415, 422, 429, 500, 507]
+        case .rollback: [200, 202, 400, 401, 403, 409, 422, 429, 507]
+        case .repositoryIndex: [200, 400, 401, 403, 415, 429]
+        case .repositoryLoad: [200, 400, 401, 403, 404, 409, 415, 422, 429, 507]
+        case .repositoryUnload: [200, 400, 401, 403, 404, 409, 415, 429]
         case .live, .ready, .startup: [200, 503]
         }
     }

@@ -2,6 +2,7 @@ import FeatureService
 import FoundationEssentials
 import HTTPServer
 import Telemetry
+import UntrustedText
 
 extension CheckpointStatus {
     /// The document of `GET /admin/checkpoint`.
@@ -58,6 +59,17 @@ extension Date {
 }
 
 extension Problem {
+    /// Why a load failed.
+    init(_ failure: CheckpointFailure) {
+        let code: ProblemCode =
+            switch failure.cause {
+            case .checkpoint, .unreadable: .checkpointRejected
+            case .memory: .insufficientMemory
+            case .storage: .insufficientStorage
+            }
+        self.init(code, "\(failure)")
+    }
+
     /// Why a load was not begun.
     init(_ refusal: CheckpointRefusal) {
         switch refusal {
@@ -68,9 +80,9 @@ extension Problem {
         case .noDirectory:
             self.init(.noModelDirectory, "the service was started without a model directory (--model-directory)")
         case .outside(let path):
-            self.init(.pathForbidden, "\(path.debugDescription) is not a path inside the model directory")
+            self.init(.pathForbidden, "\"\(shown(path, atMost: 200))\" is not a path inside the model directory")
         case .notFound(let path):
-            self.init(.checkpointNotFound, "the model directory has no regular file \(path.debugDescription)")
+            self.init(.checkpointNotFound, "the model directory has no regular file \"\(shown(path, atMost: 200))\"")
         case .malformedDigest: self.init(.invalidParameter, "sha256 is to be 64 hexadecimal digits")
         case .noPrevious: self.init(.noPreviousCheckpoint, "no other model has served since the start")
         case .upload(let reason): self.init(.internalError, "the upload can't be taken over: \(reason)")

@@ -36,8 +36,8 @@ struct InferenceDocument: Sendable {
     private(set) var options = RequestOptions()
     private let maximumElements: Int
 
-    /// Ids of more bytes than this aren't echoed but refused.
-    private static let maximumIDBytes = 1024
+    /// Ids of more characters than this, as JSON schemas count them, aren't echoed but refused.
+    private static let maximumIDLength = 1024
     private static let maximumDimensions = 8
 
     /// Reads a document.
@@ -65,8 +65,8 @@ struct InferenceDocument: Sendable {
 
     private static func id(_ scanner: inout JSONScanner) throws -> String {
         let id = try scanner.string()
-        guard id.utf8.count <= maximumIDBytes else {
-            throw scanner.malformed("the id is longer than \(maximumIDBytes) bytes")
+        guard id.unicodeScalars.count <= maximumIDLength else {
+            throw scanner.malformed("the id is longer than \(maximumIDLength) characters")
         }
         return id
     }

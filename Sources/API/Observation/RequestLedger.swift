@@ -44,10 +44,12 @@ struct RequestAccount: Sendable {
 /// closed by what it calls at every request's end, so that none is left over whatever the handler does.
 final class RequestLedger: Sendable {
     private let accounts = Mutex<[UInt64: RequestAccount]>([:])
+    private let listener: Listener
     private let metrics: ServiceMetrics
     private let logger: Logger
 
-    init(metrics: ServiceMetrics, logger: Logger) {
+    init(of listener: Listener, metrics: ServiceMetrics, logger: Logger) {
+        self.listener = listener
         self.metrics = metrics
         self.logger = logger
     }
@@ -69,6 +71,9 @@ final class RequestLedger: Sendable {
     func account(of head: RequestHead, route: RouteLabel) -> RequestAccount {
         accounts.withLock { $0[head.id] } ?? RequestAccount(head.headers, route: route)
     }
+
+    /// Notes that a request was refused for want of a key.
+    func note(_ refusal: Doorkeeper.Refusal) { metrics.authenticationFailed(at: listener, refusal) }
 
     /// Notes what a request's handling brought.
     func note(_ response: FeatureResponse, for id: UInt64) {

@@ -2,6 +2,11 @@ public import FeatureService
 import Synchronization
 public import Telemetry
 
+/// One of the two ports.
+enum Listener: String, Sendable, CaseIterable {
+    case `public`, admin
+}
+
 /// Everything that the service counts and measures, under the prefix `headwater_`.
 ///
 /// Made before the service, whose `ServiceEvents` it gives; both APIs report to it; `GET /metrics` reads it.
@@ -22,6 +27,7 @@ public final class ServiceMetrics: Sendable {
     private let abandoned: Counter
     private let notFinite: Counter
     private let swaps: Labelled<Counter>
+    private let authenticationFailures: Labelled<Counter>
     private let answers: [AnswerSource: Counter]
     private let cacheBytes: Gauge
     private let waiting: Gauge
@@ -76,6 +82,9 @@ public final class ServiceMetrics: Sendable {
             "headwater_images_not_finite_total", help: "Images whose state ceased to be finite.")
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
+        authenticationFailures = try registry.counter(
+            "headwater_authentication_failures_total", help: "Requests refused for want of a right key.",
+            labels: ["listener", "outcome"])
         var answers: [AnswerSource: Counter] = [:]
         for (source, name, help) in [
             (AnswerSource.hit, "hits", "Images answered with an answer that was kept."),
@@ -90,6 +99,11 @@ public final class ServiceMetrics: Sendable {
             "headwater_images_waiting", help: "Images admitted that wait for their first step.")
         inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
         for outcome in CheckpointOutcome.allCases { swaps[outcome.rawValue].increment(by: 0) }
+        for listener in Listener.allCases {
+            for refusal in Doorkeeper.Refusal.allCases {
+                authenticationFailures[listener.rawValue, refusal.rawValue].increment(by: 0)
+            }
+        }
         try registry.registerProcessMetrics(prefix: "headwater_")
         try registry.gauge(
             "headwater_model_info", help: "The model served; always 1.", labels: ["name", "version", "sha256"]
@@ -119,6 +133,10 @@ public final class ServiceMetrics: Sendable {
 
     /// Counts an attempt to change the model; what `CheckpointManager` is to be made with.
     public func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
+
+    func authenticationFailed(at listener: Listener, _ refusal: Doorkeeper.Refusal) {
+        authenticationFailures[listener.rawValue, refusal.rawValue].increment()
+    }
 
     func requestEnded(_ route: RouteLabel, status: Int, total: Duration) {
         requests[route.method, route.path, String(status)].increment()

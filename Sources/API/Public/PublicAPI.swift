@@ -17,6 +17,7 @@ public struct PublicAPIConfiguration: Sendable {
     public var maximumTimeout: Duration = .seconds(600)
     /// Keys that open everything but health checks and the playground's page; nil opens it to everybody.
     public var apiKeys: [String]?
+    var wrongKeys = AuthenticationLimit.Allowance()
     /// Whether the playground is at `/`.
     public var hasPlayground = true
     /// The program's version, for `GET /version`.
@@ -52,7 +53,9 @@ public final class PublicAPI: Sendable {
         self.tally = tally
         self.configuration = configuration
         self.logger = logger
-        gateway = Gateway(keys: configuration.apiKeys, ledger: RequestLedger(metrics: metrics, logger: logger))
+        gateway = Gateway(
+            keys: configuration.apiKeys, wrongKeys: configuration.wrongKeys,
+            ledger: RequestLedger(of: .public, metrics: metrics, logger: logger))
         timeout = RequestTimeout(standard: configuration.defaultTimeout, maximum: configuration.maximumTimeout)
         limits = PostLimits(
             maximumImages: configuration.maximumImages, maximumBodyBytes: configuration.maximumBodyBytes)

@@ -52,13 +52,14 @@ enum PublicEndpoint: String, Endpoint {
 
     var statuses: Set<Int> {
         switch self {
-        case .embed, .classify, .trajectory: [200, 400, 401, 406, 413, 415, 422, 500, 503, 504]
-        case .infer, .inferVersion: [200, 400, 401, 404, 413, 415, 422, 500, 503, 504]
+        case .embed, .classify, .trajectory: [200, 400, 401, 406, 413, 415, 422, 429, 500, 503, 504]
+        case .infer, .inferVersion: [200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504]
         case .live, .ready, .startup, .inferenceLive, .inferenceReady: [200, 503]
-        case .model: [200, 401, 503]
+        case .model: [200, 401, 429, 503]
         case .playground: [200, 404]
-        case .contract, .version, .inferenceServer: [200, 401]
-        case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady: [200, 401, 404, 503]
+        case .contract, .version, .inferenceServer: [200, 401, 429]
+        case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
+            [200, 401, 404, 429, 503]
         }
     }
 

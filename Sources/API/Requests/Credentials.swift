@@ -1,36 +1,94 @@
 import Digests
 import HTTPServer
+import Synchronization
 
 /// The keys that open an API. Only their digests are kept: digests have one length, so that comparing them tells nothing
 /// of a key's, and a core dump holds no key.
 struct Credentials: Sendable {
+    /// What a request's head presents.
+    enum Presented: Equatable, Sendable {
+        /// No key.
+        case nothing
+        /// One that doesn't open this.
+        case wrongKey
+        /// One that does.
+        case key
+    }
+
     private let digests: [[UInt8]]
 
     /// These keys; any of them opens.
     init(keys: [String]) { digests = keys.map { SHA256.hash(Array($0.utf8)).bytes } }
 
-    /// Lets a request in that carries a key as `Authorization: Bearer …` or `X-API-Key: …`.
-    ///
-    /// - Throws: 401.
-    func check(_ headers: HTTPHeaders) throws(Problem) {
-        guard let presented = Self.key(in: headers) else {
-            throw Self.refusal("this needs a key, as Authorization: Bearer KEY or X-API-Key: KEY")
-        }
-        let digest = SHA256.hash(Array(presented.utf8)).bytes
+    /// Looks for a key in `Authorization: Bearer …` and `X-API-Key: …`; of both, one is enough.
+    func presented(in headers: HTTPHeaders) -> Presented {
+        let presented = Self.keys(in: headers)
+        guard !presented.isEmpty else { return .nothing }
         // Every key is compared, so that the time doesn't tell which one matched.
-        let matches = digests.count { constantTimeEquals($0, digest) }
-        guard matches > 0 else { throw Self.refusal("the key is not one of those that open this") }
+        let matches = presented.reduce(0) { matches, key in
+            let digest = SHA256.hash(Array(key.utf8)).bytes
+            return matches + digests.count { constantTimeEquals($0, digest) }
+        }
+        return matches > 0 ? .key : .wrongKey
     }
 
-    private static func key(in headers: HTTPHeaders) -> String? {
-        if let key = headers["X-API-Key"] { return key }
-        guard let authorization = headers["Authorization"] else { return nil }
-        let parts = authorization.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return trimmed(parts[1])
+    private static func keys(in headers: HTTPHeaders) -> [String] {
+        let key = headers["X-API-Key"].map { [$0] } ?? []
+        let parts = headers["Authorization"]?.split(separator: " ", maxSplits: 1) ?? []
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return key }
+        return key + [trimmed(parts[1])]
+    }
+}
+
+/// Lets requests in that carry a key, and limits how often an address may present wrong ones.
+final class Doorkeeper: Sendable {
+    /// What became of a request without a right key.
+    enum Refusal: String, Sendable, CaseIterable {
+        /// 401: it had none.
+        case missing
+        /// 401: it had a wrong one.
+        case wrong
+        /// 429: it had a wrong one, and its address has presented too many.
+        case limited
     }
 
-    private static func refusal(_ detail: String) -> Problem {
+    private let credentials: Credentials
+    private let limit: Mutex<AuthenticationLimit>
+    private let refused: @Sendable (Refusal) -> Void
+
+    /// One that knows these keys and reports whom it refuses.
+    init(
+        keys: [String], allowance: AuthenticationLimit.Allowance,
+        refused: @escaping @Sendable (Refusal) -> Void
+    ) {
+        credentials = Credentials(keys: keys)
+        limit = Mutex(AuthenticationLimit(allowance))
+        self.refused = refused
+    }
+
+    /// Lets a request in that carries a key.
+    ///
+    /// - Throws: 401; 429 to an address of too many wrong keys.
+    func check(_ head: RequestHead) throws(Problem) {
+        switch credentials.presented(in: head.headers) {
+        case .key: return
+        case .nothing:
+            refused(.missing)
+            throw Self.problem("this needs a key, as Authorization: Bearer KEY or X-API-Key: KEY")
+        case .wrongKey:
+            guard let wait = limit.withLock({ $0.fail(head.remoteAddress, at: head.received) }) else {
+                refused(.wrong)
+                throw Self.problem("the key is not one of those that open this")
+            }
+            refused(.limited)
+            let seconds = max(1, Int((wait / .seconds(1)).rounded(.up)))
+            throw Problem(
+                .tooManyWrongKeys, "too many wrong keys came from this address; try another in \(seconds) s",
+                headers: ["Retry-After": "\(seconds)"])
+        }
+    }
+
+    private static func problem(_ detail: String) -> Problem {
         Problem(.unauthorized, detail, headers: ["WWW-Authenticate": "Bearer realm=\"headwater\""])
     }
 }

@@ -1,4 +1,5 @@
 import HTTPServer
+import UntrustedText
 
 /// What a request may hold.
 struct PostLimits: Sendable {
@@ -52,7 +53,7 @@ struct PostedImages: Sendable {
                 guard images.count < limits.maximumImages else { throw .tooManyImages(limits.maximumImages) }
                 images.append(part.bytes)
             } else if let name = names.first(where: { $0.rawValue == part.name }) {
-                guard let text = String(validating: part.bytes, as: UTF8.self), text.utf8.count <= 4096 else {
+                guard part.bytes.count <= 4096, let text = String(streamSafe: part.bytes) else {
                     throw Problem(.malformedBody, "the form's field \(part.name) is no short UTF-8 text")
                 }
                 try options.set(name, to: trimmed(text))

@@ -1,4 +1,5 @@
 import HTTPServer
+import UntrustedText
 
 /// A query's parameters by name, each known, given once and with a value.
 struct QueryParameters: Sendable {
@@ -46,7 +47,6 @@ extension Problem {
 
     /// A client's word in an answer: cut, and only printable ASCII, so that the text can be shown anywhere.
     private static func quoted(_ text: String) -> String {
-        let shown = text.unicodeScalars.prefix(40).map { $0.escaped(asASCII: true) }.joined()
-        return text.unicodeScalars.count > 40 ? "\"\(shown)…\"" : "\"\(shown)\""
+        "\"\(shown(text, atMost: 40))\""
     }
 }

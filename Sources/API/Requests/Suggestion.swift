@@ -1,9 +1,11 @@
 /// Finds what was meant by a mistyped name.
 package enum Suggestion {
+    private static let compared = 64
+
     /// The candidate nearest to `word`, the first of equals, if it is near enough to have been meant: at most a third
     /// of the word's characters (but at least one) inserted, dropped, replaced or swapped with a neighbour.
     package static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
-        let limit = max(1, word.count / 3)
+        let limit = max(1, word.unicodeScalars.prefix(compared).count / 3)
         var best: (name: String, distance: Int)?
         for candidate in candidates {
             let distance = editDistance(word, candidate)
@@ -16,9 +18,9 @@ package enum Suggestion {
     package static func clause(_ name: String?) -> String { name.map { "; did you mean \($0)?" } ?? "" }
 
     /// The number of single-character edits, a swap of neighbours counting as one (optimal string alignment). Words are
-    /// compared by their first 64 characters: no name is longer, and a hostile word can't make this slow.
+    /// compared by their first 64 code points: no name is longer, and a hostile word can't make this slow.
     package static func editDistance(_ left: String, _ right: String) -> Int {
-        let (left, right) = (Array(left.prefix(64)), Array(right.prefix(64)))
+        let (left, right) = (Array(left.unicodeScalars.prefix(compared)), Array(right.unicodeScalars.prefix(compared)))
         var beforePrevious: [Int] = []
         var previous = Array(0...right.count)
         for row in 0..<left.count {

@@ -47,6 +47,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case malformedBody = "malformed_body"
     case unauthorized
     case pathForbidden = "path_forbidden"
+    case pageForbidden = "page_forbidden"
     case notFound = "not_found"
     case modelNotFound = "model_not_found"
     case checkpointNotFound = "checkpoint_not_found"
@@ -67,6 +68,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case unknownTap = "unknown_tap"
     case noHead = "no_head"
     case checkpointRejected = "checkpoint_rejected"
+    case tooManyWrongKeys = "too_many_wrong_keys"
     case headersTooLarge = "headers_too_large"
     case internalError = "internal_error"
     case notFinite = "not_finite"
@@ -78,13 +80,14 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case unavailable
     case deadlineExceeded = "deadline_exceeded"
     case insufficientStorage = "insufficient_storage"
+    case insufficientMemory = "insufficient_memory"
 
     /// The HTTP status that goes with it.
     var status: Int {
         switch self {
         case .malformedRequest, .unknownParameter, .invalidParameter, .malformedBody: 400
         case .unauthorized: 401
-        case .pathForbidden: 403
+        case .pathForbidden, .pageForbidden: 403
         case .notFound, .modelNotFound, .checkpointNotFound: 404
         case .methodNotAllowed: 405
         case .notAcceptable: 406
@@ -92,12 +95,13 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .bodyTooLarge, .imageTooLarge, .tooManyImages: 413
         case .unsupportedMediaType, .unsupportedImage: 415
         case .unprocessableImage, .noImages, .unknownTap, .noHead, .checkpointRejected: 422
+        case .tooManyWrongKeys: 429
         case .headersTooLarge: 431
         case .internalError, .notFinite: 500
         case .notImplemented: 501
         case .overloaded, .starting, .stopping, .stuck, .unavailable: 503
         case .deadlineExceeded: 504
-        case .insufficientStorage: 507
+        case .insufficientStorage, .insufficientMemory: 507
         }
     }
 
@@ -110,6 +114,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .malformedBody: "Malformed body"
         case .unauthorized: "Key missing or wrong"
         case .pathForbidden: "Path outside the model directory"
+        case .pageForbidden: "Asked by a web page"
         case .notFound: "Not found"
         case .modelNotFound: "Model not found"
         case .checkpointNotFound: "Checkpoint not found"
@@ -130,6 +135,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .unknownTap: "Unknown tap"
         case .noHead: "The model does not classify"
         case .checkpointRejected: "Checkpoint rejected"
+        case .tooManyWrongKeys: "Too many wrong keys"
         case .headersTooLarge: "Headers too large"
         case .internalError: "Internal error"
         case .notFinite: "Numbers ceased to be finite"
@@ -141,6 +147,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .unavailable: "Unavailable"
         case .deadlineExceeded: "Deadline exceeded"
         case .insufficientStorage: "Insufficient storage"
+        case .insufficientMemory: "Insufficient memory"
         }
     }
 

@@ -7,12 +7,12 @@ protocol Endpoint: CaseIterable, Hashable, Sendable {
     var path: String { get }
     /// The names of the query parameters.
     var parameters: [String] { get }
-    /// Every status that a handler of the operation answers.
+    /// Every status that a handler of the operation answers. The contract describes these and `transportStatuses`.
     var statuses: Set<Int> { get }
     /// Whether the operation may be called without a key.
     var isOpen: Bool { get }
 }
 
 /// Statuses that any operation may be answered with because the head or the transport of the request is at fault, not
-/// what it asks for. The contract describes them once, as `default`.
+/// what it asks for.
 let transportStatuses: Set<Int> = [400, 413, 431, 500, 501, 503, 507]

@@ -5,18 +5,15 @@ import HTTPServer
 /// turn problems into responses.
 struct Gateway<Operation: Endpoint>: Sendable {
     private let router = Router<Operation>()
-    private let credentials: Credentials?
+    private let doorkeeper: Doorkeeper?
     let ledger: RequestLedger
 
-    init(keys: [String]?, ledger: RequestLedger) {
-        credentials = keys.map(Credentials.init(keys:))
+    /// - Parameters:
+    ///   - keys: any of them opens what isn't open; nil opens everything.
+    ///   - wrongKeys: how many of them an address may present.
+    init(keys: [String]?, wrongKeys: AuthenticationLimit.Allowance, ledger: RequestLedger) {
+        doorkeeper = keys.map { Doorkeeper(keys: $0, allowance: wrongKeys) { ledger.note($0) } }
         self.ledger = ledger
-    }
-
-    private func route(for head: RequestHead) throws(Problem) -> Route<Operation> {
-        let route = try router.route(method: head.method, path: head.path)
-        if let credentials, !route.operation.isOpen { try credentials.check(head.headers) }
-        return route
     }
 
     private func label(of head: RequestHead) -> RouteLabel {
@@ -24,13 +21,16 @@ struct Gateway<Operation: Endpoint>: Sendable {
         return RouteLabel(method: head.isHead ? "HEAD" : head.method, path: route.operation.path)
     }
 
-    /// Decides from a head what becomes of the body; `decide` knows the operation.
+    /// Decides from a head whether the request is let in, and what becomes of the body; `decide` knows the operation. The
+    /// server answers no request that hasn't passed here.
     func bodyPolicy(
         _ head: RequestHead, _ decide: (Operation) throws(Problem) -> BodyPolicy
     ) -> BodyPolicy {
         let account = ledger.open(head.id, headers: head.headers, route: label(of: head))
         do throws(Problem) {
-            return try decide(try route(for: head).operation)
+            let operation = try router.route(method: head.method, path: head.path).operation
+            if let doorkeeper, !operation.isOpen { try doorkeeper.check(head) }
+            return try decide(operation)
         } catch {
             return .reject(account.identifying(error.response(requestID: account.id.description)))
         }
@@ -42,7 +42,8 @@ struct Gateway<Operation: Endpoint>: Sendable {
     ) async -> Response {
         let account = ledger.account(of: request.head, route: label(of: request.head))
         do throws(Problem) {
-            return account.identifying(try await answer(try route(for: request.head), account))
+            let route = try router.route(method: request.head.method, path: request.head.path)
+            return account.identifying(try await answer(route, account))
         } catch {
             return account.identifying(error.response(requestID: account.id.description))
         }

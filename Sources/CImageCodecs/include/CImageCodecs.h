@@ -67,6 +67,16 @@ size_t image_codec_png_bound(uint32_t width, uint32_t height);
 ImageCodecStatus image_codec_encode_png(
     const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure);
 
+/// Bytes that a JPEG file of that size takes at most, whatever its quality.
+size_t image_codec_jpeg_bound(uint32_t width, uint32_t height);
+
+/// Encodes `pixels`, [height][width][3], as a baseline JPEG of `quality` 1...100 with chroma at half the resolution and
+/// the standard Huffman tables, into `bytes`, of which `*count` may be used and on success were. Width and height are
+/// 1...65500.
+ImageCodecStatus image_codec_encode_jpeg(
+    const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t quality, uint8_t *bytes, size_t *count,
+    ImageCodecFailure *failure);
+
 /// Copies `source`, [height][width][3], to `destination` as EXIF `orientation` 1...8 wants it shown; from 5 on that is
 /// [width][height][3].
 void image_orient(

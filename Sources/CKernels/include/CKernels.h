@@ -232,6 +232,31 @@ void hw_spread_pixels(float *destination, const float *source, size_t pixels, si
 /// y[i] += factor·x[i], one rounding each.
 void hw_axpy(float *y, const float *x, float factor, size_t count);
 
+/// The numbers of a step of AdamW.
+typedef struct {
+    /// What gradients are multiplied by first.
+    float scale;
+    /// Decay of the mean of gradients, and one less it.
+    float beta1, rest1;
+    /// Decay of the mean of squared gradients, and one less it.
+    float beta2, rest2;
+    float epsilon;
+    /// What is left of a value before the step: one less rate times decay.
+    float keep;
+    /// The rate over the first moment's correction.
+    float size;
+    /// One over the root of the second moment's correction.
+    float root;
+} hw_adamw_numbers;
+
+/// A step of AdamW on `count` values with their gradients and moments. Elementwise; no two of them may overlap.
+void hw_adamw(
+    float *restrict values, const float *restrict gradients, float *restrict first, float *restrict second,
+    size_t count, const hw_adamw_numbers *numbers);
+
+/// average[i] += share·(values[i] − average[i]).
+void hw_average(float *restrict average, const float *restrict values, float share, size_t count);
+
 /// True if every value is finite.
 bool hw_all_finite(const float *values, size_t count);
 
@@ -241,12 +266,47 @@ void hw_gather_pixels(float *destination, const float *source, size_t pixels, si
 /// Processors in this process's affinity mask, at least 1.
 size_t hw_processors(void);
 
+/// Writes the numbers of up to `capacity` processors of this process's affinity mask in ascending order; returns how many.
+size_t hw_processor_numbers(int *numbers, size_t capacity);
+
+/// Lets the calling thread run on these processors only; false if the kernel refuses.
+bool hw_restrict_thread(const int *numbers, size_t count);
+
 /// Tells the processor that the thread is waiting in a loop.
 static inline void hw_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
+#endif
+}
+
+/// Has the calling thread take numbers below the smallest normal one for zero, and give zero instead of them, until
+/// hw_restore_denormals gets what this returns. Processors that compute with them in microcode take some hundred cycles
+/// for each, and weights of nearly nothing make nearly everything one. Nothing where it can't be done.
+static inline uint64_t hw_flush_denormals(void) {
+#if defined(__x86_64__)
+    uint32_t mode = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(mode | 0x8040);
+    return mode;
+#elif defined(__aarch64__)
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1 << 24));
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+static inline void hw_restore_denormals(uint64_t mode) {
+#if defined(__x86_64__)
+    // Exceptions that have been noted since are kept, as the ABI has it.
+    __builtin_ia32_ldmxcsr((__builtin_ia32_stmxcsr() & 0x3f) | ((uint32_t)mode & ~0x3fu));
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
 #endif
 }
 

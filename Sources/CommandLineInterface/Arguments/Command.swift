@@ -24,6 +24,21 @@ struct Command: Sendable {
     /// Further variables that the command reads, the prefix included.
     var variables: [Variable] = []
 
+    /// What follows the program's name.
+    var usage: String { ([name, "[OPTIONS]"] + positionals.map(\.usage)).joined(separator: " ") }
+
+    /// Its options under their headings, in the order in which these first appear.
+    var optionGroups: [(name: String, options: [OptionSpecification])] {
+        var names: [String] = []
+        for option in options where !names.contains(option.group) { names.append(option.group) }
+        return names.map { name in (name, options.filter { $0.group == name }) }
+    }
+
+    /// How its options' variables are written.
+    static let environmentRule =
+        "Each option's variable is given with it. \(Program.precedence) A switch's variable is true or false; of an option that may be "
+        + "repeated it holds the values with commas between them."
+
     /// What is wrong with the description itself; empty in a correct program, which a test asserts.
     var descriptionFaults: [String] {
         var faults: [String] = []

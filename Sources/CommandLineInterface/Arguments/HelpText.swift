@@ -6,8 +6,6 @@ struct HelpText {
     private let width: Int
     /// The column at which descriptions begin.
     private static let indent = 30
-    private static let precedence =
-        "A flag outweighs its variable, which outweighs the default; an empty variable counts as unset."
 
     /// - Parameter width: columns; what is narrower than 40 or wider than 120 is hard to read and is not followed.
     init(program: Program, width: Int) {
@@ -31,10 +29,7 @@ struct HelpText {
         lines += row("  -h, --help", "Show this help; after a command, that command's.")
         lines += row("      --version", "Show the version.")
         lines += ["", "Environment:"]
-        let rule =
-            "Every option of a command can be set by a variable too, \(program.environmentPrefix) and its name in capitals "
-            + "with underscores; the command's help gives it. \(Self.precedence)"
-        lines += wrapped(rule, to: width - 2).map { "  " + $0 }
+        lines += wrapped(program.environmentRule, to: width - 2).map { "  " + $0 }
         lines += ["", "Exit status:"]
         for status in ExitStatus.allCases { lines += row("  \(status.rawValue)", status.meaning) }
         return lines.joined(separator: "\n") + "\n"
@@ -42,10 +37,9 @@ struct HelpText {
 
     /// A command's help.
     func text(of command: Command) -> String {
-        let usage = ["Usage:", program.name, command.name, "[OPTIONS]"] + command.positionals.map(\.usage)
         var sections = [
             wrapped("\(program.name) \(command.name): \(command.abstract)", to: width),
-            wrapped(usage.joined(separator: " "), to: width),
+            wrapped("Usage: \(program.name) \(command.usage)", to: width),
         ]
         if !command.discussion.isEmpty { sections.append(wrapped(command.discussion, to: width)) }
         if !command.positionals.isEmpty {
@@ -62,15 +56,12 @@ struct HelpText {
         return sections.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
-    /// A section per group, in the order in which the groups first appear.
+    /// A section per group.
     private func optionSections(of command: Command) -> [[String]] {
-        var groups: [String] = []
-        for option in command.options where !groups.contains(option.group) { groups.append(option.group) }
         let help = row("  -h, --help", "Show this help.")
-        var sections = groups.map { group in
-            ["\(group):"] + command.options.filter { $0.group == group }.flatMap { row(of: $0, command) }
-        }
-        if let index = groups.firstIndex(of: OptionSpecification.mainGroup) {
+        let groups = command.optionGroups
+        var sections = groups.map { group in ["\(group.name):"] + group.options.flatMap { row(of: $0) } }
+        if let index = groups.firstIndex(where: { $0.name == OptionSpecification.mainGroup }) {
             sections[index] += help
         } else {
             sections.append(["\(OptionSpecification.mainGroup):"] + help)
@@ -78,27 +69,15 @@ struct HelpText {
         return sections
     }
 
-    private func row(of option: OptionSpecification, _ command: Command) -> [String] {
+    private func row(of option: OptionSpecification) -> [String] {
         let short = option.short.map { "-\($0), " } ?? "    "
-        let name = option.isFlag ? "--[no-]\(option.name)" : "--\(option.name) \(option.placeholder)"
-        var details: [String] = []
-        if !option.isFlag, case .choices(let choices) = option.completion {
-            details.append("one of \(choices.joined(separator: ", "))")
-        }
-        if option.isRequired { details.append("required") }
-        if option.isRepeated { details.append("may be repeated") }
-        if let text = option.defaultText { details.append("default \(text)") }
-        details.append(option.variable(prefix: program.environmentPrefix))
-        let suffix = details.isEmpty ? "" : " [\(details.joined(separator: "; "))]"
-        return row("  \(short)\(name)", option.help + suffix)
+        let details = option.details(prefix: program.environmentPrefix).joined(separator: "; ")
+        return row("  \(short)\(option.usage)", "\(option.help) [\(details)]")
     }
 
     private func environmentSection(of command: Command) -> [String] {
-        let rule =
-            "Each option's variable is given with it. \(Self.precedence) A switch's variable is true or false; of an option that may be "
-            + "repeated it holds the values with commas between them."
         let others = command.variables.flatMap { row("  \($0.name)", $0.help) }
-        return ["Environment:"] + wrapped(rule, to: width - 2).map { "  " + $0 } + others
+        return ["Environment:"] + wrapped(Command.environmentRule, to: width - 2).map { "  " + $0 } + others
     }
 
     /// A term, and its description beside it, or below where the term is too long or the terminal too narrow.

@@ -152,4 +152,17 @@ struct OptionSpecification: Sendable {
     func variable(prefix: String) -> String {
         prefix + String(name.map { $0 == "-" ? "_" : Character($0.uppercased()) })
     }
+
+    /// As it stands in help: `--port PORT`, or `--[no-]warm-up` of a switch.
+    var usage: String { isFlag ? "--[no-]\(name)" : "--\(name) \(placeholder)" }
+
+    /// What stands in brackets after its help: choices, whether it must or may be repeated, default and variable.
+    func details(prefix: String) -> [String] {
+        var details: [String] = []
+        if !isFlag, !completion.words.isEmpty { details.append("one of \(completion.words.joined(separator: ", "))") }
+        if isRequired { details.append("required") }
+        if isRepeated { details.append("may be repeated") }
+        if let defaultText { details.append("default \(defaultText)") }
+        return details + [variable(prefix: prefix)]
+    }
 }

@@ -18,6 +18,15 @@ struct Program: Sendable {
     let environmentPrefix: String
     let commands: [Command]
 
+    static let precedence =
+        "A flag outweighs its variable, which outweighs the default; an empty variable counts as unset."
+
+    /// How options are set by variables.
+    var environmentRule: String {
+        "Every option of a command can be set by a variable too, \(environmentPrefix) and its name in capitals "
+            + "with underscores; the command's help gives it. \(Self.precedence)"
+    }
+
     /// What is wrong with the descriptions themselves; empty in a correct program, which a test asserts.
     var descriptionFaults: [String] {
         let names = commands.map(\.name)

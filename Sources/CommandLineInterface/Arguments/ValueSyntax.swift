@@ -17,9 +17,7 @@ struct ValueSyntax<Value: Sendable>: Sendable {
     func value(of text: String, at source: String) throws(UsageError) -> Value {
         if let value = parse(text) { return value }
         var remedy = "give \(rule)"
-        if case .choices(let choices) = completion {
-            remedy += Suggestion.clause(Suggestion.nearest(to: text, among: choices))
-        }
+        remedy += Suggestion.clause(Suggestion.nearest(to: text, among: completion.words))
         let problem = text.isEmpty ? "the value is empty" : "\(UsageError.quoted(text)) is not accepted"
         throw UsageError(problem, at: source, remedy: remedy)
     }
@@ -31,6 +29,16 @@ enum Completion: Sendable, Equatable {
     case file
     case folder
     case choices([String])
+    /// Choices with commas between them.
+    case list([String])
+
+    /// What may be chosen from.
+    var words: [String] {
+        switch self {
+        case .none, .file, .folder: []
+        case .choices(let words), .list(let words): words
+        }
+    }
 }
 
 extension ValueSyntax where Value == String {
@@ -121,7 +129,7 @@ extension ValueSyntax {
     static func list<Element>(of element: ValueSyntax<Element>) -> ValueSyntax where Value == [Element] {
         ValueSyntax(
             placeholder: "\(element.placeholder),…", rule: "a list with commas, each \(element.rule)",
-            completion: element.completion,
+            completion: element.completion.words.isEmpty ? element.completion : .list(element.completion.words),
             parse: { text in
                 var elements: [Element] = []
                 for part in text.split(separator: ",", omittingEmptySubsequences: false) {

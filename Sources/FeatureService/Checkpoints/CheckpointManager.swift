@@ -204,6 +204,13 @@ public actor CheckpointManager {
         return Task { await self.perform(job) }
     }
 
+    /// What an error says, paths within the model directory relative to it: where that lies is nobody's business who may
+    /// only load from it.
+    private func reason(_ error: any Error) -> String {
+        guard let directory = parts.directory else { return "\(error)" }
+        return "\(error)".replacing(directory.path + "/", with: "")
+    }
+
     private func perform(_ job: Job) async -> Result<CheckpointOutcome, CheckpointFailure> {
         var loaded: ServedModel?
         let result: Result<CheckpointOutcome, CheckpointFailure>
@@ -214,10 +221,11 @@ public actor CheckpointManager {
             lastError = nil
         } catch {
             job.abandon()
+            forgetOtherUploads()
             if let loaded { await parts.service.discard(loaded) }
             let failure = CheckpointFailure(
-                source: job.source, phase: loading?.phase ?? .loading, reason: "\(error)",
-                isUnreadable: (error as? CheckpointError)?.kind == .unreadable, time: parts.clock())
+                source: job.source, phase: loading?.phase ?? .loading, reason: reason(error),
+                cause: CheckpointFailure.Cause(of: error), time: parts.clock())
             lastError = failure
             result = .failure(failure)
         }
@@ -261,7 +269,19 @@ public actor CheckpointManager {
     private func forgetOthers() {
         let held = [active, previous].compactMap { $0 }
         parts.tally.keep(only: held.map(\.served.version))
-        parts.directory?.removeUploads(except: held.compactMap { $0.marker?.path })
+        forgetOtherUploads()
+    }
+
+    /// Removes uploads that neither serve, nor have served before, nor are to be started with; among them one that got its
+    /// name but couldn't be recorded, which would keep a full disk full.
+    private func forgetOtherUploads() {
+        guard let directory = parts.directory else { return }
+        let held = [active, previous].compactMap { $0?.marker?.path }
+        do {
+            directory.removeUploads(except: held + [try directory.marker()?.path].compactMap { $0 })
+        } catch {
+            // What can't be read may name any of them.
+        }
     }
 
     private func enter(_ phase: CheckpointPhase) {

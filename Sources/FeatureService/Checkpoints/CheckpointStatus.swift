@@ -1,3 +1,4 @@
+private import CheckpointFormats
 public import FoundationEssentials
 
 /// Where a checkpoint came from.
@@ -87,10 +88,32 @@ public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvert
     public let phase: CheckpointPhase
     /// What is wrong.
     public let reason: String
-    /// Whether its file couldn't be read at all; if not, there is something wrong with the checkpoint.
-    public let isUnreadable: Bool
+    /// What it is the fault of.
+    public let cause: Cause
     /// When it failed.
     public let time: Date
+
+    /// What a load failed for.
+    public enum Cause: Sendable {
+        /// Something is wrong with the checkpoint.
+        case checkpoint
+        /// Its file couldn't be read at all.
+        case unreadable
+        /// It needs more memory than there is.
+        case memory
+        /// The disk doesn't take what has to be written: the upload, or which checkpoint to start with.
+        case storage
+
+        init(of error: any Error) {
+            self =
+                switch error {
+                case is InsufficientMemory: .memory
+                case let error as CheckpointError where error.kind == .unreadable: .unreadable
+                case let error as CheckpointError where error.kind == .unwritable: .storage
+                default: .checkpoint
+                }
+        }
+    }
 
     /// The error in a sentence.
     public var description: String { "checkpoint \(source), \(phase.rawValue): \(reason)" }

@@ -21,7 +21,7 @@ extension ModelDirectory {
             // What leads out of the folder can't be loaded, so it isn't there.
             guard let file = try? resolve(name) else { return nil }
             do {
-                let model = try ModelFile(path: file.real, access: .map)
+                let model = try ModelFile(path: file.real, access: .onDemand)
                 return CatalogueEntry(path: name, name: model.configuration.name, fault: nil)
             } catch {
                 return CatalogueEntry(path: name, name: nil, fault: "\(error)")

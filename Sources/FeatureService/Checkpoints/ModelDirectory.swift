@@ -32,12 +32,18 @@ public struct ModelDirectory: Sendable {
             throw ModelLoadingError(description: "the model directory \(path) is not a folder that can be read")
         }
         self.path = real
-        guard mkdir(uploadDirectory, 0o700) == 0 || errno == EEXIST, access(uploadDirectory, W_OK) == 0 else {
+        guard makeStore(), access(uploadDirectory, W_OK) == 0 else {
             let reason = String(cString: strerror(errno))
             throw ModelLoadingError(
                 description: "the model directory \(path) can't be written, which uploads and restarts need: \(reason)")
         }
     }
+
+    /// Makes the service's own folder if it isn't there: whoever empties the model directory to fill it again takes it along.
+    ///
+    /// - Returns: whether it is there, `errno` telling why not.
+    @discardableResult
+    public func makeStore() -> Bool { mkdir(uploadDirectory, 0o700) == 0 || errno == EEXIST }
 
     /// Finds a file by its path, relative or absolute.
     ///
@@ -77,7 +83,10 @@ public struct ModelDirectory: Sendable {
     }
 
     /// Replaces what `current` says; nil removes it.
+    ///
+    /// - Throws: `CheckpointError` of kind `unwritable`.
     func setMarker(_ marker: Marker?) throws {
+        makeStore()
         guard let marker else {
             guard unlink(markerPath) == 0 || errno == ENOENT else { throw Self.failure("remove", markerPath) }
             return try Self.flush(uploadDirectory)
@@ -101,6 +110,7 @@ public struct ModelDirectory: Sendable {
     /// Gives a staged upload its name, once it is on the disk.
     ///
     /// - Returns: its path relative to the folder.
+    /// - Throws: `CheckpointError` of kind `unwritable`.
     func keep(staged: String, sha256: String) throws -> String {
         try Self.flush(staged)
         let name = Self.storeName + "/\(sha256).safetensors"
@@ -153,7 +163,7 @@ public struct ModelDirectory: Sendable {
         guard fsync(descriptor) == 0 else { throw failure("flush", path) }
     }
 
-    private static func failure(_ action: String, _ path: String) -> ModelLoadingError {
-        ModelLoadingError(description: "can't \(action) \(path): \(String(cString: strerror(errno)))")
+    private static func failure(_ action: String, _ path: String) -> CheckpointError {
+        CheckpointError(.unwritable, "can't \(action) \(path): \(String(cString: strerror(errno)))")
     }
 }

@@ -1,6 +1,26 @@
 import CImageCodecs
 
-/// The weights by which one axis of an image is resized with Pillow's antialiased bicubic filter (a = -0.5).
+/// How pixels are weighed when an image is resized.
+public enum ResamplingFilter: Sendable {
+    /// The mean of the pixels covered.
+    case box
+    /// A cubic over four pixels, a = -0.5.
+    case bicubic
+
+    /// How far it reaches, in pixels of an image that isn't reduced.
+    fileprivate var support: Double { self == .box ? 0.5 : 2 }
+
+    fileprivate func weight(at position: Double) -> Double {
+        guard self == .bicubic else { return position > -0.5 && position <= 0.5 ? 1 : 0 }
+        let a = -0.5
+        let x = abs(position)
+        if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
+        if x < 2 { return (((x - 5) * x + 8) * x - 4) * a }
+        return 0
+    }
+}
+
+/// The weights by which one axis of an image is resized with one of Pillow's antialiased filters.
 ///
 /// Sizes shrink with a filter that widens with the scale, so every source pixel counts. The weights are computed in
 /// double, normalised to a sum of 1 and rounded to fixed point exactly as Pillow does for 8-bit images.
@@ -15,10 +35,13 @@ struct ResamplingAxis {
     /// Weights for `outputs` of the `resizedLength` pixels that a part of `length` source pixels is resized to.
     ///
     /// - Parameter part: where on the source the picture begins and ends, in pixels, as Pillow's `box` says it.
-    init(length: Int, part: (start: Double, end: Double), resizedLength: Int, outputs: Range<Int>) {
+    init(
+        length: Int, part: (start: Double, end: Double), resizedLength: Int, outputs: Range<Int>,
+        filter: ResamplingFilter = .bicubic
+    ) {
         let scale = (part.end - part.start) / Double(resizedLength)
         let filterScale = max(scale, 1)
-        let support = 2 * filterScale
+        let support = filter.support * filterScale
         stride = (Int(support) + 1) * 2 + 1
         spans = []
         spans.reserveCapacity(outputs.count)
@@ -31,7 +54,7 @@ struct ResamplingAxis {
             let count = min(Int(center + support + 0.5), length) - start
             var sum = 0.0
             for index in 0..<count {
-                exact[index] = Self.bicubic((Double(index + start) - center + 0.5) * (1 / filterScale))
+                exact[index] = filter.weight(at: (Double(index + start) - center + 0.5) * (1 / filterScale))
                 sum += exact[index]
             }
             for index in 0..<count {
@@ -43,14 +66,17 @@ struct ResamplingAxis {
 
     /// Weights for `outputs` of the `resizedLength` pixels that the first `extent` of `length` stored pixels are resized
     /// to, which are shown in reverse if `isReflected`.
-    init(length: Int, extent: Double, isReflected: Bool, resizedLength: Int, outputs: Range<Int>) {
+    init(
+        length: Int, extent: Double, isReflected: Bool, resizedLength: Int, outputs: Range<Int>,
+        filter: ResamplingFilter = .bicubic
+    ) {
         guard isReflected else {
-            self.init(length: length, part: (0, extent), resizedLength: resizedLength, outputs: outputs)
+            self.init(length: length, part: (0, extent), resizedLength: resizedLength, outputs: outputs, filter: filter)
             return
         }
         self = ResamplingAxis(
             length: length, part: (Double(length) - extent, Double(length)), resizedLength: resizedLength,
-            outputs: outputs
+            outputs: outputs, filter: filter
         ).reflected(length: length)
     }
 
@@ -78,14 +104,6 @@ struct ResamplingAxis {
         return result
     }
 
-    private static func bicubic(_ position: Double) -> Double {
-        let a = -0.5
-        let x = abs(position)
-        if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
-        if x < 2 { return (((x - 5) * x + 8) * x - 4) * a }
-        return 0
-    }
-
     private static func fixedPoint(_ weight: Double) -> Int32 {
         let scaled = weight * Double(1 << ImageResamplePrecisionBits)
         return Int32(weight < 0 ? scaled - 0.5 : scaled + 0.5)
@@ -93,12 +111,12 @@ struct ResamplingAxis {
 }
 
 extension RGBImage {
-    /// Resizes with Pillow's antialiased bicubic filter, bit for bit as `Image.resize((width, height), BICUBIC)`.
-    public func resized(width: Int, height: Int) -> RGBImage {
+    /// Resizes with one of Pillow's antialiased filters, bit for bit as `Image.resize((width, height), filter)`.
+    public func resized(width: Int, height: Int, filter: ResamplingFilter = .bicubic) -> RGBImage {
         precondition(width > 0 && height > 0, "an image has at least one pixel")
         return resized(
             (Double(self.width), Double(self.height)), to: (width, height), keeping: (0..<width, 0..<height),
-            orientation: .topLeft)
+            orientation: .topLeft, filter: filter)
     }
 
     /// The columns and rows `kept` of this stored image turned to `orientation` and then resized to `size`.
@@ -111,15 +129,17 @@ extension RGBImage {
     /// weights are mirrored where an axis is. Integer sums don't depend on their order, so the result stays exact.
     func resized(
         _ extent: (width: Double, height: Double), to size: (width: Int, height: Int),
-        keeping kept: (columns: Range<Int>, rows: Range<Int>), orientation: Orientation
+        keeping kept: (columns: Range<Int>, rows: Range<Int>), orientation: Orientation,
+        filter: ResamplingFilter = .bicubic
     ) -> RGBImage {
         let isTransposed = orientation.isTransposed
         let columns = ResamplingAxis(
             length: isTransposed ? height : width, extent: isTransposed ? extent.height : extent.width,
-            isReflected: orientation.reflectsShownColumns, resizedLength: size.width, outputs: kept.columns)
+            isReflected: orientation.reflectsShownColumns, resizedLength: size.width, outputs: kept.columns,
+            filter: filter)
         let rows = ResamplingAxis(
             length: isTransposed ? width : height, extent: isTransposed ? extent.width : extent.height,
-            isReflected: orientation.reflectsShownRows, resizedLength: size.height, outputs: kept.rows)
+            isReflected: orientation.reflectsShownRows, resizedLength: size.height, outputs: kept.rows, filter: filter)
 
         guard isTransposed else {
             let needed = rows.sourceRange

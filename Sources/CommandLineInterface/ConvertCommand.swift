@@ -1,0 +1,68 @@
+import CheckpointFormats
+import FlowModel
+import ReverseODE
+import Tensor
+
+/// `headwater convert`: a model file written anew, described otherwise.
+enum ConvertCommand {
+    private static let model = Positional("MODEL", optional: .file, help: "The model file; the bundled one if none.")
+    private static let output = Option(
+        "output", short: "o", required: .file, help: "The file to write; may be the model's own.")
+    private static let defaultTap = Option(
+        "default-tap", optional: .tap,
+        help: "The tap that embeddings are read at when none is named, such as end/middle; as it is if not given.")
+    private static let name = Option(
+        "name", optional: .string("NAME"), help: "The model's name; as it is if not given.")
+    private static let type = Option(
+        "dtype", optional: .choice("TYPE", of: ImportCommand.StoredType.self),
+        help: "How the weights are stored; as they are if not given.")
+
+    static let command = Command(
+        name: "convert", abstract: "write a model file with another default tap, name or type of weights",
+        discussion: """
+            What the new model answers to a fixed input is recorded in its file, as 'headwater import' does. 'headwater \
+            evaluate' says which tap is best.
+            """,
+        options: [
+            output.specification, defaultTap.specification, name.specification, type.specification,
+            KernelChoice.option.specification, KernelChoice.workers.specification,
+        ],
+        positionals: [model.specification],
+        examples: [
+            Command.Example(
+                line: "headwater convert finetuned/model.safetensors --default-tap end/middle --dtype f16 -o "
+                    + "model.safetensors",
+                effect: "Half the size, and other embeddings where a request names no tap:")
+        ])
+
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let kernels = try KernelChoice.namedKernels(arguments)
+        let pool = try KernelChoice.pool(arguments)
+        let file = try ModelFile(ModelSource.file(try arguments[model]))
+        var configuration = file.configuration
+        if let name = try arguments[name] { configuration.name = name }
+        if let tap = try arguments[defaultTap] { configuration.defaultTap = tap.written }
+        let target = try arguments[output]
+        do {
+            try SelfTestedModel(
+                configuration: configuration, type: try storedType(arguments, file), kernels: kernels, pool: pool
+            ).write(to: target, weights: file.tensor)
+        } catch let error as TapError {
+            throw UsageError(
+                error.description, at: arguments.place(of: defaultTap),
+                remedy: "'headwater inspect' lists all there are")
+        }
+        print("\(target): \(configuration.name), default tap \(configuration.defaultTap)")
+        return .success
+    }
+
+    private static func storedType(_ arguments: ParsedArguments, _ file: ModelFile) throws -> ElementType {
+        if let type = try arguments[type] { return type.elementType }
+        guard file.elementTypes.count == 1 else {
+            throw UsageError(
+                "the model's weights are stored as \(file.elementTypes.map(\.rawValue).joined(separator: " and "))",
+                at: arguments.place(of: type), remedy: "give --dtype, the type for them all")
+        }
+        return file.elementTypes[0]
+    }
+}

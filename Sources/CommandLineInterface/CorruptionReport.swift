@@ -1,0 +1,155 @@
+import Augmentation
+import FeatureService
+import ImagePipeline
+import Training
+
+/// What `--corruption` asks for.
+struct CorruptionSelection: Sendable, Equatable {
+    let corruptions: [Corruption]
+    let severities: [Int]
+
+    /// Reads `fog`, `fog:3`, `all` or `all:3`.
+    init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        if parts[0] == "all" {
+            corruptions = Corruption.allCases
+        } else {
+            guard let corruption = Corruption(rawValue: String(parts[0])) else { return nil }
+            corruptions = [corruption]
+        }
+        switch parts.count {
+        case 1: severities = Array(Corruption.severities)
+        case 2:
+            guard let severity = Int(parts[1]), Corruption.severities.contains(severity) else { return nil }
+            severities = [severity]
+        default: return nil
+        }
+    }
+
+    private var text: String {
+        let name = corruptions.count == 1 ? corruptions[0].rawValue : "all"
+        return severities.count == 1 ? "\(name):\(severities[0])" : name
+    }
+
+    static var syntax: ValueSyntax<CorruptionSelection> {
+        let names = ["all"] + Corruption.allCases.map(\.rawValue)
+        return ValueSyntax(
+            placeholder: "NAME[:SEVERITY]",
+            rule: "all or one of \(names.dropFirst().joined(separator: ", ")), perhaps with a severity as in fog:3",
+            completion: .choices(names), parse: { CorruptionSelection($0) }, format: { $0.text })
+    }
+}
+
+/// A head's accuracy on spoilt images.
+struct CorruptionReport: Codable, Equatable {
+    /// Of one family at one severity.
+    struct Row: Codable, Equatable {
+        let corruption: String
+        let severity: Int
+        /// Fractions of the images.
+        let top1: Double
+        let top5: Double
+    }
+
+    /// By family, then severity.
+    private(set) var rows: [Row] = []
+    /// Means over the rows.
+    let meanTop1: Double
+    let meanTop5: Double
+
+    init(rows: [Row]) {
+        self.rows = rows
+        meanTop1 = rows.reduce(0) { $0 + $1.top1 } / Double(rows.count)
+        meanTop5 = rows.reduce(0) { $0 + $1.top5 } / Double(rows.count)
+    }
+
+    /// Spoils and classifies the images of a set, in every way and severity selected.
+    ///
+    /// Images that can't be used have been reported before and are left out here too.
+    @MainActor
+    init(
+        _ selection: CorruptionSelection, _ set: EvaluationSet, _ extraction: FeatureExtraction, decoding: DecodingMode,
+        logitIndices: [Int]
+    ) async throws {
+        var rows: [Row] = []
+        for corruption in selection.corruptions {
+            for severity in selection.severities {
+                let tally = try await set.tally(extraction, decoding: decoding, logitIndices: logitIndices) {
+                    image, index in
+                    corruption.applied(to: image, severity: severity, seed: UInt64(index))
+                } as: {
+                    "\(corruption.rawValue):\(severity)"
+                }
+                guard tally.images > 0 else {
+                    throw CommandFailure(
+                        status: .unusableData,
+                        description: "none of the images could be used with \(corruption.rawValue)")
+                }
+                rows.append(
+                    Row(
+                        corruption: corruption.rawValue, severity: severity,
+                        top1: Double(tally.top1) / Double(tally.images), top5: Double(tally.top5) / Double(tally.images)
+                    ))
+            }
+        }
+        self.init(rows: rows)
+    }
+
+    /// Two tables, of the families by the severities.
+    var text: String { "\n" + table("top-1 %", \.top1, meanTop1) + "\n" + table("top-5 %", \.top5, meanTop5) }
+
+    private func table(_ title: String, _ accuracy: KeyPath<Row, Double>, _ mean: Double) -> String {
+        let severities = Array(Set(rows.map(\.severity))).sorted()
+        let families = Corruption.allCases.map(\.rawValue).filter { name in rows.contains { $0.corruption == name } }
+        func line(_ name: String, _ cells: [String]) -> String {
+            padded(name, 16) + cells.map { String(repeating: " ", count: max(1, 8 - $0.count)) + $0 }.joined() + "\n"
+        }
+        func cell(_ values: [Double]) -> String {
+            let tenths = Int((values.reduce(0, +) / Double(max(values.count, 1)) * 1000).rounded())
+            return "\(tenths / 10).\(tenths % 10)"
+        }
+        func values(_ isMeant: (Row) -> Bool) -> [Double] { rows.filter(isMeant).map { $0[keyPath: accuracy] } }
+        var text = line(title, severities.map { "\($0)" } + ["mean"])
+        for family in families {
+            text += line(
+                family,
+                severities.map { severity in cell(values { $0.corruption == family && $0.severity == severity }) }
+                    + [cell(values { $0.corruption == family })])
+        }
+        guard families.count > 1 else { return text }
+        return text
+            + line("mean", severities.map { severity in cell(values { $0.severity == severity }) } + [cell([mean])])
+    }
+}
+
+extension EvaluationSet {
+    /// Counts what the head says of changed images.
+    ///
+    /// - Parameters:
+    ///   - change: what becomes of a picture as the model sees it, resized and cropped; with its index in the data set.
+    ///   - activity: what the progress bar says.
+    func tally(
+        _ extraction: FeatureExtraction, decoding: DecodingMode, logitIndices: [Int],
+        change: @escaping @Sendable (RGBImage, Int) -> RGBImage, as activity: () -> String
+    ) async throws -> EvaluationTally {
+        var tally = EvaluationTally()
+        let (images, indices, preprocessing) = (images, indices, extraction.served.preprocessing)
+        let bar = ProgressBar(activity(), of: indices.count)
+        defer { bar.erase() }
+        try await extraction.run(
+            count: indices.count, FeatureRequest(taps: [], wantsLogits: true),
+            inputs: { position in
+                let index = indices[position]
+                let bytes = try images.bytes(at: index, maximumBytes: FeatureExtraction.maximumBytes)
+                let picture = try preprocessing.croppedImage(for: bytes, decoding: decoding)
+                return .normalized(preprocessing.normalized(change(picture, index)))
+            }
+        ) { position, result in
+            if case .success(let features) = result, let logits = features.logits {
+                tally.add(logits: logits, answer: logitIndices[images.items[indices[position]].label])
+            }
+            bar.update(position + 1)
+        }
+        return tally
+    }
+}

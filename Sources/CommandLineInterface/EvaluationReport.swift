@@ -1,0 +1,170 @@
+import FeatureService
+import FoundationEssentials
+import Plotting
+import ReverseODE
+import Tensor
+import Training
+
+/// What `headwater evaluate` prints.
+struct EvaluationReport: Codable, Equatable {
+    /// The k-nearest-neighbour accuracy of a tap.
+    struct Neighbours: Codable, Equatable {
+        let time: Float
+        let place: String
+        /// Steps of the solver from the image to the tap.
+        let steps: Int
+        let k: Int
+        /// Images among which neighbours were sought.
+        let references: Int
+        let leavesOneOut: Bool
+        let accuracy: Double
+    }
+
+    /// The accuracy of a linear classifier trained on a tap's embeddings.
+    struct Probe: Codable, Equatable {
+        let time: Float
+        let place: String
+        /// Steps of the solver from the image to the tap.
+        let steps: Int
+        /// Images that it was trained on.
+        let references: Int
+        /// Iterations of L-BFGS.
+        let iterations: Int
+        let accuracy: Double
+    }
+
+    let model: String
+    let version: String
+    let kernels: String
+    /// Images counted.
+    let images: Int
+    /// Images left out, those of --train included.
+    var failed: Int
+    /// Fractions of the images; nil without a head.
+    let top1: Double?
+    let top5: Double?
+    var neighbours: [Neighbours] = []
+    var probes: [Probe] = []
+    /// Nil unless it was asked for.
+    var corruptions: CorruptionReport?
+    /// For the images, reading and decoding included.
+    let seconds: Double
+
+    @MainActor
+    init(_ served: ServedModel, _ kernels: Kernels, _ measured: EvaluationSet.Measured) {
+        model = served.version.name
+        version = served.version.label
+        self.kernels = kernels.name
+        images = measured.images
+        failed = measured.failed
+        top1 = measured.hasHead ? Double(measured.tally.top1) / Double(measured.tally.images) : nil
+        top5 = measured.hasHead ? Double(measured.tally.top5) / Double(measured.tally.images) : nil
+        seconds = measured.seconds
+    }
+
+    @MainActor
+    mutating func measureNeighbours(
+        _ k: Int, of measured: EvaluationSet.Measured, among known: EvaluationSet.Measured?, on pool: WorkerPool
+    ) throws {
+        for (index, tap) in measured.taps.enumerated() {
+            let queries = measured.embeddings[index]
+            let references = known?.embeddings[index] ?? queries
+            let search = NearestNeighbours(among: references, k: k)
+            let bar = ProgressBar("neighbours at \(tap.name)", of: queries.count)
+            defer { bar.erase() }
+            let progress: (Int) throws -> Void = { done in
+                try Task.checkCancellation()
+                bar.update(done)
+            }
+            let correct =
+                known == nil
+                ? try search.correctLeavingOneOut(on: pool, progress: progress)
+                : try search.correct(queries, on: pool, progress: progress)
+            neighbours.append(
+                Neighbours(
+                    time: tap.time, place: tap.place.description, steps: tap.gridIndex, k: k,
+                    references: references.count, leavesOneOut: known == nil,
+                    accuracy: Double(correct) / Double(queries.count)))
+        }
+    }
+
+    @MainActor
+    mutating func measureProbes(
+        of measured: EvaluationSet.Measured, trainedOn known: EvaluationSet.Measured, on pool: WorkerPool
+    ) throws {
+        for (index, tap) in measured.taps.enumerated() {
+            let (queries, references) = (measured.embeddings[index], known.embeddings[index])
+            let bar = ProgressBar("probe at \(tap.name)", of: LinearProbe.iterationLimit, unit: "iterations")
+            defer { bar.erase() }
+            let probe = try LinearProbe(references, on: pool) { done in
+                try Task.checkCancellation()
+                bar.update(done)
+            }
+            probes.append(
+                Probe(
+                    time: tap.time, place: tap.place.description, steps: tap.gridIndex, references: references.count,
+                    iterations: probe.iterations, accuracy: Double(probe.correct(queries)) / Double(queries.count)))
+        }
+    }
+}
+
+// MARK: - Renderings
+
+extension EvaluationReport {
+    func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+
+    /// For people.
+    var text: String {
+        var rows = [
+            ("model", "\(model) (\(version)), \(kernels) kernels"),
+            ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
+            (
+                "time",
+                "\(ProgressLine.clock(seconds)), \(ProgressLine.rounded(Double(images) / max(seconds, 1e-9))) images/s"
+            ),
+        ]
+        if let top1, let top5 { rows += [("top-1", percent(top1)), ("top-5", percent(top5))] }
+        for found in neighbours {
+            let place = found.leavesOneOut ? "the others" : "\(found.references) references"
+            rows.append(
+                ("\(found.k)-NN", "\(percent(found.accuracy)) at \(found.time)/\(found.place), among \(place)"))
+        }
+        for found in probes {
+            rows.append(
+                (
+                    "probe",
+                    "\(percent(found.accuracy)) at \(found.time)/\(found.place), trained on \(found.references) images"
+                ))
+        }
+        return rows.map { "\(padded($0.0, 8)) \($0.1)\n" }.joined() + (corruptions?.text ?? "")
+    }
+
+    private func percent(_ fraction: Double) -> String { "\((fraction * 10_000).rounded() / 100) %" }
+
+    /// Accuracy over the steps from the image, a line for every place: what each level of the flow tells of the classes.
+    /// Times would run backwards on some paths and not on others.
+    var plot: String {
+        var plots: [LinePlot] = []
+        if let k = neighbours.first?.k {
+            plots.append(
+                Self.plot("\(k) nearest neighbours", neighbours.map { ($0.place, $0.steps, $0.accuracy) }))
+        }
+        if !probes.isEmpty { plots.append(Self.plot("Linear probe", probes.map { ($0.place, $0.steps, $0.accuracy) })) }
+        return LinePlot.svg(plots, title: "\(model): accuracy at each cutoff")
+    }
+
+    private static func plot(_ title: String, _ found: [(place: String, steps: Int, accuracy: Double)]) -> LinePlot {
+        var places: [String] = []
+        for row in found where !places.contains(row.place) { places.append(row.place) }
+        return LinePlot(
+            title: title, xLabel: "steps from the image", yLabel: "accuracy",
+            series: places.map { place in
+                let rows = found.filter { $0.place == place }.sorted { $0.steps < $1.steps }
+                return LinePlot.Series(place, rows.map { LinePlot.Point(Double($0.steps), $0.accuracy) })
+            })
+    }
+}

@@ -1,0 +1,42 @@
+import CheckpointFormats
+import FlowModel
+import FoundationEssentials
+import ImagePipeline
+
+/// The shape of a network as a JSON document, with the keys that a model's configuration has under `architecture`.
+enum ArchitectureFile {
+    private static let largest = 1 << 16
+
+    /// Reads a file.
+    ///
+    /// - Throws: `CommandFailure`, or `ConfigurationError` if the network can't be built.
+    static func read(_ path: String) throws -> UNetArchitecture {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw CommandFailure(status: .unreadableInput, description: "\(path): the architecture can't be read")
+        }
+        guard data.count <= largest, let document = String(bytes: data, encoding: .utf8) else {
+            throw CommandFailure(status: .unusableData, description: "\(path): not a JSON document of up to 64 KiB")
+        }
+        do {
+            return try UNetArchitecture(json: document)
+        } catch {
+            throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
+        }
+    }
+
+    /// As a file would have it, on one line.
+    static func text(_ architecture: UNetArchitecture) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        return String(decoding: try encoder.encode(architecture), as: UTF8.self)
+    }
+}
+
+extension Preprocessing {
+    /// The transform that a model's configuration describes.
+    init(_ configuration: PreprocessingConfiguration) throws(InvalidParameters) {
+        try self.init(
+            resizeShorterSide: configuration.resizeShorterSide, cropSize: configuration.cropSize,
+            mean: configuration.mean, standardDeviation: configuration.standardDeviation)
+    }
+}

@@ -1,0 +1,345 @@
+import Augmentation
+import CheckpointFormats
+import Differentiation
+import FlowModel
+import ImagePipeline
+import ReverseODE
+import Tensor
+import Training
+
+/// `headwater finetune`: classes through the reverse pass.
+enum FineTuneCommand {
+    enum Frozen: String, CaseIterable, Sendable { case none, flow }
+
+    private static let recipe = "Recipe"
+
+    private static let model = Positional(
+        "MODEL", optional: .file, help: "What pretraining or an import has written; the bundled model if none.")
+    private static let classes = TrainingOptions.classes(
+        help: "Learn only these classes and leave the others' images out, of --validation too.")
+    private static let span = Option(
+        "t-span", optional: .integer(in: 2...10_000), help: "Points of the time grid; the model's if not given.")
+    private static let cutoff = Option(
+        "t-cutoff", optional: .integer(in: 0...10_000),
+        help: "Where the grid is cut; with --t-span, nowhere if not given.")
+    private static let freeze = Option(
+        "freeze", .choice("WHAT", of: Frozen.self), default: .none,
+        help: "flow trains the head alone, on features that are computed once and without augmentation.")
+    private static let fromScratch = Option(
+        flag: "from-scratch", help: "Begin with random weights in the model's architecture, as if it were not trained.")
+    private static let headPlace = Option(
+        "head-place", optional: .headPlace,
+        help: "What the head reads: state, the pooled final state, as in the paper, or the means of the network's "
+            + "activations there at middle, down.N or up.N. The model's own if not given.")
+    private static let hiddenWidth = Option(
+        "head-width", optional: .integer(in: 1...65_536),
+        help: "Width of a new head's hidden layer; that of its input if not given.")
+    private static let epochs = Option(
+        "epochs", .integer(in: 1...1_000_000), default: 200, help: "How often every image is seen.", group: recipe)
+    private static let learningRate = Option(
+        "learning-rate", optional: .number("RATE", in: 1e-9...10),
+        help: "The learning rate after the warm-up; 1.25e-4 times the batch size over 512 if not given.", group: recipe)
+    private static let finalRate = Option(
+        "final-learning-rate", .number("RATE", in: 0...10), default: 0, help: "What a cosine ends at.", group: recipe)
+    private static let warmUp = Option(
+        "warm-up", .number("EPOCHS", in: 0...10_000), default: 5,
+        help: "Epochs over which the learning rate rises from nothing.", group: recipe)
+    private static let schedule = Option(
+        "schedule", .choice("SHAPE", of: LearningRateSchedule.Shape.self), default: .cosine,
+        help: "What the learning rate does after the warm-up.", group: recipe)
+    private static let weightDecay = Option(
+        "weight-decay", .number("DECAY", in: 0...10), default: 0.05, help: "AdamW's decay, of all parameters.",
+        group: recipe)
+    private static let smoothing = Option(
+        "label-smoothing", .number("PART", in: 0...0.99), default: 0.1,
+        help: "The part of the target that is spread over all classes.", group: recipe)
+    private static let gradientSteps = Option(
+        "gradient-steps", optional: .integer(in: 0...10_000),
+        help:
+            "Through how many Euler steps, from the last, the gradient is taken; with 0 only the evaluation that a head at "
+            + "--head-place reads learns. All of them if not given.", group: recipe)
+    private static let averageDecay = Option(
+        "ema-decay", .number("DECAY", in: 0...0.999999), default: 0,
+        help: "Decay of an average of weights to judge and keep; with 0 the weights themselves are.", group: recipe)
+    private static let augmentation = TrainingOptions.augmentation(default: .full)
+
+    static let command = Command(
+        name: "finetune", abstract: "train a model to classify by its reversed states",
+        discussion: """
+            The reverse pass runs from every image along the grid, a head reads the pooled final state or the network's \
+            activations there, and the cross-entropy is taken back through every step into network and head. Classes are the names of the folders \
+            that the images lie in, in order. The head is kept where the model's classes are these, and made anew where \
+            they are not.
+
+            Every epoch appends to log.csv and progress.svg in the output folder and saves state.safetensors, from which \
+            --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served as \
+            it is.
+            """,
+        options: TrainingOptions.outputs + [
+            classes.specification, span.specification, cutoff.specification, freeze.specification,
+            fromScratch.specification,
+            headPlace.specification, hiddenWidth.specification, epochs.specification,
+            TrainingOptions.batchSize.specification,
+            learningRate.specification, finalRate.specification, warmUp.specification, schedule.specification,
+            weightDecay.specification, smoothing.specification, gradientSteps.specification, averageDecay.specification,
+            TrainingOptions.clip.specification, TrainingOptions.seed.specification,
+            augmentation.specification,
+        ] + TrainingOptions.computation,
+        positionals: [model.specification],
+        examples: [
+            Command.Example(
+                line: "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 9 "
+                    + "--t-cutoff 5 -o finetuned", effect: "Fine-tune, keeping the best model on a tenth held back:"),
+            Command.Example(
+                line:
+                    "headwater finetune pretrained/model.safetensors --data flowers --freeze flow --epochs 50 -o head",
+                effect: "Only a head on your own classes:"),
+        ])
+
+    @MainActor
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
+        try await Interruption.cancelling { try finetune(arguments) }
+    }
+
+    @MainActor
+    private static func finetune(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let kernels = try TrainingOptions.kernels(arguments)
+        let pool = try KernelChoice.pool(arguments)
+        let base = try ModelFile(ModelSource.file(try arguments[model]))
+        try base.requireFiniteWeights()
+        let data = try TrainingData(
+            arguments, ignoringClasses: false, classes: try arguments[self.classes])
+        let configuration = try configuration(arguments, base: base, classes: data.images.classes)
+        let preprocessing = try Preprocessing(configuration.preprocessing)
+        let isFrozen = try arguments[freeze] == .flow
+        try requireSomethingToLearn(arguments, configuration, isFrozen)
+        let feed = try data.trainingFeed(arguments, preprocessing, try augmentationPolicy(arguments, isFrozen))
+        let files = try TrainingOptions.files(arguments)
+        let task = FineTuning(
+            configuration: configuration, base: base, data: data, preprocessing: preprocessing, feed: feed,
+            smoothing: try arguments[smoothing], gradientSteps: try arguments[gradientSteps],
+            capacity: try arguments[TrainingOptions.capacity],
+            seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch], kernels: kernels,
+            pool: pool)
+        let (learner, batches) = try isFrozen ? task.head() : task.whole()
+        let trainer = Trainer(
+            learner, recipe: try recipe(arguments, batchesPerEpoch: feed.batchesPerEpoch),
+            settings: try settings(arguments, configuration, base: base).merging(data.settings) { $1 },
+            computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
+        let model = SelfTestedModel(
+            configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
+            pool: pool)
+        let session = try TrainingSession(
+            arguments, trainer: trainer, files: files, epochs: try arguments[epochs], feed: feed,
+            keepModel: { trainer in
+                try model.write(to: files.model) { key in
+                    isFrozen && key.hasPrefix(ModelFile.networkPrefix)
+                        ? try base.tensor(key) : trainer.weights(ParameterStore.ownKey(key))
+                }
+            })
+        return try session.run(resumes: try arguments[TrainingOptions.resume], batches: batches)
+    }
+
+    /// The model to make: the base's network, the classes of the data, and the grid asked for.
+    private static func configuration(
+        _ arguments: ParsedArguments, base: ModelFile, classes: [String]
+    ) throws -> ModelConfiguration {
+        var configuration = base.configuration
+        configuration.name = try TrainingOptions.modelName(arguments)
+        configuration.solver = .euler
+        configuration.selfTest = nil
+        if let points = try arguments[span] {
+            configuration.grid = TimeGridConfiguration(count: points, cutoff: try arguments[cutoff])
+        } else if let cutoff = try arguments[cutoff] {
+            configuration.grid.cutoff = cutoff
+        }
+        guard classes.count > 1 else {
+            throw CommandFailure(
+                status: .unusableData,
+                description:
+                    "\(try arguments[TrainingOptions.data]): there is one class only, \(classes[0]), and so nothing to "
+                    + "tell apart")
+        }
+        let place = try arguments[headPlace].map(\.activation) ?? configuration.head?.place
+        if configuration.labels != classes || configuration.head == nil || configuration.head?.place != place {
+            var head = HeadConfiguration(
+                pooledSize: configuration.head?.pooledSize ?? min(16, configuration.architecture.imageSize),
+                hiddenWidth: 1, classes: classes.count, place: place)
+            try head.validate(on: configuration.architecture)
+            head.hiddenWidth =
+                try arguments[hiddenWidth] ?? head.inputWidth(on: UNetLayout(configuration.architecture))
+            configuration.head = head
+            configuration.labels = classes
+        }
+        // A tap at a time of another grid would not be found.
+        configuration.defaultTap = "end/pooled"
+        try configuration.validate()
+        return configuration
+    }
+
+    /// Refuses gradients that reach nothing but a head that reads the state.
+    private static func requireSomethingToLearn(
+        _ arguments: ParsedArguments, _ configuration: ModelConfiguration, _ isFrozen: Bool
+    ) throws {
+        guard let steps = try arguments[gradientSteps] else { return }
+        if isFrozen {
+            throw UsageError(
+                "no gradient enters a flow that is frozen", at: arguments.place(of: gradientSteps),
+                remedy: "leave it out, or leave out --freeze flow")
+        }
+        if steps == 0, configuration.head?.place == nil {
+            throw UsageError(
+                "a head that reads the state learns nothing of the flow without a step",
+                at: arguments.place(of: gradientSteps), remedy: "give 1 or more, or --freeze flow, or a --head-place")
+        }
+    }
+
+    private static func augmentationPolicy(_ arguments: ParsedArguments, _ isFrozen: Bool) throws -> AugmentationPolicy
+    {
+        guard isFrozen else { return try arguments[augmentation] }
+        guard try !arguments[fromScratch] else {
+            throw UsageError(
+                "a network of random weights that are never trained has no features",
+                at: arguments.place(of: fromScratch),
+                remedy: "leave it out, or leave out --freeze flow")
+        }
+        guard try arguments.source(of: augmentation) == nil || arguments[augmentation] == .none else {
+            throw UsageError(
+                "features that are computed once can't be augmented", at: arguments.place(of: augmentation),
+                remedy: "leave it out, or leave out --freeze flow")
+        }
+        return .none
+    }
+
+    private static func recipe(_ arguments: ParsedArguments, batchesPerEpoch: Int) throws -> Trainer.Recipe {
+        let decay = try arguments[averageDecay]
+        return Trainer.Recipe(
+            schedule: LearningRateSchedule(
+                peak: try rate(arguments), floor: try arguments[finalRate],
+                warmUpSteps: Int((try arguments[warmUp] * Double(batchesPerEpoch)).rounded()),
+                totalSteps: try arguments[epochs] * batchesPerEpoch, shape: try arguments[schedule]),
+            optimizer: AdamW.Settings(weightDecay: try arguments[weightDecay]),
+            clip: try arguments[TrainingOptions.clip], averageDecay: decay > 0 ? decay : nil)
+    }
+
+    private static func rate(_ arguments: ParsedArguments) throws -> Double {
+        try arguments[learningRate] ?? 1.25e-4 * Double(try arguments[TrainingOptions.batchSize]) / 512
+    }
+
+    /// What the numbers depend on.
+    private static func settings(
+        _ arguments: ParsedArguments, _ configuration: ModelConfiguration, base: ModelFile
+    ) throws -> [String: String] {
+        var settings = [
+            "the command": "finetune", "MODEL": String(try base.sha256.description.prefix(16)),
+            "--t-span": "\(configuration.grid.count)",
+            "--t-cutoff": configuration.grid.cutoff.map { "\($0)" } ?? "none",
+            "--freeze": try arguments[freeze].rawValue, "--from-scratch": "\(try arguments[fromScratch])",
+            "--head-width": "\(configuration.head!.hiddenWidth)",
+            "--head-place": configuration.head!.place?.description ?? "state",
+            "--batch-size": "\(try arguments[TrainingOptions.batchSize])",
+            "--learning-rate": "\(try rate(arguments))", "--final-learning-rate": "\(try arguments[finalRate])",
+            "--warm-up": "\(try arguments[warmUp])", "--schedule": try arguments[schedule].rawValue,
+            "--weight-decay": "\(try arguments[weightDecay])", "--label-smoothing": "\(try arguments[smoothing])",
+            "--ema-decay": "\(try arguments[averageDecay])", "--augment": try arguments[augmentation].description,
+            "--clip": try arguments[TrainingOptions.clip].map { "\($0)" } ?? "none",
+            "--seed": "\(try TrainingOptions.seed(arguments))",
+        ]
+        settings["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
+        settings["--gradient-steps"] = try arguments[gradientSteps].map { "\($0)" } ?? "all"
+        // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
+        if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
+        return settings
+    }
+}
+
+/// What is fine-tuned, and from where.
+@MainActor
+struct FineTuning {
+    typealias Batches = (_ epoch: Int, _ index: Int) -> () throws -> Batch
+
+    let configuration: ModelConfiguration
+    let base: ModelFile
+    let data: TrainingData
+    let preprocessing: Preprocessing
+    let feed: DataFeed
+    let smoothing: Double
+    let gradientSteps: Int?
+    let capacity: Int
+    let seed: UInt64
+    let isFromScratch: Bool
+    let kernels: Kernels
+    let pool: WorkerPool
+
+    /// Whether the base's head is kept.
+    private var keepsHead: Bool {
+        !isFromScratch && base.configuration.head == configuration.head
+            && base.configuration.labels == configuration.labels
+    }
+
+    /// Network and head together.
+    func whole() throws -> (any Learner, Batches) {
+        let learner = try FineTuningLearner(
+            configuration, smoothing: smoothing, gradientSteps: gradientSteps, capacity: capacity,
+            validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
+        try fill(learner.store)
+        let feed = feed
+        return (
+            learner,
+            { epoch, index in
+                let stream = feed.batches(fromEpoch: epoch, index: index)
+                return { try stream.next() }
+            }
+        )
+    }
+
+    /// The head alone.
+    func head() throws -> (any Learner, Batches) {
+        let (base, head) = (base, configuration.head!)
+        let layout = try UNetLayout(configuration.architecture)
+        let zeros = Dictionary(uniqueKeysWithValues: head.parameters(on: layout).map { ($0.key, $0.count) })
+        // The features are read before the head, whose weights therefore don't matter.
+        let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
+            if let count = zeros[ParameterStore.ownKey(key)] { return [Float](repeating: 0, count: count) }
+            return try base.tensor(key)
+        }
+        let training = try features(of: data.split.training, model, "computing features")
+        let validation = try data.split.validation.map { try features(of: $0, model, "computing validation features") }
+        let learner = HeadLearner(
+            head, layout: layout, smoothing: smoothing, capacity: max(capacity, 128), validation: validation,
+            kernels: kernels, pool: pool)
+        try fill(learner.store)
+        let feed = feed
+        return (
+            learner,
+            { epoch, index in
+                var (epoch, index) = (epoch, index)
+                return {
+                    if index == feed.batchesPerEpoch { (epoch, index) = (epoch + 1, 0) }
+                    defer { index += 1 }
+                    return training.batch(index, epoch: epoch, ordered: feed)
+                }
+            }
+        )
+    }
+
+    private func features(
+        of subset: LabelledSubset, _ model: ReversibleModel, _ activity: String
+    ) throws -> HeadFeatures {
+        let bar = ProgressBar(activity, of: subset.count)
+        defer { bar.erase() }
+        return try HeadFeatures(
+            TrainingData.wholeFeed(subset, preprocessing), model: model, kernels: kernels, pool: pool
+        ) { done in
+            try Task.checkCancellation()
+            bar.update(done)
+        }
+    }
+
+    private func fill(_ store: ParameterStore) throws {
+        let (isFromScratch, keepsHead) = (isFromScratch, keepsHead)
+        func isKept(_ key: String) -> Bool { key.hasPrefix("classifier.") ? keepsHead : !isFromScratch }
+        WeightInitialization.initialize(store, seed: seed) { !isKept($0) }
+        try store.load(base, where: isKept)
+    }
+}

@@ -1,0 +1,184 @@
+import Augmentation
+import CheckpointFormats
+import FoundationEssentials
+import ImagePipeline
+import Tensor
+import Training
+
+/// Options that pretraining and fine-tuning share.
+enum TrainingOptions {
+    private static let recipe = "Recipe"
+
+    static let data = Option(
+        "data", required: .file, help: "A folder, or an uncompressed tar archive, of JPEG and PNG images.")
+    static let output = Option(
+        "output", short: "o", required: .folder,
+        help: "Where state.safetensors, model.safetensors, log.csv and progress.svg go; made if it isn't there.")
+    static let resume = Option(
+        flag: "resume", help: "Go on from state.safetensors in the output folder, under the same options.")
+    static let checkpointMinutes = Option(
+        "checkpoint-minutes", .number("MINUTES", in: 0.01...1440), default: 10,
+        help: "Save the state after so many minutes at the latest; each epoch's end saves it too.")
+    static let validation = Option(
+        "validation", optional: ValueSyntax<ValidationSource>.validation,
+        help: "What to judge each epoch by and keep the best model of: a fraction of every class to hold back, such as "
+            + "0.1, or a folder or tar archive. Without it the last model is kept.")
+    static let name = Option(
+        "name", optional: .string("NAME"), help: "The model's name; the output folder's name if not given.")
+    static let type = Option(
+        "dtype", .choice("TYPE", of: ImportCommand.StoredType.self), default: .f32,
+        help: "How the model's weights are stored.")
+
+    static let batchSize = Option(
+        "batch-size", .integer(in: 1...65_536), default: 128, help: "Images of a step.", group: recipe)
+    static let seed = Option(
+        "seed", .integer(in: 0 ... .max), default: 1,
+        help: "Determines weights, order, augmentation, times and noise. Two runs with the same options, seed and "
+            + "number of workers on the same kernels give the same bits.", group: recipe)
+    static let clip = Option(
+        "clip", optional: .number("NORM", in: 1e-6...1e9), help: "Scale greater gradients down to this norm.",
+        group: recipe)
+
+    static func classes(help: String) -> Option<[String]?> {
+        Option("classes", optional: .list(of: .string("CLASS")), help: help)
+    }
+
+    static func augmentation(default policy: AugmentationPolicy) -> Option<AugmentationPolicy> {
+        Option(
+            "augment", .augmentation, default: policy,
+            help: "How images are changed at random, names with commas: crop (shifts by up to 4 pixels at 32, a random "
+                + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.",
+            group: recipe)
+    }
+
+    static let capacity = Option(
+        "images-at-a-time", .integer(in: 1...1024), default: 16,
+        help: "Images whose activations are in memory together; gradients add up over a step's.", group: "Computation")
+
+    static let outputs: [OptionSpecification] = [
+        data.specification, output.specification, resume.specification, checkpointMinutes.specification,
+        validation.specification, name.specification, type.specification,
+    ]
+
+    static let computation: [OptionSpecification] = [
+        capacity.specification, KernelChoice.option.specification, KernelChoice.workers.specification,
+    ]
+
+    /// The kernels to train with, which compute in f32.
+    static func kernels(_ arguments: ParsedArguments) throws -> Kernels { try KernelChoice.namedKernels(arguments) }
+
+    /// What the last bits of a run's numbers depend on.
+    static func computation(_ arguments: ParsedArguments, _ kernels: Kernels, _ pool: WorkerPool) throws -> String {
+        "\(kernels.name) kernels, \(pool.count) workers, \(try arguments[capacity]) images at a time"
+    }
+
+    /// The seed as random generators take it.
+    static func seed(_ arguments: ParsedArguments) throws -> UInt64 { UInt64(try arguments[seed]) }
+
+    /// The model's name.
+    static func modelName(_ arguments: ParsedArguments) throws -> String {
+        if let name = try arguments[name] { return name }
+        return try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map(String.init) ?? "model"
+    }
+
+    /// Makes the output folder.
+    ///
+    /// - Throws: `CommandFailure` with status `unwritableOutput`.
+    static func files(_ arguments: ParsedArguments) throws -> TrainingRun.Files {
+        let folder = try arguments[output]
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            throw CommandFailure(
+                status: .unwritableOutput,
+                description:
+                    "\(folder): the output folder can't be made; there may be a file of that name, or no permission")
+        }
+        return TrainingRun.Files(folder: folder)
+    }
+}
+
+extension ValueSyntax where Value == ValidationSource {
+    /// A fraction or a path.
+    static var validation: ValueSyntax {
+        ValueSyntax(
+            placeholder: "FRACTION|PATH",
+            rule: "a fraction above 0 and below 1, such as 0.1, or the path of a folder or tar archive",
+            completion: .file,
+            parse: { $0.isEmpty || $0.utf8.contains(0) ? nil : ValidationSource($0) },
+            format: { $0.text })
+    }
+}
+
+extension ValueSyntax where Value == AugmentationPolicy {
+    /// Names of changes with commas.
+    static var augmentation: ValueSyntax {
+        ValueSyntax(
+            placeholder: "POLICY",
+            rule: AugmentationPolicy.rule,
+            parse: { AugmentationPolicy($0) }, format: \.description)
+    }
+}
+
+extension ValidationSource {
+    /// As it is written.
+    var text: String {
+        switch self {
+        case .none: "none"
+        case .fraction(let fraction): "\(fraction)"
+        case .dataSet(let path): path
+        }
+    }
+}
+
+/// The images of a run, divided and described.
+struct TrainingData {
+    let images: LabelledImages
+    let split: DataSplit
+    /// What a resumed run must find again.
+    let settings: [String: String]
+
+    /// Opens what `--data` and `--validation` name.
+    ///
+    /// - Parameter classes: those to be learned; all if nil.
+    init(_ arguments: ParsedArguments, ignoringClasses: Bool, classes: [String]? = nil) throws {
+        let all = try LabelledImages(at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses)
+        images = try classes.map { try all.restricted(to: $0) } ?? all
+        let source = try arguments[TrainingOptions.validation] ?? .none
+        split = try DataSplit(images, validation: source, seed: try TrainingOptions.seed(arguments))
+        var settings = [
+            "the fingerprint of --data": String(try images.fingerprint().description.prefix(16))
+        ]
+        switch source {
+        case .none: break
+        case .fraction(let fraction): settings["--validation"] = "\(fraction)"
+        case .dataSet:
+            settings["the fingerprint of --validation"] = String(
+                try split.validation!.images.fingerprint().description.prefix(16))
+        }
+        self.settings = settings
+    }
+
+    /// What is trained on.
+    func trainingFeed(
+        _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy
+    ) throws -> DataFeed {
+        var configuration = DataFeed.Configuration(
+            batchSize: try arguments[TrainingOptions.batchSize], seed: try TrainingOptions.seed(arguments))
+        configuration.augmentation = augmentation
+        return DataFeed(split.training, preprocessing: preprocessing, configuration)
+    }
+
+    /// What is judged on, in a fixed order.
+    func validationFeed(_ preprocessing: Preprocessing) -> DataFeed? {
+        split.validation.map { Self.wholeFeed($0, preprocessing) }
+    }
+
+    /// All images of a subset once, in their order and unchanged.
+    static func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
+        var configuration = DataFeed.Configuration(batchSize: 128, seed: 0)
+        configuration.shuffles = false
+        configuration.remainder = .kept
+        return DataFeed(subset, preprocessing: preprocessing, configuration)
+    }
+}

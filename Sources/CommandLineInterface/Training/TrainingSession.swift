@@ -1,0 +1,93 @@
+import Training
+
+/// Carries a run out at the command line: progress, one line an epoch, signals.
+@MainActor
+struct TrainingSession {
+    private let trainer: Trainer
+    private let files: TrainingRun.Files
+    private let plan: TrainingRun.Plan
+    private let batchSize: Int
+    private let keepModel: (Trainer) throws -> Void
+
+    /// - Parameter keepModel: writes the trainer's present weights as the run's model.
+    init(
+        _ arguments: ParsedArguments, trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed,
+        keepModel: @escaping (Trainer) throws -> Void
+    ) throws {
+        self.trainer = trainer
+        self.files = files
+        plan = TrainingRun.Plan(
+            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch,
+            checkpointInterval: .seconds(60 * (try arguments[TrainingOptions.checkpointMinutes])))
+        batchSize = feed.configuration.batchSize
+        self.keepModel = keepModel
+    }
+
+    /// Runs to the end, or until a signal comes.
+    ///
+    /// - Parameter batches: the batches from an epoch and a place in it on.
+    func run(resumes: Bool, batches: (_ epoch: Int, _ index: Int) -> () throws -> Batch) throws -> ExitStatus {
+        let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * batchSize)
+        defer { bar.erase() }
+        let observer = TrainingRun.Observer(
+            now: { bar.elapsed }, isInterrupted: { Task.isCancelled },
+            stepped: { record, outcome in
+                bar.update(
+                    record.step * batchSize,
+                    "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(Self.rounded(outcome.loss))")
+            },
+            epochEnded: { epoch in
+                bar.complain(line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
+            },
+            keepModel: keepModel)
+        let run = try TrainingRun(trainer, plan: plan, files: files, resumes: resumes, observer: observer)
+        let start = trainer.record
+        bar.start(at: start.step * batchSize)
+        if resumes {
+            bar.complain("resuming after step \(start.step), \(start.epoch) of \(plan.epochs) epochs being done")
+        }
+        if let other = run.otherComputation {
+            bar.complain(
+                "warning: the run was computed with \(other) and goes on with \(start.computation); its numbers will "
+                    + "differ in their last bits from those of a run that was never interrupted")
+        }
+        switch try run.run(nextBatch: batches(start.epoch, start.sums.batches)) {
+        case .finished:
+            print("\(files.model): \(bestText)")
+        case .interrupted:
+            print("\(files.state): saved after step \(trainer.record.step); go on with --resume")
+        }
+        return .success
+    }
+
+    private var bestText: String {
+        guard let best = trainer.record.best else { return "the model of the last epoch" }
+        return "the best model, "
+            + (best.top1.map { "validation top-1 \(Self.percent($0))" } ?? "validation loss \(Self.rounded(best.loss))")
+    }
+
+    private func line(_ epoch: TrainingRecord.Epoch, elapsed: Double, since first: Int) -> String {
+        var facts = ["epoch \(epoch.epoch)/\(plan.epochs)", "loss \(Self.rounded(epoch.loss))"]
+        if let top1 = epoch.top1 { facts.append("top-1 \(Self.percent(top1))") }
+        if let validation = epoch.validation {
+            facts.append("validation loss \(Self.rounded(validation.loss))")
+            if let top1 = validation.top1 { facts.append("validation top-1 \(Self.percent(top1))") }
+        }
+        if epoch.seconds > 0 {
+            facts.append("\(ProgressLine.rounded(Double(epoch.images) / epoch.seconds)) images/s")
+        }
+        let done = epoch.step * batchSize
+        let left = (plan.epochs - epoch.epoch) * plan.batchesPerEpoch * batchSize
+        if done > first {
+            facts.append("\(ProgressLine.clock(elapsed / Double(done - first) * Double(left))) left")
+        }
+        return facts.joined(separator: ", ")
+    }
+
+    private static func rounded(_ value: Double) -> String {
+        let scale = abs(value) < 100 ? 10_000.0 : 100
+        return "\((value * scale).rounded() / scale)"
+    }
+
+    private static func percent(_ fraction: Double) -> String { "\((fraction * 10_000).rounded() / 100) %" }
+}

@@ -1,0 +1,83 @@
+/// Where in the network activations can be read.
+public enum ActivationPlace: Hashable, Sendable {
+    /// After the middle block.
+    case middle
+    /// After input block i, 0 being the first convolution.
+    case down(Int)
+    /// After output block i.
+    case up(Int)
+}
+
+extension ActivationPlace: CustomStringConvertible {
+    /// As requests and configurations spell it: `middle`, `down.3`, `up.0`.
+    public var description: String {
+        switch self {
+        case .middle: "middle"
+        case .down(let i): "down.\(i)"
+        case .up(let i): "up.\(i)"
+        }
+    }
+
+    /// Reads a place; nil if there is none of that name in any network.
+    public init?(_ text: some StringProtocol) {
+        if text == "middle" {
+            self = .middle
+            return
+        }
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[1].count <= 4, parts[1].allSatisfy({ $0.isASCII && $0.isNumber }),
+            let index = Int(parts[1])
+        else { return nil }
+        switch parts[0] {
+        case "down": self = .down(index)
+        case "up": self = .up(index)
+        default: return nil
+        }
+    }
+}
+
+extension ActivationPlace: Codable {
+    /// Reads the text form.
+    ///
+    /// - Throws: `DecodingError` if it isn't one.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let place = ActivationPlace(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "is not a place such as middle, down.3 or up.0")
+        }
+        self = place
+    }
+
+    /// Writes the text form.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+extension UNetLayout {
+    /// Channels at a place; nil if this network has no such place.
+    public func channels(at place: ActivationPlace) -> Int? {
+        switch place {
+        case .middle: middle.outputChannels
+        case .down(let i): inputBlocks.indices.contains(i) ? inputBlocks[i].outputChannels : nil
+        case .up(let i): outputBlocks.indices.contains(i) ? outputBlocks[i].outputChannels : nil
+        }
+    }
+
+    /// Every place, from the image to the velocity.
+    public var places: [ActivationPlace] {
+        inputBlocks.indices.map(ActivationPlace.down) + [.middle] + outputBlocks.indices.map(ActivationPlace.up)
+    }
+
+    /// How many stages, of input blocks, middle and output blocks in the order they run, an evaluation takes as far as `place`.
+    public func stages(through place: ActivationPlace) -> Int {
+        switch place {
+        case .down(let i): i + 1
+        case .middle: inputBlocks.count + 1
+        case .up(let i): inputBlocks.count + 2 + i
+        }
+    }
+}

@@ -1,0 +1,39 @@
+public import FlowModel
+public import Tensor
+
+/// The memory that serving a model takes, told from its configuration before its weights are read.
+public struct ModelMemory: Sendable, Equatable {
+    /// What is held as long as the model is.
+    public let modelBytes: Int
+    private let packingBytes: Int
+    private let evaluatingBytes: Int
+
+    /// - Parameters:
+    ///   - configuration: passes `ModelConfiguration.validate()`.
+    ///   - precision: what products are computed in.
+    ///   - capacity: most images evaluated together.
+    ///   - workers: those of the pool that evaluates.
+    /// - Throws: `ConfigurationError` if the network can't be built.
+    public init(
+        _ configuration: ModelConfiguration, precision: Precision, capacity: Int, workers: Int
+    ) throws(ConfigurationError) {
+        let layout = try UNetLayout(configuration.architecture)
+        let schedule = Schedule(
+            grid: TimeGrid(configuration.grid, path: configuration.path), solver: configuration.solver)
+        let network = NetworkMemory(layout: layout, timeCount: schedule.times.count, precision: precision)
+        let head = configuration.head?.parameters(on: layout).reduce(0) { $0 + $1.count } ?? 0
+        modelBytes = network.networkBytes + head * MemoryLayout<Float>.stride
+        packingBytes = network.packingBytes
+        // The self-test evaluates one image beside the memory of a full batch.
+        evaluatingBytes =
+            network.evaluatorBytes(capacity: capacity, workers: workers)
+            + network.evaluatorBytes(capacity: 1, workers: workers)
+    }
+
+    /// The most that is held at a time from the first byte read to the first answer.
+    ///
+    /// - Parameter fileBytes: length of the file that is read into memory; it is freed once the weights are packed.
+    public func peakBytes(fileBytes: Int) -> Int {
+        modelBytes + max(fileBytes + packingBytes, evaluatingBytes)
+    }
+}

@@ -1,0 +1,90 @@
+private import Dispatch
+private import Synchronization
+
+/// Batches made ahead, so that the network needn't wait for them.
+///
+/// One thread makes them and stops when enough wait; it leaves when the stream is gone. One consumer takes them.
+public final class BatchStream: Sendable {
+    private let queue: BatchQueue
+
+    init(_ feed: DataFeed, epoch: Int, index: Int, depth: Int) {
+        let queue = BatchQueue(depth: depth)
+        self.queue = queue
+        // A thread of its own that blocks; not the cooperative pool, nor a global queue's.
+        DispatchQueue(label: "headwater.batches", qos: .userInitiated).async {
+            Self.fill(queue, from: feed, epoch: epoch, index: index)
+        }
+    }
+
+    deinit { queue.close() }
+
+    /// The next batch; waits only if none is ready.
+    ///
+    /// - Throws: `DataSetError` naming the image that can't be used, now and at every further call.
+    public func next() throws(DataSetError) -> Batch { try queue.take().get() }
+
+    private static func fill(_ queue: BatchQueue, from feed: DataFeed, epoch: Int, index: Int) {
+        var (epoch, index) = (epoch, index)
+        var order = feed.order(epoch: epoch)
+        while true {
+            if index == feed.batchesPerEpoch {
+                (epoch, index) = (epoch + 1, 0)
+                order = feed.order(epoch: epoch)
+            }
+            let result = Result { () throws(DataSetError) in try feed.batch(index, order: order, epoch: epoch) }
+            guard queue.put(result), case .success = result else { return }
+            index += 1
+        }
+    }
+}
+
+/// At most `depth` batches on their way from one thread to another.
+private final class BatchQueue: Sendable {
+    private struct State {
+        var waiting: [Result<Batch, DataSetError>] = []
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
+    private let room: DispatchSemaphore
+    private let filled = DispatchSemaphore(value: 0)
+
+    init(depth: Int) {
+        precondition(depth > 0, "a queue holds at least one batch")
+        // A semaphore that goes away with less than its first value counts as misuse, so it starts at none.
+        room = DispatchSemaphore(value: 0)
+        for _ in 0..<depth { room.signal() }
+    }
+
+    /// Waits for room; false if nobody will take it.
+    func put(_ result: Result<Batch, DataSetError>) -> Bool {
+        room.wait()
+        return state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.waiting.append(result)
+            filled.signal()
+            return true
+        }
+    }
+
+    /// The oldest; a failure stays.
+    func take() -> Result<Batch, DataSetError> {
+        filled.wait()
+        return state.withLock { state in
+            if case .failure = state.waiting[0] {
+                filled.signal()
+                return state.waiting[0]
+            }
+            room.signal()
+            return state.waiting.removeFirst()
+        }
+    }
+
+    func close() {
+        state.withLock { state in
+            state.isClosed = true
+            state.waiting = []
+        }
+        room.signal()
+    }
+}

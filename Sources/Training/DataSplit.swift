@@ -1,0 +1,124 @@
+import Augmentation
+
+/// Some images of a data set with the labels that a model is to give them.
+public struct LabelledSubset: Sendable {
+    /// The data set.
+    public let images: LabelledImages
+    /// Indices of its items, ascending.
+    public let indices: [Int]
+    /// The label of each of them.
+    public let labels: [Int]
+
+    /// How many there are.
+    public var count: Int { indices.count }
+
+    /// All images of a set, with its own labels.
+    public init(_ images: LabelledImages) {
+        self.init(images, indices: Array(images.items.indices))
+    }
+
+    init(_ images: LabelledImages, indices: [Int]) {
+        self.images = images
+        self.indices = indices
+        labels = indices.map { images.items[$0].label }
+    }
+
+    /// All images of a set, labelled as another set labels its own. Classes that were left out of that are left out here too.
+    ///
+    /// - Throws: `DataSetError` if it has a class that the other doesn't know, or none of the classes of the other.
+    public init(_ images: LabelledImages, labelledAs other: LabelledImages) throws(DataSetError) {
+        let labelOfClass = Dictionary(uniqueKeysWithValues: other.classes.enumerated().map { ($1, $0) })
+        if let unknown = images.classes.first(where: {
+            labelOfClass[$0] == nil && !other.classesLeftOut.contains($0)
+        }) {
+            throw DataSetError(
+                "\(images.path): has the class folder \(unknown), which the training data lacks; name the folders alike"
+            )
+        }
+        let known = images.items.indices.compactMap { index -> (index: Int, label: Int)? in
+            guard !images.classes.isEmpty else { return (index, 0) }
+            return labelOfClass[images.classes[images.items[index].label]].map { (index, $0) }
+        }
+        guard !known.isEmpty else {
+            throw DataSetError(
+                "\(images.path): has none of the classes \(EvaluationLabels.listed(other.classes)), which are trained on"
+            )
+        }
+        self.images = images
+        indices = known.map(\.index)
+        labels = known.map(\.label)
+    }
+}
+
+/// What is held back to judge a training run by.
+public enum ValidationSource: Sendable, Equatable {
+    /// Nothing.
+    case none
+    /// That part of every class, above 0 and below 1.
+    case fraction(Double)
+    /// The data set at a path, whose classes are among the training data's.
+    case dataSet(path: String)
+
+    /// Reads `0.1`, or a path; nil for a number that is no part of a whole.
+    public init?(_ text: String) {
+        guard let fraction = Double(text) else {
+            self = .dataSet(path: text)
+            return
+        }
+        guard fraction > 0, fraction < 1 else { return nil }
+        self = .fraction(fraction)
+    }
+}
+
+/// A data set divided into what is trained on and what is held back.
+public struct DataSplit: Sendable {
+    /// To be trained on.
+    public let training: LabelledSubset
+    /// Held back; nil if nothing is.
+    public let validation: LabelledSubset?
+
+    /// Divides `images`.
+    ///
+    /// By a fraction, those images of every class are held back whose seeded hash of their path is lowest. So the same seed
+    /// gives the same parts wherever the data lie, and few images change sides when some are added.
+    ///
+    /// - Throws: `DataSetError` if the validation set can't be opened or has foreign classes, or if nothing would be left
+    ///   on one of the sides.
+    public init(_ images: LabelledImages, validation: ValidationSource, seed: UInt64) throws(DataSetError) {
+        switch validation {
+        case .none:
+            training = LabelledSubset(images)
+            self.validation = nil
+        case .dataSet(let path):
+            training = LabelledSubset(images)
+            let other = try LabelledImages(at: path, ignoringClasses: images.classes.isEmpty)
+            self.validation = try LabelledSubset(other, labelledAs: images)
+        case .fraction(let fraction):
+            let held = Self.heldBack(images, fraction, seed: seed)
+            guard !held.isEmpty, held.count < images.items.count else {
+                throw DataSetError(
+                    "\(images.path): \(images.items.count) images are too few to hold \(fraction) of them back; "
+                        + "give a folder to validate on")
+            }
+            training = LabelledSubset(images, indices: images.items.indices.filter { !held.contains($0) })
+            self.validation = LabelledSubset(images, indices: held.sorted())
+        }
+    }
+
+    private static func heldBack(_ images: LabelledImages, _ fraction: Double, seed: UInt64) -> Set<Int> {
+        let byClass = Dictionary(grouping: images.items.indices) { images.items[$0].label }
+        var held: Set<Int> = []
+        for members in byClass.values {
+            let ranked = members.map { (hash: hash(images.items[$0].path, seed: seed), index: $0) }.sorted { $0 < $1 }
+            held.formUnion(ranked.prefix(Int((Double(members.count) * fraction).rounded())).map(\.index))
+        }
+        return held
+    }
+
+    /// FNV-1a, scattered by the seed.
+    private static func hash(_ path: String, seed: UInt64) -> UInt64 {
+        let hash = path.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+        var stream = RandomStream(seed: seed, Int(bitPattern: UInt(hash)))
+        return stream.next()
+    }
+}

@@ -1,0 +1,108 @@
+import CKernels
+public import Differentiation
+public import Tensor
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019) over all parameters of a store; without decay it is Adam
+/// (Kingma and Ba 2015).
+///
+/// As in the reference, every parameter decays, biases and the scales of normalisations included. Elementwise, so the bits
+/// don't depend on the number of workers. Not for use by two threads at a time.
+public final class AdamW {
+    /// What doesn't change from step to step.
+    public struct Settings: Sendable, Equatable {
+        /// Decay of the running mean of gradients, 0..<1.
+        public var beta1: Double
+        /// Decay of the running mean of squared gradients, 0..<1.
+        public var beta2: Double
+        /// Added to the root of the second moment; above 0.
+        public var epsilon: Double
+        /// What a step of learning rate η takes off a parameter, as a multiple of η times the parameter; 0 for Adam.
+        public var weightDecay: Double
+
+        /// PyTorch's defaults but for the decay.
+        public init(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0) {
+            self.beta1 = beta1
+            self.beta2 = beta2
+            self.epsilon = epsilon
+            self.weightDecay = weightDecay
+        }
+    }
+
+    /// The settings.
+    public let settings: Settings
+    /// Steps taken.
+    public var stepCount = 0
+    private let store: ParameterStore
+    private let pool: WorkerPool
+    private let firstMoment: AlignedBuffer
+    private let secondMoment: AlignedBuffer
+
+    /// Begins with moments of zero.
+    public init(_ store: ParameterStore, settings: Settings, pool: WorkerPool) {
+        self.store = store
+        self.settings = settings
+        self.pool = pool
+        firstMoment = AlignedBuffer(count: store.count)
+        secondMoment = AlignedBuffer(count: store.count)
+    }
+
+    /// The running means of the gradients, laid out as the store's values.
+    public var first: UnsafeMutablePointer<Float> { firstMoment.pointer }
+    /// The running means of the squared gradients, laid out as the store's values.
+    public var second: UnsafeMutablePointer<Float> { secondMoment.pointer }
+
+    /// Takes one step along the store's gradients, each multiplied by `gradientScale` first.
+    public func step(learningRate: Double, gradientScale: Double = 1) {
+        stepCount += 1
+        let correction1 = 1 - power(settings.beta1, stepCount)
+        let correction2 = 1 - power(settings.beta2, stepCount)
+        let numbers = hw_adamw_numbers(
+            scale: Float(gradientScale), beta1: Float(settings.beta1), rest1: Float(1 - settings.beta1),
+            beta2: Float(settings.beta2), rest2: Float(1 - settings.beta2), epsilon: Float(settings.epsilon),
+            keep: Float(1 - learningRate * settings.weightDecay), size: Float(learningRate / correction1),
+            root: Float(1 / correction2.squareRoot()))
+        pool.run { worker in
+            let part = WorkerPool.part(worker, of: self.pool.count, total: self.store.count)
+            withUnsafePointer(to: numbers) {
+                hw_adamw(
+                    self.store.values + part.lowerBound, self.store.gradients + part.lowerBound,
+                    self.first + part.lowerBound, self.second + part.lowerBound, part.count, $0)
+            }
+        }
+    }
+}
+
+/// base^exponent by repeated squaring, in the same order on every machine.
+private func power(_ base: Double, _ exponent: Int) -> Double {
+    var (result, square, rest) = (1.0, base, exponent)
+    while rest > 0 {
+        if rest & 1 == 1 { result *= square }
+        square *= square
+        rest >>= 1
+    }
+    return result
+}
+
+extension ParameterStore {
+    /// The Euclidean norm of all gradients together; not finite if one of them isn't. Summed in double precision over parts
+    /// of a fixed size, so the bits don't depend on the number of workers.
+    public func gradientNorm(pool: WorkerPool) -> Double {
+        let partSize = 1 << 14
+        let parts = (count + partSize - 1) / partSize
+        var sums = [Double](repeating: 0, count: parts)
+        sums.withUnsafeMutableBufferPointer { buffer in
+            // Unsafe: every worker writes elements of its own.
+            nonisolated(unsafe) let sums = buffer
+            pool.run { worker in
+                for part in WorkerPool.part(worker, of: pool.count, total: parts) {
+                    var sum = 0.0
+                    for i in (part * partSize)..<min((part + 1) * partSize, self.count) {
+                        sum += Double(self.gradients[i]) * Double(self.gradients[i])
+                    }
+                    sums[part] = sum
+                }
+            }
+        }
+        return sums.reduce(0, +).squareRoot()
+    }
+}

@@ -1,0 +1,96 @@
+public import Differentiation
+public import FlowModel
+import ReverseODE
+public import Tensor
+
+/// Learns classes through the reverse pass: the head and the velocity network together (PRG, section 6, stage 2).
+public final class FineTuningLearner: Learner {
+    /// The parameters and their gradients.
+    public let store: ParameterStore
+    private let network: TrainableNetwork
+    private let head: TrainableHead
+    private let objective: ReverseObjective
+    private let judge: ClassificationJudge?
+
+    /// Begins with weights of zero: `WeightInitialization` or `load` gives it others.
+    ///
+    /// - Parameters:
+    ///   - configuration: valid, with a head; the reverse pass is Euler's on its grid.
+    ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
+    ///   - gradientSteps: see `ReverseObjective`; more than the grid has counts as all.
+    ///   - capacity: images in memory at a time; see `TrainableNetwork`.
+    ///   - validation: images held back, in a fixed order; nil for none.
+    /// - Throws: `ConfigurationError`.
+    public init(
+        _ configuration: ModelConfiguration, smoothing: Double, gradientSteps: Int? = nil, capacity: Int,
+        validation: DataFeed?, kernels: Kernels, pool: WorkerPool
+    ) throws(ConfigurationError) {
+        let layout = try UNetLayout(configuration.architecture)
+        let head = configuration.head!
+        store = ParameterStore(shapes: layout.parameters + head.parameters(on: layout))
+        network = TrainableNetwork(layout: layout, capacity: capacity, kernels: kernels, pool: pool)
+        self.head = TrainableHead(head, network: network)
+        let grid = TimeGrid(configuration.grid, path: configuration.path)
+        objective = ReverseObjective(
+            network, head: self.head, steps: grid.eulerSteps, stopTime: grid.times[grid.steps],
+            smoothing: Float(smoothing), gradientSteps: gradientSteps.map { min($0, grid.steps) })
+        judge = validation.map {
+            ClassificationJudge(configuration, validation: $0, kernels: kernels, pool: pool)
+        }
+    }
+
+    /// Takes in that the store's values have changed.
+    public func valuesChanged() {
+        network.takeValues(from: store)
+        head.takeValues(from: store)
+    }
+
+    /// Sets the store's gradients to those of the batch's mean loss.
+    public func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
+        store.clearGradients()
+        let outcome = objective.differentiate(images: batch.pixels, labels: batch.labels)
+        network.giveGradients(to: store)
+        head.giveGradients(to: store)
+        return BatchOutcome(loss: outcome.loss, correct: outcome.correct)
+    }
+
+    /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back.
+    ///
+    /// - Throws: `DataSetError` naming an image that can't be used.
+    public func validate() throws -> ValidationScore? { try judge?.score(store) }
+}
+
+extension TimeGrid {
+    /// The reverse pass by Euler's method.
+    var eulerSteps: [EulerStep] {
+        (0..<steps).map { EulerStep(time: times[$0], size: direction * (points[$0 + 1] - points[$0])) }
+    }
+}
+
+extension ParameterStore {
+    /// The key that a model file has for a parameter of the network or the head.
+    public static func fileKey(_ key: String) -> String {
+        (key.hasPrefix("classifier.") ? ModelFile.headPrefix : ModelFile.networkPrefix) + key
+    }
+
+    /// The key here of what a model file has under `fileKey`, such as `out.2.bias` of `unet.out.2.bias`.
+    public static func ownKey(_ fileKey: String) -> String { String(fileKey.drop { $0 != "." }.dropFirst()) }
+
+    /// A parameter's values by its key in a model file.
+    public func values(fileKey key: String) -> [Float] {
+        let own = Self.ownKey(key)
+        let shape = shapes.first { $0.key == own }!
+        return Array(UnsafeBufferPointer(start: value(own), count: shape.count))
+    }
+
+    /// Takes those values over from a model that it has and whose shapes are these parameters'.
+    ///
+    /// - Throws: `CheckpointError` if a tensor can't be read.
+    public func load(_ file: ModelFile, where isWanted: (String) -> Bool = { _ in true }) throws {
+        for shape in shapes where isWanted(shape.key) {
+            let values = try file.tensor(Self.fileKey(shape.key))
+            precondition(values.count == shape.count)
+            value(shape.key).update(from: values, count: values.count)
+        }
+    }
+}

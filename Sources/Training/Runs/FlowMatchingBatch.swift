@@ -1,0 +1,115 @@
+public import FlowModel
+public import Tensor
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// What the network is shown of a batch of images in pretraining, and what it should answer (PRG, section 6).
+public struct FlowMatchingBatch: Sendable {
+    /// x_t, in the images' layout.
+    public let states: [Float]
+    /// t of each image, uniform in 0 ..< 1.
+    public let times: [Float]
+    /// The velocity of the path at x_t, in the images' layout.
+    public let targets: [Float]
+
+    /// Whether a batch is to be trained or to be judged on; each has random numbers of its own.
+    public enum Use: Sendable {
+        case training, validation
+    }
+
+    /// Pairs every image with noise and draws its time. Everything follows from the seed, the use and the step.
+    ///
+    /// - Parameters:
+    ///   - images: data, [count][size].
+    ///   - count: images.
+    ///   - coupling: `icfm` pairs at random; `otcfm` draws `count` pairs from the plan that transports the batch's noise to
+    ///     its images at the least sum of squared distances, so that an image may come twice or not at all, as in the
+    ///     reference; `gvp` pairs at random on a trigonometric path.
+    public init(
+        images: [Float], count: Int, coupling: ProbabilityPath, seed: UInt64, step: Int, use: Use = .training,
+        pool: WorkerPool
+    ) {
+        precondition(count > 0 && images.count.isMultiple(of: count))
+        let isTraining = use == .training
+        func generator(_ training: CounterGenerator.Purpose, _ validation: CounterGenerator.Purpose) -> CounterGenerator
+        {
+            CounterGenerator(seed: seed, purpose: isTraining ? training : validation, step: step)
+        }
+        let size = images.count / count
+        let noise = Self.noise(generator(.noise, .validationNoise), count: images.count, pool: pool)
+        let random = generator(.times, .validationTimes)
+        let times = (0..<count).map { random.uniform($0) }
+        let pairs =
+            coupling == .otcfm
+            ? Self.transportPairs(noise, images, count: count, random: generator(.pairs, .validationPairs))
+            : (0..<count).map { ($0, $0) }
+        let interpolation = times.map { Interpolation(coupling, at: $0) }
+        let states = AlignedBuffer(count: images.count)
+        let targets = AlignedBuffer(count: images.count)
+        pool.run { worker in
+            for n in WorkerPool.part(worker, of: pool.count, total: count) {
+                let (x0, x1, path) = (pairs[n].0 * size, pairs[n].1 * size, interpolation[n])
+                for i in 0..<size {
+                    let (a, b) = (noise.pointer[x0 + i], images[x1 + i])
+                    states.pointer[n * size + i] = path.state.noise * a + path.state.image * b
+                    targets.pointer[n * size + i] = path.velocity.noise * a + path.velocity.image * b
+                }
+            }
+        }
+        self.times = times
+        self.states = Array(UnsafeBufferPointer(start: states.pointer, count: images.count))
+        self.targets = Array(UnsafeBufferPointer(start: targets.pointer, count: images.count))
+    }
+
+    /// Standard normal numbers, the same for any number of workers.
+    private static func noise(_ random: CounterGenerator, count: Int, pool: WorkerPool) -> AlignedBuffer {
+        let buffer = AlignedBuffer(count: count)
+        let groups = (count + 3) / 4
+        pool.run { worker in
+            let part = WorkerPool.part(worker, of: pool.count, total: groups)
+            let range = (4 * part.lowerBound)..<min(4 * part.upperBound, count)
+            random.writeNormals(range, to: buffer.pointer + range.lowerBound)
+        }
+        return buffer
+    }
+
+    /// `count` pairs of noise and image drawn, with replacement, from the optimal plan, which for two uniform sets of the
+    /// same size is a permutation.
+    private static func transportPairs(
+        _ noise: AlignedBuffer, _ images: [Float], count: Int, random: CounterGenerator
+    ) -> [(Int, Int)] {
+        // ‖a − b‖² = ‖a‖² + ‖b‖² − 2a·b, whose first two terms every permutation sums up alike.
+        var costs = [Float](repeating: 0, count: count * count)
+        BLAS.multiply(
+            noise.pointer, transposed: images, into: &costs, rows: count, columns: count,
+            depth: images.count / count)
+        for i in costs.indices { costs[i] = -costs[i] }
+        let assignment = MinimumCostAssignment(costs: costs, count: count)
+        return (0..<count).map { draw in
+            let row = random.integer(draw, below: count)
+            return (row, assignment.columns[row])
+        }
+    }
+}
+
+/// The factors of noise and image in x_t and in its derivative by t.
+struct Interpolation: Sendable, Equatable {
+    let state: (noise: Float, image: Float)
+    let velocity: (noise: Float, image: Float)
+
+    init(_ path: ProbabilityPath, at time: Float) {
+        switch path {
+        case .icfm, .otcfm:
+            state = (1 - time, time)
+            velocity = (-1, 1)
+        case .gvp:
+            let angle = Float.pi / 2 * time
+            state = (sin(angle), cos(angle))
+            velocity = (Float.pi / 2 * cos(angle), -Float.pi / 2 * sin(angle))
+        }
+    }
+
+    static func == (a: Self, b: Self) -> Bool { a.state == b.state && a.velocity == b.velocity }
+}

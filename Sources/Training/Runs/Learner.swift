@@ -1,0 +1,51 @@
+public import Differentiation
+
+/// What a batch taught.
+public struct BatchOutcome: Sendable, Equatable {
+    /// The mean loss over the batch.
+    public let loss: Double
+    /// Images whose class was found; nil where there are no classes.
+    public let correct: Int?
+
+    /// Puts an outcome together.
+    public init(loss: Double, correct: Int? = nil) {
+        self.loss = loss
+        self.correct = correct
+    }
+}
+
+/// How good weights are on images that were held back.
+public struct ValidationScore: Codable, Sendable, Equatable {
+    /// The mean loss.
+    public let loss: Double
+    /// The fraction of images whose class was found; nil where there are no classes.
+    public let top1: Double?
+
+    /// Puts a score together.
+    public init(loss: Double, top1: Double? = nil) {
+        self.loss = loss
+        self.top1 = top1
+    }
+
+    /// Whether these weights are to be kept rather than others: by the accuracy if there is one, else by the loss.
+    public func isBetter(than other: ValidationScore) -> Bool {
+        if let top1, let otherTop1 = other.top1 { return top1 > otherTop1 }
+        return loss < other.loss
+    }
+}
+
+/// Something that an optimizer can improve: parameters and a loss on batches.
+public protocol Learner: AnyObject {
+    /// The parameters and their gradients.
+    var store: ParameterStore { get }
+    /// Takes in that the store's values have changed.
+    func valuesChanged()
+    /// Sets the store's gradients to those of the batch's mean loss.
+    ///
+    /// - Parameter step: the step's number, by which random numbers are drawn.
+    func differentiate(_ batch: Batch, step: Int) -> BatchOutcome
+    /// The score of the store's present values on the images held back; nil if there are none.
+    ///
+    /// - Throws: `DataSetError` naming an image that can't be used.
+    func validate() throws -> ValidationScore?
+}

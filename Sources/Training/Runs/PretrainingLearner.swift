@@ -1,0 +1,68 @@
+public import Differentiation
+public import FlowModel
+public import Tensor
+
+/// Learns the velocity of a probability path (PRG, section 6, stage 1).
+public final class PretrainingLearner: Learner {
+    /// The parameters and their gradients.
+    public let store: ParameterStore
+    private let network: TrainableNetwork
+    private let objective: FlowMatchingObjective
+    private let coupling: ProbabilityPath
+    private let seed: UInt64
+    private let validation: DataFeed?
+    private let pool: WorkerPool
+
+    /// Begins with random weights.
+    ///
+    /// - Parameters:
+    ///   - layout: the network.
+    ///   - capacity: images in memory at a time; see `TrainableNetwork`.
+    ///   - validation: images held back, in a fixed order; nil for none.
+    public init(
+        layout: UNetLayout, coupling: ProbabilityPath, seed: UInt64, capacity: Int, validation: DataFeed?,
+        kernels: Kernels, pool: WorkerPool
+    ) {
+        store = ParameterStore(shapes: layout.parameters)
+        network = TrainableNetwork(layout: layout, capacity: capacity, kernels: kernels, pool: pool)
+        objective = FlowMatchingObjective(network)
+        self.coupling = coupling
+        self.seed = seed
+        self.validation = validation
+        self.pool = pool
+        WeightInitialization.initialize(store, seed: seed)
+    }
+
+    /// Takes in that the store's values have changed.
+    public func valuesChanged() { network.takeValues(from: store) }
+
+    /// Sets the store's gradients to those of the batch's mean loss.
+    public func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
+        let path = path(batch, step: step, use: .training)
+        store.clearGradients()
+        let loss = objective.differentiate(states: path.states, times: path.times, targets: path.targets)
+        network.giveGradients(to: store)
+        return BatchOutcome(loss: loss)
+    }
+
+    /// The loss over the images held back, each at a time and with noise that are the same at every validation.
+    public func validate() throws -> ValidationScore? {
+        guard let validation else { return nil }
+        var (loss, images) = (0.0, 0)
+        let batches = validation.batches()
+        for index in 0..<validation.batchesPerEpoch {
+            let batch = try batches.next()
+            let path = path(batch, step: index, use: .validation)
+            loss +=
+                Double(batch.count)
+                * objective.loss(states: path.states, times: path.times, targets: path.targets)
+            images += batch.count
+        }
+        return ValidationScore(loss: loss / Double(images))
+    }
+
+    private func path(_ batch: Batch, step: Int, use: FlowMatchingBatch.Use) -> FlowMatchingBatch {
+        FlowMatchingBatch(
+            images: batch.pixels, count: batch.count, coupling: coupling, seed: seed, step: step, use: use, pool: pool)
+    }
+}

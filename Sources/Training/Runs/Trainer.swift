@@ -1,0 +1,141 @@
+import Differentiation
+public import Tensor
+
+/// Improves a learner batch by batch: gradients, optimizer step, average of weights, and the record of it all.
+///
+/// With the same number of workers, the same batches from the same state give the same bits. Not for use by two threads at
+/// a time.
+public final class Trainer {
+    /// How steps are taken.
+    public struct Recipe: Sendable, Equatable {
+        /// The learning rate of every step.
+        public var schedule: LearningRateSchedule
+        /// The optimizer's settings.
+        public var optimizer: AdamW.Settings
+        /// Gradients of a greater norm are scaled down to it; nil for none.
+        public var clip: Double?
+        /// Decay of the average of weights; nil to keep none.
+        public var averageDecay: Double?
+
+        /// Describes a recipe.
+        public init(
+            schedule: LearningRateSchedule, optimizer: AdamW.Settings, clip: Double? = nil, averageDecay: Double? = nil
+        ) {
+            self.schedule = schedule
+            self.optimizer = optimizer
+            self.clip = clip
+            self.averageDecay = averageDecay
+        }
+    }
+
+    /// What is improved.
+    public let learner: any Learner
+    /// How.
+    public let recipe: Recipe
+    /// Where the run stands.
+    public internal(set) var record: TrainingRecord
+    private let optimizer: AdamW
+    private let average: ExponentialMovingAverage?
+    private let pool: WorkerPool
+
+    /// Begins a run with the learner's present values.
+    ///
+    /// - Parameters:
+    ///   - settings: what the numbers depend on, by the name of the option that says it.
+    ///   - computation: what their last bits depend on as well.
+    public init(
+        _ learner: any Learner, recipe: Recipe, settings: [String: String], computation: String, pool: WorkerPool
+    ) {
+        self.learner = learner
+        self.recipe = recipe
+        self.pool = pool
+        record = TrainingRecord(settings: settings, computation: computation)
+        optimizer = AdamW(learner.store, settings: recipe.optimizer, pool: pool)
+        average = recipe.averageDecay.map { ExponentialMovingAverage(learner.store, decay: $0, pool: pool) }
+        learner.valuesChanged()
+    }
+
+    /// Goes on where a state file stands.
+    ///
+    /// - Returns: how the run was computed before, if it was otherwise than now; it then goes on with other last bits.
+    /// - Throws: `TrainingError.otherRun` if it was written under other settings, `CheckpointError` or
+    ///   `TrainingError.unusableState` if it can't be used.
+    public func resume(from path: String) throws -> String? {
+        let reader = try TrainingState.Reader(path: path)
+        let differences = reader.record.differences(to: record.settings)
+        guard differences.isEmpty else { throw TrainingError.otherRun(path: path, differences: differences) }
+        try reader.restore(optimizer, average: average, store: learner.store)
+        let (before, now) = (reader.record.computation, record.computation)
+        record = reader.record
+        record.computation = now
+        learner.valuesChanged()
+        return before == now ? nil : before
+    }
+
+    /// Writes the state; what is at `path` is replaced only once everything is on the disk.
+    ///
+    /// - Throws: `CheckpointError`.
+    public func save(to path: String) throws {
+        try TrainingState.write(record, optimizer, average: average, store: learner.store, to: path)
+    }
+
+    /// Takes a step.
+    ///
+    /// - Returns: the batch's outcome before it.
+    /// - Throws: `TrainingError.diverged`, the weights being as they were.
+    public func step(_ batch: Batch) throws(TrainingError) -> BatchOutcome {
+        let outcome = learner.differentiate(batch, step: record.step)
+        guard outcome.loss.isFinite else { throw diverged("the loss") }
+        let norm = learner.store.gradientNorm(pool: pool)
+        guard norm.isFinite else { throw diverged("the gradient") }
+        let scale = recipe.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
+        optimizer.step(learningRate: recipe.schedule.rate(at: record.step), gradientScale: scale)
+        learner.valuesChanged()
+        record.step += 1
+        average?.update(step: record.step)
+        record.sums.add(outcome, images: batch.count)
+        return outcome
+    }
+
+    /// The score of the weights that would be kept; nil if there is nothing to judge them by.
+    func validate() throws -> ValidationScore? {
+        guard let average else { return try learner.validate() }
+        average.exchange()
+        learner.valuesChanged()
+        defer {
+            average.exchange()
+            learner.valuesChanged()
+        }
+        return try learner.validate()
+    }
+
+    /// The weights to keep of a parameter: the average if there is one.
+    public func weights(_ key: String) -> [Float] {
+        let store = learner.store
+        let offset = store.value(key) - store.values
+        let count = store.shapes.first { $0.key == key }!.count
+        return Array(UnsafeBufferPointer(start: (average?.values ?? store.values) + offset, count: count))
+    }
+
+    /// Where the last good state is; told by whoever saves it.
+    var lastGood = "no state has been saved yet"
+
+    func diverged(_ what: String) -> TrainingError {
+        .diverged(step: record.step + 1, epoch: record.epoch + 1, what: what, lastGood: lastGood)
+    }
+}
+
+extension TrainingRecord.Sums {
+    mutating func add(_ outcome: BatchOutcome, images count: Int) {
+        batches += 1
+        images += count
+        loss += outcome.loss * Double(count)
+        if let correct = outcome.correct { self.correct = (self.correct ?? 0) + correct }
+    }
+
+    /// The mean loss so far.
+    public var meanLoss: Double { images > 0 ? loss / Double(images) : 0 }
+
+    /// The fraction of images whose class was found.
+    public var top1: Double? { images > 0 ? correct.map { Double($0) / Double(images) } : nil }
+}

@@ -1,0 +1,29 @@
+/// Why training can't begin or go on.
+public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// A loss or gradient is infinite or not a number.
+    case diverged(step: Int, epoch: Int, what: String, lastGood: String)
+    /// The state file belongs to another run.
+    case otherRun(path: String, differences: [String])
+    /// A state file that isn't one, or that doesn't fit.
+    case unusableState(path: String, problem: String)
+    /// There is a state or model file where a new run was to begin.
+    case alreadyBegun(path: String)
+    /// There is no state file to go on from.
+    case nothingToResume(path: String)
+
+    /// What is wrong and what to do.
+    public var description: String {
+        switch self {
+        case .diverged(let step, let epoch, let what, let lastGood):
+            "training has diverged: \(what) of step \(step) in epoch \(epoch) is not finite; \(lastGood); a lower "
+                + "--learning-rate, a longer --warm-up or --clip may help"
+        case .otherRun(let path, let differences):
+            "\(path) belongs to another run: \(differences.joined(separator: "; ")); give the same options and data, or "
+                + "another --output"
+        case .unusableState(let path, let problem): "\(path): \(problem)"
+        case .alreadyBegun(let path):
+            "\(path) is there already; go on with that run by --resume, or give another --output"
+        case .nothingToResume(let path): "\(path) is not there, so there is nothing to resume; leave out --resume"
+        }
+    }
+}

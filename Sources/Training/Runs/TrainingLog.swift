@@ -1,0 +1,68 @@
+import CheckpointFormats
+import Plotting
+
+/// The epochs of a run as a table and as a drawing; both are written anew after every epoch, so that a resumed run leaves
+/// the same as one that was never interrupted.
+struct TrainingLog {
+    private let epochs: [TrainingRecord.Epoch]
+
+    init(_ epochs: [TrainingRecord.Epoch]) { self.epochs = epochs }
+
+    /// Comma-separated values with a line of column names. Fractions, not percents; empty where there is nothing to say.
+    var csv: String {
+        let header =
+            "epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,images_per_second,seconds\n"
+        return header + epochs.map { Self.line($0) + "\n" }.joined()
+    }
+
+    private static func line(_ epoch: TrainingRecord.Epoch) -> String {
+        func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
+        let rate = epoch.seconds > 0 ? (Double(epoch.images) / epoch.seconds * 10).rounded() / 10 : 0
+        return [
+            "\(epoch.epoch)", "\(epoch.step)", text(epoch.learningRate), text(epoch.loss), text(epoch.top1),
+            text(epoch.validation?.loss), text(epoch.validation?.top1), text(rate),
+            text((epoch.seconds * 10).rounded() / 10),
+        ].joined(separator: ",")
+    }
+
+    /// Loss over epochs and, where there are classes, top-1 accuracy below it, as an SVG file.
+    var svg: String {
+        var plots = [
+            plot(
+                "Loss", "mean loss",
+                [("training", { $0.loss }), ("validation", { $0.validation?.loss })])
+        ]
+        if epochs.contains(where: { $0.top1 != nil }) {
+            var accuracy = plot(
+                "Accuracy", "top-1",
+                [("training", { $0.top1 }), ("validation", { $0.validation?.top1 })])
+            accuracy.yRange = 0...1
+            plots.append(accuracy)
+        }
+        return LinePlot.svg(plots, title: "Training")
+    }
+
+    private func plot(
+        _ title: String, _ label: String, _ series: [(name: String, value: (TrainingRecord.Epoch) -> Double?)]
+    ) -> LinePlot {
+        LinePlot(
+            title: title, xLabel: "epoch", yLabel: label,
+            series: series.compactMap { series in
+                let points = epochs.compactMap { epoch in
+                    series.value(epoch).map { LinePlot.Point(Double(epoch.epoch), $0) }
+                }
+                return points.isEmpty ? nil : LinePlot.Series(series.name, points)
+            })
+    }
+
+    /// Replaces the run's table and drawing.
+    ///
+    /// - Throws: `CheckpointError` of kind `unwritable`.
+    func write(to files: TrainingRun.Files) throws {
+        for (path, text) in [(files.log, csv), (files.plot, svg)] {
+            var file = try AtomicFile(path: path)
+            try file.write(Array(text.utf8))
+            try file.commit()
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import CheckpointFormats
+
+/// A run from its first step to its last: epochs, validation, the files it leaves, and when to save.
+public final class TrainingRun {
+    /// Where a run's files are.
+    public struct Files: Sendable, Equatable {
+        /// What the run goes on from.
+        public let state: String
+        /// The best model so far, ready to be served.
+        public let model: String
+        /// One line an epoch.
+        public let log: String
+        /// Loss and accuracy, drawn.
+        public let plot: String
+
+        /// The files of the run in `folder`.
+        public init(folder: String) {
+            let prefix = folder.hasSuffix("/") ? folder : folder + "/"
+            state = prefix + "state.safetensors"
+            model = prefix + "model.safetensors"
+            log = prefix + "log.csv"
+            plot = prefix + "progress.svg"
+        }
+    }
+
+    /// How a run ended.
+    public enum Ending: Sendable {
+        /// All epochs are done.
+        case finished
+        /// It was told to stop and has saved its state.
+        case interrupted
+    }
+
+    /// How far a run is to go, and when it saves.
+    public struct Plan: Sendable, Equatable {
+        /// Epochs in all.
+        public var epochs: Int
+        /// Steps of an epoch.
+        public var batchesPerEpoch: Int
+        /// Most time between two saves; each epoch's end saves too.
+        public var checkpointInterval: Duration
+
+        /// Describes a plan.
+        public init(epochs: Int, batchesPerEpoch: Int, checkpointInterval: Duration) {
+            self.epochs = epochs
+            self.batchesPerEpoch = batchesPerEpoch
+            self.checkpointInterval = checkpointInterval
+        }
+    }
+
+    /// What whoever runs it is asked and told.
+    public struct Observer {
+        /// Time since some beginning.
+        public var now: () -> Duration
+        /// Whether to save and stop.
+        public var isInterrupted: () -> Bool
+        /// A step has been taken.
+        public var stepped: (TrainingRecord, BatchOutcome) -> Void
+        /// An epoch is done.
+        public var epochEnded: (TrainingRecord.Epoch) -> Void
+        /// The present weights are the best so far: to be written to the run's model file.
+        public var keepModel: (Trainer) throws -> Void
+
+        /// Puts an observer together.
+        public init(
+            now: @escaping () -> Duration, isInterrupted: @escaping () -> Bool,
+            stepped: @escaping (TrainingRecord, BatchOutcome) -> Void,
+            epochEnded: @escaping (TrainingRecord.Epoch) -> Void, keepModel: @escaping (Trainer) throws -> Void
+        ) {
+            self.now = now
+            self.isInterrupted = isInterrupted
+            self.stepped = stepped
+            self.epochEnded = epochEnded
+            self.keepModel = keepModel
+        }
+    }
+
+    /// What takes the steps.
+    public let trainer: Trainer
+    /// How a resumed run was computed before, if it was otherwise than now.
+    public private(set) var otherComputation: String?
+    private let plan: Plan
+    private let files: Files
+    private let observer: Observer
+    private var lastSave: Duration
+
+    /// Prepares a run.
+    ///
+    /// - Parameter resumes: whether to go on from the folder's state, which must be there, rather than begin, where none
+    ///   must be.
+    /// - Throws: `TrainingError` or `CheckpointError`.
+    public init(
+        _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, observer: Observer
+    ) throws {
+        self.trainer = trainer
+        self.plan = plan
+        self.files = files
+        self.observer = observer
+        lastSave = observer.now()
+        guard resumes else {
+            // A model that somebody keeps there would be lost at the end of the first epoch.
+            for path in [files.state, files.model] where RandomAccessFile.exists(path) {
+                throw TrainingError.alreadyBegun(path: path)
+            }
+            return
+        }
+        guard RandomAccessFile.exists(files.state) else { throw TrainingError.nothingToResume(path: files.state) }
+        otherComputation = try trainer.resume(from: files.state)
+        guard trainer.record.sums.batches <= plan.batchesPerEpoch else {
+            throw TrainingError.unusableState(path: files.state, problem: "its epochs are longer than this run's")
+        }
+        noteSave()
+    }
+
+    /// Runs to the end of the plan, or until it is interrupted.
+    ///
+    /// - Parameter nextBatch: gives the batches from the record's place on, in order.
+    /// - Throws: `TrainingError.diverged`, `CheckpointError` if a file can't be written, `DataSetError` if an image can't be
+    ///   used; files already there are as they were.
+    public func run(nextBatch: () throws -> Batch) throws -> Ending {
+        while trainer.record.epoch < plan.epochs {
+            while trainer.record.sums.batches < plan.batchesPerEpoch {
+                let start = observer.now()
+                let outcome = try trainer.step(try nextBatch())
+                trainer.record.sums.seconds += (observer.now() - start) / .seconds(1)
+                observer.stepped(trainer.record, outcome)
+                if observer.isInterrupted() { return try stop() }
+                if observer.now() - lastSave >= plan.checkpointInterval { try save() }
+            }
+            try endEpoch()
+            if observer.isInterrupted() { return try stop() }
+        }
+        return .finished
+    }
+
+    private func stop() throws -> Ending {
+        try save()
+        return .interrupted
+    }
+
+    private func save() throws {
+        try trainer.save(to: files.state)
+        noteSave()
+    }
+
+    private func noteSave() {
+        lastSave = observer.now()
+        let (step, path) = (trainer.record.step, files.state)
+        trainer.lastGood = step == 0 ? "\(path) is as the run began" : "\(path) holds the state after step \(step)"
+    }
+
+    /// The model is written before the state that says so: a run that is killed in between makes the same model again.
+    private func endEpoch() throws {
+        let score = try trainer.validate()
+        if let score, !score.loss.isFinite { throw trainer.diverged("the validation after the loss") }
+        let record = trainer.record
+        let row = TrainingRecord.Epoch(
+            epoch: record.epoch + 1, step: record.step,
+            learningRate: trainer.recipe.schedule.rate(at: record.step - 1), loss: record.sums.meanLoss,
+            top1: record.sums.top1, validation: score, seconds: record.sums.seconds, images: record.sums.images)
+        let isBest = score.map { score in record.best.map { score.isBetter(than: $0) } ?? true } ?? true
+        if isBest { try observer.keepModel(trainer) }
+        trainer.record.epoch += 1
+        trainer.record.sums = TrainingRecord.Sums()
+        trainer.record.history.append(row)
+        if isBest { trainer.record.best = score }
+        try save()
+        try TrainingLog(trainer.record.history).write(to: files)
+        observer.epochEnded(row)
+    }
+}

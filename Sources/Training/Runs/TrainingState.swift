@@ -1,0 +1,115 @@
+import CheckpointFormats
+public import Differentiation
+import FlowModel
+import FoundationEssentials
+
+/// The file that a run goes on from: a safetensors file with the weights, the optimizer's moments, their average if one is
+/// kept, and under `headwater-training` the ``TrainingRecord``. Random numbers and the order of data follow from the seed
+/// and the step, so nothing else is needed.
+public enum TrainingState {
+    /// The `__metadata__` key of the record.
+    public static let metadataKey = "headwater-training"
+
+    /// What a file holds for every parameter.
+    private enum Part: String, CaseIterable {
+        case weight, first, second, average
+    }
+
+    /// Writes the state, replacing what is at `path` only once everything is on the disk.
+    ///
+    /// - Throws: `CheckpointError` if it can't be written; the old file is then still there.
+    public static func write(
+        _ record: TrainingRecord, _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore,
+        to path: String
+    ) throws {
+        let parts = sources(optimizer, average, store)
+        var places: [String: UnsafePointer<Float>] = [:]
+        var tensors: [TensorDescription] = []
+        for part in parts {
+            for shape in store.shapes {
+                let name = "\(part.kind.rawValue).\(shape.key)"
+                let offset = store.value(shape.key) - store.values
+                places[name] = UnsafePointer(part.values + offset)
+                tensors.append(try TensorDescription(name: name, type: .f32, shape: shape.shape))
+            }
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let document = String(decoding: try encoder.encode(record), as: UTF8.self)
+        try SafetensorsWriter.write(tensors, metadata: [metadataKey: document], to: path) { tensor in
+            .floats(Array(UnsafeBufferPointer(start: places[tensor.name]!, count: tensor.count)))
+        }
+    }
+
+    /// A state file whose record has been read.
+    public struct Reader {
+        /// Where the run stood.
+        public let record: TrainingRecord
+        private let path: String
+        private let file: SafetensorsFile
+
+        /// Opens and checks the file at `path`.
+        ///
+        /// - Throws: `CheckpointError` or `TrainingError.unusableState`.
+        public init(path: String) throws {
+            file = try SafetensorsFile(path: path, access: .load)
+            self.path = path
+            guard let document = file.metadata[metadataKey] else {
+                throw TrainingError.unusableState(path: path, problem: "it is no state of a training run")
+            }
+            try CheckpointError.locating(in: path) { try requireStrictJSON(document) }
+            do {
+                record = try JSONDecoder().decode(TrainingRecord.self, from: Data(document.utf8))
+            } catch {
+                throw TrainingError.unusableState(
+                    path: path, problem: "its record can't be read; it was written by another version, or is damaged")
+            }
+            guard record.formatVersion == TrainingRecord.currentFormatVersion, record.isPlausible else {
+                throw TrainingError.unusableState(
+                    path: path, problem: "its record is not one that this version writes; begin the run again")
+            }
+        }
+
+        /// Takes the weights, moments and average over.
+        ///
+        /// - Throws: `TrainingError.unusableState` if tensors are missing, of another shape, too many or not finite.
+        public func restore(
+            _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore
+        ) throws {
+            func refuse(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }
+            let parts = sources(optimizer, average, store)
+            guard file.tensors.count == parts.count * store.shapes.count else {
+                throw refuse("it has \(file.tensors.count) tensors, not \(parts.count * store.shapes.count)")
+            }
+            for part in parts {
+                for shape in store.shapes {
+                    let name = "\(part.kind.rawValue).\(shape.key)"
+                    guard let tensor = file[name], tensor.shape == shape.shape, tensor.type == .f32 else {
+                        throw refuse("it has no tensor \(quoted(name)) of shape \(shape.shape) in f32")
+                    }
+                    let values = try file.floats(of: name)
+                    if let index = firstNonFinite(values) {
+                        throw refuse("tensor \(quoted(name)) is not finite at number \(index)")
+                    }
+                    (part.values + (store.value(shape.key) - store.values)).update(from: values, count: values.count)
+                }
+            }
+            optimizer.stepCount = record.step
+        }
+    }
+
+    private static func sources(
+        _ optimizer: AdamW, _ average: ExponentialMovingAverage?, _ store: ParameterStore
+    ) -> [(kind: Part, values: UnsafeMutablePointer<Float>)] {
+        [(.weight, store.values), (.first, optimizer.first), (.second, optimizer.second)]
+            + (average.map { [(.average, $0.values)] } ?? [])
+    }
+}
+
+extension TrainingRecord {
+    /// Whether its counts could be a run's, so that nothing after it need doubt them.
+    fileprivate var isPlausible: Bool {
+        let counts = [step, epoch, sums.batches, sums.images, sums.correct ?? 0]
+        return counts.allSatisfy { (0...1 << 48).contains($0) } && history.count == epoch
+    }
+}

@@ -1,0 +1,185 @@
+import Foundation
+import TestBench
+import TestFixtures
+import Testing
+
+@testable import CommandLineInterface
+
+/// Classes of small pictures that a network tells apart at once, an architecture, and folders for results.
+struct Workshop {
+    let scratch: Scratch
+    var data: String { scratch.path("data") }
+    var architecture: String { scratch.path("architecture.json") }
+
+    init(classes: [String] = ["dark", "light"]) throws {
+        scratch = try Scratch()
+        for (index, name) in classes.enumerated() {
+            var generator = SeededGenerator(seed: UInt64(index + 1))
+            let level = 80 + 100 * Float(index) / Float(classes.count - 1)
+            for image in 0..<12 {
+                let rows = (0..<16).map { _ in generator.floats(48).map { UInt8(level + 70 * abs($0)) } }
+                let png = PNGBuilder(width: 16, height: 16, colorType: .rgb, rows: rows).file
+                try scratch.write(png, to: "data/\(name)/\(image).png")
+            }
+        }
+        let json = """
+            {"modelChannels":32,"residualBlocks":1,"channelMultipliers":[1],"attentionDownsampling":[],"heads":2,
+            "imageSize":16}
+            """
+        try scratch.write(json.utf8, to: "architecture.json")
+    }
+
+    func pretraining(_ output: String, _ more: String...) -> [String] {
+        [
+            "pretrain", "--data", data, "--architecture", architecture, "--coupling", "otcfm", "--batch-size", "8",
+            "--learning-rate", "0.002", "--name", "small", "-o", scratch.path(output),
+        ] + more
+    }
+
+    func finetuning(_ model: String, _ output: String, _ more: String...) -> [String] {
+        [
+            "finetune", scratch.path(model), "--data", data, "--validation", "0.25", "--t-span", "3", "--batch-size",
+            "6", "--warm-up", "1", "--learning-rate", "0.005", "-o", scratch.path(output),
+        ] + more
+    }
+
+    func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: scratch.path(name))) }
+
+    static func top1(_ arguments: [String]) async throws -> Double {
+        struct Report: Decodable { let top1: Double }
+        let outcome = try await BuiltProgram.run(["evaluate", "--json", "--knn", "0"] + arguments)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        return try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8)).top1
+    }
+}
+
+/// What a descriptor gives, line by line; read on a thread of its own.
+private func lines(of handle: FileHandle) -> AsyncStream<String> {
+    AsyncStream { continuation in
+        Thread {
+            var rest = ""
+            while case let data = handle.availableData, !data.isEmpty {
+                rest += String(decoding: data, as: UTF8.self)
+                let parts = rest.split(separator: "\n", omittingEmptySubsequences: false)
+                for line in parts.dropLast() { continuation.yield(String(line)) }
+                rest = String(parts.last ?? "")
+            }
+            continuation.finish()
+        }.start()
+    }
+}
+
+@Suite("headwater pretrain and finetune")
+struct TrainingCommandTests {
+    @Test("Pretraining, fine-tuning and a head alone make models that are served with the folders' names")
+    func wholeWay() async throws {
+        let shop = try Workshop()
+        let pretrained = try await BuiltProgram.run(
+            shop.pretraining("pretrained", "--epochs", "3", "--validation", "0.25"))
+        try #require(pretrained.status == 0, "\(pretrained.errors)")
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: shop.scratch.path("pretrained")).sorted()
+                == ["log.csv", "model.safetensors", "progress.svg", "state.safetensors"])
+        let runs = [
+            ("whole", ["--epochs", "8"]), ("head", ["--epochs", "20", "--freeze", "flow"]),
+            ("placed", ["--epochs", "8", "--head-place", "middle"]),
+            ("placed-head", ["--epochs", "20", "--freeze", "flow", "--head-place", "up.0"]),
+        ]
+        for (output, more) in runs {
+            let tuned = try await BuiltProgram.run(
+                shop.finetuning("pretrained/model.safetensors", output) + more)
+            try #require(tuned.status == 0, "\(output): \(tuned.errors)")
+            let model = shop.scratch.path("\(output)/model.safetensors")
+            #expect(try await Workshop.top1(["--model", model, "--data", shop.data]) >= 0.9, "\(output)")
+            let inspected = try await BuiltProgram.run(["inspect", model])
+            #expect(inspected.output.contains("dark, light"))
+            #expect(inspected.output.contains("evaluation more") == output.hasPrefix("placed"))
+            #expect(inspected.output.contains("self-test"))
+        }
+        let log = try String(contentsOfFile: shop.scratch.path("whole/log.csv"), encoding: .utf8)
+        #expect(log.hasPrefix("epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,"))
+        #expect(log.split(separator: "\n").count == 9)
+    }
+
+    @Test(
+        "A signal saves the state and ends with 0; resumed, the run ends as if it had not come",
+        arguments: [SIGINT, SIGTERM])
+    func interruption(signal: Int32) async throws {
+        let shop = try Workshop()
+        let (run, errors) = try BuiltProgram.start(shop.pretraining("stopped", "--epochs", "100000"))
+        for await line in lines(of: errors) where line.hasPrefix("epoch 2/") { run.signal(signal) }
+        #expect(await run.wait() == .exited(status: 0))
+        let log = try String(contentsOfFile: shop.scratch.path("stopped/log.csv"), encoding: .utf8)
+        let epochs = log.split(separator: "\n").count + 1
+        let resumed = try await BuiltProgram.run(shop.pretraining("stopped", "--epochs", "\(epochs)", "--resume"))
+        try #require(resumed.status == 0, "\(resumed.errors)")
+        let straight = try await BuiltProgram.run(shop.pretraining("straight", "--epochs", "\(epochs)"))
+        try #require(straight.status == 0, "\(straight.errors)")
+        #expect(try shop.bytes("stopped/model.safetensors") == shop.bytes("straight/model.safetensors"))
+    }
+
+    @Test(
+        "Fine-tuning that goes on where it ended gives what a longer run gives, the head alone too",
+        arguments: ["none", "flow"])
+    func prolonged(frozen: String) async throws {
+        let shop = try Workshop()
+        try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
+        for (output, epochs, more) in [("a", "2", []), ("a", "4", ["--resume"]), ("b", "4", [])] {
+            let run = try await BuiltProgram.run(
+                shop.finetuning(
+                    "tiny.safetensors", output, "--freeze", frozen, "--schedule", "constant", "--epochs", epochs,
+                    "--name", "same") + more)
+            try #require(run.status == 0, "\(output) \(epochs): \(run.errors)")
+        }
+        for file in ["model.safetensors", "progress.svg"] {
+            #expect(try shop.bytes("a/\(file)") == shop.bytes("b/\(file)"), "\(file)")
+        }
+    }
+
+    @Test("Where files can't grow it says so, and leaves the last good state and model")
+    func fullDisk() async throws {
+        let shop = try Workshop()
+        let first = try await BuiltProgram.run(shop.pretraining("out", "--epochs", "1"))
+        try #require(first.status == 0, "\(first.errors)")
+        let (state, model) = (try shop.bytes("out/state.safetensors"), try shop.bytes("out/model.safetensors"))
+        // 64 blocks of 512 bytes, less than a model.
+        let command = ([BuiltProgram.executable] + shop.pretraining("out", "--epochs", "2", "--resume"))
+            .map { "'\($0)'" }.joined(separator: " ")
+        let script = shop.scratch.path("limited.sh")
+        try shop.scratch.write(
+            "ulimit -f 64\nexec \(command) 2>'\(shop.scratch.path("errors"))'\n".utf8, to: "limited.sh")
+        let ended = try #require(popen("/bin/sh '\(script)'", "re"))
+        #expect(pclose(ended) >> 8 & 0xFF == CommandLineInterface.ExitStatus.unwritableOutput.rawValue)
+        let errors = try String(contentsOfFile: shop.scratch.path("errors"), encoding: .utf8)
+        #expect(errors.contains("can't write") && errors.contains("model.safetensors"), "\(errors)")
+        #expect(try shop.bytes("out/state.safetensors") == state)
+        #expect(try shop.bytes("out/model.safetensors") == model)
+    }
+
+    @Test("What can't be trained is refused with its reason and an exit status of its own")
+    func refusals() async throws {
+        let shop = try Workshop()
+        func expect(_ arguments: [String], _ status: CommandLineInterface.ExitStatus, _ message: String) async throws {
+            let outcome = try await BuiltProgram.run(arguments)
+            #expect(outcome.status == status.rawValue && outcome.errors.contains(message), "\(outcome.errors)")
+        }
+        try await expect(shop.pretraining("a", "--resume"), .unreadableInput, "nothing to resume")
+        try shop.scratch.write("{\"modelChannels\":32}".utf8, to: "short.json")
+        try await expect(
+            shop.pretraining("a", "--architecture", shop.scratch.path("short.json")), .unusableData,
+            "residualBlocks is missing")
+        try await expect(shop.pretraining("a", "--image-size", "24", "--validation", "1.5"), .usage, "--validation")
+        try shop.scratch.write("kept".utf8, to: "kept/model.safetensors")
+        try await expect(shop.pretraining("kept"), .usage, "is there already")
+        #expect(try shop.bytes("kept/model.safetensors") == Data("kept".utf8))
+
+        try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
+        try await expect(
+            shop.finetuning("tiny.safetensors", "b", "--freeze", "flow", "--augment", "flip"), .usage, "--augment")
+        try await expect(shop.finetuning("missing", "b"), .unreadableInput, "missing")
+        try await expect(shop.finetuning("tiny.safetensors", "b", "--t-cutoff", "2"), .unusableData, "grid.cutoff")
+        try shop.scratch.write("no image".utf8, to: "data/dark/bad.png")
+        try await expect(shop.finetuning("tiny.safetensors", "b"), .unusableData, "dark/bad.png")
+        try await expect(shop.pretraining("c"), .unusableData, "dark/bad.png")
+    }
+}

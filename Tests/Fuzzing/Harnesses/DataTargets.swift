@@ -1,0 +1,56 @@
+@testable import CommandLineInterface
+@testable import Training
+
+/// Data sets.
+let dataTargets = [
+    FuzzTarget(
+        name: "tar", kind: .parser, maximumLength: 8192,
+        promise: "every file lies in the archive; checksums are mended in half of the inputs",
+        run: { try readTar(&$0) }),
+    FuzzTarget(
+        name: "labels", kind: .parser, maximumLength: 4096,
+        promise: "a class name holds no line end, and each class has the logit of its name",
+        run: { input in
+            let count = input.integer(in: 0...8)
+            let names = try ClassNames.parse(input.rest)
+            require(
+                names.allSatisfy { !$0.utf8.contains(UInt8(ascii: "\n")) }, "a class name is one line")
+            let labels = try EvaluationLabels(classes: Array(names.suffix(count)), labels: names)
+            for (index, name) in zip(labels.logitIndices, names.suffix(count)) {
+                require(names[index] == name, "a class has the logit of its name")
+            }
+        }),
+]
+
+private func readTar(_ input: inout FuzzInput) throws {
+    let isMended = input.bool()
+    let ignoresClasses = input.bool()
+    let bytes = isMended ? mendingHeaders(of: input.rest) : input.rest
+    let index = try TarIndex(bytes)
+    for file in index.files {
+        require(file.offset >= 0 && file.count >= 0, "a file has a place")
+        require(file.offset + file.count <= bytes.count, "a file lies in the archive")
+    }
+    try withFile(bytes) { path in
+        let images = try LabelledImages(at: path, ignoringClasses: ignoresClasses)
+        for place in images.items.indices {
+            let item = images.items[place]
+            require(ignoresClasses || images.classes.indices.contains(item.label), "a label is that of a class")
+            _ = try images.bytes(at: place, maximumBytes: bytes.count)
+        }
+        _ = try images.fingerprint()
+    }
+}
+
+/// The archive with every header's checksum as it should be, and an end marker, so that what is in it reaches the reader.
+private func mendingHeaders(of archive: [UInt8]) -> [UInt8] {
+    var bytes = archive + [UInt8](repeating: 0, count: (512 - archive.count % 512) % 512 + 1024)
+    // Data between headers is passed over only if a header states it; mending a block of data harms nobody.
+    for start in stride(from: 0, to: bytes.count - 1024, by: 512) where bytes[start] != 0 {
+        var sum = 8 * 32
+        for place in start..<start + 512 where !(148..<156).contains(place - start) { sum += Int(bytes[place]) }
+        let digits = Array(String(sum, radix: 8).utf8)
+        bytes.replaceSubrange(start + 148..<start + 156, with: digits + [UInt8](repeating: 0, count: 8 - digits.count))
+    }
+    return bytes
+}

@@ -1,0 +1,208 @@
+import CFuzzing
+import CheckpointFormats
+import Foundation
+import ReverseODE
+import Telemetry
+
+@testable import API
+@testable import HTTPServer
+
+/// What requests bring.
+let requestTargets = [
+    FuzzTarget(
+        name: "multipart", kind: .parser, maximumLength: 4096,
+        promise: "the boundary that was checked is the one that is read; limits of parts hold",
+        run: { try readForm(&$0) }),
+    FuzzTarget(
+        name: "json", kind: .parser, maximumLength: 4096,
+        promise: "what passes the strict reader is JSON to Foundation too",
+        run: { input in
+            let document = String(decoding: input.rest, as: UTF8.self)
+            try requireStrictJSON(document)
+            requireFoundationReads(Array(document.utf8))
+        }),
+    FuzzTarget(
+        name: "json-body", kind: .parser, maximumLength: 4096,
+        promise: "a body that was taken is strict JSON; taps are no more than allowed",
+        run: { try readBody(&$0) }),
+    FuzzTarget(
+        name: "base64", kind: .parser, maximumLength: 256,
+        promise: "each sequence of bytes has one text",
+        run: { input in
+            let text = String(decoding: input.rest, as: UTF8.self)
+            require(Base64.encode(try Base64.decode(text)).elementsEqual(text.utf8), "one text for each bytes")
+        }),
+    FuzzTarget(
+        name: "query", kind: .parser, maximumLength: 2048,
+        promise: "items are divided at every & and = byte; options and taps are no more than allowed",
+        run: { try readTarget(&$0) }),
+    FuzzTarget(
+        name: "headers", kind: .parser, maximumLength: 2048,
+        promise: "a length taken is one number; a deadline is within the maximum",
+        run: { try readHeaders(&$0) }),
+    FuzzTarget(
+        name: "oip", kind: .parser, maximumLength: 8192,
+        promise: "as many images as the shape says, of as many finite numbers each",
+        run: { try readInference(&$0) }),
+]
+
+private func requireFoundationReads(_ document: [UInt8]) {
+    // Foundation takes no number beyond a double's range, which the grammar allows: exponents and 300 digits are left out.
+    var digits = 0
+    for byte in document {
+        let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        if digits > 0 && (byte == UInt8(ascii: "e") || byte == UInt8(ascii: "E")) { return }
+        digits = isDigit ? digits + 1 : 0
+        if digits > 300 { return }
+    }
+    let value = try? JSONSerialization.jsonObject(with: Data(document), options: .fragmentsAllowed)
+    require(value != nil, "Foundation reads \(String(decoding: document, as: UTF8.self).debugDescription)")
+}
+
+// MARK: - Bodies
+
+private let post = PostLimits(maximumImages: 4, maximumBodyBytes: 2048)
+
+/// The first line is the Content-Type, the rest is the body.
+private func readForm(_ input: inout FuzzInput) throws {
+    let line = input.prefix(upTo: UInt8(ascii: "\n"))
+    // As libmicrohttpd delivers it: without controls, which make the head malformed.
+    guard line.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), let contentType = String(validating: line, as: UTF8.self)
+    else { return }
+    try FormBoundary.check(contentType)
+    let name = Array("boundary=".utf8)
+    let start = line.indices.first { line[$0...].starts(with: name) }
+    require(start != nil, "a boundary that was accepted is there")
+    require(
+        !line[(start! + name.count)...].dropFirst().dropLast().contains(UInt8(ascii: "\"")),
+        "the first boundary is the one that was checked")
+
+    let limits = FormLimits(maximumParts: 5, maximumPartBytes: 1024, maximumHeaderBytes: 1024)
+    let body = input.rest
+    var reading: FormReading?
+    withConnection(contentType) { reading = FormReading(body, on: $0, limits: limits) }
+    guard let reading else { return }
+    let parts = try reading.parts()
+    require((1...limits.maximumParts).contains(parts.count), "parts are as many as may be")
+    require(parts.allSatisfy { $0.bytes.count <= limits.maximumPartBytes }, "parts are as large as may be")
+    require(parts.reduce(0) { $0 + $1.bytes.count } <= body.count, "parts are no more than the body")
+}
+
+private func withConnection(_ contentType: String, _ body: (OpaquePointer) -> Void) {
+    withoutActuallyEscaping(body) { body in
+        var body = body
+        _ = withUnsafeMutablePointer(to: &body) {
+            with_connection(
+                contentType,
+                { context, connection in
+                    context!.assumingMemoryBound(to: ((OpaquePointer) -> Void).self).pointee(connection!)
+                }, $0)
+        }
+    }
+}
+
+private func readBody(_ input: inout FuzzInput) throws {
+    let choice = input.integer(in: 0...3)
+    let body = input.rest
+    switch choice {
+    case 0: _ = try LoadPost(body)
+    case 1: _ = try RepositoryPost(body)
+    default:
+        var options = RequestOptions()
+        let names = choice == 2 ? PublicEndpoint.embed.options : PublicEndpoint.classify.options
+        let images = try JSONPost(body, options: &options, names: names, maximumImages: post.maximumImages).images
+        require(images.count <= post.maximumImages, "images are as many as may be")
+        require(try options.selection().count <= RequestOptions.maximumTaps, "taps are as many as may be")
+    }
+    guard !body.isEmpty else { return }
+    // What is passed over may nest deeper than what is read.
+    try requireStrictJSON(String(decoding: body, as: UTF8.self), maximumDepth: 32)
+}
+
+// MARK: - Heads
+
+private let publicRouter = Router<PublicEndpoint>()
+private let adminRouter = Router<AdminEndpoint>()
+
+private func readTarget(_ input: inout FuzzInput) throws {
+    let endpoint = input.element(of: [PublicEndpoint.embed, .classify])
+    // libmicrohttpd gives a C string.
+    let text = String(decoding: input.rest.prefix { $0 != 0 }, as: UTF8.self)
+    let target = try RequestTarget(text)
+    require(target.path == "*" || target.path.utf8.first == UInt8(ascii: "/"), "a path begins with /")
+    let query = text.utf8.firstIndex(of: UInt8(ascii: "?")).map { text.utf8[$0...].dropFirst() }
+    let items = query?.split(separator: UInt8(ascii: "&")) ?? []
+    require(target.query.count == items.count, "items are divided at every &")
+    for (item, raw) in zip(target.query, items) {
+        require((item.value != nil) == raw.contains(UInt8(ascii: "=")), "a value follows the first =")
+    }
+    _ = try? publicRouter.route(method: "POST", path: target.path)
+    _ = try? adminRouter.route(method: "POST", path: target.path)
+    let options = try RequestOptions(target.query, names: endpoint.options)
+    require(try options.selection().count <= RequestOptions.maximumTaps, "taps are as many as may be")
+    if let place = options.places?.first {
+        require(try TapPlace(parsing: place.description) == place, "a place's text is read as that place")
+    }
+}
+
+/// Lines of name and value.
+private func readHeaders(_ input: inout FuzzInput) throws {
+    var headers = HTTPHeaders()
+    for line in input.rest.split(separator: UInt8(ascii: "\n")) {
+        let parts = line.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
+        headers.append(
+            name: String(decoding: parts[0], as: UTF8.self),
+            value: parts.count > 1 ? String(decoding: parts[1], as: UTF8.self) : "")
+    }
+    let framing = try RequestFraming.examine(headers, version: "HTTP/1.1")
+    if case .length(let length) = framing {
+        require(Int(length.description) != 0, "a length is above zero")
+        require(headers.values(of: "Transfer-Encoding").isEmpty, "a length has no transfer coding beside it")
+    }
+    let timeout = RequestTimeout(standard: .seconds(30), maximum: .seconds(120))
+    let now = ContinuousClock.now
+    let head = RequestHead(method: "POST", target: "/", path: "/", headers: headers, received: now)
+    require(try timeout.deadline(of: head) <= now + timeout.maximum, "a deadline is within the maximum")
+    let presented = Credentials(keys: ["correct horse"]).presented(in: headers)
+    if headers["Authorization"] == nil && headers["X-API-Key"] == nil {
+        require(presented == .nothing, "a key comes in one of its headers")
+    }
+    _ = try InferenceRequest.headerLength(headers)
+    _ = headers["traceparent"].flatMap(TraceContext.init(traceparent:))?.child()
+    _ = try ResultFormat.negotiated(headers, offered: [.json, .npy])
+    guard try BodyForm(headers) == .form else { return }
+    try FormBoundary.check(headers["Content-Type"])
+}
+
+// MARK: - Open Inference Protocol
+
+private func readInference(_ input: inout FuzzInput) throws {
+    let limits = InferenceRequest.Limits(maximumImages: 4, side: 4)
+    let isAnnounced = input.bool()
+    let length = input.integer(in: 0...8191)
+    let body = input.rest
+    // Half of the inputs announce where the JSON ends that the fuzzer wrote.
+    let brace = body.lastIndex(of: UInt8(ascii: "}")).map { $0 + 1 }
+    let request = try InferenceRequest(
+        body, headerLength: isAnnounced ? brace ?? length : length & 1 == 0 ? nil : length, limits: limits)
+    require((1...limits.maximumImages).contains(request.inputs.count), "images are as many as may be")
+    for image in request.inputs {
+        guard case .normalized(let numbers) = image else { continue }
+        require(numbers.count == 3 * limits.side * limits.side, "an image has its numbers")
+        require(numbers.allSatisfy(\.isFinite), "an image's numbers are finite")
+    }
+    _ = try request.features(model: .init(name: "tiny", version: nil))
+}
+
+// MARK: - Refusals
+
+/// What whoever sent the input reads.
+func explanation(of error: any Error) -> String {
+    switch error {
+    case let problem as Problem: problem.detail
+    case let refusal as TransportRefusal: refusal.reason
+    case let target as InvalidTarget: target.reason
+    case let failure as Base64.DecodingFailure: failure.reason
+    default: "\(error)"
+    }
+}

@@ -1,0 +1,43 @@
+import FlowModel
+import Tensor
+import Testing
+
+@testable import ReverseODE
+
+@Suite("Memory of models, told beforehand")
+struct ModelMemoryTests {
+    @Test(
+        "It is what the network and its evaluators then hold, or little more", arguments: GoldenModel.names,
+        Precision.allCases)
+    func foreseen(name: String, precision: Precision) throws {
+        let golden = try GoldenModel(name, workers: 2, precision: precision)
+        let (layout, pool) = (golden.model.network.layout, golden.pool)
+        let network = NetworkMemory(layout: layout, timeCount: golden.model.schedule.times.count, precision: precision)
+        let packed = golden.model.network.plans(batch: 1, on: pool).reduce(0) {
+            $0 + AlignedBuffer.byteCount(count: $1.plan.weightBytes / MemoryLayout<Float>.stride)
+        }
+        #expect(network.networkBytes >= packed)
+        // Scales and shifts of every time are the rest.
+        #expect(network.networkBytes < packed + (1 << 20))
+        // bf16 needs a processor that computes it; memory doesn't.
+        guard Kernels.best.computes(precision) else { return }
+        for capacity in [1, 8] {
+            let held = golden.integrator(capacity: capacity).byteCount
+            let foreseen = network.evaluatorBytes(capacity: capacity, workers: 2)
+            #expect(foreseen >= held && Double(foreseen) < 1.6 * Double(held), "\(foreseen) for \(held)")
+        }
+    }
+
+    @Test("A model's peak counts its file while it is packed, or a batch's activations, whichever is more")
+    func peak() throws {
+        let model = try GoldenModel("icfm32").model
+        func memory(capacity: Int) throws -> ModelMemory {
+            try ModelMemory(model.configuration, precision: .f32, capacity: capacity, workers: 2)
+        }
+        let (one, many) = (try memory(capacity: 1), try memory(capacity: 64))
+        #expect(one.modelBytes == many.modelBytes && one.modelBytes > 0)
+        #expect(many.peakBytes(fileBytes: 0) > one.peakBytes(fileBytes: 0))
+        #expect(one.peakBytes(fileBytes: 1 << 30) > one.modelBytes + 1 << 30)
+        #expect(one.peakBytes(fileBytes: 1 << 30) == many.peakBytes(fileBytes: 1 << 30))
+    }
+}

@@ -1,0 +1,119 @@
+import FlowModel
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import Training
+
+@Suite("A batch of flow matching")
+struct FlowMatchingBatchTests {
+    private static let size = 48
+    private static let count = 32
+
+    private static func images(_ seed: UInt64 = 1) -> [Float] {
+        var generator = SeededGenerator(seed: seed)
+        return generator.floats(count * size)
+    }
+
+    private static func batch(
+        _ coupling: ProbabilityPath, seed: UInt64 = 1, step: Int = 0, use: FlowMatchingBatch.Use = .training,
+        workers: Int = 2
+    ) -> FlowMatchingBatch {
+        FlowMatchingBatch(
+            images: images(), count: count, coupling: coupling, seed: seed, step: step, use: use,
+            pool: WorkerPool(count: workers))
+    }
+
+    private static func row(_ values: [Float], _ n: Int) -> ArraySlice<Float> { values[(n * size)..<((n + 1) * size)] }
+
+    /// The noise and image behind the n-th state, solved for from state and velocity.
+    private static func ends(_ batch: FlowMatchingBatch, _ n: Int, _ path: ProbabilityPath) -> (
+        noise: [Float], image: [Float]
+    ) {
+        let (x, u, t) = (row(batch.states, n), row(batch.targets, n), batch.times[n])
+        let pairs = zip(x, u).map { x, u -> (Float, Float) in
+            guard path == .gvp else { return (x - t * u, x + (1 - t) * u) }
+            let (s, c, rate) = (Self.sine(t), Self.cosine(t), u * 2 / Float.pi)
+            return (s * x + c * rate, c * x - s * rate)
+        }
+        return (pairs.map(\.0), pairs.map(\.1))
+    }
+
+    private static func sine(_ t: Float) -> Float { Interpolation(.gvp, at: t).state.noise }
+    private static func cosine(_ t: Float) -> Float { Interpolation(.gvp, at: t).state.image }
+
+    @Test(
+        "Paths begin and end where they should, and their velocity is their derivative",
+        arguments: ProbabilityPath.allCases)
+    func paths(path: ProbabilityPath) {
+        let (start, end) = (Interpolation(path, at: 0), Interpolation(path, at: 1))
+        let (noise, image) = path == .gvp ? (end, start) : (start, end)
+        #expect(abs(noise.state.noise - 1) < 1e-6 && abs(noise.state.image) < 1e-6)
+        #expect(abs(image.state.image - 1) < 1e-6 && abs(image.state.noise) < 1e-6)
+        for t in [Float(0.2), 0.5, 0.9] {
+            let (before, after) = (Interpolation(path, at: t - 0.01), Interpolation(path, at: t + 0.01))
+            let velocity = Interpolation(path, at: t).velocity
+            #expect(abs((after.state.noise - before.state.noise) / 0.02 - velocity.noise) < 1e-3)
+            #expect(abs((after.state.image - before.state.image) / 0.02 - velocity.image) < 1e-3)
+        }
+    }
+
+    @Test(
+        "Independent couplings keep every image at its place and give it normal noise",
+        arguments: [ProbabilityPath.icfm, .gvp])
+    func independent(path: ProbabilityPath) {
+        let batch = Self.batch(path)
+        var (sum, squares) = (0.0, 0.0)
+        for n in 0..<Self.count {
+            let (noise, image) = Self.ends(batch, n, path)
+            for (found, expected) in zip(image, Self.row(Self.images(), n)) { #expect(abs(found - expected) < 1e-5) }
+            sum += noise.reduce(0) { $0 + Double($1) }
+            squares += noise.reduce(0) { $0 + Double($1) * Double($1) }
+        }
+        let total = Double(Self.count * Self.size)
+        #expect(abs(sum / total) < 0.1 && abs(squares / total - 1) < 0.1)
+        #expect(batch.times.allSatisfy { (0..<1).contains($0) } && Set(batch.times).count == Self.count)
+    }
+
+    @Test("Optimal transport draws pairs of one plan, which no exchange of partners makes shorter")
+    func transport() {
+        let batch = Self.batch(.otcfm)
+        let images = (0..<Self.count).map { Array(Self.row(Self.images(), $0)) }
+        var partner: [Int: [Float]] = [:]
+        for n in 0..<Self.count {
+            let (noise, image) = Self.ends(batch, n, .otcfm)
+            let index = images.firstIndex { zip($0, image).allSatisfy { abs($0 - $1) < 1e-4 } }
+            guard let index else {
+                Issue.record("the image of pair \(n) is not one of the batch")
+                continue
+            }
+            if let known = partner[index] {
+                #expect(zip(known, noise).allSatisfy { abs($0 - $1) < 1e-4 }, "image \(index) has two partners")
+            }
+            partner[index] = noise
+        }
+        // Drawn with replacement: of 32 about 20 are different.
+        #expect((12...28).contains(partner.count))
+        func distance(_ a: [Float], _ b: [Float]) -> Float {
+            zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        }
+        for (i, x) in partner {
+            for (j, y) in partner where i < j {
+                let kept = distance(x, images[i]) + distance(y, images[j])
+                #expect(kept <= distance(x, images[j]) + distance(y, images[i]) + 1e-2)
+            }
+        }
+    }
+
+    @Test(
+        "The same seed, step and use give the same bits with any number of workers, others give others",
+        arguments: ProbabilityPath.allCases)
+    func determinism(path: ProbabilityPath) {
+        let batch = Self.batch(path)
+        let again = Self.batch(path, workers: 3)
+        #expect(again.states == batch.states && again.targets == batch.targets && again.times == batch.times)
+        for other in [Self.batch(path, seed: 2), Self.batch(path, step: 1), Self.batch(path, use: .validation)] {
+            #expect(other.times != batch.times && other.states != batch.states)
+        }
+    }
+}

@@ -1,0 +1,148 @@
+import CheckpointFormats
+import Differentiation
+import FlowModel
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import Training
+
+/// A store of one parameter with seeded values.
+private func store(_ count: Int, seed: UInt64 = 1) -> ParameterStore {
+    let store = ParameterStore(shapes: [ParameterShape(key: "weight", shape: [count])])
+    var generator = SeededGenerator(seed: seed)
+    store.values.update(from: generator.floats(count), count: count)
+    return store
+}
+
+private struct OptimizerCase: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let settings: AdamW.Settings
+    var clip: Double?
+
+    static let all = [
+        Self(testDescription: "adam", settings: AdamW.Settings()),
+        Self(testDescription: "adamw", settings: AdamW.Settings(weightDecay: 0.05)),
+        Self(
+            testDescription: "clipped",
+            settings: AdamW.Settings(beta1: 0.8, beta2: 0.95, epsilon: 1e-4, weightDecay: 0.5), clip: 0.25),
+    ]
+}
+
+@Suite("The optimizer")
+struct OptimizationTests {
+    @Test("takes the steps that PyTorch's takes", arguments: OptimizerCase.all)
+    private func agreesWithPyTorch(sample: OptimizerCase) throws {
+        let fixture = try SafetensorsFile(path: TestFixtures.path("optimizers/optimizers.safetensors"))
+        let expected = try fixture.floats(of: sample.testDescription)
+        let rates = [0.01, 0.02, 0.03, 0.02, 0.01, 0.001]
+        let count = expected.count / rates.count
+        let pool = WorkerPool(count: 2)
+        let store = store(count)
+        let optimizer = AdamW(store, settings: sample.settings, pool: pool)
+        for (step, rate) in rates.enumerated() {
+            var generator = SeededGenerator(seed: UInt64(2 + step))
+            var size: Float = 1
+            for (i, value) in generator.floats(count).enumerated() {
+                store.gradients[i] = value * size
+                if i < 9 { size /= 10 }
+            }
+            let norm = store.gradientNorm(pool: pool)
+            let scale = sample.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
+            optimizer.step(learningRate: rate, gradientScale: scale)
+            for i in 0..<count {
+                #expect(abs(store.values[i] - expected[step * count + i]) < 2e-6, "step \(step), number \(i)")
+            }
+        }
+    }
+
+    @Test("gives the same bits with any number of workers")
+    func workers() {
+        func values(_ workers: Int) -> [Float] {
+            let pool = WorkerPool(count: workers)
+            let store = store(100_003)
+            let optimizer = AdamW(store, settings: AdamW.Settings(weightDecay: 0.1), pool: pool)
+            let average = ExponentialMovingAverage(store, decay: 0.5, pool: pool)
+            for step in 1...3 {
+                store.gradients.update(from: store.values, count: store.count)
+                optimizer.step(learningRate: 0.01, gradientScale: 1 / store.gradientNorm(pool: pool))
+                average.update(step: step)
+            }
+            average.exchange()
+            return Array(UnsafeBufferPointer(start: store.values, count: store.count))
+        }
+        let alone = values(1)
+        #expect(values(2) == alone && values(3) == alone)
+    }
+
+    @Test("The norm of gradients is not finite where one of them isn't", arguments: [Float.nan, .infinity])
+    func norm(bad: Float) {
+        let (pool, store) = (WorkerPool(count: 2), store(40_000))
+        store.gradients.update(repeating: 0.5, count: store.count)
+        #expect(abs(store.gradientNorm(pool: pool) - 100) < 1e-9)
+        store.gradients[39_999] = bad
+        #expect(!store.gradientNorm(pool: pool).isFinite)
+    }
+
+    @Test("An average of weights forgets its beginning soon, then moves by its decay, and changes places with them")
+    func average() {
+        let store = store(5)
+        let average = ExponentialMovingAverage(store, decay: 0.99, pool: WorkerPool(count: 1))
+        #expect(average.decay(atStep: 1) == 2.0 / 11 && average.decay(atStep: 10_000) == 0.99)
+        store.values.update(repeating: 1, count: 5)
+        average.values.update(repeating: 3, count: 5)
+        average.update(step: 10_000)
+        #expect((0..<5).allSatisfy { abs(average.values[$0] - 2.98) < 1e-6 })
+        average.exchange()
+        #expect((0..<5).allSatisfy { abs(store.values[$0] - 2.98) < 1e-6 && average.values[$0] == 1 })
+    }
+
+    @Test("The learning rate rises linearly, and falls by half a cosine to its floor")
+    func schedule() {
+        let cosine = LearningRateSchedule(peak: 2, floor: 0.5, warmUpSteps: 4, totalSteps: 104, shape: .cosine)
+        #expect((0..<4).map(cosine.rate) == [0.5, 1, 1.5, 2])
+        #expect(cosine.rate(at: 4) == 2)
+        #expect(abs(cosine.rate(at: 54) - 1.25) < 1e-12)
+        #expect(abs(cosine.rate(at: 29) - (0.5 + 1.5 * (1 + 0.5.squareRoot()) / 2)) < 1e-12)
+        #expect(cosine.rate(at: 104) == 0.5 && cosine.rate(at: 1_000) == 0.5)
+        let constant = LearningRateSchedule(peak: 3, warmUpSteps: 0, totalSteps: 10, shape: .constant)
+        #expect([0, 5, 99].map(constant.rate) == [3, 3, 3])
+    }
+
+    @Test("Random numbers are those of Philox4x32-10's published vectors")
+    func philox() {
+        #expect(
+            CounterGenerator.philox(SIMD4(0, 0, 0, 0), key: SIMD2(0, 0))
+                == SIMD4(0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8))
+        #expect(
+            CounterGenerator.philox(SIMD4(repeating: .max), key: SIMD2(repeating: .max))
+                == SIMD4(0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd))
+        #expect(
+            CounterGenerator.philox(
+                SIMD4(0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344), key: SIMD2(0xa409_3822, 0x299f_31d0))
+                == SIMD4(0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1))
+    }
+
+    @Test("Normal numbers have the moments of the normal distribution, and don't depend on where a part begins")
+    func normals() {
+        let random = CounterGenerator(seed: 7, purpose: .noise, step: 3)
+        let count = 200_000
+        var values = [Float](repeating: 0, count: count)
+        random.writeNormals(0..<count, to: &values)
+        let moments = (1...4).map { (power: Int) -> Double in
+            values.reduce(0.0) { sum, value in
+                sum + (0..<power).reduce(1.0) { product, _ in product * Double(value) }
+            } / Double(count)
+        }
+        // Each within four deviations of a mean of so many.
+        for (moment, (expected, variance)) in zip(moments, [(0.0, 1.0), (1, 2), (0, 15), (3, 96)]) {
+            #expect(abs(moment - expected) < 4 * (variance / Double(count)).squareRoot())
+        }
+        var part = [Float](repeating: 0, count: 21)
+        random.writeNormals(1000..<1021, to: &part)
+        #expect(part == Array(values[1000..<1021]))
+        var other = part
+        CounterGenerator(seed: 7, purpose: .noise, step: 4).writeNormals(1000..<1021, to: &other)
+        #expect(other != part)
+    }
+}

@@ -1,0 +1,279 @@
+import CheckpointFormats
+import Differentiation
+import FlowModel
+import Foundation
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import Training
+
+/// Runs of the smallest network on images that are made up.
+private struct SmallRun {
+    static let architecture = UNetArchitecture(
+        modelChannels: 32, residualBlocks: 1, channelMultipliers: [1], attentionDownsampling: [], heads: 2,
+        imageSize: 16)
+    static let batchesPerEpoch = 3
+
+    let trainer: Trainer
+    let files: TrainingRun.Files
+
+    init(
+        in folder: URL, head: Bool = false, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
+        average: Double? = 0.9,
+        workers: Int = 2
+    ) throws {
+        let pool = WorkerPool(count: workers)
+        files = TrainingRun.Files(folder: folder.path)
+        let learner: any Learner
+        if head {
+            let configuration = ModelConfiguration(
+                name: "small", architecture: Self.architecture,
+                head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2), path: .icfm,
+                grid: TimeGridConfiguration(count: 3), preprocessing: .reference(imageSize: 16))
+            let tuning = try FineTuningLearner(
+                configuration, smoothing: 0.1, capacity: 4, validation: nil, kernels: .best, pool: pool)
+            WeightInitialization.initialize(tuning.store, seed: seed)
+            learner = tuning
+        } else {
+            learner = PretrainingLearner(
+                layout: try UNetLayout(Self.architecture), coupling: coupling, seed: seed, capacity: 4, validation: nil,
+                kernels: .best, pool: pool)
+        }
+        trainer = Trainer(
+            learner,
+            recipe: Trainer.Recipe(
+                schedule: LearningRateSchedule(peak: rate, warmUpSteps: 0, totalSteps: 100, shape: .cosine),
+                optimizer: AdamW.Settings(weightDecay: 0.05), clip: 10, averageDecay: average),
+            settings: ["--seed": "\(seed)", "--learning-rate": "\(rate)"], computation: "\(workers) workers",
+            pool: pool)
+    }
+
+    /// Images that are darker or lighter, which their labels say.
+    static func batch(_ epoch: Int, _ index: Int) -> Batch {
+        var generator = SeededGenerator(seed: UInt64(1 + index))
+        let labels = (0..<8).map { $0 % 2 }
+        let pixels = labels.flatMap { label in
+            generator.floats(3 * 16 * 16).map { 0.5 * $0 + Float(label) - 0.5 }
+        }
+        return Batch(epoch: epoch, index: index, pixels: pixels, labels: labels)
+    }
+
+    /// Runs, asking `isInterrupted` after every step with the steps taken.
+    @discardableResult
+    func run(
+        epochs: Int, resumes: Bool = false, interval: Duration = .seconds(3600),
+        now: @escaping () -> Duration = { .zero },
+        batch: (Int, Int) throws -> Batch = { batch($0, $1) }, keepModel: @escaping (Trainer) throws -> Void = { _ in },
+        isInterrupted: @escaping (Int) -> Bool = { _ in false }
+    ) throws -> TrainingRun.Ending {
+        let trainer = trainer
+        let observer = TrainingRun.Observer(
+            now: now, isInterrupted: { isInterrupted(trainer.record.step) }, stepped: { _, _ in }, epochEnded: { _ in },
+            keepModel: keepModel)
+        let plan = TrainingRun.Plan(
+            epochs: epochs, batchesPerEpoch: Self.batchesPerEpoch, checkpointInterval: interval)
+        let run = try TrainingRun(trainer, plan: plan, files: files, resumes: resumes, observer: observer)
+        return try run.run {
+            try batch(trainer.record.epoch, trainer.record.sums.batches)
+        }
+    }
+
+    /// Weights, and what would be kept.
+    var weights: [Float] {
+        let store = trainer.learner.store
+        return Array(UnsafeBufferPointer(start: store.values, count: store.count))
+            + store.shapes.flatMap { trainer.weights($0.key) }
+    }
+}
+
+@Suite("A training run")
+struct TrainingRunTests {
+    @Test("that is interrupted and resumed gives bit for bit what one that wasn't gives", arguments: [false, true])
+    func resumes(head: Bool) throws {
+        try withTemporaryFolder { folder in
+            let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
+            for path in [whole, parts] {
+                try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
+            }
+            let straight = try SmallRun(in: whole, head: head)
+            #expect(try straight.run(epochs: 3) == .finished)
+            // In the middle of an epoch, at the end of one, and not at all.
+            for stop in [2, 6, 100] {
+                let part = try SmallRun(in: parts, head: head)
+                let ending = try part.run(epochs: 3, resumes: stop > 2, isInterrupted: { $0 == stop })
+                #expect(ending == (stop == 100 ? .finished : .interrupted))
+                #expect(part.trainer.record.step == min(stop, 9))
+                if stop == 100 {
+                    #expect(part.weights == straight.weights)
+                    #expect(part.trainer.record == straight.trainer.record)
+                }
+            }
+            func bytes(_ folder: URL, _ name: String) throws -> Data {
+                try Data(contentsOf: folder.appending(path: name))
+            }
+            for name in ["state.safetensors", "log.csv", "progress.svg"] {
+                #expect(try bytes(whole, name) == bytes(parts, name), "\(name)")
+            }
+            let again = try SmallRun(in: folder, head: head)
+            try again.run(epochs: 3)
+            #expect(again.weights == straight.weights)
+        }
+    }
+
+    @Test("lowers its loss", arguments: [false, true])
+    func learns(head: Bool) throws {
+        try withTemporaryFolder { folder in
+            let run = try SmallRun(in: folder, head: head)
+            try run.run(epochs: 8)
+            let history = run.trainer.record.history
+            #expect(history.last!.loss < 0.8 * history.first!.loss)
+            if head { #expect(history.last!.top1 == 1) }
+            let log = try String(contentsOf: folder.appending(path: "log.csv"), encoding: .utf8)
+            #expect(log.split(separator: "\n").count == 9)
+            #expect(try String(contentsOf: folder.appending(path: "progress.svg"), encoding: .utf8).contains("<svg"))
+        }
+    }
+
+    private func spoiltBatch(_ epoch: Int, _ index: Int) -> Batch {
+        let batch = SmallRun.batch(epoch, index)
+        return Batch(epoch: epoch, index: index, pixels: batch.pixels.map { $0 * .infinity }, labels: batch.labels)
+    }
+
+    @Test("saves as often as it was told")
+    func checkpoints() throws {
+        try withTemporaryFolder { folder in
+            let run = try SmallRun(in: folder)
+            // The clock is read twice a step and once more to ask for a checkpoint; each reading is a second later.
+            var seconds = 0
+            var saved: [Int] = []
+            let clock: () -> Duration = {
+                seconds += 1
+                return .seconds(seconds)
+            }
+            let note: (Int) -> Bool = { _ in
+                saved.append((try? TrainingState.Reader(path: run.files.state).record.step) ?? 0)
+                return false
+            }
+            try run.run(epochs: 1, interval: .seconds(6), now: clock, isInterrupted: note)
+            #expect(saved == [0, 0, 2, 3])
+        }
+    }
+
+    @Test("ends with an error that names step and last good state when its loss is not finite, and leaves that state")
+    func divergence() throws {
+        try withTemporaryFolder { folder in
+            try SmallRun(in: folder).run(epochs: 1)
+            let state = folder.appending(path: "state.safetensors")
+            let good = try Data(contentsOf: state)
+            let run = try SmallRun(in: folder, coupling: .icfm)
+            let error = try #require(throws: TrainingError.self) {
+                try run.run(epochs: 3, resumes: true, interval: .zero, batch: spoiltBatch)
+            }
+            #expect(
+                error
+                    == .diverged(
+                        step: 4, epoch: 2, what: "the loss",
+                        lastGood: "\(run.files.state) holds the state after step 3"))
+            #expect(try Data(contentsOf: state) == good)
+            #expect(throws: TrainingError.self) {
+                let wild = try SmallRun(in: folder.appending(path: "wild"), coupling: .icfm, rate: 1e30, average: nil)
+                try FileManager.default.createDirectory(
+                    at: folder.appending(path: "wild"), withIntermediateDirectories: true)
+                try wild.run(epochs: 3)
+            }
+        }
+    }
+
+    @Test("refuses the state of another run, saying what differs, and one that isn't there or is in the way")
+    func otherRuns() throws {
+        try withTemporaryFolder { folder in
+            let missing = try #require(throws: TrainingError.self) {
+                try SmallRun(in: folder).run(epochs: 1, resumes: true)
+            }
+            #expect(missing == .nothingToResume(path: "\(folder.path)/state.safetensors"))
+            try SmallRun(in: folder).run(epochs: 1)
+            let other = try #require(throws: TrainingError.self) {
+                try SmallRun(in: folder, seed: 2).run(epochs: 2, resumes: true)
+            }
+            #expect("\(other)".contains("--seed was 1 and is 2;"))
+            let begun = try #require(throws: TrainingError.self) { try SmallRun(in: folder).run(epochs: 1) }
+            #expect(begun == .alreadyBegun(path: "\(folder.path)/state.safetensors"))
+            let elsewhere = try SmallRun(in: folder, workers: 1)
+            #expect(try elsewhere.trainer.resume(from: elsewhere.files.state) == "2 workers")
+        }
+    }
+
+    @Test("refuses a state file that is damaged, foreign or of another network")
+    func hostileStates() throws {
+        try withTemporaryFolder { folder in
+            let run = try SmallRun(in: folder)
+            try run.run(epochs: 1)
+            let good = try Data(contentsOf: folder.appending(path: "state.safetensors"))
+            let record = run.trainer.record
+            func expectRefusal(_ data: Data, _ name: String) throws {
+                let path = folder.appending(path: name).path
+                try data.write(to: URL(filePath: path))
+                let victim = try SmallRun(in: folder)
+                let before = victim.weights
+                #expect(throws: (any Error).self, "\(name)") { try victim.trainer.resume(from: path) }
+                #expect(victim.weights == before)
+            }
+            try expectRefusal(good.prefix(good.count - 4), "short")
+            try expectRefusal(good.prefix(100), "cut")
+            try expectRefusal(Data("{}".utf8), "foreign")
+            func written(_ metadata: [String: String], _ tensors: [TensorDescription] = []) throws -> Data {
+                let path = folder.appending(path: "made").path
+                try SafetensorsWriter.write(tensors, metadata: metadata, to: path) {
+                    .floats([Float](repeating: 0, count: $0.count))
+                }
+                return try Data(contentsOf: URL(filePath: path))
+            }
+            try expectRefusal(try written([:]), "without a record")
+            try expectRefusal(try written([TrainingState.metadataKey: "{\"step\":1e99}"]), "nonsense")
+            let document = String(decoding: try JSONEncoder().encode(record), as: UTF8.self)
+            try expectRefusal(try written([TrainingState.metadataKey: document]), "without tensors")
+            let absurd = document.replacing("\"epoch\":1,", with: "\"epoch\":-1,")
+            try expectRefusal(try written([TrainingState.metadataKey: absurd]), "absurd")
+        }
+    }
+
+    @Test("that can't write its state says so, and keeps the last good one")
+    func unwritable() throws {
+        try withTemporaryFolder { folder in
+            try SmallRun(in: folder).run(epochs: 1)
+            let state = folder.appending(path: "state.safetensors")
+            let good = try Data(contentsOf: state)
+            let run = try SmallRun(in: folder)
+            // The model can't be written: the state mustn't claim that the epoch is done.
+            let error = try #require(throws: CheckpointError.self) {
+                try run.run(
+                    epochs: 2, resumes: true,
+                    keepModel: { _ in
+                        throw CheckpointError(.unwritable, "can't write model.safetensors: No space left on device")
+                    })
+            }
+            #expect(error.kind == .unwritable)
+            #expect(try Data(contentsOf: state) == good)
+        }
+    }
+
+    @Test("Networks begin at zero velocity with weights of the right size")
+    func initialization() throws {
+        let layout = try UNetLayout(SmallRun.architecture)
+        let store = ParameterStore(shapes: layout.parameters)
+        WeightInitialization.initialize(store, seed: 3)
+        for shape in layout.parameters {
+            let values = (0..<shape.count).map { store.value(shape.key)[$0] }
+            if WeightInitialization.startsAtZero(shape.key) {
+                #expect(values.allSatisfy { $0 == 0 }, "\(shape.key)")
+            } else if shape.key.hasSuffix("in_layers.2.weight") {
+                let bound = 1 / Float(shape.shape.dropFirst().reduce(1, *)).squareRoot()
+                #expect(values.allSatisfy { abs($0) <= bound } && values.contains { abs($0) > 0.9 * bound })
+            } else if shape.key.hasSuffix("in_layers.0.weight") {
+                #expect(values.allSatisfy { $0 == 1 })
+            }
+        }
+        #expect(layout.parameters.count { WeightInitialization.startsAtZero($0.key) } == 2 * (1 + 2 + 2 + 1 + 1))
+    }
+}

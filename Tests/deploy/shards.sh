@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The shards of `headwater embed`, joined by deploy/concatenate, are bit for bit what one process writes; a run that is
+# repeated does only what is missing; parts that don't belong together are refused.
+# shellcheck source=Tests/deploy/checking
+source "$(dirname "$0")/checking"
+make_folder
+
+binary=.build/debug/headwater
+[[ -x $binary ]] || fail "$binary isn't there: run the tests first, which build it"
+for name in a b c d/e d/f g h; do
+    mkdir -p "$folder/photos/$(dirname "$name")"
+    cp Tests/Fixtures/images/gray-77x55.png "$folder/photos/$name.png"
+done
+cp Tests/Fixtures/images/rgb-32x32.jpg "$folder/photos/d/e.png"
+cp Tests/Fixtures/images/palette-100x100.png "$folder/photos/h.png"
+
+embed() { "$binary" embed "$folder/photos" --at 0.875 --from state,middle "$@"; }
+embed -o "$folder/whole.npy"
+for shard in 0 1 2; do embed --shard "$shard/3" -o "$folder/part-$shard.npy"; done
+deploy/concatenate "$folder/joined.npy" "$folder"/part-{0..2}.npy >/dev/null
+cmp "$folder/whole.npy" "$folder/joined.npy" || fail "the joined matrix isn't the whole one"
+cmp "$folder/whole.npy.paths" "$folder/joined.npy.paths" || fail "the joined list isn't the whole one"
+echo "three shards joined are bit for bit the whole: $(stat -c %s "$folder/whole.npy") bytes"
+
+rm "$folder/part-1.npy"
+printf kept >"$folder/part-0.npy"
+for shard in 0 1; do embed --shard "$shard/3" --keep-output -o "$folder/part-$shard.npy" 2>"$folder/said-$shard"; done
+[[ $(<"$folder/part-0.npy") == kept && $(<"$folder/said-0") == *"is kept"* ]] || fail "an output was made again"
+[[ -s $folder/part-1.npy ]] || fail "the missing output was not made"
+echo "a repeated run makes only the outputs that are missing"
+
+refuse() {
+    local status=0 message
+    message=$(deploy/concatenate "${@:3}" 2>&1) || status=$?
+    [[ $status -eq $1 && $message == *"$2"* ]] || fail "concatenate ${*:3}: exit $status, $message"
+}
+"$binary" embed "$folder/photos/a.png" -o "$folder/wide.npy"
+head -c 1000 "$folder/whole.npy" >"$folder/short.npy"
+cp "$folder/whole.npy" "$folder/unlisted.npy"
+printf 'a\n' | tee "$folder/short.npy.paths" "$folder/unlisted.npy.paths" "$folder/part-0.npy.paths" >/dev/null
+refuse 64 "give the file" "$folder/joined.npy"
+refuse 64 "is the output too" "$folder/whole.npy" "$folder/whole.npy"
+refuse 66 "can't be read" "$folder/joined.npy" "$folder/gone.npy"
+refuse 65 "no matrix" "$folder/joined.npy" "$folder/part-0.npy"
+refuse 65 "columns" "$folder/joined.npy" "$folder/whole.npy" "$folder/wide.npy"
+refuse 65 "not as long" "$folder/joined.npy" "$folder/short.npy"
+refuse 65 "hasn't as many lines" "$folder/joined.npy" "$folder/unlisted.npy"
+cmp "$folder/whole.npy" "$folder/joined.npy" || fail "a refused run touched the output"
+echo "parts that are absent, damaged, of another shape or without their list are refused"
