@@ -90,7 +90,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",
-            swiftSettings: strict + [.unsafeFlags(["-O"])]),
+            swiftSettings: strict + [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"])]),
         tests(of: "CheckpointFormats"),
         tests(of: "Digests"),
         tests(of: "UntrustedText"),

@@ -14,15 +14,18 @@ private struct Window {
 
     /// Calls `body` with the output pixel's and the input pixel's index for every output pixel that tap (ky, kx) reads.
     func forEach(_ ky: Int, _ kx: Int, _ body: (_ output: Int, _ input: Int) -> Void) {
-        for y in 0..<outputs {
-            let row = y * stride + ky - taps / 2
-            guard row >= 0, row < side else { continue }
-            for x in 0..<outputs {
-                let column = x * stride + kx - taps / 2
-                guard column >= 0, column < side else { continue }
-                body(y * outputs + x, row * side + column)
-            }
+        let columns = reading(kx)
+        for y in reading(ky) {
+            let (to, from) = (y * outputs, (y * stride + ky - taps / 2) * side + kx - taps / 2)
+            for x in columns { body(to + x, from + x * stride) }
         }
+    }
+
+    /// The output rows, or columns, whose input for the tap lies in the image.
+    private func reading(_ tap: Int) -> Range<Int> {
+        let offset = tap - taps / 2
+        let first = max(0, (stride - 1 - offset) / stride)
+        return first..<max(first, min(outputs, (side - 1 - offset) / stride + 1))
     }
 }
 
