@@ -80,7 +80,7 @@ struct ReferenceTests {
     @Test(
         "of the whole network and of the loss through Euler steps agree with central differences, wherever the head reads",
         arguments: [nil, .up(1)] as [ActivationPlace?])
-    func network(place: ActivationPlace?) throws {
+    func network(place: ActivationPlace?) async throws {
         let sample = try GradientCase(side: 16, place: place)
         let keys = sample.shapes.map(\.key)
         func loss(_ reference: ReferenceNetwork, _ tape: Tape) -> Variable {
@@ -96,7 +96,9 @@ struct ReferenceTests {
             let chosen = keys.filter { $0.contains(kind) || kind.isEmpty }
             #expect(!chosen.isEmpty)
             let directions = chosen.map { noise.floats(reference.parameters[$0]!.value.count).map(Double.init) }
-            func moved(by h: Double) -> Double {
+            func moved(by h: Double) async -> Double {
+                // Other tests' servers wait for this thread.
+                await Task.yield()
                 let shifted = sample.reference()
                 for (key, direction) in zip(chosen, directions) {
                     for i in direction.indices { shifted.parameters[key]!.value[i] += h * direction[i] }
@@ -104,8 +106,8 @@ struct ReferenceTests {
                 return loss(shifted, Tape()).value[0]
             }
             let h = 2e-5
-            let wide = (moved(by: 2 * h) - moved(by: -2 * h)) / (4 * h)
-            let narrow = (moved(by: h) - moved(by: -h)) / (2 * h)
+            let wide = (await moved(by: 2 * h) - moved(by: -2 * h)) / (4 * h)
+            let narrow = (await moved(by: h) - moved(by: -h)) / (2 * h)
             let expected = (4 * narrow - wide) / 3
             let found = zip(chosen, directions).reduce(0.0) { sum, pair in
                 sum + zip(pair.1, reference.parameters[pair.0]!.gradient).reduce(0) { $0 + $1.0 * $1.1 }

@@ -24,8 +24,8 @@ private struct Window {
     /// The output rows, or columns, whose input for the tap lies in the image.
     private func reading(_ tap: Int) -> Range<Int> {
         let offset = tap - taps / 2
-        let first = max(0, (stride - 1 - offset) / stride)
-        return first..<max(first, min(outputs, (side - 1 - offset) / stride + 1))
+        let (first, last) = (max(0, (stride - 1 - offset) / stride), side - 1 - offset)
+        return first..<max(first, last < 0 ? 0 : min(outputs, last / stride + 1))
     }
 }
 
