@@ -83,6 +83,7 @@ struct TrainingCommandTests {
         let runs = [
             ("whole", ["--epochs", "8"]), ("head", ["--epochs", "20", "--freeze", "flow"]),
             ("placed", ["--epochs", "8", "--head-place", "middle"]),
+            ("placed-early", ["--epochs", "8", "--head-place", "middle", "--forward-steps", "0"]),
             ("placed-head", ["--epochs", "20", "--freeze", "flow", "--head-place", "up.0"]),
         ]
         for (output, more) in runs {
@@ -176,6 +177,11 @@ struct TrainingCommandTests {
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
         try await expect(
             shop.finetuning("tiny.safetensors", "b", "--freeze", "flow", "--augment", "flip"), .usage, "--augment")
+        for option in ["--forward-steps", "--gradient-steps"] {
+            try await expect(shop.finetuning("tiny.safetensors", "b", option, "0"), .usage, "nothing of the flow")
+            try await expect(
+                shop.finetuning("tiny.safetensors", "b", option, "1", "--freeze", "flow"), .usage, "frozen")
+        }
         try await expect(shop.finetuning("missing", "b"), .unreadableInput, "missing")
         try await expect(shop.finetuning("tiny.safetensors", "b", "--t-cutoff", "2"), .unusableData, "grid.cutoff")
         try shop.scratch.write("no image".utf8, to: "data/dark/bad.png")

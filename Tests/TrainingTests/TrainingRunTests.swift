@@ -9,7 +9,7 @@ import Testing
 @testable import Training
 
 /// Runs of the smallest network on images that are made up.
-private struct SmallRun {
+struct SmallRun {
     static let architecture = UNetArchitecture(
         modelChannels: 32, residualBlocks: 1, channelMultipliers: [1], attentionDownsampling: [], heads: 2,
         imageSize: 16)

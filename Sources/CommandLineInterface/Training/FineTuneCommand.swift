@@ -53,6 +53,12 @@ enum FineTuneCommand {
     private static let smoothing = Option(
         "label-smoothing", .number("PART", in: 0...0.99), default: 0.1,
         help: "The part of the target that is spread over all classes.", group: recipe)
+    private static let forwardSteps = Option(
+        "forward-steps", optional: .integer(in: 0...10_000),
+        help:
+            "How many of the grid's Euler steps are taken before the head reads, from the image; with 0 a head at --head-place "
+            + "learns on the image itself, in half the time, to begin with. Validation takes all, as training does if not "
+            + "given.", group: recipe)
     private static let gradientSteps = Option(
         "gradient-steps", optional: .integer(in: 0...10_000),
         help:
@@ -81,7 +87,8 @@ enum FineTuneCommand {
             headPlace.specification, hiddenWidth.specification, epochs.specification,
             TrainingOptions.batchSize.specification,
             learningRate.specification, finalRate.specification, warmUp.specification, schedule.specification,
-            weightDecay.specification, smoothing.specification, gradientSteps.specification, averageDecay.specification,
+            weightDecay.specification, smoothing.specification, forwardSteps.specification, gradientSteps.specification,
+            averageDecay.specification,
             TrainingOptions.clip.specification, TrainingOptions.seed.specification,
             augmentation.specification,
         ] + TrainingOptions.computation,
@@ -117,8 +124,8 @@ enum FineTuneCommand {
         let files = try TrainingOptions.files(arguments)
         let task = FineTuning(
             configuration: configuration, base: base, data: data, preprocessing: preprocessing, feed: feed,
-            smoothing: try arguments[smoothing], gradientSteps: try arguments[gradientSteps],
-            capacity: try arguments[TrainingOptions.capacity],
+            smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
+            gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
             seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch], kernels: kernels,
             pool: pool)
         let (learner, batches) = try isFrozen ? task.head() : task.whole()
@@ -177,20 +184,23 @@ enum FineTuneCommand {
         return configuration
     }
 
-    /// Refuses gradients that reach nothing but a head that reads the state.
+    /// Refuses steps that leave nothing but a head to learn.
     private static func requireSomethingToLearn(
         _ arguments: ParsedArguments, _ configuration: ModelConfiguration, _ isFrozen: Bool
     ) throws {
-        guard let steps = try arguments[gradientSteps] else { return }
-        if isFrozen {
-            throw UsageError(
-                "no gradient enters a flow that is frozen", at: arguments.place(of: gradientSteps),
-                remedy: "leave it out, or leave out --freeze flow")
-        }
-        if steps == 0, configuration.head?.place == nil {
-            throw UsageError(
-                "a head that reads the state learns nothing of the flow without a step",
-                at: arguments.place(of: gradientSteps), remedy: "give 1 or more, or --freeze flow, or a --head-place")
+        for option in [forwardSteps, gradientSteps] {
+            guard let steps = try arguments[option] else { continue }
+            if isFrozen {
+                throw UsageError(
+                    "features of a flow that is frozen are those of its whole pass, which no gradient enters",
+                    at: arguments.place(of: option), remedy: "leave it out, or leave out --freeze flow")
+            }
+            if steps == 0, configuration.head?.place == nil {
+                throw UsageError(
+                    "a head that reads the state learns nothing of the flow without a step",
+                    at: arguments.place(of: option),
+                    remedy: "give 1 or more, or --freeze flow, or a --head-place")
+            }
         }
     }
 
@@ -246,6 +256,8 @@ enum FineTuneCommand {
             "--seed": "\(try TrainingOptions.seed(arguments))",
         ]
         settings["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
+        // Given or not, so that runs begun before there was the option go on.
+        settings["--forward-steps"] = try arguments[forwardSteps].map { "\($0)" }
         settings["--gradient-steps"] = try arguments[gradientSteps].map { "\($0)" } ?? "all"
         // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
         if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
@@ -264,6 +276,7 @@ struct FineTuning {
     let preprocessing: Preprocessing
     let feed: DataFeed
     let smoothing: Double
+    let forwardSteps: Int?
     let gradientSteps: Int?
     let capacity: Int
     let seed: UInt64
@@ -280,8 +293,8 @@ struct FineTuning {
     /// Network and head together.
     func whole() throws -> (any Learner, Batches) {
         let learner = try FineTuningLearner(
-            configuration, smoothing: smoothing, gradientSteps: gradientSteps, capacity: capacity,
-            validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
+            configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps,
+            capacity: capacity, validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
         try fill(learner.store)
         let feed = feed
         return (

@@ -17,13 +17,15 @@ public final class FineTuningLearner: Learner {
     /// - Parameters:
     ///   - configuration: valid, with a head; the reverse pass is Euler's on its grid.
     ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
-    ///   - gradientSteps: see `ReverseObjective`; more than the grid has counts as all.
+    ///   - forwardSteps: how many of the grid's Euler steps are taken, from the image; the head then reads an earlier state, at
+    ///     the time at which the whole pass stops. More than the grid has, or nil, counts as all.
+    ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
     /// - Throws: `ConfigurationError`.
     public init(
-        _ configuration: ModelConfiguration, smoothing: Double, gradientSteps: Int? = nil, capacity: Int,
-        validation: DataFeed?, kernels: Kernels, pool: WorkerPool
+        _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
+        capacity: Int, validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
         let layout = try UNetLayout(configuration.architecture)
         let head = configuration.head!
@@ -31,9 +33,10 @@ public final class FineTuningLearner: Learner {
         network = TrainableNetwork(layout: layout, capacity: capacity, kernels: kernels, pool: pool)
         self.head = TrainableHead(head, network: network)
         let grid = TimeGrid(configuration.grid, path: configuration.path)
+        let steps = Array(grid.eulerSteps.prefix(forwardSteps ?? grid.steps))
         objective = ReverseObjective(
-            network, head: self.head, steps: grid.eulerSteps, stopTime: grid.times[grid.steps],
-            smoothing: Float(smoothing), gradientSteps: gradientSteps.map { min($0, grid.steps) })
+            network, head: self.head, steps: steps, stopTime: grid.times[grid.steps],
+            smoothing: Float(smoothing), gradientSteps: gradientSteps.map { min($0, steps.count) })
         judge = validation.map {
             ClassificationJudge(configuration, validation: $0, kernels: kernels, pool: pool)
         }
