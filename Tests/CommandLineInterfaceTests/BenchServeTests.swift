@@ -12,14 +12,12 @@ struct BenchServeTests {
         "It measures a service of its own under closed and open loads, by step and by request, and answers for all of it"
     )
     func measures() async throws {
-        let outcome = try await BuiltProgram.run([
-            "bench", "--serve", "--json", "--seconds", "0.5", "--rounds", "1", "--load", "0.5,20", "--max-batch", "4",
-            "--max-waiting", "5", "--image", TestFixtures.path("images/rgb-32x32.jpg"),
-        ])
-        try #require(outcome.status == 0, "\(outcome.errors)")
-        let reports = try JSONDecoder().decode([ServedReport].self, from: Data(outcome.output.utf8))
-        let report = try #require(reports.first)
-        #expect(reports.count == 1 && report.model == "headwater-cifar10" && report.clients == 8)
+        var report = try await measured(seconds: 0.5)
+        // On a busy machine the debug build may answer nothing in so short a turn.
+        if !report.rows[..<2].allSatisfy({ $0.summary.latencies.total.count > 0 }) {
+            report = try await measured(seconds: 8)
+        }
+        #expect(report.model == "headwater-cifar10" && report.clients == 8)
         #expect(report.batchLimit == 4 && report.queueLimit == 5 && report.engineImagesPerSecond > 0)
         #expect(report.rows.map(\.batching) == ["step", "request", "step", "request", "step", "request"])
         #expect(report.rows.map(\.load) == [nil, nil, 0.5, 0.5, 20, 20])
@@ -35,6 +33,17 @@ struct BenchServeTests {
         #expect(report.fullRequests.inference.count > 0 && report.pairShares.count == 1)
         // Both ways of batching met the same arrivals.
         #expect(report.rows[4].summary.offered == report.rows[5].summary.offered)
+    }
+
+    private func measured(seconds: Double) async throws -> ServedReport {
+        let outcome = try await BuiltProgram.run([
+            "bench", "--serve", "--json", "--seconds", "\(seconds)", "--rounds", "1", "--load", "0.5,20",
+            "--max-batch", "4", "--max-waiting", "5", "--image", TestFixtures.path("images/rgb-32x32.jpg"),
+        ])
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        let reports = try JSONDecoder().decode([ServedReport].self, from: Data(outcome.output.utf8))
+        #expect(reports.count == 1)
+        return try #require(reports.first)
     }
 
     @Test("Comparisons are of medians over the rounds, which one bad round can't spoil")
