@@ -59,7 +59,7 @@ def mixture():
     small, photo, detailed = image("rgb-32x32.jpg"), image("rgb-640x427-q90-420.jpg"), image("rgb-500x375-q95-444.jpg")
     png, alpha, progressive = image("rgb-120x80.png"), image("rgba-64x48.png"), image("rgb-301x533-progressive.jpg")
     infer = "/v2/models/headwater-cifar10/infer"
-    taps = "/embed?at=0.875,end&from=pooled,middle&normalize=l2"
+    taps = "/embed?at=1,end&from=pooled,middle&normalize=l2"
     good = [
         ("JPEG 32x32", 30, message("POST", "/embed", small)),
         ("JPEG 640x427", 16, message("POST", "/embed", photo)),
