@@ -5,7 +5,7 @@ import Testing
 
 @testable import API
 
-@Suite("What the API says of answers already known", .timeLimit(.minutes(5)))
+@Suite("What the API says of answers already known", .timeLimit(.minutes(20)))
 struct CacheTests {
     @Test(
         "Cache-Status says of all images together where their answers come from",

@@ -68,7 +68,7 @@ extension TestService {
     }
 }
 
-@Suite("Changing the checkpoint", .timeLimit(.minutes(5)))
+@Suite("Changing the checkpoint", .timeLimit(.minutes(20)))
 struct CheckpointTests {
     @Test("A checkpoint of the model directory is loaded, then rolled back to the one before, and both count images")
     func swap() async throws {

@@ -33,7 +33,7 @@ enum Disclosure {
     }
 }
 
-@Suite("What errors tell", .timeLimit(.minutes(2)))
+@Suite("What errors tell", .timeLimit(.minutes(20)))
 struct DisclosureTests {
     @Test(
         "The check itself finds what it looks for",

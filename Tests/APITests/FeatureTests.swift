@@ -17,7 +17,7 @@ func results(_ answer: HTTPAnswer) throws -> [[String: Any]] {
     try #require(try answer.json()["results"] as? [[String: Any]], "\(answer.text)")
 }
 
-@Suite("Embeddings and classes", .timeLimit(.minutes(5)))
+@Suite("Embeddings and classes", .timeLimit(.minutes(20)))
 struct FeatureTests {
     @Test("The same image gives the same embedding as raw body, form and JSON")
     func forms() async throws {

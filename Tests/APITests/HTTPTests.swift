@@ -7,7 +7,7 @@ import Testing
 
 @testable import API
 
-@Suite("Requests that are refused, and why", .timeLimit(.minutes(5)))
+@Suite("Requests that are refused, and why", .timeLimit(.minutes(20)))
 struct RefusalTests {
     @Test(
         "Every refusal is a problem document with its code",
@@ -197,7 +197,7 @@ struct RefusalTests {
     }
 }
 
-@Suite("Descriptions and health", .timeLimit(.minutes(5)))
+@Suite("Descriptions and health", .timeLimit(.minutes(20)))
 struct DescriptionTests {
     @Test("Every GET answers, and its HEAD has the same length and no body")
     func heads() async throws {

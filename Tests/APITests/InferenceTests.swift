@@ -155,7 +155,7 @@ private struct Malformed: Sendable {
     ]
 }
 
-@Suite("Open Inference Protocol", .timeLimit(.minutes(5)))
+@Suite("Open Inference Protocol", .timeLimit(.minutes(20)))
 struct InferenceTests {
     @Test("Server, model and version describe themselves and are ready; any other name or version is 404")
     func descriptions() async throws {
@@ -367,7 +367,7 @@ struct InferenceTests {
     }
 }
 
-@Suite("Model repository", .timeLimit(.minutes(5)))
+@Suite("Model repository", .timeLimit(.minutes(20)))
 struct RepositoryTests {
     private func index(_ service: TestService, _ body: String = "") async throws -> [[String: String]] {
         let answer = try await service.admin.post("/v2/repository/index", Array(body.utf8))

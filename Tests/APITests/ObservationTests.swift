@@ -5,7 +5,7 @@ import Testing
 
 @testable import API
 
-@Suite("Request ids, logs, metrics", .timeLimit(.minutes(5)))
+@Suite("Request ids, logs, metrics", .timeLimit(.minutes(20)))
 struct ObservationTests {
     @Test("A valid request id is kept, another is replaced, and the trace goes on")
     func identities() async throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import API
 
-@Suite("The playground", .timeLimit(.minutes(5)))
+@Suite("The playground", .timeLimit(.minutes(20)))
 struct PlaygroundTests {
     @Test("The page comes without a key, under a policy that allows its own script and style and no other")
     func page() async throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import API
 
-@Suite("Upstream and back, shown", .timeLimit(.minutes(5)))
+@Suite("Upstream and back, shown", .timeLimit(.minutes(20)))
 struct TrajectoryTests {
     private struct Shown: Decodable {
         struct State: Decodable {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import FeatureService
 
-@Suite("Answers already known", .timeLimit(.minutes(5)))
+@Suite("Answers already known", .timeLimit(.minutes(20)))
 struct CachingTests {
     let pool = WorkerPool(count: 2)
     let log = EventLog()

@@ -4,7 +4,7 @@ import Synchronization
 import TestBench
 import Testing
 
-@Suite("Clients that leave", .timeLimit(.minutes(3)))
+@Suite("Clients that leave", .timeLimit(.minutes(20)))
 struct DepartureTests {
     private static let request = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
 

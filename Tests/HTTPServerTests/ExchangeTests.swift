@@ -4,7 +4,7 @@ import Synchronization
 import TestBench
 import Testing
 
-@Suite("Requests and their answers", .timeLimit(.minutes(3)))
+@Suite("Requests and their answers", .timeLimit(.minutes(20)))
 struct ExchangeTests {
     @Test("GET, POST, and a decoded query reach the handler; the connection is kept")
     func keepAlive() async throws {

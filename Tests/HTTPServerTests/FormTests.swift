@@ -3,7 +3,7 @@ import Synchronization
 import TestBench
 import Testing
 
-@Suite("Multipart forms", .timeLimit(.minutes(3)))
+@Suite("Multipart forms", .timeLimit(.minutes(20)))
 struct FormTests {
     /// Posts a body and tells what the handler could read of it.
     private func parse(

@@ -4,7 +4,7 @@ import Synchronization
 import TestBench
 import Testing
 
-@Suite("Limits on what clients may send and how slowly", .timeLimit(.minutes(3)))
+@Suite("Limits on what clients may send and how slowly", .timeLimit(.minutes(20)))
 struct LimitTests {
     private static let limit = 100_000
 

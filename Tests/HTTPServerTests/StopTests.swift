@@ -4,7 +4,7 @@ import Synchronization
 import TestBench
 import Testing
 
-@Suite("Stopping", .timeLimit(.minutes(3)))
+@Suite("Stopping", .timeLimit(.minutes(20)))
 struct StopTests {
     private static let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 

@@ -17,7 +17,7 @@ private let toolsAreInstalled = ["openssl", "curl"].allSatisfy {
     FileManager.default.isExecutableFile(atPath: "/usr/bin/\($0)")
 }
 
-@Suite("TLS", .enabled(if: toolsAreInstalled, "needs openssl and curl"), .timeLimit(.minutes(3)))
+@Suite("TLS", .enabled(if: toolsAreInstalled, "needs openssl and curl"), .timeLimit(.minutes(20)))
 struct TLSTests {
     private static func identity() throws -> ServerConfiguration.TLSIdentity {
         let folder = FileManager.default.temporaryDirectory.appending(path: "tls-\(UUID().uuidString)").path

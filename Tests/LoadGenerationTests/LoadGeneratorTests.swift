@@ -30,7 +30,7 @@ private func run(_ generator: LoadGenerator, _ load: Load) async throws -> LoadR
 
 private let request = LoadGenerator.post("/x", type: "text/plain", body: Array("body".utf8))
 
-@Suite("The load generator, against a server", .timeLimit(.minutes(5)))
+@Suite("The load generator, against a server", .timeLimit(.minutes(20)))
 struct LoadGeneratorTests {
     @Test("Every request of a schedule is sent once and accounted for, with its status and timings")
     func open() async throws {

@@ -22,7 +22,7 @@ func shell(_ command: String) async throws -> String {
 
 @Suite(
     "The running service's keys and TLS, asked by curl", .enabled(if: toolsAreInstalled, "needs openssl and curl"),
-    .timeLimit(.minutes(3)))
+    .timeLimit(.minutes(20)))
 struct AccessTests {
     private let scratch: Scratch
     private let model: String

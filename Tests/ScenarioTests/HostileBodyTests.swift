@@ -3,7 +3,7 @@ import TestBench
 import TestFixtures
 import Testing
 
-@Suite("The running service and bodies made to hurt it", .timeLimit(.minutes(3)))
+@Suite("The running service and bodies made to hurt it", .timeLimit(.minutes(20)))
 struct HostileBodyTests {
     /// Runs the service on a tiny model; a good image is answered the same before and after `body`.
     private static func serve(

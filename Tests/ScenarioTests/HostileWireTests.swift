@@ -3,7 +3,7 @@ import TestBench
 import TestFixtures
 import Testing
 
-@Suite("The running service and clients that are slow, cut off or lie", .timeLimit(.minutes(3)))
+@Suite("The running service and clients that are slow, cut off or lie", .timeLimit(.minutes(20)))
 struct HostileWireTests {
     /// Runs the service on a tiny model, hands over the right answer to the sample image, and checks that it is given as
     /// before in the end, with nothing left open.

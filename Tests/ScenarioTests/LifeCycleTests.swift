@@ -5,7 +5,7 @@ import TestBench
 import TestFixtures
 import Testing
 
-@Suite("The running service's end", .timeLimit(.minutes(5)))
+@Suite("The running service's end", .timeLimit(.minutes(20)))
 struct LifeCycleTests {
     /// A tiny model whose pass takes `steps` evaluations.
     private static func model(_ scratch: Scratch, steps: Int) throws -> String {

@@ -27,7 +27,7 @@ private struct Secret: Sendable {
 }
 
 @Suite(
-    "Secrets", .enabled(if: toolsAreInstalled, "needs openssl and curl"), .timeLimit(.minutes(3)))
+    "Secrets", .enabled(if: toolsAreInstalled, "needs openssl and curl"), .timeLimit(.minutes(20)))
 struct SecretTests {
     private let scratch: Scratch
     private let photo = TestFixtures.path("images/rgb-32x32.jpg")

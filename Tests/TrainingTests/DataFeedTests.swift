@@ -101,7 +101,7 @@ struct DataFeedTests {
         #expect(throws: DataSetError.self) { try stream.next() }
     }
 
-    @Test("The thread that makes batches leaves with the stream, though its queue is full", .timeLimit(.minutes(5)))
+    @Test("The thread that makes batches leaves with the stream, though its queue is full", .timeLimit(.minutes(20)))
     func leaves() async throws {
         let data = try SmallDataSet()
         weak var feed: DataFeed?
