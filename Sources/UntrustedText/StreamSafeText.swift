@@ -27,13 +27,17 @@ extension StringProtocol {
     }
 }
 
-/// A message that holds text from outside, without characters that could command a terminal; an ellipsis stands for what is
-/// beyond `count` code points.
+/// A message that holds text from outside, without characters that could command a terminal or reorder what it shows; an
+/// ellipsis stands for what is beyond `count` code points.
 package func printable(_ message: some StringProtocol, atMost count: Int = .max) -> String {
     let start = message.unicodeScalars.prefix(count)
     var text = ""
     for scalar in start {
-        text += scalar.properties.generalCategory == .control ? scalar.escaped(asASCII: true) : String(scalar)
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse:
+            text += scalar.escaped(asASCII: true)
+        default: text.unicodeScalars.append(scalar)
+        }
     }
     return text + (start.endIndex < message.endIndex ? "…" : "")
 }

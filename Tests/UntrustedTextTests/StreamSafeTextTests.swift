@@ -22,7 +22,7 @@ import Testing
 
     @Test("commands no terminal, and is cut off, where a message holds it")
     func messages() {
-        #expect(printable("é\u{1B}[2J\r\u{9B}") == "é\\u{1B}[2J\\r\\u{009B}")
+        #expect(printable("é\u{1B}[2J\r\u{9B}\u{202E}\u{2028}") == "é\\u{1B}[2J\\r\\u{009B}\\u{202E}\\u{2028}")
         #expect(printable("abcd", atMost: 3) == "abc…" && printable("abc", atMost: 3) == "abc")
     }
 

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// A command line or environment that can't be carried out: what is wrong, where, and what to do.
 struct UsageError: Error, Equatable, CustomStringConvertible {
     /// Where: a flag, a variable or a positional's name, as the user writes it; nil if it is the whole line.
@@ -22,15 +24,5 @@ struct UsageError: Error, Equatable, CustomStringConvertible {
     }
 
     /// What the user wrote, in quotes, cut to be readable and without characters that could command a terminal.
-    static func quoted(_ text: String) -> String {
-        var shown = ""
-        for scalar in text.unicodeScalars.prefix(80) {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse:
-                shown += "\\u{\(String(scalar.value, radix: 16))}"
-            default: shown.unicodeScalars.append(scalar)
-            }
-        }
-        return "'\(shown)\(text.unicodeScalars.count > 80 ? "…" : "")'"
-    }
+    static func quoted(_ text: String) -> String { "'\(printable(text, atMost: 80))'" }
 }

@@ -57,7 +57,7 @@ enum FineTuneCommand {
         "forward-steps", optional: .integer(in: 0...10_000),
         help:
             "How many of the grid's Euler steps are taken before the head reads, from the image; with 0 a head at --head-place "
-            + "learns on the image itself, in half the time, to begin with. Validation takes all, as training does if not "
+            + "learns on the image itself, in less time, to begin with. Validation takes all, as training does if not "
             + "given.", group: recipe)
     private static let gradientSteps = Option(
         "gradient-steps", optional: .integer(in: 0...10_000),
@@ -256,9 +256,9 @@ enum FineTuneCommand {
             "--seed": "\(try TrainingOptions.seed(arguments))",
         ]
         settings["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
-        // Given or not, so that runs begun before there was the option go on.
-        settings["--forward-steps"] = try arguments[forwardSteps].map { "\($0)" }
-        settings["--gradient-steps"] = try arguments[gradientSteps].map { "\($0)" } ?? "all"
+        for option in [forwardSteps, gradientSteps] {
+            settings["--" + option.specification.name] = try arguments[option].map { "\($0)" } ?? "all"
+        }
         // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
         if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
         return settings

@@ -1,5 +1,6 @@
 import Augmentation
 import CheckpointFormats
+import Differentiation
 import FlowModel
 import FoundationEssentials
 import ImagePipeline
@@ -96,7 +97,7 @@ enum PretrainCommand {
             arguments, trainer: trainer, files: files, epochs: try arguments[epochs], feed: feed,
             keepModel: { trainer in
                 try model.write(to: files.model) { key in
-                    trainer.weights(String(key.dropFirst(ModelFile.networkPrefix.count)))
+                    trainer.weights(ParameterStore.ownKey(key))
                 }
             })
         return try session.run(resumes: try arguments[TrainingOptions.resume]) { epoch, index in
