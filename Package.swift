@@ -125,7 +125,7 @@ let package = Package(
 // The fuzzing harnesses, which only deploy/fuzz builds: with sanitizers, on libFuzzer, whose archive the variable names.
 if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
     package.targets += [
-        .target(name: "CFuzzing", dependencies: ["CMicroHTTPD"], path: "Tests/Fuzzing/CFuzzing", cSettings: strictC),
+        .target(name: "CFuzzing", path: "Tests/Fuzzing/CFuzzing", cSettings: strictC),
         .executableTarget(
             name: "headwater-fuzz",
             dependencies: [

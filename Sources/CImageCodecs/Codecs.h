@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 
-/// Orientation 1...8 from a TIFF block as EXIF stores it; 1 if it has none or is malformed, as viewers do.
-uint32_t exif_orientation(const uint8_t *tiff, size_t count);
+/// Orientation 1...8 from a TIFF block as EXIF stores it, of any integer type but BYTE, as Pillow takes it; 1 if it has
+/// none or is malformed, as viewers do. The prefix "Exif\0\0" may stand before it: in PNG some writers leave it there.
+uint32_t exif_orientation(const uint8_t *exif, size_t count);
 
 bool is_jpeg(const uint8_t *bytes, size_t count);
 ImageCodecStatus jpeg_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure);

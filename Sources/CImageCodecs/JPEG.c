@@ -21,6 +21,9 @@ typedef struct {
     ImageCodecStatus status;
     ImageCodecFailure *failure;
     JSAMPLE *row;
+    // The TIFF block of the first EXIF segment that isn't empty, within the file's bytes; null without one.
+    const uint8_t *exif;
+    size_t exif_count;
 } Decompression;
 
 bool is_jpeg(const uint8_t *bytes, size_t count) {
@@ -57,7 +60,6 @@ static void format_library_message(j_common_ptr info, ImageCodecFailure *failure
         case JERR_BAD_PRECISION:
         case JERR_SOF_UNSUPPORTED:
         case JERR_CONVERSION_NOTIMPL:
-        case JERR_ARITH_NOTIMPL:
             status = ImageCodecStatusUnsupported;
             break;
         case JERR_EMPTY_IMAGE:
@@ -87,7 +89,6 @@ static void on_message(j_common_ptr info, int level) {
             escape(decompression, ImageCodecStatusTruncated, decompression->count);
         case JWRN_HIT_MARKER:
         case JWRN_HUFF_BAD_CODE:
-        case JWRN_ARITH_BAD_CODE:
         case JWRN_MUST_RESYNC:
             format_library_message(info, decompression->failure);
             escape(decompression, ImageCodecStatusCorrupt, offset_reached(decompression));
@@ -113,6 +114,11 @@ static void open_source(Decompression *decompression, const uint8_t *bytes) {
 static void read_header(Decompression *decompression) {
     struct jpeg_decompress_struct *info = &decompression->info;
     jpeg_read_header(info, TRUE);
+    // Where arithmetic-coded data end early, libjpeg makes up the rest without a word: a kilobyte of such scans costs
+    // minutes.
+    if (info->arith_code) {
+        escape_saying(decompression, ImageCodecStatusUnsupported, "arithmetic coding instead of Huffman's");
+    }
     if (info->data_precision != 8) {
         escape_saying(decompression, ImageCodecStatusUnsupported, "a sample precision other than 8 bits");
     }
@@ -121,22 +127,36 @@ static void read_header(Decompression *decompression) {
     }
 }
 
+// Looks at an APP1 segment where it lies. jpeg_save_markers would copy every one and walk the list of all before it, a
+// time that grows with the square of their number.
+static boolean look_for_exif(j_decompress_ptr info) {
+    enum { length_size = 2, prefix_size = 6 };
+    Decompression *decompression = info->client_data;
+    const uint8_t *segment = info->src->next_input_byte;
+    const size_t available = info->src->bytes_in_buffer;
+    // The length counts itself, so that less than 2 is wrong; libjpeg passes over it then, and so does Pillow.
+    const size_t stated = available < length_size ? 0 : (size_t)segment[0] << 8 | segment[1];
+    const size_t length = stated < length_size ? length_size : stated;
+    const size_t start = length_size + prefix_size;
+    if (!decompression->exif && length > start && length <= available
+        && memcmp(segment + length_size, "Exif\0", prefix_size) == 0) {
+        decompression->exif = segment + start;
+        decompression->exif_count = length - start;
+    }
+    info->src->skip_input_data(info, (long)length);
+    return TRUE;
+}
+
 static void probe(Decompression *decompression, const uint8_t *bytes, ImageCodecHeader *header) {
-    static const char exif[6] = "Exif\0";
     struct jpeg_decompress_struct *info = &decompression->info;
     open_source(decompression, bytes);
-    jpeg_save_markers(info, JPEG_APP0 + 1, 0xffff);
+    jpeg_set_marker_processor(info, JPEG_APP0 + 1, look_for_exif);
     read_header(decompression);
 
     *header = (ImageCodecHeader){
         .format = ImageCodecFormatJPEG, .width = info->image_width, .height = info->image_height,
-        .channels = (uint32_t)info->num_components, .orientation = 1, .frames = 1};
-    for (jpeg_saved_marker_ptr marker = info->marker_list; marker; marker = marker->next) {
-        if (marker->data_length > sizeof exif && memcmp(marker->data, exif, sizeof exif) == 0) {
-            header->orientation = exif_orientation(marker->data + sizeof exif, marker->data_length - sizeof exif);
-            return;
-        }
-    }
+        .channels = (uint32_t)info->num_components,
+        .orientation = exif_orientation(decompression->exif, decompression->exif_count), .frames = 1};
 }
 
 // Pillow takes every CMYK JPEG as inverted, as Adobe writes them, with or without Adobe's marker; its CMYK to RGB is

@@ -10,6 +10,8 @@ enum { signature_size = 8, chunk_overhead = 12, header_size = 13 };
 typedef struct {
     const uint8_t *bytes;
     size_t count, offset;
+    // Where reading has to end for now; `count` at most.
+    size_t limit;
     ImageCodecStatus status;
     ImageCodecFailure *failure;
 } Source;
@@ -74,6 +76,10 @@ static void ignore_warning(png_structp, png_const_charp) {}
 
 static void read_bytes(png_structp png, png_bytep destination, size_t length) {
     Source *source = png_get_io_ptr(png);
+    if (length > source->limit - source->offset && source->limit < source->count) {
+        source->status = ImageCodecStatusTooLarge;
+        png_error(png, "a row's pixels, or what follows the last one, take too many bytes");
+    }
     if (length > source->count - source->offset) {
         source->offset = source->count;
         source->status = ImageCodecStatusTruncated;
@@ -117,9 +123,20 @@ static void request_rgb8(png_structp png, png_infop info) {
     if ((color_type & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(png);
 }
 
+// Keeps what is read from here on to what a row can take: deflate's codes have at most 15 bits, so that no byte of
+// pixels costs more than two, and the rest is for tables, checksums and the headers of chunks. With the last row libpng
+// inflates whatever follows in the stream only to throw it away, which may be a thousand times as long as the file.
+static void limit_to_row(Source *source, size_t row_bytes) {
+    enum { filter_size = 1, overhead = 64 << 10 };
+    const size_t allowed = 2 * (filter_size + row_bytes) + overhead, left = source->count - source->offset;
+    source->limit = source->offset + (allowed < left ? allowed : left);
+}
+
 static void decode(png_structp png, png_infop info, uint32_t width, uint32_t height, uint8_t *pixels) {
+    Source *source = png_get_io_ptr(png);
     set_limits(png, width, height);
     png_read_info(png, info);
+    const size_t stored_row_bytes = png_get_rowbytes(png, info);
     request_rgb8(png, info);
     const int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
@@ -130,15 +147,17 @@ static void decode(png_structp png, png_infop info, uint32_t width, uint32_t hei
     }
     for (int pass = 0; pass < passes; pass++) {
         for (uint32_t y = 0; y < height; y++) {
+            limit_to_row(source, stored_row_bytes);
             png_read_row(png, pixels + y * row_bytes, nullptr);
         }
     }
+    source->limit = source->count;
     png_read_end(png, nullptr);
 }
 
 ImageCodecStatus png_decode(
     const uint8_t *bytes, size_t count, uint32_t width, uint32_t height, uint8_t *pixels, ImageCodecFailure *failure) {
-    Source source = {.bytes = bytes, .count = count, .failure = failure};
+    Source source = {.bytes = bytes, .count = count, .limit = count, .failure = failure};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_error, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : nullptr;
     if (!info) {

@@ -154,7 +154,9 @@ static void activate_gradient(
         vector normalized = fma16(load(x + i * HW_BLOCK), inverse, offset);
         vector g = load(gradient + i * HW_BLOCK);
         if (activation == HW_AFFINE_SILU) {
+            // Beyond 87 either way the derivative is 1 or nothing, and so it is at 87.
             vector u = fma16(normalized, factor, shift);
+            u = u < -87.0f ? (vector)-87.0f : u > 87.0f ? (vector)87.0f : u;
             vector s = 1.0f / (1.0f + exponential(-u));
             g *= s * fma16(u, 1.0f - s, (vector)1.0f);
             store(gradient + i * HW_BLOCK, g);

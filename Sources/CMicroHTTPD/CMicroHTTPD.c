@@ -173,34 +173,3 @@ int CMHDQueueResponse(struct MHD_Connection *connection, unsigned int status, st
 }
 
 int CMHDSupportsTLS(void) { return MHD_is_feature_supported(MHD_FEATURE_TLS) == MHD_YES; }
-
-struct PartVisit {
-    CMHDPartVisitor visit;
-    void *context;
-    int refused;
-};
-
-static enum MHD_Result visit_part(
-    void *context, enum MHD_ValueKind kind, const char *name, const char *file_name, const char *content_type,
-    const char *transfer_encoding, const char *bytes, uint64_t offset, size_t length) {
-    (void)kind;
-    (void)transfer_encoding;
-    struct PartVisit *visit = context;
-    if (visit->visit(visit->context, name, file_name, content_type, bytes, offset, length)) return MHD_YES;
-    visit->refused = 1;
-    return MHD_NO;
-}
-
-enum CMHDFormResult CMHDParseForm(
-    struct MHD_Connection *connection, const void *body, size_t length, size_t buffer_size, CMHDPartVisitor visit,
-    void *context) {
-    struct PartVisit part_visit = {visit, context, 0};
-    struct MHD_PostProcessor *processor =
-        MHD_create_post_processor(connection, buffer_size, visit_part, &part_visit);
-    if (processor == NULL) return CMHDFormMalformed;
-    enum MHD_Result parsed = MHD_post_process(processor, body, length);
-    enum MHD_Result complete = MHD_destroy_post_processor(processor);
-    if (part_visit.refused) return CMHDFormRefused;
-    if (parsed == MHD_NO) return CMHDFormMalformed;
-    return complete == MHD_NO ? CMHDFormTruncated : CMHDFormParsed;
-}

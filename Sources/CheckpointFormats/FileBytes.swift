@@ -48,7 +48,7 @@ final class FileBytes: Sendable {
         case .disk(let descriptor, let path):
             let buffer = try Self.allocate(range.count)
             defer { free(buffer.baseAddress) }
-            try Self.read(descriptor, path, into: buffer, from: range.lowerBound)
+            try readFully(descriptor, path, into: buffer, from: range.lowerBound)
             return try body(UnsafeRawBufferPointer(buffer))
         }
     }
@@ -93,7 +93,7 @@ final class FileBytes: Sendable {
         }
         let buffer = try allocate(count)
         let contents = FileBytes(.allocated(UnsafeRawBufferPointer(buffer)), count: count)
-        try read(descriptor, path, into: buffer, from: 0)
+        try readFully(descriptor, path, into: buffer, from: 0)
         return contents
     }
 
@@ -102,21 +102,6 @@ final class FileBytes: Sendable {
     static func opening(path: String) throws -> FileBytes {
         let (descriptor, count) = try openRegularFile(path)
         return FileBytes(.disk(descriptor: descriptor, path: path), count: count)
-    }
-
-    private static func read(
-        _ descriptor: Int32, _ path: String, into buffer: UnsafeMutableRawBufferPointer, from offset: Int
-    ) throws {
-        var filled = 0
-        while filled < buffer.count {
-            let received = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, offset + filled)
-            if received < 0 && errno == EINTR { continue }
-            guard received >= 0 else { throw CheckpointError.system(.unreadable, "read", path, code: errno) }
-            guard received > 0 else {
-                throw CheckpointError(.unreadable, "\(path) became shorter while it was read; try again")
-            }
-            filled += received
-        }
     }
 
     private static func allocate(_ count: Int) throws -> UnsafeMutableRawBufferPointer {
@@ -131,7 +116,7 @@ final class FileBytes: Sendable {
 
 /// Opens a file for reading and says how long it is. Folders, pipes and devices, which have no length and may block, are
 /// refused.
-func openRegularFile(_ path: String) throws -> (descriptor: Int32, byteCount: Int) {
+package func openRegularFile(_ path: String) throws(CheckpointError) -> (descriptor: Int32, byteCount: Int) {
     guard !path.utf8.contains(0) else { throw CheckpointError(.unreadable, "a path can't contain a NUL byte") }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw CheckpointError.system(.unreadable, "open", path, code: errno) }
@@ -146,4 +131,20 @@ func openRegularFile(_ path: String) throws -> (descriptor: Int32, byteCount: In
         throw CheckpointError(.unreadable, "\(path) is not a regular file")
     }
     return (descriptor, Int(status.st_size))
+}
+
+/// Fills `buffer` with what stands at `offset` of an open file; `path` is for messages.
+package func readFully(
+    _ descriptor: Int32, _ path: String, into buffer: UnsafeMutableRawBufferPointer, from offset: Int
+) throws(CheckpointError) {
+    var filled = 0
+    while filled < buffer.count {
+        let received = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, offset + filled)
+        if received < 0 && errno == EINTR { continue }
+        guard received >= 0 else { throw CheckpointError.system(.unreadable, "read", path, code: errno) }
+        guard received > 0 else {
+            throw CheckpointError(.unreadable, "\(path) became shorter while it was read; try again")
+        }
+        filled += received
+    }
 }

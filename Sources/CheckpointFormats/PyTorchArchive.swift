@@ -41,8 +41,12 @@ public final class PyTorchArchive {
         self.byteCount = byteCount
         (prefix, pickle) = try CheckpointError.locating(in: path) {
             let prefix = try Self.findPrefix(zip.entries)
-            if zip.entries[prefix + "byteorder"] != nil, try zip.read(prefix + "byteorder") != Array("little".utf8) {
-                throw CheckpointError(.unsupported, "it was saved on a big-endian machine, which isn't read")
+            let little = Array("little".utf8)
+            if let order = zip.entries[prefix + "byteorder"],
+                try order.byteCount != little.count || zip.read(prefix + "byteorder") != little
+            {
+                throw CheckpointError(
+                    .unsupported, "its byteorder is not little: it was saved on a big-endian machine, which isn't read")
             }
             let name = prefix + "data.pkl"
             guard let entry = zip.entries[name], entry.byteCount <= Self.largestPickle else {

@@ -224,9 +224,23 @@ extension RestrictedUnpickler {
             type = isTyped ? nil : storage.type
         }
         guard let type else { throw CheckpointError(.malformed, "a tensor has no element type") }
+        if arguments.count == (isTyped ? 8 : 7) { try requireNoMetadata(arguments[arguments.count - 1]) }
         return PyTorchTensor(
             storage: storage, type: type, offset: offset, shape: try integers(arguments[2]),
             strides: try integers(arguments[3]))
+    }
+
+    /// The metadata say that the numbers stored are not the tensor's, such as `{'neg': True}`, whose signs are reversed.
+    private func requireNoMetadata(_ metadata: PickleValue) throws {
+        if metadata == .none { return }
+        guard case .collection(let index) = metadata, collections[index].kind == .dictionary else {
+            throw CheckpointError(.malformed, "a tensor's metadata must be a dict or None, not \(metadata.sort)")
+        }
+        guard let key = collections[index].elements.first else { return }
+        let name = if case .string(let name) = key { quoted(name) } else { key.sort }
+        throw CheckpointError(
+            .unsupported,
+            "a tensor has the metadata \(name), which isn't read; save tensor.resolve_conj().resolve_neg() instead")
     }
 
     /// `('storage', class, key, location, count)`: the one persistent id that `torch.save` writes.

@@ -120,7 +120,8 @@ enum BenchCommand {
         let images = try arguments[decode]
         if !images.isEmpty {
             return try DecodingBenchmark.run(
-                images, try decodingModel(arguments, precision: precision, pool: pool), kernels: kernels, pool: pool,
+                images, try decodingModel(arguments, precision: precision, kernels: kernels, pool: pool),
+                kernels: kernels, pool: pool,
                 seconds: try arguments[seconds], isJSON: isJSON)
         }
         if try arguments[profile] {
@@ -154,14 +155,15 @@ enum BenchCommand {
 
     /// The one model whose input images are decoded for. Random weights would make the cosine meaningless.
     private static func decodingModel(
-        _ arguments: ParsedArguments, precision: Precision, pool: WorkerPool
+        _ arguments: ParsedArguments, precision: Precision, kernels: Kernels, pool: WorkerPool
     ) throws -> ServedModel {
         let names = try arguments[models] ?? ["bundled"]
         guard names.count == 1, !Benchmark.networks.contains(where: { $0.name == names[0] }) else {
             throw UsageError(
                 "--decode needs one model with weights of its own", at: "--model", remedy: "give bundled or a file")
         }
-        return try ModelSource.load(names[0] == "bundled" ? nil : names[0], precision: precision, pool: pool)
+        return try ModelSource.load(
+            names[0] == "bundled" ? nil : names[0], precision: precision, kernels: kernels, pool: pool)
     }
 
     private static func benchmark(
@@ -173,10 +175,13 @@ enum BenchCommand {
         var batches = [1, 8]
         if let network = Benchmark.networks.first(where: { $0.name == name }) {
             model = try Benchmark.random(
-                network.architecture, name: name, evaluations: evaluations, precision: precision, pool: pool)
+                network.architecture, name: name, evaluations: evaluations, precision: precision, kernels: kernels,
+                pool: pool)
             batches = network.batches
         } else {
-            model = try ModelSource.load(name == "bundled" ? nil : name, precision: precision, pool: pool).model
+            model = try ModelSource.load(
+                name == "bundled" ? nil : name, precision: precision, kernels: kernels, pool: pool
+            ).model
         }
         let seconds = start.duration(to: clock.now) / .seconds(1)
         return (Benchmark(name: name, model: model, loadSeconds: seconds, kernels: kernels, pool: pool), batches)
@@ -212,9 +217,12 @@ enum BenchCommand {
         func model(_ name: String, _ precision: Precision) throws -> ReversibleModel {
             if let network = Benchmark.networks.first(where: { $0.name == name }) {
                 return try Benchmark.random(
-                    network.architecture, name: name, evaluations: 31, precision: precision, pool: pool)
+                    network.architecture, name: name, evaluations: 31, precision: precision, kernels: kernels,
+                    pool: pool)
             }
-            return try ModelSource.load(name == "bundled" ? nil : name, precision: precision, pool: pool).model
+            return try ModelSource.load(
+                name == "bundled" ? nil : name, precision: precision, kernels: kernels, pool: pool
+            ).model
         }
         if !isJSON { print("bf16 against f32; kernels \(kernels.name)") }
         for name in names {

@@ -109,12 +109,13 @@ struct Benchmark {
 
     /// A model with random weights whose activations stay of order one, without a head.
     static func random(
-        _ architecture: UNetArchitecture, name: String, evaluations: Int, precision: Precision, pool: WorkerPool
+        _ architecture: UNetArchitecture, name: String, evaluations: Int, precision: Precision, kernels: Kernels,
+        pool: WorkerPool
     ) throws -> ReversibleModel {
         let weights = try randomWeights(architecture)
         return try ReversibleModel(
             configuration: configuration(architecture, name: name, evaluations: evaluations), precision: precision,
-            pool: pool
+            kernels: kernels, pool: pool
         ) { weights($0) }
     }
 

@@ -52,34 +52,40 @@ struct CorruptionReport: Codable, Equatable {
     }
 
     /// By family, then severity.
-    private(set) var rows: [Row] = []
+    let rows: [Row]
     /// Means over the rows.
     let meanTop1: Double
     let meanTop5: Double
+    /// How often an image was left out of a row's count though it can be used as it is.
+    let failed: Int
 
-    init(rows: [Row]) {
+    init(rows: [Row], failed: Int) {
         self.rows = rows
+        self.failed = failed
         meanTop1 = rows.reduce(0) { $0 + $1.top1 } / Double(rows.count)
         meanTop5 = rows.reduce(0) { $0 + $1.top5 } / Double(rows.count)
     }
 
     /// Spoils and classifies the images of a set, in every way and severity selected.
     ///
-    /// Images that can't be used have been reported before and are left out here too.
+    /// An image that can't be used once it is spoilt is reported and left out of that row.
+    ///
+    /// - Parameter set: images that can be used as they are; the others have been reported before.
     @MainActor
     init(
         _ selection: CorruptionSelection, _ set: EvaluationSet, _ extraction: FeatureExtraction, decoding: DecodingMode,
         logitIndices: [Int]
     ) async throws {
         var rows: [Row] = []
+        var failed = 0
         for corruption in selection.corruptions {
             for severity in selection.severities {
-                let tally = try await set.tally(extraction, decoding: decoding, logitIndices: logitIndices) {
-                    image, index in
+                let tally = try await set.tally(
+                    extraction, decoding: decoding, logitIndices: logitIndices, as: "\(corruption.rawValue):\(severity)"
+                ) { image, index in
                     corruption.applied(to: image, severity: severity, seed: UInt64(index))
-                } as: {
-                    "\(corruption.rawValue):\(severity)"
                 }
+                failed += set.indices.count - tally.images
                 guard tally.images > 0 else {
                     throw CommandFailure(
                         status: .unusableData,
@@ -92,11 +98,14 @@ struct CorruptionReport: Codable, Equatable {
                     ))
             }
         }
-        self.init(rows: rows)
+        self.init(rows: rows, failed: failed)
     }
 
     /// Two tables, of the families by the severities.
-    var text: String { "\n" + table("top-1 %", \.top1, meanTop1) + "\n" + table("top-5 %", \.top5, meanTop5) }
+    var text: String {
+        "\n" + table("top-1 %", \.top1, meanTop1) + "\n" + table("top-5 %", \.top5, meanTop5)
+            + (failed > 0 ? "\nleft out once spoilt: \(failed)\n" : "")
+    }
 
     private func table(_ title: String, _ accuracy: KeyPath<Row, Double>, _ mean: Double) -> String {
         let severities = Array(Set(rows.map(\.severity))).sorted()
@@ -123,18 +132,18 @@ struct CorruptionReport: Codable, Equatable {
 }
 
 extension EvaluationSet {
-    /// Counts what the head says of changed images.
+    /// Counts what the head says of changed images; one that can't be used is reported and left out.
     ///
     /// - Parameters:
+    ///   - activity: what the progress bar and reports call the change.
     ///   - change: what becomes of a picture as the model sees it, resized and cropped; with its index in the data set.
-    ///   - activity: what the progress bar says.
     func tally(
-        _ extraction: FeatureExtraction, decoding: DecodingMode, logitIndices: [Int],
-        change: @escaping @Sendable (RGBImage, Int) -> RGBImage, as activity: () -> String
+        _ extraction: FeatureExtraction, decoding: DecodingMode, logitIndices: [Int], as activity: String,
+        change: @escaping @Sendable (RGBImage, Int) -> RGBImage
     ) async throws -> EvaluationTally {
         var tally = EvaluationTally()
         let (images, indices, preprocessing) = (images, indices, extraction.served.preprocessing)
-        let bar = ProgressBar(activity(), of: indices.count)
+        let bar = ProgressBar(activity, of: indices.count)
         defer { bar.erase() }
         try await extraction.run(
             count: indices.count, FeatureRequest(taps: [], wantsLogits: true),
@@ -145,8 +154,10 @@ extension EvaluationSet {
                 return .normalized(preprocessing.normalized(change(picture, index)))
             }
         ) { position, result in
-            if case .success(let features) = result, let logits = features.logits {
-                tally.add(logits: logits, answer: logitIndices[images.items[indices[position]].label])
+            let item = images.items[indices[position]]
+            switch result {
+            case .failure(let trouble): bar.complain("headwater: \(activity): \(trouble.located(at: item.path))")
+            case .success(let features): tally.add(logits: features.logits!, answer: logitIndices[item.label])
             }
             bar.update(position + 1)
         }

@@ -51,7 +51,8 @@ enum EvaluateCommand {
             families of Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels, lengths growing with the \
             model's input. They are spoilt as the model sees them, resized and cropped, and always alike.
 
-            An image that can't be used is reported and left out of all counts, and the exit status is then 1.
+            An image that can't be used is reported and left out of all counts, one that can't be used once it is spoilt out \
+            of that count, and the exit status is then 1.
             """,
         options: [
             data.specification, train.specification, classes.specification, limit.specification,
@@ -118,19 +119,20 @@ enum EvaluateCommand {
             throw CommandFailure(status: .unusableData, description: "none of the images could be used")
         }
         var report = EvaluationReport(extraction.served, kernels, measured)
-        report.failed += known?.failed ?? 0
+        report.failed += known?.unusable.count ?? 0
         if k > 0 { try report.measureNeighbours(k, of: measured, among: known, on: pool) }
         if probes, let known { try report.measureProbes(of: measured, trainedOn: known, on: pool) }
         if let corruptions, let logitIndices {
             report.corruptions = try await CorruptionReport(
-                corruptions, test, extraction, decoding: try DecodingMode(arguments), logitIndices: logitIndices)
+                corruptions, test.without(measured.unusable), extraction, decoding: try DecodingMode(arguments),
+                logitIndices: logitIndices)
         }
         if let drawing {
             try drawing.write(report.plot)
             try drawing.commit()
         }
         print(try arguments[json] ? try report.json() : report.text, terminator: "")
-        return report.failed == 0 ? .success : .negative
+        return report.failed + (report.corruptions?.failed ?? 0) == 0 ? .success : .negative
     }
 
     /// What `--data` and `--train` name, of the classes wanted.
@@ -182,7 +184,8 @@ struct EvaluationSet {
         let taps: [ResolvedTap]
         let hasHead: Bool
         var images = 0
-        var failed = 0
+        /// Indices of the images that could not be used.
+        var unusable: Set<Int> = []
         var seconds = 0.0
     }
 
@@ -194,6 +197,16 @@ struct EvaluationSet {
         let total = images.items.count
         let count = min(limit ?? total, total)
         indices = (0..<count).map { $0 * total / count }
+    }
+
+    private init(_ images: LabelledImages, indices: [Int]) {
+        self.images = images
+        self.indices = indices
+    }
+
+    /// The set less images of these indices.
+    func without(_ unusable: Set<Int>) -> EvaluationSet {
+        EvaluationSet(images, indices: indices.filter { !unusable.contains($0) })
     }
 
     /// Runs all its images through the model.
@@ -221,7 +234,7 @@ struct EvaluationSet {
             let item = images.items[indices[position]]
             switch result {
             case .failure(let trouble):
-                measured.failed += 1
+                measured.unusable.insert(indices[position])
                 bar.complain("headwater: \(trouble.located(at: item.path))")
             case .success(let features):
                 measured.images += 1

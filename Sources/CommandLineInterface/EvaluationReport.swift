@@ -38,7 +38,7 @@ struct EvaluationReport: Codable, Equatable {
     let kernels: String
     /// Images counted.
     let images: Int
-    /// Images left out, those of --train included.
+    /// Images left out, those of --train included; not those that can be used until they are spoilt.
     var failed: Int
     /// Fractions of the images; nil without a head.
     let top1: Double?
@@ -56,7 +56,7 @@ struct EvaluationReport: Codable, Equatable {
         version = served.version.label
         self.kernels = kernels.name
         images = measured.images
-        failed = measured.failed
+        failed = measured.unusable.count
         top1 = measured.hasHead ? Double(measured.tally.top1) / Double(measured.tally.images) : nil
         top5 = measured.hasHead ? Double(measured.tally.top5) / Double(measured.tally.images) : nil
         seconds = measured.seconds

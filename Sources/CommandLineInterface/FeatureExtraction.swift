@@ -32,8 +32,8 @@ struct FeatureExtraction {
     init(_ arguments: ParsedArguments, kernels: Kernels, pool: WorkerPool) async throws {
         let batch = try arguments[Self.batch]
         served = try ModelSource.load(
-            try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision], pool: pool,
-            batch: batch)
+            try arguments[ModelSource.option], precision: try arguments[KernelChoice.precision], kernels: kernels,
+            pool: pool, batch: batch)
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
         configuration.decoding = try DecodingMode(arguments)

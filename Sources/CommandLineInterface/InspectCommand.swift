@@ -40,7 +40,8 @@ enum InspectCommand {
             let kernels = try KernelChoice.kernels(arguments)
             let pool = try KernelChoice.pool(arguments)
             let model = try ReversibleModel(
-                configuration: file.configuration, precision: try arguments[KernelChoice.precision], pool: pool
+                configuration: file.configuration, precision: try arguments[KernelChoice.precision],
+                kernels: kernels, pool: pool
             ) {
                 try file.tensor($0)
             }

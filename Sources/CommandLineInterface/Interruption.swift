@@ -7,8 +7,12 @@ import Synchronization
 
 /// Lets SIGINT and SIGTERM cancel a command, so that what it was writing is taken back before the process ends.
 enum Interruption {
-    /// Runs `body`; it should end soon once its task is cancelled. The signal then ends the process as if nobody had caught
-    /// it, which is what shells and supervisors look for. A second signal ends it at once.
+    /// Runs `body`; it should end soon once its task is cancelled, with `CancellationError` if that is why it ends. The signal
+    /// then ends the process as if nobody had caught it, which is what shells and supervisors look for. A second signal ends
+    /// it at once.
+    ///
+    /// - Throws: what `body` throws, unless it is that it was cancelled by a signal: a disk that is full when an interrupted
+    ///   command saves must be heard of.
     static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws -> ExitStatus {
         let received = Atomic<Int32>(0)
         let task = Task { @MainActor in try await body() }
@@ -28,7 +32,7 @@ enum Interruption {
         }
         do {
             return try await task.value
-        } catch  where received.load(ordering: .relaxed) != 0 {
+        } catch is CancellationError where received.load(ordering: .relaxed) != 0 {
             end(by: received.load(ordering: .relaxed))
         }
     }

@@ -23,8 +23,10 @@ enum ModelSource {
     /// Loads the model for computing batches of up to `batch` images.
     ///
     /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, `InsufficientMemory`.
-    static func load(_ path: String?, precision: Precision, pool: WorkerPool, batch: Int = 1) throws -> ServedModel {
-        let loader = ModelLoader(precision: precision, pool: pool, capacity: batch)
+    static func load(
+        _ path: String?, precision: Precision, kernels: Kernels, pool: WorkerPool, batch: Int = 1
+    ) throws -> ServedModel {
+        let loader = ModelLoader(precision: precision, kernels: kernels, pool: pool, capacity: batch)
         return if let path { try loader.load(path: path) } else { try loader.load(file(nil)) }
     }
 }

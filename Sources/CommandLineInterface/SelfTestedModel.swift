@@ -17,7 +17,7 @@ struct SelfTestedModel {
     /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, and `TapError` if the default tap is not the model's.
     func write(to path: String, weights: @escaping (String) throws -> [Float]) throws {
         let type = type
-        let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
+        let model = try ReversibleModel(configuration: configuration, kernels: kernels, pool: pool) { key in
             try CheckpointError.locating(in: "tensor \(quoted(key))") { try type.rounded(try weights(key)) }
         }
         var configuration = configuration

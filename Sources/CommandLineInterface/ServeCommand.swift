@@ -122,7 +122,7 @@ enum ServeCommand {
         var parts = CheckpointManager.Parts(
             service: service,
             loader: ModelLoader(
-                precision: try arguments[KernelChoice.precision], pool: pool,
+                precision: try arguments[KernelChoice.precision], kernels: kernels, pool: pool,
                 capacity: try arguments[ServeOptions.batch]),
             selfTest: { try selfTest.run($0.model) },
             configured: configured,

@@ -147,7 +147,7 @@ enum ServeOptions {
     /// What the admin routes grant.
     static func adminAPI(_ arguments: ParsedArguments) throws -> AdminAPIConfiguration {
         var configuration = AdminAPIConfiguration()
-        configuration.token = try arguments[adminToken].map { try keys($0)[0] }
+        configuration.token = try arguments[adminToken].map(token)
         return configuration
     }
 
@@ -187,6 +187,17 @@ enum ServeOptions {
             throw CommandFailure(status: .unusableData, description: "\(path): there is no key in the file")
         }
         return keys
+    }
+
+    /// The one key of a file.
+    static func token(_ path: String) throws -> String {
+        let keys = try keys(path)
+        guard keys.count == 1 else {
+            throw CommandFailure(
+                status: .unusableData,
+                description: "\(path): there are \(keys.count) keys in the file, but the admin listener has one token")
+        }
+        return keys[0]
     }
 
     /// The key files that hold a key short enough to be found by trying.

@@ -71,7 +71,7 @@ enum ServedBenchCommand {
         let pool = try KernelChoice.pool(arguments)
         let batchLimit = try arguments[ServeOptions.batch]
         let model = try ServableModel(name, evaluations: evaluations)
-        let served = try ModelSource.load(model.path, precision: precision, pool: pool)
+        let served = try ModelSource.load(model.path, precision: precision, kernels: kernels, pool: pool)
         let image =
             try arguments[image].map { try ImageFiles.bytes(of: $0, maximumBytes: FeatureExtraction.maximumBytes) }
             ?? ServedBenchmark.builtInImage(side: served.model.side)

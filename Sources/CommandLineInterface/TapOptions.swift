@@ -10,7 +10,9 @@ enum TapOptions {
             + "'headwater inspect'.", group: "Taps")
     static let from = Option(
         "from", optional: .list(of: .tapPlace),
-        help: "Places: state, pooled, head, middle, down.0, …, up.0, …; pooled if only --at is given.", group: "Taps")
+        help:
+            "Places: state, pooled, head, middle, down.0, …, up.0, …; that of the model's default tap if only --at is "
+            + "given.", group: "Taps")
 
     static let specifications = [at.specification, from.specification]
 
@@ -19,9 +21,10 @@ enum TapOptions {
     /// - Throws: `UsageError` for a tap that the model doesn't have.
     static func taps(_ arguments: ParsedArguments, of model: ReversibleModel) throws -> [Tap] {
         let (times, places) = (try arguments[at], try arguments[from])
-        guard times != nil || places != nil else { return [try Tap(parsing: model.configuration.defaultTap)] }
+        let usual = try Tap(parsing: model.configuration.defaultTap)
+        guard times != nil || places != nil else { return [usual] }
         let taps = (times ?? .listed([.end])).times(of: model).flatMap { time in
-            (places ?? [.pooled]).map { Tap(time: time, place: $0) }
+            (places ?? [usual.place]).map { Tap(time: time, place: $0) }
         }
         for tap in taps {
             do throws(TapError) {

@@ -29,7 +29,7 @@ public final class ParameterStore {
         gradientBuffer = AlignedBuffer(count: count)
     }
 
-    /// All values, [count]. After writing, the network must be told (`TrainableNetwork.parametersChanged`).
+    /// All values, [count]. Whoever writes them has the network and the head take them (`takeValues(from:)`).
     public var values: UnsafeMutablePointer<Float> { valueBuffer.pointer }
 
     /// All gradients, [count], laid out as `values`.
@@ -40,6 +40,20 @@ public final class ParameterStore {
 
     /// The gradient of one parameter.
     public func gradient(_ key: String) -> UnsafeMutablePointer<Float> { gradients + offset(key) }
+
+    /// Where in `values` the parameters lie whose keys `isWanted` accepts; ascending, neighbours joined.
+    public func ranges(where isWanted: (String) -> Bool) -> [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        for shape in shapes where isWanted(shape.key) {
+            let start = offset(shape.key)
+            if let last = ranges.last, last.upperBound == start {
+                ranges[ranges.count - 1] = last.lowerBound..<start + shape.count
+            } else {
+                ranges.append(start..<start + shape.count)
+            }
+        }
+        return ranges
+    }
 
     /// Sets every gradient to zero.
     public func clearGradients() { gradients.update(repeating: 0, count: count) }

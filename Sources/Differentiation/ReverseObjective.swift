@@ -52,6 +52,19 @@ public final class ReverseObjective {
         gradient = velocities
     }
 
+    /// Keys of the parameters that gradients reach: all if they are taken back through a step; else the head's own and those
+    /// that the activations at its place depend on.
+    public var keysReached: Set<String> {
+        let layout = network.layout
+        var parameters = head.configuration.parameters(on: layout)
+        if gradientSteps > 0 {
+            parameters += layout.parameters
+        } else if let place = head.configuration.place {
+            parameters += layout.parameters(through: place)
+        }
+        return Set(parameters.map(\.key))
+    }
+
     /// The loss of a batch of any size; its gradients add up in the network and in the head.
     /// - Parameters:
     ///   - images: [labels.count][3][side][side].
@@ -146,6 +159,18 @@ public final class ReverseObjective {
             }
             if wanted { for i in 0..<count { gradient[i] += share[i] } }
         }
+    }
+}
+
+extension UNetLayout {
+    /// The parameters that activations at `place` depend on, the time embedding's among them if a block on the way takes it.
+    func parameters(through place: ActivationPlace) -> [ParameterShape] {
+        let blocks = (inputBlocks + [middle] + outputBlocks).prefix(stages(through: place)).flatMap(\.blocks)
+        let takesTime = blocks.contains { block in
+            if case .residual = block { true } else { false }
+        }
+        return parameters.filter { takesTime && $0.key.hasPrefix("time_embed.") }
+            + blocks.flatMap { $0.parameters(embeddingWidth: embeddingWidth) }
     }
 }
 

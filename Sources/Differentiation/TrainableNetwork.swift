@@ -17,7 +17,6 @@ public final class TrainableNetwork {
     let workspace: Workspace
 
     private struct Stage {
-        let layout: UNetLayout.Stage
         let blocks: [any TrainableBlock]
         /// The maps between blocks: one fewer than there are blocks.
         let between: [OwnedFeatureMap]
@@ -231,7 +230,7 @@ public final class TrainableNetwork {
             let between = stage.blocks.dropLast().map {
                 OwnedFeatureMap(capacity: capacity, channels: $0.outputChannels, side: stage.inputSize)
             }
-            return Stage(layout: stage, blocks: blocks, between: between)
+            return Stage(blocks: blocks, between: between)
         }
 
         private mutating func block(_ block: UNetLayout.Block, side: Int) -> any TrainableBlock {

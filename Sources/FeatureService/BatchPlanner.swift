@@ -18,8 +18,8 @@ public struct ImageID: Hashable, Sendable, Comparable {
 /// Decides who is in the next batch. A pure value: no threads and no clock.
 ///
 /// First come, first served: images leave the queue in the order of their admission and then take part in every step
-/// until they are finished, so that no image can starve. While two models are in use after a swap, the model of the
-/// oldest image in flight is stepped; the old model admits nobody, so its turn ends.
+/// until they are finished, so that no image can starve. A batch is of one model: after a swap, the queue stops at the
+/// first image of another one until those in flight are finished.
 public struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     /// An image in the queue or in flight.
     struct Entry: Sendable {
@@ -57,19 +57,14 @@ public struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
 
     /// Moves images from the queue into the batch under way as far as there is room, and says whom to step.
     mutating func next() -> Batch? {
-        var joined: [ImageID] = []
+        guard let model = (inFlight.first ?? waiting.first)?.model else { return nil }
+        var joined: ArraySlice<Entry> = []
         if mode == .step || inFlight.isEmpty {
-            let room = min(batchLimit - inFlight.count, waiting.count)
-            if room > 0 {
-                joined = waiting[..<room].map(\.id)
-                inFlight += waiting[..<room]
-                waiting.removeFirst(room)
-            }
+            joined = waiting.prefix(batchLimit - inFlight.count).prefix { $0.model == model }
+            inFlight += joined
+            waiting.removeFirst(joined.count)
         }
-        guard let oldest = inFlight.first else { return nil }
-        let images = inFlight.filter { $0.model == oldest.model }.map(\.id)
-        let present = Set(images)
-        return Batch(model: oldest.model, images: images, joined: joined.filter(present.contains))
+        return Batch(model: model, images: inFlight.map(\.id), joined: joined.map(\.id))
     }
 
     /// Takes images out wherever they are: finished, failed or no longer wanted.
@@ -93,7 +88,8 @@ struct CompletionRate: Sendable {
 
     /// Takes a step in which `images` finished `share` of a pass each, all in all, in `seconds`.
     mutating func record(passes share: Double, seconds: Double) {
-        guard seconds > 0 else { return }
+        // A tap on the image itself takes a step and no evaluation.
+        guard seconds > 0, share > 0 else { return }
         let rate = share / seconds
         imagesPerSecond = imagesPerSecond.map { $0 + Self.weight * (rate - $0) } ?? rate
     }

@@ -1,16 +1,13 @@
 private import Dispatch
-import ImagePipeline
 
 /// Decodes images on Dispatch threads of its own: never on the cooperative pool, never on a thread of the HTTP server.
 public final class DecodePool: Sendable {
     private let queue: DispatchQueue
     private let slots: DispatchSemaphore
-    private let width: Int
 
     /// At most `width` images are decoded at a time.
     public init(width: Int) {
         precondition(width > 0)
-        self.width = width
         // A serial queue hands out the slots, so that at most one thread waits for one.
         queue = DispatchQueue(label: "headwater.decode.admission", qos: .userInitiated)
         slots = DispatchSemaphore(value: width)
@@ -26,17 +23,6 @@ public final class DecodePool: Sendable {
                     slots.signal()
                     continuation.resume(returning: value)
                 }
-            }
-        }
-    }
-
-    /// A model's input, [3][side][side], from an image's bytes.
-    func input(
-        for bytes: [UInt8], preprocessing: Preprocessing, limits: ImageLimits, decoding: DecodingMode
-    ) async -> Result<[Float], ImageError> {
-        await run {
-            Result { () throws(ImageError) -> [Float] in
-                try preprocessing.input(for: bytes, limits: limits, decoding: decoding)
             }
         }
     }

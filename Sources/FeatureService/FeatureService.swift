@@ -1,30 +1,7 @@
 import Digests
-public import ImagePipeline
+import ImagePipeline
 import ReverseODE
 public import Tensor
-
-/// How the service is run.
-public struct FeatureServiceConfiguration: Sendable {
-    /// Most images in a step.
-    public var batchLimit = 8
-    /// Most images waiting, those being decoded included; more are refused.
-    public var queueLimit = 64
-    /// How images form batches.
-    public var batching = BatchingMode.step
-    /// Images decoded at a time.
-    public var decoders = 2
-    /// What images may be.
-    public var imageLimits = ImageLimits()
-    /// At what size large JPEGs are decoded.
-    public var decoding = DecodingMode.scaled
-    /// Bytes of answers kept in memory to be given again; 0 keeps none, and nothing is shared.
-    public var cacheBytes = 0
-    /// How long the engine may have work without progress before it counts as stuck.
-    public var stuckAfter: Duration = .seconds(60)
-
-    /// The defaults, which the README's figures were measured with.
-    public init() {}
-}
 
 /// Answers requests for embeddings and logits: admission, step-level batching, hot swap, drain.
 ///
@@ -48,7 +25,9 @@ public actor FeatureService {
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
     private var rate = CompletionRate()
+    /// Images admitted of requests that have not been registered yet.
     private var reserved = 0 { didSet { publishQueue() } }
+    private var decoding: [ImageID: DecodeTicket] = [:] { didSet { publishQueue() } }
     private nonisolated let fullQueue = FullQueue()
     private var isRunning = false
     private var isDraining = false
@@ -64,7 +43,8 @@ public actor FeatureService {
     /// An image admitted; who waits for it, `work` knows.
     private struct Job {
         let served: ServedModel
-        var trajectory: Trajectory
+        /// Nil while the engine has it, which so changes its buffers in place.
+        var trajectory: Trajectory?
         let admitted: ContinuousClock.Instant
         var started: ContinuousClock.Instant?
     }
@@ -83,9 +63,12 @@ public actor FeatureService {
 
     /// Makes a service without a model.
     ///
-    /// - Parameter clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
+    /// - Parameters:
+    ///   - decoders: who decodes; as many as the configuration says if not given.
+    ///   - clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
     public init(
         configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents,
+        decoders: DecodePool? = nil,
         clock: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
         self.clock = clock
@@ -93,7 +76,7 @@ public actor FeatureService {
         self.configuration = configuration
         self.events = events
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
-        decoders = DecodePool(width: configuration.decoders)
+        self.decoders = decoders ?? DecodePool(width: configuration.decoders)
         cache = LeastRecentlyUsedCache(capacity: configuration.cacheBytes)
         planner = BatchPlanner(batchLimit: configuration.batchLimit, mode: configuration.batching)
     }
@@ -120,18 +103,15 @@ public actor FeatureService {
         }
         let start = clock()
         let keys = await keys(of: inputs, plan: plan)
+        // From here to the suspension in `await answer`, nothing else runs on this actor.
         let (id, led) = open(keys, plan: plan, since: start)
         // What others compute or have computed needs no room in the queue.
-        reserved -= inputs.count - led.count
-        let decoded = await decode(led.map { ($0.image, inputs[$0.position]) }, served: served)
-        // From here to the suspension in `await answer`, nothing else runs on this actor.
-        reserved -= led.count
-        enqueue(decoded, plan: plan)
-        startEngine()
+        reserved -= inputs.count
         if let error = reasonToEnd(request) {
             cancel(id, because: error)
             throw error
         }
+        decode(led.map { ($0.image, inputs[$0.position]) }, plan: plan)
         return try await answer(id).get()
     }
 
@@ -200,54 +180,57 @@ public actor FeatureService {
         return .overloaded(retryAfter: seconds)
     }
 
-    private var waiting: Int { planner.waiting.count + reserved }
+    private var waiting: Int { planner.waiting.count + decoding.count + reserved }
 
     private func publishQueue() {
         let isFull = waiting >= configuration.queueLimit
         fullQueue.retryAfter = isFull ? rate.retryAfter(waiting: waiting) : nil
     }
 
-    private func decode(
-        _ images: [(ImageID, FeatureInput)], served: ServedModel
-    ) async -> [(ImageID, Result<[Float], ImageFailure>)] {
-        let configuration = configuration
-        let decoders = self.decoders
-        return await withTaskGroup(of: (Int, Result<[Float], ImageFailure>).self) { group in
-            for (index, (_, input)) in images.enumerated() {
-                group.addTask {
-                    switch input {
-                    case .encoded(let bytes):
-                        let result = await decoders.input(
-                            for: bytes, preprocessing: served.preprocessing, limits: configuration.imageLimits,
-                            decoding: configuration.decoding)
-                        return (index, result.mapError { .image($0) })
-                    case .normalized(let values):
-                        let expected = served.model.stateCount
-                        guard values.count == expected else {
-                            return (index, .failure(.inputCount(found: values.count, expected: expected)))
-                        }
-                        return (index, .success(values))
-                    }
+    /// Decodes a request's images and queues them together, while the request waits. One that ends meanwhile withdraws those
+    /// that nobody else waits for: they leave the queue at once, and are skipped when their turn to be decoded comes.
+    private func decode(_ images: [(image: ImageID, input: FeatureInput)], plan: RequestPlan) {
+        guard !images.isEmpty else { return }
+        let tickets = images.map { ($0.image, DecodeTicket($0.input)) }
+        decoding.merge(tickets) { $1 }
+        Task {
+            await withTaskGroup(of: (Int, Result<[Float], ImageFailure>?).self) { group in
+                for (index, (_, ticket)) in tickets.enumerated() {
+                    group.addTask { [self] in (index, await input(of: ticket, served: plan.served)) }
                 }
+                var results = tickets.map { ($0.0, Result<[Float], ImageFailure>?.none) }
+                for await (index, result) in group {
+                    results[index].1 = result
+                    expire()
+                }
+                enqueue(results, plan: plan)
             }
-            var results = images.map { ($0.0, Result<[Float], ImageFailure>.success([])) }
-            for await (index, result) in group { results[index].1 = result }
-            return results
+            startEngine()
         }
     }
 
+    /// A model's input of an image; nil if it was withdrawn before its turn.
+    private nonisolated func input(
+        of ticket: DecodeTicket, served: ServedModel
+    ) async -> Result<[Float], ImageFailure>? {
+        let configuration = configuration
+        let prepare: @Sendable () -> Result<[Float], ImageFailure>? = {
+            ticket.take().map { configuration.input(of: $0, for: served) }
+        }
+        return ticket.needsDecoder ? await decoders.run(prepare) : prepare()
+    }
+
     /// Queues what has been decoded and is still waited for.
-    private func enqueue(_ decoded: [(ImageID, Result<[Float], ImageFailure>)], plan: RequestPlan) {
+    private func enqueue(_ decoded: [(ImageID, Result<[Float], ImageFailure>?)], plan: RequestPlan) {
         let served = plan.served
         let now = clock()
         for (image, result) in decoded {
-            let waiters = work.waiters(for: image)
-            for waiter in waiters {
+            guard decoding.removeValue(forKey: image) != nil, let result else { continue }
+            for waiter in work.waiters(for: image) {
                 requests[waiter.request]?.timings.decode = waiter.since.duration(to: now).seconds
             }
             switch result {
             case .failure(let failure): deliver(.failure(failure), of: image)
-            case .success where waiters.isEmpty: break
             case .success(let input):
                 models[ObjectIdentifier(served)] = served
                 planner.enqueue(image, model: ObjectIdentifier(served))
@@ -257,7 +240,7 @@ public actor FeatureService {
         }
     }
 
-    /// Why a request whose images have been decoded should not go on.
+    /// Why a request should not even begin.
     private func reasonToEnd(_ request: FeatureRequest) -> FeatureServiceError? {
         if Task.isCancelled { return .cancelled }
         if let deadline = request.deadline, deadline <= clock() { return .deadlineExceeded }
@@ -281,7 +264,10 @@ public actor FeatureService {
         if error == .deadlineExceeded { events.expired() } else { events.abandoned() }
         let abandoned = work.leave(id, pending.unfinished)
         planner.remove(abandoned)
-        for image in abandoned { jobs[image] = nil }
+        for image in abandoned {
+            decoding.removeValue(forKey: image)?.withdraw()
+            jobs[image] = nil
+        }
         pending.continuation?.resume(returning: .failure(error))
         retireUnusedModels()
         announceIfIdle()
@@ -316,14 +302,13 @@ public actor FeatureService {
             guard let batch = planner.next(), let served = models[batch.model] else { break }
             let start = clock()
             for image in batch.joined { begin(image, at: start) }
-            let trajectories = batch.images.compactMap { jobs[$0]?.trajectory }
-            let passBefore = remaining(trajectories, served)
-            let advanced = await engine.step(trajectories, of: served)
+            let before = remaining(batch.images.compactMap { jobs[$0]?.trajectory }, served)
+            let advanced = await engine.step(batch.images.compactMap { jobs[$0]?.trajectory.take() }, of: served)
             let seconds = start.duration(to: clock()).seconds
             lastProgress = clock()
             events.stepped(batch.images.count, seconds)
             let share =
-                Double(passBefore - remaining(advanced, served)) / Double(max(1, served.model.evaluationsPerPass))
+                Double(before - remaining(advanced, served)) / Double(max(1, served.model.evaluationsPerPass))
             rate.record(passes: share, seconds: seconds)
             settle(batch.images, advanced, served: served)
         }
@@ -367,6 +352,7 @@ public actor FeatureService {
             }
         }
         planner.remove(finished)
+        if !finished.isEmpty { retireUnusedModels() }
     }
 
     private func finish(_ image: ImageID, with result: Result<ImageFeatures, ImageFailure>) {
@@ -396,10 +382,10 @@ public actor FeatureService {
         return key
     }
 
-    /// Ends the requests whose deadline has passed; those still being decoded see to it themselves.
+    /// Ends the requests whose deadline has passed.
     private func expire() {
         let now = clock()
-        for (id, request) in requests where request.continuation != nil {
+        for (id, request) in requests {
             if let deadline = request.deadline, deadline <= now { cancel(id, because: .deadlineExceeded) }
         }
     }
@@ -464,7 +450,7 @@ public actor FeatureService {
         await withCheckedContinuation { idle.append($0) }
     }
 
-    private var isIdle: Bool { planner.isEmpty && reserved == 0 && requests.isEmpty && !isRunning }
+    private var isIdle: Bool { planner.isEmpty && decoding.isEmpty && reserved == 0 && requests.isEmpty && !isRunning }
 
     private func announceIfIdle() {
         guard isIdle else { return }

@@ -6,6 +6,7 @@ public import Tensor
 /// Turns checkpoints into models ready to be served. Slow: for Dispatch threads, not for the cooperative pool.
 public struct ModelLoader: Sendable {
     private let precision: Precision
+    private let kernels: Kernels
     private let pool: WorkerPool
     private let capacity: Int
     private let budget: @Sendable () -> MemoryBudget?
@@ -13,13 +14,15 @@ public struct ModelLoader: Sendable {
     /// Loads models that compute in `precision`, the workers of `pool` sharing the packing of weights.
     ///
     /// - Parameters:
+    ///   - kernels: what embeds the times of the models' grids.
     ///   - capacity: most images that will be evaluated together.
     ///   - budget: tells how much memory may still be taken; a model that needs more isn't loaded.
     public init(
-        precision: Precision = .f32, pool: WorkerPool, capacity: Int = 1,
+        precision: Precision = .f32, kernels: Kernels = .best, pool: WorkerPool, capacity: Int = 1,
         budget: @escaping @Sendable () -> MemoryBudget? = { MemoryBudget.now() }
     ) {
         self.precision = precision
+        self.kernels = kernels
         self.pool = pool
         self.capacity = capacity
         self.budget = budget
@@ -60,9 +63,9 @@ public struct ModelLoader: Sendable {
                 description: "the checkpoint's SHA-256 is \(digest), not \(sha256): it is not the file that was meant")
         }
         try modelFile.requireFiniteWeights()
-        let model = try ReversibleModel(configuration: modelFile.configuration, precision: precision, pool: pool) {
-            try modelFile.tensor($0)
-        }
+        let model = try ReversibleModel(
+            configuration: modelFile.configuration, precision: precision, kernels: kernels, pool: pool
+        ) { try modelFile.tensor($0) }
         // A default tap that the model doesn't have would fail every plain request.
         _ = try model.defaultTap()
         return try ServedModel(

@@ -165,4 +165,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
         self.defaultTap = defaultTap
         self.selfTest = selfTest
     }
+
+    /// Height and width that states are pooled to: the head's; without a head those of the published heads, 16, or the image's
+    /// own if it is smaller.
+    public var pooledSize: Int { head?.pooledSize ?? min(16, architecture.imageSize) }
 }

@@ -25,11 +25,27 @@ public struct NetworkMemory: Sendable, Equatable {
         let largest = layout.parameters.map(\.count).max() ?? 0
         packingBytes = (2 * largest + film) * MemoryLayout<Float>.stride
         self.layout = layout
-        // Convolutions within a stage need more than any other layer, and the more the wider what they read is.
         scratchFloats =
             (layout.inputBlocks + [layout.middle] + layout.outputBlocks).map {
-                Convolution.mostScratchFloats(inputs: $0.inputChannels, side: $0.inputSize, precision: precision)
+                Self.mostScratchFloats($0, layout, precision)
             }.max() ?? 0
+    }
+
+    /// A stage's convolutions need more than its other layers, and the more the wider what they read is; but for attention to many
+    /// pixels.
+    private static func mostScratchFloats(
+        _ stage: UNetLayout.Stage, _ layout: UNetLayout, _ precision: Precision
+    ) -> Int {
+        let convolutions = Convolution.mostScratchFloats(
+            inputs: stage.inputChannels, side: stage.inputSize, precision: precision)
+        return stage.blocks.reduce(convolutions) { most, block in
+            guard case .attention(_, let channels) = block else { return most }
+            let attention = Attention(channels: channels, heads: layout.architecture.heads)
+            return max(
+                most, attention.scratchFloats(side: stage.inputSize),
+                PointwiseConvolution.scratchFloats(
+                    inputs: max(channels, attention.paddedChannels), side: stage.inputSize))
+        }
     }
 
     /// Activations of `capacity` images, and scratch for each of the workers.

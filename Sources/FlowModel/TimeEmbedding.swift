@@ -15,18 +15,20 @@ public typealias ParameterSource = (_ key: String) throws -> [Float]
 /// images at different times share a batch.
 public enum TimeEmbedding {
     /// SiLU(emb(t)) for each time: [times][4·channels].
-    static func activated(times: [Float], channels: Int, parameters: ParameterSource) throws -> [Float] {
+    static func activated(
+        times: [Float], channels: Int, kernels: Kernels, parameters: ParameterSource
+    ) throws -> [Float] {
         let sinusoids = times.flatMap { sinusoid($0, channels: channels) }
         let width = 4 * channels
         let hidden = try linear("time_embed.0", inputs: channels, outputs: width, parameters: parameters)(
-            sinusoids, kernels: .best)
+            sinusoids, kernels: kernels)
         let embedding = try linear("time_embed.2", inputs: width, outputs: width, parameters: parameters)(
-            hidden.map(silu), kernels: .best)
+            hidden.map(silu), kernels: kernels)
         return embedding.map(silu)
     }
 
-    /// A fully connected layer of the embedding path. It runs on our kernels and not on a BLAS, whose sums depend on the
-    /// processor and on the environment: a matrix product's bits are the same with all vector kernels.
+    /// A fully connected layer of the embedding path. It runs on the kernels that all else runs on, and not always on a BLAS,
+    /// whose sums depend on the processor and on the environment: a product's bits are the same with all vector kernels.
     static func linear(
         _ key: String, inputs: Int, outputs: Int, parameters: ParameterSource
     ) throws -> Linear {
@@ -52,11 +54,9 @@ public enum TimeEmbedding {
 final class FilmTable: Sendable {
     private let values: AlignedBuffer
     private let width: Int
-    let timeCount: Int
 
     /// `columns` are the blocks' projections, [times][2·outputs] each, in the order of their offsets.
     init(timeCount: Int, columns: [[Float]]) {
-        self.timeCount = timeCount
         width = columns.reduce(0) { $0 + $1.count / timeCount }
         values = AlignedBuffer(count: timeCount * width)
         var offset = 0
@@ -71,6 +71,4 @@ final class FilmTable: Sendable {
 
     /// The row of the time with that index.
     func row(_ time: Int) -> UnsafePointer<Float> { UnsafePointer(values.pointer + time * width) }
-
-    var byteCount: Int { values.count * MemoryLayout<Float>.stride }
 }

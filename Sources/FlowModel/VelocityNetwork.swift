@@ -36,20 +36,21 @@ public final class VelocityNetwork: Sendable {
     ///   - layout: which parameters there are.
     ///   - times: distinct times at which the network will be evaluated; images name them by index.
     ///   - precision: what its products are computed in.
+    ///   - kernels: what embeds the times.
     ///   - pool: workers that share the packing.
     ///   - parameters: gives each parameter once; what it throws is rethrown.
     public init(
-        layout: UNetLayout, times: [Float], precision: Precision = .f32, pool: WorkerPool,
+        layout: UNetLayout, times: [Float], precision: Precision = .f32, kernels: Kernels = .best, pool: WorkerPool,
         parameters: @escaping ParameterSource
     ) throws {
         self.layout = layout
         self.times = times
         self.precision = precision
         let embedding = try TimeEmbedding.activated(
-            times: times, channels: layout.architecture.modelChannels, parameters: parameters)
+            times: times, channels: layout.architecture.modelChannels, kernels: kernels, parameters: parameters)
         var builder = Builder(
-            layout: layout, timeCount: times.count, embedding: embedding, precision: precision, pool: pool,
-            parameters: parameters)
+            layout: layout, timeCount: times.count, embedding: embedding, precision: precision, kernels: kernels,
+            pool: pool, parameters: parameters)
         input = try layout.inputBlocks.map { try builder.stage($0) }
         middle = try builder.stage(layout.middle)
         output = try layout.outputBlocks.map { try builder.stage($0) }
@@ -81,7 +82,7 @@ public final class VelocityNetwork: Sendable {
         let isDivided = isDividedByImages(batch: batch, workers: pool.count)
         return Self.plans(
             of: input + [middle] + output, finalConvolution, batch: isDivided ? batch / pool.count : batch,
-            on: isDivided ? WorkerPool(count: 1) : pool)
+            on: isDivided ? WorkerPool(count: 1, domains: .undivided) : pool)
     }
 
     private static func plans(
@@ -122,6 +123,7 @@ public final class VelocityNetwork: Sendable {
         let timeCount: Int
         let embedding: [Float]
         let precision: Precision
+        let kernels: Kernels
         let pool: WorkerPool
         let parameters: ParameterSource
         var filmColumns: [[Float]] = []
@@ -147,7 +149,7 @@ public final class VelocityNetwork: Sendable {
                     parameters: parameters, precision: precision, pool: pool)
                 let projection = try TimeEmbedding.linear(
                     key + ".emb_layers.1", inputs: layout.embeddingWidth, outputs: 2 * outputs, parameters: parameters)
-                filmColumns.append(projection(embedding, kernels: .best))
+                filmColumns.append(projection(embedding, kernels: kernels))
                 filmOffset += 2 * outputs
                 return .residual(residual)
             case .attention(let key, let channels):

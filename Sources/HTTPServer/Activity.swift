@@ -45,21 +45,21 @@ final class Activity: Sendable {
 
     /// Waits until no request is active. False if that lasted longer than `timeout`.
     func waitUntilQuiet(timeout: Duration) async -> Bool {
-        let waiter = state.withLock {
-            $0.lastWaiter += 1
-            return $0.lastWaiter
-        }
-        let alarm = Task {
-            try? await Task.sleep(for: timeout)
-            state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: false)
-        }
-        defer { alarm.cancel() }
+        var alarm: Task<Void, Never>?
+        defer { alarm?.cancel() }
         return await withCheckedContinuation { continuation in
-            let isQuiet = state.withLock { state in
-                if !state.isQuiet { state.waiters[waiter] = continuation }
-                return state.isQuiet
+            let waiter: UInt64? = state.withLock { state in
+                guard !state.isQuiet else { return nil }
+                state.lastWaiter += 1
+                state.waiters[state.lastWaiter] = continuation
+                return state.lastWaiter
             }
-            if isQuiet { continuation.resume(returning: true) }
+            guard let waiter else { return continuation.resume(returning: true) }
+            // Not before there is somebody to wake: it may ring at once.
+            alarm = Task {
+                try? await Task.sleep(for: timeout)
+                state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: false)
+            }
         }
     }
 

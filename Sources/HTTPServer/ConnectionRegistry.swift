@@ -64,16 +64,16 @@ final class ConnectionRegistry: Sendable {
 
     // MARK: Lingering
 
-    /// Ends the sending side of a socket and reads what the client still sends, for two seconds or 16 MiB at most.
-    func linger(_ socket: Int32, monitor: SocketMonitor) {
+    /// Ends the sending side of a socket and reads what the client still sends, for two seconds or 16 MiB at most. Where
+    /// `maximum` sockets linger already it is closed at once, whether or not its client has read its answer.
+    func linger(_ socket: Int32, atMost maximum: Int, monitor: SocketMonitor) {
         shutdown(socket, Int32(SHUT_WR))
-        lingering.withLock {
-            do throws(SystemCallFailure) {
-                try monitor.watchLingering(socket)
-                $0[socket] = Lingering(deadline: .now + .seconds(2))
-            } catch {
+        lingering.withLock { sockets in
+            guard sockets.count < maximum, (try? monitor.watchLingering(socket)) != nil else {
                 close(socket)
+                return
             }
+            sockets[socket] = Lingering(deadline: .now + .seconds(2))
         }
     }
 

@@ -3,7 +3,8 @@ import CMicroHTTPD
 // Top-level functions: a closure literal may be isolated to an actor, and would trap on libmicrohttpd's threads.
 
 extension ServerCore {
-    /// Starts libmicrohttpd's daemon with this core behind its callbacks, which keep it alive until the daemon stops.
+    /// Starts libmicrohttpd's daemon with this core behind its callbacks. They don't keep it alive; the monitor does, whose
+    /// delegate it is until the daemon has stopped.
     ///
     /// - Returns: nil if the library refuses, which it has then explained to ``log``.
     func startDaemon() -> OpaquePointer? {
@@ -51,7 +52,7 @@ private func requestLineReceived(
 ) -> UnsafeMutableRawPointer? {
     guard let connection, let target, let client = CMHDConnectionContext(connection) else { return nil }
     let exchange = core(context).requestLine(
-        String(cString: target), on: connection,
+        String(validatingCString: target), on: connection,
         connection: Unmanaged<ClientConnection>.fromOpaque(client).takeUnretainedValue())
     return Unmanaged.passRetained(exchange).toOpaque()
 }

@@ -25,6 +25,7 @@ final class Exchange: Sendable {
         var task: Task<Void, Never>?
         var isClientGone = false
         var isTimedOut = false
+        var isAborted = false
         var requestBytes = 0
         var responseBytes = 0
         var bodyReceived: ContinuousClock.Instant?
@@ -32,7 +33,8 @@ final class Exchange: Sendable {
     }
 
     let id: UInt64
-    let target: String
+    /// Nil if its bytes are not UTF-8.
+    let target: String?
     let received: ContinuousClock.Instant
     let connection: ClientConnection
     let core: ServerCore
@@ -40,7 +42,7 @@ final class Exchange: Sendable {
     private let bits: UInt
 
     init(
-        id: UInt64, target: String, received: ContinuousClock.Instant, connection: ClientConnection, core: ServerCore,
+        id: UInt64, target: String?, received: ContinuousClock.Instant, connection: ClientConnection, core: ServerCore,
         pointer: OpaquePointer
     ) {
         self.id = id
@@ -58,6 +60,12 @@ final class Exchange: Sendable {
     /// The next step. Called for the head, for each piece of the body, at the body's end and again after each turn in
     /// which nothing was queued. False closes the connection.
     func proceed(method: String, version: String, piece: UnsafeRawBufferPointer) -> Bool {
+        let goesOn = advance(method: method, version: version, piece: piece)
+        if !goesOn { giveUp() }
+        return goesOn
+    }
+
+    private func advance(method: String, version: String, piece: UnsafeRawBufferPointer) -> Bool {
         switch state.withLock({ $0.step }) {
         case .head:
             return readHead(method: method, version: version)
@@ -120,9 +128,10 @@ final class Exchange: Sendable {
         let short: UInt64 = 64 << 10
         let length = refusal.framing?.announcedLength
         let readsBody = length.map { $0 == 0 || $0 <= short && !clientWaits } ?? false
-        let response = core.response(to: refusal.cause, of: self)
+        let response = core.prepare(
+            core.response(to: refusal.cause, of: self), for: self, closing: !readsBody)
         state.withLock {
-            $0.response = core.prepare(response, for: self, closing: !readsBody)
+            $0.response = response
             $0.discardAllowance = Int(short)
             $0.step = .discarding
         }
@@ -145,9 +154,9 @@ final class Exchange: Sendable {
         guard let refusal else { return }
         // Answered at the body's end: libmicrohttpd takes no response in the middle. Whoever sends four times the limit
         // on top of it is closed without one.
-        let response = core.response(to: .transport(refusal), of: self)
+        let response = core.prepare(core.response(to: .transport(refusal), of: self), for: self, closing: true)
         state.withLock {
-            $0.response = core.prepare(response, for: self, closing: true)
+            $0.response = response
             $0.discardAllowance = max(1 << 20, 4 * min($0.receiver?.maximumBytes ?? 0, 1 << 40))
             $0.receiver = nil
             $0.step = .discarding
@@ -156,8 +165,8 @@ final class Exchange: Sendable {
 
     private func startHandler() -> Bool {
         guard core.activity.beginSuspension() else {
-            let response = core.response(to: .transport(.stopping), of: self)
-            state.withLock { $0.response = core.prepare(response, for: self, closing: true) }
+            let response = core.prepare(core.response(to: .transport(.stopping), of: self), for: self, closing: true)
+            state.withLock { $0.response = response }
             return send()
         }
         state.withLock { state in
@@ -167,8 +176,7 @@ final class Exchange: Sendable {
             MHD_suspend_connection(pointer)
             state.step = .handling
             core.monitor.rewatchClient(connection.id, socket: connection.socket)
-            let request = Request(
-                head: head, body: body, bodyReceived: state.bodyReceived ?? received, exchange: self)
+            let request = Request(head: head, body: body, bodyReceived: state.bodyReceived ?? received)
             core.activity.update { $0.runningHandlers += 1 }
             state.task = Task { [self] in
                 let response = await core.handler(request)
@@ -183,7 +191,9 @@ final class Exchange: Sendable {
         connection.deadline = .now + core.configuration.responseTimeout
         let response = state.withLock { state in
             state.step = .sending
-            state.responseBytes = state.response?.byteCount ?? 0
+            // As bytes: the method of a request that is refused may be any text.
+            let isHead = state.method.utf8.elementsEqual("HEAD".utf8)
+            state.responseBytes = isHead ? 0 : state.response?.byteCount ?? 0
             if state.answered == nil { state.answered = .now }
             return state.response.take()
         }
@@ -197,10 +207,13 @@ final class Exchange: Sendable {
         return state.withLock { state in
             let wasSending = state.step == .sending
             state.step = .ended
-            state.response.take()?.discard()
+            let unsent = state.response.take()
+            unsent?.discard()
             state.receiver?.discard()
             state.receiver = nil
-            return ExchangeRecord(self, state, ending: Ending(termination, status: status, wasSending: wasSending))
+            let ending = Ending(
+                termination, status: status, unsentStatus: unsent?.status ?? 0, wasSending: wasSending)
+            return ExchangeRecord(self, state, ending: ending)
         }
     }
 
@@ -208,19 +221,17 @@ final class Exchange: Sendable {
 
     /// Answers, unless that has been done. Called with the handler's response, and instead of it when the server stops.
     func finish(with response: Response) {
-        let prepared = core.prepare(response, for: self, closing: false)
         let isFirst = state.withLock { state in
             guard state.step == .handling else { return false }
             state.step = .answered
-            state.response = prepared
             state.answered = .now
             state.task = nil
             return true
         }
-        guard isFirst else {
-            prepared?.discard()
-            return
-        }
+        guard isFirst else { return }
+        // Not under the lock, which libmicrohttpd's threads and the monitor wait for: this copies the body.
+        let prepared = core.prepare(response, for: self, closing: false)
+        state.withLock { $0.response = prepared }
         MHD_resume_connection(pointer)
         core.activity.endSuspension()
     }
@@ -237,6 +248,9 @@ final class Exchange: Sendable {
     /// Notes that the client is about to be cut for its slowness.
     func timeOut() { state.withLock { $0.isTimedOut = true } }
 
+    /// Notes that the server is about to close the connection, its request being unanswered.
+    func giveUp() { state.withLock { $0.isAborted = true } }
+
     /// Whether the connection is suspended and its handler at work.
     var isHandling: Bool { state.withLock { $0.step == .handling } }
 
@@ -251,11 +265,6 @@ final class Exchange: Sendable {
             let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
             return Glibc.send(connection.socket, probe, probe.utf8.count, flags) == probe.utf8.count
         }
-    }
-
-    /// Runs `body` with the connection, if its request is being handled.
-    func withConnection<Result>(_ body: (OpaquePointer) -> Result) -> Result? {
-        state.withLock { $0.step == .handling ? body(pointer) : nil }
     }
 }
 

@@ -5,18 +5,22 @@ struct Ending {
     var termination: CMHDTermination
     /// The status of the response queued, the library's own error pages included; 0 if there was none.
     var status: Int
+    /// The status of a response that was never queued; 0 if there was none.
+    var unsentStatus: Int
     /// Whether the response was ours.
     var wasSending: Bool
 
-    init(_ termination: CMHDTermination, status: Int, wasSending: Bool) {
+    init(_ termination: CMHDTermination, status: Int, unsentStatus: Int, wasSending: Bool) {
         self.termination = termination
         self.status = status
+        self.unsentStatus = unsentStatus
         self.wasSending = wasSending
     }
 
-    func outcome(timedOut: Bool, clientGone: Bool) -> ExchangeRecord.Outcome {
+    func outcome(timedOut: Bool, clientGone: Bool, aborted: Bool) -> ExchangeRecord.Outcome {
         if timedOut { return .timedOut }
         if clientGone { return .clientGone }
+        if aborted { return .aborted }
         switch termination {
         case CMHDSent: return .completed
         case CMHDStopped: return .aborted
@@ -32,15 +36,17 @@ extension ExchangeRecord {
         let now = ContinuousClock.now
         let bodyReceived = state.bodyReceived ?? state.answered ?? now
         let answered = state.answered ?? now
-        let outcome = ending.outcome(timedOut: state.isTimedOut, clientGone: state.isClientGone)
+        let outcome = ending.outcome(
+            timedOut: state.isTimedOut, clientGone: state.isClientGone, aborted: state.isAborted)
         let statusWithoutResponse =
             switch outcome {
             case .timedOut: 408
             case .clientGone: 499
-            case .completed, .aborted: 0
+            case .aborted: ending.unsentStatus
+            case .completed: 0
             }
         self.init(
-            id: exchange.id, method: state.method, target: exchange.target, headers: state.headers,
+            id: exchange.id, method: state.method, target: exchange.target ?? "", headers: state.headers,
             remoteAddress: exchange.connection.remoteAddress,
             status: ending.status != 0 ? ending.status : statusWithoutResponse,
             requestBytes: state.requestBytes, responseBytes: state.responseBytes, received: exchange.received,

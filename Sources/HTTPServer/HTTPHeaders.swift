@@ -63,9 +63,13 @@ extension HTTPHeaders.Field {
     /// Whether the name is a token and the value holds no CR, LF, NUL or other control (RFC 9110, 5.1 and 5.5), so that
     /// it cannot end the field or the head early.
     public var isWellFormed: Bool {
-        !name.isEmpty && name.utf8.allSatisfy(Self.isTokenCharacter)
-            && value.utf8.allSatisfy { $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }
+        name.isToken && value.utf8.allSatisfy { $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }
     }
+}
+
+extension String {
+    /// Whether it is a token (RFC 9110, 5.6.2), as field names and methods are.
+    var isToken: Bool { !isEmpty && utf8.allSatisfy(Self.isTokenCharacter) }
 
     private static func isTokenCharacter(_ byte: UInt8) -> Bool {
         switch byte {

@@ -2,7 +2,8 @@
 struct ReceivedHead {
     var id: UInt64
     var method: String
-    var target: String
+    /// Nil if its bytes are not UTF-8.
+    var target: String?
     var version: String
     var headers: HTTPHeaders
     /// Request line and headers.
@@ -34,6 +35,11 @@ struct HeadAdmission {
     ) throws(HeadRefusal) {
         let framing: RequestFraming
         do throws(TransportRefusal) {
+            // First of all: to compare or hash a method that is a row of combining characters would take a time that grows
+            // with the square of their number.
+            guard received.method.isToken else {
+                throw TransportRefusal(status: 400, reason: "the method is not a token")
+            }
             framing = try RequestFraming.examine(received.headers, version: received.version)
         } catch {
             throw HeadRefusal(cause: .transport(error), framing: nil)
@@ -65,15 +71,17 @@ struct HeadAdmission {
 extension RequestHead {
     fileprivate init(_ received: ReceivedHead, target: RequestTarget) {
         self.init(
-            id: received.id, method: received.method == "HEAD" ? "GET" : received.method, target: received.target,
+            id: received.id, method: received.method == "HEAD" ? "GET" : received.method, target: target.received,
             path: target.path, query: target.query, headers: received.headers, remoteAddress: received.remoteAddress,
             received: received.received)
         isHead = received.method == "HEAD"
-        version = received.version
+        version = received.version == "HTTP/1.0" ? "HTTP/1.0" : "HTTP/1.1"
     }
 }
 
 extension TransportRefusal {
+    static let unsendableResponse = TransportRefusal(
+        status: 500, reason: "the response to this request cannot be sent")
     static let stopping = TransportRefusal(status: 503, reason: "the server is stopping")
     static let tooManyConnections = TransportRefusal(
         status: 503, reason: "the server has as many connections as it may")

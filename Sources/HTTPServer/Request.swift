@@ -14,7 +14,7 @@ public struct RequestHead: Sendable {
     public var query: [QueryItem] = []
     /// The header fields.
     public var headers: HTTPHeaders
-    /// `HTTP/1.0` or `HTTP/1.1`.
+    /// `HTTP/1.0` or `HTTP/1.1`, which any later 1.x is taken for (RFC 9110, 2.5).
     public var version = "HTTP/1.1"
     /// The client's address, such as `192.0.2.1` or `2001:db8::1`, without its port.
     public var remoteAddress: String
@@ -55,19 +55,16 @@ public struct Request: Sendable {
     public var body: Body
     /// When the body was complete.
     public var bodyReceived: ContinuousClock.Instant
-    /// Lets the post processor read the connection's headers; nil for a request made by hand.
-    let exchange: Exchange?
 
-    /// A request that came from no connection, for tests of handlers. Its ``parts(limits:)`` throws.
+    /// A request that came from no connection, for tests of handlers.
     public init(head: RequestHead, body: [UInt8] = []) {
-        self.init(head: head, body: .bytes(body), bodyReceived: .now, exchange: nil)
+        self.init(head: head, body: .bytes(body), bodyReceived: .now)
     }
 
-    init(head: RequestHead, body: Body, bodyReceived: ContinuousClock.Instant, exchange: Exchange?) {
+    init(head: RequestHead, body: Body, bodyReceived: ContinuousClock.Instant) {
         self.head = head
         self.body = body
         self.bodyReceived = bodyReceived
-        self.exchange = exchange
     }
 
     /// The body's bytes; empty if it is in a file.

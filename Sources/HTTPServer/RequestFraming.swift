@@ -7,7 +7,8 @@ enum RequestFraming: Equatable, Sendable {
     /// Decides the framing and refuses every head on which two parsers could disagree about where the body ends
     /// (RFC 9112, 6.3): libmicrohttpd takes the first of repeated lengths and lets Transfer-Encoding win silently.
     ///
-    /// - Parameter version: the request line's; since HTTP/1.1 a request names its host (RFC 9112, 3.2).
+    /// - Parameter version: the request line's; since HTTP/1.1 a request names its host (RFC 9112, 3.2) and may have a
+    ///   transfer coding.
     static func examine(
         _ headers: HTTPHeaders, version: String
     ) throws(TransportRefusal) -> RequestFraming {
@@ -31,6 +32,10 @@ enum RequestFraming: Equatable, Sendable {
             throw TransportRefusal(status: 400, reason: "Content-Length and Transfer-Encoding exclude each other")
         }
         if let encoding = encodings.first {
+            // RFC 9112, 6.1: HTTP/1.0 has no transfer codings, and whoever passed the request on may not have seen one.
+            guard version != "HTTP/1.0" else {
+                throw TransportRefusal(status: 400, reason: "HTTP/1.0 has no Transfer-Encoding")
+            }
             guard encodings.count == 1 else {
                 throw TransportRefusal(status: 400, reason: "there is more than one Transfer-Encoding header")
             }

@@ -2,6 +2,8 @@ import UntrustedText
 
 /// What a request's target says, decoded.
 struct RequestTarget: Equatable, Sendable {
+    /// The target as received.
+    let received: String
     /// The path, percent-decoded but for slashes, which stay `%2F`: they belong to a segment and separate none. Nothing
     /// else is done to it: `/a/../b` stays what it is and matches no other path.
     var path: String
@@ -10,9 +12,12 @@ struct RequestTarget: Equatable, Sendable {
 
     /// Parses origin-form (`/path?query`), absolute-form (`http://host/path`) and `*` (RFC 9112, 3.2).
     ///
+    /// - Parameter received: nil if its bytes are not UTF-8.
     /// - Throws: ``InvalidTarget`` for anything else: controls, spaces, fragments, broken percent-escapes, bytes that
-    ///   are not UTF-8, and NUL.
-    init(_ received: String) throws(InvalidTarget) {
+    ///   are not UTF-8, escaped or not, and NUL.
+    init(_ received: String?) throws(InvalidTarget) {
+        guard let received else { throw InvalidTarget(reason: "it is not UTF-8") }
+        self.received = received
         // Bytes, as proxies see them: to Swift an & with an accent behind it is another character.
         let bytes = Array(received.utf8)
         guard bytes.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {

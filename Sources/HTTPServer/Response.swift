@@ -38,13 +38,13 @@ public struct Response: Sendable {
 
 /// An answer that the server itself has to give, for which the application writes the response.
 public struct TransportError: Sendable {
-    /// 400, 413, 431, 500, 501, 503 or 507.
+    /// 400, 413, 431, 500 (for a handler's response that cannot be sent), 501, 503 or 507.
     public var status: Int
     /// What is wrong, in a phrase.
     public var reason: String
-    /// The method and target as received and the header fields, of which some may be what is wrong.
+    /// The method as received, which, like the target and the header fields, may be what is wrong.
     public var method: String
-    /// The target as received.
+    /// The target as received; empty if it is not UTF-8.
     public var target: String
     /// The header fields.
     public var headers: HTTPHeaders
@@ -62,7 +62,7 @@ public struct ExchangeRecord: Sendable {
         case clientGone = "client gone"
         /// The client was too slow, sending or reading.
         case timedOut = "timed out"
-        /// The server closed the connection: it stopped or could not go on.
+        /// The server closed the connection: it stopped, could not go on, or had been sent far too much.
         case aborted
     }
 
@@ -70,18 +70,18 @@ public struct ExchangeRecord: Sendable {
     public var id: UInt64
     /// The method as received; empty if the head never was complete.
     public var method: String
-    /// The target as received.
+    /// The target as received; empty if it is not UTF-8.
     public var target: String
     /// The header fields.
     public var headers: HTTPHeaders
     /// The client's address.
     public var remoteAddress: String
-    /// The status answered; 408 for a request that timed out on its way in, 499 for a client gone before it was
-    /// answered, and otherwise 0 if there was none.
+    /// The status answered. If there was none: 408 for a request that timed out on its way in, 499 for a client gone before
+    /// it was answered, what would have been answered to a body that the server refused and then cut, and otherwise 0.
     public var status: Int
     /// Bytes of the body received.
     public var requestBytes: Int
-    /// Bytes of the body answered, whether or not the client read them all.
+    /// Bytes of the body answered, whether or not the client read them all; none to HEAD.
     public var responseBytes: Int
     /// When the request line had arrived.
     public var received: ContinuousClock.Instant

@@ -40,7 +40,8 @@ public final class Server: Sendable {
     ///   - handler: answers complete requests.
     ///   - bodyPolicy: decides from a head what becomes of the body, or refuses; called on an event thread, so it must
     ///     be quick. By default bodies are kept in memory up to the configuration's limit.
-    ///   - transportError: writes the response for what the server itself refuses; equally quick.
+    ///   - transportError: writes the response for what the server itself refuses, and in the place of one that cannot be
+    ///     sent; equally quick.
     ///   - observe: told of every request's end; equally quick.
     ///   - log: told what libmicrohttpd and the server have to say, one line at a time, from any thread.
     /// - Throws: ``ServerError`` if the configuration makes no sense or the system gives no descriptors.

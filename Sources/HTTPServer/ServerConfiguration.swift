@@ -37,7 +37,7 @@ public struct ServerConfiguration: Sendable {
     /// libmicrohttpd's event threads, which only move bytes.
     public var threads = 2
     /// Connections served at a time. A client above it is told 503 and closed; above it by more than a quarter (at
-    /// least 64), its connection is closed at once.
+    /// least 64), its connection is closed at once. As many sockets at most outlive theirs for an early answer to be read.
     public var maximumConnections = 1024
     /// The largest request head: request line and headers. Larger ones are answered 431 (or, if the head doesn't fit
     /// libmicrohttpd's buffer of four times this size, by the library's own 431 or 414).

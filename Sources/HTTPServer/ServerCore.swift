@@ -72,12 +72,12 @@ final class ServerCore: Sendable {
             let (method, headers) = exchange.state.withLock { ($0.method, $0.headers) }
             return transportError(
                 TransportError(
-                    status: refusal.status, reason: refusal.reason, method: method, target: exchange.target,
+                    status: refusal.status, reason: refusal.reason, method: method, target: exchange.target ?? "",
                     headers: headers, id: exchange.id))
         }
     }
 
-    /// A response ready to be queued, in the place of one that cannot be sent a 500; nil if memory is exhausted.
+    /// A response ready to be queued, in the place of one that cannot be sent a 500; nil if that cannot be sent either.
     func prepare(_ response: Response, for exchange: Exchange, closing: Bool) -> PreparedResponse? {
         let closing = closing || isDraining.load(ordering: .acquiring)
         if let fault = response.fault {
@@ -85,7 +85,8 @@ final class ServerCore: Sendable {
         } else if let prepared = PreparedResponse(response, closing: closing) {
             return prepared
         }
-        return PreparedResponse(.text("internal error\n", status: 500), closing: closing)
+        let substitute = self.response(to: .transport(.unsendableResponse), of: exchange)
+        return substitute.fault == nil ? PreparedResponse(substitute, closing: closing) : nil
     }
 
     // MARK: libmicrohttpd's callbacks
@@ -113,10 +114,12 @@ final class ServerCore: Sendable {
     func disconnected(_ connection: ClientConnection) {
         monitor.unwatch(connection.socket)
         connections.remove(connection)
-        if let socket = connection.takeLingering() { connections.linger(socket, monitor: monitor) }
+        if let socket = connection.takeLingering() {
+            connections.linger(socket, atMost: configuration.maximumConnections, monitor: monitor)
+        }
     }
 
-    func requestLine(_ target: String, on pointer: OpaquePointer, connection: ClientConnection) -> Exchange {
+    func requestLine(_ target: String?, on pointer: OpaquePointer, connection: ClientConnection) -> Exchange {
         let now = ContinuousClock.now
         let exchange = Exchange(
             id: nextID(), target: target, received: now, connection: connection, core: self, pointer: pointer)
@@ -173,6 +176,7 @@ final class ServerCore: Sendable {
         connections.forEach { connection in
             guard let exchange = connection.exchange else { return }
             if exchange.state.withLock({ $0.step == .receiving || $0.step == .discarding || $0.step == .head }) {
+                exchange.giveUp()
                 connection.cut()
             }
         }

@@ -58,16 +58,13 @@ final class SocketMonitor: Sendable {
         wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         tickMilliseconds = Int32(
             clamping: tick.components.seconds * 1000 + tick.components.attoseconds / 1_000_000_000_000_000)
-        guard wake >= 0 else {
-            let failure = SystemCallFailure(call: "eventfd", number: errno)
-            close(epoll)
-            throw failure
-        }
+        // From here on deinit closes both.
+        guard wake >= 0 else { throw SystemCallFailure(call: "eventfd", number: errno) }
         try control(EPOLL_CTL_ADD, wake, .wake, EPOLLIN.rawValue)
     }
 
     deinit {
-        close(wake)
+        if wake >= 0 { close(wake) }
         close(epoll)
     }
 

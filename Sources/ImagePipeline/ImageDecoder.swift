@@ -2,7 +2,7 @@ import CImageCodecs
 
 /// The formats that are decoded.
 public enum ImageFormat: String, Sendable, CaseIterable {
-    /// Baseline, extended or progressive JPEG of 8 bits a sample.
+    /// Baseline, extended or progressive JPEG of 8 bits a sample and Huffman coding.
     case jpeg = "JPEG"
     /// PNG of any colour type and depth.
     case png = "PNG"
@@ -27,8 +27,15 @@ public struct ImageHeader: Sendable, Equatable {
 /// JPEG and PNG files to RGB pixels, bit for bit as Pillow's `exif_transpose(image).convert("RGB")` decodes them.
 ///
 /// So 16-bit colour keeps its high byte, while 16-bit gray is clamped to 255, alpha is dropped, and CMYK is taken as
-/// inverted. Stricter than Pillow in three places: damage inside JPEG data, a PNG without its closing chunk and an
-/// animated PNG are errors. An orientation that stands only in XMP metadata is not applied.
+/// inverted. Refused, though Pillow takes them, are
+/// - JPEGs with damaged data, more than 64 scans, or arithmetic coding, whose truncation can't be told;
+/// - PNGs that are animated, have a wrong checksum of pixels or of the closing chunk, lack that chunk, have an unknown
+///   critical chunk, or spend more on a row and what follows it than twice the row's bytes and 64 KiB.
+///
+/// The other way round, damaged metadata in a PNG is passed over, for which Pillow refuses the file.
+///
+/// The orientation is that of JPEG's first EXIF segment with contents or of PNG's last eXIf chunk, a single integer of any
+/// type but BYTE. One that stands only in XMP metadata or in a PNG's text "Raw profile type exif" is not applied.
 public enum ImageDecoder {
     /// Reads format, size and orientation without allocating anything for pixels.
     ///

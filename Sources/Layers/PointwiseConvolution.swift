@@ -56,9 +56,12 @@ public final class PointwiseConvolution: Sendable {
     }
 
     /// Floats of scratch that a worker needs on maps of `side` pixels.
-    public func scratchFloats(side: Int) -> Int {
-        InputReader.scratchFloats(channels: inputBlocks * channelBlock)
-            + inputBlocks * channelBlock * max(Self.chunkPixels, bandRows * side)
+    public func scratchFloats(side: Int) -> Int { Self.scratchFloats(inputs: inputs, side: side) }
+
+    /// Floats of scratch that a worker needs for `inputs` channels of maps of `side` pixels.
+    public static func scratchFloats(inputs: Int, side: Int) -> Int {
+        let channels = FeatureMap.blocks(inputs) * channelBlock
+        return InputReader.scratchFloats(channels: channels) + channels * max(chunkPixels, bandRows * side)
     }
 
     /// Convolves the first `batch` images.

@@ -21,7 +21,7 @@ public final class Workspace {
 
     private init(kernels: Kernels, scratch: AlignedBuffer) {
         self.kernels = kernels
-        pool = WorkerPool(count: 1)
+        pool = WorkerPool(count: 1, domains: .undivided)
         self.scratch = [scratch]
     }
 

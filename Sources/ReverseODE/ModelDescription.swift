@@ -97,8 +97,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
     }
 
     private static func places(_ layout: UNetLayout, _ configuration: ModelConfiguration) -> [Place] {
-        let side = configuration.architecture.imageSize
-        let pooled = configuration.head?.pooledSize ?? min(16, side)
+        let (side, pooled) = (configuration.architecture.imageSize, configuration.pooledSize)
         var places = [
             Place(place: "state", dimension: 3 * side * side), Place(place: "pooled", dimension: 3 * pooled * pooled),
         ]

@@ -18,10 +18,11 @@ public final class ReversibleModel: Sendable {
     /// - Parameters:
     ///   - configuration: passes `ModelConfiguration.validate()`.
     ///   - precision: what the network's products are computed in.
+    ///   - kernels: what embeds the grid's times.
     ///   - pool: workers that share the packing.
     ///   - parameters: gives the tensors `unet.…` and `head.…`; what it throws is rethrown.
     public init(
-        configuration: ModelConfiguration, precision: Precision = .f32, pool: WorkerPool,
+        configuration: ModelConfiguration, precision: Precision = .f32, kernels: Kernels = .best, pool: WorkerPool,
         parameters: @escaping ParameterSource
     ) throws {
         self.configuration = configuration
@@ -29,7 +30,7 @@ public final class ReversibleModel: Sendable {
         schedule = Schedule(grid: grid, solver: configuration.solver)
         network = try VelocityNetwork(
             layout: try UNetLayout(configuration.architecture), times: schedule.times, precision: precision,
-            pool: pool
+            kernels: kernels, pool: pool
         ) { try parameters("unet." + $0) }
         let layout = network.layout
         head = try configuration.head.map { head in
@@ -54,8 +55,8 @@ public final class ReversibleModel: Sendable {
         evaluationsPerPass + (configuration.head?.place == nil ? 0 : 1)
     }
 
-    /// Side that states are pooled to: the head's, or 16 without a head.
-    public var pooledSize: Int { configuration.head?.pooledSize ?? min(16, side) }
+    /// Side that states are pooled to; see `ModelConfiguration.pooledSize`.
+    public var pooledSize: Int { configuration.pooledSize }
 
     /// Finds a tap on this model's grid.
     ///

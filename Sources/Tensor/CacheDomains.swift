@@ -20,6 +20,9 @@ public struct CacheDomains: Sendable, Equatable {
         self.processors = processors
     }
 
+    /// All processors together, whichever they are.
+    public static let undivided = CacheDomains(processors: [[]])
+
     /// What the kernel says of the processors in this process's affinity mask.
     public static func available() -> CacheDomains {
         var numbers = [Int32](repeating: 0, count: 1_024)

@@ -51,8 +51,14 @@ public enum KernelSelfTest {
         Array(UnsafeBufferPointer(start: buffer.pointer, count: buffer.count))
     }
 
-    private static func gemm(_ kernels: Kernels) -> [Float] {
-        let (rows, k, blocks) = (17, 48, 3)
+    /// Rows of which one makes a single tall tile of those kernels that have such, and the other several tiles, two and one
+    /// blocks wide: so every micro-kernel has its turn.
+    private static let productRows = [17, 31]
+
+    private static func gemm(_ kernels: Kernels) -> [Float] { productRows.flatMap { gemm(kernels, rows: $0) } }
+
+    private static func gemm(_ kernels: Kernels, rows: Int) -> [Float] {
+        let (k, blocks) = (48, 3)
         let (a, b, bias) = (noise(rows * k), noise(blocks * k * 16), noise(blocks * 16))
         let residual = noise(blocks * rows * 16)
         let c = AlignedBuffer(count: blocks * rows * 16)
@@ -64,8 +70,10 @@ public enum KernelSelfTest {
         return withExtendedLifetime((a, b, bias, residual)) { array(c) }
     }
 
-    private static func gemmBF16(_ kernels: Kernels) -> [Float] {
-        let (rows, k, blocks) = (17, 48, 3)
+    private static func gemmBF16(_ kernels: Kernels) -> [Float] { productRows.flatMap { gemmBF16(kernels, rows: $0) } }
+
+    private static func gemmBF16(_ kernels: Kernels, rows: Int) -> [Float] {
+        let (k, blocks) = (48, 3)
         // Rounded as packed weights are, not by the function of the table that does it.
         let (a, b) = (AlignedBuffer(count: rows * k / 2), AlignedBuffer(count: blocks * k * 8))
         let (factors, weights) = (noise(rows * k), noise(blocks * k * 16))

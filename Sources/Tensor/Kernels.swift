@@ -4,7 +4,7 @@ public import CKernels
 ///
 /// Unchecked: it points at a constant table of functions in `CKernels`.
 public struct Kernels: @unchecked Sendable {
-    /// The table. Its functions are never null.
+    /// The table. Functions that serve bf16 are null where the processor has no products of it, all others never.
     public let table: UnsafePointer<hw_kernels>
 
     /// What HEADWATER_KERNELS calls them: `scalar`, `openblas`, `avx2`, `avx512`, `avx512-bf16`.
@@ -41,7 +41,7 @@ public struct Kernels: @unchecked Sendable {
         self.table = table
     }
 
-    /// The kernels of a table, which must outlive them and have no null function.
+    /// The kernels of a table, which must outlive them.
     init(table: UnsafePointer<hw_kernels>) { self.table = table }
 
     /// C = A·B (+ bias) (+ residual), blocked, A and B in `precision`; see `hw_gemm_arguments`.

@@ -85,6 +85,9 @@ public final class DataFeed: Sendable {
         cache = DecodedImageCache(capacity: subset.count, byteLimit: configuration.cacheBytes)
     }
 
+    /// Images of a batch; with `Remainder.kept` the last of an epoch may have fewer.
+    public var imagesPerBatch: Int { min(configuration.batchSize, subset.count) }
+
     /// Side in pixels of the images fed.
     public var side: Int { preprocessing.cropSize }
 
@@ -110,9 +113,14 @@ public final class DataFeed: Sendable {
         return random.permutation(of: subset.count)
     }
 
-    func batch(_ index: Int, order: [Int], epoch: Int) throws(DataSetError) -> Batch {
+    /// The positions of a batch's images in an epoch of that order.
+    func positions(ofBatch index: Int, in order: [Int]) -> ArraySlice<Int> {
         let start = index * configuration.batchSize
-        let positions = order[start..<min(start + configuration.batchSize, order.count)]
+        return order[start..<min(start + configuration.batchSize, order.count)]
+    }
+
+    func batch(_ index: Int, order: [Int], epoch: Int) throws(DataSetError) -> Batch {
+        let positions = positions(ofBatch: index, in: order)
         let size = 3 * side * side
         var failure: DataSetError?
         let pixels = [Float](unsafeUninitializedCapacity: positions.count * size) { buffer, count in

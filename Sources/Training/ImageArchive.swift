@@ -36,9 +36,6 @@ public struct TarIndex: Sendable {
                 throw DataSetError("the tar archive ends at byte \(count) without its end marker; it is cut off")
             }
             let block = try read(offset..<offset + TarHeader.size)
-            if offset == 0, let name = TarHeader.foreignFormat(block) {
-                throw DataSetError("this is a \(name) file, not a tar archive; unpack it first")
-            }
             if block.allSatisfy({ $0 == 0 }) { return }
             let header = try TarHeader(block, at: offset)
             offset += TarHeader.size

@@ -1,3 +1,4 @@
+import CheckpointFormats
 import Glibc
 
 /// A regular file that many threads read at any offset.
@@ -14,17 +15,12 @@ final class RandomAccessFile: Sendable {
     ///
     /// - Throws: `DataSetError` if it is missing, unreadable or no regular file.
     init(path: String) throws(DataSetError) {
-        // Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw DataSetError("\(path): \(systemMessage())", kind: .unreadable) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            close(descriptor)
-            throw DataSetError("\(path): not a regular file", kind: .unreadable)
-        }
         self.path = path
-        self.descriptor = descriptor
-        count = Int(status.st_size)
+        do throws(CheckpointError) {
+            (descriptor, count) = try openRegularFile(path)
+        } catch {
+            throw DataSetError(error.description, kind: .unreadable)
+        }
     }
 
     deinit {
@@ -38,22 +34,16 @@ final class RandomAccessFile: Sendable {
         guard range.lowerBound >= 0, range.upperBound <= count else {
             throw DataSetError("\(path): bytes \(range) lie beyond its end at \(count)")
         }
-        var filled = 0
-        let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { buffer, initializedCount in
-            while filled < range.count {
-                let length = pread(
-                    descriptor, buffer.baseAddress! + filled, range.count - filled, range.lowerBound + filled)
-                if length < 0 && errno == EINTR { continue }
-                guard length > 0 else { break }
-                filled += length
+        do {
+            return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, initializedCount in
+                let bytes = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[..<range.count])
+                try readFully(descriptor, path, into: bytes, from: range.lowerBound)
+                initializedCount = range.count
             }
-            initializedCount = filled
+        } catch {
+            throw DataSetError("\(error)", kind: .unreadable)
         }
-        guard filled == range.count else {
-            throw DataSetError(
-                "\(path): could not be read beyond byte \(range.lowerBound + filled)", kind: .unreadable)
-        }
-        return bytes
     }
 
     /// The whole file.

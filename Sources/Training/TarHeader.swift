@@ -46,8 +46,19 @@ struct TarHeader {
 
     /// Reads the block at `offset` of the archive.
     ///
-    /// - Throws: `DataSetError` if its checksum or a number in it is wrong.
+    /// - Throws: `DataSetError` if its checksum or a number in it is wrong; one that names the format if the archive begins
+    ///   with another's signature.
     init(_ block: [UInt8], at offset: Int) throws(DataSetError) {
+        do throws(DataSetError) {
+            try self.init(sound: block, at: offset)
+        } catch {
+            // Not before: a sound header's first file may have a name that begins like another format.
+            guard offset == 0, let name = Self.foreignFormat(block) else { throw error }
+            throw DataSetError("this is a \(name) file, not a tar archive; unpack it first")
+        }
+    }
+
+    private init(sound block: [UInt8], at offset: Int) throws(DataSetError) {
         let stored = try Self.number(block[148..<156], at: offset)
         // The field counts as blanks in its own sum. Some old programs summed signed bytes.
         let others = block[..<148] + block[156...]
@@ -85,7 +96,7 @@ struct TarHeader {
     }
 
     /// The compression or container that a block at an archive's start shows instead of a tar header.
-    static func foreignFormat(_ block: [UInt8]) -> String? {
+    private static func foreignFormat(_ block: [UInt8]) -> String? {
         let signatures: [(bytes: [UInt8], name: String)] = [
             ([0x1f, 0x8b], "gzip"), ([0x28, 0xb5, 0x2f, 0xfd], "zstd"), ([0xfd, 0x37, 0x7a, 0x58, 0x5a], "xz"),
             ([0x42, 0x5a, 0x68], "bzip2"), ([0x50, 0x4b, 0x03, 0x04], "ZIP"),

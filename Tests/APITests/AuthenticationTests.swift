@@ -104,6 +104,20 @@ struct DoorkeeperTests {
         }
     }
 
+    @Test("Once the digests are made, neither API keeps a key")
+    func forgotten() async throws {
+        try await TestService.run {
+            $0.api.apiKeys = ["a-right-key"]
+            $0.admin.token = "a-token"
+        } _: { service async throws in
+            #expect(service.publicAPI.configuration.apiKeys == nil)
+            #expect(service.adminAPI.configuration.token == nil)
+            #expect(try await service.client.get("/model").status == 401)
+            #expect(try await service.client.get("/model", headers: ["X-API-Key": "a-right-key"]).status == 200)
+            #expect(try await service.admin.get("/metrics", headers: ["X-API-Key": "a-token"]).status == 200)
+        }
+    }
+
     @Test("A web page, which names its origin, is refused by the admin port, and by the public one taken as anybody")
     func pages() async throws {
         try await TestService.run { service async throws in

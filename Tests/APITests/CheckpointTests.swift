@@ -91,6 +91,30 @@ struct CheckpointTests {
         }
     }
 
+    @Test(
+        "A restart after a rollback begins with the model rolled back to, or says that its file is no longer what it was"
+    )
+    func replacedFile() async throws {
+        try await TestService.run { service async throws in
+            func load() async throws -> String {
+                let answer = try await service.admin.postJSON(
+                    "/admin/checkpoint?wait=true", #"{"path":"nightly.safetensors"}"#)
+                return try #require(try service.record(answer, "active")?["sha256"] as? String)
+            }
+            func marker() throws -> String {
+                try String(contentsOfFile: service.folder + "/.headwater/current", encoding: .utf8)
+            }
+            try service.addModel("nightly.safetensors", seed: 2)
+            let good = try await load()
+            #expect(try !marker().contains(good), "its owner may replace it")
+            try service.addModel("nightly.safetensors", seed: 3)
+            let bad = try await load()
+            #expect(good != bad)
+            #expect(try await service.admin.post("/admin/rollback?wait=true", []).status == 200)
+            #expect(try marker().contains(good))
+        }
+    }
+
     @Test("Whatever is wrong with a checkpoint, the old model serves on and the reason is kept")
     func corrupt() async throws {
         try await TestService.run { service async throws in

@@ -117,6 +117,19 @@ struct DisclosureTests {
         return answers
     }
 
+    @Test("The index of the model directory says of each file what is wrong, and not where the directory lies")
+    func index() async throws {
+        try await TestService.run { service async throws in
+            try Data(TinyModel.classifier.dropLast(9)).write(to: URL(filePath: service.folder + "/short.safetensors"))
+            try Data("text".utf8).write(to: URL(filePath: service.folder + "/text.safetensors"))
+            let answer = try await service.admin.post("/v2/repository/index", [])
+            #expect(answer.status == 200)
+            #expect(answer.text.contains("short.safetensors") && answer.text.contains("text.safetensors"))
+            let disclosed = Disclosure.found(in: answer.text, request: "")
+            #expect(disclosed.isEmpty, "\(disclosed) in \(answer.text)")
+        }
+    }
+
     /// Images that are at fault in every way that a decoder speaks of.
     private func hostileImages(_ image: [UInt8]) throws -> [[UInt8]] {
         let png = try TestFixtures.bytes("images/rgb-120x80.png")

@@ -72,6 +72,30 @@ struct ObservationTests {
         }
     }
 
+    @Test("Metrics tell of each listener how many connections are open and were refused, and of the bodies it holds")
+    func connections() async throws {
+        try await TestService.run {
+            $0.server.maximumConnections = 1
+        } _: { service async throws in
+            let held = try HTTPClient.connect(port: service.client.port)
+            // 1,000 bytes of a body whose end doesn't come.
+            let part = "POST /embed HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n"
+            HTTPClient.write(Array(part.utf8) + [UInt8](repeating: 1, count: 1000), to: held)
+            let isTold = try await eventually {
+                let text = try await service.admin.get("/metrics").text
+                return text.contains("\nheadwater_connections_open{listener=\"public\"} 1\n")
+                    && text.contains("\nheadwater_body_bytes_held{listener=\"public\"} 1000\n")
+            }
+            #expect(isTold)
+            #expect(try await service.client.get("/version").status == 503)
+            let text = try await service.admin.get("/metrics").text
+            let refused = try #require(text.firstMatch(of: /refused_total{listener="public"} (\d+)/))
+            #expect(Int(refused.1) ?? 0 > 0)
+            #expect(text.contains("\nheadwater_connections_refused_total{listener=\"admin\"} 0\n"))
+            close(held)
+        }
+    }
+
     @Test(
         "promtool finds nothing wrong with the metrics",
         .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/promtool"), "promtool is not installed"))

@@ -128,6 +128,16 @@ import Testing
         ("2 data.pkl", zip(extra: [("b/data.pkl", [])])),
         ("TorchScript", zip(extra: [("archive/constants.pkl", [])])),
         ("big-endian", zip(extra: [("archive/byteorder", Array("big".utf8))])),
+        (
+            // Not "claims 4000000000 bytes", which would mean that it had been read.
+            "byteorder is not little",
+            {
+                var zip = StoredZip()
+                zip.add("archive/data.pkl", [0x80, 2, 0x4E, 0x2E])
+                zip.add("archive/byteorder", Array("little".utf8), claimedSize: 4_000_000_000)
+                return zip.finish()
+            }()
+        ),
         ("two entries", zip(extra: [("archive/x", []), ("archive/x", [])])),
         ("is damaged", zip(extra: [("a" + String(repeating: "\u{301}\u{323}", count: 100), [])])),
         ("20 bytes, not the 24", zip(storage: Array(repeating: 0, count: 20))),

@@ -65,6 +65,53 @@ import Testing
                         strides: [5, 1])))
     }
 
+    /// A tensor of one number, of `_rebuild_tensor_v2` or, with a dtype, of version 3, with an argument behind the others.
+    static func tensor(isTyped: Bool, metadata: (inout PickleAssembler) -> Void) -> [UInt8] {
+        assemble {
+            $0.global("torch._utils", isTyped ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2")
+            $0.opcodes("((")
+            $0.string("storage")
+            $0.global(isTyped ? "torch.storage" : "torch", isTyped ? "UntypedStorage" : "FloatStorage")
+            $0.string("0")
+            $0.string("cpu")
+            $0.integer(isTyped ? 4 : 1)
+            $0.opcodes("tQ")
+            $0.integer(0)
+            $0.integers([1])
+            $0.integers([1])
+            $0.raw(0x89)
+            $0.global("collections", "OrderedDict")
+            $0.opcodes(")R")
+            if isTyped { $0.global("torch", "float32") }
+            metadata(&$0)
+            $0.opcodes("tR")
+        }
+    }
+
+    @Test("refuses metadata that would change a tensor's numbers, and takes none", arguments: [false, true])
+    func metadata(isTyped: Bool) throws {
+        for none in ["N", "}"] {
+            let pickle = try RestrictedUnpickler.load(Self.tensor(isTyped: isTyped) { $0.opcodes(none) })
+            let storage = PyTorchStorage(key: "0", type: isTyped ? nil : .f32, count: isTyped ? 4 : 1)
+            #expect(
+                pickle.root
+                    == .tensor(PyTorchTensor(storage: storage, type: .f32, offset: 0, shape: [1], strides: [1])))
+        }
+        for name in ["neg", "conj"] {
+            let bytes = Self.tensor(isTyped: isTyped) {
+                $0.opcodes("}")
+                $0.string(name)
+                $0.raw(0x88)
+                $0.opcodes("s")
+            }
+            let error = #expect(throws: CheckpointError.self) { try RestrictedUnpickler.load(bytes) }
+            #expect(error?.kind == .unsupported)
+            #expect(error?.description.contains("'\(name)'") == true)
+        }
+        let list = Self.tensor(isTyped: isTyped) { $0.opcodes("]") }
+        #expect(throws: CheckpointError.self) { try RestrictedUnpickler.load(list) }
+    }
+
     static let foreign: [(module: String, name: String)] = [
         ("os", "system"), ("posix", "system"), ("builtins", "eval"), ("builtins", "getattr"), ("subprocess", "Popen"),
         ("torch", "load"), ("torch", "nn.Module"), ("torch.storage", "_load_from_bytes"), ("collections", "Counter"),

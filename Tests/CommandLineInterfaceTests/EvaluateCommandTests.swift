@@ -1,7 +1,9 @@
 import Foundation
+import Tensor
 import TestBench
 import TestFixtures
 import Testing
+import Training
 
 @testable import CommandLineInterface
 
@@ -91,6 +93,31 @@ struct EvaluateCommandTests {
         let text = try await BuiltProgram.run(["evaluate", "--data", data.path, "--model", model.path])
         #expect(text.errors.contains("class 1/cut.jpg: the image is cut off"))
         #expect(text.output.contains("3, and 1 left out") && text.output.contains("top-1"))
+        let spoilt = try await Self.report(
+            ["--data", data.path, "--model", model.path, "--knn", "0", "--corruption", "fog:1"], status: 1)
+        #expect(spoilt.failed == 1 && spoilt.corruptions?.failed == 0, "it is not counted again")
+    }
+
+    @Test("An image that can't be used only once it is spoilt is left out of those counts, which say so")
+    @MainActor
+    func leavesOutSpoilt() async throws {
+        let model = try await ImportedModel.classifier()
+        let data = try ClassFolders(["class 0", "class 1"])
+        let line = ["evaluate", "--data", data.path, "--model", model.path]
+        let invocation = try HeadwaterProgram.program.invocation(line, environment: [:])
+        guard case .run(_, let arguments) = invocation else {
+            Issue.record("no command: \(invocation)")
+            return
+        }
+        let extraction = try await FeatureExtraction(arguments, kernels: .best, pool: WorkerPool(count: 1))
+        let set = EvaluationSet(try LabelledImages(at: data.path), limit: nil)
+        // Stands for one whose features overflow: it is unusable now, and was not when the set was opened.
+        try data.scratch.write([0], to: "data/class 1/1-rgb-32x32.jpg")
+        let selection = try #require(CorruptionSelection("fog"))
+        let report = try await CorruptionReport(
+            selection, set, extraction, decoding: .scaled, logitIndices: [0, 1])
+        #expect(report.rows.count == 5 && report.failed == 5)
+        #expect(report.text.contains("left out once spoilt: 5\n"))
     }
 
     @Test("Folders that aren't classes of the model are named, and how to do without")

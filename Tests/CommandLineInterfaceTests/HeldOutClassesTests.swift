@@ -118,6 +118,9 @@ struct ConvertCommandTests {
         let after = try await BuiltProgram.run(["embed", "--model", converted, image])
         let (expected, found) = (try before.decodedLines(Row.self)[0].taps, try after.decodedLines(Row.self)[0].taps)
         #expect(found.map(\.place) == ["middle"] && found[0].embedding == expected[0].embedding)
+        // As in a request that names times only.
+        let timed = try await BuiltProgram.run(["embed", "--model", converted, "--at", "1,end", image])
+        #expect(try timed.decodedLines(Row.self)[0].taps.map(\.place) == ["middle", "middle"])
     }
 
     @Test("A name and a type of weights are changed in place, what isn't given stays")

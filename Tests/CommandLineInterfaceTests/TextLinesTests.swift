@@ -9,19 +9,39 @@ import Testing
         arguments: [
             ("", []), ("cat", ["cat"]), ("cat\ndog\n", ["cat", "dog"]), ("cat\r\ndog\r\n", ["cat", "dog"]),
             ("cat\n\ndog", ["cat", "", "dog"]), ("cat\n\u{301}a\n", ["cat", "\u{301}a"]), ("a\rb\n", ["a\rb"]),
+            ("\u{FEFF}cat\r\ndog", ["cat", "dog"]), ("\u{FEFF}", []), ("cat\n\u{FEFF}dog", ["cat", "\u{FEFF}dog"]),
         ])
     func lines(text: String, names: [String]) throws { #expect(try ClassNames.parse(Array(text.utf8)) == names) }
 
-    @Test("What is no text, or longer than a file of names can be, is refused", arguments: [1, (8 << 20) + 1])
-    func noText(count: Int) {
-        let bytes = [UInt8](repeating: count == 1 ? 0xFF : 97, count: count)
-        #expect(throws: ClassNames.NotText()) { try ClassNames.parse(bytes) }
+    @Test("What is no text, longer than a file of names can be, or slow to compare, is refused with its reason")
+    func noText() {
+        let tooMany = ClassNames.largest + 1
+        let accents = String(repeating: "\u{301}\u{323}", count: 100)
+        expect(.notUTF8, saying: "not UTF-8", of: [0xFF])
+        expect(.tooLong(byteCount: tooMany), saying: "\(tooMany) bytes", of: [UInt8](repeating: 97, count: tooMany))
+        expect(.combiningCharacters(line: 2), saying: "line 2", of: Array("cat\na\(accents)\ndog".utf8))
     }
 
-    @Test("A key file's keys are its lines, however these end")
-    func keys() throws {
+    private func expect(_ expected: ClassNames.NotText, saying part: String, of bytes: [UInt8]) {
+        #expect(throws: expected) { try ClassNames.parse(bytes) }
+        #expect(expected.description.contains(part))
+    }
+
+    @Test(
+        "A key file's keys are its lines, however these end, a byte-order mark left out", arguments: ["", "\u{FEFF}"])
+    func keys(mark: String) throws {
         let scratch = try Scratch()
-        let path = try scratch.write(Array("# ours\r\nfirst\r\n\r\nsecond\nthird".utf8), to: "keys")
+        let path = try scratch.write(Array("\(mark)# ours\r\nfirst\r\n\r\nsecond\nthird".utf8), to: "keys")
         #expect(try ServeOptions.keys(path) == ["first", "second", "third"])
+    }
+
+    @Test("A second token is refused rather than left unused")
+    func oneToken() throws {
+        let scratch = try Scratch()
+        let two = try scratch.write(Array("old\nnew\n".utf8), to: "two")
+        #expect { try ServeOptions.token(two) } throws: {
+            ($0 as? CommandFailure)?.status == .unusableData && "\($0)".contains("2 keys")
+        }
+        #expect(try ServeOptions.token(scratch.write(Array("# ours\nnew\n".utf8), to: "one")) == "new")
     }
 }

@@ -119,6 +119,26 @@ struct TrainingCommandTests {
         #expect(try shop.bytes("stopped/model.safetensors") == shop.bytes("straight/model.safetensors"))
     }
 
+    @Test("A signal that comes when the state can't be saved ends with what is wrong, not silently")
+    func interruptionWithoutFolder() async throws {
+        let shop = try Workshop()
+        let (run, errors) = try BuiltProgram.start(
+            shop.pretraining("stopped", "--epochs", "100000", "--batch-size", "1"))
+        var said: [String] = []
+        for await line in lines(of: errors) {
+            said.append(line)
+            guard line.hasPrefix("epoch 2/") else { continue }
+            // Stopped meanwhile, so that the signal most likely comes before the run finds out by itself.
+            run.signal(SIGSTOP)
+            try FileManager.default.moveItem(atPath: shop.scratch.path("stopped"), toPath: shop.scratch.path("moved"))
+            run.signal(SIGTERM)
+            run.signal(SIGCONT)
+        }
+        let status = CommandLineInterface.ExitStatus.unwritableOutput.rawValue
+        #expect(await run.wait() == .exited(status: status))
+        #expect(said.last?.hasPrefix("headwater: can't") == true, "\(said)")
+    }
+
     @Test(
         "Fine-tuning that goes on where it ended gives what a longer run gives, the head alone too",
         arguments: ["none", "flow"])
@@ -143,7 +163,7 @@ struct TrainingCommandTests {
         let first = try await BuiltProgram.run(shop.pretraining("out", "--epochs", "1"))
         try #require(first.status == 0, "\(first.errors)")
         let (state, model) = (try shop.bytes("out/state.safetensors"), try shop.bytes("out/model.safetensors"))
-        // 64 blocks of 512 bytes, less than a model.
+        // 64 blocks of 512 bytes, less than a state.
         let command = ([BuiltProgram.executable] + shop.pretraining("out", "--epochs", "2", "--resume"))
             .map { "'\($0)'" }.joined(separator: " ")
         let script = shop.scratch.path("limited.sh")
@@ -152,9 +172,32 @@ struct TrainingCommandTests {
         let ended = try #require(popen("/bin/sh '\(script)'", "re"))
         #expect(pclose(ended) >> 8 & 0xFF == CommandLineInterface.ExitStatus.unwritableOutput.rawValue)
         let errors = try String(contentsOfFile: shop.scratch.path("errors"), encoding: .utf8)
-        #expect(errors.contains("can't write") && errors.contains("model.safetensors"), "\(errors)")
+        #expect(errors.contains("can't write") && errors.contains("state.safetensors"), "\(errors)")
         #expect(try shop.bytes("out/state.safetensors") == state)
         #expect(try shop.bytes("out/model.safetensors") == model)
+    }
+
+    @Test("A head is made anew where another width is asked for, and kept where none is")
+    func headWidth() async throws {
+        struct Inspected: Decodable {
+            struct Head: Decodable { let hiddenWidth: Int }
+            let head: Head
+        }
+        let shop = try Workshop()
+        try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
+        let runs = [
+            ("tiny.safetensors", "a", ["--head-width", "5"], 5), ("a/model.safetensors", "b", [], 5),
+            ("a/model.safetensors", "c", ["--head-width", "7"], 7),
+        ]
+        for (base, output, more, width) in runs {
+            let tuned = try await BuiltProgram.run(
+                shop.finetuning(base, output, "--freeze", "flow", "--epochs", "1") + more)
+            try #require(tuned.status == 0, "\(output): \(tuned.errors)")
+            let model = shop.scratch.path("\(output)/model.safetensors")
+            let description = try await BuiltProgram.run(["inspect", "--json", model])
+            let inspected = try JSONDecoder().decode(Inspected.self, from: Data(description.output.utf8))
+            #expect(inspected.head.hiddenWidth == width, "\(output)")
+        }
     }
 
     @Test("What can't be trained is refused with its reason and an exit status of its own")
@@ -184,8 +227,19 @@ struct TrainingCommandTests {
         }
         try await expect(shop.finetuning("missing", "b"), .unreadableInput, "missing")
         try await expect(shop.finetuning("tiny.safetensors", "b", "--t-cutoff", "2"), .unusableData, "grid.cutoff")
+        let begun = try await BuiltProgram.run(
+            shop.finetuning("tiny.safetensors", "begun", "--freeze", "flow", "--epochs", "1"))
+        try #require(begun.status == 0, "\(begun.errors)")
         try shop.scratch.write("no image".utf8, to: "data/dark/bad.png")
         try await expect(shop.finetuning("tiny.safetensors", "b"), .unusableData, "dark/bad.png")
+        // Before features are computed, at which the bad image would be noticed.
+        for (output, more, status, message) in [
+            ("begun", [], .usage, "is there already"), ("begun", ["--resume"], .usage, "belongs to another run"),
+            ("fresh", ["--resume"], .unreadableInput, "nothing to resume"),
+        ] as [(String, [String], CommandLineInterface.ExitStatus, String)] {
+            try await expect(
+                shop.finetuning("tiny.safetensors", output, "--freeze", "flow") + more, status, message)
+        }
         try await expect(shop.pretraining("c"), .unusableData, "dark/bad.png")
     }
 }

@@ -72,17 +72,19 @@ struct BatchPlannerTests {
         }
     }
 
-    @Test("Two models: the oldest image's is stepped, so the old model's turn ends")
+    @Test("Two models: the queue stops at the first image of another model, which joins once its turn has come")
     func twoModels() {
         var planner = Planner(batchLimit: 4, mode: .step)
-        let (old, new) = (ImageID(number: 0), ImageID(number: 1))
-        planner.enqueue(old, model: "old")
-        planner.enqueue(new, model: "new")
+        let (old, new, late) = (ImageID(number: 0), ImageID(number: 1), ImageID(number: 2))
+        for (id, model) in [(old, "old"), (new, "new"), (late, "old")] { planner.enqueue(id, model: model) }
         #expect(planner.next() == Planner.Batch(model: "old", images: [old], joined: [old]))
-        #expect(planner.uses("old") && planner.uses("new"))
+        #expect(planner.next() == Planner.Batch(model: "old", images: [old], joined: []))
+        #expect(planner.uses("old") && planner.uses("new") && planner.waiting.count == 2)
         planner.remove([old])
-        #expect(!planner.uses("old"))
-        #expect(planner.next()?.images == [new])
+        #expect(planner.next() == Planner.Batch(model: "new", images: [new], joined: [new]))
+        planner.remove([new])
+        #expect(!planner.uses("new") && planner.uses("old"))
+        #expect(planner.next() == Planner.Batch(model: "old", images: [late], joined: [late]))
     }
 
     @Test("Retry-After follows the present rate and stays within bounds")
@@ -96,6 +98,7 @@ struct BatchPlannerTests {
         for _ in 0..<100 { rate.record(passes: 1, seconds: 1) }
         #expect(rate.retryAfter(waiting: 50) == 50)
         rate.record(passes: 1, seconds: 0)
+        for _ in 0..<100 { rate.record(passes: 0, seconds: 1) }
         #expect(rate.retryAfter(waiting: 50) == 50)
     }
 }

@@ -120,6 +120,7 @@ struct ExchangeTests {
             let port = server.port
             let response = try await offPool { try RawClient(port: port).exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n") }
             #expect(response.status == 500)
+            #expect(response.text.contains("cannot be sent"), "in the application's words for what the server refuses")
             #expect(response.headers["Set-Cookie"] == nil)
         }
         #expect(messages.withLock { $0.contains { $0.contains("Location") } })
@@ -132,6 +133,7 @@ struct ExchangeTests {
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -3\r\n\r\nabc",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3x\r\n\r\nabc",
             "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
@@ -154,6 +156,7 @@ struct ExchangeTests {
             ("GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", "it holds %00"),
             ("GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", "more than one Host"),
             ("GET / HTTP/1.1\r\nHost: h\r\nX y: 1\r\n\r\n", "not a token"),
+            ("G\u{301}\u{323}T / HTTP/1.1\r\nHost: h\r\n\r\n", "the method is not a token"),
         ])
     func ownWords(request: String, reason: String) async throws {
         try await withServer { server in
@@ -167,6 +170,19 @@ struct ExchangeTests {
             #expect(received.hasPrefix("HTTP/1.1 400"))
             #expect(received.components(separatedBy: "HTTP/1.1 ").count == 2, "one head: \(received)")
             #expect(received.contains(reason) && !received.contains("<html>"), "\(received)")
+        }
+    }
+
+    @Test("A target whose raw bytes aren't UTF-8 is refused, not mended")
+    func notText() async throws {
+        try await withServer { server in
+            let port = server.port
+            let response = try await offPool {
+                let client = try RawClient(port: port)
+                client.send(Array("GET /".utf8) + [0xFF] + Array(" HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
+                return try client.response()
+            }
+            #expect(response.status == 400 && response.text.contains("not UTF-8"))
         }
     }
 
@@ -259,6 +275,25 @@ struct ExchangeTests {
         #expect(record.responseBytes == "POST /p q=nil hello".utf8.count)
         #expect(record.outcome == .completed)
         #expect(record.receiving >= .zero && record.handling > .zero && record.writing > .zero)
+    }
+
+    @Test(
+        "What is told of HEAD is that no byte of a body was answered, be it welcome or refused",
+        arguments: ["/x", "/%"])
+    func observedHead(target: String) async throws {
+        let records = Mutex<[ExchangeRecord]>([])
+        try await withServer(observe: { record in records.withLock { $0.append(record) } }) { server in
+            let port = server.port
+            let length = try await offPool {
+                let client = try RawClient(port: port)
+                client.send("HEAD \(target) HTTP/1.1\r\nHost: h\r\n\r\n")
+                return try client.response(toHead: true).headers["Content-Length"]
+            }
+            #expect(length.flatMap { Int($0) } ?? 0 > 0)
+            #expect(await eventually { records.withLock { !$0.isEmpty } })
+        }
+        #expect(records.withLock { $0.map(\.method) } == ["HEAD"])
+        #expect(records.withLock { $0.map(\.responseBytes) } == [0])
     }
 
     @Test("Addresses: IPv6, every address, and a port that is taken")

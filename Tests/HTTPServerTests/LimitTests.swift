@@ -58,6 +58,51 @@ struct LimitTests {
         }
     }
 
+    @Test("Of a client that the server closes for sending on and on, it tells that it did so, and for what")
+    func endlessIsAborted() async throws {
+        let records = Mutex<[ExchangeRecord]>([])
+        try await withServer {
+            $0.maximumBodyBytes = Self.limit
+        } observe: { record in
+            records.withLock { $0.append(record) }
+        } _: { server in
+            let port = server.port
+            try await offPool {
+                let client = try RawClient(port: port)
+                client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+                let chunk = "4000\r\n" + String(repeating: "x", count: 0x4000) + "\r\n"
+                while client.send(chunk) {}
+            }
+            #expect(await eventually { records.withLock { !$0.isEmpty } })
+        }
+        #expect(records.withLock { $0.map(\.outcome) } == [.aborted])
+        #expect(records.withLock { $0.map(\.status) } == [413])
+    }
+
+    @Test("No more sockets linger than connections may be open; those beyond are closed, their clients answered too")
+    func lingering() async throws {
+        try await withServer {
+            $0.maximumConnections = 4
+        } _: { server in
+            let port = server.port
+            // All are kept: a client that closes ends its socket's lingering.
+            var clients: [RawClient] = []
+            for _ in 0..<12 {
+                let (client, status) = try await offPool {
+                    let client = try RawClient(port: port)
+                    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99000000\r\n\r\n")
+                    let status = try client.response().status
+                    _ = client.readToEnd()
+                    return (client, status)
+                }
+                clients.append(client)
+                #expect(status == 413)
+                #expect(server.counters.lingeringSockets <= 4)
+            }
+            #expect(clients.count == 12)
+        }
+    }
+
     @Test("A body up to the limit is taken")
     func atTheLimit() async throws {
         let handler: Handler = { .text("\($0.bytes.count)") }

@@ -28,6 +28,27 @@ struct ModelMemoryTests {
         }
     }
 
+    @Test("Attention to many pixels, which takes more than convolutions, is foreseen as well")
+    func attention() throws {
+        let architecture = UNetArchitecture(
+            modelChannels: 32, residualBlocks: 1, channelMultipliers: [1], attentionDownsampling: [1], heads: 1,
+            imageSize: 64)
+        let layout = try UNetLayout(architecture)
+        let counts = Dictionary(uniqueKeysWithValues: layout.parameters.map { ($0.key, $0.count) })
+        let pool = WorkerPool(count: 2)
+        let configuration = ModelConfiguration(
+            name: "attentive", architecture: architecture, head: nil, path: .icfm,
+            grid: TimeGridConfiguration(count: 2),
+            preprocessing: PreprocessingConfiguration(
+                resizeShorterSide: 64, cropSize: 64, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]))
+        let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
+            [Float](repeating: 0, count: try #require(counts[String(key.dropFirst("unet.".count))]))
+        }
+        let held = ReverseIntegrator(model: model, capacity: 1, kernels: .best, pool: pool).byteCount
+        let network = NetworkMemory(layout: layout, timeCount: model.schedule.times.count, precision: .f32)
+        #expect(network.evaluatorBytes(capacity: 1, workers: 2) >= held)
+    }
+
     @Test("A model's peak counts its file while it is packed, or a batch's activations, whichever is more")
     func peak() throws {
         let model = try GoldenModel("icfm32").model

@@ -13,8 +13,9 @@ import Testing
         let seconds = try registry.histogram("t_decode_seconds", help: "Back\\slash\nline.", bounds: [0.5, 1])
         for value in [0.25, 0.5, 0.75, 4] { seconds.observe(value) }
         seconds.observe(Duration.milliseconds(500))
-        let waiting = try registry.gauge("t_waiting", help: "Images.", labels: ["name"])
-        waiting["a\"b\\c\nd"].set(-1.5)
+        try registry.gauge("t_waiting", help: "Images.", labels: ["name"]) {
+            [Sample(-1.5, labelValues: ["a\"b\\c\nd"])]
+        }
         #expect(
             registry.exposition() == #"""
                 # HELP t_decode_seconds Back\\slash\nline.

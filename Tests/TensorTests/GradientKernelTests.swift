@@ -57,6 +57,26 @@ struct GradientKernelTests {
         }
     }
 
+    @Test("The derivative of SiLU over the whole range of inputs", arguments: vectorKernels)
+    func extremeActivations(kernels: Kernels) {
+        let extremes: [Float] = [
+            0, 1, -1, 30, -30, 86, -86, 87.5, -87.5, 88.8, -88.8, 100, -100, -177.45, 1e30, -1e30,
+        ]
+        let x = AlignedBuffer(extremes)
+        // Inverse deviation, offset, factor and shift that leave x as it is.
+        let coefficients = AlignedBuffer([1, 0, 1, 0].flatMap { [Float](repeating: $0, count: 16) })
+        let results = [kernels, scalar].map { kernels in
+            let (gradient, sums) = (AlignedBuffer([Float](repeating: 1, count: 16)), AlignedBuffer(count: 32))
+            kernels.table.pointee.activate_gradient(
+                sums.pointer, gradient.pointer, x.pointer, 1, coefficients.pointer, HW_AFFINE_SILU)
+            return gradient
+        }
+        for (i, u) in extremes.enumerated() {
+            #expect(abs(results[0].pointer[i] - results[1].pointer[i]) < 1e-6, "at \(u)")
+            if abs(u) > 80 { #expect(abs(results[1].pointer[i] - (u > 0 ? 1 : 0)) < 1e-6, "at \(u)") }
+        }
+    }
+
     @Test("Activation, normalisation and softmax on the way back", arguments: vectorKernels, [1, 2, 15, 33])
     func elementwise(kernels: Kernels, pixels: Int) {
         var noise = SeededGenerator(seed: UInt64(pixels))

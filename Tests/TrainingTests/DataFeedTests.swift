@@ -114,6 +114,14 @@ struct DataFeedTests {
         while feed != nil { await Task.yield() }
     }
 
+    @Test("Fewer images than a batch may have are one batch", arguments: [(8, 8, 4), (37, 37, 1), (100, 37, 1)])
+    func smallSets(batchSize: Int, images: Int, batches: Int) throws {
+        let data = try SmallDataSet()
+        let feed = try Self.feed(try data.subset()) { $0.batchSize = batchSize }
+        #expect(feed.imagesPerBatch == images && feed.batchesPerEpoch == batches)
+        #expect(try feed.batch(epoch: 0, index: 0).count == images)
+    }
+
     @Test("Above 32 pixels whole pictures are cropped and resized")
     func cropsWholePictures() throws {
         let scratch = try Scratch()

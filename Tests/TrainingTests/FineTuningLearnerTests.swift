@@ -8,21 +8,33 @@ import Testing
 
 @Suite("What fine-tuning differentiates")
 struct FineTuningLearnerTests {
+    private static func configuration(headAt place: ActivationPlace?) -> ModelConfiguration {
+        ModelConfiguration(
+            name: "small", architecture: SmallRun.architecture,
+            head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: place), path: .icfm,
+            grid: TimeGridConfiguration(count: 5, cutoff: 2), preprocessing: .reference(imageSize: 16))
+    }
+
+    /// With small random weights.
+    private static func learner(
+        _ configuration: ModelConfiguration, forwardSteps: Int?, gradientSteps: Int?, pool: WorkerPool
+    ) throws -> FineTuningLearner {
+        let learner = try FineTuningLearner(
+            configuration, smoothing: 0.1, forwardSteps: forwardSteps, gradientSteps: gradientSteps, capacity: 8,
+            validation: nil, kernels: .best, pool: pool)
+        var generator = SeededGenerator(seed: 4)
+        for i in 0..<learner.store.count { learner.store.values[i] = 0.1 * generator.nextFloat() }
+        learner.valuesChanged()
+        return learner
+    }
+
     @Test(
         "takes as many Euler steps as it is told, all if told nothing or more than there are, and reads at the whole pass's end",
         arguments: [(nil, 2), (9, 2), (2, 2), (1, 1), (0, 0)] as [(Int?, Int)])
     func forwardSteps(told: Int?, taken: Int) throws {
         let pool = WorkerPool(count: 1)
-        let configuration = ModelConfiguration(
-            name: "small", architecture: SmallRun.architecture,
-            head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: .middle), path: .icfm,
-            grid: TimeGridConfiguration(count: 5, cutoff: 2), preprocessing: .reference(imageSize: 16))
-        let learner = try FineTuningLearner(
-            configuration, smoothing: 0.1, forwardSteps: told, gradientSteps: 0, capacity: 8, validation: nil,
-            kernels: .best, pool: pool)
-        var generator = SeededGenerator(seed: 4)
-        for i in 0..<learner.store.count { learner.store.values[i] = 0.1 * generator.nextFloat() }
-        learner.valuesChanged()
+        let configuration = Self.configuration(headAt: .middle)
+        let learner = try Self.learner(configuration, forwardSteps: told, gradientSteps: 0, pool: pool)
         let batch = SmallRun.batch(0, 0)
         let found = learner.differentiate(batch, step: 0).loss
 
@@ -41,5 +53,36 @@ struct FineTuningLearnerTests {
         let expected = ReverseObjective(network, head: head, steps: [], stopTime: 0.5, smoothing: 0.1)
             .differentiate(images: states, labels: batch.labels).loss
         #expect(found == expected)
+    }
+
+    @Test(
+        "Parameters that no gradient reaches stay as they are, whatever the decay, and all others change",
+        arguments: [
+            (nil, nil, nil, []), (.middle, nil, nil, []), (.middle, nil, 1, []),
+            (.middle, nil, 0, ["output_blocks.", "out."]), (.middle, 0, nil, ["output_blocks.", "out."]),
+            (.up(0), 0, nil, ["output_blocks.1.", "out."]),
+            (.down(0), 0, nil, ["time_embed.", "input_blocks.1.", "middle_block.", "output_blocks.", "out."]),
+        ] as [(ActivationPlace?, Int?, Int?, [String])])
+    func reach(place: ActivationPlace?, forwardSteps: Int?, gradientSteps: Int?, unreached: [String]) throws {
+        let pool = WorkerPool(count: 2)
+        let learner = try Self.learner(
+            Self.configuration(headAt: place), forwardSteps: forwardSteps, gradientSteps: gradientSteps, pool: pool)
+        let trainer = Trainer(
+            learner,
+            recipe: Trainer.Recipe(
+                schedule: LearningRateSchedule(peak: 1e-2, warmUpSteps: 0, totalSteps: 2, shape: .constant),
+                optimizer: AdamW.Settings(weightDecay: 0.05), averageDecay: 0.9),
+            settings: [:], computation: "", pool: pool)
+        let store = learner.store
+        func values(_ shape: ParameterShape) -> [Float] {
+            Array(UnsafeBufferPointer(start: store.value(shape.key), count: shape.count))
+        }
+        let before = store.shapes.map(values)
+        for index in 0..<2 { _ = try trainer.step(SmallRun.batch(0, index)) }
+        for (shape, before) in zip(store.shapes, before) {
+            let isReached = !unreached.contains { shape.key.hasPrefix($0) }
+            let (hasChanged, averageHas) = (values(shape) != before, trainer.weights(shape.key) != before)
+            #expect(hasChanged == isReached && averageHas == isReached, "\(shape.key)")
+        }
     }
 }

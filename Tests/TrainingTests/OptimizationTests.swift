@@ -75,6 +75,27 @@ struct OptimizationTests {
         #expect(values(2) == alone && values(3) == alone)
     }
 
+    @Test("changes nothing outside its ranges, and inside what it would change without")
+    func ranges() {
+        let ranges = [3..<40, 70..<99]
+        func values(_ ranges: [Range<Int>]?, steps: Int = 3) -> [Float] {
+            let pool = WorkerPool(count: 3)
+            let store = store(100)
+            let optimizer = AdamW(store, ranges: ranges, settings: AdamW.Settings(weightDecay: 0.1), pool: pool)
+            for _ in 0..<steps {
+                store.gradients.update(from: store.values, count: store.count)
+                optimizer.step(learningRate: 0.01)
+            }
+            return Array(UnsafeBufferPointer(start: store.values, count: store.count))
+        }
+        let (before, all, found) = (values(nil, steps: 0), values(nil), values(ranges))
+        for i in found.indices {
+            let isInside = ranges.contains { $0.contains(i) }
+            #expect(found[i] == (isInside ? all : before)[i], "number \(i)")
+        }
+        #expect(zip(all, before).allSatisfy { $0 != $1 })
+    }
+
     @Test("The norm of gradients is not finite where one of them isn't", arguments: [Float.nan, .infinity])
     func norm(bad: Float) {
         let (pool, store) = (WorkerPool(count: 2), store(40_000))

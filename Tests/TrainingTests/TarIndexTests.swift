@@ -168,6 +168,11 @@ struct TarIndexTests {
         #expect(error?.message.contains(name) == true)
     }
 
+    @Test("an archive whose first name begins like another format is read", arguments: ["BZh/1.png", "BZh9.png"])
+    func namedLikeCompressed(name: String) throws {
+        #expect(try index { $0.add(name, [1]) }.files.map(\.name) == [name])
+    }
+
     @Test("a hostile name can't reach the terminal through an error, nor fill it")
     func quotedNames() {
         for name in ["\u{1B}[2J", String(repeating: "n", count: 100_000)] {

@@ -2,6 +2,7 @@ import CheckpointFormats
 import Differentiation
 import FlowModel
 import Foundation
+import ImagePipeline
 import Tensor
 import TestFixtures
 import Testing
@@ -20,8 +21,7 @@ struct SmallRun {
 
     init(
         in folder: URL, head: Bool = false, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
-        average: Double? = 0.9,
-        workers: Int = 2
+        average: Double? = 0.9, workers: Int = 2, validation: DataFeed? = nil
     ) throws {
         let pool = WorkerPool(count: workers)
         files = TrainingRun.Files(folder: folder.path)
@@ -32,13 +32,13 @@ struct SmallRun {
                 head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2), path: .icfm,
                 grid: TimeGridConfiguration(count: 3), preprocessing: .reference(imageSize: 16))
             let tuning = try FineTuningLearner(
-                configuration, smoothing: 0.1, capacity: 4, validation: nil, kernels: .best, pool: pool)
+                configuration, smoothing: 0.1, capacity: 4, validation: validation, kernels: .best, pool: pool)
             WeightInitialization.initialize(tuning.store, seed: seed)
             learner = tuning
         } else {
             learner = PretrainingLearner(
-                layout: try UNetLayout(Self.architecture), coupling: coupling, seed: seed, capacity: 4, validation: nil,
-                kernels: .best, pool: pool)
+                layout: try UNetLayout(Self.architecture), coupling: coupling, seed: seed, capacity: 4,
+                validation: validation, kernels: .best, pool: pool)
         }
         trainer = Trainer(
             learner,
@@ -59,7 +59,31 @@ struct SmallRun {
         return Batch(epoch: epoch, index: index, pixels: pixels, labels: labels)
     }
 
-    /// Runs, asking `isInterrupted` after every step with the steps taken.
+    /// Six pictures of each of two classes in three batches, to validate on.
+    static func pictures(in folder: URL) throws -> DataFeed {
+        var generator = SeededGenerator(seed: 9)
+        for (name, level) in [("dark", Float(60)), ("light", 160)] {
+            let place = folder.appending(path: name)
+            try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
+            for index in 0..<6 {
+                let pixels = generator.floats(3 * 16 * 16).map { UInt8(level + 40 * $0) }
+                let picture = RGBImage(width: 16, height: 16, pixels: pixels)
+                try Data(picture.png()).write(to: place.appending(path: "\(index).png"))
+            }
+        }
+        var configuration = DataFeed.Configuration(batchSize: 4, seed: 0)
+        configuration.shuffles = false
+        configuration.remainder = .kept
+        return DataFeed(
+            LabelledSubset(try LabelledImages(at: folder.path)), preprocessing: try preprocessing(), configuration)
+    }
+
+    static func preprocessing() throws -> Preprocessing {
+        try Preprocessing(
+            resizeShorterSide: 16, cropSize: 16, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5])
+    }
+
+    /// Runs, asking `isInterrupted` with the steps taken after every one of them and before every batch of validation.
     @discardableResult
     func run(
         epochs: Int, resumes: Bool = false, interval: Duration = .seconds(3600),
@@ -85,6 +109,21 @@ struct SmallRun {
         return Array(UnsafeBufferPointer(start: store.values, count: store.count))
             + store.shapes.flatMap { trainer.weights($0.key) }
     }
+}
+
+/// A learner of three numbers whose gradients it is told.
+private final class ToldLearner: Learner {
+    let store = ParameterStore(shapes: [ParameterShape(key: "weight", shape: [3])])
+    var gradient: Float = 1
+
+    func valuesChanged() {}
+
+    func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
+        store.gradients.update(repeating: gradient, count: store.count)
+        return BatchOutcome(loss: 1)
+    }
+
+    func validate(beforeEachBatch: () throws -> Void) -> ValidationScore? { nil }
 }
 
 @Suite("A training run")
@@ -118,6 +157,71 @@ struct TrainingRunTests {
             let again = try SmallRun(in: folder, head: head)
             try again.run(epochs: 3)
             #expect(again.weights == straight.weights)
+        }
+    }
+
+    @Test(
+        "interrupted in validation ends without it, and resumed validates anew to the same bits",
+        arguments: [false, true])
+    func interruptedValidation(head: Bool) throws {
+        try withTemporaryFolder { folder in
+            let validation = try SmallRun.pictures(in: folder.appending(path: "pictures"))
+            let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
+            for path in [whole, parts] {
+                try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
+            }
+            let straight = try SmallRun(in: whole, head: head, validation: validation)
+            #expect(try straight.run(epochs: 2) == .finished)
+            // Three steps, and one of three batches of validation.
+            var asked = 0
+            let part = try SmallRun(in: parts, head: head, validation: validation)
+            let ending = try part.run(
+                epochs: 2, keepModel: { _ in Issue.record("a model that was not judged is kept") },
+                isInterrupted: { _ in
+                    asked += 1
+                    return asked == 5
+                })
+            #expect(ending == .interrupted && part.trainer.record.step == 3 && part.trainer.record.history.isEmpty)
+            let resumed = try SmallRun(in: parts, head: head, validation: validation)
+            #expect(try resumed.run(epochs: 2, resumes: true) == .finished)
+            #expect(resumed.weights == straight.weights)
+            #expect(resumed.trainer.record == straight.trainer.record)
+            #expect(resumed.trainer.record.history.allSatisfy { $0.validation != nil })
+        }
+    }
+
+    @Test("that meets an image it can't use keeps the steps before it; where there are none, a new run may begin")
+    func badImages() throws {
+        try withTemporaryFolder { folder in
+            func run(until bad: (Int, Int)) throws -> TrainingRun.Files {
+                let run = try SmallRun(in: folder)
+                let error = try #require(throws: DataSetError.self) {
+                    try run.run(
+                        epochs: 2,
+                        batch: { epoch, index in
+                            if (epoch, index) == bad { throw DataSetError("cat/13.png: is gone", kind: .unreadable) }
+                            return SmallRun.batch(epoch, index)
+                        })
+                }
+                #expect(error.message.contains("cat/13.png"))
+                return run.files
+            }
+            let untouched = try run(until: (0, 0))
+            #expect(!FileManager.default.fileExists(atPath: untouched.state))
+            let begun = try run(until: (1, 2))
+            #expect(try TrainingState.Reader(path: begun.state).record.step == 5)
+        }
+    }
+
+    @Test("that was killed before it wrote its log writes it when it is resumed, though nothing else is left to do")
+    func logAfterKill() throws {
+        try withTemporaryFolder { folder in
+            try SmallRun(in: folder).run(epochs: 2)
+            let paths = ["log.csv", "progress.svg"].map { folder.appending(path: $0) }
+            let written = try paths.map { try Data(contentsOf: $0) }
+            for path in paths { try FileManager.default.removeItem(at: path) }
+            #expect(try SmallRun(in: folder).run(epochs: 2, resumes: true) == .finished)
+            #expect(try paths.map { try Data(contentsOf: $0) } == written)
         }
     }
 
@@ -185,6 +289,32 @@ struct TrainingRunTests {
         }
     }
 
+    @Test("keeps the last good state where squares of gradients overflow, though loss and gradients are finite")
+    func overflow() throws {
+        try withTemporaryFolder { folder in
+            let (learner, state) = (ToldLearner(), folder.appending(path: "state"))
+            let trainer = Trainer(
+                learner,
+                recipe: Trainer.Recipe(
+                    schedule: LearningRateSchedule(peak: 1e-3, warmUpSteps: 0, totalSteps: 2, shape: .constant),
+                    optimizer: AdamW.Settings()),
+                settings: [:], computation: "", pool: WorkerPool(count: 1))
+            let batch = Batch(epoch: 0, index: 0, pixels: [0], labels: [0])
+            _ = try trainer.step(batch)
+            try trainer.save(to: state.path)
+            let good = try Data(contentsOf: state)
+            learner.gradient = 1e25
+            _ = try trainer.step(batch)
+            let error = try #require(throws: TrainingError.self) { try trainer.save(to: state.path) }
+            #expect(
+                error
+                    == .diverged(
+                        step: 2, epoch: 1, what: "the second moment of weight after the update",
+                        lastGood: "no state has been saved yet"))
+            #expect(try Data(contentsOf: state) == good)
+        }
+    }
+
     @Test("refuses the state of another run, saying what differs, and one that isn't there or is in the way")
     func otherRuns() throws {
         try withTemporaryFolder { folder in
@@ -238,23 +368,29 @@ struct TrainingRunTests {
         }
     }
 
-    @Test("that can't write its state says so, and keeps the last good one")
-    func unwritable() throws {
+    @Test("that ends at its first model, as where that can't be written, goes on from there as if it had not")
+    func unwritableModel() throws {
         try withTemporaryFolder { folder in
-            try SmallRun(in: folder).run(epochs: 1)
-            let state = folder.appending(path: "state.safetensors")
-            let good = try Data(contentsOf: state)
             let run = try SmallRun(in: folder)
-            // The model can't be written: the state mustn't claim that the epoch is done.
             let error = try #require(throws: CheckpointError.self) {
                 try run.run(
-                    epochs: 2, resumes: true,
+                    epochs: 2,
                     keepModel: { _ in
                         throw CheckpointError(.unwritable, "can't write model.safetensors: No space left on device")
                     })
             }
             #expect(error.kind == .unwritable)
-            #expect(try Data(contentsOf: state) == good)
+            let record = try TrainingState.Reader(path: run.files.state).record
+            #expect(record.step == 3 && record.epoch == 0, "the epoch is not done without its model")
+            let resumed = try SmallRun(in: folder)
+            var models = 0
+            try resumed.run(epochs: 2, resumes: true, keepModel: { _ in models += 1 })
+            #expect(models == 2)
+            let whole = folder.appending(path: "whole")
+            try FileManager.default.createDirectory(at: whole, withIntermediateDirectories: true)
+            let straight = try SmallRun(in: whole)
+            try straight.run(epochs: 2)
+            #expect(resumed.weights == straight.weights && resumed.trainer.record == straight.trainer.record)
         }
     }
 

@@ -70,9 +70,6 @@ def killed(bench, arguments):
     output, kills = bench.folder / "killed", 0
     while True:
         resumes = ["--resume"] if (output / "state.safetensors").exists() else []
-        # Before its first state it begins anew, for which a model that is there already must go.
-        if not resumes and (output / "model.safetensors").exists():
-            (output / "model.safetensors").unlink()
         run = begin(bench, arguments(output, *resumes))
         # Enough for a kill in the middle, too little to finish; the last is left alone.
         time.sleep(bench.random.uniform(0.2, 3))

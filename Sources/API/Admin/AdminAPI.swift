@@ -21,7 +21,8 @@ public struct AdminAPIConfiguration: Sendable {
 public final class AdminAPI: Sendable {
     private let service: FeatureService
     let checkpoints: CheckpointManager
-    private let configuration: AdminAPIConfiguration
+    /// Without the token, of which the gateway has the digest.
+    let configuration: AdminAPIConfiguration
     private let metrics: ServiceMetrics
     private let logger: Logger
     private let gateway: Gateway<AdminEndpoint>
@@ -35,23 +36,27 @@ public final class AdminAPI: Sendable {
     ) {
         self.service = service
         self.checkpoints = checkpoints
-        self.configuration = configuration
         self.metrics = metrics
         self.logger = logger
         gateway = Gateway(
             keys: configuration.token.map { [$0] }, wrongKeys: configuration.wrongKeys,
             ledger: RequestLedger(of: .admin, metrics: metrics, logger: logger))
+        var keyless = configuration
+        keyless.token = nil
+        self.configuration = keyless
     }
 
     /// A server of this API, to be started.
     ///
     /// - Throws: `ServerError` if the configuration makes no sense.
     public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
-        try Server(
+        let server = try Server(
             configuration: configuration, handler: { await self.respond(to: $0) },
             bodyPolicy: { self.bodyPolicy($0) }, transportError: { self.gateway.response(to: $0) },
             observe: { self.gateway.ledger.close($0) },
             log: { self.logger.warning("admin http server", ["detail": .string($0)]) })
+        gateway.ledger.watch(server)
+        return server
     }
 
     private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {

@@ -72,6 +72,9 @@ final class RequestLedger: Sendable {
         accounts.withLock { $0[head.id] } ?? RequestAccount(head.headers, route: route)
     }
 
+    /// Has the metrics tell of the server whose requests these are.
+    func watch(_ server: Server) { metrics.watch(server, at: listener) }
+
     /// Notes that a request was refused for want of a key.
     func note(_ refusal: Doorkeeper.Refusal) { metrics.authenticationFailed(at: listener, refusal) }
 

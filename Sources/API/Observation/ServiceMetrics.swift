@@ -1,4 +1,5 @@
 public import FeatureService
+import HTTPServer
 import Synchronization
 public import Telemetry
 
@@ -33,6 +34,7 @@ public final class ServiceMetrics: Sendable {
     private let waiting: Gauge
     private let inFlight: Gauge
     private let model = Mutex<ModelVersion?>(nil)
+    private let servers = Mutex<[Listener: @Sendable () -> ServerCounters?]>([:])
 
     private enum FeatureStage: String, CaseIterable {
         case decode, queue, inference
@@ -110,6 +112,28 @@ public final class ServiceMetrics: Sendable {
         ) { [weak self] in
             guard let version = self?.model.withLock({ $0 }) else { return [] }
             return [Sample(1, labelValues: [version.name, version.label, version.sha256])]
+        }
+        try registry.gauge("headwater_connections_open", help: "Connections open.", labels: ["listener"]) {
+            [weak self] in self?.samples(\.openConnections) ?? []
+        }
+        try registry.counter(
+            "headwater_connections_refused_total", help: "Connections refused because there were as many as may be.",
+            labels: ["listener"]
+        ) { [weak self] in self?.samples(\.refusedConnections) ?? [] }
+        try registry.gauge(
+            "headwater_body_bytes_held", help: "Bytes of request bodies held in memory.", labels: ["listener"]
+        ) { [weak self] in self?.samples(\.heldBodyBytes) ?? [] }
+    }
+
+    /// Has every scrape tell of a listener's server while there is one.
+    func watch(_ server: Server, at listener: Listener) {
+        // Weakly: the server's closures lead here.
+        servers.withLock { $0[listener] = { [weak server] in server?.counters } }
+    }
+
+    private func samples(_ count: (ServerCounters) -> Int) -> [Sample] {
+        servers.withLock { $0 }.compactMap { listener, counters in
+            counters().map { Sample(Double(count($0)), labelValues: [listener.rawValue]) }
         }
     }
 

@@ -31,6 +31,7 @@ public struct PublicAPIConfiguration: Sendable {
 public final class PublicAPI: Sendable {
     let service: FeatureService
     private let tally: ImageTally
+    /// Without the keys, of which the gateway has the digests.
     let configuration: PublicAPIConfiguration
     let gateway: Gateway<PublicEndpoint>
     let timeout: RequestTimeout
@@ -51,11 +52,13 @@ public final class PublicAPI: Sendable {
     ) {
         self.service = service
         self.tally = tally
-        self.configuration = configuration
         self.logger = logger
         gateway = Gateway(
             keys: configuration.apiKeys, wrongKeys: configuration.wrongKeys,
             ledger: RequestLedger(of: .public, metrics: metrics, logger: logger))
+        var keyless = configuration
+        keyless.apiKeys = nil
+        self.configuration = keyless
         timeout = RequestTimeout(standard: configuration.defaultTimeout, maximum: configuration.maximumTimeout)
         limits = PostLimits(
             maximumImages: configuration.maximumImages, maximumBodyBytes: configuration.maximumBodyBytes)
@@ -65,11 +68,13 @@ public final class PublicAPI: Sendable {
     ///
     /// - Throws: `ServerError` if the configuration makes no sense.
     public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
-        try Server(
+        let server = try Server(
             configuration: configuration, handler: { await self.respond(to: $0) },
             bodyPolicy: { self.bodyPolicy($0) }, transportError: { self.gateway.response(to: $0) },
             observe: { self.gateway.ledger.close($0) },
             log: { self.logger.warning("http server", ["detail": .string($0)]) })
+        gateway.ledger.watch(server)
+        return server
     }
 
     /// Requests read whose end hasn't come.

@@ -3,7 +3,7 @@ import HTTPServer
 import Synchronization
 
 /// The keys that open an API. Only their digests are kept: digests have one length, so that comparing them tells nothing
-/// of a key's, and a core dump holds no key.
+/// of a key's. Memory may hold keys all the same, in requests under way and where the key file was read.
 struct Credentials: Sendable {
     /// What a request's head presents.
     enum Presented: Equatable, Sendable {

@@ -15,4 +15,4 @@ protocol Endpoint: CaseIterable, Hashable, Sendable {
 
 /// Statuses that any operation may be answered with because the head or the transport of the request is at fault, not
 /// what it asks for.
-let transportStatuses: Set<Int> = [400, 413, 431, 500, 501, 503, 507]
+let transportStatuses: Set<Int> = [400, 413, 431, 500, 501, 503]

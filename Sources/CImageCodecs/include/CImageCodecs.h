@@ -12,11 +12,11 @@ typedef enum __attribute__((enum_extensibility(open))) : int32_t {
     ImageCodecStatusTruncated,
     /// The bytes contradict the format.
     ImageCodecStatusCorrupt,
-    /// A valid file of a kind that is not decoded, such as a JPEG of 12 bits a sample.
+    /// A valid file of a kind that is not decoded, such as a JPEG of 12 bits a sample or of arithmetic coding.
     ImageCodecStatusUnsupported,
     /// Width or height is zero.
     ImageCodecStatusEmpty,
-    /// Decoding would take more memory or more scans than an image of this size may.
+    /// Decoding would take more memory, scans or compressed data than an image of this size may.
     ImageCodecStatusTooLarge,
 } ImageCodecStatus;
 

@@ -6,7 +6,6 @@
 
 #include <microhttpd.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum CMHDTermination { CMHDSent, CMHDStopped, CMHDClosedWithError, CMHDClientLeft };
 
@@ -65,16 +64,3 @@ int CMHDAddHeader(struct MHD_Response *response, const char *name, const char *v
 int CMHDQueueResponse(struct MHD_Connection *connection, unsigned int status, struct MHD_Response *response);
 
 int CMHDSupportsTLS(void);
-
-// Called for a piece of a part's content; `offset` counts from the part's first byte. Returning 0 ends the parse.
-typedef int (*CMHDPartVisitor)(
-    void *context, const char *name, const char *file_name, const char *content_type, const char *bytes,
-    uint64_t offset, size_t length);
-
-enum CMHDFormResult { CMHDFormParsed, CMHDFormRefused, CMHDFormMalformed, CMHDFormTruncated };
-
-// Parses a whole form body with the library's post processor, which reads the content type and boundary from the
-// connection's own headers. `buffer_size` bounds a part's header line and is at least 256.
-enum CMHDFormResult CMHDParseForm(
-    struct MHD_Connection *connection, const void *body, size_t length, size_t buffer_size, CMHDPartVisitor visit,
-    void *context);

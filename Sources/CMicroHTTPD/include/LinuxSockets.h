@@ -1,6 +1,7 @@
 // Linux calls that Swift's Glibc module leaves out because they need _GNU_SOURCE or a header it doesn't list.
 #pragma once
 
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -10,5 +11,8 @@ int CLinuxAccept(int listener, struct sockaddr *address, socklen_t *length);
 
 // mkostemp with O_CLOEXEC.
 int CLinuxMakeTemporaryFile(char *path_template);
+
+// memmem: where the pattern, which is not empty, first is in the bytes; -1 if nowhere.
+ptrdiff_t CLinuxFind(const void *bytes, size_t count, const void *pattern, size_t pattern_count);
 
 void CLinuxNameThisThread(const char *name);

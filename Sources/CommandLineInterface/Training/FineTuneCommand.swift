@@ -11,7 +11,8 @@ import Training
 enum FineTuneCommand {
     enum Frozen: String, CaseIterable, Sendable { case none, flow }
 
-    private static let recipe = "Recipe"
+    private static let recipe = RecipeOptions(
+        epochs: 200, warmUp: 5, schedule: .cosine, weightDecay: 0.05, averageDecay: 0)
 
     private static let model = Positional(
         "MODEL", optional: .file, help: "What pretraining or an import has written; the bundled model if none.")
@@ -33,40 +34,28 @@ enum FineTuneCommand {
             + "activations there at middle, down.N or up.N. The model's own if not given.")
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 1...65_536),
-        help: "Width of a new head's hidden layer; that of its input if not given.")
-    private static let epochs = Option(
-        "epochs", .integer(in: 1...1_000_000), default: 200, help: "How often every image is seen.", group: recipe)
+        help: "Width of the head's hidden layer; if not given, the model's own, and that of its input in a new head.")
     private static let learningRate = Option(
         "learning-rate", optional: .number("RATE", in: 1e-9...10),
-        help: "The learning rate after the warm-up; 1.25e-4 times the batch size over 512 if not given.", group: recipe)
+        help: "The learning rate after the warm-up; 1.25e-4 times the batch size over 512 if not given.",
+        group: RecipeOptions.group)
     private static let finalRate = Option(
-        "final-learning-rate", .number("RATE", in: 0...10), default: 0, help: "What a cosine ends at.", group: recipe)
-    private static let warmUp = Option(
-        "warm-up", .number("EPOCHS", in: 0...10_000), default: 5,
-        help: "Epochs over which the learning rate rises from nothing.", group: recipe)
-    private static let schedule = Option(
-        "schedule", .choice("SHAPE", of: LearningRateSchedule.Shape.self), default: .cosine,
-        help: "What the learning rate does after the warm-up.", group: recipe)
-    private static let weightDecay = Option(
-        "weight-decay", .number("DECAY", in: 0...10), default: 0.05, help: "AdamW's decay, of all parameters.",
-        group: recipe)
+        "final-learning-rate", .number("RATE", in: 0...10), default: 0, help: "What a cosine ends at.",
+        group: RecipeOptions.group)
     private static let smoothing = Option(
         "label-smoothing", .number("PART", in: 0...0.99), default: 0.1,
-        help: "The part of the target that is spread over all classes.", group: recipe)
+        help: "The part of the target that is spread over all classes.", group: RecipeOptions.group)
     private static let forwardSteps = Option(
         "forward-steps", optional: .integer(in: 0...10_000),
         help:
             "How many of the grid's Euler steps are taken before the head reads, from the image; with 0 a head at --head-place "
             + "learns on the image itself, in less time, to begin with. Validation takes all, as training does if not "
-            + "given.", group: recipe)
+            + "given.", group: RecipeOptions.group)
     private static let gradientSteps = Option(
         "gradient-steps", optional: .integer(in: 0...10_000),
         help:
             "Through how many Euler steps, from the last, the gradient is taken; with 0 only the evaluation that a head at "
-            + "--head-place reads learns. All of them if not given.", group: recipe)
-    private static let averageDecay = Option(
-        "ema-decay", .number("DECAY", in: 0...0.999999), default: 0,
-        help: "Decay of an average of weights to judge and keep; with 0 the weights themselves are.", group: recipe)
+            + "--head-place reads learns. All of them if not given.", group: RecipeOptions.group)
     private static let augmentation = TrainingOptions.augmentation(default: .full)
 
     static let command = Command(
@@ -74,22 +63,21 @@ enum FineTuneCommand {
         discussion: """
             The reverse pass runs from every image along the grid, a head reads the pooled final state or the network's \
             activations there, and the cross-entropy is taken back through every step into network and head. Classes are the names of the folders \
-            that the images lie in, in order. The head is kept where the model's classes are these, and made anew where \
-            they are not.
+            that the images lie in, in order. The head is kept where the model has these classes, this place and this \
+            width, and made anew where it has not.
 
-            Every epoch appends to log.csv and progress.svg in the output folder and saves state.safetensors, from which \
+            Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
             --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served as \
             it is.
             """,
         options: TrainingOptions.outputs + [
             classes.specification, span.specification, cutoff.specification, freeze.specification,
             fromScratch.specification,
-            headPlace.specification, hiddenWidth.specification, epochs.specification,
-            TrainingOptions.batchSize.specification,
-            learningRate.specification, finalRate.specification, warmUp.specification, schedule.specification,
-            weightDecay.specification, smoothing.specification, forwardSteps.specification, gradientSteps.specification,
-            averageDecay.specification,
-            TrainingOptions.clip.specification, TrainingOptions.seed.specification,
+            headPlace.specification, hiddenWidth.specification, recipe.epochs.specification,
+            TrainingOptions.batchSize.specification, learningRate.specification, finalRate.specification,
+            recipe.warmUp.specification, recipe.schedule.specification, recipe.weightDecay.specification,
+            smoothing.specification, forwardSteps.specification, gradientSteps.specification,
+            recipe.averageDecay.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
             augmentation.specification,
         ] + TrainingOptions.computation,
         positionals: [model.specification],
@@ -128,23 +116,29 @@ enum FineTuneCommand {
             gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
             seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch], kernels: kernels,
             pool: pool)
+        let settings = try settings(arguments, configuration, base: base).merging(data.settings) { $1 }
+        let resumes = try arguments[TrainingOptions.resume]
+        // Before all features are computed in vain.
+        try files.check(settings: settings, resumes: resumes)
         let (learner, batches) = try isFrozen ? task.head() : task.whole()
         let trainer = Trainer(
-            learner, recipe: try recipe(arguments, batchesPerEpoch: feed.batchesPerEpoch),
-            settings: try settings(arguments, configuration, base: base).merging(data.settings) { $1 },
-            computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
+            learner,
+            recipe: try recipe.parsed(
+                arguments, peak: try rate(arguments), floor: try arguments[finalRate],
+                batchesPerEpoch: feed.batchesPerEpoch),
+            settings: settings, computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
             pool: pool)
         let session = try TrainingSession(
-            arguments, trainer: trainer, files: files, epochs: try arguments[epochs], feed: feed,
+            arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
             keepModel: { trainer in
                 try model.write(to: files.model) { key in
                     isFrozen && key.hasPrefix(ModelFile.networkPrefix)
                         ? try base.tensor(key) : trainer.weights(ParameterStore.ownKey(key))
                 }
             })
-        return try session.run(resumes: try arguments[TrainingOptions.resume], batches: batches)
+        return try session.run(resumes: resumes, batches: batches)
     }
 
     /// The model to make: the base's network, the classes of the data, and the grid asked for.
@@ -168,13 +162,15 @@ enum FineTuneCommand {
                     + "tell apart")
         }
         let place = try arguments[headPlace].map(\.activation) ?? configuration.head?.place
-        if configuration.labels != classes || configuration.head == nil || configuration.head?.place != place {
+        let width = try arguments[hiddenWidth]
+        let isKept = configuration.head.map { head in
+            configuration.labels == classes && head.place == place && head.hiddenWidth == width ?? head.hiddenWidth
+        }
+        if isKept != true {
             var head = HeadConfiguration(
-                pooledSize: configuration.head?.pooledSize ?? min(16, configuration.architecture.imageSize),
-                hiddenWidth: 1, classes: classes.count, place: place)
+                pooledSize: configuration.pooledSize, hiddenWidth: 1, classes: classes.count, place: place)
             try head.validate(on: configuration.architecture)
-            head.hiddenWidth =
-                try arguments[hiddenWidth] ?? head.inputWidth(on: UNetLayout(configuration.architecture))
+            head.hiddenWidth = try width ?? head.inputWidth(on: UNetLayout(configuration.architecture))
             configuration.head = head
             configuration.labels = classes
         }
@@ -221,17 +217,6 @@ enum FineTuneCommand {
         return .none
     }
 
-    private static func recipe(_ arguments: ParsedArguments, batchesPerEpoch: Int) throws -> Trainer.Recipe {
-        let decay = try arguments[averageDecay]
-        return Trainer.Recipe(
-            schedule: LearningRateSchedule(
-                peak: try rate(arguments), floor: try arguments[finalRate],
-                warmUpSteps: Int((try arguments[warmUp] * Double(batchesPerEpoch)).rounded()),
-                totalSteps: try arguments[epochs] * batchesPerEpoch, shape: try arguments[schedule]),
-            optimizer: AdamW.Settings(weightDecay: try arguments[weightDecay]),
-            clip: try arguments[TrainingOptions.clip], averageDecay: decay > 0 ? decay : nil)
-    }
-
     private static func rate(_ arguments: ParsedArguments) throws -> Double {
         try arguments[learningRate] ?? 1.25e-4 * Double(try arguments[TrainingOptions.batchSize]) / 512
     }
@@ -240,28 +225,21 @@ enum FineTuneCommand {
     private static func settings(
         _ arguments: ParsedArguments, _ configuration: ModelConfiguration, base: ModelFile
     ) throws -> [String: String] {
-        var settings = [
+        var own = [
             "the command": "finetune", "MODEL": String(try base.sha256.description.prefix(16)),
             "--t-span": "\(configuration.grid.count)",
             "--t-cutoff": configuration.grid.cutoff.map { "\($0)" } ?? "none",
             "--freeze": try arguments[freeze].rawValue, "--from-scratch": "\(try arguments[fromScratch])",
             "--head-width": "\(configuration.head!.hiddenWidth)",
             "--head-place": configuration.head!.place?.description ?? "state",
-            "--batch-size": "\(try arguments[TrainingOptions.batchSize])",
-            "--learning-rate": "\(try rate(arguments))", "--final-learning-rate": "\(try arguments[finalRate])",
-            "--warm-up": "\(try arguments[warmUp])", "--schedule": try arguments[schedule].rawValue,
-            "--weight-decay": "\(try arguments[weightDecay])", "--label-smoothing": "\(try arguments[smoothing])",
-            "--ema-decay": "\(try arguments[averageDecay])", "--augment": try arguments[augmentation].description,
-            "--clip": try arguments[TrainingOptions.clip].map { "\($0)" } ?? "none",
-            "--seed": "\(try TrainingOptions.seed(arguments))",
+            "--final-learning-rate": "\(try arguments[finalRate])",
+            "--label-smoothing": "\(try arguments[smoothing])", "--augment": try arguments[augmentation].description,
         ]
-        settings["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
+        own["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
         for option in [forwardSteps, gradientSteps] {
-            settings["--" + option.specification.name] = try arguments[option].map { "\($0)" } ?? "all"
+            own["--" + option.specification.name] = try arguments[option].map { "\($0)" } ?? "all"
         }
-        // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
-        if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
-        return settings
+        return try recipe.settings(arguments, peak: try rate(arguments)).merging(own) { $1 }
     }
 }
 
@@ -312,7 +290,7 @@ struct FineTuning {
         let layout = try UNetLayout(configuration.architecture)
         let zeros = Dictionary(uniqueKeysWithValues: head.parameters(on: layout).map { ($0.key, $0.count) })
         // The features are read before the head, whose weights therefore don't matter.
-        let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
+        let model = try ReversibleModel(configuration: configuration, kernels: kernels, pool: pool) { key in
             if let count = zeros[ParameterStore.ownKey(key)] { return [Float](repeating: 0, count: count) }
             return try base.tensor(key)
         }
@@ -323,17 +301,7 @@ struct FineTuning {
             kernels: kernels, pool: pool)
         try fill(learner.store)
         let feed = feed
-        return (
-            learner,
-            { epoch, index in
-                var (epoch, index) = (epoch, index)
-                return {
-                    if index == feed.batchesPerEpoch { (epoch, index) = (epoch + 1, 0) }
-                    defer { index += 1 }
-                    return training.batch(index, epoch: epoch, ordered: feed)
-                }
-            }
-        )
+        return (learner, { epoch, index in training.batches(fromEpoch: epoch, index: index, ordered: feed) })
     }
 
     private func features(

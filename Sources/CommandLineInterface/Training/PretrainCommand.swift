@@ -18,23 +18,11 @@ enum PretrainCommand {
         help: "How noise and images are paired, and the path between them.")
     private static let imageSize = Option(
         "image-size", optional: .integer(in: 16...128), help: "Height and width, instead of the architecture's.")
-    private static let epochs = Option(
-        "epochs", .integer(in: 1...1_000_000), default: 100, help: "How often every image is seen.", group: "Recipe")
+    private static let recipe = RecipeOptions(
+        epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999)
     private static let learningRate = Option(
         "learning-rate", .number("RATE", in: 1e-9...10), default: 1e-4, help: "The learning rate after the warm-up.",
-        group: "Recipe")
-    private static let warmUp = Option(
-        "warm-up", .number("EPOCHS", in: 0...10_000), default: 0,
-        help: "Epochs over which the learning rate rises from nothing.", group: "Recipe")
-    private static let schedule = Option(
-        "schedule", .choice("SHAPE", of: LearningRateSchedule.Shape.self), default: .constant,
-        help: "What the learning rate does after the warm-up.", group: "Recipe")
-    private static let weightDecay = Option(
-        "weight-decay", .number("DECAY", in: 0...10), default: 0, help: "AdamW's decay; with 0 it is Adam.",
-        group: "Recipe")
-    private static let averageDecay = Option(
-        "ema-decay", .number("DECAY", in: 0...0.999999), default: 0.9999,
-        help: "Decay of the average of weights that the model gets; with 0 it gets the last weights.", group: "Recipe")
+        group: RecipeOptions.group)
     private static let augmentation = TrainingOptions.augmentation(default: AugmentationPolicy(flips: true))
     private static let span = Option(
         "t-span", .integer(in: 2...10_000), default: 32,
@@ -49,16 +37,16 @@ enum PretrainCommand {
             otcfm draws pairs from the optimal-transport plan of each batch; gvp is a variance-preserving diffusion path. \
             Class folders are not needed and not looked at.
 
-            Every epoch appends to log.csv and progress.svg in the output folder and saves state.safetensors, from which \
+            Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
             --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served \
             (embeddings only) and fine-tuned.
             """,
         options: [architecture.specification, coupling.specification, imageSize.specification]
             + TrainingOptions.outputs + [
-                span.specification, cutoff.specification, epochs.specification, TrainingOptions.batchSize.specification,
-                learningRate.specification, warmUp.specification, schedule.specification, weightDecay.specification,
-                averageDecay.specification, augmentation.specification, TrainingOptions.clip.specification,
-                TrainingOptions.seed.specification,
+                span.specification, cutoff.specification, recipe.epochs.specification,
+                TrainingOptions.batchSize.specification, learningRate.specification, recipe.warmUp.specification,
+                recipe.schedule.specification, recipe.weightDecay.specification, recipe.averageDecay.specification,
+                augmentation.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
             ] + TrainingOptions.computation,
         examples: [
             Command.Example(
@@ -85,16 +73,17 @@ enum PretrainCommand {
             layout: try UNetLayout(configuration.architecture), coupling: configuration.path,
             seed: try TrainingOptions.seed(arguments), capacity: try arguments[TrainingOptions.capacity],
             validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
-        let recipe = try recipe(arguments, batchesPerEpoch: feed.batchesPerEpoch)
         let trainer = Trainer(
-            learner, recipe: recipe,
+            learner,
+            recipe: try recipe.parsed(
+                arguments, peak: try arguments[learningRate], batchesPerEpoch: feed.batchesPerEpoch),
             settings: try settings(arguments, configuration).merging(data.settings) { $1 },
             computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
             pool: pool)
         let session = try TrainingSession(
-            arguments, trainer: trainer, files: files, epochs: try arguments[epochs], feed: feed,
+            arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
             keepModel: { trainer in
                 try model.write(to: files.model) { key in
                     trainer.weights(ParameterStore.ownKey(key))
@@ -119,32 +108,14 @@ enum PretrainCommand {
         return configuration
     }
 
-    private static func recipe(_ arguments: ParsedArguments, batchesPerEpoch: Int) throws -> Trainer.Recipe {
-        let decay = try arguments[averageDecay]
-        return Trainer.Recipe(
-            schedule: LearningRateSchedule(
-                peak: try arguments[learningRate],
-                warmUpSteps: Int((try arguments[warmUp] * Double(batchesPerEpoch)).rounded()),
-                totalSteps: try arguments[epochs] * batchesPerEpoch, shape: try arguments[schedule]),
-            optimizer: AdamW.Settings(weightDecay: try arguments[weightDecay]),
-            clip: try arguments[TrainingOptions.clip], averageDecay: decay > 0 ? decay : nil)
-    }
-
     /// What the numbers depend on.
     private static func settings(
         _ arguments: ParsedArguments, _ configuration: ModelConfiguration
     ) throws -> [String: String] {
-        var settings = [
+        let own = [
             "the command": "pretrain", "--architecture": try ArchitectureFile.text(configuration.architecture),
-            "--coupling": configuration.path.rawValue, "--batch-size": "\(try arguments[TrainingOptions.batchSize])",
-            "--learning-rate": "\(try arguments[learningRate])", "--warm-up": "\(try arguments[warmUp])",
-            "--schedule": try arguments[schedule].rawValue, "--weight-decay": "\(try arguments[weightDecay])",
-            "--ema-decay": "\(try arguments[averageDecay])", "--augment": try arguments[augmentation].description,
-            "--clip": try arguments[TrainingOptions.clip].map { "\($0)" } ?? "none",
-            "--seed": "\(try arguments[TrainingOptions.seed])",
+            "--coupling": configuration.path.rawValue, "--augment": try arguments[augmentation].description,
         ]
-        // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
-        if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
-        return settings
+        return try recipe.settings(arguments, peak: try arguments[learningRate]).merging(own) { $1 }
     }
 }

@@ -7,8 +7,6 @@ import Training
 
 /// Options that pretraining and fine-tuning share.
 enum TrainingOptions {
-    private static let recipe = "Recipe"
-
     static let data = Option(
         "data", required: .file, help: "A folder, or an uncompressed tar archive, of JPEG and PNG images.")
     static let output = Option(
@@ -30,14 +28,14 @@ enum TrainingOptions {
         help: "How the model's weights are stored.")
 
     static let batchSize = Option(
-        "batch-size", .integer(in: 1...65_536), default: 128, help: "Images of a step.", group: recipe)
+        "batch-size", .integer(in: 1...65_536), default: 128, help: "Images of a step.", group: RecipeOptions.group)
     static let seed = Option(
         "seed", .integer(in: 0 ... .max), default: 1,
         help: "Determines weights, order, augmentation, times and noise. Two runs with the same options, seed and "
-            + "number of workers on the same kernels give the same bits.", group: recipe)
+            + "number of workers on the same kernels give the same bits.", group: RecipeOptions.group)
     static let clip = Option(
         "clip", optional: .number("NORM", in: 1e-6...1e9), help: "Scale greater gradients down to this norm.",
-        group: recipe)
+        group: RecipeOptions.group)
 
     static func classes(help: String) -> Option<[String]?> {
         Option("classes", optional: .list(of: .string("CLASS")), help: help)
@@ -48,7 +46,7 @@ enum TrainingOptions {
             "augment", .augmentation, default: policy,
             help: "How images are changed at random, names with commas: crop (shifts by up to 4 pixels at 32, a random "
                 + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.",
-            group: recipe)
+            group: RecipeOptions.group)
     }
 
     static let capacity = Option(

@@ -6,7 +6,7 @@ struct TrainingSession {
     private let trainer: Trainer
     private let files: TrainingRun.Files
     private let plan: TrainingRun.Plan
-    private let batchSize: Int
+    private let imagesPerStep: Int
     private let keepModel: (Trainer) throws -> Void
 
     /// - Parameter keepModel: writes the trainer's present weights as the run's model.
@@ -19,7 +19,7 @@ struct TrainingSession {
         plan = TrainingRun.Plan(
             epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch,
             checkpointInterval: .seconds(60 * (try arguments[TrainingOptions.checkpointMinutes])))
-        batchSize = feed.configuration.batchSize
+        imagesPerStep = feed.imagesPerBatch
         self.keepModel = keepModel
     }
 
@@ -27,13 +27,13 @@ struct TrainingSession {
     ///
     /// - Parameter batches: the batches from an epoch and a place in it on.
     func run(resumes: Bool, batches: (_ epoch: Int, _ index: Int) -> () throws -> Batch) throws -> ExitStatus {
-        let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * batchSize)
+        let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * imagesPerStep)
         defer { bar.erase() }
         let observer = TrainingRun.Observer(
             now: { bar.elapsed }, isInterrupted: { Task.isCancelled },
             stepped: { record, outcome in
                 bar.update(
-                    record.step * batchSize,
+                    record.step * imagesPerStep,
                     "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(Self.rounded(outcome.loss))")
             },
             epochEnded: { epoch in
@@ -42,7 +42,7 @@ struct TrainingSession {
             keepModel: keepModel)
         let run = try TrainingRun(trainer, plan: plan, files: files, resumes: resumes, observer: observer)
         let start = trainer.record
-        bar.start(at: start.step * batchSize)
+        bar.start(at: start.step * imagesPerStep)
         if resumes {
             bar.complain("resuming after step \(start.step), \(start.epoch) of \(plan.epochs) epochs being done")
         }
@@ -76,8 +76,8 @@ struct TrainingSession {
         if epoch.seconds > 0 {
             facts.append("\(ProgressLine.rounded(Double(epoch.images) / epoch.seconds)) images/s")
         }
-        let done = epoch.step * batchSize
-        let left = (plan.epochs - epoch.epoch) * plan.batchesPerEpoch * batchSize
+        let done = epoch.step * imagesPerStep
+        let left = (plan.epochs - epoch.epoch) * plan.batchesPerEpoch * imagesPerStep
         if done > first {
             facts.append("\(ProgressLine.clock(elapsed / Double(done - first) * Double(left))) left")
         }

@@ -114,7 +114,8 @@ public actor CheckpointManager {
     /// `reload()` returns to that.
     ///
     /// - Throws: `CheckpointFailure`, `ModelLoadingError` or `CheckpointRefusal`. A checkpoint that served last and is
-    ///   gone, or isn't the file it was, is an error: serving another model instead would be worse than not starting.
+    ///   gone is an error, and so is one that isn't the file it was, where its digest was given or it was rolled back to:
+    ///   serving another model instead would be worse than not starting.
     public func start() async throws {
         parts.directory?.removeLeftovers()
         guard let directory = parts.directory, let marker = try directory.marker() else {
@@ -164,7 +165,10 @@ public actor CheckpointManager {
         return try begin(
             Job(
                 source: previous.source, load: { [served = previous.served] in served },
-                place: { [marker = previous.marker] _ in marker }, abandon: {}))
+                // The file may have been replaced meanwhile, perhaps by what is now rolled back from.
+                place: { [marker = previous.marker] served in
+                    marker.map { ModelDirectory.Marker(path: $0.path, sha256: served.version.sha256) }
+                }, abandon: {}))
     }
 
     private static func checked(_ sha256: String?) throws(CheckpointRefusal) -> String? {
@@ -204,12 +208,7 @@ public actor CheckpointManager {
         return Task { await self.perform(job) }
     }
 
-    /// What an error says, paths within the model directory relative to it: where that lies is nobody's business who may
-    /// only load from it.
-    private func reason(_ error: any Error) -> String {
-        guard let directory = parts.directory else { return "\(error)" }
-        return "\(error)".replacing(directory.path + "/", with: "")
-    }
+    private func reason(_ error: any Error) -> String { parts.directory?.reason(error) ?? "\(error)" }
 
     private func perform(_ job: Job) async -> Result<CheckpointOutcome, CheckpointFailure> {
         var loaded: ServedModel?

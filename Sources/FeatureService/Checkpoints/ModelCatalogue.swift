@@ -8,7 +8,7 @@ public struct CatalogueEntry: Sendable, Equatable {
     public let path: String
     /// The name of the model in it; nil if it is no model that could be served.
     public let name: String?
-    /// Why it has no name.
+    /// Why it has no name, without the directory's path.
     public let fault: String?
 }
 
@@ -24,7 +24,7 @@ extension ModelDirectory {
                 let model = try ModelFile(path: file.real, access: .onDemand)
                 return CatalogueEntry(path: name, name: model.configuration.name, fault: nil)
             } catch {
-                return CatalogueEntry(path: name, name: nil, fault: "\(error)")
+                return CatalogueEntry(path: name, name: nil, fault: reason(error))
             }
         }
     }

@@ -65,6 +65,10 @@ public struct ModelDirectory: Sendable {
         return (real, String(real.dropFirst(path.count + 1)))
     }
 
+    /// What an error says, paths within the folder relative to it: where that lies is nobody's business who may only load
+    /// from it.
+    func reason(_ error: any Error) -> String { "\(error)".replacing(path + "/", with: "") }
+
     // MARK: The checkpoint to start with
 
     /// What `current` says; nil if there is none.

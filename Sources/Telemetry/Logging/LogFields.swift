@@ -57,13 +57,6 @@ public struct LogFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
         }
     }
 
-    /// These fields, then those of `other`, whose values win where both have a name.
-    public func merging(_ other: LogFields) -> LogFields {
-        var merged = self
-        for (name, value) in other.pairs { merged[name] = value }
-        return merged
-    }
-
     /// Whether both hold the same names and values in the same order.
     public static func == (left: LogFields, right: LogFields) -> Bool {
         left.pairs.elementsEqual(right.pairs) { $0 == $1 }

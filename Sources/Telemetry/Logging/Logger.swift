@@ -2,7 +2,7 @@ import Glibc
 
 /// Writes structured log lines: a message that is always the same text for the same event, and fields.
 ///
-/// A value: derive one per request with ``with(_:)``. Give no secrets; nothing is masked.
+/// Give no secrets; nothing is masked.
 public struct Logger: Sendable {
     /// The longest line, newline included, in bytes: what Linux writes to a pipe in one piece (`PIPE_BUF`).
     public static let longestLine = 4096
@@ -14,25 +14,16 @@ public struct Logger: Sendable {
     private let format: LogFormat
     private let sink: any LogSink
     private let clock: @Sendable () -> Timestamp
-    private let fields: LogFields
 
-    /// A logger without fields of its own.
+    /// A logger of lines of `level` and above.
     public init(
         level: LogLevel, format: LogFormat, sink: any LogSink,
         clock: @escaping @Sendable () -> Timestamp = Timestamp.now
-    ) {
-        self.init(level: level, format: format, sink: sink, clock: clock, fields: [:])
-    }
-
-    private init(
-        level: LogLevel, format: LogFormat, sink: any LogSink, clock: @escaping @Sendable () -> Timestamp,
-        fields: LogFields
     ) {
         self.level = level
         self.format = format
         self.sink = sink
         self.clock = clock
-        self.fields = fields
     }
 
     /// A logger to stderr.
@@ -43,18 +34,13 @@ public struct Logger: Sendable {
         return Logger(level: level, format: format, sink: DescriptorLogSink(format: format))
     }
 
-    /// This logger with further fields on every line.
-    public func with(_ more: LogFields) -> Logger {
-        Logger(level: level, format: format, sink: sink, clock: clock, fields: fields.merging(more))
-    }
-
     /// Writes one line if `level` is enough; the message and the fields aren't evaluated otherwise.
     public func log(
-        _ level: LogLevel, _ message: @autoclosure () -> String, _ more: @autoclosure () -> LogFields = [:]
+        _ level: LogLevel, _ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]
     ) {
         guard level >= self.level else { return }
         let line = LogLine(
-            format: format, time: clock(), level: level, message: message(), fields: fields.merging(more()))
+            format: format, time: clock(), level: level, message: message(), fields: fields())
         sink.write(line.encoded(limit: Self.longestLine))
     }
 

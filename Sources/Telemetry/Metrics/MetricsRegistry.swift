@@ -69,13 +69,6 @@ public final class MetricsRegistry: Sendable {
         return gauge
     }
 
-    /// Registers a gauge per combination of the labels' values.
-    public func gauge(_ name: String, help: String, labels: [String]) throws(MetricError) -> Labelled<Gauge> {
-        let gauges = Labelled(labelCount: labels.count, limit: seriesLimit) { Gauge() }
-        try register(name, .gauge, help, labels) { gauges.all.map { .value(labels: $0.values, $0.metric.value) } }
-        return gauges
-    }
-
     /// Registers a histogram with the inclusive upper `bounds`, in the metric's base unit, strictly ascending; the
     /// infinite last bucket is added.
     public func histogram(_ name: String, help: String, bounds: [Double]) throws(MetricError) -> Histogram {

@@ -66,9 +66,6 @@ public struct TraceContext: Sendable, Hashable {
         return child(using: &generator)
     }
 
-    /// Whether the caller may have recorded the trace.
-    public var isSampled: Bool { flags & 1 != 0 }
-
     /// The trace's id: 32 lower-case hexadecimal digits.
     public var traceID: String { Hexadecimal.text(of: traceHigh) + Hexadecimal.text(of: traceLow) }
 

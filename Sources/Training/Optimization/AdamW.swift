@@ -2,11 +2,11 @@ import CKernels
 public import Differentiation
 public import Tensor
 
-/// Adam with decoupled weight decay (Loshchilov and Hutter 2019) over all parameters of a store; without decay it is Adam
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019) over the parameters of a store; without decay it is Adam
 /// (Kingma and Ba 2015).
 ///
-/// As in the reference, every parameter decays, biases and the scales of normalisations included. Elementwise, so the bits
-/// don't depend on the number of workers. Not for use by two threads at a time.
+/// As in the reference, every parameter that gradients reach decays, biases and the scales of normalisations included, and
+/// no other changes. Elementwise, so the bits don't depend on the number of workers. Not for use by two threads at a time.
 public final class AdamW {
     /// What doesn't change from step to step.
     public struct Settings: Sendable, Equatable {
@@ -33,13 +33,17 @@ public final class AdamW {
     /// Steps taken.
     public var stepCount = 0
     private let store: ParameterStore
+    private let ranges: [Range<Int>]
     private let pool: WorkerPool
     private let firstMoment: AlignedBuffer
     private let secondMoment: AlignedBuffer
 
     /// Begins with moments of zero.
-    public init(_ store: ParameterStore, settings: Settings, pool: WorkerPool) {
+    ///
+    /// - Parameter ranges: where in the store the parameters lie that gradients reach; nil for all of it.
+    public init(_ store: ParameterStore, ranges: [Range<Int>]? = nil, settings: Settings, pool: WorkerPool) {
         self.store = store
+        self.ranges = ranges ?? [0..<store.count]
         self.settings = settings
         self.pool = pool
         firstMoment = AlignedBuffer(count: store.count)
@@ -63,10 +67,12 @@ public final class AdamW {
             root: Float(1 / correction2.squareRoot()))
         pool.run { worker in
             let part = WorkerPool.part(worker, of: self.pool.count, total: self.store.count)
-            withUnsafePointer(to: numbers) {
-                hw_adamw(
-                    self.store.values + part.lowerBound, self.store.gradients + part.lowerBound,
-                    self.first + part.lowerBound, self.second + part.lowerBound, part.count, $0)
+            for range in self.ranges.map({ part.clamped(to: $0) }) where !range.isEmpty {
+                withUnsafePointer(to: numbers) {
+                    hw_adamw(
+                        self.store.values + range.lowerBound, self.store.gradients + range.lowerBound,
+                        self.first + range.lowerBound, self.second + range.lowerBound, range.count, $0)
+                }
             }
         }
     }

@@ -3,10 +3,6 @@ import FlowModel
 import ReverseODE
 import Tensor
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Scores weights on images held back, by the inference engine that will serve them.
 final class ClassificationJudge {
     private let configuration: ModelConfiguration
@@ -25,13 +21,17 @@ final class ClassificationJudge {
     }
 
     /// The mean cross-entropy, without smoothing, and the top-1 accuracy of the store's values.
-    func score(_ store: ParameterStore) throws -> ValidationScore {
-        let model = try ReversibleModel(configuration: configuration, pool: pool) { store.values(fileKey: $0) }
+    ///
+    /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
+    func score(_ store: ParameterStore, beforeEachBatch: () throws -> Void) throws -> ValidationScore {
+        let model = try ReversibleModel(configuration: configuration, kernels: kernels, pool: pool) {
+            store.values(fileKey: $0)
+        }
         let integrator = ReverseIntegrator(model: model, capacity: Self.batch, kernels: kernels, pool: pool)
-        var tally = EvaluationTally()
-        var loss = 0.0
+        var tally = ValidationTally()
         let batches = validation.batches()
         for _ in 0..<validation.batchesPerEpoch {
+            try beforeEachBatch()
             let batch = try batches.next()
             let size = model.stateCount
             var passes = batch.labels.indices.map { n in
@@ -39,20 +39,8 @@ final class ClassificationJudge {
                     input: Array(batch.pixels[(n * size)..<((n + 1) * size)]), taps: [], wantsLogits: true)
             }
             integrator.run(&passes)
-            for (pass, label) in zip(passes, batch.labels) {
-                let logits = pass.logits!
-                tally.add(logits: logits, answer: label)
-                loss += crossEntropy(logits, label: label)
-            }
+            for (pass, label) in zip(passes, batch.labels) { tally.add(logits: pass.logits!, label: label) }
         }
-        return ValidationScore(
-            loss: loss / Double(tally.images), top1: Double(tally.top1) / Double(tally.images))
+        return tally.score
     }
-}
-
-/// −log of the probability that the logits give to a class.
-func crossEntropy(_ logits: [Float], label: Int) -> Double {
-    let values = logits.map(Double.init)
-    let greatest = values.max()!
-    return log(values.reduce(0) { $0 + exp($1 - greatest) }) + greatest - values[label]
 }

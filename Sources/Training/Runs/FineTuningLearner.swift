@@ -7,6 +7,9 @@ public import Tensor
 public final class FineTuningLearner: Learner {
     /// The parameters and their gradients.
     public let store: ParameterStore
+    /// Where in the store the parameters lie that its gradients reach: not those behind the head's place where no gradient
+    /// goes back through a step.
+    public let reached: [Range<Int>]
     private let network: TrainableNetwork
     private let head: TrainableHead
     private let objective: ReverseObjective
@@ -37,6 +40,8 @@ public final class FineTuningLearner: Learner {
         objective = ReverseObjective(
             network, head: self.head, steps: steps, stopTime: grid.times[grid.steps],
             smoothing: Float(smoothing), gradientSteps: gradientSteps.map { min($0, steps.count) })
+        let keys = objective.keysReached
+        reached = store.ranges { keys.contains($0) }
         judge = validation.map {
             ClassificationJudge(configuration, validation: $0, kernels: kernels, pool: pool)
         }
@@ -59,8 +64,10 @@ public final class FineTuningLearner: Learner {
 
     /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back.
     ///
-    /// - Throws: `DataSetError` naming an image that can't be used.
-    public func validate() throws -> ValidationScore? { try judge?.score(store) }
+    /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
+    public func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
+        try judge?.score(store, beforeEachBatch: beforeEachBatch)
+    }
 }
 
 extension TimeGrid {

@@ -44,22 +44,21 @@ public final class HeadLearner: Learner {
 
     /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back.
     ///
-    /// - Throws: `DataSetError` naming an image that can't be used.
-    public func validate() throws -> ValidationScore? {
+    /// - Throws: what `beforeEachBatch` throws.
+    public func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
         guard let validation else { return nil }
-        var tally = EvaluationTally()
-        var loss = 0.0
+        var tally = ValidationTally()
         for first in stride(from: 0, to: validation.labels.count, by: head.capacity) {
+            try beforeEachBatch()
             let rows = first..<min(first + head.capacity, validation.labels.count)
             let classes = head.configuration.classes
             let logits = head.forward(validation.rows(rows), batch: rows.count)
             for n in rows {
                 let own = Array(logits[((n - first) * classes)..<((n - first + 1) * classes)])
-                tally.add(logits: own, answer: validation.labels[n])
-                loss += crossEntropy(own, label: validation.labels[n])
+                tally.add(logits: own, label: validation.labels[n])
             }
         }
-        return ValidationScore(loss: loss / Double(tally.images), top1: Double(tally.top1) / Double(tally.images))
+        return tally.score
     }
 }
 
@@ -112,11 +111,22 @@ public final class HeadFeatures {
         Array(UnsafeBufferPointer(start: values.pointer + images.lowerBound * width, count: images.count * width))
     }
 
-    /// A batch of an epoch, in the order that a feed of the same images would have.
-    public func batch(_ index: Int, epoch: Int, ordered feed: DataFeed) -> Batch {
-        let order = feed.order(epoch: epoch)
-        let start = index * feed.configuration.batchSize
-        let positions = order[start..<min(start + feed.configuration.batchSize, order.count)]
+    /// Batches from a place on, without end: those of a feed of the same images, with features for pixels.
+    public func batches(fromEpoch epoch: Int = 0, index: Int = 0, ordered feed: DataFeed) -> () -> Batch {
+        precondition(epoch >= 0 && index >= 0 && index <= feed.batchesPerEpoch, "no such place in the epoch")
+        var next = (epoch: epoch, index: index)
+        var order = feed.order(epoch: epoch)
+        return { [self] in
+            if next.index == feed.batchesPerEpoch {
+                next = (epoch: next.epoch + 1, index: 0)
+                order = feed.order(epoch: next.epoch)
+            }
+            defer { next.index += 1 }
+            return batch(feed.positions(ofBatch: next.index, in: order), epoch: next.epoch, index: next.index)
+        }
+    }
+
+    private func batch(_ positions: ArraySlice<Int>, epoch: Int, index: Int) -> Batch {
         var pixels: [Float] = []
         pixels.reserveCapacity(positions.count * width)
         for position in positions { pixels += rows(position..<position + 1) }

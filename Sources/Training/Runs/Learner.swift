@@ -38,6 +38,9 @@ public struct ValidationScore: Codable, Sendable, Equatable {
 public protocol Learner: AnyObject {
     /// The parameters and their gradients.
     var store: ParameterStore { get }
+    /// Where in the store the parameters lie that its gradients reach; the others stay as they are, as PyTorch's optimizers
+    /// leave those without a gradient.
+    var reached: [Range<Int>] { get }
     /// Takes in that the store's values have changed.
     func valuesChanged()
     /// Sets the store's gradients to those of the batch's mean loss.
@@ -46,6 +49,12 @@ public protocol Learner: AnyObject {
     func differentiate(_ batch: Batch, step: Int) -> BatchOutcome
     /// The score of the store's present values on the images held back; nil if there are none.
     ///
-    /// - Throws: `DataSetError` naming an image that can't be used.
-    func validate() throws -> ValidationScore?
+    /// - Parameter beforeEachBatch: called before every batch of them; what it throws ends the validation.
+    /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
+    func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore?
+}
+
+extension Learner {
+    /// All of the store.
+    public var reached: [Range<Int>] { [0..<store.count] }
 }

@@ -46,11 +46,14 @@ public final class PretrainingLearner: Learner {
     }
 
     /// The loss over the images held back, each at a time and with noise that are the same at every validation.
-    public func validate() throws -> ValidationScore? {
+    ///
+    /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
+    public func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
         guard let validation else { return nil }
         var (loss, images) = (0.0, 0)
         let batches = validation.batches()
         for index in 0..<validation.batchesPerEpoch {
+            try beforeEachBatch()
             let batch = try batches.next()
             let path = path(batch, step: index, use: .validation)
             loss +=

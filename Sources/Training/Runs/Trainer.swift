@@ -50,7 +50,7 @@ public final class Trainer {
         self.recipe = recipe
         self.pool = pool
         record = TrainingRecord(settings: settings, computation: computation)
-        optimizer = AdamW(learner.store, settings: recipe.optimizer, pool: pool)
+        optimizer = AdamW(learner.store, ranges: learner.reached, settings: recipe.optimizer, pool: pool)
         average = recipe.averageDecay.map { ExponentialMovingAverage(learner.store, decay: $0, pool: pool) }
         learner.valuesChanged()
     }
@@ -62,8 +62,7 @@ public final class Trainer {
     ///   `TrainingError.unusableState` if it can't be used.
     public func resume(from path: String) throws -> String? {
         let reader = try TrainingState.Reader(path: path)
-        let differences = reader.record.differences(to: record.settings)
-        guard differences.isEmpty else { throw TrainingError.otherRun(path: path, differences: differences) }
+        try reader.requireSettings(record.settings)
         try reader.restore(optimizer, average: average, store: learner.store)
         let (before, now) = (reader.record.computation, record.computation)
         record = reader.record
@@ -74,8 +73,12 @@ public final class Trainer {
 
     /// Writes the state; what is at `path` is replaced only once everything is on the disk.
     ///
-    /// - Throws: `CheckpointError`.
+    /// - Throws: `TrainingError.diverged` if a weight, moment or average isn't finite, which `resume` would refuse: squares of
+    ///   gradients may be too large for their type where gradients aren't. `CheckpointError` if it can't be written.
     public func save(to path: String) throws {
+        if let part = TrainingState.nonFinitePart(optimizer, average: average, store: learner.store) {
+            throw diverged("\(part) after the update", step: record.step)
+        }
         try TrainingState.write(record, optimizer, average: average, store: learner.store, to: path)
     }
 
@@ -85,9 +88,9 @@ public final class Trainer {
     /// - Throws: `TrainingError.diverged`, the weights being as they were.
     public func step(_ batch: Batch) throws(TrainingError) -> BatchOutcome {
         let outcome = learner.differentiate(batch, step: record.step)
-        guard outcome.loss.isFinite else { throw diverged("the loss") }
+        guard outcome.loss.isFinite else { throw diverged("the loss", step: record.step + 1) }
         let norm = learner.store.gradientNorm(pool: pool)
-        guard norm.isFinite else { throw diverged("the gradient") }
+        guard norm.isFinite else { throw diverged("the gradient", step: record.step + 1) }
         let scale = recipe.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
         optimizer.step(learningRate: recipe.schedule.rate(at: record.step), gradientScale: scale)
         learner.valuesChanged()
@@ -98,15 +101,17 @@ public final class Trainer {
     }
 
     /// The score of the weights that would be kept; nil if there is nothing to judge them by.
-    func validate() throws -> ValidationScore? {
-        guard let average else { return try learner.validate() }
+    ///
+    /// - Throws: what the learner's validation throws, the trainer being as it was.
+    func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
+        guard let average else { return try learner.validate(beforeEachBatch: beforeEachBatch) }
         average.exchange()
         learner.valuesChanged()
         defer {
             average.exchange()
             learner.valuesChanged()
         }
-        return try learner.validate()
+        return try learner.validate(beforeEachBatch: beforeEachBatch)
     }
 
     /// The weights to keep of a parameter: the average if there is one.
@@ -120,8 +125,8 @@ public final class Trainer {
     /// Where the last good state is; told by whoever saves it.
     var lastGood = "no state has been saved yet"
 
-    func diverged(_ what: String) -> TrainingError {
-        .diverged(step: record.step + 1, epoch: record.epoch + 1, what: what, lastGood: lastGood)
+    func diverged(_ what: String, step: Int) -> TrainingError {
+        .diverged(step: step, epoch: record.epoch + 1, what: what, lastGood: lastGood)
     }
 }
 

@@ -1,6 +1,6 @@
 /// Why training can't begin or go on.
 public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// A loss or gradient is infinite or not a number.
+    /// A loss, gradient, weight or moment is infinite or not a number.
     case diverged(step: Int, epoch: Int, what: String, lastGood: String)
     /// The state file belongs to another run.
     case otherRun(path: String, differences: [String])

@@ -52,7 +52,7 @@ public final class TrainingRun {
     public struct Observer {
         /// Time since some beginning.
         public var now: () -> Duration
-        /// Whether to save and stop.
+        /// Whether to save and stop; asked after every step and before every batch of validation.
         public var isInterrupted: () -> Bool
         /// A step has been taken.
         public var stepped: (TrainingRecord, BatchOutcome) -> Void
@@ -83,11 +83,13 @@ public final class TrainingRun {
     private let files: Files
     private let observer: Observer
     private var lastSave: Duration
+    /// The step after which the state was saved.
+    private var savedStep = 0
 
     /// Prepares a run.
     ///
     /// - Parameter resumes: whether to go on from the folder's state, which must be there, rather than begin, where none
-    ///   must be.
+    ///   must be. Log and plot are then written anew, as a run may have been killed before it came to them.
     /// - Throws: `TrainingError` or `CheckpointError`.
     public init(
         _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, observer: Observer
@@ -97,45 +99,52 @@ public final class TrainingRun {
         self.files = files
         self.observer = observer
         lastSave = observer.now()
-        guard resumes else {
-            // A model that somebody keeps there would be lost at the end of the first epoch.
-            for path in [files.state, files.model] where RandomAccessFile.exists(path) {
-                throw TrainingError.alreadyBegun(path: path)
-            }
-            return
-        }
-        guard RandomAccessFile.exists(files.state) else { throw TrainingError.nothingToResume(path: files.state) }
+        try files.check(settings: trainer.record.settings, resumes: resumes)
+        guard resumes else { return }
         otherComputation = try trainer.resume(from: files.state)
         guard trainer.record.sums.batches <= plan.batchesPerEpoch else {
             throw TrainingError.unusableState(path: files.state, problem: "its epochs are longer than this run's")
         }
         noteSave()
+        if !trainer.record.history.isEmpty { try TrainingLog(trainer.record.history).write(to: files) }
     }
 
     /// Runs to the end of the plan, or until it is interrupted.
     ///
     /// - Parameter nextBatch: gives the batches from the record's place on, in order.
-    /// - Throws: `TrainingError.diverged`, `CheckpointError` if a file can't be written, `DataSetError` if an image can't be
-    ///   used; files already there are as they were.
+    /// - Throws: `TrainingError.diverged`; `CheckpointError` if a file can't be written, which then is as it was;
+    ///   `DataSetError` if an image can't be used, all steps taken being saved.
     public func run(nextBatch: () throws -> Batch) throws -> Ending {
         while trainer.record.epoch < plan.epochs {
             while trainer.record.sums.batches < plan.batchesPerEpoch {
                 let start = observer.now()
-                let outcome = try trainer.step(try nextBatch())
+                let outcome = try trainer.step(try batch(nextBatch))
                 trainer.record.sums.seconds += (observer.now() - start) / .seconds(1)
                 observer.stepped(trainer.record, outcome)
-                if observer.isInterrupted() { return try stop() }
+                if observer.isInterrupted() {
+                    try saveSteps()
+                    return .interrupted
+                }
                 if observer.now() - lastSave >= plan.checkpointInterval { try save() }
             }
-            try endEpoch()
-            if observer.isInterrupted() { return try stop() }
+            guard try endEpoch(), !observer.isInterrupted() else { return .interrupted }
         }
         return .finished
     }
 
-    private func stop() throws -> Ending {
-        try save()
-        return .interrupted
+    /// The next batch; where there is none, what was learnt so far is kept.
+    private func batch(_ nextBatch: () throws -> Batch) throws -> Batch {
+        do {
+            return try nextBatch()
+        } catch {
+            try saveSteps()
+            throw error
+        }
+    }
+
+    /// Saves if a step has been taken since it was last done.
+    private func saveSteps() throws {
+        if trainer.record.step > savedStep { try save() }
     }
 
     private func save() throws {
@@ -145,15 +154,30 @@ public final class TrainingRun {
 
     private func noteSave() {
         lastSave = observer.now()
+        savedStep = trainer.record.step
         let (step, path) = (trainer.record.step, files.state)
         trainer.lastGood = step == 0 ? "\(path) is as the run began" : "\(path) holds the state after step \(step)"
     }
 
-    /// The model is written before the state that says so: a run that is killed in between makes the same model again.
-    private func endEpoch() throws {
-        let score = try trainer.validate()
-        if let score, !score.loss.isFinite { throw trainer.diverged("the validation after the loss") }
+    /// Validates, keeps the model if it is the best, and turns to the next epoch.
+    ///
+    /// The steps are saved first: nothing that happens to validation costs any, and there is no model without a state to go
+    /// on from. The model is written before the state that says so: a run that is killed in between makes the same model
+    /// again.
+    ///
+    /// - Returns: false if validation was interrupted; whoever resumes begins it anew.
+    private func endEpoch() throws -> Bool {
+        try saveSteps()
+        let score: ValidationScore?
+        do {
+            score = try trainer.validate { if observer.isInterrupted() { throw CancellationError() } }
+        } catch is CancellationError {
+            return false
+        }
         let record = trainer.record
+        if let score, !score.loss.isFinite {
+            throw trainer.diverged("the validation loss after the update", step: record.step)
+        }
         let row = TrainingRecord.Epoch(
             epoch: record.epoch + 1, step: record.step,
             learningRate: trainer.recipe.schedule.rate(at: record.step - 1), loss: record.sums.meanLoss,
@@ -167,5 +191,23 @@ public final class TrainingRun {
         try save()
         try TrainingLog(trainer.record.history).write(to: files)
         observer.epochEnded(row)
+        return true
+    }
+}
+
+extension TrainingRun.Files {
+    /// Checks that a run with these settings can begin here or, if it `resumes`, go on, before anything is computed for it.
+    ///
+    /// - Throws: `TrainingError` or `CheckpointError`.
+    public func check(settings: [String: String], resumes: Bool) throws {
+        guard resumes else {
+            // A model that somebody keeps there would be lost at the end of the first epoch.
+            for path in [state, model] where RandomAccessFile.exists(path) {
+                throw TrainingError.alreadyBegun(path: path)
+            }
+            return
+        }
+        guard RandomAccessFile.exists(state) else { throw TrainingError.nothingToResume(path: state) }
+        try TrainingState.Reader(path: state, access: .onDemand).requireSettings(settings)
     }
 }

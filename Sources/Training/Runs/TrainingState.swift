@@ -1,4 +1,5 @@
-import CheckpointFormats
+import CKernels
+public import CheckpointFormats
 public import Differentiation
 import FlowModel
 import FoundationEssentials
@@ -11,8 +12,31 @@ public enum TrainingState {
     public static let metadataKey = "headwater-training"
 
     /// What a file holds for every parameter.
-    private enum Part: String, CaseIterable {
+    private enum Part: String {
         case weight, first, second, average
+
+        /// As messages name it.
+        func name(of key: String) -> String {
+            switch self {
+            case .weight: "the parameter \(key)"
+            case .first: "the first moment of \(key)"
+            case .second: "the second moment of \(key)"
+            case .average: "the average of \(key)"
+            }
+        }
+    }
+
+    /// Of what a state would hold, the first that isn't finite and so couldn't be resumed from; nil if all is.
+    static func nonFinitePart(
+        _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore
+    ) -> String? {
+        for part in sources(optimizer, average, store) {
+            for shape in store.shapes {
+                let values = part.values + (store.value(shape.key) - store.values)
+                if !hw_all_finite(values, shape.count) { return part.kind.name(of: shape.key) }
+            }
+        }
+        return nil
     }
 
     /// Writes the state, replacing what is at `path` only once everything is on the disk.
@@ -50,9 +74,10 @@ public enum TrainingState {
 
         /// Opens and checks the file at `path`.
         ///
+        /// - Parameter access: `onDemand` if only the record matters.
         /// - Throws: `CheckpointError` or `TrainingError.unusableState`.
-        public init(path: String) throws {
-            file = try SafetensorsFile(path: path, access: .load)
+        public init(path: String, access: SafetensorsFile.Access = .load) throws {
+            file = try SafetensorsFile(path: path, access: access)
             self.path = path
             guard let document = file.metadata[metadataKey] else {
                 throw TrainingError.unusableState(path: path, problem: "it is no state of a training run")
@@ -68,6 +93,14 @@ public enum TrainingState {
                 throw TrainingError.unusableState(
                     path: path, problem: "its record is not one that this version writes; begin the run again")
             }
+        }
+
+        /// Checks that the state is that of a run with these settings.
+        ///
+        /// - Throws: `TrainingError.otherRun` naming those that differ.
+        func requireSettings(_ settings: [String: String]) throws(TrainingError) {
+            let differences = record.differences(to: settings)
+            guard differences.isEmpty else { throw TrainingError.otherRun(path: path, differences: differences) }
         }
 
         /// Takes the weights, moments and average over.

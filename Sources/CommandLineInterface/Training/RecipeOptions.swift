@@ -1,0 +1,67 @@
+import Training
+
+/// The options of how steps are taken that the training commands share, each command with defaults of its own.
+struct RecipeOptions: Sendable {
+    /// The heading of a recipe's options in the help.
+    static let group = "Recipe"
+
+    let epochs: Option<Int>
+    let warmUp: Option<Double>
+    let schedule: Option<LearningRateSchedule.Shape>
+    let weightDecay: Option<Double>
+    let averageDecay: Option<Double>
+
+    /// Declares the options with these defaults.
+    init(
+        epochs: Int, warmUp: Double, schedule: LearningRateSchedule.Shape, weightDecay: Double, averageDecay: Double
+    ) {
+        self.epochs = Option(
+            "epochs", .integer(in: 1...1_000_000), default: epochs, help: "How often every image is seen.",
+            group: Self.group)
+        self.warmUp = Option(
+            "warm-up", .number("EPOCHS", in: 0...10_000), default: warmUp,
+            help: "Epochs over which the learning rate rises from nothing.", group: Self.group)
+        self.schedule = Option(
+            "schedule", .choice("SHAPE", of: LearningRateSchedule.Shape.self), default: schedule,
+            help: "What the learning rate does after the warm-up.", group: Self.group)
+        self.weightDecay = Option(
+            "weight-decay", .number("DECAY", in: 0...10), default: weightDecay,
+            help: "AdamW's decay, of all parameters that gradients reach; with 0 it is Adam.", group: Self.group)
+        self.averageDecay = Option(
+            "ema-decay", .number("DECAY", in: 0...0.999999), default: averageDecay,
+            help: "Decay of the average of weights that is judged and kept; with 0 the weights themselves are.",
+            group: Self.group)
+    }
+
+    /// The recipe that they ask for.
+    ///
+    /// - Parameters:
+    ///   - peak: the learning rate after the warm-up.
+    ///   - floor: what a cosine ends at.
+    func parsed(
+        _ arguments: ParsedArguments, peak: Double, floor: Double = 0, batchesPerEpoch: Int
+    ) throws -> Trainer.Recipe {
+        let decay = try arguments[averageDecay]
+        return Trainer.Recipe(
+            schedule: LearningRateSchedule(
+                peak: peak, floor: floor,
+                warmUpSteps: Int((try arguments[warmUp] * Double(batchesPerEpoch)).rounded()),
+                totalSteps: try arguments[epochs] * batchesPerEpoch, shape: try arguments[schedule]),
+            optimizer: AdamW.Settings(weightDecay: try arguments[weightDecay]),
+            clip: try arguments[TrainingOptions.clip], averageDecay: decay > 0 ? decay : nil)
+    }
+
+    /// What a run's numbers depend on of them, and of the other options that every training command has.
+    func settings(_ arguments: ParsedArguments, peak: Double) throws -> [String: String] {
+        var settings = [
+            "--batch-size": "\(try arguments[TrainingOptions.batchSize])", "--learning-rate": "\(peak)",
+            "--warm-up": "\(try arguments[warmUp])", "--schedule": try arguments[schedule].rawValue,
+            "--weight-decay": "\(try arguments[weightDecay])", "--ema-decay": "\(try arguments[averageDecay])",
+            "--clip": try arguments[TrainingOptions.clip].map { "\($0)" } ?? "none",
+            "--seed": "\(try arguments[TrainingOptions.seed])",
+        ]
+        // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
+        if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
+        return settings
+    }
+}
