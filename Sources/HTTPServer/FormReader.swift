@@ -148,11 +148,11 @@ struct FormReader {
         return find([lineFeed] + pattern, in: range).map { $0 + 1 }
     }
 
-    /// What follows the line end that must be there.
+    /// What follows the line end that must be there, behind blanks if there are such (RFC 2046's transport padding).
     private func lineEnd(at position: Int, in range: Range<Int>) throws(FormError) -> Int {
-        let rest = body[position..<range.upperBound]
-        if rest.first == lineFeed { return position + 1 }
-        if rest.starts(with: [carriageReturn, lineFeed]) { return position + 2 }
+        let rest = body[position..<range.upperBound].drop { $0 == 0x20 || $0 == 0x09 }
+        if rest.first == lineFeed { return rest.startIndex + 1 }
+        if rest.starts(with: [carriageReturn, lineFeed]) { return rest.startIndex + 2 }
         guard rest.count > 1 else { throw .cutOff(after: parts.count) }
         throw .malformed("a boundary is not followed by a line end", after: parts.count)
     }
