@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#include "winograd_filters.h"
-
 void hw_add_panels(float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs) {
     for (size_t o = 0; o < outputs; o++) {
         const float *panel = panels + o / HW_BLOCK * padded_inputs * HW_BLOCK + o % HW_BLOCK;
@@ -21,42 +19,6 @@ void hw_add_direct3x3(float *gradient, const float *panels, size_t outputs, size
             for (size_t tap = 0; tap < 9; tap++)
                 gradient[(o * inputs + i) * 9 + tap] += panel[(tap * padded_inputs + i) * HW_BLOCK];
     }
-}
-
-// Lanes innermost, so that 16 outputs are transformed together.
-static inline __attribute__((always_inline)) void gather(
-    float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, const size_t size,
-    const double (*filter)[3], size_t first_block, size_t blocks) {
-    const size_t position_stride = padded_inputs * HW_BLOCK;
-    for (size_t b = 0; b < blocks; b++)
-        for (size_t i = 0; i < inputs; i++) {
-            const float *in = panels + b * size * size * position_stride + i * HW_BLOCK;
-            double taps[9][HW_BLOCK] = {0};
-            for (size_t u = 0; u < size; u++) {
-                double rows[3][HW_BLOCK] = {0};
-                for (size_t v = 0; v < size; v++)
-                    for (size_t x = 0; x < 3; x++)
-                        for (size_t lane = 0; lane < HW_BLOCK; lane++)
-                            rows[x][lane] += filter[v][x] * in[(u * size + v) * position_stride + lane];
-                for (size_t tap = 0; tap < 9; tap++)
-                    for (size_t lane = 0; lane < HW_BLOCK; lane++)
-                        taps[tap][lane] += filter[u][tap / 3] * rows[tap % 3][lane];
-            }
-            for (size_t lane = 0; lane < HW_BLOCK; lane++) {
-                size_t o = (first_block + b) * HW_BLOCK + lane;
-                if (o >= outputs) break;
-                for (size_t tap = 0; tap < 9; tap++) gradient[(o * inputs + i) * 9 + tap] += (float)taps[tap][lane];
-            }
-        }
-}
-
-void hw_add_winograd3x3(
-    float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
-    size_t first_block, size_t blocks) {
-    if (tile == 4)
-        gather(gradient, panels, outputs, inputs, padded_inputs, 6, winograd_filter4, first_block, blocks);
-    else
-        gather(gradient, panels, outputs, inputs, padded_inputs, 4, winograd_filter2, first_block, blocks);
 }
 
 // Mean and 1/standard deviation of a group of channels from the moments of its bands.

@@ -206,6 +206,20 @@ void hw_add_winograd3x3(
     float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
     size_t first_block, size_t blocks);
 
+/// `hw_pack_winograd3x3`, without the zeros for inputs that are padded, and `hw_add_winograd3x3` for one instruction set.
+typedef struct {
+    void (*pack)(
+        float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
+        size_t first_block, size_t blocks);
+    void (*add)(
+        float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
+        size_t first_block, size_t blocks);
+} hw_winograd_weights;
+
+/// The i-th of those that this processor runs, the narrowest first, or null past the last. All give the same bits; the two
+/// functions use the last.
+const hw_winograd_weights *hw_winograd_weights_at(size_t i);
+
 /// The coefficients [channels/16][4][16] of `activate_gradient` for one image; arguments as `hw_groupnorm_coefficients`.
 void hw_groupnorm_gradient_prepare(
     float *coefficients, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
