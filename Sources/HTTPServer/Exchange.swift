@@ -141,25 +141,25 @@ final class Exchange: Sendable {
     }
 
     private func receive(_ piece: UnsafeRawBufferPointer) {
-        let refusal: TransportRefusal? = state.withLock {
-            $0.requestBytes += piece.count
-            do throws(TransportRefusal) {
-                try $0.receiver?.append(piece)
-                return nil
-            } catch {
-                $0.receiver?.discard()
-                return error
-            }
+        // Taken out meanwhile: the monitor waits for the lock, and a disk may be slow.
+        var receiver = state.withLock { state in
+            state.requestBytes += piece.count
+            return state.receiver.take()
         }
-        guard let refusal else { return }
-        // Answered at the body's end: libmicrohttpd takes no response in the middle. Whoever sends four times the limit
-        // on top of it is closed without one.
-        let response = core.prepare(core.response(to: .transport(refusal), of: self), for: self, closing: true)
-        state.withLock {
-            $0.response = response
-            $0.discardAllowance = max(1 << 20, 4 * min($0.receiver?.maximumBytes ?? 0, 1 << 40))
-            $0.receiver = nil
-            $0.step = .discarding
+        do throws(TransportRefusal) {
+            try receiver?.append(piece)
+            state.withLock { $0.receiver = receiver }
+        } catch {
+            receiver?.discard()
+            // Answered at the body's end: libmicrohttpd takes no response in the middle. Whoever sends four times the
+            // limit on top of it is closed without one.
+            let response = core.prepare(core.response(to: .transport(error), of: self), for: self, closing: true)
+            let allowance = max(1 << 20, 4 * min(receiver?.maximumBytes ?? 0, 1 << 40))
+            state.withLock {
+                $0.response = response
+                $0.discardAllowance = allowance
+                $0.step = .discarding
+            }
         }
     }
 
