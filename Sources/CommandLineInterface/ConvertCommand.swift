@@ -18,13 +18,15 @@ enum ConvertCommand {
         help: "How the weights are stored; as they are if not given.")
 
     static let command = Command(
-        name: "convert", abstract: "write a model file with another default tap, name or type of weights",
+        name: "convert", abstract: "write a model file with another grid, default tap, name or type of weights",
         discussion: """
             What the new model answers to a fixed input is recorded in its file, as 'headwater import' does. 'headwater \
-            evaluate' says which tap is best.
+            evaluate' says which tap is best. On another grid a flow shows other levels of its feature hierarchy; a head \
+            that was trained at another one's end is of little use there.
             """,
         options: [
-            output.specification, defaultTap.specification, name.specification, type.specification,
+            output.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
+            defaultTap.specification, name.specification, type.specification,
             KernelChoice.option.specification, KernelChoice.workers.specification,
         ],
         positionals: [model.specification],
@@ -32,7 +34,10 @@ enum ConvertCommand {
             Command.Example(
                 line: "headwater convert finetuned/model.safetensors --default-tap end/middle --dtype f16 -o "
                     + "model.safetensors",
-                effect: "Half the size, and other embeddings where a request names no tap:")
+                effect: "Half the size, and other embeddings where a request names no tap:"),
+            Command.Example(
+                line: "headwater convert pretrained/model.safetensors --t-span 9 -o all.safetensors",
+                effect: "All the way to noise in eight steps:"),
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
@@ -40,6 +45,8 @@ enum ConvertCommand {
         let pool = try KernelChoice.pool(arguments)
         let file = try ModelFile(ModelSource.file(try arguments[model]))
         var configuration = file.configuration
+        configuration.grid = try GridOptions.grid(arguments, of: configuration)
+        try configuration.validate()
         if let name = try arguments[name] { configuration.name = name }
         if let tap = try arguments[defaultTap] { configuration.defaultTap = tap.written }
         let target = try arguments[output]

@@ -86,6 +86,11 @@ struct ConvertCommandTests {
         let name: String
         let defaultTap: String
         let storedType: String
+        let pass: Pass
+
+        struct Pass: Decodable {
+            let times: [Float]
+        }
     }
 
     private static func inspected(_ path: String) async throws -> Inspected {
@@ -134,6 +139,31 @@ struct ConvertCommandTests {
         }
         let found = try await Self.inspected(model)
         #expect(found.name == "second" && found.defaultTap == "1.0/up.0" && found.storedType == "F16")
+    }
+
+    @Test("Another grid, or the model's own cut elsewhere; one without a step is refused, as is a tap that it hasn't")
+    func anotherGrid() async throws {
+        let scratch = try Scratch()
+        let (model, converted) = (scratch.path("model.safetensors"), scratch.path("converted.safetensors"))
+        try TinyModel.write(to: model, seed: 1)
+        func convert(_ model: String, _ flags: [String]) async throws -> BuiltProgram.Outcome {
+            try await BuiltProgram.run(["convert", model, "-o", converted] + flags)
+        }
+        let grids: [(flags: [String], times: [Float])] = [
+            (["--t-span", "5", "--t-cutoff", "2"], [1, 0.75, 0.5]), (["--t-span", "3"], [1, 0.5, 0]),
+            (["--t-cutoff", "2"], [1, 2.0 / 3]), ([], [1, 2.0 / 3, 1.0 / 3, 0]),
+        ]
+        for (flags, times) in grids {
+            let outcome = try await convert(model, flags)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            let found = try await Self.inspected(converted).pass.times
+            #expect(found.count == times.count && zip(found, times).allSatisfy { abs($0 - $1) < 1e-6 }, "\(found)")
+        }
+        let stepless = try await convert(model, ["--t-span", "5", "--t-cutoff", "4"])
+        #expect(stepless.status == 65 && stepless.errors.contains("grid.cutoff"), "\(stepless.errors)")
+        try #require(try await convert(model, ["--default-tap", "0/middle"]).status == 0)
+        let cut = try await convert(converted, ["--t-cutoff", "2"])
+        #expect(cut.status == 64 && cut.errors.contains("--default-tap"), "\(cut.errors)")
     }
 
     @Test(

@@ -18,11 +18,6 @@ enum FineTuneCommand {
         "MODEL", optional: .file, help: "What pretraining or an import has written; the bundled model if none.")
     private static let classes = TrainingOptions.classes(
         help: "Learn only these classes and leave the others' images out, of --validation too.")
-    private static let span = Option(
-        "t-span", optional: .integer(in: 2...10_000), help: "Points of the time grid; the model's if not given.")
-    private static let cutoff = Option(
-        "t-cutoff", optional: .integer(in: 0...10_000),
-        help: "Where the grid is cut; with --t-span, nowhere if not given.")
     private static let freeze = Option(
         "freeze", .choice("WHAT", of: Frozen.self), default: .none,
         help: "flow trains the head alone, on features that are computed once and without augmentation.")
@@ -71,8 +66,8 @@ enum FineTuneCommand {
             it is.
             """,
         options: TrainingOptions.outputs + [
-            classes.specification, span.specification, cutoff.specification, freeze.specification,
-            fromScratch.specification,
+            classes.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
+            freeze.specification, fromScratch.specification,
             headPlace.specification, hiddenWidth.specification, recipe.epochs.specification,
             TrainingOptions.batchSize.specification, learningRate.specification, finalRate.specification,
             recipe.warmUp.specification, recipe.schedule.specification, recipe.weightDecay.specification,
@@ -149,11 +144,7 @@ enum FineTuneCommand {
         configuration.name = try TrainingOptions.modelName(arguments)
         configuration.solver = .euler
         configuration.selfTest = nil
-        if let points = try arguments[span] {
-            configuration.grid = TimeGridConfiguration(count: points, cutoff: try arguments[cutoff])
-        } else if let cutoff = try arguments[cutoff] {
-            configuration.grid.cutoff = cutoff
-        }
+        configuration.grid = try GridOptions.grid(arguments, of: configuration)
         guard classes.count > 1 else {
             throw CommandFailure(
                 status: .unusableData,
