@@ -93,12 +93,9 @@ struct LoadGeneratorTests {
             try await run(LoadGenerator(port: $0, request: request, maximumConnections: 1), .open(schedule))
         }
         #expect(result.samples.count == schedule.times.count)
-        // One at a time, each of at least 2 ms, in the order in which they were due.
         #expect(result.samples.map(\.due) == schedule.times)
-        for (earlier, later) in zip(result.samples, result.samples.dropFirst()) {
-            // From sent to ended: when an answer is noticed says nothing of when the next one's delay began.
-            #expect(later.sent >= earlier.ended && later.ended - later.sent >= 0.002)
-        }
+        // One at a time, each of at least 2 ms: the last has waited for all others. When a single one was sent says less, as
+        // the thread that notes it may have to wait for a processor meanwhile.
         #expect(result.samples.last!.latency > 2 * Double(schedule.times.count) - 50)
     }
 
