@@ -78,24 +78,25 @@ INLINE void gather(
         }
 }
 
+// A transform with the size and the filter of a tile as constants.
+#define OF_TILE(transform, to, from)                                                                              \
+    if (tile == 4)                                                                                                \
+        transform(to, from, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);                     \
+    else                                                                                                          \
+        transform(to, from, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks)
+
 // Both directions for one instruction set.
-#define TRANSFORMS(name, target)                                                                                     \
-    target static void pack_##name(                                                                                  \
-        float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, int tile,          \
-        size_t first_block, size_t blocks) {                                                                         \
-        if (tile == 4)                                                                                               \
-            transform(panels, weights, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);             \
-        else                                                                                                         \
-            transform(panels, weights, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks);             \
-    }                                                                                                                \
-    target static void add_##name(                                                                                   \
-        float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,         \
-        size_t first_block, size_t blocks) {                                                                         \
-        if (tile == 4)                                                                                               \
-            gather(gradient, panels, outputs, inputs, padded_inputs, 6, filter4, first_block, blocks);               \
-        else                                                                                                         \
-            gather(gradient, panels, outputs, inputs, padded_inputs, 4, filter2, first_block, blocks);               \
-    }                                                                                                                \
+#define TRANSFORMS(name, target)                                                                                  \
+    target static void pack_##name(                                                                               \
+        float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, int tile,       \
+        size_t first_block, size_t blocks) {                                                                      \
+        OF_TILE(transform, panels, weights);                                                                      \
+    }                                                                                                             \
+    target static void add_##name(                                                                                \
+        float *gradient, const float *panels, size_t outputs, size_t inputs, size_t padded_inputs, int tile,      \
+        size_t first_block, size_t blocks) {                                                                      \
+        OF_TILE(gather, gradient, panels);                                                                        \
+    }                                                                                                             \
     static const hw_winograd_weights name##_transforms = {pack_##name, add_##name};
 
 TRANSFORMS(baseline, )

@@ -216,8 +216,8 @@ typedef struct {
         size_t first_block, size_t blocks);
 } hw_winograd_weights;
 
-/// The i-th of those that this processor runs, the narrowest first, or null past the last. All give the same bits; the two
-/// functions use the last.
+/// The i-th of those that this processor runs, the narrowest first, or null past the last. All give the same bits, and
+/// expect panels at multiples of 64 bytes; the two functions use the last.
 const hw_winograd_weights *hw_winograd_weights_at(size_t i);
 
 /// The coefficients [channels/16][4][16] of `activate_gradient` for one image; arguments as `hw_groupnorm_coefficients`.
