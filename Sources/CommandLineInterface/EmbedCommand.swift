@@ -57,7 +57,7 @@ enum EmbedCommand {
         examples: [
             Command.Example(line: "headwater embed photos -o photos.npy", effect: "Embed all images in a folder:"),
             Command.Example(
-                line: "headwater embed --at 0.75,end --from pooled,middle a.jpg", effect: "Four taps of one image:"),
+                line: "headwater embed --at 1,end --from pooled,middle a.jpg", effect: "Four taps of one image:"),
             Command.Example(
                 line: "headwater embed photos --shard 0/4 -o photos-0.npy", effect: "The first quarter of a folder:"),
         ])
