@@ -41,12 +41,12 @@ expect() { [[ $status -eq $1 ]] || fail "exit $status, not $1: $(<"$folder/compl
 run finetune
 expect 75
 [[ $(<"$folder/complaints") == *"pretrained was interrupted"* ]] || fail "an interruption was not told"
-for _ in 1 2 3 4 5 6; do run; done
+for _ in 1 2 3 4 5 6 7; do run; done
 expect 0
 [[ $(grep -c '^pretrain .*--resume' "$folder/said") -eq 1 ]] || fail "pretraining was not resumed once"
 [[ $(grep -c '^pretrain ' "$folder/said") -eq 2 ]] || fail "pretraining was done more than once"
 [[ $(grep -c 'corruption all' "$folder/said") -eq 1 ]] || fail "a figure was made more than once"
-for run in begun finetuned scratch head-paper head-placed held-out; do
+for run in begun varied finetuned scratch head-paper head-placed held-out; do
     grep -q "^finetune .*-o $folder/made/$run" "$folder/said" || fail "there was no run $run"
 done
 echo "$(wc -l <"$folder/said") commands are understood, none is given twice, and interrupted ones go on"
