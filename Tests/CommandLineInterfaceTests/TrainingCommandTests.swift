@@ -177,6 +177,27 @@ struct TrainingCommandTests {
         #expect(try shop.bytes("out/model.safetensors") == model)
     }
 
+    @Test("What is held back depends on --split-seed, not on --seed, and a run goes on with what it held back only")
+    func splitSeed() throws {
+        let shop = try Workshop()
+        let program = Program(
+            name: "tool", abstract: "", version: "1", environmentPrefix: "TOOL_", commands: [PretrainCommand.command])
+        func data(_ more: [String] = []) throws -> TrainingData {
+            let arguments = shop.pretraining("out", "--validation", "0.25") + more
+            guard case .run(_, let parsed) = try program.invocation(arguments, environment: [:]) else {
+                throw UsageError("help is shown", remedy: "none")
+            }
+            return try TrainingData(parsed, ignoringClasses: false)
+        }
+        func held(_ more: String...) throws -> [Int]? { try data(more).split.validation?.indices }
+        #expect(try held() == held("--seed", "2"))
+        #expect(try held() != held("--split-seed", "2"))
+        // A state of before there was a seed of its own, whose images were divided by --seed.
+        #expect(try data(["--seed", "2", "--split-seed", "2"]).settings == data().settings)
+        #expect(try data(["--seed", "2"]).settings["--split-seed"] == "1")
+        #expect(try data(["--split-seed", "2"]).settings["--split-seed"] == "2")
+    }
+
     @Test("A head is made anew where another width is asked for, and kept where none is")
     func headWidth() async throws {
         struct Inspected: Decodable {

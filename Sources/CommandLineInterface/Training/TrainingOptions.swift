@@ -21,6 +21,10 @@ enum TrainingOptions {
         "validation", optional: ValueSyntax<ValidationSource>.validation,
         help: "What to judge each epoch by and keep the best model of: a fraction of every class to hold back, such as "
             + "0.1, or a folder or tar archive. Without it the last model is kept.")
+    static let splitSeed = Option(
+        "split-seed", .integer(in: 0 ... .max), default: 1,
+        help: "Determines which images a fraction holds back. It isn't --seed, so that a run that goes on from another's "
+            + "model holds back the same and isn't judged by images that the other learnt.")
     static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name; the output folder's name if not given.")
     static let type = Option(
@@ -55,7 +59,7 @@ enum TrainingOptions {
 
     static let outputs: [OptionSpecification] = [
         data.specification, output.specification, resume.specification, checkpointMinutes.specification,
-        validation.specification, name.specification, type.specification,
+        validation.specification, splitSeed.specification, name.specification, type.specification,
     ]
 
     static let computation: [OptionSpecification] = [
@@ -143,13 +147,17 @@ struct TrainingData {
         let all = try LabelledImages(at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses)
         images = try classes.map { try all.restricted(to: $0) } ?? all
         let source = try arguments[TrainingOptions.validation] ?? .none
-        split = try DataSplit(images, validation: source, seed: try TrainingOptions.seed(arguments))
+        let (seed, splitSeed) = (try arguments[TrainingOptions.seed], try arguments[TrainingOptions.splitSeed])
+        split = try DataSplit(images, validation: source, seed: UInt64(splitSeed))
         var settings = [
             "the fingerprint of --data": String(try images.fingerprint().description.prefix(16))
         ]
         switch source {
         case .none: break
-        case .fraction(let fraction): settings["--validation"] = "\(fraction)"
+        case .fraction(let fraction):
+            settings["--validation"] = "\(fraction)"
+            // States of before the option was there don't have it, and their images were divided by --seed.
+            if splitSeed != seed { settings["--split-seed"] = "\(splitSeed)" }
         case .dataSet:
             settings["the fingerprint of --validation"] = String(
                 try split.validation!.images.fingerprint().description.prefix(16))
