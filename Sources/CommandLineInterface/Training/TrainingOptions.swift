@@ -23,8 +23,8 @@ enum TrainingOptions {
             + "0.1, or a folder or tar archive. Without it the last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
-        help: "Determines which images a fraction holds back. It isn't --seed, so that a run that goes on from another's "
-            + "model holds back the same and isn't judged by images that the other learnt.")
+        help: "Determines which images a fraction holds back. It isn't --seed, so that a run that goes on from "
+            + "another's model holds back the same and isn't judged by images that the other learnt.")
     static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name; the output folder's name if not given.")
     static let type = Option(
