@@ -194,8 +194,8 @@ struct TrainingCommandTests {
         #expect(try held() != held("--split-seed", "2"))
         // A state of before there was a seed of its own, whose images were divided by --seed.
         #expect(try data(["--seed", "2", "--split-seed", "2"]).settings == data().settings)
-        #expect(try data(["--seed", "2"]).settings["--split-seed"] == "1")
-        #expect(try data(["--split-seed", "2"]).settings["--split-seed"] == "2")
+        #expect(try data(["--seed", "2"]).settings["--validation"] == "0.25 with --split-seed 1")
+        #expect(try data(["--split-seed", "2"]).settings["--validation"] == "0.25 with --split-seed 2")
     }
 
     @Test("A head is made anew where another width is asked for, and kept where none is")

@@ -155,9 +155,8 @@ struct TrainingData {
         switch source {
         case .none: break
         case .fraction(let fraction):
-            settings["--validation"] = "\(fraction)"
-            // States of before the option was there don't have it, and their images were divided by --seed.
-            if splitSeed != seed { settings["--split-seed"] = "\(splitSeed)" }
+            // A state of before --split-seed was there names the fraction alone, and its images were divided by --seed.
+            settings["--validation"] = "\(fraction)" + (splitSeed == seed ? "" : " with --split-seed \(splitSeed)")
         case .dataSet:
             settings["the fingerprint of --validation"] = String(
                 try split.validation!.images.fingerprint().description.prefix(16))
