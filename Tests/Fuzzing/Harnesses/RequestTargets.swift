@@ -134,7 +134,10 @@ private func readHeaders(_ input: inout FuzzInput) throws {
             name: String(decoding: parts[0], as: UTF8.self),
             value: parts.count > 1 ? String(decoding: parts[1], as: UTF8.self) : "")
     }
+    let older = try? RequestFraming.examine(headers, version: "HTTP/1.0")
+    require(older != .chunked, "HTTP/1.0 has no transfer coding")
     let framing = try RequestFraming.examine(headers, version: "HTTP/1.1")
+    require(older == nil || older == framing, "both versions see the same body")
     if case .length(let length) = framing {
         require(Int(length.description) != 0, "a length is above zero")
         require(headers.values(of: "Transfer-Encoding").isEmpty, "a length has no transfer coding beside it")
