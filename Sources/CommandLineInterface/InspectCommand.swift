@@ -82,8 +82,10 @@ enum InspectCommand {
         return lines.joined(separator: "\n")
     }
 
-    private static func text(_ model: ModelDescription, _ selfTest: SelfTestRecord?) -> String {
+    private static func text(_ model: ModelDescription, _ selfTest: SelfTestRecord?) throws -> String {
         let unet = model.architecture
+        let layout = try UNetLayout(unet)
+        func inThousandths(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
         func list(_ values: [some Any]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         var rows = [
             ("name", model.name),
@@ -107,7 +109,13 @@ enum InspectCommand {
                 } ?? "none: pretrained only"
             ),
             ("parameters", "\(model.parameters)"),
-            ("cost", "\((model.gigaflopsPerEvaluation * 1000).rounded() / 1000) GFLOP an evaluation"),
+            ("cost", "\(inThousandths(model.gigaflopsPerEvaluation)) GFLOP an evaluation"),
+            (
+                "as far as",
+                layout.places.map { place in
+                    "\(place) \(inThousandths(Double(layout.floatingPointOperations(through: place)) / 1e9))"
+                }.joined(separator: ", ") + " GFLOP"
+            ),
             ("path", "\(model.pass.path), integrated by \(model.pass.solver)"),
             ("grid", list(model.pass.times)),
             ("evaluations", "\(model.pass.evaluations) an image"),

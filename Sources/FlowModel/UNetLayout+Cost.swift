@@ -3,12 +3,19 @@ extension UNetLayout {
     /// layers and attention products. Normalisations, activations and the like, below a hundredth of it, aren't counted,
     /// and neither is the time embedding, which is computed once for all images.
     public var floatingPointOperations: Int {
-        let stages = inputBlocks + [middle] + outputBlocks
-        let blocks = stages.reduce(0) { sum, stage in
-            sum + stage.blocks.reduce(0) { $0 + multiplyAdds($1, in: stage) }
-        }
         let positions = architecture.imageSize * architecture.imageSize
-        return 2 * (blocks + 9 * finalChannels * 3 * positions)
+        return 2 * (multiplyAdds(stages[...]) + 9 * finalChannels * 3 * positions)
+    }
+
+    /// Those of an evaluation that goes as far as `place`, one of this layout's `places`.
+    public func floatingPointOperations(through place: ActivationPlace) -> Int {
+        2 * multiplyAdds(stages.prefix(stages(through: place)))
+    }
+
+    private var stages: [Stage] { inputBlocks + [middle] + outputBlocks }
+
+    private func multiplyAdds(_ stages: ArraySlice<Stage>) -> Int {
+        stages.reduce(0) { sum, stage in stage.blocks.reduce(sum) { $0 + multiplyAdds($1, in: stage) } }
     }
 
     private func multiplyAdds(_ block: Block, in stage: Stage) -> Int {

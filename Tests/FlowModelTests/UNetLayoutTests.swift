@@ -18,6 +18,18 @@ import Testing
         #expect(abs(cost - published) < 0.005 * published)
     }
 
+    @Test(
+        "costs more at each place, and after the last one only the closing convolution",
+        arguments: [UNetArchitecture.u32, .starter])
+    func costThroughPlaces(architecture: UNetArchitecture) throws {
+        let layout = try UNetLayout(architecture)
+        let costs = layout.places.map { layout.floatingPointOperations(through: $0) }
+        let positions = architecture.imageSize * architecture.imageSize
+        #expect(costs.first == 2 * 9 * 3 * architecture.modelChannels * positions)
+        #expect(zip(costs, costs.dropFirst()).allSatisfy { $0 < $1 })
+        #expect(layout.floatingPointOperations - costs.last! == 2 * 9 * layout.finalChannels * 3 * positions)
+    }
+
     @Test("spells out a small network's stages") func smallNetwork() throws {
         let layout = try UNetLayout(.tiny)
         #expect(
