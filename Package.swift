@@ -86,8 +86,8 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .target(
-            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer"], path: "Tests/TestBench",
-            swiftSettings: strict),
+            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor"],
+            path: "Tests/TestBench", swiftSettings: strict),
         .target(
             name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",
             swiftSettings: strict + [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"])]),
@@ -99,7 +99,7 @@ let package = Package(
         tests(of: "FlowModel"),
         tests(of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"]),
         tests(of: "ImagePipeline", ["CImageCodecs"]),
-        tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor"]),
+        tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor", "TestBench"]),
         tests(of: "Differentiation", ["ReferenceNetwork", "FlowModel", "CheckpointFormats", "Tensor"]),
         tests(of: "Augmentation", ["ImagePipeline"]),
         tests(

@@ -3,6 +3,7 @@ import ImagePipeline
 import ReverseODE
 import Synchronization
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 
@@ -12,6 +13,7 @@ import Testing
 struct CachingTests {
     let pool = WorkerPool(count: 2)
     let log = EventLog()
+    let clock = ManualClock()
 
     static let images = [
         "rgb-32x32.jpg", "rgb-120x80.png", "gray-77x55.png", "rgba-64x48.png", "palette-100x100.png",
@@ -22,13 +24,14 @@ struct CachingTests {
         .encoded(try TestFixtures.bytes("images/" + Self.images[index]))
     }
 
-    func service(_ model: ServedModel, cacheBytes: Int = 1 << 20, log: EventLog? = nil) async -> FeatureService {
+    func service(_ model: ServedModel, cacheBytes: Int = 1 << 20) async -> FeatureService {
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = 4
         configuration.cacheBytes = cacheBytes
         configuration.queueLimit = 256
         let service = FeatureService(
-            configuration: configuration, kernels: .best, pool: pool, events: (log ?? self.log).events)
+            configuration: configuration, kernels: .best, pool: pool, events: log.events,
+            clock: { [clock] in clock.now })
         await service.activate(model)
         return service
     }
@@ -97,15 +100,16 @@ struct CachingTests {
 
     @Test("Identical images under way are computed once, in one request and in many")
     func sharing() async throws {
-        let model = try TinyModel.make(steps: 20, pool: pool)
+        let model = try TinyModel.make(pool: pool)
         let service = await service(model)
         let inputs = [try image(0), try image(1), try image(0)]
-        let responses = try await withThrowingTaskGroup(of: FeatureResponse.self) { group in
-            for _ in 0..<30 { group.addTask { try await service.features(of: inputs, FeatureRequest()) } }
-            return try await group.reduce(into: []) { $0.append($1) }
-        }
-        #expect(log.count("completed") == 2 && log.count("miss") == 2)
-        #expect(log.count("shared") + log.count("hit") == 88)
+        let hold = await WorkerPoolHold(of: pool)
+        let tasks = (0..<30).map { _ in Task { try await service.features(of: inputs, FeatureRequest()) } }
+        #expect(await eventually { log.count("miss") + log.count("shared") + log.count("hit") == 90 })
+        hold.release()
+        var responses: [FeatureResponse] = []
+        for task in tasks { responses.append(try await task.value) }
+        #expect(log.count("completed") == 2 && log.count("miss") == 2 && log.count("shared") == 88)
         let answers = try Set(responses.map { try bits($0) })
         #expect(answers.count == 1 && answers.first?[0] == answers.first?[2] && answers.first?[0] != answers.first?[1])
         await service.waitUntilIdle()
@@ -119,54 +123,59 @@ struct CachingTests {
         #expect(log.count("completed") == 3 && response.sources.isEmpty && log.count("miss") == 0)
     }
 
-    @Test(
-        "When the first who asked leaves, the others get their answer; when all leave, the work is dropped",
-        arguments: [true, false])
-    func departures(othersStay: Bool) async throws {
-        let model = try TinyModel.make(steps: 120, pool: pool)
+    /// A request whose image is in flight, and three more that wait for the same image; held there.
+    private func sharedImage(
+        _ service: FeatureService, firstRequest: FeatureRequest = FeatureRequest()
+    ) async throws -> (hold: WorkerPoolHold, tasks: [Task<FeatureResponse, any Error>]) {
         let input = try image(0)
-        let truth = try bits(await service(model, cacheBytes: 0).features(of: [input], FeatureRequest()))
-        // Should the answer be ready before all have come and gone, all begins anew.
-        for _ in 0..<20 {
-            let log = EventLog()
-            let service = await service(model, log: log)
-            let first = Task { try await service.features(of: [input], FeatureRequest()) }
-            while log.count("miss") == 0 { await Task.yield() }
-            let others = (0..<3).map { _ in Task { try await service.features(of: [input], FeatureRequest()) } }
-            while log.count("shared") + log.count("hit") < 3 { await Task.yield() }
-            for task in [first] + (othersStay ? [] : others) { task.cancel() }
-            let outcomes = await [first.result] + [others[0].result, others[1].result, others[2].result]
-            await service.waitUntilIdle()
-            let status = await service.status()
-            #expect(status.waiting == 0 && status.inFlight == 0)
-            for case .success(let response) in outcomes { #expect(try bits(response) == truth) }
-            let gone = outcomes.count { if case .failure = $0 { true } else { false } }
-            #expect(gone == log.count("abandoned") && gone <= (othersStay ? 1 : 4))
-            guard log.count("shared") == 3, gone == (othersStay ? 1 : 4) else { continue }
-            #expect(log.count("completed") == (othersStay ? 1 : 0))
-            return
-        }
-        Issue.record("nobody left in time in 20 attempts")
+        let hold = await WorkerPoolHold(of: pool)
+        let first = Task { try await service.features(of: [input], firstRequest) }
+        #expect(await eventually { await service.status().inFlight == 1 })
+        let others = (0..<3).map { _ in Task { try await service.features(of: [input], FeatureRequest()) } }
+        #expect(await eventually { log.count("shared") == 3 })
+        return (hold, [first] + others)
+    }
+
+    @Test("When the first who asked leaves, the others get their answer")
+    func departure() async throws {
+        let model = try TinyModel.make(pool: pool)
+        let truth = try bits(await service(model, cacheBytes: 0).features(of: [try image(0)], FeatureRequest()))
+        let service = await service(model)
+        let (hold, tasks) = try await sharedImage(service)
+        tasks[0].cancel()
+        await #expect(throws: FeatureServiceError.cancelled) { try await tasks[0].value }
+        hold.release()
+        for task in tasks.dropFirst() { #expect(try bits(await task.value) == truth) }
+        await service.waitUntilIdle()
+        #expect(log.count("abandoned") == 1 && log.count("completed") == 2, "the plain service's and this one's")
+    }
+
+    @Test("When all who asked leave, the work is dropped")
+    func departures() async throws {
+        let service = await service(try TinyModel.make(pool: pool))
+        let (hold, tasks) = try await sharedImage(service)
+        for task in tasks { task.cancel() }
+        for task in tasks { await #expect(throws: FeatureServiceError.cancelled) { try await task.value } }
+        let status = await service.status()
+        #expect(status.waiting == 0 && status.inFlight == 0)
+        hold.release()
+        await service.waitUntilIdle()
+        #expect(log.count("abandoned") == 4 && log.count("completed") == 0)
+        #expect(await service.status().cachedBytes == 0)
     }
 
     @Test("A deadline ends its own request only")
     func deadlines() async throws {
-        let model = try TinyModel.make(steps: 150, pool: pool)
+        let model = try TinyModel.make(pool: pool)
         let truth = try bits(await service(model, cacheBytes: 0).features(of: [try image(0)], FeatureRequest()))
-        let input = try image(0)
-        // A follower that is slow to come finds the work gone already; then all begins anew.
-        for _ in 0..<20 where log.count("shared") == 0 {
-            let service = await service(model)
-            let (missed, expired) = (log.count("miss"), log.count("expired"))
-            let first = Task {
-                try await service.features(of: [input], FeatureRequest(deadline: .now + .milliseconds(5)))
-            }
-            while log.count("miss") == missed && log.count("expired") == expired { await Task.yield() }
-            let second = try await service.features(of: [input], FeatureRequest())
-            #expect(try bits(second) == truth)
-            await #expect(throws: FeatureServiceError.deadlineExceeded) { try await first.value }
-        }
-        #expect(log.count("shared") == 1)
+        let service = await service(model)
+        let (hold, tasks) = try await sharedImage(
+            service, firstRequest: FeatureRequest(deadline: clock.now + .seconds(1)))
+        clock.advance(by: .seconds(1))
+        hold.release()
+        await #expect(throws: FeatureServiceError.deadlineExceeded) { try await tasks[0].value }
+        for task in tasks.dropFirst() { #expect(try bits(await task.value) == truth) }
+        #expect(log.count("expired") == 1)
     }
 
     @Test("Failures reach everyone who waits and are not kept")
@@ -198,19 +207,21 @@ struct CachingTests {
     @Test(
         "A swap drops what the old model answered, what it still has in flight included; a reload of the same keeps it")
     func swaps() async throws {
-        let models = try (1...2).map { try TinyModel.make(seed: UInt64($0), steps: 60, pool: pool) }
+        let models = try (1...2).map { try TinyModel.make(seed: UInt64($0), pool: pool) }
         let service = await service(models[0])
         let input = try image(0)
         let first = try await service.features(of: [input], FeatureRequest())
-        await service.activate(try TinyModel.make(seed: 1, steps: 60, pool: pool))
+        await service.activate(try TinyModel.make(seed: 1, pool: pool))
         let again = try await service.features(of: [input], FeatureRequest())
         #expect(again.sources == [.hit])
         #expect(try bits(again) == bits(first))
 
         let other = try image(1)
+        let hold = await WorkerPoolHold(of: pool)
         let late = Task { try await service.features(of: [other], FeatureRequest()) }
-        while await service.status().inFlight == 0 { await Task.yield() }
+        #expect(await eventually { await service.status().inFlight == 1 })
         await service.activate(models[1])
+        hold.release()
         #expect(await service.status().cachedBytes == 0)
         #expect(try await late.value.served.version == models[0].version)
         #expect(await service.status().cachedBytes == 0)
@@ -244,10 +255,15 @@ struct CachingTests {
                         let which = Int(random.next() % 5)
                         let request = self.requests(models[0])[which]
                         let task = Task { try await service.features(of: picks.map { inputs[$0] }, request) }
-                        if random.next() % 4 == 0 { task.cancel() }
-                        guard let response = try? await task.value else { continue }
-                        let answers = try #require(expected["\(response.served.version.sha256) \(which)"])
-                        #expect(try self.bits(response) == picks.map { answers[$0] })
+                        let leaves = random.next() % 4 == 0
+                        if leaves { task.cancel() }
+                        do {
+                            let response = try await task.value
+                            let answers = try #require(expected["\(response.served.version.sha256) \(which)"])
+                            #expect(try self.bits(response) == picks.map { answers[$0] })
+                        } catch FeatureServiceError.cancelled where leaves {
+                            // It left before its answer.
+                        }
                     }
                 }
             }

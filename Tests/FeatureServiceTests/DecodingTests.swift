@@ -1,5 +1,6 @@
 import Dispatch
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 
@@ -9,6 +10,7 @@ import Testing
 struct DecodingTests {
     private let log = EventLog()
     private let pool = WorkerPool(count: 1)
+    private let clock = ManualClock()
 
     /// A service whose only decoder is at work until `release` is called.
     private func busyService() async throws -> (service: FeatureService, release: @Sendable () -> Void) {
@@ -29,7 +31,8 @@ struct DecodingTests {
         var configuration = FeatureServiceConfiguration()
         configuration.queueLimit = 4
         let service = FeatureService(
-            configuration: configuration, kernels: .best, pool: pool, events: log.events, decoders: decoders)
+            configuration: configuration, kernels: .best, pool: pool, events: log.events, decoders: decoders,
+            clock: { [clock] in clock.now })
         await service.activate(try TinyModel.make(pool: pool))
         return (service, { end.signal() })
     }
@@ -44,7 +47,7 @@ struct DecodingTests {
         let (service, release) = try await busyService()
         let images = try images(4)
         let task = Task { try await service.features(of: images, FeatureRequest()) }
-        while await service.status().waiting < 4 { await Task.yield() }
+        #expect(await eventually { await service.status().waiting == 4 })
         task.cancel()
         await #expect(throws: FeatureServiceError.cancelled) { try await task.value }
         #expect(await service.status().waiting == 0 && log.count("abandoned") == 1)
@@ -63,13 +66,16 @@ struct DecodingTests {
         let (service, release) = try await busyService()
         defer { release() }
         let images = try images(3)
-        let late = Task {
-            try await service.features(of: images, FeatureRequest(deadline: .now + .milliseconds(1)))
-        }
-        while await service.status().waiting < 3 && log.count("expired") == 0 { await Task.yield() }
-        while log.count("expired") == 0 {
+        let deadline = clock.now + .seconds(1)
+        let late = Task { try await service.features(of: images, FeatureRequest(deadline: deadline)) }
+        #expect(await eventually { await service.status().waiting == 3 })
+        func evaluate() async throws {
             _ = try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest())
         }
+        try await evaluate()
+        #expect(log.count("expired") == 0)
+        clock.advance(by: .seconds(1))
+        try await evaluate()
         await #expect(throws: FeatureServiceError.deadlineExceeded) { try await late.value }
         #expect(await service.status().waiting == 0)
     }

@@ -2,6 +2,7 @@ import ImagePipeline
 import ReverseODE
 import Synchronization
 import Tensor
+import TestBench
 import TestFixtures
 import Testing
 
@@ -34,6 +35,7 @@ final class Flag: Sendable { let value = Atomic<Bool>(false) }
 struct FeatureServiceTests {
     let pool = WorkerPool(count: 2)
     let log = EventLog()
+    let clock = ManualClock()
 
     func service(
         queueLimit: Int = 256, batchLimit: Int = 4, model: ServedModel? = nil
@@ -41,9 +43,20 @@ struct FeatureServiceTests {
         var configuration = FeatureServiceConfiguration()
         configuration.queueLimit = queueLimit
         configuration.batchLimit = batchLimit
-        let service = FeatureService(configuration: configuration, kernels: .best, pool: pool, events: log.events)
+        let service = FeatureService(
+            configuration: configuration, kernels: .best, pool: pool, events: log.events,
+            clock: { [clock] in clock.now })
         await service.activate(try model ?? TinyModel.make(pool: pool))
         return service
+    }
+
+    /// Asks for the default features of an image of its own for each number.
+    func ask(
+        _ service: FeatureService, _ numbers: Range<Int>
+    ) -> [Task<FeatureResponse, any Error>] {
+        numbers.map { n in
+            Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest()) }
+        }
     }
 
     func value(_ response: FeatureResponse, _ index: Int = 0) throws -> [Float] {
@@ -54,6 +67,16 @@ struct FeatureServiceTests {
     func company() async throws {
         let service = try await service()
         let alone = try value(try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest()))
+        let stepsAlone = log.batches.withLock { $0.count }
+        // Its first step lasts until all the others have come.
+        let hold = await WorkerPoolHold(of: pool)
+        let first = ask(service, 0..<1)[0]
+        #expect(await eventually { await service.status().inFlight == 1 })
+        async let release: Void = {
+            // 40 requests, of which a third has one image, a third two, a third three.
+            #expect(await eventually { await service.status().waiting == 79 })
+            hold.release()
+        }()
         let crowded = try await withThrowingTaskGroup(of: [Float].self) { group in
             for n in 0..<40 {
                 group.addTask {
@@ -64,9 +87,12 @@ struct FeatureServiceTests {
             }
             return try await group.reduce(into: [[Float]]()) { $0.append($1) }
         }
+        await release
+        #expect(
+            try value(await first.value).map(\.bitPattern) == alone.map(\.bitPattern), "joined by others on its way")
         #expect(crowded.filter { $0.map(\.bitPattern) == alone.map(\.bitPattern) }.count == 8)
         #expect(Set(crowded).count == 5)
-        #expect(log.batches.withLock { $0.max() } == 4, "batches formed")
+        #expect(log.batches.withLock { Array($0.dropFirst(stepsAlone).prefix(4)) } == [1, 4, 4, 4])
         let status = await service.status()
         #expect(status.waiting == 0 && status.inFlight == 0 && status.isReady && status.isLive)
     }
@@ -92,84 +118,102 @@ struct FeatureServiceTests {
     @Test("A full queue refuses at once and says when to come again; nothing stays behind")
     func overload() async throws {
         let service = try await service(queueLimit: 6, batchLimit: 1)
-        let outcomes = await withTaskGroup(of: FeatureServiceError?.self) { group in
-            for n in 0..<60 {
-                group.addTask {
-                    do throws(FeatureServiceError) {
-                        _ = try await service.features(
-                            of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest())
-                        return nil
-                    } catch { return error }
-                }
+        let hold = await WorkerPoolHold(of: pool)
+        let first = ask(service, 0..<1)
+        #expect(await eventually { await service.status().inFlight == 1 })
+        let others = ask(service, 1..<60)
+        #expect(await eventually { log.count("rejected") == 53 })
+        hold.release()
+        var refused = 0
+        for task in first + others {
+            switch await task.result {
+            case .success(let response): #expect(try response.results[0].get().values[0].count == 768)
+            case .failure(let error):
+                // Nothing has been computed yet, so that no rate is known.
+                #expect(error as? FeatureServiceError == .overloaded(retryAfter: 1))
+                refused += 1
             }
-            return await group.reduce(into: []) { $0.append($1) }
         }
-        let refused = outcomes.compactMap { $0 }
-        #expect(!refused.isEmpty && refused.count < 60)
-        for error in refused {
-            guard case .overloaded(let seconds) = error else {
-                Issue.record("\(error)")
-                continue
-            }
-            #expect((1...600).contains(seconds))
-        }
-        #expect(log.count("rejected") == refused.count && log.count("completed") == 60 - refused.count)
+        #expect(refused == 53 && log.count("rejected") == 53 && log.count("completed") == 7)
         #expect(await service.status().waiting == 0 && service.refusal() == nil)
     }
 
     @Test("Whether the queue is full is known without waiting for the service's turn, and counts as a refusal")
     func fullQueue() async throws {
-        let service = try await service(queueLimit: 2, batchLimit: 1, model: TinyModel.make(steps: 400, pool: pool))
+        let service = try await service(queueLimit: 2, batchLimit: 1)
+        let hold = await WorkerPoolHold(of: pool)
+        let first = ask(service, 0..<1)
+        #expect(await eventually { await service.status().inFlight == 1 })
         #expect(service.refusal() == nil)
-        var requests: [Task<FeatureResponse, any Error>] = []
-        var refusal: FeatureServiceError?
-        while refusal == nil, requests.count < 100_000 {
-            let input = FeatureInput.normalized(TinyModel.input(UInt64(requests.count)))
-            requests.append(Task { try await service.features(of: [input], FeatureRequest()) })
-            await Task.yield()
-            refusal = service.refusal()
-        }
-        guard case .overloaded = refusal else {
-            Issue.record("\(String(describing: refusal))")
-            return
-        }
-        #expect(log.count("rejected") >= 1)
-        for request in requests { request.cancel() }
+        let others = ask(service, 1..<3)
+        #expect(await eventually { await service.status().waiting == 2 })
+        #expect(service.refusal() == .overloaded(retryAfter: 1))
+        #expect(log.count("rejected") == 1)
+        for request in first + others { request.cancel() }
+        #expect(await eventually { service.refusal() == nil })
+        hold.release()
         await service.waitUntilIdle()
-        #expect(service.refusal() == nil)
+        #expect(service.refusal() == nil && log.count("completed") == 0)
     }
 
-    @Test("More images than the queue holds are refused; a request's deadline ends it; the past is too late")
-    func deadlines() async throws {
-        let service = try await service(queueLimit: 4, model: TinyModel.make(steps: 400, pool: pool))
+    @Test("More images than the queue holds are refused; the past is too late")
+    func impossible() async throws {
+        let service = try await service(queueLimit: 4)
         let five = (0..<5).map { FeatureInput.normalized(TinyModel.input(UInt64($0))) }
         await #expect(throws: FeatureServiceError.overloaded(retryAfter: 1)) {
             try await service.features(of: five, FeatureRequest())
         }
         await #expect(throws: FeatureServiceError.deadlineExceeded) {
-            try await service.features(of: [five[0]], FeatureRequest(deadline: .now))
+            try await service.features(of: [five[0]], FeatureRequest(deadline: clock.now))
         }
-        await #expect(throws: FeatureServiceError.deadlineExceeded) {
-            try await service.features(of: [five[0]], FeatureRequest(deadline: .now + .milliseconds(20)))
+        #expect(log.count("expired") == 1 && log.count("completed") == 0)
+        await service.waitUntilIdle()
+    }
+
+    @Test("A deadline that passes in the queue or between two steps ends its request, and no other")
+    func deadlines() async throws {
+        let service = try await service(batchLimit: 2)
+        let hold = await WorkerPoolHold(of: pool)
+        // The first is in flight, the others wait.
+        let limits: [Duration] = [.seconds(10), .seconds(20), .seconds(10), .seconds(20)]
+        var tasks: [Task<FeatureResponse, any Error>] = []
+        for (n, limit) in limits.enumerated() {
+            let request = FeatureRequest(deadline: clock.now + limit)
+            tasks.append(Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(n)))], request) })
+            #expect(
+                await eventually {
+                    let status = await service.status()
+                    return status.inFlight + status.waiting == n + 1
+                })
         }
-        #expect(log.count("expired") == 2 && log.count("completed") == 0)
+        clock.advance(by: .seconds(10))
+        hold.release()
+        for n in [0, 2] {
+            await #expect(throws: FeatureServiceError.deadlineExceeded) { try await tasks[n].value }
+        }
+        for n in [1, 3] { #expect(try await tasks[n].value.results.count == 1) }
+        #expect(log.count("expired") == 2 && log.count("completed") == 2)
         await service.waitUntilIdle()
     }
 
     @Test("A client that has gone takes its images out of the queue and the batch")
     func cancellation() async throws {
-        let service = try await service(batchLimit: 2, model: TinyModel.make(steps: 2_000, pool: pool))
-        let tasks = (0..<20).map { n in
-            Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest()) }
-        }
-        while await service.status().inFlight < 2 { await Task.yield() }
+        let service = try await service(batchLimit: 2)
+        let hold = await WorkerPoolHold(of: pool)
+        let tasks = ask(service, 0..<20)
+        #expect(
+            await eventually {
+                let status = await service.status()
+                return status.inFlight >= 1 && status.inFlight + status.waiting == 20
+            })
         for task in tasks { task.cancel() }
         for task in tasks {
             await #expect(throws: FeatureServiceError.cancelled) { try await task.value }
         }
-        await service.waitUntilIdle()
         let status = await service.status()
-        #expect(status.waiting == 0 && status.inFlight == 0)
+        #expect(status.waiting == 0 && status.inFlight == 0, "at once, not only after the step under way")
+        hold.release()
+        await service.waitUntilIdle()
         #expect(log.count("abandoned") == 20 && log.count("completed") == 0)
     }
 
@@ -227,21 +271,21 @@ struct FeatureServiceTests {
         await service.waitUntilIdle()
     }
 
-    @Test("Draining: what is in flight is answered, newcomers are refused")
+    @Test("Draining: what is in flight or waits is answered, newcomers are refused")
     func draining() async throws {
-        let service = try await service(batchLimit: 2, model: TinyModel.make(steps: 50, pool: pool))
-        let tasks = (0..<8).map { n in
-            Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(n)))], FeatureRequest()) }
-        }
-        while await service.status().inFlight < 2 { await Task.yield() }
-        // Wait until all have been admitted: a latecomer would rightly be refused.
-        while await service.status().waiting + service.status().inFlight + log.count("completed") < 8 {
-            await Task.yield()
-        }
+        let service = try await service(batchLimit: 2)
+        let hold = await WorkerPoolHold(of: pool)
+        let tasks = ask(service, 0..<8)
+        #expect(
+            await eventually {
+                let status = await service.status()
+                return status.inFlight >= 1 && status.inFlight + status.waiting == 8
+            })
         await service.beginDraining()
         await #expect(throws: FeatureServiceError.draining) {
             try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest())
         }
+        hold.release()
         for task in tasks { #expect(try await task.value.results.count == 1) }
         await service.waitUntilIdle()
         #expect(await !service.status().isReady)
