@@ -3,15 +3,16 @@ import UntrustedText
 
 private let lineFeed = UInt8(ascii: "\n")
 private let carriageReturn = UInt8(ascii: "\r")
-private let semicolon = UInt8(ascii: ";")
-private let equalsSign = UInt8(ascii: "=")
-private let quotationMark = UInt8(ascii: "\"")
 
 /// Takes a form's body apart (RFC 7578; RFC 2046, 5.1), passing over it once.
 ///
 /// Not by libmicrohttpd's post processor: that moves its buffer at every header line and at every hyphen before the first
 /// boundary, so that a body made of them costs kilobytes a byte; it needs the connection to stay as it is meanwhile; and it
 /// gives a part that follows a nested one the name of that.
+///
+/// A delimiter is a whole line: two hyphens and the boundary, two more hyphens if it is the final one, then blanks and the
+/// line's end or the body's. A line that only begins so is content, as it is where one boundary begins with another. Every
+/// line may end with a bare line feed. What precedes the first delimiter and what follows the final one is ignored.
 struct FormReader {
     private let body: [UInt8]
     private let limits: FormLimits
@@ -33,34 +34,41 @@ struct FormReader {
         return reader.parts
     }
 
-    /// Reads parts between boundaries, at least one.
+    /// Reads parts between delimiters, at least one.
     ///
     /// - Parameter envelope: the head of the part whose content they are; nil for the form's own parts.
     private mutating func read(
         _ range: Range<Int>, boundary: FormBoundary, envelope: PartHead?
     ) throws(FormError) {
-        let delimiter = Array("--".utf8) + boundary.bytes
         let partsBefore = parts.count
-        guard var position = firstLine(beginningWith: delimiter, in: range).map({ $0 + delimiter.count }) else {
-            throw .noPart
-        }
-        while !body[position..<range.upperBound].starts(with: "--".utf8) {
-            position = try lineEnd(at: position, in: range)
-            let (head, start) = try head(at: position, in: range)
-            guard let end = find([carriageReturn, lineFeed] + delimiter, in: start..<range.upperBound) else {
-                throw .cutOff(after: parts.count)
-            }
+        guard let first = delimiter(boundary, from: range.lowerBound, in: range) else { throw .noBoundary }
+        var opening = first
+        while !opening.isFinal {
+            let (head, start) = try head(at: opening.end, boundary, in: range)
+            guard let closing = delimiter(boundary, from: start, in: range) else { throw .cutOff(after: parts.count) }
+            // The line end before a delimiter belongs to it. Where the first one ends with a bare line feed all do, and a
+            // carriage return before another is content.
+            var end = max(start, closing.start - 1)
+            if !first.endsWithBareLineFeed, end > start, body[end - 1] == carriageReturn { end -= 1 }
             if let inner = head.boundary, envelope == nil {
                 try read(start..<end, boundary: inner, envelope: head)
             } else {
                 try append(head, content: start..<end, envelope: envelope)
             }
-            position = end + 2 + delimiter.count
+            opening = closing
         }
         guard parts.count > partsBefore else { throw .noPart }
-        let rest = body[(position + 2)..<range.upperBound]
-        guard rest.isEmpty || rest.elementsEqual("\r\n".utf8) || rest.elementsEqual("\n".utf8) else {
-            throw .malformed("bytes follow the final boundary", after: parts.count)
+        try requireNoPart(after: opening, boundary, in: range)
+    }
+
+    /// An epilogue is ignored, but parts in it would be lost: forms put one behind the other, for example.
+    private func requireNoPart(
+        after final: Delimiter, _ boundary: FormBoundary, in range: Range<Int>
+    ) throws(FormError) {
+        var last = final
+        while let next = delimiter(boundary, from: last.end, in: range) {
+            guard next.isFinal else { throw .malformed("a part follows the final boundary", after: parts.count) }
+            last = next
         }
     }
 
@@ -81,6 +89,8 @@ struct FormReader {
             FormPart(name: name, fileName: head.fileName, contentType: head.contentType, bytes: Array(body[content])))
     }
 
+    // MARK: Heads
+
     /// What a part's header lines say.
     private struct PartHead {
         var name: String?
@@ -95,11 +105,17 @@ struct FormReader {
     /// Reads header lines up to the empty one.
     ///
     /// - Returns: what they say, and where the content begins.
-    private func head(at start: Int, in range: Range<Int>) throws(FormError) -> (head: PartHead, end: Int) {
+    private func head(
+        at start: Int, _ boundary: FormBoundary, in range: Range<Int>
+    ) throws(FormError) -> (head: PartHead, end: Int) {
         let limit = start + min(range.upperBound - start, max(0, limits.maximumHeaderBytes))
         var head = PartHead()
+        var field: ArraySlice<UInt8> = []
         var position = start
         while true {
+            guard delimiter(boundary, at: position, in: range) == nil else {
+                throw .malformed("no empty line ends the header lines of the next part", after: parts.count)
+            }
             guard let newline = body[position..<limit].firstIndex(of: lineFeed) else {
                 guard limit < range.upperBound else { throw .cutOff(after: parts.count) }
                 throw FormError(
@@ -110,8 +126,15 @@ struct FormReader {
             var line = body[position..<newline]
             position = newline + 1
             if line.last == carriageReturn { line = line.dropLast() }
+            if let first = line.first, isBlank(first) {
+                // A folded line continues the one before it (RFC 5322, 2.2.3).
+                field.append(UInt8(ascii: " "))
+                field += line.trimmingBlanks
+                continue
+            }
+            try note(field, in: &head)
             if line.isEmpty { break }
-            try note(line, in: &head)
+            field = line
         }
         guard head.isStreamSafe else {
             throw FormError(
@@ -122,39 +145,68 @@ struct FormReader {
         return (head, position)
     }
 
-    /// Takes from a header line what matters; the first of a name counts.
-    private func note(_ line: ArraySlice<UInt8>, in head: inout PartHead) throws(FormError) {
-        guard line.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
+    /// Takes from a header field what matters; the first of a name counts.
+    private func note(_ field: ArraySlice<UInt8>, in head: inout PartHead) throws(FormError) {
+        guard field.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
             throw .malformed("a header line holds a control character", after: parts.count)
         }
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return }
-        let name = text(line[..<colon])
-        let value = ParameterizedValue(line[(colon + 1)...])
+        guard let colon = field.firstIndex(of: UInt8(ascii: ":")) else { return }
+        let name = text(field[..<colon].trimmingBlanks)
+        let value = ParameterizedValue(field[(colon + 1)...])
         if head.name == nil, HTTPHeaders.equal(name, "Content-Disposition") {
-            head.name = value.parameter("name").map(text)
-            head.fileName = value.parameter("filename").map(text)
+            head.name = value.text("name")
+            head.fileName = value.text("filename")
         } else if head.contentType == nil, HTTPHeaders.equal(name, "Content-Type") {
             head.contentType = text(value.bytes)
             guard value.hasType("multipart/mixed") else { return }
             head.boundary = try FormBoundary(value, of: "part \(parts.count + 1) of the form")
+        } else if HTTPHeaders.equal(name, "Content-Transfer-Encoding") {
+            // RFC 7578, 4.7, forbids to encode parts; what is sent so is named here rather than refused as an image.
+            guard ["", "7bit", "8bit", "binary"].contains(where: { HTTPHeaders.equal(text(value.bytes), $0) }) else {
+                throw FormError(
+                    status: 415,
+                    description: "part \(parts.count + 1) of the form has a Content-Transfer-Encoding; send its bytes "
+                        + "as they are, without one")
+            }
         }
     }
 
-    // MARK: Lines
+    // MARK: Delimiters
 
-    /// Where the first line that begins so does.
-    private func firstLine(beginningWith pattern: [UInt8], in range: Range<Int>) -> Int? {
-        guard !body[range].starts(with: pattern) else { return range.lowerBound }
-        return find([lineFeed] + pattern, in: range).map { $0 + 1 }
+    /// A line between parts.
+    private struct Delimiter {
+        let start: Int
+        /// Where the next line begins.
+        let end: Int
+        let isFinal: Bool
+        let endsWithBareLineFeed: Bool
     }
 
-    /// What follows the line end that must be there, behind blanks if there are such (RFC 2046's transport padding).
-    private func lineEnd(at position: Int, in range: Range<Int>) throws(FormError) -> Int {
-        let rest = body[position..<range.upperBound].drop { $0 == 0x20 || $0 == 0x09 }
-        if rest.first == lineFeed { return rest.startIndex + 1 }
-        if rest.starts(with: [carriageReturn, lineFeed]) { return rest.startIndex + 2 }
-        guard rest.count > 1 else { throw .cutOff(after: parts.count) }
-        throw .malformed("a boundary is not followed by a line end", after: parts.count)
+    /// The first delimiter among the lines from the one that begins at `position`.
+    private func delimiter(_ boundary: FormBoundary, from position: Int, in range: Range<Int>) -> Delimiter? {
+        var candidate: Int? = position
+        while let start = candidate {
+            if let delimiter = delimiter(boundary, at: start, in: range) { return delimiter }
+            candidate = find(boundary.lineStart, in: start..<range.upperBound).map { $0 + 1 }
+        }
+        return nil
+    }
+
+    /// The delimiter that the line beginning at `start` is.
+    private func delimiter(_ boundary: FormBoundary, at start: Int, in range: Range<Int>) -> Delimiter? {
+        let line = body[start..<range.upperBound]
+        let pattern = boundary.lineStart.dropFirst()
+        guard line.starts(with: pattern) else { return nil }
+        var rest = line.dropFirst(pattern.count)
+        let isFinal = rest.starts(with: "--".utf8)
+        if isFinal { rest = rest.dropFirst(2) }
+        rest = rest.drop(while: isBlank)
+        let hasCarriageReturn = rest.first == carriageReturn
+        if hasCarriageReturn { rest = rest.dropFirst() }
+        guard rest.isEmpty || rest.first == lineFeed else { return nil }
+        return Delimiter(
+            start: start, end: min(rest.startIndex + 1, range.upperBound), isFinal: isFinal,
+            endsWithBareLineFeed: !hasCarriageReturn && !rest.isEmpty)
     }
 
     private func find(_ pattern: [UInt8], in range: Range<Int>) -> Int? {
@@ -169,6 +221,8 @@ struct FormReader {
 /// What delimits the parts of a form.
 struct FormBoundary: Equatable {
     let bytes: [UInt8]
+    /// What every line that is a delimiter begins with, behind the line feed that ends the line before it.
+    fileprivate let lineStart: [UInt8]
 
     /// The boundary of a form with that Content-Type.
     ///
@@ -183,8 +237,11 @@ struct FormBoundary: Equatable {
 
     /// The boundary that a Content-Type names.
     fileprivate init(_ contentType: ParameterizedValue, of place: String) throws(FormError) {
-        guard let boundary = contentType.parameter("boundary") else {
-            throw FormError(status: 400, description: "\(place) has no boundary parameter in its Content-Type")
+        guard let boundary = contentType.bytes("boundary") else {
+            throw FormError(
+                status: 400,
+                description:
+                    "\(place) has no boundary parameter in its Content-Type; let the HTTP client set this header")
         }
         guard (1...70).contains(boundary.count) else {
             throw FormError(
@@ -196,59 +253,21 @@ struct FormBoundary: Equatable {
             throw FormError(
                 status: 400, description: "the boundary of \(place) holds a character that is not printable ASCII")
         }
-        bytes = Array(boundary)
-    }
-}
-
-/// A header field's value with parameters, such as `form-data; name="image"`. Bytes, not characters: to Swift a = with an
-/// accent behind it is another character.
-private struct ParameterizedValue {
-    /// All of it, without the white space around it.
-    let bytes: ArraySlice<UInt8>
-
-    init(_ bytes: ArraySlice<UInt8>) { self.bytes = bytes.trimmingBlanks }
-
-    /// Whether that is what stands before the parameters.
-    func hasType(_ type: String) -> Bool {
-        HTTPHeaders.equal(text(bytes.prefix { $0 != semicolon }.trimmingBlanks), type)
-    }
-
-    /// The first parameter of that name; nil if there is none or a quotation has no end. In a quotation a backslash stands
-    /// for itself: browsers write a quotation mark as %22, and some send paths of Windows as they are.
-    func parameter(_ name: String) -> ArraySlice<UInt8>? {
-        var rest = bytes.drop { $0 != semicolon }
-        while !rest.isEmpty {
-            rest = rest.dropFirst()
-            let key = rest.prefix { $0 != equalsSign && $0 != semicolon }
-            rest = rest[key.endIndex...]
-            guard rest.first == equalsSign else { continue }
-            rest = rest.dropFirst()
-            let isQuoted = rest.first == quotationMark
-            if isQuoted { rest = rest.dropFirst() }
-            let value = rest.prefix { $0 != (isQuoted ? quotationMark : semicolon) }
-            rest = rest[value.endIndex...]
-            guard !isQuoted || rest.first == quotationMark else { return nil }
-            rest = rest.drop { $0 != semicolon }
-            guard HTTPHeaders.equal(text(key.trimmingBlanks), name) else { continue }
-            return isQuoted ? value : value.trimmingBlanks
-        }
-        return nil
+        bytes = boundary
+        lineStart = Array("\n--".utf8) + boundary
     }
 }
 
 private func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
-extension ArraySlice<UInt8> {
-    fileprivate var trimmingBlanks: ArraySlice<UInt8> {
-        let start = drop { $0 == 0x20 || $0 == 0x09 }
-        guard let last = start.lastIndex(where: { $0 != 0x20 && $0 != 0x09 }) else { return start }
-        return start[...last]
-    }
-}
-
 extension FormError {
+    fileprivate static let noBoundary = FormError(
+        status: 400,
+        description: "the form has no part: the boundary of the Content-Type does not occur in the body; let the HTTP "
+            + "client set this header")
+
     fileprivate static let noPart = FormError(
-        status: 400, description: "the form has no part: the boundary does not occur in the body")
+        status: 400, description: "the form has no part: its first boundary is already the final one")
 
     fileprivate static func cutOff(after parts: Int) -> FormError {
         FormError(status: 400, description: "the form ends before its final boundary, after \(parts) parts")

@@ -1,8 +1,9 @@
 /// One part of a `multipart/form-data` body (RFC 7578).
 public struct FormPart: Sendable, Equatable {
-    /// The field's name.
+    /// The field's name. Browsers write a quotation mark in it as `%22`, which stays so.
     public var name: String
-    /// The name of the file it came from, if the client says so. Not to be trusted as a path.
+    /// The name of the file it came from, if the client says so, as `filename` or `filename*` (RFC 6266). Not to be trusted
+    /// as a path.
     public var fileName: String?
     /// The part's own Content-Type, if it has one. Not to be trusted.
     public var contentType: String?
@@ -37,7 +38,8 @@ public struct FormLimits: Sendable {
 
 /// A form that cannot be read.
 public struct FormError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// 400 for a malformed form, 413 for one above its limits, 415 for a body that is no form.
+    /// 400 for a malformed form, 413 for one above its limits, 415 for a body that is no form and for a part in a transfer
+    /// encoding.
     public var status: Int
     /// What is wrong, where, and what to do.
     public var description: String
@@ -50,7 +52,7 @@ extension Request {
     /// The time taken grows with the body's length, whatever the body holds: large forms belong on a worker.
     ///
     /// - Throws: ``FormError`` for a body that isn't a form, a missing or malformed boundary, a missing final boundary,
-    ///   a part without a name, and anything above the limits.
+    ///   a part without a name or in a transfer encoding, and anything above the limits.
     public func parts(limits: FormLimits = FormLimits()) throws(FormError) -> [FormPart] {
         let boundary = try FormBoundary(contentType: head.headers["Content-Type"])
         guard case .bytes(let bytes) = body else {

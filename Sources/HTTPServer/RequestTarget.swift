@@ -63,10 +63,9 @@ struct RequestTarget: Equatable, Sendable {
             if byte == UInt8(ascii: "+"), part == .query {
                 decoded.append(UInt8(ascii: " "))
             } else if byte == UInt8(ascii: "%") {
-                guard let high = bytes.next().flatMap(hexadecimal), let low = bytes.next().flatMap(hexadecimal) else {
+                guard let character = PercentEncoding.escapedByte(&bytes) else {
                     throw InvalidTarget(reason: "a % is not followed by two hexadecimal digits")
                 }
-                let character = high << 4 | low
                 decoded += part == .path && character == UInt8(ascii: "/") ? Array("%2F".utf8) : [character]
             } else {
                 decoded.append(byte)
@@ -77,15 +76,6 @@ struct RequestTarget: Equatable, Sendable {
             throw InvalidTarget(reason: "it is not UTF-8, or has over 30 combining characters in a row")
         }
         return string
-    }
-
-    private static func hexadecimal(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-        default: nil
-        }
     }
 }
 

@@ -88,6 +88,113 @@ struct FormTests {
             ])
     }
 
+    /// The parts of a form of one file, whose lines are written as `lines`, "\n" being a line end, and end as `lineEnd` does.
+    private func parse(lines: String, lineEnd: String = "\r\n") throws -> [FormPart] {
+        try parse(Array(lines.replacing("\n", with: lineEnd).utf8))
+    }
+
+    @Test(
+        "What follows the final boundary is ignored, and so are blanks behind any (RFC 2046, 5.1.1)",
+        arguments: [
+            "", "\r", "\r\n", "\n", " \t\r\n", "  ", "\r\n\r\n", "\r\nepilogue", "\r\nepilogue\r\n", "\nepilogue",
+            "\r\n--XX--\r\n",
+            "\r\n--XXother\r\n", "\r\n\0\0\0",
+        ])
+    func epilogue(following: String) throws {
+        let body = part("a", file: "b", [1, 13, 10]) + Array("--XX--\(following)".utf8)
+        #expect(try parse(body) == [FormPart(name: "a", fileName: "b", bytes: [1, 13, 10])])
+    }
+
+    @Test("Every line may end with a bare line feed; then a carriage return before a boundary is content")
+    func bareLineFeeds() throws {
+        let form = #"preamble\n--XX\nContent-Disposition: form-data; name="a"; filename="b"\n\n1\r\n--XX--\n"#
+            .replacing(#"\n"#, with: "\n").replacing(#"\r"#, with: "\r")
+        #expect(try parse(lines: form, lineEnd: "\n") == [FormPart(name: "a", fileName: "b", bytes: [0x31, 13])])
+        let mixed =
+            "--XX\r\nContent-Disposition: form-data; name=a\n\r\n1\n--XX \nContent-Disposition: form-data; name=b\r\n\n2"
+        #expect(
+            try parse(Array((mixed + "\r\n--XX--").utf8)) == [
+                FormPart(name: "a", bytes: [0x31]), FormPart(name: "b", bytes: [0x32]),
+            ])
+        let nested =
+            head
+            + "Content-Type: multipart/mixed; boundary=Y\n\n--Y\nContent-Disposition: file; filename=f\n\n1\n--Y--\n--XX--"
+        #expect(
+            try parse(lines: nested.replacing("\r\n", with: "\n"), lineEnd: "\n") == [
+                FormPart(name: "a", fileName: "f", bytes: [0x31])
+            ])
+    }
+
+    @Test("A line that goes on behind the boundary is content: a nested boundary may begin with the outer one")
+    func boundaryWithinAnother() throws {
+        let inner = "--XX2\r\nContent-Disposition: file; filename=\"b\"\r\n\r\n1\r\n--XX--2\r\n--XX2--\r\n"
+        let body = part("a", type: "multipart/mixed; boundary=XX2", Array(inner.utf8)) + end
+        #expect(try parse(body) == [FormPart(name: "a", fileName: "b", bytes: Array("1\r\n--XX--2".utf8))])
+    }
+
+    @Test("A part may be empty, with an empty line for its content or without")
+    func emptyParts() throws {
+        let first = "--XX\nContent-Disposition: form-data; name=a\n\n"
+        for form in [first + "\n--XX--", first + "--XX--", first + "--XX--\n"] {
+            #expect(try parse(lines: form) == [FormPart(name: "a", bytes: [])])
+            #expect(try parse(lines: form, lineEnd: "\n") == [FormPart(name: "a", bytes: [])])
+        }
+    }
+
+    @Test(
+        "Folded header lines are one (RFC 5322, 2.2.3)",
+        arguments: [
+            "Content-Disposition: form-data;\n name=\"a\";\n\tfilename=\"b c\"",
+            "Content-Disposition:\n form-data; name=\"a\"; filename=\"b\n c\"",
+            "Content-Disposition: form-data; name=\"a\"; filename=\"b\n \t c\"\n ",
+            "X: y\n z\nContent-Disposition: form-data\n ; name=a; filename=\"b c\"\nX: y\n z",
+        ])
+    func folded(lines: String) throws {
+        for lineEnd in ["\r\n", "\n"] {
+            let parts = try parse(lines: "--XX\n\(lines)\n\n1\n--XX--\n", lineEnd: lineEnd)
+            #expect(parts == [FormPart(name: "a", fileName: "b c", bytes: [0x31])])
+        }
+    }
+
+    @Test(
+        "A file's name is read in whatever form a client writes it",
+        arguments: [
+            (#"name="a"; filename*=utf-8''%D1%84%D0%BE%D1%82%D0%BE.png"#, "фото.png"),
+            (#"name="a"; filename*=UTF-8'de'n%C3%A4he.png; filename="nahe.png""#, "nähe.png"),
+            (#"name="a"; filename="nahe.png"; filename*=utf-8''n%C3%A4he.png"#, "nähe.png"),
+            (#"name*=utf-8''a; filename*="utf-8''b%20c""#, "b c"),
+            (#"name=a; filename*=iso-8859-1'en'%A3%20rates"#, "£ rates"),
+            // What can't be decoded is the plain name's, or as it stands.
+            (#"name=a; filename*=utf-8''%FF; filename=b"#, "b"), (#"name=a; filename*=koi8-r''%C6"#, "koi8-r''%C6"),
+            (#"name=a; filename*=b.png"#, "b.png"), (#"name=a; filename*=utf-8''%2"#, "utf-8''%2"),
+            // In sections (RFC 2231).
+            (#"name=a; filename*0="long "; filename*1="name.png""#, "long name.png"),
+            (#"name=a; filename*1*=%C3%A4; filename*0*=utf-8''n; filename*2="%.png""#, "nä%.png"),
+            // Quotation marks: as browsers and curl, as Python and Java; paths of Windows.
+            (#"name="a"; filename="b%22c.png""#, "b%22c.png"),
+            (#"name="a"; filename="b\"; x=\"c.png""#, #"b"; x="c.png"#),
+            (#"name="a"; filename="b\\c""#, #"b\c"#), (#"name="a"; filename="C:\dir\b.png""#, #"C:\dir\b.png"#),
+            (#"name="a"; filename="""#, ""), (#"name = "a" ; filename = b "#, "b"),
+        ])
+    func fileName(parameters: String, fileName: String) throws {
+        let form = "--XX\nContent-Disposition: form-data; \(parameters)\n\n1\n--XX--\n"
+        #expect(try parse(lines: form) == [FormPart(name: "a", fileName: fileName, bytes: [0x31])])
+    }
+
+    @Test("A transfer encoding that changes nothing is taken, any other is refused by name (RFC 7578, 4.7)")
+    func transferEncodings() throws {
+        func form(_ encoding: String) -> [UInt8] {
+            Array("\(head)Content-Transfer-Encoding: \(encoding)\r\n\r\n1\r\n--XX--".utf8)
+        }
+        for encoding in ["binary", "8bit", " 7BIT ", ""] {
+            #expect(try parse(form(encoding)) == [FormPart(name: "a", bytes: [0x31])])
+        }
+        for encoding in ["base64", "quoted-printable"] {
+            let refusal = refusal(form(encoding))
+            #expect(refusal?.status == 415 && refusal?.description.contains("Content-Transfer-Encoding") == true)
+        }
+    }
+
     @Test(
         "Malformed forms are clear errors",
         arguments: [
@@ -97,18 +204,20 @@ struct FormTests {
                 "a boundary must begin its line: --XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--XX--",
                 "no part"
             ),
-            ("--XX--\r\n", "no part"),
+            ("--XX--\r\n", "already the final one"),
             ("--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\ncut", "final boundary"),
             ("--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\ndata\r\n--XX\r\n", "final boundary"),
             ("--XX\r\nContent-Disposition: form-data; na", "final boundary"),
             ("--XX\r\nContent-Disposition: form-data\r\n\r\ndata\r\n--XX--\r\n", "part 1"),
             ("--XX\r\nContent-Disposition: form-data; name=\"a\r\n\r\ndata\r\n--XX--\r\n", "part 1"),
             ("--XX\r\nContent-Disposition: form-data; name=\"a\"\rX\r\n\r\ndata\r\n--XX--\r\n", "control character"),
-            ("--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--XX--\r\nmore", "final boundary"),
+            ("--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--XX--more", "final boundary"),
+            (head + "\r\n1\r\n--XX--\r\n" + head + "\r\n2\r\n--XX--", "follows the final boundary"),
+            (head + "1\r\n--XX--\r\n", "no empty line"), ("--XX\r\n--XX--", "no empty line"),
             ("--XX\r\nContent-Type: multipart/mixed\r\n\r\n--XX--\r\n", "boundary parameter"),
             ("--XX\r\nContent-Type: multipart/mixed; boundary=\r\n\r\n--\r\n\r\n--XX--\r\n", "0 characters"),
             ("--XX\r\nContent-Type: multipart/mixed; boundary=Y\r\n\r\n--Y--\r\n--XX--\r\n", "no part"),
-            ("--XXjunk", "malformed"),
+            ("--XXjunk", "let the HTTP client set"),
         ])
     func malformed(body: String, says: String) {
         let refusal = refusal(Array(body.utf8))

@@ -77,8 +77,11 @@ private func readForm(_ input: inout FuzzInput) throws {
     require((1...limits.maximumParts).contains(parts.count), "parts are as many as may be")
     require(parts.allSatisfy { $0.bytes.count <= limits.maximumPartBytes }, "parts are as large as may be")
     require(parts.reduce(0) { $0 + $1.bytes.count } <= body.count, "parts are no more than the body")
-    let delimiter = Array("\r\n--".utf8) + boundary.bytes
-    require(parts.allSatisfy { $0.bytes.firstRange(of: delimiter) == nil }, "a part ends at the boundary")
+    // A line that only begins so is content.
+    for line in [[], Array("--".utf8)].flatMap({ mark in ["\n", "\r\n", " \n"].map { mark + Array($0.utf8) } }) {
+        let delimiter = Array("\n--".utf8) + boundary.bytes + line
+        require(parts.allSatisfy { $0.bytes.firstRange(of: delimiter) == nil }, "a part ends at the boundary")
+    }
 }
 
 private func readBody(_ input: inout FuzzInput) throws {

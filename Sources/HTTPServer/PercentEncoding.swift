@@ -1,0 +1,33 @@
+/// Bytes written as `%` and two hexadecimal digits (RFC 3986, 2.1).
+package enum PercentEncoding {
+    /// The bytes that a text stands for; nil where a `%` is not followed by two hexadecimal digits.
+    package static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(text.underestimatedCount)
+        var bytes = text.makeIterator()
+        while let byte = bytes.next() {
+            guard byte == UInt8(ascii: "%") else {
+                decoded.append(byte)
+                continue
+            }
+            guard let escaped = escapedByte(&bytes) else { return nil }
+            decoded.append(escaped)
+        }
+        return decoded
+    }
+
+    /// The byte that the next two digits stand for; nil if they are not hexadecimal or the text ends.
+    static func escapedByte(_ bytes: inout some IteratorProtocol<UInt8>) -> UInt8? {
+        guard let high = bytes.next().flatMap(digit), let low = bytes.next().flatMap(digit) else { return nil }
+        return high << 4 | low
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
