@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The documents' tables are those that deploy/plot-performance prints of the figures beside them, and deploy/plot-upstream draws
-# every state of every image.
+# The documents' tables are those that deploy/plot-performance prints of the figures that they name, and deploy/plot-upstream draws
+# every state of every image, or as many as are asked for.
 # shellcheck source=Tests/deploy/checking
 source "$(dirname "$0")/checking"
 make_folder
@@ -34,4 +34,6 @@ END
 )
 times=$("$binary" inspect | sed -n 's/^grid *//p' | tr , '\n' | wc -l)
 [[ $states -eq $((2 * times * ${#images[@]})) ]] || fail "$states states of ${#images[@]} images at $times times"
+deploy/plot-upstream "${images[0]}" --states 2 --headwater "$binary" --output "$folder/two.svg" >/dev/null
+[[ $(grep -c '<image ' "$folder/two.svg") -eq 4 ]] || fail "--states 2 draws $(grep -c '<image ' "$folder/two.svg") states"
 echo "$rows rows of tables and 2 plots are those of their figures; $states states are drawn"

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Links in the documents resolve, files that they name exist, spelling is right, and documents use no word of
+# deploy/checks/words-to-avoid.
+# shellcheck source=Tests/deploy/checking
+source "$(dirname "$0")/checking"
+make_folder
+
+command -v python3 >/dev/null || { echo "python3 is not installed: documents are skipped"; exit 0; }
+deploy/check-documents
+
+# A check that lets everything pass is none.
+refuse() {
+    local message status=0
+    printf '%b' "$2" >"$folder/wrong.md"
+    message=$(deploy/check-documents "$folder/wrong.md" 2>&1) || status=$?
+    [[ $status -ne 0 && $message == *"$1"* ]] || fail "a wrong document passes: $2: $message"
+}
+refuse 'leads to no file' '[here](nowhere.md)\n'
+refuse 'leads to no heading' '# One\n\n[here](#two)\n'
+# shellcheck disable=SC2016  # The backticks are the document's.
+refuse "deploy/nothing doesn't exist" 'Run `deploy/nothing`.\n'
+refuse 'wrong.md:3: “whoever”' '# One\n\nFor whoever reads this.\n'
+if command -v codespell >/dev/null; then refuse 'spelling' 'They recieve it.\n'; fi
+echo "wrong documents on purpose are refused"
