@@ -13,7 +13,11 @@ RUN bash -c 'source deploy/packages && install_packages "${build_packages[@]}"' 
 # Tests only because SwiftPM reads no manifest whose test targets lack their folders; they aren't built.
 COPY Package.swift openapi.yaml ./
 COPY Tests Tests
+COPY Plugins Plugins
 COPY Sources Sources
+# What the program says it was built from, since the context has no history:
+#   docker build --build-arg HEADWATER_COMMIT="$(git rev-parse HEAD)" -t headwater .
+ARG HEADWATER_COMMIT
 RUN --mount=type=cache,target=/source/.build,sharing=locked \
     swift build --configuration release --static-swift-stdlib --product headwater \
     && install -D .build/release/headwater /output/headwater \
@@ -28,7 +32,9 @@ COPY LICENSE /image/usr/local/share/headwater/LICENSE
 
 # The binary and the libraries that it loads: no shell, no package manager.
 FROM scratch
+ARG HEADWATER_COMMIT=unknown
 LABEL org.opencontainers.image.title="Headwater" \
+    org.opencontainers.image.revision="$HEADWATER_COMMIT" \
     org.opencontainers.image.description="Image embeddings and class logits from a flow-matching model run in reverse" \
     org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=runtime /image /

@@ -80,8 +80,11 @@ let package = Package(
                 "FlowModel", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels",
                 "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText",
             ]),
+        // Imported by the executable alone: every commit compiles again what imports it.
+        .plugin(name: "RecordCommit", capability: .buildTool()),
+        .target(name: "BuildCommit", swiftSettings: strict, plugins: ["RecordCommit"]),
         .executableTarget(
-            name: "headwater", dependencies: ["CommandLineInterface"], swiftSettings: strict),
+            name: "headwater", dependencies: ["CommandLineInterface", "BuildCommit"], swiftSettings: strict),
 
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Telemetry
 import UntrustedText
 
 #if canImport(Glibc)
@@ -7,24 +8,28 @@ import UntrustedText
 
 /// The `headwater` program.
 public enum HeadwaterProgram {
-    /// What `--version` and `GET /version` say.
+    /// What `--version` and `GET /version` say, with the commit.
     static let version = "0.1.0"
 
-    private static let subcommands: [(command: Command, run: @Sendable (ParsedArguments) async throws -> ExitStatus)] =
+    private typealias Subcommand = (
+        command: Command, run: @Sendable (ParsedArguments, BuildInformation) async throws -> ExitStatus
+    )
+
+    private static let subcommands: [Subcommand] =
         [
-            (ServeCommand.command, { try await ServeCommand.run($0) }),
-            (HealthCommand.command, { try HealthCommand.run($0) }),
-            (ImportCommand.command, { try ImportCommand.run($0) }),
-            (ConvertCommand.command, { try ConvertCommand.run($0) }),
-            (InspectCommand.command, { try InspectCommand.run($0) }),
-            (EmbedCommand.command, { try await EmbedCommand.run($0) }),
-            (ClassifyCommand.command, { try await ClassifyCommand.run($0) }),
-            (PretrainCommand.command, { try await PretrainCommand.run($0) }),
-            (FineTuneCommand.command, { try await FineTuneCommand.run($0) }),
-            (EvaluateCommand.command, { try await EvaluateCommand.run($0) }),
-            (BenchCommand.command, { try await BenchCommand.run($0) }),
-            (CompletionCommand.command, { try CompletionCommand.run($0) }),
-            (ManualCommand.command, { try ManualCommand.run($0) }),
+            (ServeCommand.command, { try await ServeCommand.run($0, build: $1) }),
+            (HealthCommand.command, { arguments, _ in try HealthCommand.run(arguments) }),
+            (ImportCommand.command, { arguments, _ in try ImportCommand.run(arguments) }),
+            (ConvertCommand.command, { arguments, _ in try ConvertCommand.run(arguments) }),
+            (InspectCommand.command, { arguments, _ in try InspectCommand.run(arguments) }),
+            (EmbedCommand.command, { arguments, _ in try await EmbedCommand.run(arguments) }),
+            (ClassifyCommand.command, { arguments, _ in try await ClassifyCommand.run(arguments) }),
+            (PretrainCommand.command, { arguments, _ in try await PretrainCommand.run(arguments) }),
+            (FineTuneCommand.command, { arguments, _ in try await FineTuneCommand.run(arguments) }),
+            (EvaluateCommand.command, { arguments, _ in try await EvaluateCommand.run(arguments) }),
+            (BenchCommand.command, { arguments, _ in try await BenchCommand.run(arguments) }),
+            (CompletionCommand.command, { arguments, _ in try CompletionCommand.run(arguments) }),
+            (ManualCommand.command, { arguments, _ in try ManualCommand.run(arguments) }),
         ]
 
     static let program = Program(
@@ -34,10 +39,13 @@ public enum HeadwaterProgram {
 
     /// Carries out the process's command line.
     ///
+    /// - Parameter commit: what the program was built from; see `BuildInformation.commit`.
     /// - Returns: the exit status, one of those that the help lists.
-    public static func main() async -> Int32 { await run().rawValue }
+    public static func main(commit: String) async -> Int32 {
+        await run(BuildInformation(version: version, commit: commit)).rawValue
+    }
 
-    private static func run() async -> ExitStatus {
+    private static func run(_ build: BuildInformation) async -> ExitStatus {
         // A client that closes its end must not end the process.
         signal(SIGPIPE, SIG_IGN)
         // Nor must a limit to the size of files: that is a write's error.
@@ -45,14 +53,14 @@ public enum HeadwaterProgram {
         do {
             let invocation = try program.invocation(
                 Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment,
-                width: HelpText.terminalWidth())
+                commit: build.commit, width: HelpText.terminalWidth())
             switch invocation {
             case .show(let text):
                 print(text, terminator: "")
                 return .success
             case .run(let name, let arguments):
                 for warning in arguments.warnings { complain("warning: \(warning)") }
-                return try await subcommands.first { $0.command.name == name }!.run(arguments)
+                return try await subcommands.first { $0.command.name == name }!.run(arguments, build)
             }
         } catch {
             complain("headwater: \(error)")

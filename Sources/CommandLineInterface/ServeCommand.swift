@@ -27,7 +27,7 @@ enum ServeCommand {
                 line: "curl --data-binary @photo.jpg localhost:8080/embed", effect: "Ask for an embedding:"),
         ])
 
-    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
+    static func run(_ arguments: ParsedArguments, build: BuildInformation) async throws -> ExitStatus {
         let clock = ContinuousClock()
         let began = clock.now
         ProcessMemory.limitArenas()
@@ -43,18 +43,19 @@ enum ServeCommand {
                 "openblas": .string(BLAS.selectedCore),
             ])
 
-        let metrics = try ServiceMetrics(batchLimit: try arguments[ServeOptions.batch])
+        let configuration = try ServeOptions.service(arguments)
+        let metrics = try ServiceMetrics(configuration: configuration, build: build, kernels: kernels.name)
         let service = FeatureService(
-            configuration: try ServeOptions.service(arguments), kernels: kernels, pool: pool, events: metrics.events)
+            configuration: configuration, kernels: kernels, pool: pool, events: metrics.events)
         let tally = ImageTally()
         let checkpoints = try checkpoints(
             arguments, service, kernels: kernels, pool: pool, tally: tally, metrics: metrics)
         let server = try PublicAPI(
-            service: service, tally: tally, configuration: ServeOptions.publicAPI(arguments), metrics: metrics,
+            service: service, tally: tally, configuration: ServeOptions.publicAPI(arguments, build), metrics: metrics,
             logger: logger
         ).server(ServeOptions.server(arguments))
         let admin = try AdminAPI(
-            service: service, checkpoints: checkpoints, configuration: ServeOptions.adminAPI(arguments),
+            service: service, checkpoints: checkpoints, configuration: ServeOptions.adminAPI(arguments, build),
             metrics: metrics, logger: logger
         ).server(ServeOptions.adminServer(arguments))
 

@@ -133,8 +133,10 @@ enum ServeOptions {
     }
 
     /// What the public routes grant.
-    static func publicAPI(_ arguments: ParsedArguments) throws -> PublicAPIConfiguration {
-        var configuration = PublicAPIConfiguration(version: HeadwaterProgram.version)
+    static func publicAPI(
+        _ arguments: ParsedArguments, _ build: BuildInformation
+    ) throws -> PublicAPIConfiguration {
+        var configuration = PublicAPIConfiguration(build: build)
         configuration.maximumImages = try arguments[images]
         configuration.maximumBodyBytes = try arguments[body]
         configuration.defaultTimeout = try arguments[deadline]
@@ -145,8 +147,8 @@ enum ServeOptions {
     }
 
     /// What the admin routes grant.
-    static func adminAPI(_ arguments: ParsedArguments) throws -> AdminAPIConfiguration {
-        var configuration = AdminAPIConfiguration()
+    static func adminAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> AdminAPIConfiguration {
+        var configuration = AdminAPIConfiguration(build: build)
         configuration.token = try arguments[adminToken].map(token)
         return configuration
     }

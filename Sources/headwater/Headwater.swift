@@ -1,3 +1,4 @@
+import BuildCommit
 import CommandLineInterface
 
 #if canImport(Glibc)
@@ -6,5 +7,5 @@ import CommandLineInterface
 
 @main
 struct Headwater {
-    static func main() async { exit(await HeadwaterProgram.main()) }
+    static func main() async { exit(await HeadwaterProgram.main(commit: buildCommit)) }
 }

@@ -229,7 +229,10 @@ struct DescriptionTests {
             let pass = try #require(model["pass"] as? [String: Any])
             #expect((pass["times"] as? [Double])?.count == 4 && model["name"] as? String == "a")
             #expect((model["places"] as? [[String: Any]])?.isEmpty == false)
-            #expect(try await service.client.get("/version").json()["version"] as? String == "1.2.3")
+            for client in [service.client, service.admin] {
+                let answer = try await client.get("/version").json()
+                #expect(answer["version"] as? String == "1.2.3" && answer["commit"] as? String == "c0ffee")
+            }
         }
     }
 

@@ -68,7 +68,8 @@ struct ObservationTests {
                 #expect(text.contains(line + "\n"), "\(line)")
             }
             #expect(text.contains(#"headwater_model_info{name="a",version=""#))
-            #expect(text.contains("headwater_process_resident_memory_bytes "))
+            #expect(text.contains(#"headwater_build_info{version="1.2.3",commit="c0ffee",kernels=""#))
+            #expect(text.contains("\nprocess_resident_memory_bytes "))
         }
     }
 

@@ -55,9 +55,11 @@ struct TestService: Sendable {
     /// The model directory.
     let folder: String
 
+    static let build = BuildInformation(version: "1.2.3", commit: "c0ffee")
+
     struct Settings: Sendable {
-        var api = PublicAPIConfiguration(version: "1.2.3")
-        var admin = AdminAPIConfiguration()
+        var api = PublicAPIConfiguration(build: TestService.build)
+        var admin = AdminAPIConfiguration(build: TestService.build)
         var server = ServerConfiguration()
         var service = FeatureServiceConfiguration()
         var hasHead = true
@@ -104,7 +106,8 @@ struct TestService: Sendable {
         let initial = folder.appending(path: "a.safetensors").path
         try Data(settings.hasHead ? TinyModel.classifier : TinyModel.headless).write(to: URL(filePath: initial))
 
-        let metrics = try ServiceMetrics(batchLimit: settings.service.batchLimit)
+        let metrics = try ServiceMetrics(
+            configuration: settings.service, build: build, kernels: Kernels.best.name)
         let service = FeatureService(
             configuration: settings.service, kernels: .best, pool: settings.pool, events: metrics.events,
             clock: settings.clock)

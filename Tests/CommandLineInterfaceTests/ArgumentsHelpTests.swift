@@ -82,6 +82,7 @@ import Testing
         #expect(try Sample.shown(["-h"]) == overview)
         #expect(try Sample.shown(["help"]) == overview)
         #expect(try Sample.shown(["--version"]) == "tool 1.2.3\n")
+        #expect(try Sample.shown(["--version"], commit: "c0ffee") == "tool 1.2.3 (commit c0ffee)\n")
     }
 
     @Test("The program's help says which way the environment works and what each exit status means")

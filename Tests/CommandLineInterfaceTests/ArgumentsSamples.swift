@@ -63,8 +63,9 @@ enum Sample {
     }
 
     /// What is shown; empty if a command is run instead.
-    static func shown(_ arguments: [String], width: Int = 80) throws -> String {
-        guard case .show(let text) = try program.invocation(arguments, environment: [:], width: width) else {
+    static func shown(_ arguments: [String], commit: String? = nil, width: Int = 80) throws -> String {
+        let invocation = try program.invocation(arguments, environment: [:], commit: commit, width: width)
+        guard case .show(let text) = invocation else {
             return ""
         }
         return text

@@ -7,18 +7,21 @@ import Testing
     @Test("Every process metric is there, with a plausible value")
     func values() throws {
         let registry = MetricsRegistry()
-        try registry.registerProcessMetrics(prefix: "t_")
+        try registry.registerProcessMetrics()
         var values: [String: Double] = [:]
         for line in registry.exposition().split(separator: "\n") where !line.hasPrefix("#") {
             let words = line.split(separator: " ")
             values[String(words[0])] = Double(words[1])
         }
-        #expect(try #require(values["t_process_resident_memory_bytes"]) > 1_000_000)
-        #expect(try #require(values["t_process_threads"]) >= 1)
-        #expect(try #require(values["t_process_open_fds"]) >= 3)
-        #expect(try #require(values["t_process_max_fds"]) >= #require(values["t_process_open_fds"]))
-        #expect(try #require(values["t_process_cpu_seconds_total"]) > 0)
-        let age = Date.now.timeIntervalSince1970 - (try #require(values["t_process_start_time_seconds"]))
+        #expect(try #require(values["process_resident_memory_bytes"]) > 1_000_000)
+        let resident = try #require(values["process_resident_memory_bytes"])
+        #expect(try #require(values["process_virtual_memory_bytes"]) >= resident)
+        #expect(try #require(values["process_virtual_memory_max_bytes"]) >= resident)
+        #expect(try #require(values["process_threads"]) >= 1)
+        #expect(try #require(values["process_open_fds"]) >= 3)
+        #expect(try #require(values["process_max_fds"]) >= #require(values["process_open_fds"]))
+        #expect(try #require(values["process_cpu_seconds_total"]) > 0)
+        let age = Date.now.timeIntervalSince1970 - (try #require(values["process_start_time_seconds"]))
         #expect(age > -2 && age < 86400)
     }
 
@@ -28,6 +31,7 @@ import Testing
         let status = ProcessStatus(stat: stat)
         #expect(status?.threads == 5)
         #expect(status?.startTicks == 1234)
+        #expect(status?.virtualBytes == 99)
         #expect(status?.residentPages == 321)
     }
 
@@ -53,7 +57,7 @@ private let promtool = ["/usr/bin/promtool", "/usr/local/bin/promtool"].first(
         .enabled(if: promtool != nil, "promtool (package prometheus) is not installed"))
     func checkMetrics() throws {
         let registry = MetricsRegistry()
-        try registry.registerProcessMetrics(prefix: "headwater_")
+        try registry.registerProcessMetrics()
         try registry.counter("headwater_requests_total", help: "Requests.", labels: ["route"])["/\"a\"\n\\"].increment()
         try registry.gauge("headwater_images_waiting", help: "Images \\ waiting\nnow.").set(.nan)
         let bounds = HistogramBuckets.seconds

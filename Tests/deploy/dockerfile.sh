@@ -37,7 +37,7 @@ unwanted=$(find . -type f -not -path './.git/*' -not -path './.build/*' -printf 
     if is_in_context "$path"; then
         case $path in
             Package.swift | openapi.yaml | LICENSE | deploy/packages | deploy/assemble-image) ;;
-            Sources/*.swift | Sources/*.[ch] | Sources/*/module.modulemap | Sources/*.inc | Sources/*.S) ;;
+            Plugins/*.swift | Sources/*.swift | Sources/*.[ch] | Sources/*/module.modulemap | Sources/*.inc | Sources/*.S) ;;
             Sources/CPlayground/playground.html | Sources/CBundledModel/*.safetensors) ;;
             Tests/*.swift | Tests/*.[ch]) ;;
             *) echo "$path" ;;

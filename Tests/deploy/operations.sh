@@ -49,7 +49,7 @@ admin=http://127.0.0.1:$(sed -n 's/.*"admin_port":\([0-9]*\).*/\1/p' <<<"$ready"
 curl -sf -o /dev/null --data-binary @Tests/Fixtures/images/rgb-32x32.jpg "$public/embed"
 curl -sf -o "$folder/exposition" "$admin/metrics"
 sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$folder/exposition" >"$folder/metrics"
-unknown=$(cat "${files[@]}" "$manual" | grep -ohE 'headwater_[a-z_]+' | sed -E 's/_(bucket|sum|count)$//' |
+unknown=$(cat "${files[@]}" "$manual" | grep -ohE '\b(headwater|process)_[a-z_]+' | sed -E 's/_(bucket|sum|count)$//' |
     strangers "$folder/metrics")
 [[ -z $unknown ]] || fail "/metrics hasn't" "$unknown"
 unnamed=$(while read -r metric; do grep -q "^| .*\`$metric\`.* |" "$manual" || echo "$metric"; done <"$folder/metrics")

@@ -13,8 +13,11 @@ public struct AdminAPIConfiguration: Sendable {
     /// The time that an upload may take.
     public var uploadTimeout: Duration = .seconds(3600)
 
+    /// What `GET /version` names.
+    public var build: BuildInformation
+
     /// The defaults, without a token.
-    public init() {}
+    public init(build: BuildInformation) { self.build = build }
 }
 
 /// The operator's routes, for a listener of their own: metrics, and changing the checkpoint while requests are served.
@@ -62,12 +65,12 @@ public final class AdminAPI: Sendable {
     private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
         gateway.bodyPolicy(head) { endpoint throws(Problem) in
             // Without a token, whoever is on this machine may ask, and a page in a browser here must not do so for others.
-            guard endpoint.isOpen || head.headers["Origin"] == nil else {
+            guard endpoint.isOpen || endpoint == .version || head.headers["Origin"] == nil else {
                 throw Problem(.pageForbidden, "this is for programs; requests with an Origin come from web pages")
             }
             let query = try QueryParameters(head.query, known: endpoint.parameters)
             switch endpoint {
-            case .metrics, .checkpoint, .live, .ready, .startup, .rollback:
+            case .metrics, .version, .checkpoint, .live, .ready, .startup, .rollback:
                 _ = endpoint == .rollback ? try query.flag("wait") : false
                 return .memory(maximumBytes: 0)
             case .load:
@@ -100,6 +103,7 @@ public final class AdminAPI: Sendable {
         await gateway.respond(to: request) { route, _ async throws(Problem) in
             switch route.operation {
             case .metrics: await exposition()
+            case .version: configuration.build.response
             case .checkpoint: await checkpoints.status.response(status: 200)
             case .load: try await load(request)
             case .upload: try await upload(request)

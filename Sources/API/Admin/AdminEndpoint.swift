@@ -1,11 +1,11 @@
 /// The operations of the admin listener.
 enum AdminEndpoint: String, Endpoint {
-    case metrics, checkpoint, load, upload, rollback, live, ready, startup
+    case metrics, version, checkpoint, load, upload, rollback, live, ready, startup
     case repositoryIndex, repositoryLoad, repositoryUnload
 
     var method: String {
         switch self {
-        case .metrics, .checkpoint, .live, .ready, .startup: "GET"
+        case .metrics, .version, .checkpoint, .live, .ready, .startup: "GET"
         case .load, .rollback, .repositoryIndex, .repositoryLoad, .repositoryUnload: "POST"
         case .upload: "PUT"
         }
@@ -14,6 +14,7 @@ enum AdminEndpoint: String, Endpoint {
     var path: String {
         switch self {
         case .metrics: "/metrics"
+        case .version: "/version"
         case .checkpoint, .load, .upload: "/admin/checkpoint"
         case .rollback: "/admin/rollback"
         case .live: "/health/live"
@@ -36,6 +37,7 @@ enum AdminEndpoint: String, Endpoint {
     var statuses: Set<Int> {
         switch self {
         case .metrics, .checkpoint: [200, 401, 403, 429]
+        case .version: [200, 401, 429]
         case .load: [200, 202, 400, 401, 403, 404, 409, 415, 422, 429, 507]
         case .upload: [200, 202, 400, 401, 403, 409, 413, 415, 422, 429, 500, 507]
         case .rollback: [200, 202, 400, 401, 403, 409, 422, 429, 507]

@@ -8,7 +8,8 @@ enum Listener: String, Sendable, CaseIterable {
     case `public`, admin
 }
 
-/// Everything that the service counts and measures, under the prefix `headwater_`.
+/// Everything that the service counts and measures, under the prefix `headwater_`, and what the system tells of the process,
+/// under the names that all programs use for it.
 ///
 /// Made before the service, whose `ServiceEvents` it gives; both APIs report to it; `GET /metrics` reads it.
 public final class ServiceMetrics: Sendable {
@@ -42,9 +43,15 @@ public final class ServiceMetrics: Sendable {
 
     /// Registers the metrics and those of the process.
     ///
-    /// - Parameter batchLimit: the most images in a step, which the batch histogram's buckets reach.
+    /// - Parameters:
+    ///   - configuration: that of the service, whose limits are told beside what they limit.
+    ///   - build: which program runs.
+    ///   - kernels: the name of what computes.
     /// - Throws: `MetricError` if `registry` has a metric of the same name.
-    public init(registry: MetricsRegistry = MetricsRegistry(), batchLimit: Int) throws(MetricError) {
+    public init(
+        registry: MetricsRegistry = MetricsRegistry(), configuration: FeatureServiceConfiguration,
+        build: BuildInformation, kernels: String
+    ) throws(MetricError) {
         self.registry = registry
         requests = try registry.counter(
             "headwater_requests_total", help: "Requests ended, by route and status.",
@@ -67,7 +74,7 @@ public final class ServiceMetrics: Sendable {
         stageSeconds = stages
         batchImages = try registry.histogram(
             "headwater_batch_images", help: "Images in a step.",
-            bounds: HistogramBuckets.powersOfTwo(through: batchLimit))
+            bounds: HistogramBuckets.powersOfTwo(through: configuration.batchLimit))
         stepSeconds = try registry.histogram(
             "headwater_step_seconds", help: "Seconds that a step took.", bounds: HistogramBuckets.seconds)
         steps = try registry.counter("headwater_steps_total", help: "Steps, each one evaluation of the network.")
@@ -106,7 +113,10 @@ public final class ServiceMetrics: Sendable {
                 authenticationFailures[listener.rawValue, refusal.rawValue].increment(by: 0)
             }
         }
-        try registry.registerProcessMetrics(prefix: "headwater_")
+        try registry.registerProcessMetrics()
+        try registry.gauge(
+            "headwater_build_info", help: "The program that runs; always 1.", labels: ["version", "commit", "kernels"]
+        ) { [Sample(1, labelValues: [build.version, build.commit, kernels])] }
         try registry.gauge(
             "headwater_model_info", help: "The model served; always 1.", labels: ["name", "version", "sha256"]
         ) { [weak self] in

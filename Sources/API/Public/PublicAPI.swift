@@ -20,11 +20,11 @@ public struct PublicAPIConfiguration: Sendable {
     var wrongKeys = AuthenticationLimit.Allowance()
     /// Whether the playground is at `/`.
     public var hasPlayground = true
-    /// The program's version, for `GET /version`.
-    public var version: String
+    /// What `GET /version` names.
+    public var build: BuildInformation
 
     /// The defaults.
-    public init(version: String) { self.version = version }
+    public init(build: BuildInformation) { self.build = build }
 }
 
 /// The public routes: what the server on the public port is to be made with (`server(_:)`).
@@ -110,7 +110,7 @@ public final class PublicAPI: Sendable {
             case .classify: try await classify(request, account)
             case .trajectory: try await trajectory(request, account)
             case .infer, .inferVersion: try await infer(request, route, account)
-            case .inferenceServer: InferenceDescription.server(version: configuration.version)
+            case .inferenceServer: InferenceDescription.server(version: configuration.build.version)
             case .inferenceModel, .inferenceVersion: InferenceDescription.model(try await servedModel(route))
             case .inferenceModelReady, .inferenceVersionReady: try await modelReadiness(route)
             case .live, .inferenceLive: try HealthCheck.live.response(await service.status())
@@ -119,11 +119,7 @@ public final class PublicAPI: Sendable {
             case .model: try await describeModel()
             case .contract: Self.contract
             case .playground: try playground()
-            case .version:
-                .json { json in
-                    json.member("name", "headwater")
-                    json.member("version", configuration.version)
-                }
+            case .version: configuration.build.response
             }
         }
     }

@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import Telemetry
 
 /// What both listeners do with every request before and after its operation: route it, ask for the key, identify it, and
 /// turn problems into responses.
@@ -65,6 +66,17 @@ extension Response {
         var json = JSONWriter()
         json.object(members)
         return Response(status: status, headers: ["Content-Type": "application/json"], body: json.bytes)
+    }
+}
+
+extension BuildInformation {
+    /// The answer to `GET /version`, which both listeners give.
+    var response: Response {
+        .json { json in
+            json.member("name", "headwater")
+            json.member("version", version)
+            json.member("commit", commit)
+        }
     }
 }
 

@@ -38,10 +38,11 @@ struct Program: Sendable {
     ///
     /// - Parameters:
     ///   - arguments: without the program's own name.
+    ///   - commit: what the program was built from, for `--version`; nil leaves it out.
     ///   - width: columns of the terminal, for help.
     /// - Throws: the first fault, with the place and the remedy.
     func invocation(
-        _ arguments: [String], environment: [String: String], width: Int = 80
+        _ arguments: [String], environment: [String: String], commit: String? = nil, width: Int = 80
     ) throws(UsageError) -> Invocation {
         let help = HelpText(program: self, width: width)
         do throws(UsageError) {
@@ -50,7 +51,7 @@ struct Program: Sendable {
             }
             switch first {
             case "--help", "-h": return .show(help.overview)
-            case "--version": return .show("\(name) \(version)\n")
+            case "--version": return .show("\(name) \(version)\(commit.map { " (commit \($0))" } ?? "")\n")
             case "help":
                 guard let topic = arguments.dropFirst().first else { return .show(help.overview) }
                 return .show(help.text(of: try command(named: topic)))

@@ -1,29 +1,33 @@
 import Glibc
 
 extension MetricsRegistry {
-    /// Registers what the kernel tells of this process, read from `/proc/self` at each scrape: resident memory, open
-    /// and allowed descriptors, processor seconds, start time, threads. A value that can't be read is left out.
-    ///
-    /// - Parameter prefix: goes before the names that Prometheus' own client libraries use (`process_…`).
-    public func registerProcessMetrics(prefix: String = "") throws(MetricError) {
-        let name = prefix + "process_"
-        try gauge(name + "resident_memory_bytes", help: "Resident memory size in bytes.") {
-            Self.sample(ProcessStatus.ofThisProcess()?.residentBytes)
-        }
-        try gauge(name + "threads", help: "Operating-system threads.") {
-            Self.sample(ProcessStatus.ofThisProcess()?.threads)
-        }
-        try gauge(name + "start_time_seconds", help: "Start time since the Unix epoch in seconds.") {
-            Self.sample(ProcessStatus.startTimeOfThisProcess())
-        }
-        try counter(name + "cpu_seconds_total", help: "User and system processor time in seconds.") {
+    /// Registers what the kernel tells of this process, read from `/proc/self` at each scrape, under the names that
+    /// Prometheus' own client libraries use, so that dashboards and alerts for any program hold for this one. A value that
+    /// can't be read is left out; a limit that isn't set is infinite.
+    public func registerProcessMetrics() throws(MetricError) {
+        try counter("process_cpu_seconds_total", help: "User and system processor time in seconds.") {
             Self.sample(ProcessStatus.processorSeconds())
         }
-        try gauge(name + "open_fds", help: "Open file descriptors.") {
+        try gauge("process_resident_memory_bytes", help: "Resident memory size in bytes.") {
+            Self.sample(ProcessStatus.ofThisProcess()?.residentBytes)
+        }
+        try gauge("process_virtual_memory_bytes", help: "Virtual memory size in bytes.") {
+            Self.sample(ProcessStatus.ofThisProcess()?.virtualBytes)
+        }
+        try gauge("process_virtual_memory_max_bytes", help: "Most virtual memory that may be used, in bytes.") {
+            Self.sample(ProcessStatus.limit(RLIMIT_AS))
+        }
+        try gauge("process_threads", help: "Operating-system threads.") {
+            Self.sample(ProcessStatus.ofThisProcess()?.threads)
+        }
+        try gauge("process_open_fds", help: "Open file descriptors.") {
             Self.sample(ProcessStatus.openDescriptors())
         }
-        try gauge(name + "max_fds", help: "Most file descriptors that may be open.") {
-            Self.sample(ProcessStatus.descriptorLimit())
+        try gauge("process_max_fds", help: "Most file descriptors that may be open.") {
+            Self.sample(ProcessStatus.limit(RLIMIT_NOFILE))
+        }
+        try gauge("process_start_time_seconds", help: "Start time since the Unix epoch in seconds.") {
+            Self.sample(ProcessStatus.startTimeOfThisProcess())
         }
     }
 
@@ -35,6 +39,7 @@ struct ProcessStatus: Equatable {
     let threads: Double
     /// When the process started, in clock ticks since the system did.
     let startTicks: Double
+    let virtualBytes: Double
     let residentPages: Double
 
     var residentBytes: Double { residentPages * Double(sysconf(Int32(_SC_PAGESIZE))) }
@@ -48,9 +53,12 @@ struct ProcessStatus: Equatable {
         func field(_ number: Int) -> Double? {
             fields.indices.contains(number - 3) ? Double(fields[number - 3]) : nil
         }
-        guard let threads = field(20), let startTicks = field(22), let residentPages = field(24) else { return nil }
+        guard let threads = field(20), let startTicks = field(22), let virtualBytes = field(23),
+            let residentPages = field(24)
+        else { return nil }
         self.threads = threads
         self.startTicks = startTicks
+        self.virtualBytes = virtualBytes
         self.residentPages = residentPages
     }
 
@@ -85,9 +93,9 @@ struct ProcessStatus: Equatable {
         return Double(entries - 3)
     }
 
-    static func descriptorLimit() -> Double? {
+    static func limit(_ resource: __rlimit_resource) -> Double? {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        guard getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 else { return nil }
         return limit.rlim_cur == .max ? .infinity : Double(limit.rlim_cur)
     }
 
