@@ -36,8 +36,7 @@ enum AdminEndpoint: String, Endpoint {
 
     var statuses: Set<Int> {
         switch self {
-        case .metrics, .checkpoint: [200, 401, 403, 429]
-        case .version: [200, 401, 429]
+        case .metrics, .version, .checkpoint: [200, 401, 403, 429]
         case .load: [200, 202, 400, 401, 403, 404, 409, 415, 422, 429, 507]
         case .upload: [200, 202, 400, 401, 403, 409, 413, 415, 422, 429, 500, 507]
         case .rollback: [200, 202, 400, 401, 403, 409, 422, 429, 507]
