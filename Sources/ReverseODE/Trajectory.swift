@@ -16,8 +16,9 @@ public struct Trajectory: Sendable {
     /// Whether everything wanted has been read.
     public private(set) var isFinished = false
     /// The state at the grid point reached last, [3][side][side].
-    public private(set) var state: [Float]
+    public var state: [Float] { integration.state }
 
+    private var integration: Integration
     private let wantsLogits: Bool
     /// Where the head reads, if not the pooled state.
     private let headPlace: ActivationPlace?
@@ -26,12 +27,6 @@ public struct Trajectory: Sendable {
     private let lastPosition: Int
     /// The last place whose activations are wanted at the last position; nil if none are.
     private let lastPlace: ActivationPlace?
-    private var stage = 0
-    private var stageInput: [Float] = []
-    private var velocity: [Float]
-    private var increment: [Float] = []
-    private var previousVelocity: [Float] = []
-    private var previousStep: Float = 0
 
     /// Starts a trajectory.
     /// - Parameters:
@@ -44,9 +39,8 @@ public struct Trajectory: Sendable {
         precondition(!wantsLogits || model.head != nil)
         self.taps = taps
         self.wantsLogits = wantsLogits
-        state = input
+        integration = Integration(from: input, by: model.schedule.solver)
         features = taps.map { _ in [] }
-        velocity = [Float](repeating: 0, count: input.count)
         let grid = model.grid
         let last = max(wantsLogits ? grid.steps : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
         lastPosition = last
@@ -56,25 +50,22 @@ public struct Trajectory: Sendable {
         if wantsLogits && last == grid.steps, let headPlace { places.append(headPlace) }
         let layout = model.network.layout
         lastPlace = places.max { layout.stages(through: $0) < layout.stages(through: $1) }
-        if model.schedule.stages.count > 1 {
-            stageInput = input
-            increment = velocity
-        }
-        if model.configuration.solver == .ab2 { previousVelocity = velocity }
         arrive(model: model, kernels: kernels)
     }
 
     /// Evaluations that remain until it is finished.
     public func remainingEvaluations(model: ReversibleModel) -> Int {
         isFinished
-            ? 0 : (lastPosition - position) * model.schedule.stages.count - stage + (lastPlace == nil ? 0 : 1)
+            ? 0
+            : (lastPosition - position) * model.schedule.stages.count - integration.stage
+                + (lastPlace == nil ? 0 : 1)
     }
 
     /// Makes this trajectory image `n` of the evaluator's next batch.
     func prepare(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
-        (stage == 0 ? state : stageInput).withUnsafeBufferPointer {
+        integration.input.withUnsafeBufferPointer {
             evaluator.setInput(
-                n, planes: $0.baseAddress!, time: model.schedule.timeIndices[position][stage],
+                n, planes: $0.baseAddress!, time: model.schedule.timeIndices[position][integration.stage],
                 through: position < lastPosition ? nil : lastPlace)
         }
     }
@@ -88,64 +79,20 @@ public struct Trajectory: Sendable {
     /// Takes image `n` of the evaluation just done and moves on by one stage of a step.
     mutating func advance(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
         evaluations += 1
-        if stage == 0 { readActivations(n, of: evaluator, model: model) }
+        if integration.stage == 0 { readActivations(n, of: evaluator, model: model) }
         guard position < lastPosition else {
             isFinished = true
             return
         }
-        velocity.withUnsafeMutableBufferPointer { evaluator.copyVelocity(n, into: $0.baseAddress!) }
         let grid = model.grid
         let (from, to) = (grid.index(at: position), grid.index(at: position + 1))
-        let step = grid.direction * (grid.points[to] - grid.points[from])
-        let stages = model.schedule.stages
-        if stages.count == 1 {
-            advanceSingleStage(
-                by: step, solver: model.schedule.solver, beginsLeg: position == 0 || position == grid.steps)
-        } else if !advanceStage(by: step, stages: stages) {
-            return
-        }
-        stage = 0
+        let isAtNextPoint = integration.advance(
+            by: grid.direction * (grid.points[to] - grid.points[from]),
+            beginsLeg: position == 0 || position == grid.steps
+        ) { evaluator.copyVelocity(n, into: $0) }
+        guard isAtNextPoint else { return }
         position += 1
         arrive(model: model, kernels: evaluator.kernels)
-    }
-
-    private mutating func advanceSingleStage(by step: Float, solver: Solver, beginsLeg: Bool) {
-        guard solver == .ab2, !beginsLeg else {
-            add(velocity, times: step, to: &state)
-            if solver == .ab2 { rememberVelocity(step) }
-            return
-        }
-        let half = step / previousStep / 2
-        add(velocity, times: step * (1 + half), to: &state)
-        add(previousVelocity, times: -step * half, to: &state)
-        rememberVelocity(step)
-    }
-
-    private mutating func rememberVelocity(_ step: Float) {
-        swap(&velocity, &previousVelocity)
-        previousStep = step
-    }
-
-    /// Returns whether the step is complete.
-    private mutating func advanceStage(by step: Float, stages: [SolverStage]) -> Bool {
-        if stage == 0 { increment.withUnsafeMutableBufferPointer { $0.update(repeating: 0) } }
-        add(velocity, times: stages[stage].weight, to: &increment)
-        stage += 1
-        guard stage < stages.count else {
-            add(increment, times: step, to: &state)
-            return true
-        }
-        stageInput.withUnsafeMutableBufferPointer { target in
-            state.withUnsafeBufferPointer { target.baseAddress!.update(from: $0.baseAddress!, count: $0.count) }
-        }
-        add(velocity, times: step * stages[stage].previous, to: &stageInput)
-        return false
-    }
-
-    private func add(_ x: [Float], times factor: Float, to y: inout [Float]) {
-        y.withUnsafeMutableBufferPointer { y in
-            x.withUnsafeBufferPointer { hw_axpy(y.baseAddress, $0.baseAddress, factor, $0.count) }
-        }
     }
 
     /// Reads what is wanted of the state at the grid point just come to.
