@@ -22,9 +22,12 @@ func cLibrary(_ name: String, links: [String] = [], exclude: [String] = [], sett
         linkerSettings: links.map { .linkedLibrary($0) })
 }
 
-func tests(of name: String, _ more: [Target.Dependency] = []) -> Target {
+/// - Parameter computes: whether the tests themselves do much arithmetic, such as a layer's definition in plain loops, and are
+///   optimised in debug builds too for that.
+func tests(of name: String, _ more: [Target.Dependency] = [], computes: Bool = false) -> Target {
     .testTarget(
-        name: name + "Tests", dependencies: [.byName(name: name), "TestFixtures"] + more, swiftSettings: strict)
+        name: name + "Tests", dependencies: [.byName(name: name), "TestFixtures"] + more,
+        swiftSettings: strict + (computes ? [.unsafeFlags(["-O"])] : []))
 }
 
 let package = Package(
@@ -98,12 +101,14 @@ let package = Package(
         tests(of: "Digests"),
         tests(of: "UntrustedText"),
         tests(of: "Tensor", ["CKernels"]),
-        tests(of: "Layers", ["Tensor", "ReferenceNetwork"]),
+        tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
         tests(of: "FlowModel"),
-        tests(of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"]),
+        tests(
+            of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"], computes: true),
         tests(of: "ImagePipeline", ["CImageCodecs"]),
         tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor", "TestBench"]),
-        tests(of: "Differentiation", ["ReferenceNetwork", "FlowModel", "CheckpointFormats", "Tensor"]),
+        tests(
+            of: "Differentiation", ["ReferenceNetwork", "FlowModel", "CheckpointFormats", "Tensor"], computes: true),
         tests(of: "Augmentation", ["ImagePipeline"]),
         tests(
             of: "Training",

@@ -12,12 +12,13 @@ private struct Window {
         outputs = (side + stride - 1) / stride
     }
 
-    /// Calls `body` with the output pixel's and the input pixel's index for every output pixel that tap (ky, kx) reads.
-    func forEach(_ ky: Int, _ kx: Int, _ body: (_ output: Int, _ input: Int) -> Void) {
+    /// Calls `body` for every output row that tap (ky, kx) reads with the indices of its first output pixel and of the input
+    /// pixel that this one reads, and the count of such pixels: the next reads the input `stride` pixels on.
+    func forEachRow(_ ky: Int, _ kx: Int, _ body: (_ output: Int, _ input: Int, _ count: Int) -> Void) {
         let columns = reading(kx)
         for y in reading(ky) {
             let (to, from) = (y * outputs, (y * stride + ky - taps / 2) * side + kx - taps / 2)
-            for x in columns { body(to + x, from + x * stride) }
+            body(to + columns.lowerBound, from + columns.lowerBound * stride, columns.count)
         }
     }
 
@@ -63,7 +64,11 @@ extension Tape {
                         let (to, from, factor) = (
                             (n * outputs + o) * targets, (n * inputs + i) * sources, weight.value[w]
                         )
-                        window.forEach(ky, kx) { y[to + $0] += factor * x[from + $1] }
+                        window.forEachRow(ky, kx) { output, input, count in
+                            // Pointers and wrapping arithmetic, which the compiler makes vectors of.
+                            let (y, x) = (y.baseAddress! + to + output, x.baseAddress! + from + input)
+                            for p in 0..<count { y[p] += factor * x[p &* stride] }
+                        }
                     }
                 }
             }
@@ -81,9 +86,11 @@ extension Tape {
                                 (n * outputs + o) * targets, (n * inputs + i) * sources, weight.value[w]
                             )
                             var sum = 0.0
-                            window.forEach(ky, kx) {
-                                sum += dy[to + $0] * x[from + $1]
-                                dx[from + $1] += factor * dy[to + $0]
+                            window.forEachRow(ky, kx) { output, input, count in
+                                let dy = dy.baseAddress! + to + output
+                                let (x, dx) = (x.baseAddress! + from + input, dx.baseAddress! + from + input)
+                                for p in 0..<count { sum += dy[p] * x[p &* stride] }
+                                for p in 0..<count { dx[p &* stride] += factor * dy[p] }
                             }
                             weight.gradient[w] += sum
                         }
