@@ -1,5 +1,6 @@
 import Foundation
 import HTTPServer
+import TestFixtures
 import Testing
 
 @testable import API
@@ -137,11 +138,12 @@ struct DoorkeeperTests {
     @Test(
         "A key must be right to the last byte, whatever its length",
         arguments: [
-            "", "a", "a-right-ke", "a-right-kez", "a-right-key-", "A-right-key", String(repeating: "a", count: 9000),
-        ])
-    func comparison(presented: String) {
+            "", "a", "a-right-ke", "a-right-kez", "a-right-key-", "A-right-key",
+            Named("9,000 letters", String(repeating: "a", count: 9000)),
+        ] as [Named<String>])
+    func comparison(presented: Named<String>) {
         let credentials = Credentials(keys: ["a-right-key", "b"])
-        #expect(credentials.presented(in: ["X-API-Key": presented]) == .wrongKey)
+        #expect(credentials.presented(in: ["X-API-Key": presented.value]) == .wrongKey)
         #expect(credentials.presented(in: ["X-API-Key": "a-right-key"]) == .key)
         #expect(credentials.presented(in: [:]) == .nothing)
     }

@@ -112,6 +112,7 @@ import Testing
         return pickle.bytes
     }()
 
+    /// Files by a part of the reason that they are refused with.
     static let broken: [(String, [UInt8])] = [
         ("empty", []),
         ("PyTorch wrote before 1.6", [0x80, 0x02, 0x8A]),
@@ -154,14 +155,14 @@ import Testing
         ("data.pkl: byte 2: 255 is not an opcode", zip(pickle: [0x80, 2, 0xFF])),
     ]
 
-    @Test("that isn't one, or isn't sound, is refused with the reason", arguments: broken)
-    func brokenFile(reason: String, bytes: [UInt8]) {
+    @Test("that isn't one, or isn't sound, is refused with the reason", arguments: broken.map(Named.init))
+    func brokenFile(file: Named<[UInt8]>) {
         let error = #expect(throws: CheckpointError.self) {
-            try Self.open(bytes) { archive in
+            try Self.open(file.value) { archive in
                 for entry in try archive.stateDictionary("model") { _ = try archive.floats(of: entry.tensor) }
             }
         }
-        #expect(error?.description.contains(reason) == true, "\(error.map(\.description) ?? "")")
+        #expect(error?.description.contains(file.name) == true, "\(error.map(\.description) ?? "")")
     }
 
     @Test("with a flipped byte among its numbers fails its checksum") func checksum() {

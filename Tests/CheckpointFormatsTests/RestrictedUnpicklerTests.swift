@@ -241,9 +241,9 @@ import Testing
         ),
     ]
 
-    @Test("refuses what isn't a complete and sensible program", arguments: malformed)
-    func malformedPickle(name: String, bytes: [UInt8]) {
-        #expect(throws: CheckpointError.self, "\(name)") { try RestrictedUnpickler.load(bytes) }
+    @Test("refuses what isn't a complete and sensible program", arguments: malformed.map(Named.init))
+    func malformedPickle(pickle: Named<[UInt8]>) {
+        #expect(throws: CheckpointError.self) { try RestrictedUnpickler.load(pickle.value) }
     }
 
     @Test("holds bombs to its limits: marks, stack, memo and operations")

@@ -158,8 +158,9 @@ import Testing
         "{\(member(offsets: first)),\(member(name: "b", offsets: second))}"
     }
 
-    @Test("hostile and broken files are refused", arguments: hostile) func hostileFile(name: String, bytes: [UInt8]) {
-        #expect(throws: CheckpointError.self, "\(name)") { try SafetensorsFile(bytes: bytes) }
+    @Test("hostile and broken files are refused", arguments: hostile.map(Named.init))
+    func hostileFile(file: Named<[UInt8]>) {
+        #expect(throws: CheckpointError.self) { try SafetensorsFile(bytes: file.value) }
     }
 
     @Test("a file cut off anywhere is refused") func truncated() throws {
@@ -237,10 +238,10 @@ extension SafetensorsFile {
         arguments: [
             "", "{", "[1,]", "{\"a\":1,\"a\":1}", "[{\"a\":{\"b\":1,\"\\u0062\":2}}]", "01", "1.", "+1", ".5", "1e",
             "nul", "'a'", "[1] 2", "{a:1}", "\"\\x\"", "\"\\udc00\"", "\"\\ud800x\"", "-", "[1 2]",
-            String(repeating: "[", count: 17) + String(repeating: "]", count: 17),
-            String(repeating: "[", count: 1_000_000),
-        ])
-    func refused(document: String) {
-        #expect(throws: CheckpointError.self) { try requireStrictJSON(document) }
+            Named("17 levels", String(repeating: "[", count: 17) + String(repeating: "]", count: 17)),
+            Named("a million brackets", String(repeating: "[", count: 1_000_000)),
+        ] as [Named<String>])
+    func refused(document: Named<String>) {
+        #expect(throws: CheckpointError.self) { try requireStrictJSON(document.value) }
     }
 }

@@ -121,10 +121,11 @@ import Testing
         arguments: [
             ("", "byte 0"), ("[]", "the document"), ("{}", "formatVersion"),
             ("{\"formatVersion\":1,\"formatVersion\":1}", "twice"),
-            (String(repeating: "[", count: 100_000), "deep"), ("null", "null"), ("{\"a\":NaN}", "byte 5"),
-        ])
-    func unreadableConfiguration(document: String, mention: String) {
-        let error = #expect(throws: ModelError.self) { try Self.open(document: document) }
+            (Named("100,000 brackets", String(repeating: "[", count: 100_000)), "deep"), ("null", "null"),
+            ("{\"a\":NaN}", "byte 5"),
+        ] as [(Named<String>, String)])
+    func unreadableConfiguration(document: Named<String>, mention: String) {
+        let error = #expect(throws: ModelError.self) { try Self.open(document: document.value) }
         guard case .unreadableConfiguration(let problem) = error else {
             Issue.record("\(error.map(\.description) ?? "")")
             return

@@ -1,3 +1,4 @@
+import TestFixtures
 import Testing
 
 @testable import Telemetry
@@ -35,10 +36,10 @@ private let span = "b7ad6b7169203331"
             "ff-\(trace)-\(span)-01", "0g-\(trace)-\(span)-01", "00-\(trace.uppercased())-\(span)-01",
             "00-\(trace)-\(span.uppercased())-01", "00-00000000000000000000000000000000-\(span)-01",
             "00-\(trace)-0000000000000000-01", "00_\(trace)-\(span)-01", " 00-\(trace)-\(span)-01",
-            "00-\(trace)-+7ad6b7169203331-01", "00-\(trace)-\(span)-0A", String(repeating: "0", count: 100_000),
-        ])
-    func invalid(header: String) {
-        #expect(TraceContext(traceparent: header) == nil)
+            "00-\(trace)-+7ad6b7169203331-01", "00-\(trace)-\(span)-0A",
+        ].map { Named($0, $0) } + [Named("100,000 digits", String(repeating: "0", count: 100_000))])
+    func invalid(header: Named<String>) {
+        #expect(TraceContext(traceparent: header.value) == nil)
     }
 
     @Test("A child keeps the trace and its flags under a new span")
