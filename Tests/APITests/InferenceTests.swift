@@ -4,82 +4,6 @@ import Testing
 
 @testable import API
 
-/// A request body of the binary tensor extension, made by hand.
-private struct BinaryBody {
-    var json: String
-    var tail: [UInt8] = []
-    /// What the header says; the JSON's length if nil.
-    var headerLength: String?
-
-    var bytes: [UInt8] { Array(json.utf8) + tail }
-    var headers: [String: String] {
-        [
-            "Inference-Header-Content-Length": headerLength ?? "\(json.utf8.count)",
-            "Content-Type": "application/octet-stream",
-        ]
-    }
-
-    static func prefixed(_ element: [UInt8]) -> [UInt8] {
-        withUnsafeBytes(of: UInt32(element.count).littleEndian) { Array($0) } + element
-    }
-}
-
-/// An answer's outputs by name, and the bytes behind its JSON.
-private struct InferenceAnswer {
-    let json: [String: Any]
-    private var tensors: [String: (shape: [Int], values: [Float])] = [:]
-
-    init(_ answer: HTTPAnswer) throws {
-        let length = answer["Inference-Header-Content-Length"].flatMap { Int($0) }
-        let (head, tail) = (
-            answer.body[..<(length ?? answer.body.count)], answer.body[(length ?? answer.body.count)...]
-        )
-        json = try #require(try JSONSerialization.jsonObject(with: Data(head)) as? [String: Any], "\(answer.text)")
-        var rest = tail
-        for output in try #require(json["outputs"] as? [[String: Any]], "\(answer.text)") {
-            let name = try #require(output["name"] as? String)
-            let shape = try #require(output["shape"] as? [Int])
-            #expect(output["datatype"] as? String == "FP32")
-            if let parameters = output["parameters"] as? [String: Int], let size = parameters["binary_data_size"] {
-                #expect(output["data"] == nil)
-                let values = rest.prefix(size).withUnsafeBytes { bytes in
-                    stride(from: 0, to: bytes.count, by: 4).map {
-                        Float(
-                            bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self)))
-                    }
-                }
-                rest = rest.dropFirst(size)
-                tensors[name] = (shape, values)
-            } else {
-                tensors[name] = (shape, try #require(output["data"] as? [Double]).map { Float($0) })
-            }
-        }
-        #expect(rest.isEmpty)
-    }
-
-    var names: Set<String> { Set(tensors.keys) }
-
-    func values(_ name: String, shape: [Int]) throws -> [Float] {
-        let tensor = try #require(tensors[name])
-        #expect(tensor.shape == shape && tensor.values.count == shape.reduce(1, *))
-        return tensor.values
-    }
-}
-
-private let path = "/v2/models/a/infer"
-
-private func input(_ name: String, _ datatype: String, _ shape: String, _ more: String? = nil) -> String {
-    let rest = more.map { "," + $0 } ?? ""
-    return #"{"inputs":[{"name":"\#(name)","datatype":"\#(datatype)","shape":\#(shape)\#(rest)}]}"#
-}
-
-/// A request that is sound but for `more`.
-private func image(_ more: String) -> String {
-    #"{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["\#(sample)"]}],\#(more)}"#
-}
-
-private let sample = Data((try? sampleImage()) ?? []).base64EncodedString()
-
 /// A document that is refused.
 private struct Malformed: Sendable {
     let document: String
@@ -205,7 +129,7 @@ struct InferenceTests {
             let base64 = Data(image).base64EncodedString()
             let files = #""data":["\#(base64)","\#(base64)"],"name":"image","datatype":"BYTES","shape":[2]"#
             let json = #"{"id":"q\"1","parameters":{"normalize":"l2"},"inputs":[{\#(files)}]}"#
-            let text = try InferenceAnswer(try await service.client.postJSON(path, json))
+            let text = try InferenceAnswer(try await service.client.postJSON(inferencePath, json))
             #expect(text.json["id"] as? String == "q\"1" && text.json["model_name"] as? String == "a")
             #expect(text.names == ["embedding", "logits", "probabilities"])
             #expect(try text.values("embedding", shape: [2, 48]) == expected + expected)
@@ -230,7 +154,7 @@ struct InferenceTests {
             #expect(try binary.values("logits", shape: [2, 3]) == logits + logits)
 
             let raw = try await service.client.post(
-                path, image, headers: ["Inference-Header-Content-Length": "0"])
+                inferencePath, image, headers: ["Inference-Header-Content-Length": "0"])
             #expect(raw["Inference-Header-Content-Length"] != nil)
             #expect(try InferenceAnswer(raw).values("logits", shape: [1, 3]) == logits)
         }
@@ -254,9 +178,9 @@ struct InferenceTests {
                 json: json(#""parameters":{"binary_data_size":\#(4 * numbers.count)}"#), tail: NumPyArray.bytes(numbers)
             )
             for answer in [
-                try await service.client.postJSON(path, json(#""data":\#(numbers)"#)),
-                try await service.client.postJSON(path, json(#""data":\#(nested)"#)),
-                try await service.client.post(path, binary.bytes, headers: binary.headers),
+                try await service.client.postJSON(inferencePath, json(#""data":\#(numbers)"#)),
+                try await service.client.postJSON(inferencePath, json(#""data":\#(nested)"#)),
+                try await service.client.post(inferencePath, binary.bytes, headers: binary.headers),
             ] {
                 let answer = try InferenceAnswer(answer)
                 #expect(try answer.values("embedding", shape: [2, 768]) == numbers)
@@ -271,13 +195,14 @@ struct InferenceTests {
             $0.hasHead = false
         } _: { service async throws in
             let image = try sampleImage()
-            let answer = try await service.client.post(path, image, headers: ["Inference-Header-Content-Length": "0"])
+            let answer = try await service.client.post(
+                inferencePath, image, headers: ["Inference-Header-Content-Length": "0"])
             #expect(try InferenceAnswer(answer).names == ["embedding"])
             let base64 = Data(image).base64EncodedString()
             let logits =
                 #"{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["\#(base64)"]}],"#
                 + #""outputs":[{"name":"logits"}]}"#
-            #expect(try await service.client.postJSON(path, logits).code == "no_head")
+            #expect(try await service.client.postJSON(inferencePath, logits).code == "no_head")
         }
     }
 
@@ -286,7 +211,7 @@ struct InferenceTests {
     func malformed() async throws {
         try await TestService.run { service async throws in
             for malformed in Malformed.cases {
-                let answer = try await service.client.postJSON(path, malformed.document)
+                let answer = try await service.client.postJSON(inferencePath, malformed.document)
                 let error = try #require(try answer.json()["error"] as? String)
                 #expect(
                     answer.status == malformed.status && error.contains(malformed.said), "\(answer.status): \(error)")
@@ -312,7 +237,7 @@ struct InferenceTests {
         let body = BinaryBody(
             json: input("image", "BYTES", "[1]", parameters), tail: tail, headerLength: headerLength)
         try await TestService.run { service async throws in
-            let answer = try await service.client.post(path, body.bytes, headers: body.headers)
+            let answer = try await service.client.post(inferencePath, body.bytes, headers: body.headers)
             let error = try #require(try answer.json()["error"] as? String)
             #expect(answer.status == 400 && error.contains(said), "\(answer.status): \(error)")
         }
@@ -329,7 +254,7 @@ struct InferenceTests {
                     json: input(
                         "pixels", "FP32", "[1,3,16,16]", #""parameters":{"binary_data_size":\#(tail.count)}"#),
                     tail: tail)
-                return try await service.client.post(path, body.bytes, headers: body.headers)
+                return try await service.client.post(inferencePath, body.bytes, headers: body.headers)
             }
             let zeros = [Float](repeating: 0, count: 768)
             #expect(try await post(zeros).status == 200)
@@ -351,17 +276,17 @@ struct InferenceTests {
             for path in ["/v2", "/v2/models/a", "/v2/models/a/ready"] {
                 #expect(try await service.client.get(path).status == 401)
             }
-            #expect(try await service.client.postJSON(path, "{}").status == 401)
+            #expect(try await service.client.postJSON(inferencePath, "{}").status == 401)
             let key = ["X-API-Key": "key"]
             let form = try await service.client.post(
-                path, [], headers: key.merging(["Content-Type": Form.contentType]) { $1 })
+                inferencePath, [], headers: key.merging(["Content-Type": Form.contentType]) { $1 })
             #expect(form.code == "unsupported_media_type")
             let late = try await service.client.post(
-                path, try sampleImage(),
+                inferencePath, try sampleImage(),
                 headers: key.merging(["X-Request-Timeout": "1e-9", "Inference-Header-Content-Length": "0"]) { $1 })
             #expect(late.code == "deadline_exceeded")
             let two = input("image", "BYTES", "[2]", #""data":["AAAA","AAAA"]"#)
-            let refused = try await service.client.postJSON(path, two, headers: key)
+            let refused = try await service.client.postJSON(inferencePath, two, headers: key)
             #expect(refused.code == "overloaded" && refused["Retry-After"] != nil)
         }
     }

@@ -108,4 +108,15 @@ struct WriterTests {
         #expect(try granted("0." + String(repeating: "3", count: 60)) == .seconds(1.0 / 3), "any notation of a number")
         for text in ["-1", "0", "inf", "nan", "1s", ""] { #expect(throws: Problem.self) { try granted(text) } }
     }
+
+    @Test(
+        "A body's own timeout replaces the default, and beside the header the shorter of both counts, up to the maximum",
+        arguments: [(nil, 2, 2), (nil, 70, 70), (nil, 1000, 100), ("5", 2, 2), ("2", 5, 2), ("1e9", 70, 70)]
+            as [(String?, Int, Int)])
+    func bodyTimeouts(header: String?, body: Int, granted: Int) throws {
+        let timeout = RequestTimeout(standard: .seconds(60), maximum: .seconds(100))
+        var head = RequestHead(method: "POST", target: "/", path: "/")
+        head.headers["X-Request-Timeout"] = header
+        #expect(try timeout.deadline(of: head, within: .seconds(body)) == head.received + .seconds(granted))
+    }
 }

@@ -98,27 +98,31 @@ struct RepositoryEntry: Equatable, Sendable {
     }
 }
 
-/// The body of a repository request: nothing, or JSON.
+/// The body of a repository request: nothing, or JSON, in which null counts as absent.
 struct RepositoryPost: Equatable {
     /// Whether an index is to hold only what serves.
     private(set) var isReadyOnly = false
     /// Parameters that would change a model as it is loaded.
     private(set) var overrides: [String] = []
 
+    private enum Member: String, CaseIterable {
+        case ready, parameters
+    }
+
     /// - Throws: 400 with the place in the document.
     init(_ bytes: [UInt8]) throws(Problem) {
         guard !bytes.isEmpty else { return }
         try scanJSON(bytes[...]) { scanner in
-            try scanner.object { scanner, member in
+            try scanner.object(of: "member") { (scanner, member: Member) in
                 switch member {
-                case "ready": isReadyOnly = try scanner.boolean()
-                case "parameters":
+                case .ready: isReadyOnly = try scanner.boolean()
+                case .parameters:
                     try scanner.object { scanner, parameter in
                         // What unloading a model takes along is nothing here.
-                        if parameter != "unload_dependents" { overrides.append(parameter) }
+                        let changesModel = parameter != "unload_dependents" && scanner.nextCharacter != "n"
+                        if changesModel { overrides.append(parameter) }
                         try scanner.skipValue(depth: 16)
                     }
-                default: throw Problem.unknown("member", member, known: ["ready", "parameters"])
                 }
             }
         }

@@ -190,20 +190,23 @@ public final class AdminAPI: Sendable {
     }
 }
 
-/// The body of `POST /admin/checkpoint`.
+/// The body of `POST /admin/checkpoint`, in which null counts as absent.
 struct LoadPost: Equatable {
     let path: String
     let sha256: String?
+
+    private enum Member: String, CaseIterable {
+        case path, sha256
+    }
 
     /// - Throws: 400 with the place in the document.
     init(_ bytes: [UInt8]) throws(Problem) {
         var (path, sha256): (String?, String?)
         try scanJSON(bytes[...]) { scanner in
-            try scanner.object { scanner, member in
+            try scanner.object(of: "member") { (scanner, member: Member) in
                 switch member {
-                case "path": path = try scanner.string()
-                case "sha256": sha256 = try scanner.string()
-                default: throw Problem.unknown("member", member, known: ["path", "sha256"])
+                case .path: path = try scanner.string()
+                case .sha256: sha256 = try scanner.string()
                 }
             }
         }

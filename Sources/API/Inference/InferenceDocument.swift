@@ -18,7 +18,8 @@ struct RequestedOutput: Equatable, Sendable {
     var isBinary: Bool?
 }
 
-/// The JSON of an inference request as it stands, its tensors' data not yet looked at.
+/// The JSON of an inference request as it stands, its tensors' data not yet looked at. Members that are null count as
+/// absent, at every level.
 struct InferenceDocument: Sendable {
     /// An input as it stands.
     struct Input: Sendable {
@@ -30,15 +31,26 @@ struct InferenceDocument: Sendable {
     }
 
     private(set) var id: String?
+    /// The model that the body names besides the path.
+    private(set) var modelName: String?
+    private(set) var modelVersion: String?
     private(set) var inputs: [Input] = []
     private(set) var outputs: [RequestedOutput]?
     private(set) var prefersBinary = false
     private(set) var options = RequestOptions()
+    /// The time that the request may take; nil for the service's default.
+    private(set) var timeout: Duration?
     private let maximumElements: Int
 
     /// Ids of more characters than this, as JSON schemas count them, aren't echoed but refused.
     private static let maximumIDLength = 1024
     private static let maximumDimensions = 8
+
+    private enum Member: String, CaseIterable {
+        case id, parameters, inputs, outputs
+        case modelName = "model_name"
+        case modelVersion = "model_version"
+    }
 
     /// Reads a document.
     ///
@@ -47,17 +59,18 @@ struct InferenceDocument: Sendable {
     init(_ bytes: ArraySlice<UInt8>, maximumElements: Int) throws(Problem) {
         self.maximumElements = maximumElements
         try scanJSON(bytes) { scanner in
-            try scanner.object { scanner, member in
+            try scanner.object(of: "member") { (scanner, member: Member) in
                 switch member {
-                case "id": id = try Self.id(&scanner)
-                case "parameters": try readParameters(&scanner)
-                case "inputs":
+                case .id: id = try Self.id(&scanner)
+                case .modelName: modelName = try scanner.string()
+                case .modelVersion: modelVersion = try scanner.string()
+                case .parameters: try readParameters(&scanner)
+                case .inputs:
                     try scanner.array { scanner in
                         guard inputs.isEmpty else { throw Problem(.malformedBody, InferenceRequest.oneInput) }
                         inputs.append(try input(&scanner))
                     }
-                case "outputs": outputs = try Self.outputs(&scanner)
-                default: throw Problem.unknown("member", member, known: ["id", "parameters", "inputs", "outputs"])
+                case .outputs: outputs = try Self.outputs(&scanner)
                 }
             }
         }
@@ -71,38 +84,57 @@ struct InferenceDocument: Sendable {
         return id
     }
 
+    /// The parameters of a request: the model's own, and those that Triton's clients send to any model.
+    private enum Parameter: String, CaseIterable {
+        case at, from, normalize, timeout, priority
+        case binaryDataOutput = "binary_data_output"
+        case sequenceID = "sequence_id"
+        case sequenceStart = "sequence_start"
+        case sequenceEnd = "sequence_end"
+    }
+
     private mutating func readParameters(_ scanner: inout JSONScanner) throws {
-        try scanner.object { scanner, member in
-            switch member {
-            case "at": try options.set(times: [try JSONPost.token(&scanner)])
-            case "from": try options.set(places: [try scanner.string()])
-            case "normalize":
+        try scanner.object(of: "parameter") { (scanner, parameter: Parameter) in
+            switch parameter {
+            case .at: try options.set(times: [try JSONPost.token(&scanner)])
+            case .from: try options.set(places: [try scanner.string()])
+            case .normalize:
                 try options.set(normalization: try RequestOptions.choice(.normalize, try scanner.string()))
-            case "binary_data_output": prefersBinary = try scanner.boolean()
-            default:
-                throw Problem.unknown("parameter", member, known: ["at", "from", "normalize", "binary_data_output"])
+            case .binaryDataOutput: prefersBinary = try scanner.boolean()
+            case .timeout:
+                let microseconds = try scanner.natural()
+                timeout = microseconds == 0 ? nil : .microseconds(microseconds)
+            // As in Triton with a model that has neither priority levels nor state: checked, and without effect.
+            case .priority: _ = try scanner.natural()
+            case .sequenceID:
+                if scanner.nextCharacter == "\"" { _ = try scanner.string() } else { _ = try scanner.natural() }
+            case .sequenceStart, .sequenceEnd: _ = try scanner.boolean()
             }
         }
     }
 
+    private enum InputMember: String, CaseIterable {
+        case name, datatype, shape, parameters, data
+    }
+
+    private enum InputParameter: String, CaseIterable {
+        case binaryDataSize = "binary_data_size"
+    }
+
     private func input(_ scanner: inout JSONScanner) throws -> Input {
         var input = Input()
-        try scanner.object { scanner, member in
+        try scanner.object(of: "member of an input") { (scanner, member: InputMember) in
             switch member {
-            case "name": input.name = try scanner.string()
-            case "datatype": input.datatype = try scanner.string()
-            case "shape": input.shape = try Self.shape(&scanner)
-            case "parameters":
-                try scanner.object { scanner, member in
-                    guard member == "binary_data_size" else {
-                        throw Problem.unknown("parameter of an input", member, known: ["binary_data_size"])
+            case .name: input.name = try scanner.string()
+            case .datatype: input.datatype = try scanner.string()
+            case .shape: input.shape = try Self.shape(&scanner)
+            case .parameters:
+                try scanner.object(of: "parameter of an input") { (scanner, parameter: InputParameter) in
+                    switch parameter {
+                    case .binaryDataSize: input.binaryByteCount = try scanner.natural()
                     }
-                    input.binaryByteCount = try scanner.natural()
                 }
-            case "data": input.data = try JSONTensorData(&scanner, maximumCount: maximumElements)
-            default:
-                throw Problem.unknown(
-                    "member of an input", member, known: ["name", "datatype", "shape", "parameters", "data"])
+            case .data: input.data = try JSONTensorData(&scanner, maximumCount: maximumElements)
             }
         }
         return input
@@ -117,32 +149,43 @@ struct InferenceDocument: Sendable {
         return shape
     }
 
+    private enum OutputMember: String, CaseIterable {
+        case name, parameters
+    }
+
+    private enum OutputParameter: String, CaseIterable {
+        case binaryData = "binary_data"
+    }
+
     private static func outputs(_ scanner: inout JSONScanner) throws -> [RequestedOutput] {
         var outputs: [RequestedOutput] = []
         try scanner.array { scanner in
-            var (name, isBinary): (String?, Bool?)
-            try scanner.object { scanner, member in
-                switch member {
-                case "name": name = try scanner.string()
-                case "parameters":
-                    try scanner.object { scanner, member in
-                        guard member == "binary_data" else {
-                            throw Problem.unknown("parameter of an output", member, known: ["binary_data"])
-                        }
-                        isBinary = try scanner.boolean()
-                    }
-                default: throw Problem.unknown("member of an output", member, known: ["name", "parameters"])
-                }
+            let requested = try output(&scanner)
+            guard !outputs.contains(where: { $0.output == requested.output }) else {
+                throw scanner.malformed("the output \(requested.output.rawValue) is asked for twice")
             }
-            guard let name else { throw scanner.malformed("an output has no name") }
-            guard let output = InferenceOutput(rawValue: name) else {
-                throw Problem.unknown("output", name, known: InferenceOutput.allCases.map(\.rawValue))
-            }
-            guard !outputs.contains(where: { $0.output == output }) else {
-                throw scanner.malformed("the output \(name) is asked for twice")
-            }
-            outputs.append(RequestedOutput(output: output, isBinary: isBinary))
+            outputs.append(requested)
         }
         return outputs
+    }
+
+    private static func output(_ scanner: inout JSONScanner) throws -> RequestedOutput {
+        var (name, isBinary): (String?, Bool?)
+        try scanner.object(of: "member of an output") { (scanner, member: OutputMember) in
+            switch member {
+            case .name: name = try scanner.string()
+            case .parameters:
+                try scanner.object(of: "parameter of an output") { (scanner, parameter: OutputParameter) in
+                    switch parameter {
+                    case .binaryData: isBinary = try scanner.boolean()
+                    }
+                }
+            }
+        }
+        guard let name else { throw scanner.malformed("an output has no name") }
+        guard let output = InferenceOutput(rawValue: name) else {
+            throw Problem.unknown("output", name, known: InferenceOutput.allCases.map(\.rawValue))
+        }
+        return RequestedOutput(output: output, isBinary: isBinary)
     }
 }

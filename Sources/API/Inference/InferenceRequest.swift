@@ -1,6 +1,7 @@
 import FeatureService
 import HTTPServer
 import ReverseODE
+import UntrustedText
 
 /// A request of the Open Inference Protocol, version 2, with its binary tensor extension: images, or a model's inputs as
 /// numbers, and which tensors are wanted of them.
@@ -17,6 +18,12 @@ struct InferenceRequest: Sendable {
     let prefersBinary: Bool
     /// What the embedding is to be.
     let options: RequestOptions
+    /// The time that the request may take, counted from its first line; nil for the service's default.
+    let timeout: Duration?
+    /// The model that the body names besides the path; nil if it names none.
+    let modelName: String?
+    /// The version that the body names; nil or empty if it names none.
+    let modelVersion: String?
 
     /// What a request may hold.
     struct Limits: Sendable {
@@ -43,6 +50,9 @@ struct InferenceRequest: Sendable {
             outputs = nil
             prefersBinary = true
             options = RequestOptions()
+            timeout = nil
+            modelName = nil
+            modelVersion = nil
             return
         }
         let length = headerLength ?? body.count
@@ -56,6 +66,9 @@ struct InferenceRequest: Sendable {
         outputs = document.outputs
         prefersBinary = document.prefersBinary
         options = document.options
+        timeout = document.timeout
+        modelName = document.modelName
+        modelVersion = document.modelVersion
         let tensor = try InputTensor(input, tail: body[length...], limits: limits)
         isNumeric = tensor.isNumeric
         inputs = tensor.inputs
@@ -180,8 +193,10 @@ private struct InputTensor {
 extension InferenceRequest {
     /// What is to be computed.
     ///
-    /// - Throws: 400 for options that don't go together.
+    /// - Parameter model: the model that the path names.
+    /// - Throws: 400 for options that don't go together, and for a body that names another model than the path.
     func features(model: ModelRequirement) throws(Problem) -> FeatureRequest {
+        let model = try agreed(with: model)
         let wanted = outputs?.map(\.output) ?? InferenceOutput.allCases
         guard !wanted.isEmpty else {
             throw Problem(.malformedBody, "outputs is empty; leave it out to get all there are")
@@ -193,5 +208,30 @@ extension InferenceRequest {
         request.isHeadOptional = outputs == nil
         request.model = model
         return request
+    }
+
+    /// The model that both path and body name. A version that only the body names counts as if the path did.
+    private func agreed(with path: ModelRequirement) throws(Problem) -> ModelRequirement {
+        if let modelName, modelName != path.name { throw Self.disagreement("model_name", modelName, path.name) }
+        guard let modelVersion, !modelVersion.isEmpty else { return path }
+        let body = ModelRequirement(name: path.name, version: modelVersion)
+        guard let version = path.version else { return body }
+        guard Self.name(version, modelVersion) else {
+            throw Self.disagreement("model_version", modelVersion, version)
+        }
+        return path
+    }
+
+    /// Whether two texts name one version: both in full, both in short, or one in each form.
+    private static func name(_ one: String, _ other: String) -> Bool {
+        let short = 12
+        return one == other || min(one.count, other.count) == short && one.prefix(short) == other.prefix(short)
+    }
+
+    private static func disagreement(_ member: String, _ body: String, _ path: String) -> Problem {
+        Problem(
+            .malformedBody,
+            "\(member) is \"\(shown(body, atMost: 80))\", but the path names \"\(shown(path, atMost: 80))\"; "
+                + "name the same in both or leave \(member) out")
     }
 }

@@ -32,7 +32,7 @@ extension PublicAPI {
         }.get()
         // The model may be another one by now; the service checks again.
         let results = try await features(
-            parsed.inputs, try parsed.features(model: route.model), request.head, account)
+            parsed.inputs, try parsed.features(model: route.model), request.head, account, within: parsed.timeout)
         return try await written(results) { () throws(Problem) in try results.inference(parsed) }
     }
 }

@@ -175,11 +175,15 @@ public final class PublicAPI: Sendable {
         return try await workers.run { Result { () throws(Problem) in try results.roundTrip() } }.get()
     }
 
+    /// Has features computed.
+    ///
+    /// - Parameter limit: the time that the body allows; nil if it doesn't say.
     func features(
-        _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ head: RequestHead, _ account: RequestAccount
+        _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ head: RequestHead, _ account: RequestAccount,
+        within limit: Duration? = nil
     ) async throws(Problem) -> FeatureResults {
         var wanted = wanted
-        wanted.deadline = try timeout.deadline(of: head)
+        wanted.deadline = try timeout.deadline(of: head, within: limit)
         let response: FeatureResponse
         do throws(FeatureServiceError) {
             response = try await service.features(of: inputs, wanted)
