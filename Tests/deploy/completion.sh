@@ -58,10 +58,12 @@ expect 'compopt -o nospace step,request step,step' headwater bench --batching st
 expect '' headwater serve --port 8
 echo "bash completes ${#commands[@]} commands and $count options, choices and files"
 
-said=()
+missing=()
 if command -v zsh >/dev/null; then
     zsh --no-exec "$folder/headwater.zsh" || fail "zsh doesn't read its script"
-    said+=("zsh reads its script")
+    echo "zsh reads its script"
+else
+    missing+=(zsh)
 fi
 if command -v fish >/dev/null; then
     fish --no-execute "$folder/headwater.fish" || fail "fish doesn't read its script"
@@ -72,15 +74,21 @@ if command -v fish >/dev/null; then
         options_of "$command" | diff - "$folder/completed" >&2 ||
             fail "fish completes other options of $command than --help shows"
     done
-    said+=("fish completes every option")
+    echo "fish completes every option"
+else
+    missing+=(fish)
 fi
 if command -v mandoc >/dev/null; then
     mandoc -T lint -W error "$folder/headwater.1" >&2 || fail "the manual page isn't sound to mandoc"
-    said+=("mandoc finds the manual page sound")
+    echo "mandoc finds the manual page sound"
+else
+    missing+=(mandoc)
 fi
 if command -v groff >/dev/null; then
     complaints=$(groff -man -Tutf8 -k -ww -z "$folder/headwater.1" 2>&1)
     [[ -z $complaints ]] || fail "the manual page isn't sound to groff: $complaints"
-    said+=("groff finds the manual page sound")
+    echo "groff finds the manual page sound"
+else
+    missing+=(groff)
 fi
-printf '%s\n' "${said[@]:-skipped: there is no zsh, fish, mandoc or groff here}"
+[[ ${#missing[@]} -eq 0 ]] || skip "completion and manual page for ${missing[*]}, not installed here"

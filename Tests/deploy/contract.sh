@@ -8,5 +8,5 @@ environment=${HEADWATER_CONTRACT:-${HOME:-/nonexistent}/.cache/headwater-contrac
 if [[ -e $environment/complete ]] && command -v python3 >/dev/null; then
     deploy/check-contract --cases 1
 else
-    echo "skipped: schemathesis isn't here; deploy/check-contract fetches it"
+    skip "the contract's generated requests: schemathesis isn't here; deploy/check-contract installs it"
 fi

@@ -5,7 +5,7 @@
 source "$(dirname "$0")/checking"
 make_folder
 
-command -v python3 >/dev/null || { echo "python3 is not installed: documents are skipped"; exit 0; }
+command -v python3 >/dev/null || { skip "documents: python3 is not installed"; exit 0; }
 deploy/check-documents
 
 # A check that lets everything pass is none.

@@ -7,7 +7,7 @@ make_folder
 
 binary=.build/debug/headwater
 [[ -x $binary ]] || fail "$binary isn't there: run the tests first, which build it"
-command -v python3 >/dev/null || { echo "python3 is not installed: the scenarios of faults are skipped"; exit 0; }
+command -v python3 >/dev/null || { skip "the scenarios of faults: python3 is not installed"; exit 0; }
 
 deploy/faults --list >"$folder/scenarios"
 [[ $(wc -l <"$folder/scenarios") -gt 10 ]] || fail "only $(wc -l <"$folder/scenarios") scenarios were found"
@@ -21,5 +21,6 @@ allowed="Sources/FeatureService/Checkpoints/CheckpointManager.swift Sources/Tele
 [[ $wall == "$allowed" ]] || fail "the wall clock is asked in $wall, not only in $allowed"
 
 deploy/faults --headwater "$binary" --short >"$folder/output" 2>&1 || fail "$(cat "$folder/output")"
-grep -E '^   (skipped)' "$folder/output" || true
+sed -nE 's/^== //; T skipped; h; d; :skipped; s/^   skipped after [0-9]+ s: //; T; G; s/(.*)\n(.*)/skipped: the fault \2: \1/p' \
+    "$folder/output"
 echo "$(wc -l <"$folder/scenarios") scenarios are reported; the short selection: $(tail -n 1 "$folder/output")"

@@ -4,11 +4,11 @@
 source "$(dirname "$0")/checking"
 make_folder
 
-command -v python3 >/dev/null || { echo "python3 is not installed: the manifests are not checked"; exit 0; }
+command -v python3 >/dev/null || { skip "manifests: python3 is not installed"; exit 0; }
 status=0
 deploy/check-manifests 2>"$folder/complaints" || status=$?
 case $status in
     0) ;;
-    69) echo "skipped: $(tail -n 1 "$folder/complaints")" ;;
+    69) skip "manifests: $(tail -n 1 "$folder/complaints")" ;;
     *) fail "exit $status: $(<"$folder/complaints")" ;;
 esac

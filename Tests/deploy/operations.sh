@@ -95,7 +95,8 @@ if command -v promtool >/dev/null; then
     deploy/check-alerts >"$folder/output" 2>&1 || fail "$(cat "$folder/output")"
     echo "$(wc -l <<<"$alerts") alerts are explained, and fire and keep still as they should"
 else
-    echo "$(wc -l <<<"$alerts") alerts are explained (promtool is not installed: their tests are skipped)"
+    echo "$(wc -l <<<"$alerts") alerts are explained"
+    skip "the alerts' own tests: promtool is not installed"
 fi
 if command -v systemd-analyze >/dev/null; then
     # Where the binary isn't installed, verify complains of that alone.
@@ -109,5 +110,5 @@ if command -v systemd-analyze >/dev/null; then
         echo "the unit is sound, its exposure $exposure"
     fi
 else
-    echo "there is no systemd-analyze here to look at the unit"
+    skip "the systemd unit: there is no systemd-analyze here"
 fi

@@ -7,7 +7,7 @@ make_folder
 
 binary=.build/debug/headwater
 [[ -x $binary ]] || fail "$binary isn't there: run the tests first, which build it"
-command -v python3 >/dev/null || { echo "python3 is not installed: pictures are skipped"; exit 0; }
+command -v python3 >/dev/null || { skip "pictures: python3 is not installed"; exit 0; }
 
 rows=0
 for figures in docs/performance-*.json; do

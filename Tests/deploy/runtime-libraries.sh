@@ -7,7 +7,7 @@ source "$(dirname "$0")/checking"
 binary=.build/debug/headwater
 [[ -x $binary ]] || fail "$binary isn't there: run the tests first, which build it"
 if ! command -v dpkg-query >/dev/null; then
-    echo "there is no dpkg here to tell which packages the libraries come from"
+    skip "the packages of the libraries: there is no dpkg here"
     exit
 fi
 

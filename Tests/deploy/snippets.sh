@@ -6,7 +6,7 @@ source "$(dirname "$0")/checking"
 make_folder
 
 if ! command -v python3 >/dev/null; then
-    echo "skipped: there is no python3 here to run deploy/check-snippets"
+    skip "snippets: there is no python3 here to run deploy/check-snippets"
     exit
 fi
 deploy/check-snippets --here
