@@ -45,6 +45,7 @@ let package = Package(
         cLibrary("CPlayground", exclude: ["playground.html"]),
         cLibrary("CAllocator"),
         cLibrary("CEventPolling"),
+        cLibrary("CProcess"),
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
 
         library("UntrustedText", []),
@@ -81,7 +82,7 @@ let package = Package(
             [
                 "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
                 "FlowModel", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels",
-                "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText",
+                "CBundledModel", "CProcess", "LoadGeneration", "Plotting", "UntrustedText",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
         .plugin(name: "RecordCommit", capability: .buildTool()),

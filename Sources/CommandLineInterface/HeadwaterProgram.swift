@@ -1,3 +1,4 @@
+import Dispatch
 import FoundationEssentials
 import Telemetry
 import UntrustedText
@@ -37,15 +38,14 @@ public enum HeadwaterProgram {
         abstract: "image embeddings and classification by running generative flow models in reverse",
         version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map(\.command))
 
-    /// Carries out the process's command line.
+    /// Carries out the process's command line and ends the process with one of the statuses that the help lists.
+    ///
+    /// It is not `async`: the command line is read and signals are heard before Dispatch is asked for a thread, for which
+    /// it may wait in vain.
     ///
     /// - Parameter commit: what the program was built from; see `BuildInformation.commit`.
-    /// - Returns: the exit status, one of those that the help lists.
-    public static func main(commit: String) async -> Int32 {
-        await run(BuildInformation(version: version, commit: commit)).rawValue
-    }
-
-    private static func run(_ build: BuildInformation) async -> ExitStatus {
+    public static func main(commit: String) -> Never {
+        let build = BuildInformation(version: version, commit: commit)
         // A client that closes its end must not end the process.
         signal(SIGPIPE, SIG_IGN)
         // Nor must a limit to the size of files: that is a write's error.
@@ -57,14 +57,23 @@ public enum HeadwaterProgram {
             switch invocation {
             case .show(let text):
                 print(text, terminator: "")
-                return .success
+                ProcessExit.end(.success)
             case .run(let name, let arguments):
                 for warning in arguments.warnings { complain("warning: \(warning)") }
-                return try await subcommands.first { $0.command.name == name }!.run(arguments, build)
+                try SignalThread.shared.start(watchesStart: true)
+                Task { await run(name, arguments, build) }
+                dispatchMain()
             }
         } catch {
-            complain("headwater: \(error)")
-            return ExitStatus(of: error)
+            ProcessExit.end(reporting: error)
+        }
+    }
+
+    private static func run(_ name: String, _ arguments: ParsedArguments, _ build: BuildInformation) async {
+        do {
+            ProcessExit.end(try await subcommands.first { $0.command.name == name }!.run(arguments, build))
+        } catch {
+            ProcessExit.end(reporting: error)
         }
     }
 

@@ -82,7 +82,11 @@ enum KernelChoice {
     }
 
     /// The pool of workers that computes.
-    static func pool(_ arguments: ParsedArguments) throws -> WorkerPool {
-        WorkerPool(count: try arguments[workers] ?? ProcessorBudget.available())
+    ///
+    /// - Parameter endsStart: the command needs no further threads to begin its work.
+    static func pool(_ arguments: ParsedArguments, endsStart: Bool = true) throws -> WorkerPool {
+        let pool = WorkerPool(count: try arguments[workers] ?? ProcessorBudget.available())
+        if endsStart { SignalThread.shared.startIsOver() }
+        return pool
     }
 }

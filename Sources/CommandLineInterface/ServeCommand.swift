@@ -16,7 +16,8 @@ enum ServeCommand {
         name: "serve", abstract: "answer requests for embeddings and class logits over HTTP",
         discussion: "Loads a model, checks the kernels, listens, and answers until SIGTERM or SIGINT. Then it stops "
             + "being ready at once, goes on accepting for --drain-delay, finishes what is in flight within "
-            + "--drain-timeout and exits 0, or 70 if something was left; a second signal exits at once.",
+            + "--drain-timeout and exits 0, or 70 if something was left. A second signal exits at once, unless it comes within "
+            + "a second of the first, as supervisors send it.",
         options: ServeOptions.all,
         examples: [
             Command.Example(line: "headwater serve", effect: "Serve the model that is built in, on this machine only:"),
@@ -33,8 +34,9 @@ enum ServeCommand {
         ProcessMemory.limitArenas()
         let logger = Logger.standardError(
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
+        let signals = try ServeSignals(logger: logger)
         let kernels = try KernelChoice.kernels(arguments)
-        let pool = try KernelChoice.pool(arguments)
+        let pool = try KernelChoice.pool(arguments, endsStart: false)
         try KernelSelfTest.run(kernels)
         logger.info(
             "computing",
@@ -68,7 +70,6 @@ enum ServeCommand {
                 ])
         }
 
-        let signals = SignalStream([SIGTERM, SIGINT])
         // Listening before the model is loaded lets probes tell a service that starts from one that is gone.
         try admin.start()
         try server.start()
@@ -76,7 +77,9 @@ enum ServeCommand {
         guard let served = await service.active else {
             throw CommandFailure(status: .internalFault, description: "no model was activated")
         }
-        let reloading = reload(checkpoints, logger: logger)
+        SignalThread.shared.startIsOver()
+        signals.beginServing()
+        let reloading = Task { await reload(checkpoints, at: signals.reloads, logger: logger) }
         defer { reloading.cancel() }
         let host = try arguments[ServeOptions.host]
         let scheme = try arguments[ServeOptions.certificate] == nil ? "http" : "https"
@@ -89,8 +92,7 @@ enum ServeCommand {
                 "seconds": .number(began.duration(to: clock.now) / .seconds(1)),
             ])
 
-        await signals.next()
-        signals.exitOnNext()
+        await signals.stopRequest()
         return try await stop(
             service, server: server, admin: admin, delay: try arguments[ServeOptions.drainDelay],
             timeout: try arguments[ServeOptions.drainTimeout], logger: logger)
@@ -133,53 +135,16 @@ enum ServeCommand {
     }
 
     /// Reloads the configured checkpoint at every SIGHUP; a failure leaves the old model serving.
-    private static func reload(_ checkpoints: CheckpointManager, logger: Logger) -> Task<Void, Never> {
-        let signals = SignalStream([SIGHUP])
-        return Task {
-            while !Task.isCancelled {
-                await signals.next()
-                guard !Task.isCancelled else { return }
-                do {
-                    let outcome = try await checkpoints.reload().value.get()
-                    logger.info("reloaded", ["outcome": .string(outcome.rawValue)])
-                } catch {
-                    logger.error("not reloaded; the model before serves on", ["reason": .string("\(error)")])
-                }
+    private static func reload(
+        _ checkpoints: CheckpointManager, at signals: AsyncStream<Void>, logger: Logger
+    ) async {
+        for await _ in signals {
+            do {
+                let outcome = try await checkpoints.reload().value.get()
+                logger.info("reloaded", ["outcome": .string(outcome.rawValue)])
+            } catch {
+                logger.error("not reloaded; the model before serves on", ["reason": .string("\(error)")])
             }
         }
     }
-}
-
-/// Signals as something to wait for.
-struct SignalStream: Sendable {
-    private let stream: AsyncStream<Void>
-    private let finality = Finality()
-
-    private final class Finality: Sendable { let isFinal = Atomic<Bool>(false) }
-
-    /// Takes the signals over from their default handling, for the rest of the process's life.
-    init(_ signals: [Int32]) {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-        self.stream = stream
-        for number in signals {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { [finality] in
-                // The source is kept alive by its own handler.
-                withExtendedLifetime(source) {
-                    if finality.isFinal.load(ordering: .acquiring) { _exit(ExitStatus.internalFault.rawValue) }
-                    continuation.yield()
-                }
-            }
-            source.activate()
-        }
-    }
-
-    /// Waits for a signal.
-    func next() async {
-        for await _ in stream { return }
-    }
-
-    /// From now on a signal ends the process at once.
-    func exitOnNext() { finality.isFinal.store(true, ordering: .releasing) }
 }

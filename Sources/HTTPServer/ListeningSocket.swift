@@ -110,7 +110,13 @@ struct SystemCallFailure: Error, CustomStringConvertible {
     var call: String
     var number: Int32
 
-    var description: String { "\(call): \(String(cString: strerror(number)))" }
+    var description: String {
+        let reason = "\(call): \(String(cString: strerror(number)))"
+        guard call == "pthread_create" else { return reason }
+        return
+            "the system refuses a thread (\(reason)): raise the limit of the address space (ulimit -v), of the user's "
+            + "processes (ulimit -u) or of the cgroup's (pids.max)"
+    }
 
     @discardableResult
     static func check(_ call: String, _ result: Int32) throws(SystemCallFailure) -> Int32 {

@@ -1,11 +1,7 @@
 import BuildCommit
 import CommandLineInterface
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 @main
 struct Headwater {
-    static func main() async { exit(await HeadwaterProgram.main(commit: buildCommit)) }
+    static func main() { HeadwaterProgram.main(commit: buildCommit) }
 }

@@ -95,17 +95,68 @@ struct LifeCycleTests {
         }
     }
 
-    @Test("A second signal ends the process at once", arguments: [SIGTERM, SIGINT])
+    @Test(
+        "A second signal within a second of the first changes nothing; a later one ends the process at once",
+        arguments: [SIGTERM, SIGINT])
     func secondSignal(signal: Int32) async throws {
         let scratch = try Scratch()
         let arguments = ["--model", try Self.model(scratch, steps: 3), "--drain-delay", "3600s"]
         try await RunningService.serve(arguments) { service async throws in
             service.run.signal(SIGTERM)
+            service.run.signal(signal)
             #expect(await eventually { service.log.line("stopping") != nil })
             #expect(!service.run.hasEnded)
-            service.run.signal(signal)
+            // The second after which it counts goes by while the signal is repeated.
+            let ended = await eventually {
+                service.run.signal(signal)
+                return service.run.hasEnded
+            }
+            #expect(ended)
             #expect(await service.end() == .exited(status: 70))
         }
+    }
+
+    @Test("Told to stop before its model is loaded, it ends with 0 at once")
+    func stopsWhileStarting() async throws {
+        let scratch = try Scratch()
+        // Opening a pipe that nothing writes to takes for ever, as a model on a dead network drive does.
+        let model = scratch.path("pipe.safetensors")
+        #expect(mkfifo(model, 0o600) == 0)
+        let (run, errors) = try BuiltProgram.start(
+            ["serve", "--port", "0", "--admin-port", "0", "--log-format", "json", "--model", model])
+        let log = ServiceLog(reading: errors)
+        #expect(await eventually { log.line("computing") != nil || run.hasEnded })
+        run.signal(SIGTERM)
+        #expect(await eventually { run.hasEnded }, "\(log.lines)")
+        run.signal(SIGKILL)
+        #expect(await run.wait() == .exited(status: 0))
+        #expect(await eventually { log.line("stopped")?["complete"] as? Bool == true })
+    }
+
+    @Test(
+        "With too little address space to start, commands end by themselves, whichever thread or buffer is refused",
+        arguments: [
+            ["serve", "--port", "0", "--admin-port", "0", "--log-format", "json"],
+            ["embed", TestFixtures.path("images/rgb-32x32.jpg"), "-o", "/dev/null"],
+        ])
+    func startsWithoutMemory(arguments: [String]) async throws {
+        let kibibytes = [100_000, 120_000, 140_000, 180_000, 200_000, 240_000, 280_000]
+        let endings = try await withThrowingTaskGroup(of: (Int, BuiltProgram.Ending).self) { group in
+            for limit in kibibytes {
+                group.addTask {
+                    let (run, errors) = try BuiltProgram.start(arguments, after: "ulimit -v \(limit)")
+                    let log = ServiceLog(reading: errors)
+                    // Where the machine has so few processors that it is enough, it is told to stop, and must.
+                    _ = await eventually { run.hasEnded || log.line("ready") != nil }
+                    run.signal(SIGTERM)
+                    #expect(await eventually { run.hasEnded }, "\(limit) KiB: \(log.lines)")
+                    run.signal(SIGKILL)
+                    return (limit, await run.wait())
+                }
+            }
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        #expect(endings.values.contains(.exited(status: 69)), "\(endings)")
     }
 
     @Test("After thousands of aborted requests trajectories, connections, descriptors and memory are where they were")

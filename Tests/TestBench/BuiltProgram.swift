@@ -54,12 +54,15 @@ public struct BuiltProgram {
     }
 
     /// Starts it with standard error to be read while it runs.
+    ///
+    /// - Parameter shell: commands that a shell runs first in the same process, such as `ulimit -v 200000`.
     public static func start(
-        _ arguments: [String], environment: [String: String] = [:]
+        _ arguments: [String], environment: [String: String] = [:], after shell: String? = nil
     ) throws -> (run: Run, errors: FileHandle) {
         let pipe = Pipe()
         let run = try Run(
-            arguments, environment: environment, output: .nullDevice, errors: pipe.fileHandleForWriting)
+            arguments, after: shell, environment: environment, output: .nullDevice,
+            errors: pipe.fileHandleForWriting)
         try pipe.fileHandleForWriting.close()
         return (run, pipe.fileHandleForReading)
     }
@@ -74,10 +77,12 @@ extension BuiltProgram {
         private let end: AsyncStream<Void>
 
         fileprivate init(
-            _ arguments: [String], environment: [String: String], output: FileHandle, errors: FileHandle
+            _ arguments: [String], after shell: String? = nil, environment: [String: String], output: FileHandle,
+            errors: FileHandle
         ) throws {
+            let command = [BuiltProgram.executable] + arguments
             processID = try Self.spawn(
-                [BuiltProgram.executable] + arguments,
+                shell.map { ["/bin/sh", "-c", "\($0) && exec \"$0\" \"$@\""] + command } ?? command,
                 environment: environment.merging(Self.sanitizerOptions) { $1 }.map { "\($0.key)=\($0.value)" },
                 descriptors: [output.fileDescriptor, errors.fileDescriptor])
             let (end, continuation) = AsyncStream.makeStream(of: Void.self)

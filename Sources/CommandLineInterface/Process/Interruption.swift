@@ -1,4 +1,3 @@
-import Dispatch
 import Synchronization
 
 #if canImport(Glibc)
@@ -7,33 +6,37 @@ import Synchronization
 
 /// Lets SIGINT and SIGTERM cancel a command, so that what it was writing is taken back before the process ends.
 enum Interruption {
+    private struct State {
+        var signals = StopSignals()
+        var received: Int32?
+    }
+
     /// Runs `body`; it should end soon once its task is cancelled, with `CancellationError` if that is why it ends. The signal
-    /// then ends the process as if nobody had caught it, which is what shells and supervisors look for. A second signal ends
-    /// it at once.
+    /// then ends the process as if it had not been caught, which is what shells and supervisors look for. A second signal
+    /// ends it at once, unless it comes within a second of the first.
     ///
     /// - Throws: what `body` throws, unless it is that it was cancelled by a signal: a disk that is full when an interrupted
     ///   command saves must be heard of.
     static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws -> ExitStatus {
-        let received = Atomic<Int32>(0)
+        let state = Mutex(State())
         let task = Task { @MainActor in try await body() }
-        let sources = [SIGINT, SIGTERM].map { number in
-            // Dispatch is told of a signal even where it is ignored; else it would end the process.
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
-            source.setEventHandler {
-                guard received.exchange(number, ordering: .relaxed) == 0 else { end(by: number) }
-                task.cancel()
+        try SignalThread.shared.handle([SIGINT, SIGTERM]) { number in
+            let meaning = state.withLock { state in
+                state.received = state.received ?? number
+                return state.signals.receive(at: .now)
             }
-            source.resume()
-            return source
+            switch meaning {
+            case .stop: task.cancel()
+            case .repetition: break
+            case .end: end(by: number)
+            }
         }
-        defer {
-            for source in sources { source.cancel() }
-        }
+        defer { SignalThread.shared.release([SIGINT, SIGTERM]) }
         do {
             return try await task.value
-        } catch is CancellationError where received.load(ordering: .relaxed) != 0 {
-            end(by: received.load(ordering: .relaxed))
+        } catch let error as CancellationError {
+            guard let number = state.withLock({ $0.received }) else { throw error }
+            end(by: number)
         }
     }
 
@@ -46,6 +49,6 @@ enum Interruption {
         pthread_sigmask(SIG_UNBLOCK, &signals, nil)
         raise(number)
         // Reached only by the first process of a container, which the kernel spares the default action.
-        exit(128 + number)
+        ProcessExit.endNow(code: 128 + number)
     }
 }

@@ -1,0 +1,40 @@
+#define _GNU_SOURCE
+#include "CProcess.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int ends[2] = {-1, -1};
+
+static void report(int number) {
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    // A full pipe holds tens of thousands of signals that nobody has read: one more tells nothing new.
+    ssize_t count = write(ends[1], &byte, 1);
+    (void)count;
+    errno = saved;
+}
+
+int CProcessOpenSignals(void) {
+    if (ends[0] < 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+    return ends[0];
+}
+
+int CProcessCatchSignal(int number) {
+    struct sigaction action = {.sa_handler = report, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    return sigaction(number, &action, NULL);
+}
+
+int CProcessFlushOutput(void) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    return errno != 0 ? errno : EIO;
+}
+
+void CProcessNameThisThread(const char *name) { pthread_setname_np(pthread_self(), name); }
