@@ -236,6 +236,14 @@ final class Exchange: Sendable {
         core.activity.endSuspension()
     }
 
+    /// Finishes in the place of the handler, which is cancelled only then: what it says to being cancelled is no answer for the
+    /// client.
+    func finishInPlaceOfHandler(with response: Response) {
+        let task = state.withLock { $0.task }
+        finish(with: response)
+        task?.cancel()
+    }
+
     /// Cancels the handler, because its client has gone or its answer no longer matters.
     func cancelHandler(clientGone: Bool) {
         let task = state.withLock { state in

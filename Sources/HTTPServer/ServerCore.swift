@@ -181,8 +181,7 @@ final class ServerCore: Sendable {
             }
         }
         for exchange in connections.exchanges where exchange.isHandling {
-            exchange.cancelHandler(clientGone: false)
-            exchange.finish(with: response(to: .transport(.stopping), of: exchange))
+            exchange.finishInPlaceOfHandler(with: response(to: .transport(.stopping), of: exchange))
         }
     }
 
