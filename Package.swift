@@ -115,7 +115,7 @@ let package = Package(
             of: "Training",
             ["Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "FlowModel", "Tensor"]),
         tests(of: "Plotting"),
-        tests(of: "HTTPServer", ["TestBench"]),
+        tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
         tests(of: "LoadGeneration", ["HTTPServer"]),
         tests(of: "Telemetry"),
         tests(

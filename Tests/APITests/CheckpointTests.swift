@@ -315,7 +315,8 @@ struct CheckpointTests {
                 initial: service.folder + "/a.safetensors", directory: try ModelDirectory(path: service.folder))
             try await restarted.start()
             #expect(await restarted.status.active?.version.name == "uploaded")
-            #expect(try service.store().allSatisfy { !$0.hasPrefix(".") })
+            let store = try service.store()
+            #expect(store.count == 2 && store.allSatisfy { !$0.hasPrefix(".") }, "the upload and the marker: \(store)")
 
             // Rolled back, a restart serves the configured model again.
             _ = try await service.admin.post("/admin/rollback?wait=true", [])

@@ -1,6 +1,7 @@
 import FeatureService
 import Foundation
 import HTTPServer
+import Tensor
 import TestBench
 import TestFixtures
 import Testing
@@ -206,6 +207,7 @@ struct RefusalTests {
             #expect(try await service.admin.get("/metrics").status == 401)
             let token = ["Authorization": "Bearer token"]
             #expect(try await service.admin.get("/metrics", headers: token).status == 200)
+            #expect(try await eventually { try service.log.requests().count >= 8 })
             #expect(service.log.lines.allSatisfy { !$0.contains("first-key") && !$0.contains("token\"") })
         }
     }
@@ -294,33 +296,27 @@ struct DescriptionTests {
 
     @Test("While the queue is full, a large body is refused before it has come")
     func overloadByHead() async throws {
+        let pool = WorkerPool(count: 2)
         try await TestService.run {
+            $0.pool = pool
             $0.service.queueLimit = 1
             $0.service.batchLimit = 1
         } _: { service async throws in
             let image = try sampleImage()
-            let large = [UInt8](repeating: 0, count: 1 << 20)
-            let isRefused = try await withThrowingTaskGroup(of: Void.self) { group in
-                for _ in 0..<3 {
-                    group.addTask {
-                        while !Task.isCancelled {
-                            do {
-                                _ = try await service.service.features(of: [.encoded(image)], FeatureRequest())
-                            } catch {
-                                try? await Task.sleep(for: .milliseconds(1))
-                            }
-                        }
-                    }
-                }
-                defer { group.cancelAll() }
-                return try await eventually {
-                    let answer = try await service.client.post("/embed", large)
-                    // A body that had come would have left the connection usable, and is no image.
-                    return answer.code == "overloaded" && answer["Connection"] == "close"
-                }
-            }
-            #expect(isRefused)
-            #expect(try await eventually { try await service.client.post("/embed", image).status == 200 })
+            let hold = await WorkerPoolHold(of: pool)
+            // One in flight and one that waits for it.
+            async let first = service.client.post("/embed", image)
+            #expect(await eventually { await service.service.status().inFlight == 1 })
+            async let second = service.client.post("/embed", image)
+            #expect(await eventually { await service.service.status().waiting == 1 })
+            let refused = try await service.client.post("/embed", [UInt8](repeating: 0, count: 1 << 20))
+            #expect(refused.status == 503 && refused.code == "overloaded")
+            // A body that had come would have left the connection usable.
+            #expect(refused["Connection"] == "close")
+            hold.release()
+            #expect(try await first.status == 200)
+            #expect(try await second.status == 200)
+            #expect(try await service.client.post("/embed", image).status == 200)
         }
     }
 }

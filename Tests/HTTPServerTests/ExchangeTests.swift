@@ -1,3 +1,4 @@
+import CMicroHTTPD
 import Foundation
 import HTTPServer
 import Synchronization
@@ -64,7 +65,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("A chunk extension is dropped or, by libmicrohttpd 1.0.1, refused; the body is never taken wrongly")
+    @Test("A chunk extension is dropped or, by libmicrohttpd 1, refused; the body is never taken wrongly")
     func chunkExtension() async throws {
         try await withServer { server in
             let port = server.port
@@ -72,7 +73,12 @@ struct ExchangeTests {
                 try RawClient(port: port).exchange(
                     "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;x=1\r\nhello\r\n0\r\n\r\n")
             }
-            #expect(response.status == 400 || response.text == "POST /  hello")
+            // From 1.0.0 on it leaves the line's end of an extension to the chunk's data, and then misses the data's own end.
+            if String(cString: MHD_get_version()).hasPrefix("0.") {
+                #expect(response.status == 200 && response.text == "POST /  hello")
+            } else {
+                #expect(response.status == 400, "\(response.text)")
+            }
         }
     }
 

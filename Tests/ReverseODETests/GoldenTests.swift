@@ -40,6 +40,7 @@ struct GoldenTests {
                 let expected = try golden.expected("unet_mean." + place, image: n, count: means.count)
                 #expect(relativeError(means, expected) < 2e-5, "\(place)")
             }
+            #expect((trajectory.logits != nil) == (model.head != nil))
             if let logits = trajectory.logits {
                 #expect(relativeError(logits, try golden.expected("logits", image: n, count: logits.count)) < 2e-5)
             }
@@ -65,6 +66,7 @@ struct GoldenTests {
                 worst = max(worst, error)
             }
             #expect((1e-6..<1e-2).contains(worst))
+            #expect((trajectory.logits != nil) == (model.head != nil))
             if let logits = trajectory.logits {
                 #expect(relativeError(logits, try golden.expected("logits", image: n, count: logits.count)) < 1e-2)
             }

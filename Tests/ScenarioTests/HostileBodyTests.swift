@@ -35,43 +35,42 @@ struct HostileBodyTests {
             "Content-Disposition: form-data; name=\"image\"\r\nContent-Type: multipart/mixed; boundary=inner\r\n",
             Array("--inner\r\nContent-Disposition: file; filename=\"a\"\r\n\r\n".utf8) + sampleImage
                 + Array("\r\n--inner--".utf8))
-        let forms: [(what: String, type: String, body: [UInt8], statuses: Set<Int>)] = [
-            ("a good one", "multipart/form-data; boundary=bound", image + end, [200]),
-            ("no boundary", "multipart/form-data", image + end, [400, 415]),
-            ("an empty boundary", "multipart/form-data; boundary=", image + end, [400, 415]),
-            ("an endless boundary", "multipart/form-data; boundary=" + String(repeating: "b", count: 5000), end, [400]),
-            ("another boundary", "multipart/form-data; boundary=x", image + end, [400]),
-            ("nothing", "multipart/form-data; boundary=bound", [], [400]),
-            ("no part", "multipart/form-data; boundary=bound", end, [400]),
-            ("no end", "multipart/form-data; boundary=bound", image, [400]),
-            ("nested", "multipart/form-data; boundary=bound", nested + end, [200]),
+        let forms: [(what: String, type: String, body: [UInt8], status: Int)] = [
+            ("a good one", "multipart/form-data; boundary=bound", image + end, 200),
+            ("no boundary", "multipart/form-data", image + end, 400),
+            ("an empty boundary", "multipart/form-data; boundary=", image + end, 400),
+            ("an endless boundary", "multipart/form-data; boundary=" + String(repeating: "b", count: 5000), end, 400),
+            ("another boundary", "multipart/form-data; boundary=x", image + end, 400),
+            ("nothing", "multipart/form-data; boundary=bound", [], 400),
+            ("no part", "multipart/form-data; boundary=bound", end, 400),
+            ("no end", "multipart/form-data; boundary=bound", image, 400),
+            ("nested", "multipart/form-data; boundary=bound", nested + end, 200),
             (
                 "nested and cut", "multipart/form-data; boundary=bound", Array(nested.prefix(nested.count - 12)) + end,
-                [400]
+                400
             ),
             (
                 "5,000 parts", "multipart/form-data; boundary=bound",
-                (0..<5000).flatMap { _ in Self.part(Self.disposition, [1]) } + end, [400, 413]
+                (0..<5000).flatMap { _ in Self.part(Self.disposition, [1]) } + end, 413
             ),
             (
                 "a header of 1 MB", "multipart/form-data; boundary=bound",
                 Self.part(Self.disposition + "X: " + String(repeating: "x", count: 1 << 20) + "\r\n", sampleImage)
                     + end,
-                [400, 413]
+                413
             ),
             (
                 "100,000 headers", "multipart/form-data; boundary=bound",
                 Self.part(Self.disposition + String(repeating: "X: y\r\n", count: 100_000), sampleImage) + end,
-                [200, 400, 413]
+                413
             ),
         ]
         try await Self.serve { service async throws in
             for form in forms {
                 let answer = try await service.client.ask(
                     "POST", "/embed", headers: ["Content-Type": form.type], body: form.body)
-                #expect(
-                    form.statuses.contains(answer.status), "\(form.what): \(answer.status) \(answer.text.prefix(300))")
-                #expect(answer.status == 200 || answer.code != nil, "\(form.what)")
+                #expect(answer.status == form.status, "\(form.what): \(answer.text.prefix(300))")
+                #expect((answer.code == nil) == (form.status == 200), "\(form.what)")
             }
         }
     }
@@ -86,7 +85,7 @@ struct HostileBodyTests {
                 String(repeating: #"{"images":"#, count: depth / 10), #"{"images":["\#(arrays)"]}"#,
             ] {
                 let answer = try await service.client.askJSON("POST", "/embed", text)
-                #expect((400..<500).contains(answer.status) && answer.code != nil, "\(answer.text.prefix(300))")
+                #expect(answer.status == 400 && answer.code == "malformed_body", "\(answer.text.prefix(300))")
             }
             let admin = try await service.admin.askJSON("POST", "/admin/checkpoint", String(arrays.prefix(60_000)))
             #expect(admin.status == 400, "\(admin.text.prefix(300))")
@@ -97,30 +96,30 @@ struct HostileBodyTests {
     func decompressionBombs() async throws {
         let zeros = PNGBuilder.zlib(zeros: 32 << 20)
         let small = PNGBuilder(width: 16, height: 16, colorType: .gray, rows: [])
-        let bombs: [(what: String, file: [UInt8], statuses: ClosedRange<Int>)] = [
+        let bombs: [(what: String, file: [UInt8], status: Int)] = [
             (
                 "900 megapixels",
                 PNGBuilder(width: 30_000, height: 30_000, colorType: .gray, rows: []).file(data: zeros),
-                400...499
+                413
             ),
             (
                 "the widest there is",
                 PNGBuilder(width: 0x7FFF_FFFF, height: 0x7FFF_FFFF, bitDepth: 16, colorType: .rgba, rows: []).file(
-                    data: zeros), 400...499
+                    data: zeros), 413
             ),
             (
                 "as many pixels as are allowed, 64 bits each",
                 PNGBuilder(width: 2000, height: 2000, bitDepth: 16, colorType: .rgba, rows: []).file(
-                    data: PNGBuilder.zlib(zeros: 2000 * 16_001)), 200...200
+                    data: PNGBuilder.zlib(zeros: 2000 * 16_001)), 200
             ),
-            ("a stream far longer than its image", small.file(data: zeros), 200...499),
+            ("a stream far longer than its image", small.file(data: zeros), 413),
             (
                 "text",
                 PNGBuilder(
                     width: 16, height: 16, colorType: .gray,
                     rows: Array(repeating: Array(repeating: 0, count: 16), count: 16),
                     before: [("zTXt", Array("a".utf8) + [0, 0] + zeros)]
-                ).file, 200...499
+                ).file, 200
             ),
             (
                 "a colour profile",
@@ -128,15 +127,14 @@ struct HostileBodyTests {
                     width: 16, height: 16, colorType: .gray,
                     rows: Array(repeating: Array(repeating: 0, count: 16), count: 16),
                     before: [("iCCP", Array("a".utf8) + [0, 0] + zeros)]
-                ).file, 200...499
+                ).file, 200
             ),
         ]
         try await Self.serve(["--max-pixels", "4000000"]) { service async throws in
             let before = try service.kibibytes("VmHWM")
             for bomb in bombs {
                 let answer = try await service.client.ask("POST", "/embed", body: bomb.file)
-                #expect(
-                    bomb.statuses.contains(answer.status), "\(bomb.what): \(answer.status) \(answer.text.prefix(300))")
+                #expect(answer.status == bomb.status, "\(bomb.what): \(answer.text.prefix(300))")
             }
             // 4 million pixels of three bytes, what was received of a body, and room for the allocator; far below the bombs.
             #expect(try service.kibibytes("VmHWM") - before < 30 << 10)

@@ -174,27 +174,51 @@ struct SwapTests {
         }
     }
 
+    /// How many changes of the model have been begun, as far as they have ended.
+    private static func endedChanges(_ service: RunningService) async throws -> Double {
+        var sum = 0.0
+        for outcome in ["activated", "unchanged", "failed"] {
+            sum += try await service.metric(#"headwater_checkpoint_swaps_total{outcome="\#(outcome)"}"#)
+        }
+        return sum
+    }
+
     @Test("Of loads at the same moment one at a time is done, the others are told 409, and all models answer truly")
     func concurrentSwaps() async throws {
         let folder = try ModelFolder()
         try await RunningService.serve(["--model", folder.configured, "--model-directory", folder.directory]) {
             service in
-            let upload = try folder.bytes("b")
-            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
-                for index in 0..<12 {
-                    group.addTask {
-                        switch index % 3 {
-                        case 0: try await service.load("b").status
-                        case 1: try await service.upload(upload).status
-                        default: try await service.load("text").status
-                        }
-                    }
-                }
-                return try await group.reduce(into: []) { $0.append($1) }
+            var truth: [String: Substring] = [:]
+            for name in ["b", "a"] {
+                #expect(try await service.load(name).status == 200)
+                truth[name] = try await service.client.ask("POST", "/embed", body: sampleImage).features
             }
-            #expect(Set(statuses).isSubset(of: [200, 409, 422]) && statuses.contains { $0 != 409 }, "\(statuses)")
-            #expect(try await service.load("a").status == 200)
-            #expect(try await service.active()["name"] as? String == "a")
+            #expect(truth["a"] != truth["b"])
+            let before = try await Self.endedChanges(service)
+
+            let upload = PortClient.request("PUT", "/admin/checkpoint?wait=true", body: try folder.bytes("b"))
+            let loads = ["b", "text"].map { name in
+                PortClient.request(
+                    "POST", "/admin/checkpoint?wait=true", headers: ["Content-Type": "application/json"],
+                    body: Array(#"{"path":"\#(name).safetensors"}"#.utf8))
+            }
+            let port = service.admin.port
+            let statuses = try await offPool {
+                let requests = (0..<12).map { ([upload] + loads)[$0 % 3] }
+                let clients = try requests.map { _ in try RawClient(port: port) }
+                for (client, request) in zip(clients, requests) { client.send(Array(request.dropLast())) }
+                // All complete within less than the time of one load.
+                for (client, request) in zip(clients, requests) { client.send(Array(request.suffix(1))) }
+                return try clients.map { try $0.response().status }
+            }
+            let begun = statuses.count { $0 != 409 }
+            #expect((1..<12).contains(begun) && Set(statuses).isSubset(of: [200, 409, 422]), "\(statuses)")
+            #expect(try await Self.endedChanges(service) == before + Double(begun), "what was told 409 was not begun")
+            for name in ["b", "a"] {
+                #expect(try await service.load(name).status == 200)
+                #expect(try await service.active()["name"] as? String == name)
+                #expect(try await service.client.ask("POST", "/embed", body: sampleImage).features == truth[name])
+            }
             let store = try folder.store()
             #expect(store.allSatisfy { !$0.hasPrefix(".") }, "\(store)")
         }

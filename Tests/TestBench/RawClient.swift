@@ -1,6 +1,7 @@
 import Foundation
 public import HTTPServer
 import Synchronization
+import Testing
 
 /// What a client received.
 public struct ReceivedResponse: Sendable {
@@ -135,6 +136,7 @@ public final class RawClient: Sendable {
     private func receive() -> Bool {
         var piece = [UInt8](repeating: 0, count: 64 << 10)
         let count = recv(socket, &piece, piece.count, 0)
+        if count < 0, errno == EAGAIN { Issue.record("the server neither sent anything nor closed for two minutes") }
         guard count > 0 else { return false }
         buffer.withLock { $0 += piece.prefix(count) }
         return true
