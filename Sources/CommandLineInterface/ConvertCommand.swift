@@ -8,9 +8,6 @@ enum ConvertCommand {
     private static let model = Positional("MODEL", optional: .file, help: "The model file; the bundled one if none.")
     private static let output = Option(
         "output", short: "o", required: .file, help: "The file to write; may be the model's own.")
-    private static let defaultTap = Option(
-        "default-tap", optional: .tap,
-        help: "The tap that embeddings are read at when none is named, such as end/middle; as it is if not given.")
     private static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name; as it is if not given.")
     private static let type = Option(
@@ -26,7 +23,7 @@ enum ConvertCommand {
             """,
         options: [
             output.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
-            defaultTap.specification, name.specification, type.specification,
+            TapOptions.defaultTap.specification, name.specification, type.specification,
             KernelChoice.option.specification, KernelChoice.workers.specification,
         ],
         positionals: [model.specification],
@@ -46,9 +43,9 @@ enum ConvertCommand {
         let file = try ModelFile(ModelSource.file(try arguments[model]))
         var configuration = file.configuration
         configuration.grid = try GridOptions.grid(arguments, of: configuration)
-        try configuration.validate()
         if let name = try arguments[name] { configuration.name = name }
-        if let tap = try arguments[defaultTap] { configuration.defaultTap = tap.written }
+        try configuration.validate()
+        if let tap = try arguments[TapOptions.defaultTap] { configuration.defaultTap = tap.written }
         let target = try arguments[output]
         do {
             try SelfTestedModel(
@@ -56,7 +53,7 @@ enum ConvertCommand {
             ).write(to: target, weights: file.tensor)
         } catch let error as TapError {
             throw UsageError(
-                error.description, at: arguments.place(of: defaultTap),
+                error.description, at: arguments.place(of: TapOptions.defaultTap),
                 remedy: "'headwater inspect' lists all there are")
         }
         print("\(target): \(configuration.name), default tap \(configuration.defaultTap)")

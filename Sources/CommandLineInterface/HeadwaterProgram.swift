@@ -77,8 +77,9 @@ public enum HeadwaterProgram {
         }
     }
 
-    /// Writes a line to standard error.
+    /// Writes a line to standard error, in the place of a progress bar that stands there.
     static func complain(_ line: String) {
+        TerminalLine.standardError.erase()
         // Names of files and of what is in archives may hold anything.
         let lines = line.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
         FileHandleOutput.standardError.write(Array((lines.joined(separator: "\n") + "\n").utf8))

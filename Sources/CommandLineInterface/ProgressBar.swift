@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -71,11 +73,8 @@ final class ProgressBar {
     private var line: ProgressLine
     private let isTerminal: Bool
     private var pace: ProgressPace
-    private var isShown = false
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
-
-    private static let eraseLine = "\r\u{1B}[K"
 
     init(_ activity: String, of total: Int, unit: String = "images") {
         line = ProgressLine(activity: activity, unit: unit, total: total)
@@ -101,9 +100,8 @@ final class ProgressBar {
         guard isTerminal else {
             return HeadwaterProgram.complain(line.plainText(done: done, elapsed: elapsed))
         }
-        isShown = true
-        let text = line.text(done: done, elapsed: elapsed, width: HelpText.terminalWidth(of: STDERR_FILENO))
-        FileHandleOutput.standardError.write(Array((Self.eraseLine + text).utf8))
+        TerminalLine.standardError.show(
+            line.text(done: done, elapsed: elapsed, width: HelpText.terminalWidth(of: STDERR_FILENO)))
     }
 
     /// Writes a line to standard error in the bar's place; the next update shows the bar again.
@@ -112,11 +110,57 @@ final class ProgressBar {
         HeadwaterProgram.complain(text)
     }
 
-    /// Takes the bar away.
+    /// Takes the bar away. To be called before anything else is written to the terminal.
     func erase() {
-        guard isShown else { return }
-        isShown = false
-        if isTerminal { pace = .terminal }
-        FileHandleOutput.standardError.write(Array(Self.eraseLine.utf8))
+        guard TerminalLine.standardError.erase() else { return }
+        pace = .terminal
+    }
+}
+
+/// The terminal's last line, which a bar stands on until something else is to be written there.
+///
+/// A second signal ends the process from another thread than the one that draws, hence the lock.
+final class TerminalLine: Sendable {
+    static let standardError = TerminalLine(FileHandleOutput.standardError)
+
+    private enum State {
+        case blank, shown, closed
+    }
+
+    private let state = Mutex(State.blank)
+    private let output: FileHandleOutput
+
+    private static let eraseLine = Array("\r\u{1B}[K".utf8)
+
+    init(_ output: FileHandleOutput) { self.output = output }
+
+    /// Replaces what is on the line.
+    func show(_ text: String) {
+        state.withLock { state in
+            guard state != .closed else { return }
+            state = .shown
+            output.write(Self.eraseLine + text.utf8)
+        }
+    }
+
+    /// Leaves the line blank.
+    ///
+    /// - Returns: whether something was on it.
+    @discardableResult
+    func erase() -> Bool {
+        state.withLock { state in
+            guard state == .shown else { return false }
+            state = .blank
+            output.write(Self.eraseLine)
+            return true
+        }
+    }
+
+    /// Leaves the line blank for good, as the process is about to end.
+    func close() {
+        state.withLock { state in
+            if state == .shown { output.write(Self.eraseLine) }
+            state = .closed
+        }
     }
 }

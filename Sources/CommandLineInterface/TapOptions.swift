@@ -14,6 +14,13 @@ enum TapOptions {
             "Places: state, pooled, head, middle, down.0, …, up.0, …; that of the model's default tap if only --at is "
             + "given.", group: "Taps")
 
+    /// The tap that a new model file names.
+    static let defaultTap = Option(
+        "default-tap", optional: .tap,
+        help:
+            "The tap that embeddings are read at when a request names none, such as end/middle; the model's if not given."
+    )
+
     static let specifications = [at.specification, from.specification]
 
     /// Every listed time with every listed place, times outermost, or the model's default tap.

@@ -13,6 +13,7 @@ public final class ReversibleModel: Sendable {
     /// The classification head, if the model has one.
     public let head: ClassificationHead?
     let schedule: Schedule
+    private let taps: AvailableTaps
 
     /// Packs a model's weights.
     /// - Parameters:
@@ -26,7 +27,8 @@ public final class ReversibleModel: Sendable {
         parameters: @escaping ParameterSource
     ) throws {
         self.configuration = configuration
-        grid = TimeGrid(configuration.grid, path: configuration.path)
+        taps = try AvailableTaps(configuration)
+        grid = taps.grid
         schedule = Schedule(grid: grid, solver: configuration.solver)
         network = try VelocityNetwork(
             layout: try UNetLayout(configuration.architecture), times: schedule.times, precision: precision,
@@ -61,12 +63,7 @@ public final class ReversibleModel: Sendable {
     /// Finds a tap on this model's grid.
     ///
     /// - Throws: `TapError` if the time is not on the grid, naming the grid, or the model has no such place.
-    public func resolve(_ tap: Tap) throws(TapError) -> ResolvedTap {
-        let index = try gridIndex(tap.time)
-        return ResolvedTap(
-            gridIndex: index, time: grid.times[index], place: tap.place, dimension: try dimension(tap.place),
-            leg: tap.leg)
-    }
+    public func resolve(_ tap: Tap) throws(TapError) -> ResolvedTap { try taps.resolve(tap) }
 
     /// The states that show a pass upstream and back: those at every grid point on each leg, in the order in which the pass
     /// visits them, the end of the grid once for each. Of a grid of more than `count` points, `count` of each leg, spread
@@ -87,38 +84,5 @@ public final class ReversibleModel: Sendable {
     /// - Throws: `TapError` if the configuration names one that the model doesn't have.
     public func defaultTap() throws(TapError) -> ResolvedTap {
         try resolve(try Tap(parsing: configuration.defaultTap))
-    }
-
-    /// How far a requested time may be from a grid point: people type three digits.
-    private static let timeTolerance: Float = 1e-3
-
-    private func gridIndex(_ time: TapTime) throws(TapError) -> Int {
-        guard case .at(let wanted) = time else { return grid.steps }
-        let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!
-        guard abs(grid.times[nearest] - wanted) <= Self.timeTolerance else {
-            let listed = grid.times.map { "\($0)" }.joined(separator: ", ")
-            throw TapError("the time \(wanted) is not on this model's grid, which is \(listed)")
-        }
-        return nearest
-    }
-
-    private func dimension(_ place: TapPlace) throws(TapError) -> Int {
-        let layout = network.layout
-        switch place {
-        case .state: return stateCount
-        case .pooled: return 3 * pooledSize * pooledSize
-        case .head:
-            guard let head = configuration.head else {
-                throw TapError("this model is pretrained only: it has no head to read")
-            }
-            return head.hiddenWidth
-        case .activation(let place):
-            guard let channels = layout.channels(at: place) else {
-                throw TapError(
-                    "there is no place \(place): the last are down.\(layout.inputBlocks.count - 1) and "
-                        + "up.\(layout.outputBlocks.count - 1)")
-            }
-            return channels
-        }
     }
 }

@@ -103,13 +103,24 @@ struct TrainingCommandTests {
     }
 
     @Test(
-        "A signal saves the state and ends with 0; resumed, the run ends as if it had not come",
+        "A signal saves the state, leaves a clean line and ends with 0; resumed, the run ends as if it had not come",
         arguments: [SIGINT, SIGTERM])
     func interruption(signal: Int32) async throws {
         let shop = try Workshop()
-        let (run, errors) = try BuiltProgram.start(shop.pretraining("stopped", "--epochs", "100000"))
-        for await line in lines(of: errors) where line.hasPrefix("epoch 2/") { run.signal(signal) }
+        let terminal = try PseudoTerminal()
+        let run = try BuiltProgram.start(shop.pretraining("stopped", "--epochs", "100000"), on: terminal)
+        var screen = TerminalScreen()
+        var isSent = false
+        for await bytes in terminal.output() {
+            screen.write(bytes)
+            guard !isSent, screen.lines.contains(where: { $0.hasPrefix("epoch 2/") }) else { continue }
+            isSent = true
+            run.signal(signal)
+        }
         #expect(await run.wait() == .exited(status: 0))
+        #expect(screen.hasShown("/100000 step "), "there was a bar")
+        #expect(screen.lines.last == "" && !screen.lines.contains { $0.contains("/100000 step ") }, "\(screen.lines)")
+        #expect(screen.lines.dropLast().last?.contains("saved after step") == true)
         let log = try String(contentsOfFile: shop.scratch.path("stopped/log.csv"), encoding: .utf8)
         let epochs = log.split(separator: "\n").count + 1
         let resumed = try await BuiltProgram.run(shop.pretraining("stopped", "--epochs", "\(epochs)", "--resume"))
@@ -117,6 +128,24 @@ struct TrainingCommandTests {
         let straight = try await BuiltProgram.run(shop.pretraining("straight", "--epochs", "\(epochs)"))
         try #require(straight.status == 0, "\(straight.errors)")
         #expect(try shop.bytes("stopped/model.safetensors") == shop.bytes("straight/model.safetensors"))
+    }
+
+    @Test("A second signal ends the run at once, and leaves a clean line too")
+    func secondSignal() async throws {
+        let shop = try Workshop()
+        let terminal = try PseudoTerminal()
+        let run = try BuiltProgram.start(shop.pretraining("stopped", "--epochs", "100000"), on: terminal)
+        var screen = TerminalScreen()
+        var isSent = false
+        for await bytes in terminal.output() {
+            screen.write(bytes)
+            guard !isSent, screen.hasShown("/100000 step ") else { continue }
+            isSent = true
+            // Both are there when it goes on. The first may have been obeyed before the second is seen.
+            for signal in [SIGSTOP, SIGINT, SIGTERM, SIGCONT] { run.signal(signal) }
+        }
+        #expect([.exited(status: 0), .signalled(SIGINT), .signalled(SIGTERM)].contains(await run.wait()))
+        #expect(screen.lines.last == "" && !screen.lines.contains { $0.contains("/100000 step ") }, "\(screen.lines)")
     }
 
     @Test("A signal that comes when the state can't be saved ends with what is wrong, not silently")

@@ -66,6 +66,13 @@ public struct BuiltProgram {
         try pipe.fileHandleForWriting.close()
         return (run, pipe.fileHandleForReading)
     }
+
+    /// Starts it on a terminal, which is its standard output and standard error.
+    public static func start(_ arguments: [String], on terminal: PseudoTerminal) throws -> Run {
+        let run = try Run(arguments, environment: [:], output: terminal.slave, errors: terminal.slave)
+        try terminal.slave.close()
+        return run
+    }
 }
 
 extension BuiltProgram {

@@ -109,6 +109,16 @@ struct ParsedArguments: Sendable {
     /// As `source(of:)`, by the option's name without hyphens.
     func source(ofOptionNamed name: String) -> ValueSource? { sources[name] }
 
+    /// Refuses options that were given although they would change nothing: silence would let them be believed in.
+    ///
+    /// - Throws: `UsageError` with this problem and remedy, at the first of them that was given.
+    func refuse(_ options: [OptionSpecification], _ problem: String, remedy: String) throws(UsageError) {
+        for option in options {
+            guard let source = source(ofOptionNamed: option.name) else { continue }
+            throw UsageError(problem, at: source.name, remedy: remedy)
+        }
+    }
+
     /// Where to change the option's value, for a ``UsageError``: the flag or the variable that gave it, the flag if none.
     func place<Value>(of option: Option<Value>) -> String {
         source(of: option)?.name ?? "--\(option.specification.name)"

@@ -41,6 +41,7 @@ enum Interruption {
     }
 
     private static func end(by number: Int32) -> Never {
+        TerminalLine.standardError.close()
         signal(number, SIG_DFL)
         // Dispatch's threads block all signals.
         var signals = sigset_t()

@@ -59,14 +59,16 @@ enum FineTuneCommand {
             The reverse pass runs from every image along the grid, a head reads the pooled final state or the network's \
             activations there, and the cross-entropy is taken back through every step into network and head. Classes are the names of the folders \
             that the images lie in, in order. The head is kept where the model has these classes, this place and this \
-            width, and made anew where it has not.
+            width, and is new where it has not. The model keeps its name and its default tap. What is kept and what is new \
+            is said when training begins.
 
             Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
             --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served as \
             it is.
             """,
-        options: TrainingOptions.outputs + [
-            classes.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
+        options: TrainingOptions.outputs(name: TrainingOptions.keptName.specification) + [
+            TapOptions.defaultTap.specification, classes.specification, GridOptions.span.specification,
+            GridOptions.cutoff.specification,
             freeze.specification, fromScratch.specification,
             headPlace.specification, hiddenWidth.specification, recipe.epochs.specification,
             TrainingOptions.batchSize.specification, learningRate.specification, finalRate.specification,
@@ -91,22 +93,25 @@ enum FineTuneCommand {
         try await Interruption.cancelling { try finetune(arguments) }
     }
 
+    /// Runs in a task that is cancelled to interrupt it.
     @MainActor
-    private static func finetune(_ arguments: ParsedArguments) throws -> ExitStatus {
+    static func finetune(_ arguments: ParsedArguments) throws -> ExitStatus {
         let kernels = try TrainingOptions.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
         let base = try ModelFile(ModelSource.file(try arguments[model]))
         try base.requireFiniteWeights()
         let data = try TrainingData(
             arguments, ignoringClasses: false, classes: try arguments[self.classes])
-        let configuration = try configuration(arguments, base: base, classes: data.images.classes)
+        let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
+        let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let isFrozen = try arguments[freeze] == .flow
         try requireSomethingToLearn(arguments, configuration, isFrozen)
+        try recipe.requireEffect(arguments, finalRate: finalRate)
         let feed = try data.trainingFeed(arguments, preprocessing, try augmentationPolicy(arguments, isFrozen))
         let files = try TrainingOptions.files(arguments)
         let task = FineTuning(
-            configuration: configuration, base: base, data: data, preprocessing: preprocessing, feed: feed,
+            tuned: tuned, base: base, data: data, preprocessing: preprocessing, feed: feed,
             smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
             gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
             seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch], kernels: kernels,
@@ -115,6 +120,7 @@ enum FineTuneCommand {
         let resumes = try arguments[TrainingOptions.resume]
         // Before all features are computed in vain.
         try files.check(settings: settings, resumes: resumes)
+        for note in tuned.notes { HeadwaterProgram.complain(note) }
         let (learner, batches) = try isFrozen ? task.head() : task.whole()
         let trainer = Trainer(
             learner,
@@ -136,15 +142,10 @@ enum FineTuneCommand {
         return try session.run(resumes: resumes, batches: batches)
     }
 
-    /// The model to make: the base's network, the classes of the data, and the grid asked for.
-    private static func configuration(
+    /// The model to make.
+    private static func tunedModel(
         _ arguments: ParsedArguments, base: ModelFile, classes: [String]
-    ) throws -> ModelConfiguration {
-        var configuration = base.configuration
-        configuration.name = try TrainingOptions.modelName(arguments)
-        configuration.solver = .euler
-        configuration.selfTest = nil
-        configuration.grid = try GridOptions.grid(arguments, of: configuration)
+    ) throws -> FineTunedModel {
         guard classes.count > 1 else {
             throw CommandFailure(
                 status: .unusableData,
@@ -152,23 +153,18 @@ enum FineTuneCommand {
                     "\(try arguments[TrainingOptions.data]): there is one class only, \(classes[0]), and so nothing to "
                     + "tell apart")
         }
-        let place = try arguments[headPlace].map(\.activation) ?? configuration.head?.place
-        let width = try arguments[hiddenWidth]
-        let isKept = configuration.head.map { head in
-            configuration.labels == classes && head.place == place && head.hiddenWidth == width ?? head.hiddenWidth
+        do {
+            return try FineTunedModel(
+                of: base.configuration, classes: classes,
+                FineTunedModel.Wishes(
+                    name: try arguments[TrainingOptions.keptName], defaultTap: try arguments[TapOptions.defaultTap],
+                    grid: try GridOptions.grid(arguments, of: base.configuration), headPlace: try arguments[headPlace],
+                    headWidth: try arguments[hiddenWidth], isFromScratch: try arguments[fromScratch]))
+        } catch let error as TapError {
+            throw UsageError(
+                error.description, at: arguments.place(of: TapOptions.defaultTap),
+                remedy: "'headwater inspect' lists all that the model has on its own grid")
         }
-        if isKept != true {
-            var head = HeadConfiguration(
-                pooledSize: configuration.pooledSize, hiddenWidth: 1, classes: classes.count, place: place)
-            try head.validate(on: configuration.architecture)
-            head.hiddenWidth = try width ?? head.inputWidth(on: UNetLayout(configuration.architecture))
-            configuration.head = head
-            configuration.labels = classes
-        }
-        // A tap at a time of another grid would not be found.
-        configuration.defaultTap = "end/pooled"
-        try configuration.validate()
-        return configuration
     }
 
     /// Refuses steps that leave nothing but a head to learn.
@@ -239,7 +235,7 @@ enum FineTuneCommand {
 struct FineTuning {
     typealias Batches = (_ epoch: Int, _ index: Int) -> () throws -> Batch
 
-    let configuration: ModelConfiguration
+    let tuned: FineTunedModel
     let base: ModelFile
     let data: TrainingData
     let preprocessing: Preprocessing
@@ -253,11 +249,7 @@ struct FineTuning {
     let kernels: Kernels
     let pool: WorkerPool
 
-    /// Whether the base's head is kept.
-    private var keepsHead: Bool {
-        !isFromScratch && base.configuration.head == configuration.head
-            && base.configuration.labels == configuration.labels
-    }
+    private var configuration: ModelConfiguration { tuned.configuration }
 
     /// Network and head together.
     func whole() throws -> (any Learner, Batches) {
@@ -309,7 +301,7 @@ struct FineTuning {
     }
 
     private func fill(_ store: ParameterStore) throws {
-        let (isFromScratch, keepsHead) = (isFromScratch, keepsHead)
+        let (isFromScratch, keepsHead) = (isFromScratch, tuned.keepsHead)
         func isKept(_ key: String) -> Bool { key.hasPrefix("classifier.") ? keepsHead : !isFromScratch }
         WeightInitialization.initialize(store, seed: seed) { !isKept($0) }
         try store.load(base, where: isKept)

@@ -42,7 +42,7 @@ enum PretrainCommand {
             (embeddings only) and fine-tuned.
             """,
         options: [architecture.specification, coupling.specification, imageSize.specification]
-            + TrainingOptions.outputs + [
+            + TrainingOptions.outputs(name: TrainingOptions.name.specification) + [
                 span.specification, cutoff.specification, recipe.epochs.specification,
                 TrainingOptions.batchSize.specification, learningRate.specification, recipe.warmUp.specification,
                 recipe.schedule.specification, recipe.weightDecay.specification, recipe.averageDecay.specification,
@@ -59,8 +59,9 @@ enum PretrainCommand {
         try await Interruption.cancelling { try pretrain(arguments) }
     }
 
+    /// Runs in a task that is cancelled to interrupt it.
     @MainActor
-    private static func pretrain(_ arguments: ParsedArguments) throws -> ExitStatus {
+    static func pretrain(_ arguments: ParsedArguments) throws -> ExitStatus {
         let configuration = try configuration(arguments)
         let kernels = try TrainingOptions.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)

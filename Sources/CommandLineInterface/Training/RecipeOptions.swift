@@ -33,6 +33,14 @@ struct RecipeOptions: Sendable {
             group: Self.group)
     }
 
+    /// Refuses a final learning rate that a constant one never comes to.
+    func requireEffect(_ arguments: ParsedArguments, finalRate: Option<Double>) throws {
+        guard try arguments[schedule] == .constant else { return }
+        try arguments.refuse(
+            [finalRate.specification], "a constant learning rate doesn't end at another one",
+            remedy: "leave it out, or give --schedule cosine")
+    }
+
     /// The recipe that they ask for.
     ///
     /// - Parameters:

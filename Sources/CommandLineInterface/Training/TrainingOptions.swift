@@ -27,6 +27,10 @@ enum TrainingOptions {
             + "another's model holds back the same and isn't judged by images that the other learnt.")
     static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name; the output folder's name if not given.")
+    /// The name of a model that is made from another one.
+    static let keptName = Option(
+        "name", optional: .string("NAME"),
+        help: "The model's name; that of the model that training begins with if not given.")
     static let type = Option(
         "dtype", .choice("TYPE", of: ImportCommand.StoredType.self), default: .f32,
         help: "How the model's weights are stored.")
@@ -57,10 +61,15 @@ enum TrainingOptions {
         "images-at-a-time", .integer(in: 1...1024), default: 16,
         help: "Images whose activations are in memory together; gradients add up over a step's.", group: "Computation")
 
-    static let outputs: [OptionSpecification] = [
-        data.specification, output.specification, resume.specification, checkpointMinutes.specification,
-        validation.specification, splitSeed.specification, name.specification, type.specification,
-    ]
+    /// Where data come from and results go.
+    ///
+    /// - Parameter name: the option of the model's name.
+    static func outputs(name: OptionSpecification) -> [OptionSpecification] {
+        [
+            data.specification, output.specification, resume.specification, checkpointMinutes.specification,
+            validation.specification, splitSeed.specification, name, type.specification,
+        ]
+    }
 
     static let computation: [OptionSpecification] = [
         capacity.specification, KernelChoice.option.specification, KernelChoice.workers.specification,
@@ -147,6 +156,13 @@ struct TrainingData {
         let all = try LabelledImages(at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses)
         images = try classes.map { try all.restricted(to: $0) } ?? all
         let source = try arguments[TrainingOptions.validation] ?? .none
+        if case .fraction = source {
+        } else {
+            try arguments.refuse(
+                [TrainingOptions.splitSeed.specification],
+                "no fraction of the images is held back, which it would choose",
+                remedy: "leave it out, or give --validation a fraction such as 0.1")
+        }
         let (seed, splitSeed) = (try arguments[TrainingOptions.seed], try arguments[TrainingOptions.splitSeed])
         split = try DataSplit(images, validation: source, seed: UInt64(splitSeed))
         var settings = [

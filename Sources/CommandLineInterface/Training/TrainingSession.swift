@@ -51,7 +51,9 @@ struct TrainingSession {
                 "warning: the run was computed with \(other) and goes on with \(start.computation); its numbers will "
                     + "differ in their last bits from those of a run that was never interrupted")
         }
-        switch try run.run(nextBatch: batches(start.epoch, start.sums.batches)) {
+        let ending = try run.run(nextBatch: batches(start.epoch, start.sums.batches))
+        bar.erase()
+        switch ending {
         case .finished:
             print("\(files.model): \(bestText)")
         case .interrupted:

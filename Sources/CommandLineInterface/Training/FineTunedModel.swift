@@ -1,0 +1,99 @@
+import FlowModel
+import ReverseODE
+
+/// The model that fine-tuning makes of another one: what it keeps, what is new, and what to say about that.
+struct FineTunedModel {
+    /// What was asked for; nil keeps what the model has.
+    struct Wishes {
+        var name: String?
+        var defaultTap: Tap?
+        var grid: TimeGridConfiguration
+        var headPlace: HeadPlace?
+        var headWidth: Int?
+        var isFromScratch = false
+    }
+
+    /// The new model's configuration, valid.
+    let configuration: ModelConfiguration
+    /// Whether the head goes on from the base's weights.
+    let keepsHead: Bool
+    /// What was kept and what wasn't, a line each, for the log.
+    let notes: [String]
+
+    /// Decides.
+    ///
+    /// - Parameters:
+    ///   - base: the model to begin with, valid.
+    ///   - classes: names of the classes to learn, at least two.
+    /// - Throws: `ConfigurationError`, or `TapError` if the tap asked for isn't the new model's.
+    init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
+        var configuration = base
+        configuration.name = wishes.name ?? base.name
+        configuration.solver = .euler
+        configuration.selfTest = nil
+        configuration.grid = wishes.grid
+        (configuration.head, configuration.labels) = (try Self.head(of: base, classes: classes, wishes), classes)
+        try configuration.validate()
+        let tap = try Self.defaultTap(of: base, on: configuration, wishes)
+        configuration.defaultTap = tap.written
+        self.configuration = configuration
+        keepsHead = !wishes.isFromScratch && base.head == configuration.head && base.labels == classes
+        notes =
+            [
+                Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
+                Self.note(of: configuration, keepsHead: keepsHead, wishes),
+            ] + (base.solver == .euler ? [] : ["solver: euler, whose steps training takes, instead of \(base.solver)"])
+    }
+
+    /// The base's head if it has these classes and what else is asked for, or a new one.
+    private static func head(
+        of base: ModelConfiguration, classes: [String], _ wishes: Wishes
+    ) throws -> HeadConfiguration {
+        let place = wishes.headPlace.map(\.activation) ?? base.head?.place
+        if let head = base.head, base.labels == classes, head.place == place,
+            head.hiddenWidth == wishes.headWidth ?? head.hiddenWidth
+        {
+            return head
+        }
+        var head = HeadConfiguration(
+            pooledSize: base.pooledSize, hiddenWidth: 1, classes: classes.count, place: place)
+        try head.validate(on: base.architecture)
+        head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: UNetLayout(base.architecture))
+        return head
+    }
+
+    /// The tap asked for, or the base's; where the new grid lacks its time, its place at the end.
+    private static func defaultTap(
+        of base: ModelConfiguration, on configuration: ModelConfiguration, _ wishes: Wishes
+    ) throws -> Tap {
+        let taps = try AvailableTaps(configuration)
+        if let wanted = wishes.defaultTap {
+            _ = try taps.resolve(wanted)
+            return wanted
+        }
+        let own = try Tap(parsing: base.defaultTap)
+        return (try? taps.resolve(own)) == nil ? Tap(time: .end, place: own.place) : own
+    }
+
+    private static func note(ofName name: String, _ wishes: Wishes) -> String {
+        "name: \(name)" + (wishes.name == nil ? ", kept from the model that training begins with; see --name" : "")
+    }
+
+    private static func note(of tap: Tap, _ base: ModelConfiguration, _ wishes: Wishes) -> String {
+        if wishes.defaultTap != nil { return "default tap: \(tap.written)" }
+        if tap == (try? Tap(parsing: base.defaultTap)) {
+            return "default tap: \(tap.written), kept from the model that training begins with; see --default-tap"
+        }
+        return
+            "default tap: \(tap.written), because the time of the model's own, \(base.defaultTap), is not on the new grid; "
+            + "see --default-tap"
+    }
+
+    private static func note(of configuration: ModelConfiguration, keepsHead: Bool, _ wishes: Wishes) -> String {
+        let head = configuration.head!
+        let place = head.place.map { "the activations at \($0)" } ?? "the pooled state"
+        return
+            "head: \(keepsHead ? "kept from the model that training begins with" : "new"), \(head.classes) classes from "
+            + place
+    }
+}

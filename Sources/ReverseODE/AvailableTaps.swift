@@ -1,0 +1,63 @@
+public import FlowModel
+
+/// The taps that a model has. They follow from its configuration alone, so its weights need not be read.
+public struct AvailableTaps: Sendable {
+    /// The points of the reverse pass, at which taps read.
+    public let grid: TimeGrid
+    private let configuration: ModelConfiguration
+    private let layout: UNetLayout
+
+    /// How far a requested time may be from a grid point: people type three digits.
+    private static let timeTolerance: Float = 1e-3
+
+    /// The taps of a model with that configuration, which passes `ModelConfiguration.validate()`.
+    ///
+    /// - Throws: `ConfigurationError` if the network can't be laid out.
+    public init(_ configuration: ModelConfiguration) throws(ConfigurationError) {
+        grid = TimeGrid(configuration.grid, path: configuration.path)
+        self.configuration = configuration
+        layout = try UNetLayout(configuration.architecture)
+    }
+
+    /// Finds a tap.
+    ///
+    /// - Throws: `TapError` if the time is not on the grid, naming the grid, or the model has no such place.
+    public func resolve(_ tap: Tap) throws(TapError) -> ResolvedTap {
+        let index = try gridIndex(tap.time)
+        return ResolvedTap(
+            gridIndex: index, time: grid.times[index], place: tap.place, dimension: try dimension(tap.place),
+            leg: tap.leg)
+    }
+
+    private func gridIndex(_ time: TapTime) throws(TapError) -> Int {
+        guard case .at(let wanted) = time else { return grid.steps }
+        let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!
+        guard abs(grid.times[nearest] - wanted) <= Self.timeTolerance else {
+            let listed = grid.times.map { "\($0)" }.joined(separator: ", ")
+            throw TapError("the time \(wanted) is not on this model's grid, which is \(listed)")
+        }
+        return nearest
+    }
+
+    private func dimension(_ place: TapPlace) throws(TapError) -> Int {
+        switch place {
+        case .state:
+            let side = configuration.architecture.imageSize
+            return 3 * side * side
+        case .pooled:
+            return 3 * configuration.pooledSize * configuration.pooledSize
+        case .head:
+            guard let head = configuration.head else {
+                throw TapError("this model is pretrained only: it has no head to read")
+            }
+            return head.hiddenWidth
+        case .activation(let place):
+            guard let channels = layout.channels(at: place) else {
+                throw TapError(
+                    "there is no place \(place): the last are down.\(layout.inputBlocks.count - 1) and "
+                        + "up.\(layout.outputBlocks.count - 1)")
+            }
+            return channels
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import FlowModel
+import ReverseODE
+import TestBench
+import Testing
+
+@testable import CommandLineInterface
+
+/// Keeps the promise that fine-tuning changes of a model's description only what it must or is told to.
+@Suite("What fine-tuning makes of a model's description")
+struct FineTunedModelTests {
+    private static let classes = ["cat", "dog", "fish"]
+
+    private static func base(tap: String, solver: Solver = .euler) -> ModelConfiguration {
+        var base = TinyModel.configuration(name: "first")
+        (base.defaultTap, base.solver) = (tap, solver)
+        return base
+    }
+
+    private static func wishes(
+        _ points: Int = 4, name: String? = nil, tap: String? = nil, width: Int? = nil
+    ) throws -> FineTunedModel.Wishes {
+        FineTunedModel.Wishes(
+            name: name, defaultTap: try tap.map { try Tap(parsing: $0) }, grid: TimeGridConfiguration(count: points),
+            headWidth: width)
+    }
+
+    @Test(
+        "The default tap stays where the new grid has it; where it hasn't, its place is read at the end, which is said",
+        arguments: [
+            ("end/up.1", 4, "end/up.1", "kept"), ("0/middle", 3, "0.0/middle", "kept"),
+            ("end/head", 4, "end/head", "kept"),
+            ("0.3333/middle", 4, "0.3333/middle", "kept"), ("0.3333/middle", 3, "end/middle", "not on the new grid"),
+            ("end/pooled", 3, "end/pooled", "kept"),
+        ])
+    func keepsTap(tap: String, points: Int, kept: String, said: String) throws {
+        let tuned = try FineTunedModel(of: Self.base(tap: tap), classes: Self.classes, try Self.wishes(points))
+        #expect(try Tap(parsing: tuned.configuration.defaultTap) == Tap(parsing: kept))
+        #expect(tuned.notes.contains { $0.hasPrefix("default tap: ") && $0.contains(said) }, "\(tuned.notes)")
+    }
+
+    @Test("Another tap and another name are taken if they are asked for; a tap that the model lacks is refused")
+    func obeys() throws {
+        let base = Self.base(tap: "end/up.1")
+        let plain = try FineTunedModel(of: base, classes: Self.classes, try Self.wishes())
+        #expect(plain.configuration.name == "first" && plain.keepsHead)
+        #expect(plain.configuration.head == base.head && plain.configuration.labels == base.labels)
+        #expect(plain.notes.count == 3 && plain.notes[0].contains("kept") && plain.notes[2].contains("kept"))
+        let told = try FineTunedModel(
+            of: base, classes: ["a", "b"], try Self.wishes(3, name: "second", tap: "0.5/middle"))
+        #expect(told.configuration.name == "second" && told.configuration.defaultTap == "0.5/middle")
+        #expect(!told.keepsHead && told.configuration.labels == ["a", "b"])
+        #expect(told.notes[0] == "name: second" && told.notes[2].contains("new, 2 classes"))
+        for tap in ["0.25/middle", "end/up.99"] {
+            #expect(throws: TapError.self) {
+                _ = try FineTunedModel(of: base, classes: Self.classes, try Self.wishes(3, tap: tap))
+            }
+        }
+    }
+
+    @Test("That training goes through Euler's steps is said where the model has another solver")
+    func solver() throws {
+        let base = Self.base(tap: "end/pooled", solver: .heun)
+        let tuned = try FineTunedModel(of: base, classes: Self.classes, try Self.wishes())
+        #expect(tuned.configuration.solver == .euler)
+        #expect(tuned.notes.contains { $0.hasPrefix("solver: euler") && $0.contains("heun") })
+    }
+
+    @Test(
+        "An option that would change nothing is refused by its name, wherever it was given",
+        arguments: [
+            (["finetune", "--split-seed", "2"], "--split-seed"),
+            (["finetune", "--validation", "DATA", "--split-seed", "2"], "--split-seed"),
+            (
+                ["pretrain", "--architecture", "ARCHITECTURE", "--coupling", "icfm", "--split-seed", "2"],
+                "--split-seed"
+            ),
+            (["finetune", "--schedule", "constant", "--final-learning-rate", "0.1"], "--final-learning-rate"),
+        ])
+    @MainActor
+    func refusesIdleOptions(line: [String], option: String) async throws {
+        let shop = try Workshop()
+        let places = ["DATA": shop.data, "ARCHITECTURE": shop.architecture]
+        let whole = line.map { places[$0] ?? $0 } + ["--data", shop.data, "-o", shop.scratch.path("out")]
+        let arguments = try parsed(whole)
+        let error = try #require(throws: UsageError.self) {
+            _ = try line[0] == "finetune" ? FineTuneCommand.finetune(arguments) : PretrainCommand.pretrain(arguments)
+        }
+        #expect(error.source == option, "\(error)")
+    }
+}
