@@ -99,12 +99,13 @@ struct RefusalTests {
         arguments: [
             (#"{"images":["AAAA"#, "byte "), (#"{"images":["AA=A"]}"#, "images[0]"),
             (#"{"images":["AAAA","AAA"]}"#, "images[1]"), (#"{"image":["AAAA"]}"#, "did you mean images?"),
-            (#"{"images":[],"images":[]}"#, "appears twice"), (#"{"images":[[[[[["AAAA"]]]]]]}"#, "expected"),
+            (#"{"images":[],"images":[]}"#, "appears twice"), (#"{"images":[[[[[["AAAA"]]]]]]}"#, "images[0] must be"),
             (#"{"images":["AAAA"],"taps":[{"time":1}]}"#, "both time and place"),
             (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled","x":1}]}"#, "no member of a tap"),
             (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled"}],"at":1}"#, "twice"),
-            (#"{"images":["AAAA"],"normalize":"l3"}"#, "none or l2"), (#"[]"#, "expected '{'"),
-            (#"{"images":["AAAA"]} x"#, "after the end"), ("", "ends early"), (#"{"images":[5]}"#, "expected"),
+            (#"{"images":["AAAA"],"normalize":"l3"}"#, #""none" or "l2""#), (#"[]"#, "must be an object"),
+            (#"{"images":["AAAA"]} x"#, "after the end"), ("", "the body is empty"),
+            (#"{"images":[5]}"#, "images[0] must be"),
             (#"{"images":["AAAA"],"at":1e999}"#, "time"),
         ])
     func malformedJSON(document: String, said: String) async throws {
@@ -225,6 +226,36 @@ struct DescriptionTests {
                 let head = try await service.client.send("HEAD", path, body: nil)
                 #expect(get.status == 200 && head.status == 200, "\(endpoint)")
                 #expect(head.body.isEmpty && head["Content-Length"] == "\(get.body.count)")
+            }
+        }
+    }
+
+    @Test("What monitors ask ignores query parameters of theirs; everywhere else an unknown one is refused")
+    func monitors() async throws {
+        try await TestService.run { service async throws in
+            let label = try #require(await service.service.active?.version.label)
+            func statuses<Operation: Endpoint>(
+                _: Operation.Type, _ client: HTTPClient
+            ) async throws -> [(operation: Operation, status: Int)] {
+                var statuses: [(Operation, Int)] = []
+                for operation in Operation.allCases where operation.method == "GET" {
+                    let path = operation.path.replacing("{model}", with: "a").replacing("{version}", with: label)
+                    for query in ["?_=1700000000", "?verbose", "?probe=lb&x=", "?a=1&a=2"] {
+                        statuses.append((operation, try await client.get(path + query).status))
+                    }
+                }
+                return statuses
+            }
+            let monitored: Set<PublicEndpoint> = [
+                .live, .ready, .startup, .inferenceLive, .inferenceReady, .inferenceModelReady, .inferenceVersionReady,
+                .playground,
+            ]
+            for (operation, status) in try await statuses(PublicEndpoint.self, service.client) {
+                #expect(status == (monitored.contains(operation) ? 200 : 400), "\(operation)")
+            }
+            for (operation, status) in try await statuses(AdminEndpoint.self, service.admin) {
+                let isMonitored = operation != .checkpoint && operation != .version
+                #expect(status == (isMonitored ? 200 : 400), "\(operation)")
             }
         }
     }

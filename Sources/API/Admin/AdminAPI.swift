@@ -68,7 +68,7 @@ public final class AdminAPI: Sendable {
             guard endpoint.isOpen || head.headers["Origin"] == nil else {
                 throw Problem(.pageForbidden, "this is for programs; requests with an Origin come from web pages")
             }
-            let query = try QueryParameters(head.query, known: endpoint.parameters)
+            let query = try QueryParameters(head.query, of: endpoint)
             switch endpoint {
             case .metrics, .version, .checkpoint, .live, .ready, .startup, .rollback:
                 _ = endpoint == .rollback ? try query.flag("wait") : false

@@ -34,6 +34,13 @@ enum AdminEndpoint: String, Endpoint {
         }
     }
 
+    var ignoresUnknownParameters: Bool {
+        switch self {
+        case .live, .ready, .startup, .metrics: true
+        default: false
+        }
+    }
+
     var statuses: Set<Int> {
         switch self {
         case .metrics, .version, .checkpoint: [200, 401, 403, 429]

@@ -84,7 +84,7 @@ public final class PublicAPI: Sendable {
     private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
         gateway.bodyPolicy(head) { endpoint throws(Problem) in
             guard endpoint.method == "POST" else {
-                _ = try QueryParameters(head.query, known: endpoint.parameters)
+                _ = try QueryParameters(head.query, of: endpoint)
                 return .memory(maximumBytes: 0)
             }
             _ = try RequestOptions(head.query, names: endpoint.options)

@@ -50,6 +50,15 @@ enum PublicEndpoint: String, Endpoint {
 
     var parameters: [String] { options.filter { $0 != .taps }.map(\.rawValue) }
 
+    var ignoresUnknownParameters: Bool {
+        switch self {
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady, .inferenceModelReady, .inferenceVersionReady,
+            .playground:
+            true
+        default: false
+        }
+    }
+
     var statuses: Set<Int> {
         switch self {
         case .embed, .classify, .trajectory: [200, 400, 401, 406, 413, 415, 422, 429, 500, 503, 504]

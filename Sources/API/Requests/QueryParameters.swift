@@ -22,6 +22,14 @@ struct QueryParameters: Sendable {
         self.values = values
     }
 
+    /// Checks a query against what an operation knows, by itself or ignoring everything else.
+    init(_ query: [QueryItem], of endpoint: some Endpoint) throws(Problem) {
+        let isIgnored: (QueryItem) -> Bool = {
+            endpoint.ignoresUnknownParameters && !endpoint.parameters.contains($0.name)
+        }
+        try self.init(query.filter { !isIgnored($0) }, known: endpoint.parameters)
+    }
+
     /// The value of that name, if it was given.
     subscript(name: String) -> String? { values[name] }
 

@@ -7,6 +7,9 @@ protocol Endpoint: CaseIterable, Hashable, Sendable {
     var path: String { get }
     /// The names of the query parameters.
     var parameters: [String] { get }
+    /// Whether query parameters that the operation doesn't know are ignored rather than refused. Monitors, scrapers and links
+    /// add some of their own, and where there is no parameter a typing error can't pass for a default.
+    var ignoresUnknownParameters: Bool { get }
     /// Every status that a handler of the operation answers. The contract describes these and `transportStatuses`.
     var statuses: Set<Int> { get }
     /// Whether the operation may be called without a key.
