@@ -4,7 +4,7 @@
 source "$(dirname "$0")/checking"
 
 scripts=()
-for file in .ci/run deploy/* Tests/deploy/* Tests/Fuzzing/make-seeds Tests/faults/*.py; do
+for file in .ci/run deploy/* deploy/checks/clients/*.sh Tests/deploy/* Tests/Fuzzing/make-seeds Tests/faults/*.py; do
     # Configurations of other programs.
     [[ -f $file && $file != *.yaml && $file != deploy/admin-token ]] || continue
     case $(head -n 1 "$file") in
@@ -19,7 +19,7 @@ for file in .ci/run deploy/* Tests/deploy/* Tests/Fuzzing/make-seeds Tests/fault
     esac
 done
 commands=(
-    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-contract deploy/check-manifests
+    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-clients deploy/check-contract deploy/check-manifests
     deploy/check-playground deploy/check-snippets deploy/check-tritonclient deploy/compare deploy/compare-training
     deploy/concatenate deploy/faults deploy/fuzz deploy/rehearse-confinement deploy/rehearse-image
     deploy/rehearse-rolling deploy/sanitize deploy/scenarios deploy/serve deploy/simulate-batching deploy/soak

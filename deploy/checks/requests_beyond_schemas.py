@@ -34,10 +34,12 @@ BEYOND_SCHEMAS = [
     ("invalid_parameter", r"given twice|are more than (64|512)"),
     ("malformed_body", r"data is neither flat|data is ragged|data mixes|nested too deeply|is the shape says|"
                        r"^the shape of pixels is|not finite in f32|Inference-Header-Content-Length is|"
-                       r"is asked for twice|bytes follow the JSON|BYTES element|^model_(name|version) is"),
+                       r"asks for [a-z]+ twice|bytes follow the JSON|BYTES element|^model_(name|version) is"),
     ("too_many_images", r"^data has more than|^the request holds more than 32 images"),
     # What octet-stream holds is described in words: JSON, or JSON with tensors behind it.
-    ("malformed_body", r"^byte \d+ of the JSON|^a number can't|^the JSON"),
+    ("malformed_body", r"^byte \d+ of the JSON|^a number can't|^the JSON|^the body is empty"),
+    # That bytes are no text that was sent as an image by mistake.
+    ("unsupported_media_type", r"^the body is (JSON|a form|a URL-encoded form)"),
     # Whether the file is there, and is a checkpoint.
     ("path_forbidden", r""),
     ("checkpoint_not_found", r""),
@@ -84,7 +86,9 @@ def point(time):
 
 def real(text):
     if isinstance(text, str) and varied(text, 0.9):
-        return base64.b64encode(IMAGES[len(text) % len(IMAGES)]).decode()
+        encoded = base64.encodebytes if varied(text, 0.3) else base64.b64encode
+        uri = "data:image/png;base64," if varied(text + "uri", 0.3) else ""
+        return uri + encoded(IMAGES[len(text) % len(IMAGES)]).decode()
     return text
 
 
