@@ -3,34 +3,49 @@ import UntrustedText
 /// A reader of JSON (RFC 8259) for hostile input: it builds nothing but what it is asked for, and it refuses duplicate
 /// member names, which Foundation's decoder resolves silently, so that two readers could disagree about a file.
 ///
-/// Positions in messages are bytes from the document's start.
+/// What isn't JSON is located by its byte, counted from the document's start. A value of another type than the one asked for
+/// is located by its path, such as `taps[0].time`, which is how whoever made the document knows it.
 package struct JSONScanner {
     private let bytes: UnsafeRawBufferPointer
-    private(set) var position = 0
+    private(set) var position: Int
+    /// Where the value is that is read at present.
+    package private(set) var path = JSONPath()
 
-    /// Scans `bytes`, which must outlive the scanner.
-    package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    /// Scans `bytes` from the given position. They must outlive the scanner.
+    package init(_ bytes: UnsafeRawBufferPointer, from position: Int = 0) {
+        self.bytes = bytes
+        self.position = position
+    }
 
     /// Reads an object, calling `member` after each name and colon; it must read the value.
     package mutating func object(_ member: (inout Self, String) throws -> Void) throws {
         var names: Set<String> = []
-        try expect("{")
+        guard consume("{") else { throw mismatch("an object") }
         guard !consume("}") else { return }
+        path.enter()
         repeat {
+            guard nextCharacter == "\"" else { throw malformed("expected a name in double quotation marks") }
             let name = try string()
             guard names.insert(name).inserted else { throw malformed("the name \(quoted(name)) appears twice") }
             try expect(":")
+            path.step(to: name)
             try member(&self, name)
         } while consume(",")
-        try expect("}")
+        path.leave()
+        guard consume("}") else { throw expected("',' or '}'") }
     }
 
     /// Reads an array, calling `element` where each element begins; it must read it.
     package mutating func array(_ element: (inout Self) throws -> Void) throws {
-        try expect("[")
+        guard consume("[") else { throw mismatch("an array") }
         guard !consume("]") else { return }
-        repeat { try element(&self) } while consume(",")
-        try expect("]")
+        path.enter()
+        repeat {
+            path.stepToNextElement()
+            try element(&self)
+        } while consume(",")
+        path.leave()
+        guard consume("]") else { throw expected("',' or ']'") }
     }
 
     /// Reads an integer from 0 to `Int.max`, written without sign, fraction or exponent.
@@ -41,20 +56,21 @@ package struct JSONScanner {
         while let digit = peek().flatMap(Self.digit) {
             let (tens, overflowed) = value.multipliedReportingOverflow(by: 10)
             let (sum, carried) = tens.addingReportingOverflow(digit)
-            guard !overflowed, !carried else { throw malformed("a number is too large") }
+            guard !overflowed, !carried else { throw invalid("is too large a number") }
             value = sum
             position += 1
         }
         let hasLeadingZero = position - start > 1 && bytes[start] == UInt8(ascii: "0")
         guard position > start, !hasLeadingZero, !(peek().map(Self.continuesNumber) ?? false) else {
-            throw malformed("expected a natural number")
+            position = start
+            throw mismatch("a whole number of at least 0")
         }
         return value
     }
 
     /// Reads any number, as the nearest double; one beyond its range is infinite.
     package mutating func decimal() throws -> Double {
-        skipWhitespace()
+        guard nextIsNumber else { throw mismatch("a number") }
         let start = position
         try number()
         guard let value = Double(String(decoding: bytes[start..<position], as: UTF8.self)) else {
@@ -66,6 +82,7 @@ package struct JSONScanner {
     /// Reads `true` or `false`.
     package mutating func boolean() throws -> Bool {
         skipWhitespace()
+        guard peek() == UInt8(ascii: "t") || peek() == UInt8(ascii: "f") else { throw mismatch("true or false") }
         let isTrue = peek() == UInt8(ascii: "t")
         try literal(isTrue ? "true" : "false")
         return isTrue
@@ -76,6 +93,14 @@ package struct JSONScanner {
         mutating get {
             skipWhitespace()
             return peek().map { Unicode.Scalar($0) }
+        }
+    }
+
+    /// Whether the next value is a number, or begins as one.
+    package var nextIsNumber: Bool {
+        mutating get {
+            skipWhitespace()
+            return peek().map(Self.beginsNumber) ?? false
         }
     }
 
@@ -100,9 +125,54 @@ package struct JSONScanner {
         }
     }
 
-    /// The error for what is wrong at the present position.
+    /// The error for what is not JSON at the present position.
     package func malformed(_ problem: String) -> CheckpointError {
         CheckpointError(.malformed, "byte \(position) of the JSON: \(problem)")
+    }
+
+    /// The error for a value that is JSON but not what it should be.
+    ///
+    /// - Parameter problem: what is said of it, such as "has no name".
+    package func invalid(_ problem: String) -> CheckpointError { CheckpointError(.malformed, "\(path) \(problem)") }
+
+    /// The error for a value that is not of the type asked for: by its path if the value is one of JSON's, else by its byte.
+    ///
+    /// - Parameter type: what it must be, with its article.
+    package mutating func mismatch(_ type: String) -> CheckpointError {
+        guard let value = valueDescription else { return expected(type) }
+        return invalid("must be \(type); it is \(value)")
+    }
+
+    private func expected(_ what: String) -> CheckpointError {
+        malformed(position < bytes.count ? "expected \(what)" : "it ends early, before \(what)")
+    }
+
+    /// What the value at the present position is; nil if it is none of JSON's.
+    private var valueDescription: String? {
+        mutating get {
+            switch nextCharacter {
+            case "{": "an object"
+            case "[": "an array"
+            case "\"": "a string"
+            case "t": isNext("true") ? "the boolean true" : nil
+            case "f": isNext("false") ? "the boolean false" : nil
+            case "n": isNext("null") ? "null" : nil
+            case "-", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9": "the number \(numberText)"
+            default: nil
+            }
+        }
+    }
+
+    private func isNext(_ word: StaticString) -> Bool {
+        bytes[position...].starts(with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+    }
+
+    /// The number at the present position as it is written, cut if it is long.
+    private var numberText: String {
+        let isPart: (UInt8) -> Bool = { Self.digit($0) != nil || "+-.eE".utf8.contains($0) }
+        let text = bytes[position...].prefix(25).prefix(while: isPart)
+        return text.count < 25
+            ? String(decoding: text, as: UTF8.self) : String(decoding: text.dropLast(), as: UTF8.self) + "…"
     }
 }
 
@@ -110,12 +180,19 @@ package struct JSONScanner {
 
 extension JSONScanner {
     /// Reads a string.
-    package mutating func string() throws -> String {
-        try expect("\"")
+    ///
+    /// - Parameter type: what an error says that the value must be.
+    package mutating func string(_ type: @autoclosure () -> String = "a string") throws -> String {
+        guard consume("\"") else { throw mismatch(type()) }
         var content: [UInt8] = []
         var start = position
         while let byte = peek(), byte != UInt8(ascii: "\"") {
-            guard byte >= 0x20 else { throw malformed("a string contains a control character") }
+            guard byte >= 0x20 else {
+                throw malformed(
+                    byte == 0x0A || byte == 0x0D
+                        ? "a string contains a line break, which JSON writes as \\n"
+                        : "a string contains a control character")
+            }
             guard byte == UInt8(ascii: "\\") else {
                 position += 1
                 continue
@@ -126,7 +203,8 @@ extension JSONScanner {
             start = position
         }
         content += bytes[start..<position]
-        try expect("\"", skippingWhitespace: false)
+        guard peek() != nil else { throw expected("the end of a string") }
+        position += 1
         guard let string = String(validating: content, as: UTF8.self) else {
             throw malformed("a string is not valid UTF-8")
         }
@@ -199,12 +277,8 @@ extension JSONScanner {
         return true
     }
 
-    private mutating func expect(_ character: Unicode.Scalar, skippingWhitespace: Bool = true) throws {
-        if skippingWhitespace { skipWhitespace() }
-        guard peek() == UInt8(ascii: character) else {
-            throw malformed(position < bytes.count ? "expected '\(character)'" : "it ends early, before '\(character)'")
-        }
-        position += 1
+    private mutating func expect(_ character: Unicode.Scalar) throws {
+        guard consume(character) else { throw expected("'\(character)'") }
     }
 
     private mutating func literal(_ word: StaticString) throws {
@@ -240,6 +314,8 @@ extension JSONScanner {
     private static func digit(_ byte: UInt8) -> Int? {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) ? Int(byte - UInt8(ascii: "0")) : nil
     }
+
+    private static func beginsNumber(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "-") || digit(byte) != nil }
 
     private static func continuesNumber(_ byte: UInt8) -> Bool {
         byte == UInt8(ascii: ".") || byte == UInt8(ascii: "e") || byte == UInt8(ascii: "E")

@@ -34,6 +34,12 @@ struct FeatureTests {
             #expect(try embedding(raw).count == 48)
             #expect(try embedding(form, 1) == embedding(raw))
             #expect(try embedding(json) == embedding(raw))
+            let lines = Data(image).base64EncodedString(options: .lineLength76Characters).replacing(
+                "\r\n", with: #"\n"#)
+            for text in [lines, "data:image/jpeg;base64," + base64] {
+                let answer = try await service.client.postJSON("/embed", "\u{FEFF}" + #"{"images":["\#(text)"]}"#)
+                #expect(try embedding(answer) == embedding(raw))
+            }
             let model = try #require(try raw.json()["model"] as? [String: Any])
             #expect(model["name"] as? String == "a" && model["precision"] as? String == "f32")
             let version = try #require(model["version"] as? String)

@@ -28,7 +28,7 @@ struct InferenceClientTests {
             (#"{"inputs":[\#(tensor.dropLast()),"parameters":{"binary_data_size":null}}]}"#, ""),
             (#"{"inputs":[\#(tensor)],"outputs":[{"name":"logits","parameters":null}]}"#, ""),
             (#"{"inputs":[\#(tensor)],"outputs":[{"name":"logits","parameters":{"binary_data":null}}]}"#, ""),
-            (#"{"inputs":null}"#, "one tensor"), (#"{"inputs":[null]}"#, "expected '{'"),
+            (#"{"inputs":null}"#, "one tensor"), (#"{"inputs":[null]}"#, "inputs[0] must be an object"),
             (#"{"inputs":[{"name":null,"datatype":"BYTES","shape":[1]}]}"#, "needs a name"),
             (#"{"inputs":[{"name":"image","datatype":null,"shape":[1]}]}"#, "needs a name"),
             (#"{"inputs":[{"name":"image","datatype":"BYTES","shape":null}]}"#, "needs a name"),

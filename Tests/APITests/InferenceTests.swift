@@ -18,7 +18,7 @@ private struct Malformed: Sendable {
 
     static let cases = [
         Malformed("{}", 400, "inputs"),
-        Malformed("[]", 400, "expected '{'"),
+        Malformed("[]", 400, "the JSON must be an object"),
         Malformed(#"{"inputs":[]}"#, 400, "one tensor"),
         Malformed(#"{"inputs":[{},{}]}"#, 400, "one tensor"),
         Malformed(#"{"inputs":[{}]}"#, 400, "needs a name"),
@@ -26,9 +26,9 @@ private struct Malformed: Sendable {
         Malformed(input("picture", "BYTES", "[1]"), 400, "no input"),
         Malformed(input("image", "FP32", "[1]"), 400, "is BYTES"),
         Malformed(input("pixels", "BYTES", "[1,3,16,16]"), 400, "is FP32"),
-        Malformed(input("image", "BYTES", "[-1]"), 400, "natural"),
+        Malformed(input("image", "BYTES", "[-1]"), 400, "whole number"),
         Malformed(input("image", "BYTES", "[1,1]"), 400, "is [N]"),
-        Malformed(input("image", "BYTES", "[1.0]"), 400, "natural"),
+        Malformed(input("image", "BYTES", "[1.0]"), 400, "whole number"),
         Malformed(input("image", "BYTES", "[]"), 400, "is [N]"),
         Malformed(input("image", "BYTES", "[0]"), 422, "no image"),
         Malformed(input("image", "BYTES", "[33]"), 413, "32 images"),
@@ -44,7 +44,7 @@ private struct Malformed: Sendable {
         Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[[2],1]"#), 400, "mixes"),
         Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[1,"a"]"#), 400, "mixes"),
         Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[[[[[[[[[1]]]]]]]]]"#), 400, "too deeply"),
-        Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":{}"#), 400, "expected '['"),
+        Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":{}"#), 400, "inputs[0].data must be an array"),
         Malformed(
             input("pixels", "FP32", "[1,3,16,16]", #""data":\#([Int](repeating: 0, count: 24_577))"#), 413, "24576"),
         Malformed(
@@ -56,7 +56,7 @@ private struct Malformed: Sendable {
         Malformed(
             input("image", "BYTES", "[1]", #""data":["AAAA"],"parameters":{"binary_data_size":0}"#), 400, "either data"),
         Malformed(input("image", "BYTES", "[1]"), 400, "either data"),
-        Malformed(input("image", "BYTES", "[1]", #""parameters":{"binary_data_size":-1}"#), 400, "natural"),
+        Malformed(input("image", "BYTES", "[1]", #""parameters":{"binary_data_size":-1}"#), 400, "whole number"),
         Malformed(input("image", "BYTES", "[1]", #""parameters":{"binary_data_size":9}"#), 400, "0 bytes follow"),
         Malformed(input("image", "BYTES", "[1]", #""parameters":{"size":9}"#), 400, "binary_data_size"),
         Malformed(input("image", "BYTES", "[1]", #""datatyp":"x""#), 400, "did you mean datatype?"),
@@ -65,13 +65,15 @@ private struct Malformed: Sendable {
         Malformed(image(#""outputs":[{"name":"logits"},{"name":"logits"}]"#), 400, "twice"),
         Malformed(image(#""outputs":[{}]"#), 400, "no name"),
         Malformed(image(#""outputs":[{"name":"logits","parameters":{"classification":2}}]"#), 400, "binary_data"),
-        Malformed(image(#""outputs":[{"name":"logits","parameters":{"binary_data":1}}]"#), 400, "expected false"),
+        Malformed(
+            image(#""outputs":[{"name":"logits","parameters":{"binary_data":1}}]"#), 400,
+            "outputs[0].parameters.binary_data must be true or false"),
         Malformed(image(#""parameters":{"top":2}"#), 400, "there are at, from"),
         Malformed(image(#""parameters":{"at":"soon"}"#), 400, "not a time"),
-        Malformed(image(#""parameters":{"at":[1]}"#), 400, "expected"),
+        Malformed(image(#""parameters":{"at":[1]}"#), 400, "parameters.at must be"),
         Malformed(image(#""parameters":{"from":"x"}"#), 400, "places are"),
         Malformed(image(#""parameters":{"at":0.5}"#), 422, "not on this model's grid"),
-        Malformed(image(#""id":5"#), 400, "expected"),
+        Malformed(image(#""id":5"#), 400, "id must be a string"),
         Malformed(image(#""id":"\#(String(repeating: "x", count: 1025))""#), 400, "longer than 1024"),
         // As long as may be: characters are counted, not bytes.
         Malformed(image(#""id":"\#(String(repeating: "é", count: 1024))","outputs":[]"#), 400, "outputs is empty"),

@@ -67,6 +67,20 @@ struct TrajectoryTests {
         }
     }
 
+    @Test("The pictures answered are taken back by every operation that takes JSON")
+    func pictures() async throws {
+        try await TestService.run { service async throws in
+            let answer = try await service.client.post("/trajectory", try sampleImage())
+            let picture = try #require(
+                try JSONDecoder().decode(Shown.self, from: Data(answer.body)).upstream.last?.image)
+            for path in ["/embed", "/classify", "/trajectory"] {
+                #expect(try await service.client.postJSON(path, #"{"images":["\#(picture)"]}"#).status == 200)
+            }
+            let tensor = #"{"name":"image","datatype":"BYTES","shape":[1],"data":["\#(picture)"]}"#
+            #expect(try await service.client.postJSON("/v2/models/a/infer", #"{"inputs":[\#(tensor)]}"#).status == 200)
+        }
+    }
+
     @Test("One image a request, of any form; two are 413, and what is wrong is told as everywhere")
     func requests() async throws {
         try await TestService.run { service async throws in

@@ -48,23 +48,6 @@ struct WriterTests {
         #expect(read["list"] as? [Int] == [1, 2] && read["flag"] as? Bool == true && read.count == 5)
     }
 
-    @Test("Base64 is what Foundation makes of it, for every length")
-    func base64() throws {
-        for count in 0..<50 {
-            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 89 &+ 7) }
-            let text = Data(bytes).base64EncodedString()
-            #expect(String(decoding: Base64.encode(bytes), as: UTF8.self) == text)
-            #expect(try Base64.decode(text) == bytes)
-        }
-    }
-
-    @Test(
-        "What isn't base64 is refused",
-        arguments: ["A", "AA", "AAA", "A===", "AA==AAAA", "AA A", "AAAB\n", "AB==", "Ä==="])
-    func notBase64(text: String) {
-        #expect(throws: Base64.DecodingFailure.self) { try Base64.decode(text) }
-    }
-
     @Test("The zero vector stays zero; any other gets length 1, even where squares overflow a float")
     func normalization() {
         #expect(Normalization.l2.applied(to: [0, 0]) == [0, 0])

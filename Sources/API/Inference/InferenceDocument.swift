@@ -79,7 +79,7 @@ struct InferenceDocument: Sendable {
     private static func id(_ scanner: inout JSONScanner) throws -> String {
         let id = try scanner.string()
         guard id.unicodeScalars.count <= maximumIDLength else {
-            throw scanner.malformed("the id is longer than \(maximumIDLength) characters")
+            throw scanner.invalid("is longer than \(maximumIDLength) characters")
         }
         return id
     }
@@ -96,10 +96,10 @@ struct InferenceDocument: Sendable {
     private mutating func readParameters(_ scanner: inout JSONScanner) throws {
         try scanner.object(of: "parameter") { (scanner, parameter: Parameter) in
             switch parameter {
-            case .at: try options.set(times: [try JSONPost.token(&scanner)])
+            case .at: try options.set(times: [try JSONPost.time(&scanner)])
             case .from: try options.set(places: [try scanner.string()])
             case .normalize:
-                try options.set(normalization: try RequestOptions.choice(.normalize, try scanner.string()))
+                try options.set(normalization: try JSONPost.choice(.normalize, &scanner))
             case .binaryDataOutput: prefersBinary = try scanner.boolean()
             case .timeout:
                 let microseconds = try scanner.natural()
@@ -107,7 +107,11 @@ struct InferenceDocument: Sendable {
             // As in Triton with a model that has neither priority levels nor state: checked, and without effect.
             case .priority: _ = try scanner.natural()
             case .sequenceID:
-                if scanner.nextCharacter == "\"" { _ = try scanner.string() } else { _ = try scanner.natural() }
+                if scanner.nextIsNumber {
+                    _ = try scanner.natural()
+                } else {
+                    _ = try scanner.string("a whole number or a string")
+                }
             case .sequenceStart, .sequenceEnd: _ = try scanner.boolean()
             }
         }
@@ -143,7 +147,9 @@ struct InferenceDocument: Sendable {
     private static func shape(_ scanner: inout JSONScanner) throws -> [Int] {
         var shape: [Int] = []
         try scanner.array { scanner in
-            guard shape.count < maximumDimensions else { throw scanner.malformed("a shape has too many dimensions") }
+            guard shape.count < maximumDimensions else {
+                throw scanner.invalid("is beyond the \(maximumDimensions) dimensions that a shape may have")
+            }
             shape.append(try scanner.natural())
         }
         return shape
@@ -162,7 +168,7 @@ struct InferenceDocument: Sendable {
         try scanner.array { scanner in
             let requested = try output(&scanner)
             guard !outputs.contains(where: { $0.output == requested.output }) else {
-                throw scanner.malformed("the output \(requested.output.rawValue) is asked for twice")
+                throw scanner.invalid("asks for \(requested.output.rawValue) twice")
             }
             outputs.append(requested)
         }
@@ -182,7 +188,7 @@ struct InferenceDocument: Sendable {
                 }
             }
         }
-        guard let name else { throw scanner.malformed("an output has no name") }
+        guard let name else { throw scanner.invalid("has no name") }
         guard let output = InferenceOutput(rawValue: name) else {
             throw Problem.unknown("output", name, known: InferenceOutput.allCases.map(\.rawValue))
         }

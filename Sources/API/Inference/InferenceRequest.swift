@@ -165,10 +165,10 @@ private struct InputTensor {
         guard data.numbers.isEmpty else { throw Problem(.malformedBody, "the data of image is base64 strings") }
         var files: [[UInt8]] = []
         for (index, text) in data.texts.enumerated() {
-            do throws(Base64.DecodingFailure) {
-                files.append(try Base64.decode(text))
+            do throws(InlineFile.Refusal) {
+                files.append(try InlineFile.bytes(text))
             } catch {
-                throw Problem(.malformedBody, "image[\(index)] is not base64: \(error.reason)")
+                throw Problem(.malformedBody, "image[\(index)] \(error.reason)")
             }
         }
         return files

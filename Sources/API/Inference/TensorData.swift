@@ -56,6 +56,9 @@ struct JSONTensorData: Sendable {
                 guard depth < leafDepth ?? .max else { throw scanner.malformed("data mixes arrays and elements") }
                 try read(&scanner, depth: depth + 1)
             } else {
+                guard scanner.nextIsNumber || scanner.nextCharacter == "\"" else {
+                    throw scanner.mismatch("a number or a string")
+                }
                 guard leafDepth ?? depth == depth else { throw scanner.malformed("data mixes arrays and elements") }
                 leafDepth = depth
                 try readElement(&scanner)

@@ -33,35 +33,63 @@ enum Base64 {
         return text
     }
 
-    /// The bytes that text stands for. Strict: no white space, padding required, unused bits zero, so that every
-    /// sequence of bytes has one text.
-    static func decode(_ text: String) throws(DecodingFailure) -> [UInt8] {
-        var characters = Array(text.utf8)
-        guard characters.count.isMultiple(of: 4) else {
-            throw DecodingFailure(
-                reason: "its \(characters.count) characters are not a multiple of 4; is it cut off or unpadded?")
-        }
-        let padded = characters.suffix(2).reversed().prefix { $0 == padding }.count
-        characters.removeLast(padded)
+    /// The bytes that text stands for.
+    ///
+    /// Line breaks are passed over, since MIME's encoders write one after every 76 characters (RFC 2045, 6.8). Everything
+    /// else is strict: padding is required, unused bits are zero, the alphabet is that of RFC 4648, section 4. So a text
+    /// that is cut off is refused here, and a space is not passed over: it may have been a + that was decoded as in a URL.
+    ///
+    /// - Parameters:
+    ///   - text: UTF-8.
+    ///   - offset: how many characters precede these, for the position in an error.
+    static func decode(
+        _ text: UnsafeBufferPointer<UInt8>, offset: Int = 0
+    ) throws(DecodingFailure) -> [UInt8] {
         let values = values
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(characters.count / 4 * 3 + 3)
-        var (pending, bits): (UInt32, UInt32) = (0, 0)
-        for (index, character) in characters.enumerated() {
+        bytes.reserveCapacity(text.count / 4 * 3)
+        var (group, digits, padded): (UInt32, Int, Int) = (0, 0, 0)
+        for (index, character) in text.enumerated() {
             let value = values[Int(character)]
-            guard value != invalid else {
-                throw DecodingFailure(reason: "character \(index + 1) is not in base64's alphabet (A-Z a-z 0-9 + /)")
+            if value < invalid, padded == 0 {
+                group = group << 6 | UInt32(value)
+                digits += 1
+                guard digits.isMultiple(of: 4) else { continue }
+                bytes.append(UInt8(truncatingIfNeeded: group >> 16))
+                bytes.append(UInt8(truncatingIfNeeded: group >> 8))
+                bytes.append(UInt8(truncatingIfNeeded: group))
+                group = 0
+            } else if character == padding {
+                padded += 1
+            } else if character != UInt8(ascii: "\n"), character != UInt8(ascii: "\r") {
+                throw DecodingFailure(reason: "character \(offset + index + 1) \(fault(character, padded: padded > 0))")
             }
-            pending = pending << 6 | UInt32(value)
-            bits += 6
-            guard bits >= 8 else { continue }
-            bits -= 8
-            bytes.append(UInt8(truncatingIfNeeded: pending >> bits))
-            pending &= 1 << bits - 1
         }
-        guard pending == 0 else {
+        let rest = digits % 4
+        guard (digits + padded).isMultiple(of: 4) else {
+            throw DecodingFailure(
+                reason:
+                    "its \(digits + padded) characters are not a multiple of 4; is it cut off, or is its padding (=) missing?"
+            )
+        }
+        guard padded <= 2 else { throw DecodingFailure(reason: "its padding (=) is longer than two characters") }
+        guard rest > 0 else { return bytes }
+        guard group & (rest == 2 ? 0xF : 0x3) == 0 else {
             throw DecodingFailure(reason: "its last character has bits that belong to no byte")
         }
+        bytes.append(UInt8(truncatingIfNeeded: group >> (rest == 2 ? 4 : 10)))
+        if rest == 3 { bytes.append(UInt8(truncatingIfNeeded: group >> 2)) }
         return bytes
+    }
+
+    /// What is wrong with a character.
+    private static func fault(_ character: UInt8, padded: Bool) -> String {
+        switch character {
+        case UInt8(ascii: " "): "is a space; was it a + that was decoded as in a URL?"
+        case UInt8(ascii: "-"), UInt8(ascii: "_"):
+            "is of the URL-safe alphabet; write + for - and / for _, and pad with ="
+        case _ where padded: "follows the padding"
+        default: "is not in base64's alphabet (A-Z a-z 0-9 + /)"
+        }
     }
 }

@@ -4,8 +4,9 @@ import CheckpointFormats
 ///
 ///     {"images": ["<base64>", …], "taps": [{"time": 0.65, "place": "pooled"}, …], "normalize": "l2", …}
 ///
-/// Instead of `taps`, `at` and `from` may stand, each a value or an array of values. Read in one pass that knows the
-/// document's shape, so that nothing nests deeper than it says and no member is left unread.
+/// Instead of `taps`, `at` and `from` may be given, each a value or an array of values. Images may also be `data:` URIs. A
+/// member that is null counts as absent. Read in one pass that knows the document's shape, so that nothing nests deeper than it
+/// says and no member is left unread.
 struct JSONPost {
     /// The decoded images.
     private(set) var images: [[UInt8]] = []
@@ -29,43 +30,57 @@ struct JSONPost {
     private mutating func read(_ scanner: inout JSONScanner) throws {
         let known = ["images"] + names.map(\.rawValue)
         try scanner.object { scanner, member in
-            guard member != "images" else { return try readImages(&scanner) }
-            guard let name = names.first(where: { $0.rawValue == member }) else {
-                throw Problem.unknown("member", member, known: known)
-            }
-            try read(name, &scanner)
+            let name = names.first { $0.rawValue == member }
+            guard member == "images" || name != nil else { throw Problem.unknown("member", member, known: known) }
+            guard scanner.nextCharacter != "n" else { return try scanner.skipValue(depth: 1) }
+            if let name { try read(name, &scanner) } else { try readImages(&scanner) }
         }
     }
 
     private mutating func readImages(_ scanner: inout JSONScanner) throws {
+        guard scanner.nextCharacter == "[" else { throw scanner.mismatch("an array of strings of base64") }
         try scanner.array { scanner in
             guard images.count < maximumImages else { throw Problem.tooManyImages(maximumImages) }
-            let text = try scanner.string()
-            do throws(Base64.DecodingFailure) {
-                images.append(try Base64.decode(text))
+            let text = try scanner.string("a string of base64")
+            do throws(InlineFile.Refusal) {
+                images.append(try InlineFile.bytes(text))
             } catch {
-                throw Problem(.malformedBody, "images[\(images.count)] is not base64: \(error.reason)")
+                throw scanner.invalid(error.reason)
             }
         }
     }
 
     private mutating func read(_ name: RequestOptions.Name, _ scanner: inout JSONScanner) throws {
         switch name {
-        case .at: try options.set(times: try Self.list(&scanner))
-        case .from: try options.set(places: try Self.list(&scanner))
+        case .at: try options.set(times: try Self.list(&scanner, of: Self.timeType) { try Self.time(&$0, $1) })
+        case .from: try options.set(places: try Self.list(&scanner, of: "a string") { try $0.string($1) })
         case .taps: try options.set(taps: try Self.taps(&scanner))
-        case .normalize: try options.set(normalization: try RequestOptions.choice(name, try scanner.string()))
-        case .encoding: try options.set(encoding: try RequestOptions.choice(name, try scanner.string()))
+        case .normalize: try options.set(normalization: try Self.choice(name, &scanner))
+        case .encoding: try options.set(encoding: try Self.choice(name, &scanner))
         case .top: try options.set(top: try scanner.natural())
         }
     }
 
-    private static func list(_ scanner: inout JSONScanner) throws -> [String] {
-        guard scanner.nextCharacter == "[" else { return [try token(&scanner)] }
+    /// Reads a choice by its name.
+    static func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        _ name: RequestOptions.Name, _ scanner: inout JSONScanner
+    ) throws -> Choice {
+        try RequestOptions.choice(name, try scanner.string("a string, \(RequestOptions.names(of: Choice.self))"))
+    }
+
+    /// Reads an array of items, or one item alone.
+    ///
+    /// - Parameters:
+    ///   - type: what an item must be.
+    ///   - item: reads one, with what an error says that it must be.
+    private static func list(
+        _ scanner: inout JSONScanner, of type: String, _ item: (inout JSONScanner, String) throws -> String
+    ) throws -> [String] {
+        guard scanner.nextCharacter == "[" else { return [try item(&scanner, "\(type), or an array of these")] }
         var items: [String] = []
         try scanner.array { scanner in
-            guard items.count <= RequestOptions.maximumTaps else { throw scanner.malformed("the list is too long") }
-            items.append(try token(&scanner))
+            guard items.count <= RequestOptions.maximumTaps else { throw tooManyTaps }
+            items.append(try item(&scanner, type))
         }
         return items
     }
@@ -73,34 +88,45 @@ struct JSONPost {
     private static func taps(_ scanner: inout JSONScanner) throws -> [(time: String, place: String)] {
         var taps: [(time: String, place: String)] = []
         try scanner.array { scanner in
-            guard taps.count <= RequestOptions.maximumTaps else { throw scanner.malformed("the list is too long") }
+            guard taps.count <= RequestOptions.maximumTaps else { throw tooManyTaps }
             var (time, place): (String?, String?)
             try scanner.object { scanner, member in
                 switch member {
-                case "time": time = try token(&scanner)
+                case "time": time = try Self.time(&scanner)
                 case "place": place = try scanner.string()
                 default: throw Problem.unknown("member of a tap", member, known: ["time", "place"])
                 }
             }
-            guard let time, let place else { throw scanner.malformed("a tap needs both time and place") }
+            guard let time, let place else { throw scanner.invalid("needs both time and place") }
             taps.append((time, place))
         }
         return taps
     }
 
-    /// A string, or a number as text.
-    static func token(_ scanner: inout JSONScanner) throws -> String {
-        scanner.nextCharacter == "\"" ? try scanner.string() : Float(try scanner.decimal()).description
+    private static let tooManyTaps = Problem(
+        .invalidParameter, "there may be at most \(RequestOptions.maximumTaps) taps of an image")
+
+    static let timeType = "a number or a string, such as \"end\""
+
+    /// Reads a time: a string, or a number, which is given as text.
+    static func time(_ scanner: inout JSONScanner, _ type: String = timeType) throws -> String {
+        scanner.nextIsNumber ? Float(try scanner.decimal()).description : try scanner.string(type)
     }
 }
 
-/// Reads a JSON document by what `read` expects of it.
+/// Reads a JSON document by what `read` expects of it. A byte-order mark of UTF-8 at its start is passed over (RFC 8259, 8.1).
 ///
 /// - Throws: 400 with the place for a document of another form, and what `read` throws.
 func scanJSON(_ bytes: ArraySlice<UInt8>, _ read: (inout JSONScanner) throws -> Void) throws(Problem) {
+    guard !bytes.isEmpty else { throw Problem(.malformedBody, "the body is empty; it must be JSON") }
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    // The first two characters of JSON are ASCII, so that a zero in one of them tells the wider encodings (RFC 4627, 3).
+    guard ![[0xFE, 0xFF], [0xFF, 0xFE]].contains(where: bytes.starts(with:)), !bytes.prefix(2).contains(0) else {
+        throw Problem(.malformedBody, "the JSON is in UTF-16 or UTF-32; send it in UTF-8")
+    }
     do {
-        try bytes.withUnsafeBytes { bytes in
-            var scanner = JSONScanner(bytes)
+        try bytes.withUnsafeBytes { body in
+            var scanner = JSONScanner(body, from: bytes.starts(with: mark) ? mark.count : 0)
             try read(&scanner)
             try scanner.end()
         }

@@ -23,7 +23,13 @@ struct PostedImages: Sendable {
     init(_ request: Request, options names: [RequestOptions.Name], limits: PostLimits) throws(Problem) {
         var options = try RequestOptions(request.head.query, names: names)
         switch try BodyForm(request.head.headers) {
-        case .raw: images = request.bytes.isEmpty ? [] : [request.bytes]
+        case .raw:
+            let type = request.head.headers["Content-Type"]
+            let isURLEncoded = type?.lowercased().hasPrefix("application/x-www-form-urlencoded") ?? false
+            if let mistaken = MistakenImage(request.bytes, isURLEncoded: isURLEncoded) {
+                throw mistaken.problem(contentType: type)
+            }
+            images = request.bytes.isEmpty ? [] : [request.bytes]
         case .form: images = try Self.images(ofForm: request, &options, names, limits)
         case .json:
             images = try JSONPost(request.bytes, options: &options, names: names, maximumImages: limits.maximumImages)
@@ -51,10 +57,15 @@ struct PostedImages: Sendable {
         for part in parts {
             if part.fileName != nil || imageFieldNames.contains(part.name) {
                 guard images.count < limits.maximumImages else { throw .tooManyImages(limits.maximumImages) }
+                if part.fileName == nil,
+                    let problem = MistakenImage(part.bytes, isURLEncoded: false)?.problem(field: part.name)
+                {
+                    throw problem
+                }
                 images.append(part.bytes)
             } else if let name = names.first(where: { $0.rawValue == part.name }) {
                 guard part.bytes.count <= 4096, let text = String(streamSafe: part.bytes) else {
-                    throw Problem(.malformedBody, "the form's field \(part.name) is no short UTF-8 text")
+                    throw Problem(.malformedBody, "the form's field \(part.name) is not short UTF-8 text")
                 }
                 try options.set(name, to: trimmed(text))
             } else {

@@ -86,7 +86,7 @@ struct RequestOptions: Equatable, Sendable {
     /// Sets the number of classes to name.
     mutating func set(top new: Int?) throws(Problem) {
         try requireUnset(.top, top == nil)
-        guard let new, new >= 1 else { throw Problem(.invalidParameter, "top is a whole number from 1") }
+        guard let new, new >= 1 else { throw Problem(.invalidParameter, "top must be a whole number of at least 1") }
         top = new
     }
 
@@ -95,10 +95,14 @@ struct RequestOptions: Equatable, Sendable {
         _ name: Name, _ text: String
     ) throws(Problem) -> Choice {
         guard let choice = Choice(rawValue: text) else {
-            let names = Choice.allCases.map(\.rawValue).joined(separator: " or ")
-            throw Problem(.invalidParameter, "\(name.rawValue) is \(names)")
+            throw Problem(.invalidParameter, "\(name.rawValue) must be \(names(of: Choice.self))")
         }
         return choice
+    }
+
+    /// A choice's names, quoted.
+    static func names<Choice: RawRepresentable<String> & CaseIterable>(of: Choice.Type) -> String {
+        Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
     }
 
     private static func items(_ text: String) -> [String] {

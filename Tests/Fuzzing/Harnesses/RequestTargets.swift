@@ -26,11 +26,8 @@ let requestTargets = [
         run: { try readBody(&$0) }),
     FuzzTarget(
         name: "base64", kind: .parser, maximumLength: 256,
-        promise: "each sequence of bytes has one text",
-        run: { input in
-            let text = String(decoding: input.rest, as: UTF8.self)
-            require(Base64.encode(try Base64.decode(text)).elementsEqual(text.utf8), "one text for each bytes")
-        }),
+        promise: "each sequence of bytes has one text but for line breaks, alone and in a data: URI",
+        run: { try readInlineFile(&$0) }),
     FuzzTarget(
         name: "query", kind: .parser, maximumLength: 2048,
         promise: "items are divided at every & and = byte; options and taps are no more than allowed",
@@ -84,6 +81,24 @@ private func readForm(_ input: inout FuzzInput) throws {
     }
 }
 
+private func readInlineFile(_ input: inout FuzzInput) throws {
+    let isURLEncoded = input.bool()
+    let text = String(decoding: input.rest, as: UTF8.self)
+    let bytes = Array(text.utf8)
+    let mistaken = MistakenImage(bytes, isURLEncoded: isURLEncoded)
+    let details = [mistaken?.problem(contentType: text)?.detail, mistaken?.problem(field: "image")?.detail]
+    for detail in details.compactMap({ $0 }) {
+        require(detail.utf8.count < 1000 && detail.utf8.allSatisfy { $0 >= 0x20 }, "a mistake is named in few words")
+    }
+    let file = try InlineFile.bytes(text)
+    // No base64 contains a comma.
+    let data = bytes.firstIndex(of: UInt8(ascii: ",")).map { bytes[($0 + 1)...] } ?? bytes[...]
+    require(data.startIndex == 0 || text.lowercased().hasPrefix("data:"), "only a data: URI has a comma")
+    guard !data.contains(UInt8(ascii: "%")) else { return }
+    let encoded = data.filter { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }
+    require(Base64.encode(file) == encoded, "one text for each bytes")
+}
+
 private func readBody(_ input: inout FuzzInput) throws {
     let choice = input.integer(in: 0...3)
     let body = input.rest
@@ -98,8 +113,9 @@ private func readBody(_ input: inout FuzzInput) throws {
         require(try options.selection().count <= RequestOptions.maximumTaps, "taps are as many as may be")
     }
     guard !body.isEmpty else { return }
+    let document = body.starts(with: [0xEF, 0xBB, 0xBF]) ? body.dropFirst(3) : body[...]
     // What is passed over may nest deeper than what is read.
-    try requireStrictJSON(String(decoding: body, as: UTF8.self), maximumDepth: 32)
+    try requireStrictJSON(String(decoding: document, as: UTF8.self), maximumDepth: 32)
 }
 
 // MARK: - Heads
@@ -188,7 +204,7 @@ func explanation(of error: any Error) -> String {
     case let problem as Problem: problem.detail
     case let refusal as TransportRefusal: refusal.reason
     case let target as InvalidTarget: target.reason
-    case let failure as Base64.DecodingFailure: failure.reason
+    case let refusal as InlineFile.Refusal: refusal.reason
     default: "\(error)"
     }
 }

@@ -1,0 +1,126 @@
+import UntrustedText
+
+/// What was sent as an image and is plainly something else, as clients send it by mistake. The decoder would only say that it
+/// isn't an image; here the error says what to do instead.
+enum MistakenImage: Equatable {
+    /// A JPEG or PNG file that has lost its line breaks and zero bytes: `curl -d @FILE` strips them.
+    case stripped
+    case json
+    /// A form whose Content-Type doesn't say so.
+    case form
+    case urlEncodedForm
+    case base64
+    case reference(FileReference)
+
+    /// Looks at the first bytes, and at more only where they are text.
+    ///
+    /// - Parameter isURLEncoded: whether the Content-Type is that of a URL-encoded form, which `curl -d` and
+    ///   `--data-binary` write whatever the body is.
+    init?(_ bytes: [UInt8], isURLEncoded: Bool) {
+        if bytes.starts(with: [0xFF, 0xD8, 0xFF]) || bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) {
+            // A whole file has such bytes within its first ten.
+            guard bytes.count > 64, !bytes.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D }) else { return nil }
+            self = .stripped
+            return
+        }
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let text = bytes[(bytes.starts(with: mark) ? mark.count : 0)...].drop {
+            $0 == 0x20 || (0x09...0x0D).contains($0)
+        }
+        let start = text.prefix(Self.inspected)
+        guard start.allSatisfy({ $0 >= 0x20 || (0x09...0x0D).contains($0) }) else { return nil }
+        if start.first == UInt8(ascii: "{") || start.first == UInt8(ascii: "[") {
+            self = .json
+        } else if start.starts(with: "--".utf8), start.firstRange(of: Array("form-data".utf8)) != nil {
+            self = .form
+        } else if start.starts(with: "/9j/".utf8) || start.starts(with: "iVBORw0KGgo".utf8) {
+            self = .base64
+        } else if isURLEncoded, Self.isPair(start) {
+            self = .urlEncodedForm
+        } else if let reference = FileReference(text), text.count <= Self.longestReference || reference == .dataURI {
+            self = .reference(reference)
+        } else {
+            return nil
+        }
+    }
+
+    /// Whether text begins with a field of a URL-encoded form: a name, = and a value. Base64 may end with = or two.
+    private static func isPair(_ text: ArraySlice<UInt8>) -> Bool {
+        let name = text.prefix(64).prefix { byte in
+            byte != UInt8(ascii: "=") && byte > 0x20 && byte != UInt8(ascii: ":") && byte != UInt8(ascii: "/")
+        }
+        let rest = text.dropFirst(name.count)
+        return !name.isEmpty && rest.first == UInt8(ascii: "=")
+            && rest.dropFirst().first.map { $0 > 0x20 && $0 != UInt8(ascii: "=") } ?? false
+    }
+
+    /// Bytes of the start that are looked at.
+    private static let inspected = 512
+    /// Longer text is neither a URL nor a file's name.
+    private static let longestReference = 4096
+}
+
+extension MistakenImage {
+    /// The problem if this is a whole body.
+    ///
+    /// - Parameter contentType: what the body is declared to be.
+    func problem(contentType: String?) -> Problem {
+        let declared = contentType.map { "its Content-Type is \(shown($0, atMost: 60))" } ?? "it has no Content-Type"
+        switch self {
+        case .stripped:
+            return Problem(
+                .unprocessableImage,
+                "the file has lost its line breaks and zero bytes, as curl -d @FILE loses them; use curl --data-binary @FILE"
+            )
+        case .json:
+            return Problem(
+                .unsupportedMediaType,
+                "the body is JSON, but \(declared); set Content-Type: application/json, as curl --json does")
+        case .form:
+            return Problem(
+                .unsupportedMediaType,
+                "the body is a form, but \(declared); let the HTTP client set Content-Type: multipart/form-data; boundary=…"
+            )
+        case .urlEncodedForm:
+            return Problem(
+                .unsupportedMediaType,
+                "the body is a URL-encoded form, which can't hold a file; send multipart/form-data, as curl -F image=@FILE "
+                    + "does, or the file alone, as curl --data-binary @FILE does")
+        case .base64, .reference(.dataURI):
+            return Problem(
+                .unsupportedImage,
+                "the body \(description); send the file's bytes as they are, or as JSON: {\"images\": [\"…\"]}")
+        case .reference(.url):
+            return Problem(.unsupportedImage, "the body \(description); send the file's bytes")
+        case .reference(.fileName):
+            return Problem(
+                .unsupportedImage,
+                "the body \(description); send the file's bytes: curl wants an @ before the name, as in --data-binary @FILE"
+            )
+        }
+    }
+
+    /// The problem if this is the content of a form's field that has no file name; nil if that says nothing more than the
+    /// decoder will.
+    func problem(field: String) -> Problem? {
+        switch self {
+        case .stripped, .json, .form, .urlEncodedForm: nil
+        case .base64, .reference:
+            Problem(
+                .unsupportedImage,
+                "the form's field \(field) \(description); send a file in it: curl wants an @ before the name, as in "
+                    + "-F \(field)=@FILE, and a browser's FormData wants a Blob")
+        }
+    }
+
+    private var description: String {
+        switch self {
+        case .stripped: "is a stripped file"
+        case .json: "is JSON"
+        case .form: "is a form"
+        case .urlEncodedForm: "is a URL-encoded form"
+        case .base64: "is base64"
+        case .reference(let reference): reference.description
+        }
+    }
+}
