@@ -28,7 +28,7 @@ function form() {
   return form;
 }
 
-/** The form-data package's, which axios writes, with what follows the final boundary. */
+/** The form-data package's, which axios sends. */
 function streamedForm(append) {
   const form = new StreamedForm();
   for (const [name, value] of Object.entries(options)) form.append(name, value);
@@ -72,8 +72,9 @@ async function withAxios() {
   await post("form-data of streams", embed, streams, { headers: streams.getHeaders() });
   const bytes = streamedForm((form) => files.forEach((file, index) => form.append("image", file, names[index])));
   await post("form-data as one Buffer", embed, bytes.getBuffer(), { headers: bytes.getHeaders() });
-  // Of its own FormData axios writes an empty line behind the final boundary.
-  await post("FormData", embed, form());
+  // From 1.3 on, axios writes Node's own FormData by itself, with an empty line behind the final boundary.
+  const [major, minor] = axios.VERSION.split(".").map(Number);
+  if (major > 1 || minor >= 3) await post("FormData", embed, form());
   await post("an object as multipart/form-data", embed, { ...options, image: files[0] },
     { headers: { "Content-Type": "multipart/form-data" } }, 1);
   await post("a Buffer", query, files[0], { headers: { "Content-Type": "image/jpeg" } }, 1);
