@@ -113,7 +113,10 @@ let package = Package(
         tests(of: "Augmentation", ["ImagePipeline"]),
         tests(
             of: "Training",
-            ["Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "FlowModel", "Tensor"]),
+            [
+                "Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "FlowModel", "Tensor",
+                "UntrustedText",
+            ]),
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
         tests(of: "LoadGeneration", ["HTTPServer"]),
@@ -124,7 +127,7 @@ let package = Package(
                 "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
                 "Telemetry", "Tensor", "TestBench",
             ]),
-        tests(of: "CommandLineInterface", ["LoadGeneration", "TestBench"]),
+        tests(of: "CommandLineInterface", ["LoadGeneration", "TestBench", "UntrustedText"]),
         .testTarget(
             name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],
             swiftSettings: strict),

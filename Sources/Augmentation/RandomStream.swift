@@ -12,7 +12,10 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     private var spare: Double?
 
     /// The stream of a seed and keys; other keys, or the same in another order, name another stream.
-    public init(seed: UInt64, _ keys: Int...) {
+    public init(seed: UInt64, _ keys: Int...) { self.init(seed: seed, keys: keys) }
+
+    /// As above.
+    public init(seed: UInt64, keys: [Int]) {
         state = seed
         for key in keys { state = Self.mixed(state &+ 0x9E37_79B9_7F4A_7C15) ^ UInt64(bitPattern: Int64(key)) }
         state = Self.mixed(state)

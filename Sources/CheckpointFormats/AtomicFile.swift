@@ -1,4 +1,5 @@
 import Glibc
+import UntrustedText
 
 /// A file that takes its place at once and complete, or not at all: bytes go to a temporary file in the same folder, which
 /// `commit()` flushes to the disk and renames over the old one. If it is dropped before that, the temporary file is
@@ -22,11 +23,13 @@ public struct AtomicFile: ~Copyable, Sendable {
     /// - Throws: `CheckpointError` of kind `unwritable`.
     public init(path: String) throws {
         guard !path.utf8.contains(0) else { throw CheckpointError(.unwritable, "a path can't contain a NUL byte") }
-        let name = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[path.index(after: $0)...]) } ?? path
+        // By bytes: to Swift a slash and a combining character behind it are one character.
+        let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+        let name = slash.map { String(Substring(path.utf8[$0...].dropFirst())) } ?? path
         guard !name.isEmpty, name != ".", name != ".." else {
             throw CheckpointError(.unwritable, "\(path) names a folder, not a file")
         }
-        let folder = path == name ? "." : String(path.dropLast(name.count))
+        let folder = slash.map { String(Substring(path.utf8[...$0])) } ?? "."
         let naming = TemporaryNames(of: name)
         naming.removeAbandoned(in: folder)
         guard let temporary = naming.makeFile(in: folder) else {
@@ -39,7 +42,7 @@ public struct AtomicFile: ~Copyable, Sendable {
 
     deinit {
         close(temporary.descriptor)
-        unlink(temporary.path)
+        unlink(temporary.path.systemPath)
     }
 
     /// Appends `bytes`.
@@ -71,10 +74,10 @@ public struct AtomicFile: ~Copyable, Sendable {
         guard fsync(temporary.descriptor) == 0 else {
             throw CheckpointError.system(.unwritable, "flush", path, code: errno)
         }
-        guard rename(temporary.path, path) == 0 else {
+        guard rename(temporary.path.systemPath, path.systemPath) == 0 else {
             throw CheckpointError.system(.unwritable, "replace", path, code: errno)
         }
-        let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folderDescriptor = open(folder.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folderDescriptor >= 0 else {
             throw CheckpointError.system(.unwritable, "open the folder of", path, code: errno)
         }
@@ -112,7 +115,7 @@ private struct TemporaryNames {
             let random = String(UInt64.random(in: 0 ... .max), radix: 16)
             let padding = String(repeating: "0", count: Self.digits - random.utf8.count)
             let path = "\(folder)/\(prefix)\(padding)\(random)\(Self.suffix)"
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+            let descriptor = open(path.systemPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
             guard descriptor >= 0 else { return nil }
             // Where there are no locks, nobody can take this one and the file is left alone.
             while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
@@ -127,31 +130,33 @@ private struct TemporaryNames {
 
     /// Removes the files that nobody has locked. What can't be removed is not this file's trouble.
     func removeAbandoned(in folder: String) {
-        guard let entries = opendir(folder) else { return }
+        guard let entries = opendir(folder.systemPath) else { return }
         defer { closedir(entries) }
         while let entry = readdir(entries) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: Self.longest + 1) { String(cString: $0) }
+                $0.withMemoryRebound(to: UInt8.self, capacity: Self.longest + 1) {
+                    String(pathBytes: UnsafeBufferPointer(start: $0, count: strlen($0)))
+                }
             }
             if matches(name) { removeIfAbandoned("\(folder)/\(name)") }
         }
     }
 
     private func matches(_ name: String) -> Bool {
-        guard name.hasPrefix(prefix), name.hasSuffix(Self.suffix) else { return false }
+        guard name.utf8.starts(with: prefix.utf8), name.hasSuffix(Self.suffix) else { return false }
         let middle = name.utf8.dropFirst(prefix.utf8.count).dropLast(Self.suffix.utf8.count)
         return middle.count == Self.digits && middle.allSatisfy { Character(Unicode.Scalar($0)).isHexDigit }
     }
 
     private func removeIfAbandoned(_ path: String) {
         // For writing too, since NFS grants exclusive locks to writers only.
-        let descriptor = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open(path.systemPath, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
             flock(descriptor, LOCK_EX | LOCK_NB) == 0
         else { return }
-        unlink(path)
+        unlink(path.systemPath)
     }
 }

@@ -1,6 +1,7 @@
 import Digests
 import Glibc
 import Synchronization
+import UntrustedText
 
 /// The bytes of a file, or of memory that lives for ever: in memory, or left on the disk until they are asked for.
 ///
@@ -118,7 +119,7 @@ final class FileBytes: Sendable {
 /// refused.
 package func openRegularFile(_ path: String) throws(CheckpointError) -> (descriptor: Int32, byteCount: Int) {
     guard !path.utf8.contains(0) else { throw CheckpointError(.unreadable, "a path can't contain a NUL byte") }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw CheckpointError.system(.unreadable, "open", path, code: errno) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {

@@ -25,7 +25,7 @@ final class ZipReader {
     /// - Throws: `CheckpointError`.
     init(path: String, byteCount: Int) throws {
         var code: Int32 = 0
-        guard let archive = zip_open(path, ZIP_RDONLY, &code) else {
+        guard let archive = zip_open(path.systemPath, ZIP_RDONLY, &code) else {
             var error = zip_error_t()
             zip_error_init_with_code(&error, code)
             defer { zip_error_fini(&error) }

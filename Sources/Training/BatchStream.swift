@@ -20,7 +20,7 @@ public final class BatchStream: Sendable {
 
     /// The next batch; waits only if none is ready.
     ///
-    /// - Throws: `DataSetError` naming the image that can't be used, now and at every further call.
+    /// - Throws: `DataSetError` as ``DataFeed/batch(epoch:index:)``, now and at every further call.
     public func next() throws(DataSetError) -> Batch { try queue.take().get() }
 
     private static func fill(_ queue: BatchQueue, from feed: DataFeed, epoch: Int, index: Int) {

@@ -12,23 +12,29 @@ public struct Batch: Sendable {
     public let pixels: [Float]
     /// The class of each image.
     public let labels: [Int]
+    /// The place of each image in the subset that is fed; none if the batch was made up.
+    public let positions: [Int]
 
-    /// Images in the batch.
+    /// Images in the batch; none where all that it would have are damaged.
     public var count: Int { labels.count }
 
     /// Puts a batch together.
-    public init(epoch: Int, index: Int, pixels: [Float], labels: [Int]) {
+    public init(epoch: Int, index: Int, pixels: [Float], labels: [Int], positions: [Int] = []) {
         self.epoch = epoch
         self.index = index
         self.pixels = pixels
         self.labels = labels
+        self.positions = positions
     }
 }
 
-/// Batches of a data set: every epoch each image once, in an order of its own and changed at random.
+/// Batches of a data set: every epoch each image once, or each class equally often, in an order of its own and changed at
+/// random.
 ///
 /// A batch follows from the seed, its epoch and its index alone, so a run that is resumed in the middle of an epoch sees
-/// what it would have seen. Without augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that
+/// what it would have seen. A damaged image that is skipped leaves its batch smaller by one: the other images, their order
+/// and how they are changed stay the same. Filling the gap with the next image was rejected, since every batch behind it
+/// would depend on damage before it. Without augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that
 /// training and evaluation agree.
 public final class DataFeed: Sendable {
     /// What of an epoch's images doesn't fill a batch.
@@ -51,6 +57,10 @@ public final class DataFeed: Sendable {
         public var shuffles = true
         /// What becomes of the images that don't fill a batch.
         public var remainder = Remainder.dropped
+        /// Whether every class is drawn equally often.
+        public var balancesClasses = false
+        /// What becomes of a damaged image.
+        public var damage = DamagePolicy.fail
         /// At what size large JPEGs are decoded where evaluation's square is what is needed.
         public var decoding = DecodingMode.scaled
         /// Most bytes of decoded images kept in memory.
@@ -69,6 +79,8 @@ public final class DataFeed: Sendable {
     public let configuration: Configuration
     /// Batches of every epoch; at least one.
     public let batchesPerEpoch: Int
+    /// The images found to be damaged so far, by their places in the subset.
+    public let damaged: DamagedImages
 
     private let preprocessing: Preprocessing
     private let cache: DecodedImageCache
@@ -82,6 +94,7 @@ public final class DataFeed: Sendable {
         let whole = subset.count / configuration.batchSize
         let rest = subset.count % configuration.batchSize
         batchesPerEpoch = whole + (rest > 0 && (configuration.remainder == .kept || whole == 0) ? 1 : 0)
+        damaged = DamagedImages(of: subset.count, in: subset.images.path, configuration.damage)
         cache = DecodedImageCache(capacity: subset.count, byteLimit: configuration.cacheBytes)
     }
 
@@ -91,9 +104,12 @@ public final class DataFeed: Sendable {
     /// Side in pixels of the images fed.
     public var side: Int { preprocessing.cropSize }
 
+    /// Bytes of decoded images that are yet to come into memory, by the mean of those that are there.
+    public var expectedBytes: Int { cache.expectedBytes }
+
     /// Makes a batch, on the calling thread.
     ///
-    /// - Throws: `DataSetError` naming the image that can't be read or decoded.
+    /// - Throws: `DataSetError` naming an image that can't be read, or that is damaged and not to be skipped.
     public func batch(epoch: Int, index: Int) throws(DataSetError) -> Batch {
         try batch(index, order: order(epoch: epoch), epoch: epoch)
     }
@@ -106,29 +122,34 @@ public final class DataFeed: Sendable {
         return BatchStream(self, epoch: epoch, index: index, depth: depth)
     }
 
-    /// The positions in `subset` in the order of an epoch.
-    func order(epoch: Int) -> [Int] {
-        guard configuration.shuffles else { return Array(0..<subset.count) }
-        var random = RandomStream(seed: configuration.seed, Purpose.order.rawValue, epoch)
-        return random.permutation(of: subset.count)
+    /// Which images an epoch has, and in which order.
+    func order(epoch: Int) -> EpochOrder {
+        guard configuration.shuffles || configuration.balancesClasses else {
+            return EpochOrder(positions: Array(0..<subset.count))
+        }
+        let seed = configuration.seed
+        var random = RandomStream(seed: seed, Purpose.order.rawValue, epoch)
+        guard configuration.balancesClasses else {
+            return EpochOrder(positions: random.permutation(of: subset.count))
+        }
+        return EpochOrder(balancing: subset.labels, using: &random) { label, round in
+            RandomStream(seed: seed, Purpose.balance.rawValue, epoch, label, round)
+        }
     }
 
-    /// The positions of a batch's images in an epoch of that order.
-    func positions(ofBatch index: Int, in order: [Int]) -> ArraySlice<Int> {
-        let start = index * configuration.batchSize
-        return order[start..<min(start + configuration.batchSize, order.count)]
-    }
-
-    func batch(_ index: Int, order: [Int], epoch: Int) throws(DataSetError) -> Batch {
-        let positions = positions(ofBatch: index, in: order)
+    func batch(_ index: Int, order: EpochOrder, epoch: Int) throws(DataSetError) -> Batch {
+        let places = order.places(ofBatch: index, size: configuration.batchSize)
         let size = 3 * side * side
         var failure: DataSetError?
-        let pixels = [Float](unsafeUninitializedCapacity: positions.count * size) { buffer, count in
-            for position in positions {
+        var positions: [Int] = []
+        let pixels = [Float](unsafeUninitializedCapacity: places.count * size) { buffer, count in
+            for place in places where !damaged.contains(order.positions[place]) {
                 do throws(DataSetError) {
                     let room = UnsafeMutableBufferPointer(rebasing: buffer[count..<count + size])
-                    try write(position, epoch: epoch, into: room)
-                    count += size
+                    if try write(order, place, epoch: epoch, into: room) {
+                        count += size
+                        positions.append(order.positions[place])
+                    }
                 } catch {
                     failure = error
                     return
@@ -136,24 +157,39 @@ public final class DataFeed: Sendable {
             }
         }
         if let failure { throw failure }
-        return Batch(epoch: epoch, index: index, pixels: pixels, labels: positions.map { subset.labels[$0] })
+        return Batch(
+            epoch: epoch, index: index, pixels: pixels, labels: positions.map { subset.labels[$0] },
+            positions: positions)
     }
 
     /// What the numbers of a stream are for.
     private enum Purpose: Int {
-        case order, augmentation
+        case order, augmentation, balance
     }
 
+    /// Writes the pixels of an epoch's image; answers false if it is damaged and left out.
+    ///
+    /// An image that can't be read at all is an error whatever the policy: then the disk fails or somebody deletes files.
     private func write(
-        _ position: Int, epoch: Int, into buffer: UnsafeMutableBufferPointer<Float>
-    ) throws(DataSetError) {
+        _ order: EpochOrder, _ place: Int, epoch: Int, into buffer: UnsafeMutableBufferPointer<Float>
+    ) throws(DataSetError) -> Bool {
+        let (position, repetition) = (order.positions[place], order.repetition(at: place))
+        let source: RGBImage
+        do throws(DataSetError) {
+            source = try cache.image(at: position) { () throws(DataSetError) in try decoded(position) }
+        } catch {
+            guard error.kind == .malformed else { throw error }
+            try damaged.add(position, error)
+            return false
+        }
         let policy = configuration.augmentation
-        var random = RandomStream(
-            seed: configuration.seed, Purpose.augmentation.rawValue, epoch, subset.indices[position])
-        let source = try cache.image(at: position) { () throws(DataSetError) in try decoded(position) }
+        // Only an image that comes again has a further key, so that without balance the numbers are those of its index.
+        let keys = [Purpose.augmentation.rawValue, epoch, subset.indices[position]]
+        var random = RandomStream(seed: configuration.seed, keys: repetition == 0 ? keys : keys + [repetition])
         let picture = policy.picture(of: source, side: side, fill: preprocessing.meanColor, using: &random)
         preprocessing.normalize(picture, into: buffer)
         policy.erase(buffer, side: side, using: &random)
+        return true
     }
 
     private func decoded(_ position: Int) throws(DataSetError) -> RGBImage {
@@ -174,12 +210,25 @@ private final class DecodedImageCache: Sendable {
     private struct State {
         var images: [RGBImage?]
         var room: Int
+        var count = 0
     }
 
     private let state: Mutex<State>
 
+    private let byteLimit: Int
+
     init(capacity: Int, byteLimit: Int) {
+        self.byteLimit = byteLimit
         state = Mutex(State(images: [RGBImage?](repeating: nil, count: capacity), room: byteLimit))
+    }
+
+    /// Bytes that the cache will grow by once every image has been seen.
+    var expectedBytes: Int {
+        state.withLock { state in
+            guard state.count > 0 else { return 0 }
+            let held = byteLimit - state.room
+            return min(held / state.count * (state.images.count - state.count), state.room)
+        }
     }
 
     func image(at index: Int, decoding: () throws(DataSetError) -> RGBImage) throws(DataSetError) -> RGBImage {
@@ -188,6 +237,7 @@ private final class DecodedImageCache: Sendable {
         state.withLock { state in
             guard state.images[index] == nil, image.pixels.count <= state.room else { return }
             state.room -= image.pixels.count
+            state.count += 1
             state.images[index] = image
         }
         return image

@@ -34,30 +34,35 @@ public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     public var notImages = 0
     /// Images that lie in no class folder.
     public var unlabelled = 0
-    /// Links that leave the folder or lead to a folder, links inside archives, devices, and other special entries.
+    /// Images that a table of labels doesn't name.
+    public var unlisted = 0
+    /// Links that aren't followed, links that lead nowhere, links inside archives, devices, and other special entries.
     public var special = 0
+    /// Links that lead back to a folder that they lie in.
+    public var loops = 0
 
     /// Nothing skipped.
     public init() {}
 
     /// All of them.
-    public var count: Int { hidden + notImages + unlabelled + special }
+    public var count: Int { hidden + notImages + unlabelled + unlisted + special + loops }
 
     /// Such as `3 skipped: 2 hidden, 1 not .jpg, .jpeg or .png`; `none skipped` for none.
     public var description: String {
         let parts = [
             (hidden, "hidden"), (notImages, "not .jpg, .jpeg or .png"), (unlabelled, "in no class folder"),
-            (special, "links or special files"),
+            (unlisted, "not in the labels"), (special, "links or special files"),
+            (loops, "links back to a folder that they lie in"),
         ]
         guard count > 0 else { return "none skipped" }
         return "\(count) skipped: "
             + parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
     }
 
-    /// Counts a file by its name; answers whether it is an image to keep.
-    mutating func keeps(fileNamed name: some StringProtocol) -> Bool {
-        let lowercased = name.lowercased()
-        let isImage = [".jpg", ".jpeg", ".png"].contains { lowercased.hasSuffix($0) }
+    /// Counts a file by its name, in bytes; answers whether it is an image to keep.
+    mutating func keeps(fileNamed name: some Collection<UInt8>) -> Bool {
+        let lowercased = name.suffix(5).map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
+        let isImage = [".jpg", ".jpeg", ".png"].contains { lowercased.suffix($0.utf8.count).elementsEqual($0.utf8) }
         if !isImage { notImages += 1 }
         return isImage
     }

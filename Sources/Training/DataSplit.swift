@@ -1,4 +1,5 @@
 import Augmentation
+import UntrustedText
 
 /// Some images of a data set with the labels that a model is to give them.
 public struct LabelledSubset: Sendable {
@@ -18,9 +19,18 @@ public struct LabelledSubset: Sendable {
     }
 
     init(_ images: LabelledImages, indices: [Int]) {
+        self.init(images, indices: indices, indices.map { images.items[$0].label })
+    }
+
+    private init(_ images: LabelledImages, indices: [Int], _ labels: [Int]) {
         self.images = images
         self.indices = indices
-        labels = indices.map { images.items[$0].label }
+        self.labels = labels
+    }
+
+    /// The first so many of them.
+    public func prefix(_ count: Int) -> LabelledSubset {
+        LabelledSubset(images, indices: Array(indices.prefix(count)), Array(labels.prefix(count)))
     }
 
     /// All images of a set, labelled as another set labels its own. Classes that were left out of that are left out here too.
@@ -32,8 +42,7 @@ public struct LabelledSubset: Sendable {
             labelOfClass[$0] == nil && !other.classesLeftOut.contains($0)
         }) {
             throw DataSetError(
-                "\(images.path): has the class folder \(unknown), which the training data lacks; name the folders alike"
-            )
+                "\(images.path): has the class \(unknown), which the training data lacks; name the classes alike")
         }
         let known = images.items.indices.compactMap { index -> (index: Int, label: Int)? in
             guard !images.classes.isEmpty else { return (index, 0) }
@@ -77,21 +86,28 @@ public struct DataSplit: Sendable {
     /// Held back; nil if nothing is.
     public let validation: LabelledSubset?
 
-    /// Divides `images`.
+    /// Divides `images`. Which image goes where doesn't depend on whether it is damaged.
     ///
     /// By a fraction, those images of every class are held back whose seeded hash of their path is lowest. So the same seed
     /// gives the same parts wherever the data lie, and few images change sides when some are added.
     ///
+    /// - Parameters:
+    ///   - labels: the classes of a validation set of its own, if not by its folders.
+    ///   - links: which links in such a set are followed.
     /// - Throws: `DataSetError` if the validation set can't be opened or has foreign classes, or if nothing would be left
     ///   on one of the sides.
-    public init(_ images: LabelledImages, validation: ValidationSource, seed: UInt64) throws(DataSetError) {
+    public init(
+        _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels? = nil,
+        following links: FollowedLinks = .insideFolder, seed: UInt64
+    ) throws(DataSetError) {
         switch validation {
         case .none:
             training = LabelledSubset(images)
             self.validation = nil
         case .dataSet(let path):
             training = LabelledSubset(images)
-            let other = try LabelledImages(at: path, ignoringClasses: images.classes.isEmpty)
+            let other = try LabelledImages(
+                at: path, ignoringClasses: images.classes.isEmpty, labels: labels, following: links)
             self.validation = try LabelledSubset(other, labelledAs: images)
         case .fraction(let fraction):
             let held = Self.heldBack(images, fraction, seed: seed)
@@ -117,7 +133,7 @@ public struct DataSplit: Sendable {
 
     /// FNV-1a, scattered by the seed.
     private static func hash(_ path: String, seed: UInt64) -> UInt64 {
-        let hash = path.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
+        let hash = path.pathBytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
         var stream = RandomStream(seed: seed, Int(bitPattern: UInt(hash)))
         return stream.next()
     }

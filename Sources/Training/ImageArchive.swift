@@ -7,7 +7,7 @@ import UntrustedText
 public struct TarIndex: Sendable {
     /// A regular file in the archive.
     public struct File: Sendable, Equatable {
-        /// Its name as the archive gives it.
+        /// Its name as the archive gives it, with code points that stand for bytes that are not UTF-8.
         public let name: String
         /// Where its bytes begin in the archive.
         public let offset: Int
@@ -60,12 +60,12 @@ public struct TarIndex: Sendable {
     private mutating func add(
         _ header: TarHeader, _ extensions: Extensions, _ data: Range<Int>
     ) throws(DataSetError) {
-        let name = if let name = extensions.name { name } else { try header.name() }
+        let name = extensions.name ?? header.name()
         switch header.kind {
         case .sparseFile:
             throw DataSetError(
                 "the tar archive holds the sparse file \(shown(name, atMost: 120)); make it again without --sparse")
-        case .file where name.hasSuffix("/"), .folder:
+        case .file where name.utf8.last == UInt8(ascii: "/"), .folder:
             break
         case .file:
             guard !extensions.isSparse else {
@@ -96,7 +96,7 @@ public struct TarIndex: Sendable {
             }
             let bytes = try read(data)
             if kind == .longName {
-                name = try TarHeader.text(bytes[...], at: data.lowerBound)
+                name = TarHeader.text(bytes[...])
             } else {
                 try takeAttributes(bytes[...], at: data.lowerBound, global: kind == .globalAttributes)
             }
@@ -133,7 +133,7 @@ public struct TarIndex: Sendable {
             }
             switch key {
             case "path":
-                name = try TarHeader.text(value, at: offset)
+                name = TarHeader.text(value)
             case "size":
                 length = Int(String(decoding: value, as: UTF8.self))
                 guard let length, length >= 0 else {

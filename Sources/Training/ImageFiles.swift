@@ -1,5 +1,5 @@
-import FoundationEssentials
 import Glibc
+import UntrustedText
 
 /// The image files that paths on a command line stand for.
 public struct ImageFiles: Sendable {
@@ -11,15 +11,21 @@ public struct ImageFiles: Sendable {
     public private(set) var unreadable: [DataSetError] = []
 
     /// Looks the paths up; folders are searched with all they hold.
-    public init(_ arguments: [String]) {
+    ///
+    /// - Parameter names: arguments that are taken over without being looked up.
+    public init(
+        _ arguments: [String], following links: FollowedLinks = .insideFolder, asTheyAre names: Set<String> = []
+    ) {
         for argument in arguments {
             do throws(DataSetError) {
-                guard try Self.isFolder(argument) else {
+                let isFolder = names.contains(argument) ? false : try Self.isFolder(argument)
+                guard isFolder else {
                     paths.append(argument)
                     continue
                 }
-                let folder = try FolderImages(in: argument, skipped: &skipped)
-                paths += folder.relativePaths.map { argument.hasSuffix("/") ? argument + $0 : argument + "/" + $0 }
+                let folder = try FolderImages(in: argument, following: links, skipped: &skipped)
+                let prefix = argument.utf8.last == UInt8(ascii: "/") ? argument : argument + "/"
+                paths += folder.relativePaths.map { prefix + String(pathBytes: $0) }
             } catch {
                 unreadable.append(error)
             }
@@ -35,71 +41,9 @@ public struct ImageFiles: Sendable {
 
     static func isFolder(_ path: String) throws(DataSetError) -> Bool {
         var status = stat()
-        guard stat(path, &status) == 0 else { throw DataSetError("\(path): \(systemMessage())", kind: .unreadable) }
-        return status.st_mode & S_IFMT == S_IFDIR
-    }
-}
-
-/// The images in a folder and all folders in it, sorted by path.
-///
-/// A link to a file in the folder counts as that file. Links that lead out of it are not followed, so that what is
-/// evaluated is what was handed over, nor links to folders, which may form circles.
-struct FolderImages {
-    /// Paths that begin inside the folder, such as `test/airplane/0000.jpg`.
-    private(set) var relativePaths: [String] = []
-
-    init(in root: String, skipped: inout SkippedEntries) throws(DataSetError) {
-        let canonicalRoot = try Self.canonicalPath(root)
-        var pending = [""]
-        while let folder = pending.popLast() {
-            for name in try Self.names(in: root + "/" + folder) {
-                let path = folder.isEmpty ? name : folder + "/" + name
-                if name.hasPrefix(".") {
-                    skipped.hidden += 1
-                    continue
-                }
-                switch Self.kind(of: root + "/" + path, inside: canonicalRoot) {
-                case .folder: pending.append(path)
-                case .file: if skipped.keeps(fileNamed: name) { relativePaths.append(path) }
-                case .special: skipped.special += 1
-                }
-            }
-        }
-        relativePaths.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    }
-
-    private enum Kind {
-        case folder, file, special
-    }
-
-    private static func kind(of path: String, inside canonicalRoot: String) -> Kind {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return .special }
-        switch status.st_mode & S_IFMT {
-        case S_IFDIR: return .folder
-        case S_IFREG: return .file
-        case S_IFLNK:
-            guard let target = try? canonicalPath(path), target.hasPrefix(canonicalRoot + "/"),
-                stat(target, &status) == 0, status.st_mode & S_IFMT == S_IFREG
-            else { return .special }
-            return .file
-        default: return .special
-        }
-    }
-
-    private static func names(in folder: String) throws(DataSetError) -> [String] {
-        do {
-            return try FileManager.default.contentsOfDirectory(atPath: folder)
-        } catch {
-            throw DataSetError("\(folder): the folder can't be read", kind: .unreadable)
-        }
-    }
-
-    private static func canonicalPath(_ path: String) throws(DataSetError) -> String {
-        guard let resolved = realpath(path, nil) else {
+        guard stat(path.systemPath, &status) == 0 else {
             throw DataSetError("\(path): \(systemMessage())", kind: .unreadable)
         }
-        defer { free(resolved) }
-        return String(cString: resolved)
+        return status.st_mode & S_IFMT == S_IFDIR
     }
 }

@@ -1,14 +1,16 @@
 public import Digests
 import Glibc
+import UntrustedText
 
-/// Images with a class each: a folder, or an uncompressed tar archive, of class folders.
+/// Images with a class each: a folder or an uncompressed tar archive, with a class folder an image or a table of labels.
 ///
-/// The class of `test/airplane/0000.jpg` is `airplane`, the last folder in its path. Opening it reads names only; the
-/// images stay where they are and any of them may be read at any time from any thread.
+/// The class of `test/airplane/0000.jpg` is `airplane`, the last folder in its path, unless a table says otherwise. A
+/// folder whose name is not UTF-8 gives its class a name with escapes, such as `caf\xE9`. Opening the set reads names
+/// only; the images stay where they are and any of them may be read at any time from any thread.
 public struct LabelledImages: Sendable {
     /// An image and its class.
     public struct Item: Sendable, Equatable {
-        /// Its path inside the folder or archive.
+        /// Its path inside the folder or archive, with code points that stand for bytes that are not UTF-8.
         public let path: String
         /// The index of its class in `classes`; 0 if classes are ignored.
         public let label: Int
@@ -25,7 +27,9 @@ public struct LabelledImages: Sendable {
     /// The images, sorted by path.
     public private(set) var items: [Item]
     /// What was passed over.
-    public let skipped: SkippedEntries
+    public private(set) var skipped: SkippedEntries
+    /// The first few images that the table of labels doesn't name.
+    public private(set) var firstUnlisted: [String] = []
 
     private let source: Source
 
@@ -36,40 +40,115 @@ public struct LabelledImages: Sendable {
 
     /// Opens the folder or tar archive at `path`.
     ///
-    /// - Parameter ignoringClasses: takes all images, wherever they lie, as pretraining can use them.
-    /// - Throws: `DataSetError` if it can't be read, is a damaged or compressed archive, or holds no image to take.
-    public init(at path: String, ignoringClasses: Bool = false) throws(DataSetError) {
+    /// - Parameters:
+    ///   - ignoringClasses: takes all images, wherever they lie, as pretraining can use them.
+    ///   - labels: the class of every image instead of its folder; images that it doesn't name are left out.
+    ///   - links: which links in a folder are followed.
+    /// - Throws: `DataSetError` if it can't be read, is a damaged or compressed archive, holds no image to take, lacks an
+    ///   image that `labels` names, or has a class whose name no model can hold.
+    public init(
+        at path: String, ignoringClasses: Bool = false, labels: ImageLabels? = nil,
+        following links: FollowedLinks = .insideFolder
+    ) throws(DataSetError) {
         self.path = path
         var skipped = SkippedEntries()
-        let found: [(path: String, range: Range<Int>?)]
+        let found: [Found]
         if try ImageFiles.isFolder(path) {
             source = .folder(path)
-            found = try FolderImages(in: path, skipped: &skipped).relativePaths.map { ($0, nil) }
+            found = try FolderImages(in: path, following: links, skipped: &skipped).relativePaths
+                .map { Found(path: $0, range: nil) }
         } else {
             let file = try RandomAccessFile(path: path)
             source = .archive(file)
-            found = try Self.images(in: file, skipped: &skipped).map { ($0.path, $0.range) }
+            found = try Self.images(in: file, skipped: &skipped)
         }
-        guard !ignoringClasses else {
+        self.skipped = skipped
+        items = []
+        classes = []
+        if ignoringClasses {
             guard !found.isEmpty else {
                 throw DataSetError("\(path): holds no .jpg, .jpeg or .png (\(skipped))")
             }
-            items = found.map { Item(path: $0.path, label: 0, range: $0.range) }
-            classes = []
-            self.skipped = skipped
-            return
+            items = found.map { Item(path: String(pathBytes: $0.path), label: 0, range: $0.range) }
+        } else if let labels {
+            try takeLabels(labels, of: found)
+        } else {
+            try takeFolders(of: found)
         }
-        let labelled = found.compactMap { image in Self.folderName(of: image.path).map { (image, $0) } }
+    }
+
+    /// An image of the folder or archive.
+    private struct Found {
+        let path: [UInt8]
+        let range: Range<Int>?
+    }
+
+    /// Labels images by the folders that they lie in.
+    private mutating func takeFolders(of found: [Found]) throws(DataSetError) {
+        var classNames: [[UInt8]: String] = [:]
+        var foldersOfNames: [String: [UInt8]] = [:]
+        var labelled: [(image: Found, name: String)] = []
+        for image in found {
+            guard let folder = Self.folderName(of: image.path) else { continue }
+            let name: String
+            if let known = classNames[Array(folder)] {
+                name = known
+            } else {
+                name = try className(folder)
+                classNames[Array(folder)] = name
+                if let other = foldersOfNames.updateValue(Array(folder), forKey: name),
+                    [other, Array(folder)].contains(where: { String(validating: $0, as: UTF8.self) == nil })
+                {
+                    throw DataSetError(
+                        "\(path): two class folders, one of a name that is not UTF-8, would both be called "
+                            + "\(EvaluationLabels.listed([name])); rename one")
+                }
+            }
+            labelled.append((image, name))
+        }
         skipped.unlabelled = found.count - labelled.count
         guard !labelled.isEmpty else {
             throw DataSetError(
                 "\(path): holds no .jpg, .jpeg or .png inside a class folder, such as airplane/0000.jpg (\(skipped))")
         }
-        let classes = Set(labelled.map(\.1)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        take(labelled)
+    }
+
+    /// Labels images by a table.
+    private mutating func takeLabels(_ labels: ImageLabels, of found: [Found]) throws(DataSetError) {
+        try labels.requirePaths(Set(found.map(\.path)), of: path)
+        var labelled: [(image: Found, name: String)] = []
+        for image in found {
+            if let name = labels.label(of: image.path) {
+                labelled.append((image, name))
+            } else {
+                skipped.unlisted += 1
+                if firstUnlisted.count < 5 { firstUnlisted.append(String(pathBytes: image.path)) }
+            }
+        }
+        guard !labelled.isEmpty else {
+            throw DataSetError("\(path): holds no .jpg, .jpeg or .png that \(labels.path) names (\(skipped))")
+        }
+        take(labelled)
+    }
+
+    private mutating func take(_ labelled: [(image: Found, name: String)]) {
+        classes = Set(labelled.map(\.name)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let labels = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
-        items = labelled.map { image, name in Item(path: image.path, label: labels[name]!, range: image.range) }
-        self.classes = classes
-        self.skipped = skipped
+        items = labelled.map { image, name in
+            Item(path: String(pathBytes: image.path), label: labels[name]!, range: image.range)
+        }
+    }
+
+    /// The name of the class whose folder has a name of these bytes.
+    private func className(_ folder: ArraySlice<UInt8>) throws(DataSetError) -> String {
+        let name = String(validating: folder, as: UTF8.self) ?? printable(String(pathBytes: folder))
+        guard name.isStreamSafe else {
+            throw DataSetError(
+                "\(path): the class folder \(shown(name, atMost: 120)) has over 30 combining characters in a row; rename it"
+            )
+        }
+        return name
     }
 
     /// The images of some classes only, labelled as if there were no others.
@@ -79,7 +158,7 @@ public struct LabelledImages: Sendable {
     public func restricted(to names: [String]) throws(DataSetError) -> LabelledImages {
         if let unknown = names.first(where: { !classes.contains($0) }) {
             throw DataSetError(
-                "\(path): has no class folder \(EvaluationLabels.listed([unknown])); it has "
+                "\(path): has no class \(EvaluationLabels.listed([unknown])); it has "
                     + EvaluationLabels.listed(classes))
         }
         var result = self
@@ -112,12 +191,12 @@ public struct LabelledImages: Sendable {
         }
     }
 
-    /// SHA-256 over the path and the encoded size of every image, by which a resumed run knows its data again.
+    /// SHA-256 over the path and the encoded size of every image, by which a resumed run recognises its data.
     ///
     /// - Throws: `DataSetError` if a file is gone or unreadable.
     public func fingerprint() throws(DataSetError) -> SHA256.Digest {
         var hash = SHA256()
-        for item in items { hash.update(Array("\(item.path)\0\(try byteCount(of: item))\n".utf8)) }
+        for item in items { hash.update(item.path.pathBytes + Array("\0\(try byteCount(of: item))\n".utf8)) }
         return hash.finalize()
     }
 
@@ -127,7 +206,9 @@ public struct LabelledImages: Sendable {
         case .folder(let root):
             let path = root + "/" + item.path
             var status = stat()
-            guard stat(path, &status) == 0 else { throw DataSetError("\(path): \(systemMessage())", kind: .unreadable) }
+            guard stat(path.systemPath, &status) == 0 else {
+                throw DataSetError("\(path): \(systemMessage())", kind: .unreadable)
+            }
             return Int(status.st_size)
         }
     }
@@ -135,7 +216,7 @@ public struct LabelledImages: Sendable {
     /// The images of an archive, sorted by path; of several with one path the last counts, as if unpacked.
     private static func images(
         in file: RandomAccessFile, skipped: inout SkippedEntries
-    ) throws(DataSetError) -> [(path: String, range: Range<Int>)] {
+    ) throws(DataSetError) -> [Found] {
         let index: TarIndex
         do throws(DataSetError) {
             index = try TarIndex(count: file.count, read: file.bytes(in:))
@@ -143,21 +224,22 @@ public struct LabelledImages: Sendable {
             throw DataSetError("\(file.path): \(error.message)", kind: error.kind)
         }
         skipped.special += index.specialCount
-        var ranges: [String: Range<Int>] = [:]
+        // By bytes: two names that look alike in Unicode are two files.
+        var ranges: [[UInt8]: Range<Int>] = [:]
         for entry in index.files {
-            let components = entry.name.split(separator: "/").filter { $0 != "." }
-            guard let name = components.last, !components.contains(where: { $0.hasPrefix(".") }) else {
+            let components = ImageLabels.components(of: entry.name.pathBytes)
+            guard let name = components.last, !components.contains(where: { $0.first == UInt8(ascii: ".") }) else {
                 skipped.hidden += 1
                 continue
             }
             guard skipped.keeps(fileNamed: name) else { continue }
-            ranges[components.joined(separator: "/")] = entry.offset..<entry.offset + entry.count
+            let path = Array(components.joined(separator: [UInt8(ascii: "/")]))
+            ranges[path] = entry.offset..<entry.offset + entry.count
         }
-        return ranges.map { ($0.key, $0.value) }.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+        return ranges.map { Found(path: $0.key, range: $0.value) }.sorted { $0.path.lexicographicallyPrecedes($1.path) }
     }
 
-    private static func folderName(of path: String) -> String? {
-        let components = path.split(separator: "/")
-        return components.count > 1 ? String(components[components.count - 2]) : nil
+    private static func folderName(of path: [UInt8]) -> ArraySlice<UInt8>? {
+        path.split(separator: UInt8(ascii: "/")).dropLast().last
     }
 }

@@ -1,5 +1,6 @@
 import CheckpointFormats
 import Glibc
+import UntrustedText
 
 /// A regular file that many threads read at any offset.
 ///
@@ -62,5 +63,5 @@ func systemMessage() -> String { String(cString: strerror(errno)) }
 
 extension RandomAccessFile {
     /// Whether there is anything at a path.
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    static func exists(_ path: String) -> Bool { access(path.systemPath, F_OK) == 0 }
 }

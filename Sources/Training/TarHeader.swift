@@ -77,23 +77,16 @@ struct TarHeader {
     }
 
     /// The name in the header, without the extensions that may precede it.
-    func name() throws(DataSetError) -> String {
-        let name = try Self.text(block[..<100], at: offset)
+    func name() -> String {
+        let name = Self.text(block[..<100])
         // GNU's own magic differs in the byte that ends it here, and keeps other things in the prefix's place.
         guard block[257..<263].elementsEqual("ustar\0".utf8) else { return name }
-        let prefix = try Self.text(block[345..<500], at: offset)
+        let prefix = Self.text(block[345..<500])
         return prefix.isEmpty ? name : prefix + "/" + name
     }
 
-    /// UTF-8 up to the first zero byte.
-    static func text(_ field: ArraySlice<UInt8>, at offset: Int) throws(DataSetError) -> String {
-        guard let text = String(streamSafe: field.prefix { $0 != 0 }) else {
-            throw DataSetError(
-                "the tar archive has a name at byte \(offset) that is not UTF-8, or has over 30 combining characters in "
-                    + "a row")
-        }
-        return text
-    }
+    /// A name up to the first zero byte, in UTF-8 or not.
+    static func text(_ field: ArraySlice<UInt8>) -> String { String(pathBytes: field.prefix { $0 != 0 }) }
 
     /// The compression or container that a block at an archive's start shows instead of a tar header.
     private static func foreignFormat(_ block: [UInt8]) -> String? {

@@ -35,7 +35,7 @@ package func printable(_ message: some StringProtocol, atMost count: Int = .max)
     for scalar in start {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned, .privateUse:
-            text += scalar.escaped(asASCII: true)
+            text += scalar.escaped
         default: text.unicodeScalars.append(scalar)
         }
     }
@@ -46,5 +46,5 @@ package func printable(_ message: some StringProtocol, atMost count: Int = .max)
 /// terminal nor forge a line of a log; an ellipsis stands for what is beyond `count` code points.
 package func shown(_ text: some StringProtocol, atMost count: Int) -> String {
     let start = text.unicodeScalars.prefix(count)
-    return start.map { $0.escaped(asASCII: true) }.joined() + (start.endIndex < text.endIndex ? "…" : "")
+    return start.map(\.escaped).joined() + (start.endIndex < text.endIndex ? "…" : "")
 }

@@ -66,7 +66,7 @@ struct DataFeedTests {
         let data = try SmallDataSet()
         let feed = try Self.feed(try data.subset())
         #expect(feed.batchesPerEpoch == 4)
-        #expect(feed.order(epoch: 0).sorted() == Array(0..<37))
+        #expect(feed.order(epoch: 0).positions.sorted() == Array(0..<37))
         #expect(feed.order(epoch: 0) != feed.order(epoch: 1))
         #expect(feed.order(epoch: 7) == (try Self.feed(try data.subset())).order(epoch: 7))
         #expect(feed.order(epoch: 0) != (try Self.feed(try data.subset(), seed: 2)).order(epoch: 0))
@@ -99,6 +99,100 @@ struct DataFeedTests {
         let error = #expect(throws: DataSetError.self) { while true { _ = try stream.next() } }
         #expect(error?.message.contains("\(data.path): cat/13.png: the bytes are not an image") == true)
         #expect(throws: DataSetError.self) { try stream.next() }
+    }
+
+    @Test(
+        "A damaged image that is skipped leaves its batch smaller and all others as they were, wherever a stream begins"
+    )
+    func skipsDamaged() throws {
+        let data = try SmallDataSet()
+        let sound = try Self.feed(try data.subset())
+        let all = try (0..<8).map { try sound.batch(epoch: $0 / 4, index: $0 % 4) }
+        // In the middle of its entropy-coded data, after which a decoder could make something up.
+        let png = try TestFixtures.bytes("images/rgb-120x80.png")
+        try data.folder.write("cat/13.png", Array(png.prefix(png.count / 2)))
+        let subset = try data.subset()
+        let position = try #require(subset.indices.firstIndex { subset.images.items[$0].path == "cat/13.png" })
+        let feed = try Self.feed(subset) { $0.damage = .skip(share: 0.01) }
+        for start in [0, 3, 5] {
+            let stream = feed.batches(fromEpoch: start / 4, index: start % 4, depth: 1)
+            for expected in all.dropFirst(start) {
+                let batch = try stream.next()
+                let kept = expected.positions.indices.filter { expected.positions[$0] != position }
+                #expect(batch.positions == kept.map { expected.positions[$0] })
+                #expect(batch.labels == kept.map { expected.labels[$0] })
+                let size = 3 * 8 * 8
+                let same = batch.pixels == kept.flatMap { expected.pixels[($0 * size)..<(($0 + 1) * size)] }
+                #expect(same)
+            }
+        }
+        #expect(feed.damaged.count == 1)
+        #expect(feed.damaged.takeNew().map(\.message).first?.contains("cat/13.png") == true)
+        #expect(feed.damaged.takeNew().isEmpty, "each is told of once")
+    }
+
+    @Test("Beyond the limit the first few damaged images are named; one that can't be read ends the work at once")
+    func limitsDamage() throws {
+        let data = try SmallDataSet()
+        for index in 0..<7 { try data.folder.write("dog/\(index).png", [UInt8(index)]) }
+        let subset = try data.subset()
+        func failure(_ damage: DamagePolicy) throws -> DataSetError? {
+            let feed = try Self.feed(subset) {
+                $0.damage = damage
+                $0.shuffles = false
+                $0.remainder = .kept
+            }
+            do {
+                for index in 0..<feed.batchesPerEpoch { _ = try feed.batch(epoch: 0, index: index) }
+            } catch { return error }
+            return nil
+        }
+        #expect(try failure(.fail)?.message.contains("dog/0.png") == true)
+        #expect(try failure(.skip(share: 0))?.message.contains("1 of 37 images are damaged, more than the 0") == true)
+        let message = try #require(try failure(.skip(share: 0.1))).message
+        #expect(
+            message.contains("4 of 37 images are damaged, more than the 3 allowed") && message.contains("dog/3.png"))
+        #expect(try failure(.skip(share: 0.2)) == nil)
+        try FileManager.default.removeItem(atPath: data.path + "/dog/0.png")
+        #expect(try failure(.skip(share: 1))?.kind == .unreadable)
+    }
+
+    @Test("A set of nothing but damaged images is an error, whatever the limit")
+    func nothingLeft() throws {
+        let folder = try TemporaryFolder()
+        for index in 0..<3 { try folder.write("a/\(index).png") }
+        let feed = try Self.feed(LabelledSubset(try LabelledImages(at: folder.path))) { $0.damage = .skip(share: 1) }
+        let error = #expect(throws: DataSetError.self) { try feed.batch(epoch: 0, index: 0) }
+        #expect(error?.message.contains("all 3 images are damaged") == true)
+    }
+
+    @Test(
+        "Balanced, every class comes equally often, its images in turn, each time changed otherwise, by the seed alone")
+    func balances() throws {
+        let data = try SmallDataSet()
+        let subset = try data.subset()
+        let feed = try Self.feed(subset) { $0.balancesClasses = true }
+        let order = feed.order(epoch: 2)
+        #expect(order.positions.count == 37 && feed.batchesPerEpoch == 4)
+        let counts = (0..<3).map { label in order.positions.count { subset.labels[$0] == label } }
+        #expect(counts.sorted() == [12, 12, 13])
+        let uses = Dictionary(grouping: order.positions.indices) { order.positions[$0] }
+        for (position, places) in uses {
+            let times = places.count
+            let members = subset.labels.count { $0 == subset.labels[position] }
+            #expect((12 / members...(13 + members - 1) / members).contains(times))
+            #expect(places.map { order.repetition(at: $0) }.sorted() == Array(0..<times))
+        }
+        #expect(try Self.feed(subset) { $0.balancesClasses = true }.order(epoch: 2) == order)
+        #expect(feed.order(epoch: 3) != order)
+        // Two uses of one image in an epoch.
+        let twice = try #require(uses.values.first { $0.count > 1 })
+        let pixels = try twice.map { place in
+            let batch = try feed.batch(place / 8, order: order, epoch: 2)
+            return Array(batch.pixels[(place % 8 * 192)..<((place % 8 + 1) * 192)])
+        }
+        let distinct = Set(pixels).count
+        #expect(distinct > 1)
     }
 
     @Test("The thread that makes batches leaves with the stream, though its queue is full", .timeLimit(.minutes(20)))

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UntrustedText
 
 @testable import Training
 
@@ -13,6 +14,13 @@ final class TemporaryFolder {
 
     deinit {
         try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// Writes a file whose name may be any bytes, in a folder that is there.
+    func write(named name: [UInt8], _ bytes: [UInt8]) throws {
+        let file = try #require(fopen(String(pathBytes: Array((path + "/").utf8) + name).systemPath, "wx"))
+        fwrite(bytes, 1, bytes.count, file)
+        fclose(file)
     }
 
     @discardableResult
@@ -77,7 +85,7 @@ struct LabelledImagesTests {
         let one = try some.restricted(to: ["ship"])
         #expect(one.items.map(\.label) == [0, 0] && one.classesLeftOut == ["bird", "cat", "dog"])
         let error = #expect(throws: DataSetError.self) { try all.restricted(to: ["cat", "horse"]) }
-        #expect(error?.message.contains("no class folder \"horse\"") == true)
+        #expect(error?.message.contains("no class \"horse\"") == true)
         #expect(error?.message.contains("\"bird\", \"cat\", \"dog\", \"ship\"") == true)
     }
 
@@ -157,6 +165,67 @@ struct LabelledImagesTests {
         #expect(images.items.map(\.path) == ["a/0.png", "a/1.png"])
         #expect(try images.bytes(at: 1) == [1])
         #expect(images.skipped.special == 6)
+    }
+
+    @Test("all links are followed where that is asked for, but for those that lead back to a folder that they lie in")
+    func followedLinks() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("outside/b/0.png", [2])
+        try folder.write("data/a/0.png", [1])
+        try folder.link("data/b", to: "../outside/b")
+        try folder.link("data/a/1.png", to: "../../outside/b/0.png")
+        try folder.link("data/a/back", to: "..")
+        try folder.link("outside/b/loop", to: "../../data")
+        try folder.link("data/a/self.png", to: "self.png")
+        try folder.link("data/a/nowhere.png", to: "missing.png")
+        let images = try LabelledImages(at: folder.path + "/data", following: .all)
+        #expect(images.items.map(\.path) == ["a/0.png", "a/1.png", "b/0.png"] && images.classes == ["a", "b"])
+        #expect(try images.items.indices.map { try images.bytes(at: $0) } == [[1], [2], [2]])
+        #expect(images.skipped.loops == 3 && images.skipped.special == 1)
+        #expect(images.skipped.description.contains("3 links back to a folder"))
+        let files = ImageFiles([folder.path + "/data"], following: .all)
+        #expect(files.paths.count == 3)
+    }
+
+    @Test("names of any bytes are read in a folder and an archive alike; a class of such a name has it with escapes")
+    func anyNames() throws {
+        let latin1 = [UInt8]("caf".utf8) + [0xE9]
+        let names = [latin1 + [0x2F, 0x0A, 0x2E] + Array("png".utf8), latin1 + [0x2F] + Array("\u{301}.png".utf8)]
+        let folder = try TemporaryFolder()
+        for name in ["data", "data/"] {
+            mkdir(String(pathBytes: Array((folder.path + "/" + name).utf8)).systemPath, 0o700)
+        }
+        mkdir(String(pathBytes: Array((folder.path + "/data/").utf8) + latin1).systemPath, 0o700)
+        var tar = TarBuilder()
+        for (index, name) in names.enumerated() {
+            try folder.write(named: Array("data/".utf8) + name, [UInt8(index)])
+            tar.add("./" + String(pathBytes: name), [UInt8(index)])
+        }
+        let archive = try folder.write("data.tar", tar.archive)
+        var fingerprints: Set<String> = []
+        for path in [folder.path + "/data", archive] {
+            let images = try LabelledImages(at: path)
+            #expect(images.items.map(\.path.pathBytes) == names && images.classes == ["caf\\xE9"])
+            #expect(try images.items.indices.map { try images.bytes(at: $0) } == [[0], [1]])
+            fingerprints.insert(try images.fingerprint().description)
+            let error = #expect(throws: DataSetError.self) { try images.bytes(at: 0, maximumBytes: 0) }
+            #expect(error?.message.contains("caf\\xE9/\\n.png") == true)
+        }
+        #expect(fingerprints.count == 1)
+        #expect(ImageFiles([folder.path + "/data"]).paths.count == 2)
+        try folder.write("data/caf\\xE9/0.png")
+        let error = #expect(throws: DataSetError.self) { try LabelledImages(at: folder.path + "/data") }
+        #expect(error?.message.contains("would both be called") == true)
+    }
+
+    @Test("names that Unicode holds for the same are two images of an archive")
+    func canonicallyEquivalentNames() throws {
+        var tar = TarBuilder()
+        tar.add("a/\u{E9}.png", [1])
+        tar.add("a/e\u{301}.png", [2])
+        let folder = try TemporaryFolder()
+        let images = try LabelledImages(at: try folder.write("data.tar", tar.archive))
+        #expect(images.items.count == 2)
     }
 
     @Test("an image beyond the limit is an error, in a folder and in an archive")

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// Writes tar archives by hand, so that tests can state things no archiver would.
 struct TarBuilder {
     private(set) var bytes: [UInt8] = []
@@ -19,12 +21,10 @@ struct TarBuilder {
 
     /// A pax record, whose length counts its own digits.
     static func record(_ key: String, _ value: String) -> [UInt8] {
-        let rest = " \(key)=\(value)\n"
-        var length = rest.utf8.count
-        while String(length).utf8.count + rest.utf8.count != length {
-            length = String(length).utf8.count + rest.utf8.count
-        }
-        return Array("\(length)\(rest)".utf8)
+        let rest = " \(key)=\(value)\n".pathBytes
+        var length = rest.count
+        while String(length).utf8.count + rest.count != length { length = String(length).utf8.count + rest.count }
+        return Array("\(length)".utf8) + rest
     }
 
     private static func header(
@@ -32,7 +32,7 @@ struct TarBuilder {
     ) -> [UInt8] {
         var block = [UInt8](repeating: 0, count: 512)
         func put(_ text: String, at offset: Int) {
-            block.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8)
+            block.replaceSubrange(offset..<offset + text.pathBytes.count, with: text.pathBytes)
         }
         put(name, at: 0)
         put("0000644", at: 100)

@@ -1,5 +1,6 @@
 import TestFixtures
 import Testing
+import UntrustedText
 
 @testable import Training
 
@@ -128,18 +129,28 @@ struct TarIndexTests {
         expectError(naming: "pax") { $0.add("attributes", Array(records.utf8), type: "x") }
     }
 
-    @Test("names that are not UTF-8, attributes for all files and endless names are refused")
+    @Test("attributes for all files and endless names are refused")
     func hostileNames() {
-        expectError(naming: "UTF-8") {
-            $0.add("name", [0xff, 0xfe], type: "L")
-            $0.add("file")
-        }
         expectError(naming: "all its files") { $0.addAttributes([("path", "same")], type: "g") }
-        expectError(naming: "combining") {
-            $0.add("name", Array(("a" + String(repeating: "\u{301}\u{323}", count: 200_000)).utf8), type: "L")
-            $0.add("file")
-        }
         expectError(naming: "1 MiB") { $0.add("name", [UInt8](repeating: 97, count: 1 << 20 + 1), type: "L") }
+    }
+
+    @Test("names may be any bytes, in headers, GNU's long names and pax attributes")
+    func anyNames() throws {
+        let name = String(pathBytes: [0xE9, 0x0A, 0xFF])
+        let accents = "a" + String(repeating: "\u{301}\u{323}", count: 200_000)
+        let tar = try index {
+            $0.add(name, [1], prefix: name)
+            $0.add("././@LongLink", name.pathBytes + [0], type: "L", magic: "ustar  ")
+            $0.add("cut")
+            $0.addAttributes([("path", name)])
+            $0.add("cut")
+            $0.add("long", Array(accents.utf8), type: "L")
+            $0.add("cut")
+        }
+        let bytes = tar.files.map(\.name.pathBytes)
+        #expect(
+            bytes == [name.pathBytes + [0x2F] + name.pathBytes, name.pathBytes, name.pathBytes, Array(accents.utf8)])
     }
 
     @Test("every truncation and every damaged header byte is an error")

@@ -88,7 +88,8 @@ struct SmallRun {
     func run(
         epochs: Int, resumes: Bool = false, interval: Duration = .seconds(3600),
         now: @escaping () -> Duration = { .zero },
-        batch: (Int, Int) throws -> Batch = { batch($0, $1) }, keepModel: @escaping (Trainer) throws -> Void = { _ in },
+        stepLog: String? = nil, batch: (Int, Int) throws -> Batch = { batch($0, $1) },
+        keepModel: @escaping (Trainer) throws -> Void = { _ in },
         isInterrupted: @escaping (Int) -> Bool = { _ in false }
     ) throws -> TrainingRun.Ending {
         let trainer = trainer
@@ -97,7 +98,8 @@ struct SmallRun {
             keepModel: keepModel)
         let plan = TrainingRun.Plan(
             epochs: epochs, batchesPerEpoch: Self.batchesPerEpoch, checkpointInterval: interval)
-        let run = try TrainingRun(trainer, plan: plan, files: files, resumes: resumes, observer: observer)
+        let run = try TrainingRun(
+            trainer, plan: plan, files: files, resumes: resumes, stepLog: stepLog, observer: observer)
         return try run.run {
             try batch(trainer.record.epoch, trainer.record.sums.batches)
         }
@@ -187,6 +189,67 @@ struct TrainingRunTests {
             #expect(resumed.weights == straight.weights)
             #expect(resumed.trainer.record == straight.trainer.record)
             #expect(resumed.trainer.record.history.allSatisfy { $0.validation != nil })
+        }
+    }
+
+    @Test("logs every step once, though it was killed behind its last state, in a step's line or not")
+    func stepLog() throws {
+        try withTemporaryFolder { folder in
+            func lines(_ path: String) throws -> [StepLog.Line] {
+                try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+                    try JSONDecoder().decode(StepLog.Line.self, from: Data($0.utf8))
+                }
+            }
+            let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
+            for path in [whole, parts] {
+                try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
+            }
+            let (straightLog, log) = (whole.appending(path: "steps").path, parts.appending(path: "steps").path)
+            try SmallRun(in: whole).run(epochs: 3, stepLog: straightLog)
+            let straight = try lines(straightLog)
+            #expect(straight.map(\.step) == Array(1...9) && straight.map(\.epoch) == [1, 1, 1, 2, 2, 2, 3, 3, 3])
+            #expect(straight.allSatisfy { $0.gradientNorm > 0 && $0.learningRate > 0 && $0.images == 8 })
+
+            try SmallRun(in: parts).run(epochs: 3, stepLog: log, isInterrupted: { $0 == 4 })
+            let saved = try Data(contentsOf: URL(filePath: log))
+            for behind in ["", #"{"epoch":2,"images":8,"learni"#, String(decoding: saved.suffix(1), as: UTF8.self)] {
+                let lost = try Data(JSONEncoder().encode(straight[4])) + Data("\n".utf8)
+                try (saved + (behind.isEmpty ? Data() : lost) + Data(behind.utf8)).write(to: URL(filePath: log))
+                guard behind != "\n" else { continue }
+                let copy = folder.appending(path: "copy-\(behind.count)")
+                try FileManager.default.copyItem(at: parts, to: copy)
+                let path = copy.appending(path: "steps").path
+                try SmallRun(in: copy).run(epochs: 3, resumes: true, stepLog: path)
+                #expect(try lines(path) == straight)
+            }
+            #expect(throws: TrainingError.self) {
+                try SmallRun(in: folder.appending(path: "new")).run(epochs: 1, stepLog: log)
+            }
+            try Data("step,loss\n1,2\n".utf8).write(to: URL(filePath: log))
+            let error = #expect(throws: CheckpointError.self) {
+                try SmallRun(in: parts).run(epochs: 3, resumes: true, stepLog: log)
+            }
+            #expect(error?.description.contains("not the log of a run's steps") == true)
+        }
+    }
+
+    @Test("takes no step on a batch of damaged images alone, and goes on behind it when it is resumed")
+    func emptyBatches() throws {
+        try withTemporaryFolder { folder in
+            func batch(_ epoch: Int, _ index: Int) -> Batch {
+                index == 1 ? Batch(epoch: epoch, index: index, pixels: [], labels: []) : SmallRun.batch(epoch, index)
+            }
+            let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
+            for path in [whole, parts] {
+                try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
+            }
+            let straight = try SmallRun(in: whole)
+            try straight.run(epochs: 2, batch: batch)
+            #expect(straight.trainer.record.step == 4 && straight.trainer.record.history.map(\.images) == [16, 16])
+            try SmallRun(in: parts).run(epochs: 2, batch: batch, isInterrupted: { $0 == 1 })
+            let resumed = try SmallRun(in: parts)
+            try resumed.run(epochs: 2, resumes: true, batch: batch)
+            #expect(resumed.weights == straight.weights && resumed.trainer.record == straight.trainer.record)
         }
     }
 

@@ -62,13 +62,15 @@ public final class HeadLearner: Learner {
     }
 }
 
-/// What a head reads of images, computed once.
+/// What a head reads of images, computed once; damaged images that are skipped have none.
 public final class HeadFeatures {
-    /// The class of each image.
+    /// The class of each image that has features.
     public let labels: [Int]
     /// Numbers of an image.
     public let width: Int
     private let values: AlignedBuffer
+    /// The row of each image of the subset in `values`; nil if it has no features.
+    private let rowOfPosition: [Int?]
 
     private static let batch = 32
 
@@ -82,15 +84,15 @@ public final class HeadFeatures {
     public init(
         _ feed: DataFeed, model: ReversibleModel, kernels: Kernels, pool: WorkerPool, progress: (Int) throws -> Void
     ) throws {
-        labels = feed.subset.labels
         let place = model.configuration.head?.place.map { TapPlace.activation($0) } ?? .pooled
         let tap = try model.resolve(Tap(time: .end, place: place))
         width = tap.dimension
-        values = AlignedBuffer(count: labels.count * width)
+        let values = AlignedBuffer(count: feed.subset.count * tap.dimension)
         let integrator = ReverseIntegrator(model: model, capacity: Self.batch, kernels: kernels, pool: pool)
         let batches = feed.batches()
-        var done = 0
-        for _ in 0..<feed.batchesPerEpoch {
+        var labels: [Int] = []
+        var rows = [Int?](repeating: nil, count: feed.subset.count)
+        for index in 0..<feed.batchesPerEpoch {
             let batch = try batches.next()
             let size = model.stateCount
             var passes = batch.labels.indices.map { n in
@@ -98,12 +100,16 @@ public final class HeadFeatures {
                     input: Array(batch.pixels[(n * size)..<((n + 1) * size)]), taps: [tap], wantsLogits: false)
             }
             integrator.run(&passes)
-            for pass in passes {
-                (values.pointer + done * width).update(from: pass.features[0], count: width)
-                done += 1
+            for (pass, position) in zip(passes, batch.positions) {
+                (values.pointer + labels.count * tap.dimension).update(from: pass.features[0], count: tap.dimension)
+                rows[position] = labels.count
+                labels.append(feed.subset.labels[position])
             }
-            try progress(done)
+            try progress(min((index + 1) * feed.imagesPerBatch, feed.subset.count))
         }
+        self.values = values
+        self.labels = labels
+        rowOfPosition = rows
     }
 
     /// The features of some images, one after another.
@@ -122,14 +128,18 @@ public final class HeadFeatures {
                 order = feed.order(epoch: next.epoch)
             }
             defer { next.index += 1 }
-            return batch(feed.positions(ofBatch: next.index, in: order), epoch: next.epoch, index: next.index)
+            let places = order.places(ofBatch: next.index, size: feed.configuration.batchSize)
+            return batch(Array(order.positions[places]), epoch: next.epoch, index: next.index)
         }
     }
 
-    private func batch(_ positions: ArraySlice<Int>, epoch: Int, index: Int) -> Batch {
+    private func batch(_ positions: [Int], epoch: Int, index: Int) -> Batch {
+        let positions = positions.filter { rowOfPosition[$0] != nil }
         var pixels: [Float] = []
         pixels.reserveCapacity(positions.count * width)
-        for position in positions { pixels += rows(position..<position + 1) }
-        return Batch(epoch: epoch, index: index, pixels: pixels, labels: positions.map { labels[$0] })
+        for position in positions { pixels += rows(rowOfPosition[position]!..<rowOfPosition[position]! + 1) }
+        return Batch(
+            epoch: epoch, index: index, pixels: pixels, labels: positions.map { labels[rowOfPosition[$0]!] },
+            positions: positions)
     }
 }

@@ -55,6 +55,7 @@ public final class PretrainingLearner: Learner {
         for index in 0..<validation.batchesPerEpoch {
             try beforeEachBatch()
             let batch = try batches.next()
+            guard batch.count > 0 else { continue }
             let path = path(batch, step: index, use: .validation)
             loss +=
                 Double(batch.count)

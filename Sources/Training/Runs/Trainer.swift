@@ -34,6 +34,8 @@ public final class Trainer {
     public let recipe: Recipe
     /// Where the run stands.
     public internal(set) var record: TrainingRecord
+    /// The norm of the last step's gradient before it was clipped; 0 before the first step.
+    public private(set) var gradientNorm = 0.0
     private let optimizer: AdamW
     private let average: ExponentialMovingAverage?
     private let pool: WorkerPool
@@ -82,7 +84,7 @@ public final class Trainer {
         try TrainingState.write(record, optimizer, average: average, store: learner.store, to: path)
     }
 
-    /// Takes a step.
+    /// Takes a step on a batch of at least one image.
     ///
     /// - Returns: the batch's outcome before it.
     /// - Throws: `TrainingError.diverged`, the weights being as they were.
@@ -91,6 +93,7 @@ public final class Trainer {
         guard outcome.loss.isFinite else { throw diverged("the loss", step: record.step + 1) }
         let norm = learner.store.gradientNorm(pool: pool)
         guard norm.isFinite else { throw diverged("the gradient", step: record.step + 1) }
+        gradientNorm = norm
         let scale = recipe.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
         optimizer.step(learningRate: recipe.schedule.rate(at: record.step), gradientScale: scale)
         learner.valuesChanged()

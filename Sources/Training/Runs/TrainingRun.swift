@@ -82,29 +82,37 @@ public final class TrainingRun {
     private let plan: Plan
     private let files: Files
     private let observer: Observer
+    private let stepLog: StepLog?
     private var lastSave: Duration
     /// The step after which the state was saved.
     private var savedStep = 0
 
     /// Prepares a run.
     ///
-    /// - Parameter resumes: whether to go on from the folder's state, which must be there, rather than begin, where none
-    ///   must be. Log and plot are then written anew, as a run may have been killed before it came to them.
+    /// - Parameters:
+    ///   - resumes: whether to go on from the folder's state, which must be there, rather than begin, where none must be.
+    ///     Log and plot are then written again, as a run may have been killed before it came to them.
+    ///   - stepLog: the file that gets a line a step; nil for none. Of a run that goes on it keeps the lines of the steps
+    ///     that the state holds; of a run that begins it must not be there.
     /// - Throws: `TrainingError` or `CheckpointError`.
     public init(
-        _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, observer: Observer
+        _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, stepLog: String? = nil, observer: Observer
     ) throws {
         self.trainer = trainer
         self.plan = plan
         self.files = files
         self.observer = observer
         lastSave = observer.now()
-        try files.check(settings: trainer.record.settings, resumes: resumes)
-        guard resumes else { return }
+        try files.check(settings: trainer.record.settings, resumes: resumes, stepLog: stepLog)
+        guard resumes else {
+            self.stepLog = try stepLog.map { try StepLog(path: $0, keepingSteps: 0) }
+            return
+        }
         otherComputation = try trainer.resume(from: files.state)
         guard trainer.record.sums.batches <= plan.batchesPerEpoch else {
             throw TrainingError.unusableState(path: files.state, problem: "its epochs are longer than this run's")
         }
+        self.stepLog = try stepLog.map { try StepLog(path: $0, keepingSteps: trainer.record.step) }
         noteSave()
         if !trainer.record.history.isEmpty { try TrainingLog(trainer.record.history).write(to: files) }
     }
@@ -118,8 +126,16 @@ public final class TrainingRun {
         while trainer.record.epoch < plan.epochs {
             while trainer.record.sums.batches < plan.batchesPerEpoch {
                 let start = observer.now()
-                let outcome = try trainer.step(try batch(nextBatch))
-                trainer.record.sums.seconds += (observer.now() - start) / .seconds(1)
+                let next = try batch(nextBatch)
+                guard next.count > 0 else {
+                    // All its images are damaged. It counts as taken, so that a resumed run begins behind it.
+                    trainer.record.sums.batches += 1
+                    continue
+                }
+                let outcome = try trainer.step(next)
+                let seconds = (observer.now() - start) / .seconds(1)
+                trainer.record.sums.seconds += seconds
+                try log(outcome, images: next.count, seconds: seconds)
                 observer.stepped(trainer.record, outcome)
                 if observer.isInterrupted() {
                     try saveSteps()
@@ -142,12 +158,29 @@ public final class TrainingRun {
         }
     }
 
+    /// Writes the step's line before any state holds the step; where it can't be written, what was learnt so far is kept.
+    private func log(_ outcome: BatchOutcome, images: Int, seconds: Double) throws {
+        guard let stepLog else { return }
+        let line = StepLog.Line(
+            step: trainer.record.step, epoch: trainer.record.epoch + 1, loss: outcome.loss,
+            learningRate: trainer.recipe.schedule.rate(at: trainer.record.step - 1),
+            gradientNorm: trainer.gradientNorm, images: images,
+            imagesPerSecond: seconds > 0 ? Double(images) / seconds : nil)
+        do {
+            try stepLog.append(line)
+        } catch {
+            try saveSteps()
+            throw error
+        }
+    }
+
     /// Saves if a step has been taken since it was last done.
     private func saveSteps() throws {
         if trainer.record.step > savedStep { try save() }
     }
 
     private func save() throws {
+        try stepLog?.flush()
         try trainer.save(to: files.state)
         noteSave()
     }
@@ -180,7 +213,7 @@ public final class TrainingRun {
         }
         let row = TrainingRecord.Epoch(
             epoch: record.epoch + 1, step: record.step,
-            learningRate: trainer.recipe.schedule.rate(at: record.step - 1), loss: record.sums.meanLoss,
+            learningRate: trainer.recipe.schedule.rate(at: max(record.step - 1, 0)), loss: record.sums.meanLoss,
             top1: record.sums.top1, validation: score, seconds: record.sums.seconds, images: record.sums.images)
         let isBest = score.map { score in record.best.map { score.isBetter(than: $0) } ?? true } ?? true
         if isBest { try observer.keepModel(trainer) }
@@ -199,10 +232,10 @@ extension TrainingRun.Files {
     /// Checks that a run with these settings can begin here or, if it `resumes`, go on, before anything is computed for it.
     ///
     /// - Throws: `TrainingError` or `CheckpointError`.
-    public func check(settings: [String: String], resumes: Bool) throws {
+    public func check(settings: [String: String], resumes: Bool, stepLog: String? = nil) throws {
         guard resumes else {
             // A model that somebody keeps there would be lost at the end of the first epoch.
-            for path in [state, model] where RandomAccessFile.exists(path) {
+            for path in [state, model] + (stepLog.map { [$0] } ?? []) where RandomAccessFile.exists(path) {
                 throw TrainingError.alreadyBegun(path: path)
             }
             return

@@ -4,6 +4,18 @@
 /// Data sets.
 let dataTargets = [
     FuzzTarget(
+        name: "csv", kind: .parser, maximumLength: 4096,
+        promise: "records written again in quotation marks are read as the same records; a table's labels are UTF-8",
+        run: { input in
+            let isTable = input.bool()
+            let bytes = input.rest
+            if isTable {
+                _ = try ImageLabels(bytes, path: "labels.csv")
+            } else {
+                try readTable(bytes)
+            }
+        }),
+    FuzzTarget(
         name: "tar", kind: .parser, maximumLength: 8192,
         promise: "every file lies in the archive; checksums are mended in half of the inputs",
         run: { try readTar(&$0) }),
@@ -21,6 +33,27 @@ let dataTargets = [
             }
         }),
 ]
+
+private func readTable(_ bytes: [UInt8]) throws {
+    var table = CommaSeparatedValues(bytes)
+    var fields: [[[UInt8]]] = []
+    var line = 0
+    while let record = try table.next() {
+        require(record.line > line && !record.fields.isEmpty, "records have fields and come one behind the other")
+        line = record.line
+        fields.append(record.fields)
+    }
+    let quote = UInt8(ascii: "\"")
+    let lines = fields.map { record in
+        record.map { [quote] + $0.flatMap { $0 == quote ? [quote, quote] : [$0] } + [quote] }
+            .joined(separator: [UInt8(ascii: ",")])
+    }
+    var again = CommaSeparatedValues(Array(lines.joined(separator: Array("\r\n".utf8))))
+    for record in fields {
+        require(try again.next()?.fields == record, "a table means the same when it is written again")
+    }
+    require(try again.next() == nil, "no record is added")
+}
 
 private func readTar(_ input: inout FuzzInput) throws {
     let isMended = input.bool()

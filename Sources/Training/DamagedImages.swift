@@ -1,0 +1,81 @@
+private import Synchronization
+
+/// What becomes of a damaged image of a data set.
+public enum DamagePolicy: Sendable, Equatable {
+    /// It ends the work.
+    case fail
+    /// It is left out, as long as no more than that share of the images, 0 to 1, are damaged. One may always be, unless the
+    /// share is 0.
+    case skip(share: Double)
+
+    /// How many of `count` images may be damaged.
+    public func allowance(of count: Int) -> Int {
+        switch self {
+        case .fail, .skip(share: 0): 0
+        case .skip(let share): max(1, Int(share * Double(count)))
+        }
+    }
+}
+
+/// The images of a data set that were found to be damaged, each counted once, whichever threads find them.
+///
+/// Whether an image is damaged follows from its bytes alone. So a run that is resumed leaves out the same ones, though it
+/// counts them anew.
+public final class DamagedImages: Sendable {
+    private struct State {
+        var found: [Int: DataSetError] = [:]
+        var order: [Int] = []
+        var told = 0
+    }
+
+    private let policy: DamagePolicy
+    private let total: Int
+    private let dataSet: String
+    private let state = Mutex(State())
+
+    /// None so far of `total` images of the data set at `dataSet`, which is a path for messages.
+    public init(of total: Int, in dataSet: String, _ policy: DamagePolicy) {
+        self.policy = policy
+        self.total = total
+        self.dataSet = dataSet
+    }
+
+    /// How many were found.
+    public var count: Int { state.withLock { $0.order.count } }
+
+    /// Whether the image at an index was found to be damaged.
+    public func contains(_ index: Int) -> Bool { state.withLock { $0.found[index] != nil } }
+
+    /// Takes in that an image is damaged.
+    ///
+    /// - Parameters:
+    ///   - index: the image's index, the same for every mention of it.
+    ///   - error: what is wrong with it, its path included.
+    /// - Throws: `error` if damage is not tolerated; a `DataSetError` naming the first few images if too many are damaged
+    ///   or none is left.
+    public func add(_ index: Int, _ error: DataSetError) throws(DataSetError) {
+        guard policy != .fail else { throw error }
+        let messages = state.withLock { state in
+            if state.found.updateValue(error, forKey: index) == nil { state.order.append(index) }
+            return state.order.count > min(policy.allowance(of: total), total - 1)
+                ? state.order.map { state.found[$0]!.message } : nil
+        }
+        guard let messages else { return }
+        throw DataSetError(
+            "\(dataSet): "
+                + (messages.count == total
+                    ? "all \(total) images are damaged: "
+                    : "\(messages.count) of \(total) images are damaged, more than the \(policy.allowance(of: total)) "
+                        + "allowed: ") + "\(messages.prefix(5).joined(separator: "; "))"
+                + (messages.count > 5 ? "; …" : "")
+                + "; repair or remove them, or raise --damaged-limit if so many are to be left out")
+    }
+
+    /// What is wrong with the images found since this was last asked, in the order in which they were found.
+    public func takeNew() -> [DataSetError] {
+        state.withLock { state in
+            defer { state.told = state.order.count }
+            return state.order[state.told...].map { state.found[$0]! }
+        }
+    }
+}
