@@ -93,7 +93,7 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .target(
-            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor"],
+            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor", "UntrustedText"],
             path: "Tests/TestBench", swiftSettings: strict),
         .target(
             name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",

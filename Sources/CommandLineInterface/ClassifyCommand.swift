@@ -26,16 +26,19 @@ enum ClassifyCommand {
             jsonl has one object an image with its path and classes; csv one line a class: path, rank from 1, index of \
             the logit, label (empty where the model has none), probability.
 
-            A file that can't be used is reported and left out, and the exit status is then 1. Files appear complete or \
-            not at all.
+            An image that is damaged or can't be read is named on standard error and has no row, and the exit status is then \
+            1; --damaged fail ends the command instead. The last line says what was written.
+
+            The output appears complete or not at all. Until then OUTPUT\(ProgressFile.suffix) holds what was computed: the \
+            same command goes on from there after an interruption.
             """,
-        options: [
-            output.specification, format.specification, top.specification, ModelSource.option.specification,
+        options: [output.specification, format.specification] + ImageRun.specifications + [
+            top.specification, ModelSource.option.specification,
             FeatureExtraction.batch.specification,
             FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
-        positionals: [ImageRun.paths.specification],
+        positionals: [ImageInputs.paths.specification],
         examples: [
             Command.Example(line: "headwater classify a.jpg b.png", effect: "Classify two images:"),
             Command.Example(
@@ -51,6 +54,7 @@ enum ClassifyCommand {
 
     private struct Row: Encodable {
         let path: String
+        let pathBytes: String?
         let classes: [RankedClass]
     }
 
@@ -65,7 +69,7 @@ enum ClassifyCommand {
         let top = try arguments[top]
         let format = try arguments[format] ?? (output?.lowercased().hasSuffix(".csv") == true ? .csv : .jsonl)
         let kernels = try KernelChoice.kernels(arguments)
-        let images = try ImageRun(arguments)
+        let images = try ImageRun(arguments, output: output)
         let extraction = try await FeatureExtraction(
             arguments, kernels: kernels, pool: try KernelChoice.pool(arguments))
         let configuration = extraction.served.configuration
@@ -75,25 +79,34 @@ enum ClassifyCommand {
                 description:
                     "the model \(configuration.name) is pretrained only and has no head; 'headwater embed' works")
         }
-        let labels = configuration.labels
-        let writer =
-            switch format {
-            case .jsonl:
-                try LineWriter(output) { path, features in
-                    try TextRow.json(Row(path: path, classes: ranked(features.logits ?? [], labels, top: top)))
-                }
-            case .csv:
-                try LineWriter(output, header: TextRow.csv(["path", "rank", "index", "label", "probability"])) {
-                    path, features in
-                    ranked(features.logits ?? [], labels, top: top).enumerated().map { rank, found in
-                        TextRow.csv([
-                            path, "\(rank + 1)", "\(found.index)", found.label ?? "", found.probability.description,
-                        ])
-                    }.joined()
+        return try await images.run(
+            ImageRun.Job(
+                activity: "classifying", request: FeatureRequest(taps: [], wantsLogits: true), output: output,
+                format: rowFormat(format, configuration.labels, top: top),
+                settings: ["the command": "classify", "--format": format.rawValue, "--top": "\(top)"],
+                contents: "\(top) \(top == 1 ? "class" : "classes") an image"),
+            extraction, arguments)
+    }
+
+    @MainActor
+    private static func rowFormat(_ format: Format, _ labels: [String]?, top: Int) -> RowFormat {
+        switch format {
+        case .jsonl:
+            RowFormat(layout: .text(header: [])) { path, features in
+                let classes = ranked(features.logits ?? [], labels, top: top)
+                let path = PathText(path)
+                return try TextRow.json(Row(path: path.text, pathBytes: path.bytes, classes: classes))
+            }
+        case .csv:
+            RowFormat(layout: .text(header: TextRow.csv(path: "path", ["rank", "index", "label", "probability"]))) {
+                path, features in
+                ranked(features.logits ?? [], labels, top: top).enumerated().flatMap { rank, found in
+                    TextRow.csv(
+                        path: path,
+                        ["\(rank + 1)", "\(found.index)", found.label ?? "", found.probability.description])
                 }
             }
-        return try await images.run(
-            "classifying", extraction, FeatureRequest(taps: [], wantsLogits: true), into: writer)
+        }
     }
 
     /// The most probable classes, first come first among equals.

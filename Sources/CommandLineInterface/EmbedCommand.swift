@@ -2,6 +2,7 @@ import API
 import FeatureService
 import ImagePipeline
 import ReverseODE
+import UntrustedText
 
 #if canImport(Glibc)
     import Glibc
@@ -37,29 +38,40 @@ enum EmbedCommand {
             sorted by path. Without --at and --from the model's default tap is read.
 
             npy is a NumPy matrix of one row an image; with several taps their columns stand side by side, times \
-            outermost. The file OUTPUT\(NumPyWriter.listSuffix) beside it holds the path of each row, one a line. jsonl has one object an \
-            image with its path and taps, csv one line an image after a line of column names.
+            outermost. The file OUTPUT\(PathList.suffix) beside it holds the path of each row, one a line; a path with a line \
+            break is written behind a backslash, with \\n for the break. jsonl has one object an image with its path and taps, \
+            csv one line an image after a line of column names. A path that is not UTF-8 is written as it is; jsonl has it in \
+            base64, as pathBytes.
 
-            A file that can't be used is reported and left out, and the exit status is then 1. Files appear complete or \
-            not at all.
+            An image that is damaged or can't be read is named on standard error and has no row, and the exit status is then \
+            1; --damaged fail ends the command instead. The last line says what was written.
+
+            Outputs appear complete or not at all. Until then OUTPUT\(ProgressFile.suffix) holds what was computed: the same \
+            command goes on from there after an interruption, a kill or a power failure, and gives the same bytes as a run \
+            that was not interrupted. An image whose size or time of change is another by then, and all behind it, are \
+            computed again.
 
             With --shard each process does a contiguous part of all images. jsonl and csv outputs, one after the \
             other, are the whole output, and deploy/concatenate joins npy outputs; the folders must not change \
             meanwhile. A run with --keep-output that is repeated goes on with the parts that are missing.
             """,
-        options: [output.specification, format.specification] + TapOptions.specifications + [
+        options: [output.specification, format.specification] + ImageRun.specifications + TapOptions.specifications + [
             normalization.specification, shard.specification, keepsOutput.specification,
             ModelSource.option.specification, FeatureExtraction.batch.specification,
             FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ],
-        positionals: [ImageRun.paths.specification],
+        positionals: [ImageInputs.paths.specification],
         examples: [
             Command.Example(line: "headwater embed photos -o photos.npy", effect: "Embed all images in a folder:"),
             Command.Example(
                 line: "headwater embed --at 1,end --from pooled,middle a.jpg", effect: "Four taps of one image:"),
             Command.Example(
                 line: "headwater embed photos --shard 0/4 -o photos-0.npy", effect: "The first quarter of a folder:"),
+            Command.Example(
+                line: "find photos -name '*.jpg' -print0 | headwater embed --files-from - -0 -o photos.npy",
+                effect: "A list of files:"),
+            Command.Example(line: "headwater embed - <photo.jpg", effect: "An image on standard input:"),
         ])
 
     @MainActor
@@ -67,8 +79,9 @@ enum EmbedCommand {
         try await Interruption.cancelling { try await embed(arguments) }
     }
 
+    /// Runs in a task that is cancelled to interrupt it.
     @MainActor
-    private static func embed(_ arguments: ParsedArguments) async throws -> ExitStatus {
+    static func embed(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let output = try arguments[output]
         let format = try format(arguments, output)
         if try arguments[keepsOutput] {
@@ -77,23 +90,35 @@ enum EmbedCommand {
                     "standard output can't be kept", at: arguments.place(of: keepsOutput), remedy: "name a file with -o"
                 )
             }
-            guard access(output, F_OK) != 0 else {
+            guard access(output.systemPath, F_OK) != 0 else {
                 HeadwaterProgram.complain("headwater: \(output) is there already and is kept")
                 return .success
             }
         }
         let kernels = try KernelChoice.kernels(arguments)
         let shard = try arguments[shard]
-        let images = try ImageRun(arguments, shard: shard)
+        let images = try ImageRun(arguments, output: output, shard: shard)
         let extraction = try await FeatureExtraction(
             arguments, kernels: kernels, pool: try KernelChoice.pool(arguments))
         let model = extraction.served.model
         let taps = try TapOptions.taps(arguments, of: model)
-        let isNormalized = try arguments[normalization] == .l2
-        let writer = try writer(
-            output, format, try taps.map { try model.resolve($0) }, hasHeader: shard.isFirst,
-            values: { features in isNormalized ? features.values.map(scaledToUnitLength) : features.values })
-        return try await images.run("embedding", extraction, FeatureRequest(taps: taps), into: writer)
+        let resolved = try taps.map { try model.resolve($0) }
+        let normalization = try arguments[normalization]
+        let names = resolved.map { "\($0.name) \($0.dimension)" }
+        return try await images.run(
+            ImageRun.Job(
+                activity: "embedding", request: FeatureRequest(taps: taps), output: output,
+                format: rowFormat(
+                    format, resolved, hasHeader: shard.isFirst,
+                    values: { $0.values.map { normalization == .l2 ? scaledToUnitLength($0) : $0 } }),
+                settings: [
+                    "the command": "embed", "--format": format.rawValue, "--normalize": normalization.rawValue,
+                    "the taps": names.joined(separator: ", "),
+                ],
+                contents: "\(resolved.count) \(resolved.count == 1 ? "tap" : "taps") "
+                    + "(\(names.joined(separator: ", "))), \(resolved.reduce(0) { $0 + $1.dimension }) numbers an image"
+            ),
+            extraction, arguments)
     }
 
     private static func format(_ arguments: ParsedArguments, _ output: String?) throws -> Format {
@@ -124,31 +149,33 @@ enum EmbedCommand {
             let embedding: [Float]
         }
         let path: String
+        let pathBytes: String?
         let taps: [TapValues]
     }
 
     @MainActor
-    private static func writer(
-        _ output: String?, _ format: Format, _ taps: [ResolvedTap], hasHeader: Bool,
-        values: @escaping (ImageFeatures) -> [[Float]]
-    ) throws -> any FeatureWriter {
+    private static func rowFormat(
+        _ format: Format, _ taps: [ResolvedTap], hasHeader: Bool, values: @escaping (ImageFeatures) -> [[Float]]
+    ) -> RowFormat {
         switch format {
         case .npy:
-            return try NumPyWriter(
-                output ?? "", columns: taps.reduce(0) { $0 + $1.dimension }, values: { Array(values($0).joined()) })
+            return RowFormat(layout: .matrix(columns: taps.reduce(0) { $0 + $1.dimension })) { _, features in
+                NumPyArray.bytes(Array(values(features).joined()))
+            }
         case .jsonl:
-            return try LineWriter(output) { path, features in
+            return RowFormat(layout: .text(header: [])) { path, features in
                 let taps = zip(features.taps, values(features)).map { tap, values in
                     Row.TapValues(
                         time: tap.time, place: tap.place.description, dimension: values.count, embedding: values)
                 }
-                return try TextRow.json(Row(path: path, taps: taps))
+                let path = PathText(path)
+                return try TextRow.json(Row(path: path.text, pathBytes: path.bytes, taps: taps))
             }
         case .csv:
             let columns = taps.flatMap { tap in (0..<tap.dimension).map { "\(tap.name)/\($0)" } }
-            let header = hasHeader ? TextRow.csv(["path"] + columns) : ""
-            return try LineWriter(output, header: header) { path, features in
-                TextRow.csv([path] + values(features).joined().map(\.description))
+            let header = hasHeader ? TextRow.csv(path: "path", columns) : []
+            return RowFormat(layout: .text(header: header)) { path, features in
+                TextRow.csv(path: path, values(features).joined().map(\.description))
             }
         }
     }

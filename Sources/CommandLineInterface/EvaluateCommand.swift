@@ -18,6 +18,8 @@ enum EvaluateCommand {
         help:
             "Labelled images, as --data, to look for neighbours among and to train probes on; if not given, each image's "
             + "neighbours are sought among the others of --data.")
+    private static let trainLabels = Option(
+        "train-labels", optional: .file, help: "A CSV file as --labels, of the images of --train.", group: "Images")
     private static let probe = Option(
         flag: "probe",
         help:
@@ -42,7 +44,8 @@ enum EvaluateCommand {
     static let command = Command(
         name: "evaluate", abstract: "measure a model's accuracy on labelled images",
         discussion: """
-            The class of an image is the name of the folder that it lies in, as in test/airplane/0000.jpg. Measured are \
+            The class of an image is the name of the folder that it lies in, as in test/airplane/0000.jpg, or its label in \
+            the table of --labels. Measured are \
             the top-1 and top-5 accuracy of the head, whose class names the folders must bear, and for every tap the \
             accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head. With --probe it is also \
             that of a linear classifier trained on the tap's embeddings: how good a general embedding the tap is.
@@ -51,14 +54,16 @@ enum EvaluateCommand {
             families of Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels, lengths growing with the \
             model's input. They are spoilt as the model sees them, resized and cropped, and always alike.
 
-            An image that can't be used is reported and left out of all counts, one that can't be used once it is spoilt out \
-            of that count, and the exit status is then 1.
+            An image that is damaged or can't be read is reported and left out of all counts, one that can't be used once it \
+            is spoilt out of that count, and the exit status is then 1. --damaged and --damaged-limit say when that ends \
+            the command instead.
             """,
         options: [
-            data.specification, train.specification, classes.specification, limit.specification,
+            data.specification, DataOptions.labels.specification, train.specification, trainLabels.specification,
+            classes.specification, limit.specification,
             neighbours.specification, probe.specification, head.specification, corruption.specification,
             json.specification, plot.specification,
-        ] + TapOptions.specifications + [
+        ] + DataOptions.specifications + TapOptions.specifications + [
             ModelSource.option.specification, FeatureExtraction.batch.specification,
             FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
             KernelChoice.precision.specification, KernelChoice.workers.specification,
@@ -141,12 +146,15 @@ enum EvaluateCommand {
         _ arguments: ParsedArguments
     ) throws -> (test: EvaluationSet, references: EvaluationSet?) {
         let (limit, wanted) = (try arguments[limit], try arguments[classes])
-        func open(_ path: String) throws -> LabelledImages {
-            let images = try LabelledImages(at: path)
+        let links = try DataOptions.links(arguments)
+        func open(_ path: String, _ labels: Option<String?>) throws -> LabelledImages {
+            let images = try LabelledImages(
+                at: path, labels: try DataOptions.labels(arguments, labels), following: links)
+            DataOptions.report(images)
             return try wanted.map { try images.restricted(to: $0) } ?? images
         }
-        let test = try open(try arguments[data])
-        let references = try arguments[train].map(open)
+        let test = try open(try arguments[data], DataOptions.labels)
+        let references = try arguments[train].map { try open($0, trainLabels) }
         if try arguments[probe] {
             guard let references else {
                 throw UsageError(
@@ -161,7 +169,10 @@ enum EvaluateCommand {
                         + "that no probe can learn it; give data that have it, or leave it out by --classes")
             }
         }
-        return (EvaluationSet(test, limit: limit), references.map { EvaluationSet($0, limit: limit) })
+        let damage = try DataOptions.damagePolicy(arguments)
+        return (
+            EvaluationSet(test, limit: limit, damage), references.map { EvaluationSet($0, limit: limit, damage) }
+        )
     }
 
     private static func logitIndices(_ classes: [String], _ model: ReversibleModel) throws -> [Int] {
@@ -191,26 +202,30 @@ struct EvaluationSet {
 
     let images: LabelledImages
     let indices: [Int]
+    private let damage: DamagePolicy
 
-    init(_ images: LabelledImages, limit: Int?) {
+    init(_ images: LabelledImages, limit: Int?, _ damage: DamagePolicy) {
         self.images = images
+        self.damage = damage
         let total = images.items.count
         let count = min(limit ?? total, total)
         indices = (0..<count).map { $0 * total / count }
     }
 
-    private init(_ images: LabelledImages, indices: [Int]) {
+    private init(_ images: LabelledImages, indices: [Int], _ damage: DamagePolicy) {
         self.images = images
+        self.damage = damage
         self.indices = indices
     }
 
     /// The set less images of these indices.
     func without(_ unusable: Set<Int>) -> EvaluationSet {
-        EvaluationSet(images, indices: indices.filter { !unusable.contains($0) })
+        EvaluationSet(images, indices: indices.filter { !unusable.contains($0) }, damage)
     }
 
     /// Runs all its images through the model.
     ///
+    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
     /// - Parameters:
     ///   - logitIndices: the logit of each class; nil to leave the head out.
     ///   - classes: class names that labels refer to, the set's own if not given; names not among them get new labels.
@@ -225,6 +240,7 @@ struct EvaluationSet {
             hasHead: logitIndices != nil)
         let (images, indices) = (images, indices)
         let labels = Self.labels(of: images.classes, among: classes ?? images.classes)
+        let damaged = DamagedImages(of: indices.count, in: images.path, damage)
         let bar = ProgressBar(activity, of: indices.count)
         defer { bar.erase() }
         try await extraction.run(
@@ -234,8 +250,10 @@ struct EvaluationSet {
             let item = images.items[indices[position]]
             switch result {
             case .failure(let trouble):
+                let error = DataSetError(trouble.located(at: item.path))
                 measured.unusable.insert(indices[position])
-                bar.complain("headwater: \(trouble.located(at: item.path))")
+                bar.complain("headwater: skipped: \(error)")
+                try damaged.add(position, error)
             case .success(let features):
                 measured.images += 1
                 for (tap, values) in features.values.enumerated() {

@@ -1,159 +1,178 @@
 import API
+import CheckpointFormats
 import FeatureService
 import FoundationEssentials
-import ReverseODE
+import UntrustedText
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// Takes the features of images, one after another, in whatever form they are to be kept.
+/// How the features of images are kept.
+@MainActor
+struct RowFormat {
+    /// What an output begins with.
+    enum Layout {
+        /// These bytes.
+        case text(header: [UInt8])
+        /// The header of a NumPy matrix of so many columns; its rows' paths are listed beside it.
+        case matrix(columns: Int)
+    }
+
+    let layout: Layout
+    /// An image's row.
+    let row: (_ path: String, ImageFeatures) throws -> [UInt8]
+}
+
+/// Takes the features of images, one after another, and keeps them in a format.
 @MainActor
 protocol FeatureWriter {
-    /// Appends an image's.
-    func append(_ path: String, _ features: ImageFeatures) throws
+    /// How many images were taken, those left out included.
+    var count: Int { get }
+    /// How many of them have rows.
+    var rows: Int { get }
+    /// Appends an image's features.
+    func append(_ path: String, _ features: ImageFeatures, fingerprint: UInt64) throws
+    /// Takes in that an image is left out.
+    func skip(_ reason: String, fingerprint: UInt64) throws
     /// Puts what was written in its place.
-    func commit() throws
+    ///
+    /// - Parameter paths: of all images.
+    func commit(_ paths: [String]) throws
 }
 
-/// Text, a few lines an image.
+/// Rows of text to standard output.
 @MainActor
-struct LineWriter: FeatureWriter {
+final class StandardOutputWriter: FeatureWriter {
+    private(set) var count = 0
+    private(set) var rows = 0
     private let file: ResultFile
-    private let lines: (_ path: String, ImageFeatures) throws -> String
+    private let format: RowFormat
 
-    /// Writes to the file at `path`, or standard output, first `header` and then an image's `lines`, newlines included.
-    init(_ path: String?, header: String = "", lines: @escaping (_ path: String, ImageFeatures) throws -> String) throws
-    {
-        file = try ResultFile(path)
-        self.lines = lines
-        try file.write(header)
+    init(_ format: RowFormat) throws {
+        self.format = format
+        file = try ResultFile(nil)
+        if case .text(let header) = format.layout { try file.write(header) }
     }
 
-    func append(_ path: String, _ features: ImageFeatures) throws { try file.write(try lines(path, features)) }
-
-    func commit() throws { try file.commit() }
-}
-
-/// A NumPy matrix of one row an image, and beside it a list of the rows' paths.
-///
-/// The header tells the number of rows, which is known only at the end, since bad images are left out. So rows are first
-/// kept in a nameless file beside the matrix, which no crash can leave behind.
-@MainActor
-final class NumPyWriter: FeatureWriter {
-    /// What a matrix's name is followed by in that of its list of paths.
-    nonisolated static let listSuffix = ".paths"
-
-    private let path: String
-    private let columns: Int
-    private let list: ResultFile
-    private let rows: NamelessFile
-    private let values: (ImageFeatures) -> [Float]
-    private var count = 0
-
-    /// - Parameter values: the `columns` numbers of a row.
-    init(_ path: String, columns: Int, values: @escaping (ImageFeatures) -> [Float]) throws {
-        self.path = path
-        self.columns = columns
-        self.values = values
-        list = try ResultFile(path + Self.listSuffix)
-        rows = try NamelessFile(beside: path)
-    }
-
-    func append(_ path: String, _ features: ImageFeatures) throws {
-        guard !path.utf8.contains(UInt8(ascii: "\n")) else {
-            throw ImageTrouble(description: "its path has a line break, which the list of paths can't hold; rename it")
-        }
-        try rows.append(NumPyArray.bytes(values(features)))
-        try list.write(path + "\n")
+    func append(_ path: String, _ features: ImageFeatures, fingerprint: UInt64) throws {
+        try file.write(try format.row(path, features))
         count += 1
+        rows += 1
     }
 
-    /// The matrix comes last: where it is, its list is.
-    func commit() throws {
+    func skip(_ reason: String, fingerprint: UInt64) { count += 1 }
+
+    func commit(_ paths: [String]) throws { try file.commit() }
+}
+
+/// Rows that wait in a progress file until all are there; then the output takes its place, complete and at once.
+@MainActor
+final class ResumableWriter: FeatureWriter {
+    private let path: String
+    private let format: RowFormat
+    private let progress: ProgressFile
+
+    init(_ path: String, _ format: RowFormat, _ progress: ProgressFile) {
+        self.path = path
+        self.format = format
+        self.progress = progress
+    }
+
+    var count: Int { progress.count }
+    var rows: Int { progress.rows }
+
+    func append(_ path: String, _ features: ImageFeatures, fingerprint: UInt64) throws {
+        try progress.append(.row(try format.row(path, features)), fingerprint: fingerprint)
+    }
+
+    func skip(_ reason: String, fingerprint: UInt64) throws {
+        try progress.append(.skipped(reason), fingerprint: fingerprint)
+    }
+
+    /// The matrix comes last: where it is, its list is. The progress goes only then, so that a run killed in between can
+    /// do this again.
+    func commit(_ paths: [String]) throws {
         let file = try ResultFile(path)
-        try file.write(NumPyArray.header(rows: count, columns: columns))
-        try rows.forEachPart { try file.write($0) }
-        try list.commit()
+        var list: ResultFile?
+        switch format.layout {
+        case .text(let header): try file.write(header)
+        case .matrix(let columns):
+            try file.write(NumPyArray.header(rows: rows, columns: columns))
+            list = try ResultFile(path + PathList.suffix)
+        }
+        try progress.forEach { index, outcome in
+            guard case .row(let bytes) = outcome else { return }
+            try file.write(bytes)
+            try list?.write(PathList.line(paths[index]))
+        }
+        try list?.commit()
         try file.commit()
+        progress.remove()
     }
 }
 
-/// Bytes kept on the disk without a name, so that they are gone when the process is.
-@MainActor
-final class NamelessFile {
-    private let descriptor: Int32
-    private let place: String
-    private var pending: [UInt8] = []
+/// The list of the paths of a matrix's rows, one a line.
+///
+/// A path with a line break can't stand on one line as it is. As in the lists of sha256sum, its line begins with a
+/// backslash, and so does that of a path that itself begins with one. In such a line `\\` stands for a backslash, `\n` for a line
+/// feed and `\r` for a carriage return. All other lines are the paths' own bytes.
+enum PathList {
+    /// What a matrix's name is followed by in that of its list of paths.
+    static let suffix = ".paths"
 
-    private static let bufferSize = 1 << 20
-
-    /// - Throws: `CommandFailure` with status `unwritableOutput`.
-    init(beside path: String) throws {
-        let folder = path.lastIndex(of: "/").map { path[...$0] } ?? "./"
-        var template = Array("\(folder).headwater-XXXXXX".utf8CString)
-        place = path
-        descriptor = mkstemp(&template)
-        guard descriptor >= 0 else { throw Self.failure(path) }
-        unlink(template)
-    }
-
-    deinit { close(descriptor) }
-
-    func append(_ bytes: [UInt8]) throws {
-        pending += bytes
-        if pending.count >= Self.bufferSize { try flush() }
-    }
-
-    /// Gives all that was appended, in order.
-    func forEachPart(_ body: ([UInt8]) throws -> Void) throws {
-        try flush()
-        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw Self.failure(place) }
-        var part = [UInt8](repeating: 0, count: Self.bufferSize)
-        while true {
-            let count = read(descriptor, &part, part.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw Self.failure(place) }
-            guard count > 0 else { return }
-            try body(Array(part[..<count]))
+    /// A path's line, its end included.
+    static func line(_ path: String) -> [UInt8] {
+        let bytes = path.pathBytes
+        let end = [UInt8(ascii: "\n")]
+        guard bytes.first == UInt8(ascii: "\\") || bytes.contains(where: { "\n\r".utf8.contains($0) }) else {
+            return bytes + end
         }
-    }
-
-    private func flush() throws {
-        var rest = pending[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw Self.failure(place) }
-            rest = rest.dropFirst(count)
+        let escaped = bytes.flatMap { byte -> [UInt8] in
+            switch byte {
+            case UInt8(ascii: "\\"): Array(#"\\"#.utf8)
+            case UInt8(ascii: "\n"): Array(#"\n"#.utf8)
+            case UInt8(ascii: "\r"): Array(#"\r"#.utf8)
+            default: [byte]
+            }
         }
-        pending.removeAll(keepingCapacity: true)
+        return [UInt8(ascii: "\\")] + escaped + end
     }
+}
 
-    private static func failure(_ path: String) -> CommandFailure {
-        CommandFailure(
-            status: .unwritableOutput,
-            description: "can't keep rows beside \(path): \(String(cString: strerror(errno)))")
+/// A path in a row of JSON, which holds Unicode only.
+struct PathText {
+    /// The path, or, if its bytes aren't UTF-8, a text to be read by people.
+    let text: String
+    /// The path's bytes in base64, if they aren't UTF-8.
+    let bytes: String?
+
+    init(_ path: String) {
+        let bytes = path.pathBytes
+        let isText = bytes.elementsEqual(path.utf8)
+        text = isText ? path : printable(path)
+        self.bytes = isText ? nil : Data(bytes).base64EncodedString()
     }
 }
 
 /// Rows of text formats.
 enum TextRow {
     /// One line of JSON.
-    static func json(_ value: some Encodable) throws -> String {
+    static func json(_ value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
+        return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
     }
 
-    /// One line of CSV, fields quoted where RFC 4180 wants it.
-    static func csv(_ fields: [String]) -> String {
-        fields.map(quotedIfNeeded).joined(separator: ",") + "\n"
+    /// One line of CSV, fields quoted where RFC 4180 wants it; the path, which need not be UTF-8, as it is.
+    static func csv(path: String, _ fields: [String]) -> [UInt8] {
+        let all = [path.pathBytes] + fields.map { Array($0.utf8) }
+        return Array(all.map(quotedIfNeeded).joined(separator: [UInt8(ascii: ",")])) + [UInt8(ascii: "\n")]
     }
 
-    private static func quotedIfNeeded(_ field: String) -> String {
-        guard field.utf8.contains(where: { "\",\r\n".utf8.contains($0) }) else { return field }
-        let doubled = field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
-        return "\"\(doubled)\""
+    private static func quotedIfNeeded(_ field: [UInt8]) -> [UInt8] {
+        guard field.contains(where: { "\",\r\n".utf8.contains($0) }) else { return field }
+        let quote = UInt8(ascii: "\"")
+        return [quote] + field.flatMap { $0 == quote ? [quote, quote] : [$0] } + [quote]
     }
 }

@@ -52,7 +52,7 @@ public enum HeadwaterProgram {
         signal(SIGXFSZ, SIG_IGN)
         do {
             let invocation = try program.invocation(
-                Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment,
+                Array(ProcessText.arguments.dropFirst()), environment: ProcessText.environment,
                 commit: build.commit, width: HelpText.terminalWidth())
             switch invocation {
             case .show(let text):
@@ -80,9 +80,37 @@ public enum HeadwaterProgram {
     /// Writes a line to standard error, in the place of a progress bar that stands there.
     static func complain(_ line: String) {
         TerminalLine.standardError.erase()
-        // Names of files and of what is in archives may hold anything.
-        let lines = line.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
-        FileHandleOutput.standardError.write(Array((lines.joined(separator: "\n") + "\n").utf8))
+        FileHandleOutput.standardError.write(Array(shown(line).utf8))
+    }
+
+    /// Writes a line to standard output, to be read by people.
+    static func say(_ line: String) {
+        TerminalLine.standardError.erase()
+        FileHandleOutput.standardOutput.write(Array(shown(line).utf8))
+    }
+
+    /// Lines as a terminal may get them: names of files and of what is in archives may hold anything.
+    private static func shown(_ text: String) -> String {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
+
+/// What the system hands to the process, as text that stands for its bytes, UTF-8 or not.
+enum ProcessText {
+    /// The program's name and the arguments behind it.
+    static var arguments: [String] {
+        (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map(text) }
+    }
+
+    /// The variables.
+    static var environment: [String: String] {
+        let repaired = ProcessInfo.processInfo.environment
+        return Dictionary(uniqueKeysWithValues: repaired.map { name, value in (name, getenv(name).map(text) ?? value) })
+    }
+
+    private static func text(_ pointer: UnsafeMutablePointer<CChar>) -> String {
+        String(pathBytes: UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)))
     }
 }
 

@@ -1,64 +1,173 @@
 import FeatureService
+import Synchronization
 import Training
+import UntrustedText
 
-/// Computes the features of the image files that a command was given and hands them to a writer; bad files are reported
-/// and left out.
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Computes the features of the images that a command was given and writes them; damaged images are reported and left
+/// out.
 @MainActor
 struct ImageRun {
-    nonisolated static let paths = Positional(
-        "PATHS", repeated: .file, help: "Image files, or folders that are searched with all they hold.")
+    nonisolated static let resume = Option(
+        flag: "resume",
+        help: "Go on where an interrupted run into the same output stopped; a run of other options is refused. If not "
+            + "given, such a run is gone on with where the options are the same, and else begun again. --no-resume always "
+            + "begins again.")
 
-    private let paths: [String]
-    /// Arguments that led to nothing readable.
-    private let unreadable: Int
+    /// The options that every command of this kind has.
+    nonisolated static let specifications = [
+        resume.specification, ImageInputs.filesFrom.specification, ImageInputs.endsInZero.specification,
+        DataOptions.damaged.specification, DataOptions.followsLinks.specification,
+    ]
+
+    /// What a command writes, and what rows depend on.
+    struct Job {
+        /// What is being done, such as `embedding`.
+        let activity: String
+        let request: FeatureRequest
+        /// Nil for standard output.
+        let output: String?
+        let format: RowFormat
+        /// What rows depend on besides images and model, by the name that a message has for it.
+        let settings: [String: String]
+        /// What a row holds, for the line that tells what was written.
+        let contents: String
+    }
+
+    private var images: ImageInputs
+    private let damage: DataOptions.Damaged
+    private let continuation: ProgressFile.Continuation
+    private let asksToResume: Bool
 
     /// Looks the images up.
     ///
     /// - Parameter shard: which of them to run. Which there are in all, every shard finds alike, in the same order.
     /// - Throws: `CommandFailure` with status `unreadableInput` if there is none in all.
-    init(_ arguments: ParsedArguments, shard: Shard = .whole) throws {
-        let files = ImageFiles(try arguments[Self.paths])
-        for error in files.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
-        guard !files.paths.isEmpty else {
+    init(_ arguments: ParsedArguments, output: String?, shard: Shard = .whole) throws {
+        let isGiven = arguments.source(of: Self.resume) != nil
+        asksToResume = try arguments[Self.resume]
+        continuation = asksToResume ? .required : isGiven ? .never : .ifSame
+        guard !asksToResume || output != nil else {
+            throw UsageError(
+                "standard output can't be gone on with", at: arguments.place(of: Self.resume),
+                remedy: "name a file with -o")
+        }
+        damage = try arguments[DataOptions.damaged]
+        images = try ImageInputs(arguments)
+        for error in images.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
+        guard !images.paths.isEmpty else {
             throw CommandFailure(
                 status: .unreadableInput,
-                description: "there are no images to read (\(files.skipped)); name JPEG or PNG files or folders")
+                description: "there are no images to read (\(images.skipped)); name JPEG or PNG files or folders")
         }
-        if files.skipped.count > 0 { HeadwaterProgram.complain("headwater: in folders, \(files.skipped)") }
-        paths = Array(files.paths[shard.range(in: files.paths.count)])
-        unreadable = files.unreadable.count
+        if images.skipped.count > 0 { HeadwaterProgram.complain("headwater: in folders, \(images.skipped)") }
+        images.restrict(to: shard)
     }
 
     /// Runs all images through the model.
     ///
     /// - Returns: the exit status: 1 if an image or a path was bad.
-    func run(
-        _ activity: String, _ extraction: FeatureExtraction, _ request: FeatureRequest, into writer: some FeatureWriter
-    ) async throws -> ExitStatus {
-        let paths = paths
-        let bar = ProgressBar(activity, of: paths.count)
+    func run(_ job: Job, _ extraction: FeatureExtraction, _ arguments: ParsedArguments) async throws -> ExitStatus {
+        let writer = try writer(job, extraction, arguments)
+        let bar = ProgressBar(job.activity, of: images.paths.count)
         defer { bar.erase() }
-        var failed = unreadable
+        bar.start(at: writer.count)
+        do {
+            try await fill(writer, job, extraction, bar)
+        } catch let error as CancellationError {
+            if let output = job.output, writer.count > 0 {
+                bar.complain(
+                    "headwater: interrupted; \(output)\(ProgressFile.suffix) holds \(writer.count) of "
+                        + "\(images.paths.count) images, and the same command goes on behind them")
+            }
+            throw error
+        }
+        try writer.commit(images.paths)
+        bar.erase()
+        report(job, writer, seconds: bar.elapsed / .seconds(1))
+        return writer.rows == writer.count && images.unreadable.isEmpty ? .success : .negative
+    }
+
+    private func fill(
+        _ writer: some FeatureWriter, _ job: Job, _ extraction: FeatureExtraction, _ bar: ProgressBar
+    ) async throws {
+        let (images, first) = (images, writer.count)
+        let fingerprints = FingerprintsTaken()
         try await extraction.run(
-            count: paths.count, request,
-            bytes: { try ImageFiles.bytes(of: paths[$0], maximumBytes: FeatureExtraction.maximumBytes) }
-        ) { index, result in
-            do {
-                try writer.append(paths[index], try result.get())
-            } catch let trouble as ImageTrouble {
-                failed += 1
-                bar.complain("headwater: \(trouble.located(at: paths[index]))")
+            count: images.paths.count - first, job.request,
+            bytes: { index in
+                // Before the file is read: what changes it while it is read makes the row that of another image.
+                fingerprints.put(images.fingerprint(at: first + index), for: first + index)
+                return try images.bytes(at: first + index)
+            }
+        ) { place, result in
+            let index = first + place
+            let fingerprint = fingerprints.take(index)
+            switch result {
+            case .success(let features): try writer.append(images.paths[index], features, fingerprint: fingerprint)
+            case .failure(let trouble):
+                let message = trouble.located(at: images.paths[index])
+                guard damage == .skip else { throw CommandFailure(status: .unusableData, description: message) }
+                bar.complain("headwater: skipped: \(message)")
+                try writer.skip(message, fingerprint: fingerprint)
             }
             bar.update(index + 1)
         }
-        try writer.commit()
-        bar.erase()
-        if failed > 0 { HeadwaterProgram.complain("headwater: \(failed) of \(paths.count) failed and were left out") }
-        return failed == 0 ? .success : .negative
     }
+
+    private func writer(
+        _ job: Job, _ extraction: FeatureExtraction, _ arguments: ParsedArguments
+    ) throws -> any FeatureWriter {
+        guard let output = job.output else { return try StandardOutputWriter(job.format) }
+        var settings = job.settings
+        settings["the model"] = extraction.served.version.label
+        settings["--precision"] = try arguments[KernelChoice.precision].rawValue
+        settings["--kernels"] = try KernelChoice.kernels(arguments).name
+        settings["--exact-decode"] = "\(try arguments[FeatureExtraction.exactDecode])"
+        let progress = try ProgressFile(of: output, settings: settings, continuation) { index in
+            index < images.paths.count ? images.fingerprint(at: index) : nil
+        }
+        if !progress.differences.isEmpty {
+            HeadwaterProgram.complain(
+                "headwater: begins again, since \(progress.path) is of a run with other options: "
+                    + progress.differences.joined(separator: "; "))
+        } else if progress.count > 0 {
+            HeadwaterProgram.complain("headwater: resuming after \(progress.count) of \(images.paths.count) images")
+            try progress.forEach { _, outcome in
+                if case .skipped(let reason) = outcome { HeadwaterProgram.complain("headwater: skipped: \(reason)") }
+            }
+        } else if asksToResume {
+            HeadwaterProgram.complain("headwater: there is nothing to go on from, so all images are done")
+        }
+        return ResumableWriter(output, job.format, progress)
+    }
+
+    /// Says what was written: on standard output, unless the rows are there.
+    private func report(_ job: Job, _ writer: some FeatureWriter, seconds: Double) {
+        let skipped = writer.count - writer.rows + images.unreadable.count
+        let text =
+            "\(job.output ?? "standard output"): \(writer.rows) \(writer.rows == 1 ? "image" : "images"), \(job.contents), \(skipped) skipped, "
+            + "\((seconds * 10).rounded() / 10) s"
+        if job.output == nil { HeadwaterProgram.complain("headwater: \(text)") } else { HeadwaterProgram.say(text) }
+    }
+}
+
+/// Fingerprints of images on their way from the threads that read them.
+private final class FingerprintsTaken: Sendable {
+    private let waiting = Mutex<[Int: UInt64]>([:])
+
+    func put(_ fingerprint: UInt64, for index: Int) { waiting.withLock { $0[index] = fingerprint } }
+
+    func take(_ index: Int) -> UInt64 { waiting.withLock { $0.removeValue(forKey: index) } ?? 0 }
 }
 
 extension ImageTrouble {
     /// With the image's path in front, unless it is there already.
-    func located(at path: String) -> String { description.hasPrefix(path) ? description : "\(path): \(description)" }
+    func located(at path: String) -> String {
+        let isLocated = [path, printable(path)].contains { description.hasPrefix($0) }
+        return isLocated ? description : "\(path): \(description)"
+    }
 }

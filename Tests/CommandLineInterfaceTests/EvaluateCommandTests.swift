@@ -110,7 +110,7 @@ struct EvaluateCommandTests {
             return
         }
         let extraction = try await FeatureExtraction(arguments, kernels: .best, pool: WorkerPool(count: 1))
-        let set = EvaluationSet(try LabelledImages(at: data.path), limit: nil)
+        let set = EvaluationSet(try LabelledImages(at: data.path), limit: nil, .skip(share: 1))
         // Stands for one whose features overflow: it is unusable now, and was not when the set was opened.
         try data.scratch.write([0], to: "data/class 1/1-rgb-32x32.jpg")
         let selection = try #require(CorruptionSelection("fog"))

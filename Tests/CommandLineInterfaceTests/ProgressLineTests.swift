@@ -59,7 +59,7 @@ struct TextRowTests {
             ("", ""),
         ])
     func quotes(field: String, written: String) {
-        #expect(TextRow.csv([field, "1"]) == "\(written),1\n")
+        #expect(TextRow.csv(path: field, ["1", field]) == Array("\(written),1,\(written)\n".utf8))
     }
 
     @Test("Classes are ranked by logit, the first of equals first, with probabilities that sum to 1")

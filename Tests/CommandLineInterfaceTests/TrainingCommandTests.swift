@@ -281,7 +281,8 @@ struct TrainingCommandTests {
             shop.finetuning("tiny.safetensors", "begun", "--freeze", "flow", "--epochs", "1"))
         try #require(begun.status == 0, "\(begun.errors)")
         try shop.scratch.write("no image".utf8, to: "data/dark/bad.png")
-        try await expect(shop.finetuning("tiny.safetensors", "b"), .unusableData, "dark/bad.png")
+        try await expect(
+            shop.finetuning("tiny.safetensors", "b", "--damaged", "fail"), .unusableData, "dark/bad.png")
         // Before features are computed, at which the bad image would be noticed.
         for (output, more, status, message) in [
             ("begun", [], .usage, "is there already"), ("begun", ["--resume"], .usage, "belongs to another run"),
@@ -290,6 +291,6 @@ struct TrainingCommandTests {
             try await expect(
                 shop.finetuning("tiny.safetensors", output, "--freeze", "flow") + more, status, message)
         }
-        try await expect(shop.pretraining("c"), .unusableData, "dark/bad.png")
+        try await expect(shop.pretraining("c", "--damaged", "fail"), .unusableData, "dark/bad.png")
     }
 }

@@ -1,6 +1,7 @@
 public import Foundation
 import Synchronization
 import TestFixtures
+import UntrustedText
 
 /// The program as it was built beside these tests, or the one that the variable HEADWATER_PROGRAM names, run in processes
 /// of its own. Foundation's Process crashes where more than about a thousand descriptors are open, as they are when the
@@ -40,13 +41,18 @@ public struct BuiltProgram {
         ProcessInfo.processInfo.environment["HEADWATER_PROGRAM"]
         ?? Bundle.main.executableURL!.deletingLastPathComponent().appending(path: "headwater").path
 
-    /// Runs it to its end.
-    public static func run(_ arguments: [String], environment: [String: String] = [:]) async throws -> Outcome {
+    /// Runs it to its end; arguments are texts of bytes, which need not be UTF-8.
+    ///
+    /// - Parameter input: the file that is its standard input.
+    public static func run(
+        _ arguments: [String], environment: [String: String] = [:], input: String = "/dev/null"
+    ) async throws -> Outcome {
         let scratch = try Scratch()
         let (output, errors) = (scratch.path("output"), scratch.path("errors"))
         for path in [output, errors] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
         let run = try Run(
-            arguments, environment: environment, output: FileHandle(forWritingTo: URL(filePath: output)),
+            arguments, environment: environment, input: input,
+            output: FileHandle(forWritingTo: URL(filePath: output)),
             errors: FileHandle(forWritingTo: URL(filePath: errors)))
         return Outcome(
             ending: await run.wait(), output: try String(contentsOfFile: output, encoding: .utf8),
@@ -84,14 +90,15 @@ extension BuiltProgram {
         private let end: AsyncStream<Void>
 
         fileprivate init(
-            _ arguments: [String], after shell: String? = nil, environment: [String: String], output: FileHandle,
+            _ arguments: [String], after shell: String? = nil, environment: [String: String],
+            input: String = "/dev/null", output: FileHandle,
             errors: FileHandle
         ) throws {
             let command = [BuiltProgram.executable] + arguments
             processID = try Self.spawn(
                 shell.map { ["/bin/sh", "-c", "\($0) && exec \"$0\" \"$@\""] + command } ?? command,
                 environment: environment.merging(Self.sanitizerOptions) { $1 }.map { "\($0.key)=\($0.value)" },
-                descriptors: [output.fileDescriptor, errors.fileDescriptor])
+                input: input, descriptors: [output.fileDescriptor, errors.fileDescriptor])
             let (end, continuation) = AsyncStream.makeStream(of: Void.self)
             self.end = end
             // Tests that crash leave no process: this shell kills it if its own input ends without a line.
@@ -138,11 +145,13 @@ extension BuiltProgram {
             ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"].contains($0.key)
         }
 
-        private static func spawn(_ arguments: [String], environment: [String], descriptors: [Int32]) throws -> pid_t {
+        private static func spawn(_ arguments: [String], environment: [String], input: String, descriptors: [Int32])
+            throws -> pid_t
+        {
             var actions = posix_spawn_file_actions_t()
             posix_spawn_file_actions_init(&actions)
             defer { posix_spawn_file_actions_destroy(&actions) }
-            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+            posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
             for (index, descriptor) in descriptors.enumerated() {
                 posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(index + 1))
             }
@@ -163,7 +172,7 @@ extension BuiltProgram {
             sigemptyset(&signals)
             posix_spawnattr_setsigmask(&attributes, &signals)
             posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
-            let (argv, envp) = (arguments.map { strdup($0) } + [nil], environment.map { strdup($0) } + [nil])
+            let (argv, envp) = (arguments.map { strdup($0.systemPath) } + [nil], environment.map { strdup($0) } + [nil])
             defer { for string in argv + envp { free(string) } }
             var processID: pid_t = 0
             let code = posix_spawn(&processID, arguments[0], &actions, &attributes, argv, envp)

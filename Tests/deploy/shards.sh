@@ -14,7 +14,7 @@ done
 cp Tests/Fixtures/images/rgb-32x32.jpg "$folder/photos/d/e.png"
 cp Tests/Fixtures/images/palette-100x100.png "$folder/photos/h.png"
 
-embed() { "$binary" embed "$folder/photos" --at 0.875 --from state,middle "$@"; }
+embed() { "$binary" embed "$folder/photos" --at 0.875 --from state,middle "$@" >"$folder/wrote"; }
 embed -o "$folder/whole.npy"
 for shard in 0 1 2; do embed --shard "$shard/3" -o "$folder/part-$shard.npy"; done
 deploy/concatenate "$folder/joined.npy" "$folder"/part-{0..2}.npy >/dev/null
@@ -29,12 +29,34 @@ for shard in 0 1; do embed --shard "$shard/3" --keep-output -o "$folder/part-$sh
 [[ -s $folder/part-1.npy ]] || fail "the missing output was not made"
 echo "a repeated run makes only the outputs that are missing"
 
+# Killed as soon as its progress holds a few images; the list is long enough for that to come before its end.
+many=$folder/many
+for _ in $(seq 300); do printf '%s\0' "$folder"/photos/*.png; done >"$many"
+start_many() { "$binary" embed -0 --files-from "$many" --batch 2 --from middle -o "$1" >"$folder/wrote" 2>"$folder/said"; }
+start_many "$folder/straight.npy"
+for _ in 1 2 3; do
+    start_many "$folder/killed.npy" &
+    victim=$!
+    before=$(stat -c %s "$folder/killed.npy.progress" 2>/dev/null || echo 0)
+    until [[ $(stat -c %s "$folder/killed.npy.progress" 2>/dev/null || echo 0) -gt $((before + 20000)) ]]; do
+        kill -0 "$victim" 2>/dev/null || break
+    done
+    pkill -KILL -P "$victim" 2>/dev/null || true
+    wait "$victim" 2>/dev/null || true
+done
+start_many "$folder/killed.npy"
+grep -q "resuming after" "$folder/said" || fail "a killed run was not gone on with: $(<"$folder/said")"
+cmp "$folder/straight.npy" "$folder/killed.npy" || fail "a run that was killed and gone on with made another matrix"
+cmp "$folder/straight.npy.paths" "$folder/killed.npy.paths" || fail "a run that was killed made another list"
+[[ ! -e $folder/killed.npy.progress ]] || fail "the progress of a run that is done was left behind"
+echo "a run that was killed three times goes on, to the same bytes"
+
 refuse() {
     local status=0 message
     message=$(deploy/concatenate "${@:3}" 2>&1) || status=$?
     [[ $status -eq $1 && $message == *"$2"* ]] || fail "concatenate ${*:3}: exit $status, $message"
 }
-"$binary" embed "$folder/photos/a.png" -o "$folder/wide.npy"
+"$binary" embed "$folder/photos/a.png" -o "$folder/wide.npy" >"$folder/wrote"
 head -c 1000 "$folder/whole.npy" >"$folder/short.npy"
 cp "$folder/whole.npy" "$folder/unlisted.npy"
 printf 'a\n' | tee "$folder/short.npy.paths" "$folder/unlisted.npy.paths" "$folder/part-0.npy.paths" >/dev/null

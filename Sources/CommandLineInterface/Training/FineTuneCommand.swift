@@ -10,6 +10,7 @@ import Training
 /// `headwater finetune`: classes through the reverse pass.
 enum FineTuneCommand {
     enum Frozen: String, CaseIterable, Sendable { case none, flow }
+    enum Balance: String, CaseIterable, Sendable { case none, classes }
 
     private static let recipe = RecipeOptions(
         epochs: 200, warmUp: 5, schedule: .cosine, weightDecay: 0.05, averageDecay: 0)
@@ -18,6 +19,14 @@ enum FineTuneCommand {
         "MODEL", optional: .file, help: "What pretraining or an import has written; the bundled model if none.")
     private static let classes = TrainingOptions.classes(
         help: "Learn only these classes and leave the others' images out, of --validation too.")
+    private static let validationLabels = Option(
+        "validation-labels", optional: .file,
+        help: "A CSV file as --labels, of the images of a data set that --validation names.", group: "Images")
+    private static let balance = Option(
+        "balance", .choice("WHAT", of: Balance.self), default: .none,
+        help:
+            "classes draws every class equally often: an epoch has as many images as without, rare classes repeat theirs "
+            + "and frequent ones leave some out, in every epoch others.", group: RecipeOptions.group)
     private static let freeze = Option(
         "freeze", .choice("WHAT", of: Frozen.self), default: .none,
         help: "flow trains the head alone, on features that are computed once and without augmentation.")
@@ -58,22 +67,22 @@ enum FineTuneCommand {
         discussion: """
             The reverse pass runs from every image along the grid, a head reads the pooled final state or the network's \
             activations there, and the cross-entropy is taken back through every step into network and head. Classes are the names of the folders \
-            that the images lie in, in order. The head is kept where the model has these classes, this place and this \
-            width, and is new where it has not. The model keeps its name and its default tap. What is kept and what is new \
-            is said when training begins.
+            that the images lie in, or the labels of --labels, in order. The head is kept where the model has these classes, \
+            this place and this width, and is new where it has not. The model keeps its name and its default tap. What is \
+            kept and what is new is said when training begins.
 
             Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
             --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served as \
             it is.
             """,
         options: TrainingOptions.outputs(name: TrainingOptions.keptName.specification) + [
-            TapOptions.defaultTap.specification, classes.specification, GridOptions.span.specification,
-            GridOptions.cutoff.specification,
+            TapOptions.defaultTap.specification, DataOptions.labels.specification, validationLabels.specification,
+            classes.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
             freeze.specification, fromScratch.specification,
             headPlace.specification, hiddenWidth.specification, recipe.epochs.specification,
             TrainingOptions.batchSize.specification, learningRate.specification, finalRate.specification,
             recipe.warmUp.specification, recipe.schedule.specification, recipe.weightDecay.specification,
-            smoothing.specification, forwardSteps.specification, gradientSteps.specification,
+            smoothing.specification, balance.specification, forwardSteps.specification, gradientSteps.specification,
             recipe.averageDecay.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
             augmentation.specification,
         ] + TrainingOptions.computation,
@@ -101,14 +110,18 @@ enum FineTuneCommand {
         let base = try ModelFile(ModelSource.file(try arguments[model]))
         try base.requireFiniteWeights()
         let data = try TrainingData(
-            arguments, ignoringClasses: false, classes: try arguments[self.classes])
+            arguments, ignoringClasses: false, classes: try arguments[self.classes],
+            labels: try DataOptions.labels(arguments), validationLabels: try validationLabels(arguments))
+        data.report()
         let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let isFrozen = try arguments[freeze] == .flow
         try requireSomethingToLearn(arguments, configuration, isFrozen)
         try recipe.requireEffect(arguments, finalRate: finalRate)
-        let feed = try data.trainingFeed(arguments, preprocessing, try augmentationPolicy(arguments, isFrozen))
+        let feed = try data.trainingFeed(
+            arguments, preprocessing, try augmentationPolicy(arguments, isFrozen),
+            balancesClasses: try arguments[balance] == .classes)
         let files = try TrainingOptions.files(arguments)
         let task = FineTuning(
             tuned: tuned, base: base, data: data, preprocessing: preprocessing, feed: feed,
@@ -119,20 +132,27 @@ enum FineTuneCommand {
         let settings = try settings(arguments, configuration, base: base).merging(data.settings) { $1 }
         let resumes = try arguments[TrainingOptions.resume]
         // Before all features are computed in vain.
-        try files.check(settings: settings, resumes: resumes)
+        try files.check(settings: settings, resumes: resumes, stepLog: try arguments[TrainingOptions.stepLog])
         for note in tuned.notes { HeadwaterProgram.complain(note) }
-        let (learner, batches) = try isFrozen ? task.head() : task.whole()
+        let isRehearsal = try arguments[TrainingOptions.dryRun]
+        let (learner, batches, preparation) = try isFrozen ? task.head(isRehearsal: isRehearsal) : task.whole()
         let trainer = Trainer(
             learner,
             recipe: try recipe.parsed(
                 arguments, peak: try rate(arguments), floor: try arguments[finalRate],
                 batchesPerEpoch: feed.batchesPerEpoch),
             settings: settings, computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
+        if isRehearsal {
+            return try TrainingRehearsal().run(
+                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files,
+                preparation: preparation, validates: !isFrozen, batches: batches)
+        }
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
             pool: pool)
         let session = try TrainingSession(
             arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
+            damage: data.damageReport,
             keepModel: { trainer in
                 try model.write(to: files.model) { key in
                     isFrozen && key.hasPrefix(ModelFile.networkPrefix)
@@ -204,6 +224,16 @@ enum FineTuneCommand {
         return .none
     }
 
+    private static func validationLabels(_ arguments: ParsedArguments) throws -> ImageLabels? {
+        guard let labels = try DataOptions.labels(arguments, validationLabels) else { return nil }
+        guard case .dataSet = try arguments[TrainingOptions.validation] else {
+            throw UsageError(
+                "there is no data set to validate on that it could label", at: arguments.place(of: validationLabels),
+                remedy: "name one by --validation, or leave it out: images held back of --data have their labels")
+        }
+        return labels
+    }
+
     private static func rate(_ arguments: ParsedArguments) throws -> Double {
         try arguments[learningRate] ?? 1.25e-4 * Double(try arguments[TrainingOptions.batchSize]) / 512
     }
@@ -222,6 +252,7 @@ enum FineTuneCommand {
             "--final-learning-rate": "\(try arguments[finalRate])",
             "--label-smoothing": "\(try arguments[smoothing])", "--augment": try arguments[augmentation].description,
         ]
+        if try arguments[balance] != .none { own["--balance"] = try arguments[balance].rawValue }
         own["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
         for option in [forwardSteps, gradientSteps] {
             own["--" + option.specification.name] = try arguments[option].map { "\($0)" } ?? "all"
@@ -252,7 +283,7 @@ struct FineTuning {
     private var configuration: ModelConfiguration { tuned.configuration }
 
     /// Network and head together.
-    func whole() throws -> (any Learner, Batches) {
+    func whole() throws -> (any Learner, Batches, TrainingRehearsal.Preparation) {
         let learner = try FineTuningLearner(
             configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps,
             capacity: capacity, validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
@@ -263,12 +294,15 @@ struct FineTuning {
             { epoch, index in
                 let stream = feed.batches(fromEpoch: epoch, index: index)
                 return { try stream.next() }
-            }
+            }, TrainingRehearsal.Preparation()
         )
     }
 
     /// The head alone.
-    func head() throws -> (any Learner, Batches) {
+    ///
+    /// - Parameter isRehearsal: computes the features of a few images only.
+    /// - Returns: with what the features of all images take.
+    func head(isRehearsal: Bool) throws -> (any Learner, Batches, TrainingRehearsal.Preparation) {
         let (base, head) = (base, configuration.head!)
         let layout = try UNetLayout(configuration.architecture)
         let zeros = Dictionary(uniqueKeysWithValues: head.parameters(on: layout).map { ($0.key, $0.count) })
@@ -277,14 +311,24 @@ struct FineTuning {
             if let count = zeros[ParameterStore.ownKey(key)] { return [Float](repeating: 0, count: count) }
             return try base.tensor(key)
         }
-        let training = try features(of: data.split.training, model, "computing features")
-        let validation = try data.split.validation.map { try features(of: $0, model, "computing validation features") }
+        let (images, held) = (data.split.training, data.split.validation)
+        let sample = isRehearsal ? images.prefix(TrainingRehearsal.features) : images
+        let start = ContinuousClock().now
+        let training = try features(of: sample, model, "computing features")
+        let seconds = start.duration(to: ContinuousClock().now) / .seconds(1) / Double(sample.count)
+        let validation =
+            isRehearsal ? nil : try held.map { try features(of: $0, model, "computing validation features") }
         let learner = HeadLearner(
             head, layout: layout, smoothing: smoothing, capacity: max(capacity, 128), validation: validation,
             kernels: kernels, pool: pool)
         try fill(learner.store)
-        let feed = feed
-        return (learner, { epoch, index in training.batches(fromEpoch: epoch, index: index, ordered: feed) })
+        let feed = isRehearsal ? data.wholeFeed(sample, preprocessing) : feed
+        return (
+            learner, { epoch, index in training.batches(fromEpoch: epoch, index: index, ordered: feed) },
+            TrainingRehearsal.Preparation(
+                seconds: seconds * Double(images.count + (held?.count ?? 0)),
+                bytes: 4 * training.width * (images.count - sample.count + (held?.count ?? 0)))
+        )
     }
 
     private func features(
@@ -293,9 +337,10 @@ struct FineTuning {
         let bar = ProgressBar(activity, of: subset.count)
         defer { bar.erase() }
         return try HeadFeatures(
-            TrainingData.wholeFeed(subset, preprocessing), model: model, kernels: kernels, pool: pool
+            data.wholeFeed(subset, preprocessing), model: model, kernels: kernels, pool: pool
         ) { done in
             try Task.checkCancellation()
+            data.damageReport.tellNew { bar.complain($0) }
             bar.update(done)
         }
     }

@@ -66,6 +66,7 @@ enum PretrainCommand {
         let kernels = try TrainingOptions.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
         let data = try TrainingData(arguments, ignoringClasses: true)
+        data.report()
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let feed = try data.trainingFeed(
             arguments, preprocessing, try arguments[augmentation])
@@ -80,20 +81,30 @@ enum PretrainCommand {
                 arguments, peak: try arguments[learningRate], batchesPerEpoch: feed.batchesPerEpoch),
             settings: try settings(arguments, configuration).merging(data.settings) { $1 },
             computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
+        let batches: TrainingRehearsal.Batches = { epoch, index in
+            let stream = feed.batches(fromEpoch: epoch, index: index)
+            return { try stream.next() }
+        }
+        let resumes = try arguments[TrainingOptions.resume]
+        if try arguments[TrainingOptions.dryRun] {
+            try files.check(
+                settings: trainer.record.settings, resumes: resumes, stepLog: try arguments[TrainingOptions.stepLog])
+            return try TrainingRehearsal().run(
+                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files,
+                batches: batches)
+        }
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
             pool: pool)
         let session = try TrainingSession(
             arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
+            damage: data.damageReport,
             keepModel: { trainer in
                 try model.write(to: files.model) { key in
                     trainer.weights(ParameterStore.ownKey(key))
                 }
             })
-        return try session.run(resumes: try arguments[TrainingOptions.resume]) { epoch, index in
-            let stream = feed.batches(fromEpoch: epoch, index: index)
-            return { try stream.next() }
-        }
+        return try session.run(resumes: resumes, batches: batches)
     }
 
     private static func configuration(_ arguments: ParsedArguments) throws -> ModelConfiguration {

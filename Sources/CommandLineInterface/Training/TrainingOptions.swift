@@ -1,9 +1,13 @@
 import Augmentation
 import CheckpointFormats
-import FoundationEssentials
 import ImagePipeline
 import Tensor
 import Training
+import UntrustedText
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 /// Options that pretraining and fine-tuning share.
 enum TrainingOptions {
@@ -25,6 +29,16 @@ enum TrainingOptions {
         "split-seed", .integer(in: 0 ... .max), default: 1,
         help: "Determines which images a fraction holds back. It isn't --seed, so that a run that goes on from "
             + "another's model holds back the same and isn't judged by images that the other learnt.")
+    static let stepLog = Option(
+        "step-log", optional: .file,
+        help:
+            "Append a line of JSON for every step: step, epoch, loss, learning rate, norm of the gradient, images and "
+            + "images a second. With --resume it keeps the lines of the steps before.")
+    static let dryRun = Option(
+        flag: "dry-run",
+        help:
+            "Only say what would be done: images, classes and steps, and, by a few steps on real images, the time and "
+            + "memory that it takes. Nothing is written.")
     static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name; the output folder's name if not given.")
     /// The name of a model that is made from another one.
@@ -67,8 +81,9 @@ enum TrainingOptions {
     static func outputs(name: OptionSpecification) -> [OptionSpecification] {
         [
             data.specification, output.specification, resume.specification, checkpointMinutes.specification,
-            validation.specification, splitSeed.specification, name, type.specification,
-        ]
+            validation.specification, splitSeed.specification, name, type.specification, stepLog.specification,
+            dryRun.specification,
+        ] + DataOptions.specifications
     }
 
     static let computation: [OptionSpecification] = [
@@ -92,20 +107,27 @@ enum TrainingOptions {
         return try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map(String.init) ?? "model"
     }
 
-    /// Makes the output folder.
+    /// Makes the output folder, unless nothing is to be written.
     ///
     /// - Throws: `CommandFailure` with status `unwritableOutput`.
     static func files(_ arguments: ParsedArguments) throws -> TrainingRun.Files {
         let folder = try arguments[output]
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch {
+        guard try arguments[dryRun] || makeFolder(folder) else {
             throw CommandFailure(
                 status: .unwritableOutput,
                 description:
                     "\(folder): the output folder can't be made; there may be a file of that name, or no permission")
         }
         return TrainingRun.Files(folder: folder)
+    }
+
+    /// Makes a folder and those that its path goes through, where they aren't there; answers whether it is there.
+    private static func makeFolder(_ path: String) -> Bool {
+        let bytes = path.pathBytes
+        let ends = bytes.indices.dropFirst().filter { bytes[$0] == UInt8(ascii: "/") } + [bytes.count]
+        for end in ends { mkdir(String(pathBytes: bytes[..<end]).systemPath, 0o777) }
+        var status = stat()
+        return stat(path.systemPath, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 }
 
@@ -148,12 +170,24 @@ struct TrainingData {
     let split: DataSplit
     /// What a resumed run must find again.
     let settings: [String: String]
+    /// What to do about damaged images.
+    let damage: DamagePolicy
+    /// Those that the feeds below come across.
+    let damageReport = DamageReport()
 
     /// Opens what `--data` and `--validation` name.
     ///
-    /// - Parameter classes: those to be learned; all if nil.
-    init(_ arguments: ParsedArguments, ignoringClasses: Bool, classes: [String]? = nil) throws {
-        let all = try LabelledImages(at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses)
+    /// - Parameters:
+    ///   - classes: those to be learned; all if nil.
+    ///   - labels: the classes of the images of `--data`, if not by their folders.
+    ///   - validationLabels: those of the images of `--validation`.
+    init(
+        _ arguments: ParsedArguments, ignoringClasses: Bool, classes: [String]? = nil, labels: ImageLabels? = nil,
+        validationLabels: ImageLabels? = nil
+    ) throws {
+        let links = try DataOptions.links(arguments)
+        let all = try LabelledImages(
+            at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses, labels: labels, following: links)
         images = try classes.map { try all.restricted(to: $0) } ?? all
         let source = try arguments[TrainingOptions.validation] ?? .none
         if case .fraction = source {
@@ -164,7 +198,8 @@ struct TrainingData {
                 remedy: "leave it out, or give --validation a fraction such as 0.1")
         }
         let (seed, splitSeed) = (try arguments[TrainingOptions.seed], try arguments[TrainingOptions.splitSeed])
-        split = try DataSplit(images, validation: source, seed: UInt64(splitSeed))
+        split = try DataSplit(
+            images, validation: source, labels: validationLabels, following: links, seed: UInt64(splitSeed))
         var settings = [
             "the fingerprint of --data": String(try images.fingerprint().description.prefix(16))
         ]
@@ -177,29 +212,50 @@ struct TrainingData {
             settings["the fingerprint of --validation"] = String(
                 try split.validation!.images.fingerprint().description.prefix(16))
         }
+        settings["the fingerprint of --labels"] = labels.map { String($0.fingerprint.description.prefix(16)) }
+        settings["the fingerprint of --validation-labels"] = validationLabels.map {
+            String($0.fingerprint.description.prefix(16))
+        }
         self.settings = settings
+        damage = try DataOptions.damagePolicy(arguments)
+    }
+
+    /// Says what was passed over.
+    @MainActor
+    func report() {
+        DataOptions.report(images)
+        if let validation = split.validation?.images, validation.path != images.path { DataOptions.report(validation) }
     }
 
     /// What is trained on.
     func trainingFeed(
-        _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy
+        _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
+        balancesClasses: Bool = false
     ) throws -> DataFeed {
         var configuration = DataFeed.Configuration(
             batchSize: try arguments[TrainingOptions.batchSize], seed: try TrainingOptions.seed(arguments))
         configuration.augmentation = augmentation
-        return DataFeed(split.training, preprocessing: preprocessing, configuration)
+        configuration.balancesClasses = balancesClasses
+        configuration.damage = damage
+        return watched(DataFeed(split.training, preprocessing: preprocessing, configuration))
+    }
+
+    private func watched(_ feed: DataFeed) -> DataFeed {
+        damageReport.watch(feed)
+        return feed
     }
 
     /// What is judged on, in a fixed order.
     func validationFeed(_ preprocessing: Preprocessing) -> DataFeed? {
-        split.validation.map { Self.wholeFeed($0, preprocessing) }
+        split.validation.map { wholeFeed($0, preprocessing) }
     }
 
     /// All images of a subset once, in their order and unchanged.
-    static func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
+    func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
         var configuration = DataFeed.Configuration(batchSize: 128, seed: 0)
         configuration.shuffles = false
         configuration.remainder = .kept
-        return DataFeed(subset, preprocessing: preprocessing, configuration)
+        configuration.damage = damage
+        return watched(DataFeed(subset, preprocessing: preprocessing, configuration))
     }
 }

@@ -7,12 +7,16 @@ struct TrainingSession {
     private let files: TrainingRun.Files
     private let plan: TrainingRun.Plan
     private let imagesPerStep: Int
+    private let stepLog: String?
+    private let damage: DamageReport
     private let keepModel: (Trainer) throws -> Void
 
-    /// - Parameter keepModel: writes the trainer's present weights as the run's model.
+    /// - Parameters:
+    ///   - damage: tells of damaged images that are skipped.
+    ///   - keepModel: writes the trainer's present weights as the run's model.
     init(
         _ arguments: ParsedArguments, trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed,
-        keepModel: @escaping (Trainer) throws -> Void
+        damage: DamageReport, keepModel: @escaping (Trainer) throws -> Void
     ) throws {
         self.trainer = trainer
         self.files = files
@@ -20,6 +24,8 @@ struct TrainingSession {
             epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch,
             checkpointInterval: .seconds(60 * (try arguments[TrainingOptions.checkpointMinutes])))
         imagesPerStep = feed.imagesPerBatch
+        stepLog = try arguments[TrainingOptions.stepLog]
+        self.damage = damage
         self.keepModel = keepModel
     }
 
@@ -32,15 +38,18 @@ struct TrainingSession {
         let observer = TrainingRun.Observer(
             now: { bar.elapsed }, isInterrupted: { Task.isCancelled },
             stepped: { record, outcome in
+                damage.tellNew { bar.complain($0) }
                 bar.update(
                     record.step * imagesPerStep,
                     "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(Self.rounded(outcome.loss))")
             },
             epochEnded: { epoch in
+                damage.tellNew { bar.complain($0) }
                 bar.complain(line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
             },
             keepModel: keepModel)
-        let run = try TrainingRun(trainer, plan: plan, files: files, resumes: resumes, observer: observer)
+        let run = try TrainingRun(
+            trainer, plan: plan, files: files, resumes: resumes, stepLog: stepLog, observer: observer)
         let start = trainer.record
         bar.start(at: start.step * imagesPerStep)
         if resumes {
@@ -52,12 +61,14 @@ struct TrainingSession {
                     + "differ in their last bits from those of a run that was never interrupted")
         }
         let ending = try run.run(nextBatch: batches(start.epoch, start.sums.batches))
+        damage.tellNew { bar.complain($0) }
+        if damage.count > 0 { bar.complain("headwater: damaged images that were left out: \(damage.count)") }
         bar.erase()
         switch ending {
         case .finished:
-            print("\(files.model): \(bestText)")
+            HeadwaterProgram.say("\(files.model): \(bestText)")
         case .interrupted:
-            print("\(files.state): saved after step \(trainer.record.step); go on with --resume")
+            HeadwaterProgram.say("\(files.state): saved after step \(trainer.record.step); go on with --resume")
         }
         return .success
     }

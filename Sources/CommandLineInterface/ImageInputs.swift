@@ -1,0 +1,131 @@
+import Training
+import UntrustedText
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The images that a command was given: files, folders, lists of paths, and standard input.
+struct ImageInputs: Sendable {
+    static let paths = Positional(
+        "PATHS", repeated: .file, minimum: 0,
+        help: "Image files, or folders that are searched with all they hold; - is an image on standard input.")
+    static let filesFrom = Option(
+        "files-from", optional: .file,
+        help: "Take the paths that this file lists too, one a line, behind PATHS; - is standard input.", group: "Images"
+    )
+    static let endsInZero = Option(
+        flag: "null", short: "0",
+        help: "Paths in --files-from end in zero bytes instead of line ends, as find -print0 writes them.",
+        group: "Images")
+
+    /// What outputs call the image on standard input, and how it is asked for.
+    static let standardInput = "-"
+
+    /// Paths in their order.
+    private(set) var paths: [String]
+    /// What was passed over inside folders.
+    let skipped: SkippedEntries
+    /// Paths that led to nothing readable.
+    let unreadable: [DataSetError]
+    /// The image on standard input, if it is among them.
+    private let input: [UInt8]?
+
+    private static let largestList = 1 << 30
+
+    /// Looks the images up, and reads standard input if it is asked for.
+    init(_ arguments: ParsedArguments) throws {
+        let named = try arguments[Self.paths]
+        let list = try arguments[Self.filesFrom]
+        guard list != nil || !named.isEmpty else {
+            throw UsageError("is missing", at: "PATHS", remedy: "name image files or folders, or give --files-from")
+        }
+        guard try list != nil || !arguments[Self.endsInZero] else {
+            throw UsageError(
+                "there is no list whose paths it could tell apart", at: arguments.place(of: Self.endsInZero),
+                remedy: "give --files-from, or leave it out")
+        }
+        let isImage = named.contains(Self.standardInput)
+        guard !(isImage && list == Self.standardInput), named.count(where: { $0 == Self.standardInput }) < 2 else {
+            throw UsageError(
+                "standard input can be read once only", at: "PATHS", remedy: "give - only once, ./- names a file")
+        }
+        input = isImage ? try Self.standardInput(atMost: FeatureExtraction.maximumBytes + 1) : nil
+        let listed = try list.map { try Self.listed(in: $0, endsInZero: try arguments[Self.endsInZero]) } ?? []
+        // In a list it is a file's name.
+        let files = ImageFiles(
+            named + listed.map { $0 == Self.standardInput ? "./\($0)" : $0 },
+            following: try DataOptions.links(arguments),
+            asTheyAre: [Self.standardInput])
+        paths = files.paths
+        skipped = files.skipped
+        unreadable = files.unreadable
+    }
+
+    /// Keeps those of a shard only.
+    mutating func restrict(to shard: Shard) { paths = Array(paths[shard.range(in: paths.count)]) }
+
+    /// The bytes of the image at an index.
+    ///
+    /// - Throws: `DataSetError` if they can't be read.
+    func bytes(at index: Int) throws(DataSetError) -> [UInt8] {
+        guard paths[index] == Self.standardInput, let input else {
+            return try ImageFiles.bytes(of: paths[index], maximumBytes: FeatureExtraction.maximumBytes)
+        }
+        guard input.count <= FeatureExtraction.maximumBytes else {
+            throw DataSetError(
+                "standard input has more than the \(FeatureExtraction.maximumBytes) bytes allowed for an image")
+        }
+        return input
+    }
+
+    /// A number by which the image at an index is known again: of path, size and time of change, or of the bytes on
+    /// standard input.
+    func fingerprint(at index: Int) -> UInt64 {
+        var checksum = Checksum()
+        checksum.add(paths[index].pathBytes)
+        if paths[index] == Self.standardInput, let input {
+            checksum.add(input)
+            return checksum.value
+        }
+        var status = stat()
+        if stat(paths[index].systemPath, &status) == 0 {
+            for number in [Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec] {
+                withUnsafeBytes(of: number.littleEndian) { checksum.add($0) }
+            }
+        }
+        return checksum.value
+    }
+
+    private static func listed(in path: String, endsInZero: Bool) throws -> [String] {
+        let bytes =
+            path == standardInput
+            ? try standardInput(atMost: largestList) : try ImageFiles.bytes(of: path, maximumBytes: largestList)
+        return paths(in: bytes, endsInZero: endsInZero)
+    }
+
+    /// The paths of a list. Empty lines are passed over, and so is a carriage return at a line's end.
+    static func paths(in bytes: [UInt8], endsInZero: Bool) -> [String] {
+        bytes.split(separator: endsInZero ? 0 : UInt8(ascii: "\n")).compactMap { line in
+            let path = !endsInZero && line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+            return path.isEmpty ? nil : String(pathBytes: path)
+        }
+    }
+
+    private static func standardInput(atMost limit: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 1 << 16)
+        while bytes.count < limit {
+            let count = read(STDIN_FILENO, &part, part.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else {
+                throw CommandFailure(
+                    status: .unreadableInput,
+                    description: "can't read standard input: \(String(cString: strerror(errno)))")
+            }
+            guard count > 0 else { break }
+            bytes += part[..<count]
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,76 @@
+import Training
+
+/// Options of how the images of a data set or a folder are read, which several commands share.
+enum DataOptions {
+    /// What becomes of a damaged image.
+    enum Damaged: String, CaseIterable, Sendable { case skip, fail }
+
+    private static let group = "Images"
+
+    static let damaged = Option(
+        "damaged", .choice("ACTION", of: Damaged.self), default: .skip,
+        help:
+            "What to do about an image that is damaged: skip names it on standard error, leaves it out and counts it; "
+            + "fail ends the command.", group: group)
+    static let damagedLimit = Option(
+        "damaged-limit", .percentage, default: 0.05,
+        help:
+            "The greatest share of damaged images to skip, such as 0.5%. Beyond it the command fails and names the first "
+            + "few. One image may always be skipped, unless it is 0%.", group: group)
+    static let followsLinks = Option(
+        flag: "follow-links",
+        help:
+            "Follow every symbolic link inside a folder, to files and folders anywhere, but for links back to a folder "
+            + "that they lie in. Otherwise a link counts only if it leads to a file in the same folder.", group: group)
+    static let labels = Option(
+        "labels", optional: .file,
+        help:
+            "A CSV file whose columns 'path' and 'label', named in its first line, say the class of each image of --data; "
+            + "the names of folders then mean nothing. Paths are those inside --data.", group: group)
+
+    /// Of commands that go through a whole data set.
+    static let specifications = [damaged.specification, damagedLimit.specification, followsLinks.specification]
+
+    /// What to do about damaged images.
+    static func damagePolicy(_ arguments: ParsedArguments) throws -> DamagePolicy {
+        try arguments[damaged] == .fail ? .fail : .skip(share: try arguments[damagedLimit])
+    }
+
+    /// Which links to follow.
+    static func links(_ arguments: ParsedArguments) throws -> FollowedLinks {
+        try arguments[followsLinks] ? .all : .insideFolder
+    }
+
+    /// The table that an option names.
+    static func labels(_ arguments: ParsedArguments, _ option: Option<String?> = labels) throws -> ImageLabels? {
+        try arguments[option].map { try ImageLabels(at: $0) }
+    }
+
+    /// Says what was passed over in a data set; nothing if all was taken.
+    @MainActor
+    static func report(_ images: LabelledImages) {
+        guard images.skipped.count > 0 else { return }
+        let names = images.firstUnlisted.joined(separator: ", ")
+        let more = images.skipped.unlisted > images.firstUnlisted.count ? ", …" : ""
+        HeadwaterProgram.complain(
+            "headwater: \(images.path): \(images.skipped)" + (names.isEmpty ? "" : " (\(names)\(more))"))
+    }
+}
+
+extension ValueSyntax where Value == Double {
+    /// A share in percent, 0 to 1 as a value.
+    static var percentage: ValueSyntax {
+        ValueSyntax(
+            placeholder: "PERCENT", rule: "a percentage from 0% to 100%, such as 0.5%",
+            parse: { text in
+                guard text.utf8.last == UInt8(ascii: "%"), let number = Double(text.dropLast()),
+                    (0...100).contains(number)
+                else { return nil }
+                return number / 100
+            },
+            format: { value in
+                let percent = value * 100
+                return percent.rounded() == percent ? "\(Int(percent))%" : "\(percent)%"
+            })
+    }
+}

@@ -1,0 +1,163 @@
+import Tensor
+import Training
+
+/// What a training run would do and take, found out by a few of its steps on real images.
+struct TrainingForecast {
+    /// Seconds that parts of a run take.
+    struct Times: Equatable {
+        /// Of a step.
+        let step: Double
+        /// Of making a step's batch, which happens while another step is taken.
+        let batch: Double
+        /// Of one validation; 0 without.
+        let validation: Double
+        /// Of what is computed once before the first step.
+        let preparation: Double
+    }
+
+    let trainingImages: Int
+    let validationImages: Int
+    /// Names of the classes; none in pretraining.
+    let classes: [String]
+    let imagesPerStep: Int
+    let stepsPerEpoch: Int
+    let epochs: Int
+    /// Steps that the state to go on from has taken.
+    let stepsDone: Int
+
+    /// Seconds until the end.
+    func seconds(_ times: Times) -> Double {
+        let steps = Double(max(stepsPerEpoch * epochs - stepsDone, 0))
+        let validations = Double(max(epochs - stepsDone / stepsPerEpoch, 0))
+        return times.preparation + steps * max(times.step, times.batch) + validations * times.validation
+    }
+
+    /// What is printed.
+    ///
+    /// - Parameter bytes: the most memory that the run will hold.
+    func text(_ times: Times, bytes: Int, budget: MemoryBudget?) -> String {
+        var lines = ["images: \(trainingImages) to train on, \(validationImages) to validate on"]
+        if !classes.isEmpty {
+            let first = classes.prefix(12).joined(separator: ", ")
+            lines.append("classes: \(classes.count) (\(first)\(classes.count > 12 ? ", …" : ""))")
+        }
+        lines.append(
+            "steps: \(stepsPerEpoch * epochs) in \(epochs) epochs of \(stepsPerEpoch), each of \(imagesPerStep) images"
+                + (stepsDone > 0 ? "; \(stepsDone) are done" : ""))
+        var parts = ["\(Self.rounded(times.step)) s a step"]
+        if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
+        if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
+        if times.preparation > 0 { parts.append("\(Self.rounded(times.preparation)) s to compute features") }
+        lines.append(
+            "time: about \(ProgressLine.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
+        lines.append(
+            "memory: about \(bytes >> 20) MiB at most"
+                + (budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""))
+        lines.append("nothing was written; the same command without --dry-run does it")
+        return lines.joined(separator: "\n")
+    }
+
+    private static func rounded(_ seconds: Double) -> String {
+        let scale = seconds < 10 ? 1000.0 : 10
+        return "\((seconds * scale).rounded() / scale)"
+    }
+}
+
+/// Measures what a forecast needs.
+@MainActor
+struct TrainingRehearsal {
+    private let clock = ContinuousClock()
+    /// Steps beyond the first, which is not timed.
+    private static let steps = 3
+    /// Images whose features are computed where a head alone is trained.
+    static let features = 64
+
+    /// What is computed once before the first step.
+    struct Preparation {
+        var seconds = 0.0
+        /// Memory that its results will hold beyond what they hold in the rehearsal.
+        var bytes = 0
+    }
+
+    typealias Batches = (_ epoch: Int, _ index: Int) -> () throws -> Batch
+
+    /// Measures and prints what a run would take.
+    ///
+    /// - Parameters:
+    ///   - validates: whether validation runs the network, and so takes time of its own.
+    ///   - batches: batches from an epoch and a place in it on.
+    func run(
+        _ arguments: ParsedArguments, _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int,
+        files: TrainingRun.Files, preparation: Preparation = Preparation(), validates: Bool = true, batches: Batches
+    ) throws -> ExitStatus {
+        let stepsDone =
+            try arguments[TrainingOptions.resume]
+            ? TrainingState.Reader(path: files.state, access: .onDemand).record.step : 0
+        let held = data.split.validation?.count ?? 0
+        let forecast = TrainingForecast(
+            trainingImages: data.split.training.count, validationImages: held, classes: data.images.classes,
+            imagesPerStep: feed.imagesPerBatch, stepsPerEpoch: feed.batchesPerEpoch, epochs: epochs,
+            stepsDone: stepsDone)
+        // A batch at a time on this thread: what a stream has ready would hide how long it takes to make one.
+        let featured = preparation.seconds > 0 ? batches(0, 0) : nil
+        let times = try times(
+            trainer, batch: { index in try featured?() ?? feed.batch(epoch: 0, index: index) },
+            batchesPerEpoch: feed.batchesPerEpoch,
+            validationBatches: validates && held > 0 ? (held + 127) / 128 : 0, preparation: preparation.seconds)
+        data.damageReport.tellNew { HeadwaterProgram.complain($0) }
+        let budget = MemoryBudget.now()
+        let bytes = Benchmark.peakResidentBytes() + feed.expectedBytes + preparation.bytes
+        HeadwaterProgram.say(forecast.text(times, bytes: bytes, budget: budget))
+        return .success
+    }
+
+    /// Takes a few steps in memory and one or two batches of validation.
+    ///
+    /// - Parameters:
+    ///   - batch: makes the batch of that index.
+    ///   - validationBatches: of a whole validation; 0 for none.
+    ///   - preparation: seconds of what is computed once.
+    func times(
+        _ trainer: Trainer, batch: (Int) throws -> Batch, batchesPerEpoch: Int, validationBatches: Int,
+        preparation: Double
+    ) throws -> TrainingForecast.Times {
+        var (steps, batches): ([Double], [Double]) = ([], [])
+        for index in 0..<min(Self.steps + 1, max(batchesPerEpoch, 2)) {
+            try Task.checkCancellation()
+            let start = clock.now
+            let next = try batch(index % batchesPerEpoch)
+            let made = clock.now
+            guard next.count > 0 else { continue }
+            _ = try trainer.step(next)
+            batches.append(start.duration(to: made) / .seconds(1))
+            steps.append(made.duration(to: clock.now) / .seconds(1))
+        }
+        guard !steps.isEmpty else {
+            throw CommandFailure(status: .unusableData, description: "all images of the first batches are damaged")
+        }
+        func mean(_ values: [Double]) -> Double {
+            let timed = values.count > 1 ? values.dropFirst() : values[...]
+            return timed.reduce(0, +) / Double(timed.count)
+        }
+        return TrainingForecast.Times(
+            step: mean(steps), batch: mean(batches),
+            validation: validationBatches > 0 ? try validation(trainer, batches: validationBatches) : 0,
+            preparation: preparation)
+    }
+
+    /// Seconds of a whole validation, by its first batches.
+    private func validation(_ trainer: Trainer, batches: Int) throws -> Double {
+        let sample = min(batches, 2)
+        var begun = 0
+        let start = clock.now
+        do {
+            _ = try trainer.learner.validate {
+                guard begun < sample else { throw CancellationError() }
+                begun += 1
+            }
+        } catch is CancellationError {
+            try Task.checkCancellation()
+        }
+        return start.duration(to: clock.now) / .seconds(1) * Double(batches) / Double(sample)
+    }
+}
