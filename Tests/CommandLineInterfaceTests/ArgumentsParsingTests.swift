@@ -197,6 +197,7 @@ import Testing
             "9223372036854775807h",
             "é", "\u{0}", "--\u{301}", "nan", "-inf", "1,2,3", "tcp://x", "🏳️‍🌈", String(repeating: "-", count: 300),
         ]
+        var (parsed, refused) = (0, 0)
         for _ in 0..<5000 {
             let arguments = (0..<Int.random(in: 0...6, using: &generator)).map { _ in
                 pieces.randomElement(using: &generator) ?? ""
@@ -205,8 +206,14 @@ import Testing
             for name in ["TOOL_PORT", "TOOL_SIZES", "TOOL_SERVICE_HOST", "TOOL_", "TOOL_LABEL", "TOOL_PORT_"] {
                 if Bool.random(using: &generator) { environment[name] = pieces.randomElement(using: &generator) }
             }
-            if let fault = Sample.fault(arguments, environment) { #expect(!fault.description.isEmpty) }
+            if let fault = Sample.fault(arguments, environment) {
+                #expect(!fault.description.isEmpty)
+                refused += 1
+            } else {
+                parsed += 1
+            }
         }
+        #expect(parsed > 10 && refused > 1000, "\(parsed) parsed, \(refused) refused")
     }
 
     @Test("The sample's descriptions are sound, and faults in a description are found")
