@@ -34,7 +34,7 @@ let package = Package(
     name: "headwater",
     products: [.executable(name: "headwater", targets: ["headwater"])],
     targets: [
-        cLibrary("CMicroHTTPD", links: ["microhttpd"]),
+        cLibrary("CMicroHTTPD", links: ["microhttpd", "gnutls"]),
         cLibrary("COpenBLAS", links: ["openblas"]),
         cLibrary("CImageCodecs", links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CZip", links: ["zip"]),

@@ -1,6 +1,8 @@
 #include "CMicroHTTPD.h"
+#include "TLSPresentation.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,19 @@ enum { strictness = 1 };
 struct CMHDServer {
     struct MHD_Daemon *daemon;
     struct CMHDCallbacks callbacks;
+    pthread_mutex_t identity_lock;
+    struct CTLSIdentity *identity;
 };
+
+// What libmicrohttpd keeps for a connection.
+struct Connection {
+    struct CMHDServer *server;
+    void *context;
+};
+
+static struct Connection *of(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
 
 static void log_message(void *context, const char *format, va_list arguments) {
     struct CMHDServer *server = context;
@@ -66,28 +80,62 @@ static void notify_connection(
     enum MHD_ConnectionNotificationCode code) {
     struct CMHDServer *server = context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *socket_context = server->callbacks.connected(server->callbacks.context, connection);
-    } else {
-        server->callbacks.disconnected(server->callbacks.context, *socket_context);
+        struct Connection *own = malloc(sizeof *own);
+        *socket_context = own;
+        // Without memory the connection has no context, and its first request closes it.
+        if (own == NULL) return;
+        own->server = server;
+        own->context = server->callbacks.connected(server->callbacks.context, connection);
+    } else if (*socket_context != NULL) {
+        struct Connection *own = *socket_context;
+        server->callbacks.disconnected(server->callbacks.context, own->context);
+        free(own);
         *socket_context = NULL;
     }
 }
 
+// Gives a handshake a copy of the identity, which GnuTLS frees: the server's may be replaced at any moment.
+static int present_identity(
+    gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certificates,
+    unsigned int *count, gnutls_ocsp_data_st **ocsp, unsigned int *ocsp_count, gnutls_privkey_t *key,
+    unsigned int *flags) {
+    (void)info;
+    // libmicrohttpd leaves the connection there.
+    struct Connection *own = of(gnutls_session_get_ptr(session));
+    if (own == NULL) return -1;
+    pthread_mutex_lock(&own->server->identity_lock);
+    int status = CTLSIdentityCopy(own->server->identity, certificates, count, key);
+    pthread_mutex_unlock(&own->server->identity_lock);
+    *ocsp = NULL;
+    *ocsp_count = 0;
+    *flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+    return status;
+}
+
+static void destroy(struct CMHDServer *server) {
+    CTLSIdentityDestroy(server->identity);
+    pthread_mutex_destroy(&server->identity_lock);
+    free(server);
+}
+
 struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMHDCallbacks *callbacks) {
     struct CMHDServer *server = malloc(sizeof *server);
-    if (server == NULL) return NULL;
-    server->callbacks = *callbacks;
+    if (server == NULL) {
+        CTLSIdentityDestroy(options->identity);
+        return NULL;
+    }
+    *server = (struct CMHDServer){.callbacks = *callbacks, .identity = options->identity};
+    pthread_mutex_init(&server->identity_lock, NULL);
 
     unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                          MHD_USE_NO_LISTEN_SOCKET;
-    struct MHD_OptionItem items[5] = {{MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem items[4] = {{MHD_OPTION_END, 0, NULL}};
     int count = 0;
     if (options->threads > 1)
         items[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, options->threads, NULL};
-    if (options->certificate != NULL) {
+    if (options->identity != NULL) {
         flags |= MHD_USE_TLS;
-        items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate};
-        items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->private_key};
+        items[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)present_identity};
         // GnuTLS' own choice still takes TLS 1.0 and 1.1 (RFC 8996 deprecates them).
         items[count++] = (struct MHD_OptionItem){
             MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1"};
@@ -107,15 +155,23 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
         MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
         MHD_OPTION_ARRAY, items, MHD_OPTION_END);
     if (server->daemon == NULL) {
-        free(server);
+        destroy(server);
         return NULL;
     }
     return server;
 }
 
+void CMHDReplaceIdentity(struct CMHDServer *server, struct CTLSIdentity *identity) {
+    pthread_mutex_lock(&server->identity_lock);
+    struct CTLSIdentity *former = server->identity;
+    server->identity = identity;
+    pthread_mutex_unlock(&server->identity_lock);
+    CTLSIdentityDestroy(former);
+}
+
 void CMHDStop(struct CMHDServer *server) {
     MHD_stop_daemon(server->daemon);
-    free(server);
+    destroy(server);
 }
 
 int CMHDAdd(struct CMHDServer *server, int socket, const struct sockaddr *address, socklen_t length) {
@@ -131,7 +187,8 @@ const struct sockaddr *CMHDClientAddress(struct MHD_Connection *connection) {
 }
 
 void *CMHDConnectionContext(struct MHD_Connection *connection) {
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    struct Connection *own = of(connection);
+    return own == NULL ? NULL : own->context;
 }
 
 size_t CMHDHeaderSize(struct MHD_Connection *connection) {
@@ -172,4 +229,4 @@ int CMHDQueueResponse(struct MHD_Connection *connection, unsigned int status, st
     return MHD_queue_response(connection, status, response) == MHD_YES;
 }
 
-int CMHDSupportsTLS(void) { return MHD_is_feature_supported(MHD_FEATURE_TLS) == MHD_YES; }
+int CMHDSupportsTLS(void) { return MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK2) == MHD_YES; }

@@ -1,50 +1,87 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import FoundationEssentials
+import HTTPServer
 
 /// `headwater health`: asks a service on this machine whether it is ready; the container's health check.
 enum HealthCommand {
+    private static let host = Option(
+        "host", .string("ADDRESS"), default: "127.0.0.1",
+        help:
+            "The address that the service listens on, as 'headwater serve' takes it: of * and other addresses that stand for "
+            + "all, loopback is asked; unix:/PATH is a socket in the file system.")
     private static let port = Option("port", short: "p", .port, default: 8080, help: "The service's port.")
+    private static let tls = Option(
+        optionalFlag: "tls",
+        help:
+            "Speak TLS. If neither is given, TLS is spoken where HEADWATER_TLS_CERTIFICATE is set, unless --port is given."
+    )
+    private static let authority = Option(
+        "tls-ca", optional: .file,
+        help:
+            "PEM file of the certificates to trust. If not given, any certificate is taken: the request holds no secret."
+    )
+    private static let name = Option(
+        "tls-name", optional: .string("NAME"),
+        help: "The name that the certificate must be for, with --tls-ca; the host if not given.")
+    private static let certificateVariable = "HEADWATER_TLS_CERTIFICATE"
 
     static let command = Command(
         name: "health", abstract: "ask a running service whether it is ready",
-        discussion: "Asks GET /health/ready on 127.0.0.1. The exit status is 0 if it is ready, 1 if not.",
-        options: [port.specification])
+        discussion: "Asks for GET /health/ready. The exit status is 0 if the service is ready, 1 if not.",
+        options: [
+            host.specification, port.specification, tls.specification, authority.specification, name.specification,
+        ],
+        variables: [
+            Command.Variable(
+                name: certificateVariable, help: "As for 'headwater serve'; where it is set, TLS is spoken.")
+        ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        let port = try arguments[port]
-        guard let status = statusLine(port: port) else {
-            HeadwaterProgram.complain("nothing answers on port \(port)")
+        let probe = try probe(arguments, environment: ProcessInfo.processInfo.environment)
+        do throws(StatusProbe.Failure) {
+            let status = try probe.statusLine(of: "/health/ready")
+            let isReady = status.hasPrefix("HTTP/1.1 200")
+            print(isReady ? "ready" : "not ready: \(status)")
+            return isReady ? .success : .negative
+        } catch {
+            HeadwaterProgram.complain("nothing answers at \(probe.destination): \(error)")
             return .negative
         }
-        let isReady = status.hasPrefix("HTTP/1.1 200")
-        print(isReady ? "ready" : "not ready: \(status)")
-        return isReady ? .success : .negative
     }
 
-    private static func statusLine(port: UInt16) -> String? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var limit = timeval(tv_sec: 3, tv_usec: 0)
-        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
-        }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let connected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+    /// Whom to ask, and how.
+    static func probe(_ arguments: ParsedArguments, environment: [String: String]) throws -> StatusProbe {
+        let destination = destination(host: try arguments[host], port: try arguments[port])
+        guard try speaksTLS(arguments, environment) else {
+            for (given, place) in [
+                (try arguments[authority] != nil, arguments.place(of: authority)),
+                (try arguments[name] != nil, arguments.place(of: name)),
+            ] where given {
+                throw UsageError(
+                    "without TLS there is no certificate to check", at: place, remedy: "give --tls as well")
             }
+            return StatusProbe(destination)
         }
-        guard connected == 0 else { return nil }
-        let request = Array("GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".utf8)
-        guard send(descriptor, request, request.count, 0) == request.count else { return nil }
-        var buffer = [UInt8](repeating: 0, count: 256)
-        let count = recv(descriptor, &buffer, buffer.count, 0)
-        guard count > 0 else { return nil }
-        return String(decoding: buffer[..<count], as: UTF8.self).split(separator: "\r\n").first.map(String.init)
+        let trusted = try arguments[authority].map { try InputFile.text($0, at: arguments.place(of: authority)) }
+        let host = if case .internet(let host, _) = destination { host } else { "localhost" }
+        return StatusProbe(
+            destination, tls: StatusProbe.TLS(name: try arguments[name] ?? host, trustedPEM: trusted))
+    }
+
+    private static func speaksTLS(_ arguments: ParsedArguments, _ environment: [String: String]) throws -> Bool {
+        if let tls = try arguments[tls] { return tls }
+        // A port that is given may be the admin listener's, which never speaks TLS.
+        if case .flag = arguments.source(of: port) { return false }
+        return environment[certificateVariable].map { !$0.isEmpty } ?? false
+    }
+
+    /// Where a service is asked that listens there.
+    static func destination(host: String, port: UInt16) -> StatusProbe.Destination {
+        switch ListenAddress(host) {
+        case .unix(let path): .unix(path: path)
+        case .all: .internet(host: "127.0.0.1", port: port)
+        case .host("0.0.0.0"): .internet(host: "127.0.0.1", port: port)
+        case .host("::"): .internet(host: "::1", port: port)
+        case .host(let name): .internet(host: name, port: port)
+        }
     }
 }

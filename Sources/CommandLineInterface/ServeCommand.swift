@@ -1,8 +1,7 @@
 import API
-import Dispatch
 import FeatureService
+import FoundationEssentials
 import HTTPServer
-import Synchronization
 import Telemetry
 import Tensor
 
@@ -52,45 +51,43 @@ enum ServeCommand {
         let tally = ImageTally()
         let checkpoints = try checkpoints(
             arguments, service, kernels: kernels, pool: pool, tally: tally, metrics: metrics)
-        let server = try PublicAPI(
-            service: service, tally: tally, configuration: ServeOptions.publicAPI(arguments, build), metrics: metrics,
-            logger: logger
-        ).server(ServeOptions.server(arguments))
-        let admin = try AdminAPI(
-            service: service, checkpoints: checkpoints, configuration: ServeOptions.adminAPI(arguments, build),
-            metrics: metrics, logger: logger
-        ).server(ServeOptions.adminServer(arguments))
-
-        for path in try ServeOptions.guessable(arguments) {
-            logger.warning(
-                "guessable key",
-                [
-                    "file": .string(path),
-                    "detail": "it holds a key of fewer than 16 characters; openssl rand -hex 32 makes a good one",
-                ])
+        let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
+        let publicAPI = PublicAPI(
+            service: service, tally: tally, configuration: try ServeOptions.publicAPI(arguments, build),
+            metrics: metrics, logger: logger)
+        let server = try publicAPI.server(ServeOptions.server(arguments, sockets))
+        let adminAPI = AdminAPI(
+            service: service, checkpoints: checkpoints, configuration: try ServeOptions.adminAPI(arguments, build),
+            metrics: metrics, logger: logger)
+        let admin = try adminAPI.server(ServeOptions.adminServer(arguments, sockets))
+        ProcessExit.prepare {
+            server.removeSocketFile()
+            admin.removeSocketFile()
         }
+        let reload = ServeReload(
+            arguments: arguments, server: server, publicAPI: publicAPI, adminAPI: adminAPI, checkpoints: checkpoints,
+            metrics: metrics, logger: logger)
+        try reload.warnOfGuessableKeys()
 
         // Listening before the model is loaded lets probes tell a service that starts from one that is gone.
         try admin.start()
         try server.start()
-        try await checkpoints.start()
-        guard let served = await service.active else {
+        log(try await checkpoints.start(), logger)
+        guard let served = await service.active, let address = server.address, let adminAddress = admin.address else {
             throw CommandFailure(status: .internalFault, description: "no model was activated")
         }
         SignalThread.shared.startIsOver()
         signals.beginServing()
-        let reloading = Task { await reload(checkpoints, at: signals.reloads, logger: logger) }
+        let reloading = Task { for await _ in signals.reloads { await reload.run() } }
         defer { reloading.cancel() }
-        let host = try arguments[ServeOptions.host]
-        let scheme = try arguments[ServeOptions.certificate] == nil ? "http" : "https"
-        logger.info(
-            "ready",
-            [
-                "url": .string("\(scheme)://\(host == "*" ? "localhost" : host):\(server.port)"),
-                "admin_port": .integer(Int(admin.port)), "model": .string(served.version.name),
-                "version": .string(served.version.label),
-                "seconds": .number(began.duration(to: clock.now) / .seconds(1)),
-            ])
+        var fields: LogFields = [
+            "url": .string(address.url(scheme: try arguments[ServeOptions.certificate] == nil ? "http" : "https")),
+            "admin_url": .string(adminAddress.url(scheme: "http")), "admin_port": .integer(admin.port),
+            "model": .string(served.version.name), "version": .string(served.version.label),
+            "seconds": .number(began.duration(to: clock.now) / .seconds(1)),
+        ]
+        if admin.port == 0 { fields["admin_port"] = nil }
+        logger.info("ready", fields)
 
         await signals.stopRequest()
         return try await stop(
@@ -130,21 +127,23 @@ enum ServeCommand {
             selfTest: { try selfTest.run($0.model) },
             configured: configured,
             directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) }, tally: tally)
+        parts.preference = try ServeOptions.preference(arguments)
         parts.ended = { metrics.checkpointEnded($0) }
         return CheckpointManager(parts)
     }
 
-    /// Reloads the configured checkpoint at every SIGHUP; a failure leaves the old model serving.
-    private static func reload(
-        _ checkpoints: CheckpointManager, at signals: AsyncStream<Void>, logger: Logger
-    ) async {
-        for await _ in signals {
-            do {
-                let outcome = try await checkpoints.reload().value.get()
-                logger.info("reloaded", ["outcome": .string(outcome.rawValue)])
-            } catch {
-                logger.error("not reloaded; the model before serves on", ["reason": .string("\(error)")])
-            }
-        }
+    /// Tells which model was chosen where there were two.
+    private static func log(_ report: StartReport, _ logger: Logger) {
+        guard let activated = report.activated else { return }
+        let unknown = "unreadable"
+        logger.info(
+            report.choice.resumes ? "resuming the activated checkpoint" : "starting with the configured model",
+            [
+                "reason": .string(report.choice.reason.rawValue), "checkpoint": .string(activated.path),
+                "checkpoint_version": .string(activated.sha256.map { String($0.prefix(12)) } ?? unknown),
+                "configured": .string(report.configured.source),
+                "configured_version": .string(report.configured.sha256.map { String($0.prefix(12)) } ?? unknown),
+                "detail": "--resume-checkpoint and --no-resume-checkpoint choose",
+            ])
     }
 }

@@ -9,14 +9,20 @@ import Tensor
 /// The flags of `headwater serve` and what they come to.
 enum ServeOptions {
     static let host = Option(
-        "host", .string("ADDRESS"), default: "127.0.0.1", help: "Where to listen; * is every address.",
-        group: "Network")
+        "host", .string("ADDRESS"), default: "127.0.0.1",
+        help: "Where to listen; * is every address, unix:/PATH a socket in the file system.", group: "Network")
     static let port = Option("port", short: "p", .port, default: 8080, help: "The port to listen on.", group: "Network")
     static let adminHost = Option(
-        "admin-host", .string("ADDRESS"), default: "127.0.0.1", help: "Where metrics and checkpoints are served.",
-        group: "Network")
+        "admin-host", .string("ADDRESS"), default: "127.0.0.1",
+        help: "Where metrics and checkpoints are served; unix:/PATH is a socket in the file system.", group: "Network")
     static let adminPort = Option(
         "admin-port", .port, default: 8081, help: "The port of the admin listener.", group: "Network")
+    static let socketMode = Option(
+        "socket-mode", .permissions, default: 0o660, help: "The permissions of the file of --host unix:/PATH.",
+        group: "Network")
+    static let adminSocketMode = Option(
+        "admin-socket-mode", .permissions, default: 0o600,
+        help: "The permissions of the file of --admin-host unix:/PATH.", group: "Network")
     static let connections = Option(
         "max-connections", .integer(in: 1...100_000), default: 1024, help: "Connections open at a time.",
         group: "Network")
@@ -51,6 +57,11 @@ enum ServeOptions {
         "model-directory", optional: .folder,
         help: "Folder of the model files that the admin listener may load and store; none if not given.",
         group: "Model")
+    static let resume = Option(
+        optionalFlag: "resume-checkpoint",
+        help:
+            "Start with the checkpoint that the admin listener activated last, or with --model. If neither is given, with "
+            + "the checkpoint, unless another model was configured since.", group: "Model")
 
     static let batch = Option(
         "max-batch", .integer(in: 1...256), default: 8, help: "Most images in a step.", group: "Service")
@@ -93,11 +104,13 @@ enum ServeOptions {
 
     static let all: [OptionSpecification] = [
         host.specification, port.specification, adminHost.specification, adminPort.specification,
+        socketMode.specification, adminSocketMode.specification,
         connections.specification, body.specification, header.specification, requestTimeout.specification,
         idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
         playground.specification,
         adminToken.specification, modelDirectory.specification,
-        ModelSource.option.specification, batch.specification, waiting.specification, decoders.specification,
+        ModelSource.option.specification, resume.specification, batch.specification, waiting.specification,
+        decoders.specification,
         images.specification, pixels.specification, aspect.specification, FeatureExtraction.exactDecode.specification,
         cache.specification,
         deadline.specification,
@@ -108,10 +121,14 @@ enum ServeOptions {
     ]
 
     /// The public listener.
-    static func server(_ arguments: ParsedArguments) throws -> ServerConfiguration {
+    static func server(
+        _ arguments: ParsedArguments, _ sockets: ActivatedSockets = ActivatedSockets()
+    ) throws -> ServerConfiguration {
         var configuration = ServerConfiguration()
-        configuration.host = try arguments[host]
-        configuration.port = try arguments[port]
+        try checkPorts(arguments, sockets)
+        configuration.listen(
+            at: ListenAddress(try arguments[host]), port: try arguments[port],
+            permissions: try arguments[socketMode], inherited: sockets.public)
         configuration.maximumConnections = try arguments[connections]
         configuration.maximumBodyBytes = try arguments[body]
         configuration.maximumHeaderBytes = try arguments[header]
@@ -121,15 +138,50 @@ enum ServeOptions {
             // What bodies take beyond a cgroup's limit would end the process; three quarters are left to the rest of it.
             configuration.maximumHeldBodyBytes = min(configuration.maximumHeldBodyBytes, budget.availableBytes / 4)
         }
-        switch (try arguments[certificate], try arguments[key]) {
-        case (nil, nil): break
-        case (let certificate?, let key?):
-            configuration.tls = ServerConfiguration.TLSIdentity(
-                certificatePEM: try text(certificate), privateKeyPEM: try text(key))
-        default:
-            throw UsageError("TLS needs both", at: "--tls-certificate and --tls-key", remedy: "give both or neither")
-        }
+        configuration.tls = try identity(arguments)
         return configuration
+    }
+
+    /// Two listeners can't share a port; the second one's error would blame another process.
+    private static func checkPorts(_ arguments: ParsedArguments, _ sockets: ActivatedSockets) throws {
+        guard sockets.public == nil, sockets.admin == nil else { return }
+        let (own, other) = (ListenAddress(try arguments[host]), ListenAddress(try arguments[adminHost]))
+        guard own.overlaps(other) else { return }
+        if case .unix(let path) = own {
+            throw UsageError(
+                "both listeners would use the socket \(path)",
+                at: "\(arguments.place(of: host)) and \(arguments.place(of: adminHost))", remedy: "give two paths")
+        }
+        let (ownPort, otherPort) = (try arguments[port], try arguments[adminPort])
+        guard ownPort == otherPort, ownPort != 0 else { return }
+        throw UsageError(
+            "both listeners would use port \(ownPort)",
+            at: "\(arguments.place(of: port)) and \(arguments.place(of: adminPort))", remedy: "give two ports")
+    }
+
+    /// The certificate and its key, read and checked; nil without TLS.
+    static func identity(_ arguments: ParsedArguments) throws -> ServerConfiguration.TLSIdentity? {
+        let (certificatePath, keyPath) = (try arguments[certificate], try arguments[key])
+        let (certificatePlace, keyPlace) = (arguments.place(of: certificate), arguments.place(of: key))
+        switch (certificatePath, keyPath) {
+        case (nil, nil): return nil
+        case (let certificatePath?, let keyPath?):
+            let identity = ServerConfiguration.TLSIdentity(
+                certificatePEM: try InputFile.text(certificatePath, at: certificatePlace),
+                privateKeyPEM: try InputFile.text(keyPath, at: keyPlace))
+            do throws(ServerError) {
+                _ = try identity.expiry()
+            } catch {
+                throw CommandFailure(
+                    status: .unusableData,
+                    description: "\(certificatePlace) \(certificatePath), \(keyPlace) \(keyPath): \(error)")
+            }
+            return identity
+        case (nil, _):
+            throw UsageError("TLS needs its certificate", at: keyPlace, remedy: "give \(certificatePlace) as well")
+        case (_, nil):
+            throw UsageError("TLS needs its private key", at: certificatePlace, remedy: "give \(keyPlace) as well")
+        }
     }
 
     /// What the public routes grant.
@@ -141,7 +193,7 @@ enum ServeOptions {
         configuration.maximumBodyBytes = try arguments[body]
         configuration.defaultTimeout = try arguments[deadline]
         configuration.maximumTimeout = max(try arguments[deadline], configuration.maximumTimeout)
-        configuration.apiKeys = try arguments[apiKeys].map(keys)
+        configuration.apiKeys = try publicKeys(arguments)
         configuration.hasPlayground = try arguments[playground]
         return configuration
     }
@@ -149,23 +201,40 @@ enum ServeOptions {
     /// What the admin routes grant.
     static func adminAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> AdminAPIConfiguration {
         var configuration = AdminAPIConfiguration(build: build)
-        configuration.token = try arguments[adminToken].map(token)
+        configuration.token = try token(arguments)
         return configuration
     }
 
     /// The admin listener.
-    static func adminServer(_ arguments: ParsedArguments) throws -> ServerConfiguration {
+    static func adminServer(
+        _ arguments: ParsedArguments, _ sockets: ActivatedSockets = ActivatedSockets()
+    ) throws -> ServerConfiguration {
         var configuration = ServerConfiguration()
-        configuration.host = try arguments[adminHost]
-        guard try arguments[adminToken] != nil || ["127.0.0.1", "::1", "localhost"].contains(configuration.host) else {
+        let address = ListenAddress(try arguments[adminHost])
+        let isLocal = sockets.admin.map { BoundAddress(ofSocket: $0)?.isLocal ?? false } ?? address.isLocal
+        guard try arguments[adminToken] != nil || isLocal else {
             throw UsageError(
-                "the admin listener would be open to everybody", at: arguments.place(of: adminHost),
+                "the admin listener would be open to everybody",
+                at: sockets.admin == nil ? arguments.place(of: adminHost) : "the socket \(ActivatedSockets.adminName)",
                 remedy: "give --admin-token-file, or listen on 127.0.0.1")
         }
-        configuration.port = try arguments[adminPort]
+        configuration.listen(
+            at: address, port: try arguments[adminPort], permissions: try arguments[adminSocketMode],
+            inherited: sockets.admin)
         configuration.threads = 1
         configuration.maximumConnections = 64
         return configuration
+    }
+
+    /// Which of both goes first at the start, the checkpoint activated last or the configured model.
+    static func preference(_ arguments: ParsedArguments) throws -> StartingCheckpoint.Preference {
+        guard let resumes = try arguments[resume] else { return .latest }
+        guard try !resumes || arguments[modelDirectory] != nil else {
+            throw UsageError(
+                "without a model directory no checkpoint was activated", at: arguments.place(of: resume),
+                remedy: "give --model-directory as well")
+        }
+        return resumes ? .resume : .configured
     }
 
     /// The feature service.
@@ -182,39 +251,55 @@ enum ServeOptions {
         return configuration
     }
 
-    /// The keys of a key file, empty lines and lines that begin with # left out.
-    static func keys(_ path: String) throws -> [String] {
-        let keys = lines(of: try text(path)).filter { !$0.isEmpty && !$0.hasPrefix("#") }
-        guard !keys.isEmpty else {
-            throw CommandFailure(status: .unusableData, description: "\(path): there is no key in the file")
-        }
-        return keys
+    /// The API keys; nil if none are asked for.
+    static func publicKeys(_ arguments: ParsedArguments) throws -> [String]? {
+        try arguments[apiKeys].map { try keys($0, at: arguments.place(of: apiKeys)) }
     }
 
-    /// The one key of a file.
-    static func token(_ path: String) throws -> String {
-        let keys = try keys(path)
+    /// The token of the admin listener; nil if none is asked for.
+    static func token(_ arguments: ParsedArguments) throws -> String? {
+        try arguments[adminToken].map { try token($0, at: arguments.place(of: adminToken)) }
+    }
+
+    /// The one key of a file; `place` is the flag or variable that names it.
+    static func token(_ path: String, at place: String) throws -> String {
+        let keys = try keys(path, at: place)
         guard keys.count == 1 else {
             throw CommandFailure(
                 status: .unusableData,
-                description: "\(path): there are \(keys.count) keys in the file, but the admin listener has one token")
+                description:
+                    "\(place): \(path): there are \(keys.count) keys in the file, but the admin listener has one "
+                    + "token: leave one")
         }
         return keys[0]
     }
 
-    /// The key files that hold a key short enough to be found by trying.
-    static func guessable(_ arguments: ParsedArguments) throws -> [String] {
-        try [try arguments[apiKeys], try arguments[adminToken]].compactMap { $0 }
-            .filter { try keys($0).contains { $0.utf8.count < 16 } }
+    /// The keys of a key file, empty lines and lines that begin with # left out; `place` is the flag or variable that names
+    /// it.
+    static func keys(_ path: String, at place: String) throws -> [String] {
+        let keys = lines(of: try InputFile.text(path, at: place)).filter { !$0.isEmpty && !$0.hasPrefix("#") }
+        guard !keys.isEmpty else {
+            throw CommandFailure(
+                status: .unusableData,
+                description: "\(place): \(path): there is no key in the file: write one a line, such as "
+                    + "`openssl rand -hex 32` makes")
+        }
+        return keys
     }
 
-    private static func text(_ path: String) throws -> String {
-        guard let data = FileManager.default.contents(atPath: path), data.count <= 1 << 20,
-            let text = String(bytes: data, encoding: .utf8)
-        else {
-            throw CommandFailure(
-                status: .unreadableInput, description: "\(path): it can't be read as UTF-8 text of up to 1 MiB")
+    /// Whether keys can be found by trying, one of them at least.
+    static func areGuessable(_ keys: [String]) -> Bool { keys.contains { $0.utf8.count < 16 } }
+}
+
+extension ServerConfiguration {
+    /// Listens there, or on a socket that was passed to the process.
+    fileprivate mutating func listen(at address: ListenAddress, port: UInt16, permissions: Int, inherited: Int32?) {
+        self.port = port
+        switch address {
+        case .all: host = "*"
+        case .host(let name): host = name
+        case .unix(let path): unixSocket = UnixSocket(path: path, permissions: UInt32(permissions))
         }
-        return text
+        inheritedSocket = inherited
     }
 }

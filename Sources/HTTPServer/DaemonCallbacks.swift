@@ -6,8 +6,9 @@ extension ServerCore {
     /// Starts libmicrohttpd's daemon with this core behind its callbacks. They don't keep it alive; the monitor does, whose
     /// delegate it is until the daemon has stopped.
     ///
+    /// - Parameter identity: what to speak TLS with, taken over; nil for plain HTTP.
     /// - Returns: nil if the library refuses, which it has then explained to ``log``.
-    func startDaemon() -> OpaquePointer? {
+    func startDaemon(identity: OpaquePointer?) -> OpaquePointer? {
         var options = CMHDOptions()
         options.threads = UInt32(configuration.threads)
         options.connection_memory = max(64 << 10, 4 * configuration.maximumHeaderBytes)
@@ -19,15 +20,8 @@ extension ServerCore {
         callbacks.access = requestProceeds
         callbacks.completed = requestEnded
         callbacks.log = messageLogged
-        guard let tls = configuration.tls else { return CMHDStart(&options, &callbacks) }
-        // The library copies neither: it parses both before it returns.
-        return tls.certificatePEM.withCString { certificate in
-            tls.privateKeyPEM.withCString { key in
-                options.certificate = certificate
-                options.private_key = key
-                return CMHDStart(&options, &callbacks)
-            }
-        }
+        options.identity = identity
+        return CMHDStart(&options, &callbacks)
     }
 }
 

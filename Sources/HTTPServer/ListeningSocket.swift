@@ -6,25 +6,74 @@ import Glibc
 /// the process when it loses.
 struct ListeningSocket {
     let descriptor: Int32
-    let port: UInt16
+    let address: BoundAddress
+    /// Its file, if this process made it.
+    let file: UnixSocketFile?
 
-    private init(descriptor: Int32, port: UInt16) {
+    private init(descriptor: Int32, file: UnixSocketFile? = nil) throws(ServerError) {
+        guard let address = BoundAddress(ofSocket: descriptor) else {
+            Glibc.close(descriptor)
+            throw .cannotListen("the socket with descriptor \(descriptor) is neither TCP nor of the file system")
+        }
         self.descriptor = descriptor
-        self.port = port
+        self.address = address
+        self.file = file
     }
 
+    /// Opens the socket that the configuration asks for, or takes over the one that it names.
     init(_ configuration: ServerConfiguration) throws(ServerError) {
+        if let inherited = configuration.inheritedSocket {
+            try Self.adopt(inherited)
+            try self.init(descriptor: inherited)
+            return
+        }
+        if let socket = configuration.unixSocket {
+            let (descriptor, file) = try UnixSocketFile.listen(socket, backlog: configuration.backlog)
+            try self.init(descriptor: descriptor, file: file)
+            return
+        }
         var reasons: [String] = []
         for address in try Self.addresses(of: configuration) {
+            let descriptor: Int32
             do throws(SystemCallFailure) {
-                let descriptor = try Self.open(address, configuration)
-                self.init(descriptor: descriptor, port: Self.port(of: descriptor))
-                return
+                descriptor = try Self.open(address, configuration)
             } catch {
                 reasons.append(Self.explain(error, configuration))
+                continue
             }
+            try self.init(descriptor: descriptor)
+            return
         }
         throw .cannotListen(reasons.last ?? "\(configuration.host) names no address")
+    }
+
+    /// Stops listening. The file is removed before the socket is closed, so that no client finds it without a listener.
+    func close() {
+        file?.remove()
+        Glibc.close(descriptor)
+    }
+
+    /// Prepares a socket of another process's making.
+    private static func adopt(_ descriptor: Int32) throws(ServerError) {
+        func option(_ name: Int32) -> Int32? {
+            var value: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+        }
+        guard let type = option(SO_TYPE) else {
+            throw .cannotListen(
+                "descriptor \(descriptor) is not a socket (\(String(cString: strerror(errno)))): pass one that listens")
+        }
+        guard type == Int32(SOCK_STREAM.rawValue), option(SO_ACCEPTCONN) == 1 else {
+            throw .cannotListen(
+                "the socket with descriptor \(descriptor) does not listen for streams: "
+                    + "in a systemd socket unit give ListenStream= and leave Accept=no")
+        }
+        // Of the descriptor, and of the socket, which the process that passed it doesn't read from.
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        // Fails for a socket of the file system, which needs none.
+        try? set(TCP_NODELAY, level: Int32(IPPROTO_TCP), to: 1, on: descriptor)
     }
 
     /// A client's connected, non-blocking socket and its address, nil if none is waiting.
@@ -70,7 +119,7 @@ struct ListeningSocket {
             try SystemCallFailure.check("listen", listen(descriptor, configuration.backlog))
             return descriptor
         } catch {
-            close(descriptor)
+            Glibc.close(descriptor)
             throw error
         }
     }
@@ -81,13 +130,6 @@ struct ListeningSocket {
         var value = value
         try SystemCallFailure.check(
             "setsockopt", setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)))
-    }
-
-    private static func port(of descriptor: Int32) -> UInt16 {
-        var address = SocketAddress()
-        // Cannot fail: the descriptor is a bound socket and the address long enough.
-        _ = address.withMutablePointer { getsockname(descriptor, $0, $1) }
-        return address.port
     }
 
     private static func explain(_ failure: SystemCallFailure, _ configuration: ServerConfiguration) -> String {
@@ -102,91 +144,5 @@ struct ListeningSocket {
         default:
             return "\(place) cannot be listened on: \(failure)"
         }
-    }
-}
-
-/// A system call that failed, and how.
-struct SystemCallFailure: Error, CustomStringConvertible {
-    var call: String
-    var number: Int32
-
-    var description: String {
-        let reason = "\(call): \(String(cString: strerror(number)))"
-        guard call == "pthread_create" else { return reason }
-        return
-            "the system refuses a thread (\(reason)): raise the limit of the address space (ulimit -v), of the user's "
-            + "processes (ulimit -u) or of the cgroup's (pids.max)"
-    }
-
-    @discardableResult
-    static func check(_ call: String, _ result: Int32) throws(SystemCallFailure) -> Int32 {
-        guard result >= 0 else { throw SystemCallFailure(call: call, number: errno) }
-        return result
-    }
-}
-
-/// An IPv4 or IPv6 address with its port.
-struct SocketAddress {
-    private var storage = sockaddr_storage()
-    private var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-
-    var family: Int32 { Int32(storage.ss_family) }
-
-    var port: UInt16 {
-        withPointer { address, _ in
-            // The port stands at the same place in sockaddr_in and sockaddr_in6.
-            UnsafeRawPointer(address).load(fromByteOffset: 2, as: UInt16.self).bigEndian
-        }
-    }
-
-    func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-        withUnsafePointer(to: storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
-        }
-    }
-
-    mutating func withMutablePointer<Result>(
-        _ body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Result
-    ) -> Result {
-        withUnsafeMutablePointer(to: &storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, &length) }
-        }
-    }
-
-    /// The addresses of a host, IPv4 before IPv6.
-    static func resolve(host: String, service: String) throws(ServerError) -> [SocketAddress] {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
-        var list: UnsafeMutablePointer<addrinfo>?
-        let status = getaddrinfo(host, service, &hints, &list)
-        guard status == 0 else {
-            throw .cannotListen(
-                "\(host) is no address of this machine (\(String(cString: gai_strerror(status)))): "
-                    + "give an IPv4 or IPv6 address, or * for all")
-        }
-        defer { freeaddrinfo(list) }
-        var found: [SocketAddress] = []
-        for entry in sequence(first: list, next: { $0?.pointee.ai_next }) {
-            guard let entry, let name = entry.pointee.ai_addr else { break }
-            var address = SocketAddress()
-            address.length = entry.pointee.ai_addrlen
-            withUnsafeMutableBytes(of: &address.storage) {
-                $0.copyMemory(from: UnsafeRawBufferPointer(start: name, count: Int(entry.pointee.ai_addrlen)))
-            }
-            found.append(address)
-        }
-        return found.filter { $0.family == AF_INET } + found.filter { $0.family == AF_INET6 }
-    }
-
-    /// The numeric address of a client, an IPv4 client of an IPv6 socket shown as IPv4.
-    static func text(of address: UnsafePointer<sockaddr>?) -> String {
-        guard let address else { return "" }
-        let length =
-            address.pointee.sa_family == AF_INET6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
-        var text = [CChar](repeating: 0, count: 64)
-        guard getnameinfo(address, socklen_t(length), &text, 64, nil, 0, NI_NUMERICHOST) == 0 else { return "" }
-        let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return name.hasPrefix("::ffff:") ? String(name.dropFirst(7)) : name
     }
 }

@@ -115,4 +115,6 @@ public struct ServerCounters: Sendable, Equatable {
     public var refusedConnections = 0
     /// Requests ended since the start.
     public var endedRequests = 0
+    /// When the certificate presented expires, or one of its chain if that is earlier, in seconds since 1970; nil without TLS.
+    public var certificateExpiry: Int64?
 }

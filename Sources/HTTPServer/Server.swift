@@ -24,7 +24,7 @@ public final class Server: Sendable {
     private enum Phase {
         case idle
         case starting
-        case running(port: Int)
+        case running(BoundAddress)
         case stopping
         case stopped
     }
@@ -69,9 +69,12 @@ public final class Server: Sendable {
         }
     }
 
-    /// The port listened on, once started; 0 otherwise.
-    public var port: Int {
-        phase.withLock { if case .running(let port) = $0 { port } else { 0 } }
+    /// The TCP port listened on, once started; 0 otherwise.
+    public var port: Int { address?.port ?? 0 }
+
+    /// Where it listens, once started; nil otherwise.
+    public var address: BoundAddress? {
+        phase.withLock { if case .running(let address) = $0 { address } else { nil } }
     }
 
     /// The gauges and totals of this moment.
@@ -80,6 +83,7 @@ public final class Server: Sendable {
         counters.openConnections = core.connections.count
         counters.lingeringSockets = core.connections.lingeringCount
         counters.heldBodyBytes = core.budget.heldBytes
+        counters.certificateExpiry = core.certificateExpiry
         return counters
     }
 
@@ -95,29 +99,31 @@ public final class Server: Sendable {
         }
         guard mayStart else { throw .invalidConfiguration("a server starts once") }
         do throws(ServerError) {
-            let port = try open()
-            phase.withLock { $0 = .running(port: port) }
+            let address = try open()
+            phase.withLock { $0 = .running(address) }
         } catch {
             phase.withLock { $0 = .stopped }
             throw error
         }
     }
 
-    private func open() throws(ServerError) -> Int {
+    private func open() throws(ServerError) -> BoundAddress {
         signal(SIGPIPE, SIG_IGN)
         try OpenFileLimit.raise(toServe: core.configuration.maximumConnections)
         if core.configuration.tls != nil, CMHDSupportsTLS() == 0 {
             throw .tls("this libmicrohttpd (\(String(cString: MHD_get_version()))) was built without it")
         }
-        let listener = try ListeningSocket(core.configuration)
-        guard let daemon = core.startDaemon() else {
-            close(listener.descriptor)
-            let reason = startMessages.text
-            if core.configuration.tls != nil {
-                throw .tls(
-                    "the certificate or its key is unusable, both are to be PEM and to belong together: \(reason)")
-            }
-            throw .system("libmicrohttpd does not start: \(reason)")
+        let identity = try core.readIdentity()
+        let listener: ListeningSocket
+        do throws(ServerError) {
+            listener = try ListeningSocket(core.configuration)
+        } catch {
+            CTLSIdentityDestroy(identity)
+            throw error
+        }
+        guard let daemon = core.startDaemon(identity: identity) else {
+            listener.close()
+            throw .system("libmicrohttpd does not start: \(startMessages.text)")
         }
         startMessages.end()
         do throws(SystemCallFailure) {
@@ -128,8 +134,20 @@ public final class Server: Sendable {
             core.stopDaemon()
             throw .system("\(error)")
         }
-        return Int(listener.port)
+        return listener.address
     }
+
+    /// Presents another certificate from now on. Connections that are open go on under the one that they began with.
+    ///
+    /// - Returns: whether it is another one than before.
+    /// - Throws: ``ServerError`` if it can't be used, or the server wasn't started with TLS; the one before then stays.
+    @discardableResult
+    public func replaceIdentity(_ identity: ServerConfiguration.TLSIdentity) throws(ServerError) -> Bool {
+        try core.replaceIdentity(identity)
+    }
+
+    /// Removes the file of the socket, if the server made one, as stopping does. For a process that is about to end.
+    public func removeSocketFile() { core.removeSocketFile() }
 
     /// Stops accepting, lets the requests in flight end, up to `timeout`, and then stops as ``stop()`` does.
     ///

@@ -1,7 +1,7 @@
 /// Where a server listens and what it grants its clients.
 public struct ServerConfiguration: Sendable {
     /// A certificate chain and its private key.
-    public struct TLSIdentity: Sendable {
+    public struct TLSIdentity: Sendable, Equatable {
         /// The PEM certificate, its intermediates after it.
         public var certificatePEM: String
         /// The PEM private key, unencrypted.
@@ -26,10 +26,17 @@ public struct ServerConfiguration: Sendable {
         case cancel
     }
 
-    /// An IPv4 or IPv6 address, a name, or `*` for every address of the machine (IPv6 and IPv4 on one socket).
+    /// An IPv4 or IPv6 address, with or without brackets, a name, or `*` for every address of the machine (IPv6 and IPv4 on
+    /// one socket).
     public var host = "127.0.0.1"
     /// The TCP port; 0 takes any free one, which ``Server/port`` then tells.
     public var port: UInt16 = 0
+    /// A socket in the file system to listen on instead of a TCP port.
+    public var unixSocket: UnixSocket?
+    /// A descriptor of a stream socket that listens already, to be used instead of opening one; the server's from its start
+    /// on. Another process may hold the same socket, as systemd does: connections that come after this server has stopped
+    /// listening wait for that process's next one.
+    public var inheritedSocket: Int32?
     /// Several processes may listen on the same port, the kernel sharing connections among them (SO_REUSEPORT).
     public var reusePort = false
     /// The length of the kernel's queue of connections not yet accepted.

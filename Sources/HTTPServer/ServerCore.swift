@@ -15,7 +15,8 @@ final class ServerCore: Sendable {
     let budget: BodyBudget
     let connections = ConnectionRegistry()
     let activity = Activity()
-    private let listener = Mutex<Int32?>(nil)
+    private let listener = Mutex<ListeningSocket?>(nil)
+    private let identity: Mutex<(current: ServerConfiguration.TLSIdentity?, expiry: Int64?)>
     private let daemon = Mutex<UInt>(0)
     private let lastID = Atomic<UInt64>(0)
     private let isDraining = Atomic<Bool>(false)
@@ -34,6 +35,7 @@ final class ServerCore: Sendable {
         self.observe = observe
         self.log = log
         budget = BodyBudget(maximum: configuration.maximumHeldBodyBytes)
+        identity = Mutex((configuration.tls, nil))
     }
 
     // MARK: Decisions about requests
@@ -141,7 +143,7 @@ final class ServerCore: Sendable {
 
     func start(daemon: OpaquePointer, listener: ListeningSocket) throws(SystemCallFailure) {
         self.daemon.withLock { $0 = UInt(bitPattern: daemon) }
-        self.listener.withLock { $0 = listener.descriptor }
+        self.listener.withLock { $0 = listener }
         try monitor.start(self)
         try monitor.watchListener(listener.descriptor)
     }
@@ -151,10 +153,12 @@ final class ServerCore: Sendable {
         accept()
         listener.withLock {
             guard let socket = $0.take() else { return }
-            monitor.unwatch(socket)
-            close(socket)
+            monitor.unwatch(socket.descriptor)
+            socket.close()
         }
     }
+
+    func removeSocketFile() { listener.withLock { $0?.file?.remove() } }
 
     /// Waits until every request that has reached this machine has been answered; false if that takes longer.
     func waitUntilAnswered(timeout: Duration) async -> Bool {
@@ -193,17 +197,21 @@ final class ServerCore: Sendable {
 
     /// Closes what is left. No connection may be suspended, nor any become so.
     func stopDaemon() {
-        guard let daemon = OpaquePointer(bitPattern: daemon.withLock { $0 }) else { return }
+        let bits = daemon.withLock { bits in
+            defer { bits = 0 }
+            return bits
+        }
+        guard let daemon = OpaquePointer(bitPattern: bits) else { return }
         CMHDStop(daemon)
         connections.forgetAll()
-        self.daemon.withLock { $0 = 0 }
         monitor.stop()
         connections.closeLingering(monitor: monitor)
     }
 
     private func accept() {
         listener.withLock { listener in
-            guard let listener, let daemon = OpaquePointer(bitPattern: daemon.withLock { $0 }) else { return }
+            guard let listener = listener?.descriptor, let daemon = OpaquePointer(bitPattern: daemon.withLock { $0 })
+            else { return }
             do throws(SystemCallFailure) {
                 while let (socket, address) = try ListeningSocket.accept(from: listener) {
                     handOver(socket, from: address, to: daemon)
@@ -212,6 +220,36 @@ final class ServerCore: Sendable {
             } catch {
                 // Left unarmed until the next tick: the listener stays readable and would spin the monitor.
                 log("no connection can be accepted for now: \(error)")
+            }
+        }
+    }
+}
+
+/// The certificate.
+extension ServerCore {
+    var certificateExpiry: Int64? { identity.withLock { $0.expiry } }
+
+    /// The configured identity for libmicrohttpd, which takes it over; nil without TLS.
+    func readIdentity() throws(ServerError) -> OpaquePointer? {
+        guard let configured = configuration.tls else { return nil }
+        let read = try configured.read()
+        identity.withLock { $0.expiry = CTLSIdentityExpiry(read) }
+        return read
+    }
+
+    func replaceIdentity(_ new: ServerConfiguration.TLSIdentity) throws(ServerError) -> Bool {
+        let read = try new.read()
+        // With the daemon locked, since it may be about to stop.
+        return try daemon.withLock { daemon throws(ServerError) in
+            guard configuration.tls != nil, let daemon = OpaquePointer(bitPattern: daemon) else {
+                CTLSIdentityDestroy(read)
+                throw .tls("the server doesn't speak TLS, or has stopped")
+            }
+            return identity.withLock { identity in
+                let isOther = identity.current != new
+                identity = (new, CTLSIdentityExpiry(read))
+                CMHDReplaceIdentity(daemon, read)
+                return isOther
             }
         }
     }
@@ -262,6 +300,6 @@ extension ServerCore: SocketMonitorDelegate {
             connection.cut()
         }
         connections.closeLingering(before: now, monitor: monitor)
-        listener.withLock { if let listener = $0 { monitor.rearmListener(listener) } }
+        listener.withLock { if let listener = $0 { monitor.rearmListener(listener.descriptor) } }
     }
 }

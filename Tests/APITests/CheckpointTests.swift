@@ -328,6 +328,41 @@ struct CheckpointTests {
         }
     }
 
+    @Test(
+        "A restart goes on with the checkpoint until another model is configured; the activation can still be resumed")
+    func reconfigured() async throws {
+        try await TestService.run { service async throws in
+            try service.addModel("b.safetensors", seed: 2)
+            try service.addModel("c.safetensors", name: "c", seed: 3)
+            let answer = try await service.admin.postJSON("/admin/checkpoint?wait=true", #"{"path":"b.safetensors"}"#)
+            #expect(answer.status == 200)
+            func restart(
+                configured: String, _ preference: StartingCheckpoint.Preference = .latest
+            ) async throws -> (name: String?, report: StartReport) {
+                let manager = TestService.manager(
+                    FeatureService(configuration: .init(), kernels: .best, pool: TestService.pool, events: .init()),
+                    initial: service.folder + "/" + configured, directory: try ModelDirectory(path: service.folder),
+                    preference: preference)
+                let report = try await manager.start()
+                return (await manager.status.active?.version.name, report)
+            }
+            let same = try await restart(configured: "a.safetensors")
+            #expect(same.name == "b" && same.report.choice.reason == .unchanged)
+            #expect(same.report.activated?.path == "b.safetensors")
+            #expect(same.report.configured.source.hasSuffix("/a.safetensors"))
+            #expect(same.report.activated?.sha256 != nil && same.report.configured.sha256 != nil)
+            let other = try await restart(configured: "c.safetensors")
+            #expect(other.name == "c" && other.report.choice.reason == .reconfigured)
+            #expect(try await restart(configured: "c.safetensors", .resume).name == "b")
+            #expect(try await restart(configured: "a.safetensors", .configured).name == "a")
+            // None of these starts changed what was activated, and over what.
+            #expect(try await restart(configured: "a.safetensors").name == "b")
+            // The same path, but another file.
+            try service.addModel("a.safetensors", name: "d", seed: 4)
+            #expect(try await restart(configured: "a.safetensors").name == "d")
+        }
+    }
+
     @Test("A restart doesn't silently serve another model if the last one is damaged or its marker is")
     func damagedRestart() async throws {
         try await TestService.run { service async throws in

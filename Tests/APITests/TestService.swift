@@ -77,6 +77,7 @@ struct TestService: Sendable {
     static func manager(
         _ service: FeatureService, initial: String, directory: ModelDirectory?, tally: ImageTally = ImageTally(),
         metrics: ServiceMetrics? = nil, budget: @escaping @Sendable () -> MemoryBudget? = { nil },
+        preference: StartingCheckpoint.Preference = .latest,
         selfTest: @escaping @Sendable (ServedModel) throws -> Void = { _ in }
     ) -> CheckpointManager {
         let test = CheckpointSelfTest(kernels: .best, pool: pool)
@@ -87,6 +88,7 @@ struct TestService: Sendable {
                 try test.run($0.model)
             },
             configured: .file(path: initial), directory: directory, tally: tally)
+        parts.preference = preference
         if let metrics { parts.ended = { metrics.checkpointEnded($0) } }
         return CheckpointManager(parts)
     }

@@ -32,16 +32,17 @@ import Testing
     func keys(mark: String) throws {
         let scratch = try Scratch()
         let path = try scratch.write(Array("\(mark)# ours\r\nfirst\r\n\r\nsecond\nthird".utf8), to: "keys")
-        #expect(try ServeOptions.keys(path) == ["first", "second", "third"])
+        #expect(try ServeOptions.keys(path, at: "--api-key-file") == ["first", "second", "third"])
     }
 
     @Test("A second token is refused rather than left unused")
     func oneToken() throws {
         let scratch = try Scratch()
+        let place = "--admin-token-file"
         let two = try scratch.write(Array("old\nnew\n".utf8), to: "two")
-        #expect { try ServeOptions.token(two) } throws: {
+        #expect { try ServeOptions.token(two, at: place) } throws: {
             ($0 as? CommandFailure)?.status == .unusableData && "\($0)".contains("2 keys")
         }
-        #expect(try ServeOptions.token(scratch.write(Array("# ours\nnew\n".utf8), to: "one")) == "new")
+        #expect(try ServeOptions.token(scratch.write(Array("# ours\nnew\n".utf8), to: "one"), at: place) == "new")
     }
 }

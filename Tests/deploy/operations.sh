@@ -15,11 +15,12 @@ mapfile -t files < <(find deploy/kubernetes deploy/kserve deploy/systemd deploy/
 # Prints what of its input is not a line of the file $1.
 strangers() { sort -u | comm -23 - <(sort -u "$1"); }
 # The lines that aren't other programs' commands.
-own() { grep -hvE 'kubectl|docker|systemd-analyze|systemctl|openssl|^ *deploy/(rehearse|check)' "$@"; }
+own() { grep -hvE 'kubectl|docker|curl|systemd-analyze|systemctl|openssl|^ *deploy/(rehearse|check)' "$@"; }
 
 for command in serve embed health bench; do "$binary" "$command" --help; done >"$folder/help"
 "$binary" --help >>"$folder/help"
-grep -oE -- '--(\[no-\])?[a-z][a-z-]+' "$folder/help" | sed 's/\[no-\]//' >"$folder/flags"
+# A switch --[no-]NAME is two flags.
+grep -oE -- '--(\[no-\])?[a-z][a-z-]+' "$folder/help" | sed -E 's/^--\[no-\](.*)/--\1\n--no-\1/' >"$folder/flags"
 unknown=$(own "${files[@]}" "$manual" | grep -oE -- '(^|[^a-z-])--[a-z][a-z-]+' | grep -oE -- '--.*' |
     grep -vxE -- '--(proxy|kills|offline)' | strangers "$folder/flags")
 [[ -z $unknown ]] || fail "no command has" "$unknown"
@@ -36,7 +37,11 @@ echo "$(sort -u "$folder/flags" | wc -l) flags: those named exist, and the servi
 
 service=
 trap '[[ -z $service ]] || { kill "$service" 2>/dev/null; wait "$service" 2>/dev/null; }; rm -rf "$folder"' EXIT
-"$binary" serve --port 0 --admin-port 0 --log-format json 2>"$folder/log" &
+# With TLS, since some metrics are about it.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+    -keyout "$folder/key.pem" -out "$folder/certificate.pem" 2>/dev/null
+"$binary" serve --port 0 --admin-port 0 --tls-certificate "$folder/certificate.pem" --tls-key "$folder/key.pem" \
+    --log-format json 2>"$folder/log" &
 service=$!
 for _ in $(seq 600); do
     ready=$(grep '"message":"ready"' "$folder/log" || true)
@@ -46,7 +51,7 @@ for _ in $(seq 600); do
 done
 public=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' <<<"$ready")
 admin=http://127.0.0.1:$(sed -n 's/.*"admin_port":\([0-9]*\).*/\1/p' <<<"$ready")
-curl -sf -o /dev/null --data-binary @Tests/Fixtures/images/rgb-32x32.jpg "$public/embed"
+curl -sfk -o /dev/null --data-binary @Tests/Fixtures/images/rgb-32x32.jpg "$public/embed"
 curl -sf -o "$folder/exposition" "$admin/metrics"
 sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$folder/exposition" >"$folder/metrics"
 unknown=$(cat "${files[@]}" "$manual" | grep -ohE '\b(headwater|process)_[a-z_]+' | sed -E 's/_(bucket|sum|count)$//' |
@@ -61,7 +66,7 @@ paths=$(grep -rohE '(path: |uri )/[^ "]*' deploy/kubernetes deploy/kserve deploy
 for path in $paths; do
     base=$public
     [[ $path != /metrics ]] || base=$admin
-    [[ $(curl -s -o /dev/null -w '%{http_code}' "$base$path") == 200 ]] || fail "$path doesn't answer 200"
+    [[ $(curl -sk -o /dev/null -w '%{http_code}' "$base$path") == 200 ]] || fail "$path doesn't answer 200"
     grep -qx "  $path:" openapi.yaml || fail "$path is not in openapi.yaml"
 done
 ports=$(grep -ohE '(containerPort: |replica-.\.example:|headwater:|127\.0\.0\.1:8[0-9]*:)[0-9]+' "${files[@]}" |
@@ -100,7 +105,7 @@ else
 fi
 if command -v systemd-analyze >/dev/null; then
     # Where the binary isn't installed, verify complains of that alone.
-    complaints=$(systemd-analyze verify deploy/systemd/headwater.service 2>&1 |
+    complaints=$(systemd-analyze verify deploy/systemd/headwater.{service,socket} deploy/systemd/headwater-admin.socket 2>&1 |
         grep 'headwater' | grep -v 'is not executable: No such file' || true)
     [[ -z $complaints ]] || fail "systemd-analyze verify: $complaints"
     exposure=$(systemd-analyze security --offline=yes deploy/systemd/headwater.service 2>/dev/null |

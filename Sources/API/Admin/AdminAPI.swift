@@ -62,6 +62,12 @@ public final class AdminAPI: Sendable {
         return server
     }
 
+    /// Has another token let requests in, from the next request on. Only for an API that was made with a token.
+    ///
+    /// - Returns: whether it is another than before.
+    @discardableResult
+    public func replaceToken(_ token: String) -> Bool { gateway.replace(keys: [token]) }
+
     private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
         gateway.bodyPolicy(head) { endpoint throws(Problem) in
             // Without a token, whoever is on this machine may ask, and a page in a browser here must not do so for others.

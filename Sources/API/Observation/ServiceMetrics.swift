@@ -8,6 +8,28 @@ enum Listener: String, Sendable, CaseIterable {
     case `public`, admin
 }
 
+/// What is read again while the service runs.
+public enum ReloadedPart: String, Sendable, CaseIterable {
+    /// The certificate and its key.
+    case certificate
+    /// The keys of the public listener.
+    case apiKeys = "api_keys"
+    /// The token of the admin listener.
+    case adminToken = "admin_token"
+    /// The configured model.
+    case model
+}
+
+/// How reading something again ended.
+public enum ReloadOutcome: String, Sendable, CaseIterable {
+    /// It is another, and in use.
+    case changed
+    /// It is what it was.
+    case unchanged
+    /// It can't be used; what was in use still is.
+    case failed
+}
+
 /// Everything that the service counts and measures, under the prefix `headwater_`, and what the system tells of the process,
 /// under the names that all programs use for it.
 ///
@@ -29,6 +51,7 @@ public final class ServiceMetrics: Sendable {
     private let abandoned: Counter
     private let notFinite: Counter
     private let swaps: Labelled<Counter>
+    private let reloads: Labelled<Counter>
     private let authenticationFailures: Labelled<Counter>
     private let answers: [AnswerSource: Counter]
     private let cacheBytes: Gauge
@@ -91,6 +114,9 @@ public final class ServiceMetrics: Sendable {
             "headwater_images_not_finite_total", help: "Images whose state ceased to be finite.")
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
+        reloads = try registry.counter(
+            "headwater_reloads_total", help: "Files read again at SIGHUP, by what they hold and outcome.",
+            labels: ["what", "outcome"])
         authenticationFailures = try registry.counter(
             "headwater_authentication_failures_total", help: "Requests refused for want of a right key.",
             labels: ["listener", "outcome"])
@@ -108,6 +134,9 @@ public final class ServiceMetrics: Sendable {
             "headwater_images_waiting", help: "Images admitted that wait for their first step.")
         inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
         for outcome in CheckpointOutcome.allCases { swaps[outcome.rawValue].increment(by: 0) }
+        for part in ReloadedPart.allCases {
+            for outcome in ReloadOutcome.allCases { reloads[part.rawValue, outcome.rawValue].increment(by: 0) }
+        }
         for listener in Listener.allCases {
             for refusal in Doorkeeper.Refusal.allCases {
                 authenticationFailures[listener.rawValue, refusal.rawValue].increment(by: 0)
@@ -126,6 +155,12 @@ public final class ServiceMetrics: Sendable {
         try registry.gauge("headwater_connections_open", help: "Connections open.", labels: ["listener"]) {
             [weak self] in self?.samples(\.openConnections) ?? []
         }
+        try registry.gauge(
+            "headwater_certificate_expiry_seconds",
+            help: "When the certificate served expires, in seconds since 1970.", labels: ["listener"]
+        ) { [weak self] in
+            self?.expiries() ?? []
+        }
         try registry.counter(
             "headwater_connections_refused_total", help: "Connections refused because there were as many as may be.",
             labels: ["listener"]
@@ -139,6 +174,12 @@ public final class ServiceMetrics: Sendable {
     func watch(_ server: Server, at listener: Listener) {
         // Weakly: the server's closures lead here.
         servers.withLock { $0[listener] = { [weak server] in server?.counters } }
+    }
+
+    private func expiries() -> [Sample] {
+        servers.withLock { $0 }.compactMap { listener, counters in
+            counters()?.certificateExpiry.map { Sample(Double($0), labelValues: [listener.rawValue]) }
+        }
     }
 
     private func samples(_ count: (ServerCounters) -> Int) -> [Sample] {
@@ -167,6 +208,11 @@ public final class ServiceMetrics: Sendable {
 
     /// Counts an attempt to change the model; what `CheckpointManager` is to be made with.
     public func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
+
+    /// Counts a file that was read again.
+    public func reloaded(_ part: ReloadedPart, _ outcome: ReloadOutcome) {
+        reloads[part.rawValue, outcome.rawValue].increment()
+    }
 
     func authenticationFailed(at listener: Listener, _ refusal: Doorkeeper.Refusal) {
         authenticationFailures[listener.rawValue, refusal.rawValue].increment()

@@ -77,6 +77,12 @@ public final class PublicAPI: Sendable {
         return server
     }
 
+    /// Has other API keys let requests in, from the next request on. Only for an API that was made with keys.
+    ///
+    /// - Returns: whether they are others than before.
+    @discardableResult
+    public func replaceKeys(_ keys: [String]) -> Bool { gateway.replace(keys: keys) }
+
     /// Requests read whose end hasn't come.
     var openRequests: Int { gateway.ledger.count }
 

@@ -4,7 +4,7 @@ import Synchronization
 
 /// The keys that open an API. Only their digests are kept: digests have one length, so that comparing them tells nothing
 /// of a key's. Memory may hold keys all the same, in requests under way and where the key file was read.
-struct Credentials: Sendable {
+struct Credentials: Sendable, Equatable {
     /// What a request's head presents.
     enum Presented: Equatable, Sendable {
         /// No key.
@@ -52,7 +52,7 @@ final class Doorkeeper: Sendable {
         case limited
     }
 
-    private let credentials: Credentials
+    private let credentials: Mutex<Credentials>
     private let limit: Mutex<AuthenticationLimit>
     private let refused: @Sendable (Refusal) -> Void
 
@@ -61,16 +61,27 @@ final class Doorkeeper: Sendable {
         keys: [String], allowance: AuthenticationLimit.Allowance,
         refused: @escaping @Sendable (Refusal) -> Void
     ) {
-        credentials = Credentials(keys: keys)
+        credentials = Mutex(Credentials(keys: keys))
         limit = Mutex(AuthenticationLimit(allowance))
         self.refused = refused
+    }
+
+    /// Knows these keys from now on instead of those before.
+    ///
+    /// - Returns: whether they are others.
+    func replace(keys: [String]) -> Bool {
+        let new = Credentials(keys: keys)
+        return credentials.withLock { credentials in
+            defer { credentials = new }
+            return credentials != new
+        }
     }
 
     /// Lets a request in that carries a key.
     ///
     /// - Throws: 401; 429 to an address of too many wrong keys.
     func check(_ head: RequestHead) throws(Problem) {
-        switch credentials.presented(in: head.headers) {
+        switch credentials.withLock({ $0 }).presented(in: head.headers) {
         case .key: return
         case .nothing:
             refused(.missing)

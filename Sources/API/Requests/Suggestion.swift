@@ -2,14 +2,18 @@
 package enum Suggestion {
     private static let compared = 64
 
-    /// The candidate nearest to `word`, the first of equals, if it is near enough to have been meant: at most a third
-    /// of the word's characters (but at least one) inserted, dropped, replaced or swapped with a neighbour.
+    /// The candidate nearest to `word`, if it is near enough to have been meant: at most a third of the word's characters
+    /// (but at least one) inserted, dropped, replaced or swapped with a neighbour. Of equals, one of the same characters
+    /// goes first, as swapping two is the commonest slip, and then the one named first.
     package static func nearest(to word: String, among candidates: some Sequence<String>) -> String? {
         let limit = max(1, word.unicodeScalars.prefix(compared).count / 3)
-        var best: (name: String, distance: Int)?
+        let letters = word.unicodeScalars.prefix(compared).sorted()
+        var best: (name: String, rank: (distance: Int, hasOtherLetters: Int))?
         for candidate in candidates {
             let distance = editDistance(word, candidate)
-            if distance <= limit, distance < best?.distance ?? .max { best = (candidate, distance) }
+            guard distance <= limit else { continue }
+            let rank = (distance, candidate.unicodeScalars.prefix(compared).sorted() == letters ? 0 : 1)
+            if best.map({ rank < $0.rank }) ?? true { best = (candidate, rank) }
         }
         return best?.name
     }

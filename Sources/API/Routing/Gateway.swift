@@ -17,6 +17,16 @@ struct Gateway<Operation: Endpoint>: Sendable {
         self.ledger = ledger
     }
 
+    /// Has other keys open what isn't open, from the next request on.
+    ///
+    /// - Returns: whether they are others than before.
+    /// - Precondition: there were keys from the beginning. A listener that is open, or that others rely on being closed,
+    ///   doesn't change into the other while it runs.
+    func replace(keys: [String]) -> Bool {
+        guard let doorkeeper else { preconditionFailure("the listener was made without keys") }
+        return doorkeeper.replace(keys: keys)
+    }
+
     private func label(of head: RequestHead) -> RouteLabel {
         guard let route = try? router.route(method: head.method, path: head.path) else { return .unmatched }
         return RouteLabel(method: head.isHead ? "HEAD" : head.method, path: route.operation.path)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "LinuxSockets.h"
+#include "TLSIdentity.h"
 
 #include <microhttpd.h>
 #include <stddef.h>
@@ -32,9 +33,8 @@ struct CMHDCallbacks {
 struct CMHDOptions {
     unsigned int threads;
     size_t connection_memory;
-    // Both or neither: zero-terminated PEM.
-    const char *certificate;
-    const char *private_key;
+    // What to speak TLS with, the daemon's from then on, also when starting it fails; NULL for plain HTTP.
+    struct CTLSIdentity *identity;
 };
 
 struct CMHDServer;
@@ -45,6 +45,10 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
 
 // Stops the threads and closes every connection. No connection may be suspended: the library aborts the process.
 void CMHDStop(struct CMHDServer *server);
+
+// From now on handshakes present another identity, the daemon's from then on. Connections that are open go on as they are.
+// Only for a daemon that was started with one.
+void CMHDReplaceIdentity(struct CMHDServer *server, struct CTLSIdentity *identity);
 
 // Hands over a connected socket, which is the daemon's from then on, also when this fails (0).
 int CMHDAdd(struct CMHDServer *server, int socket, const struct sockaddr *address, socklen_t length);

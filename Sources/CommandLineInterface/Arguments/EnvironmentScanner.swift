@@ -22,8 +22,15 @@ struct EnvironmentScanner {
             if let option = byVariable[variable] {
                 options[option.name] = Self.occurrences(of: option, variable, value)
             } else if !known.contains(variable) {
-                let nearest = Suggestion.clause(Suggestion.nearest(to: variable, among: known.sorted()))
-                warnings.append("unknown variable \(UsageError.quoted(variable)) is ignored\(nearest)")
+                // The prefix, which all have, isn't compared: with it any short name would be near any other. What this
+                // command reads was more likely meant than what only others do.
+                let name = String(variable.dropFirst(prefix.count))
+                let own = (byVariable.keys + command.variables.map(\.name)).sorted()
+                let nearest = [own, known.sorted()].lazy
+                    .compactMap { Suggestion.nearest(to: name, among: $0.map { String($0.dropFirst(prefix.count)) }) }
+                    .first.map { prefix + $0 }
+                warnings.append(
+                    "unknown variable \(UsageError.quoted(variable)) is ignored\(Suggestion.clause(nearest))")
             }
         }
         if !serviceLinks.isDisjoint(with: byVariable.keys) {

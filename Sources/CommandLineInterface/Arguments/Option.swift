@@ -101,6 +101,18 @@ struct Option<Value: Sendable>: Sendable {
             return Parsed(value: try ValueSyntax.boolean.value(of: last.text, at: last.source.name))
         }
     }
+
+    /// A switch that means a third thing if it isn't given.
+    init(
+        optionalFlag name: String, help: String, group: String = OptionSpecification.mainGroup
+    ) where Value == Bool? {
+        specification = OptionSpecification(
+            name: name, short: nil, help: help, group: group, isFlag: true, ValueSyntax<Bool>.boolean
+        ) { occurrences throws(UsageError) in
+            guard let last = occurrences.last else { return Parsed<Bool?>(value: nil) }
+            return Parsed<Bool?>(value: try ValueSyntax.boolean.value(of: last.text, at: last.source.name))
+        }
+    }
 }
 
 /// A typed value on its way through code that doesn't know its type. Boxed, because an optional cast out of an

@@ -114,6 +114,16 @@ extension ValueSyntax where Value == UInt16 {
     }
 }
 
+extension ValueSyntax where Value == Int {
+    /// The permissions of a file, in octal digits.
+    static var permissions: ValueSyntax {
+        ValueSyntax(
+            placeholder: "MODE", rule: "permissions in octal digits, such as 660, at most 777",
+            parse: { text in Int(text, radix: 8).flatMap { (0...0o777).contains($0) ? $0 : nil } },
+            format: { String($0, radix: 8) })
+    }
+}
+
 extension ValueSyntax where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
     /// One of an enumeration's cases, by raw value.
     static func choice(_ placeholder: String, of type: Value.Type = Value.self) -> ValueSyntax {

@@ -16,6 +16,16 @@ public enum ConfiguredCheckpoint: Sendable {
         case .builtIn: .builtIn
         }
     }
+
+    /// The digest; nil if the file can't be read. Reads the whole file.
+    var sha256: String? {
+        switch self {
+        case .file(let path): try? SafetensorsFile(path: path, access: .onDemand).sha256.description
+        case .builtIn(let file): try? file.sha256.description
+        }
+    }
+
+    var isFile: Bool { if case .file = self { true } else { false } }
 }
 
 /// Changes the model of a running service: load, warm up, test, record, switch. Whatever goes wrong at whichever step, the
@@ -39,6 +49,8 @@ public actor CheckpointManager {
         public var configured: ConfiguredCheckpoint
         /// Where further checkpoints are; nil if there are to be none.
         public var directory: ModelDirectory?
+        /// Which of both goes first at the start, where a checkpoint was activated before.
+        public var preference = StartingCheckpoint.Preference.latest
         /// Counts the images of each model.
         public var tally: ImageTally
         /// Told of every attempt's end.
@@ -75,6 +87,10 @@ public actor CheckpointManager {
         /// Puts the checkpoint in its place on the disk, and tells what is to be recorded.
         let place: @Sendable (ServedModel) throws -> ModelDirectory.Marker?
         let abandon: @Sendable () -> Void
+        /// Whether it is what a restart is to begin with.
+        var isRecorded = true
+        /// Whether it is the configured model.
+        var isConfigured = false
     }
 
     private let parts: Parts
@@ -83,6 +99,8 @@ public actor CheckpointManager {
     private var previous: Held?
     private var loading: CheckpointStatus.Loading?
     private var lastError: CheckpointFailure?
+    /// The digest of the configured model as it was last read; what activations are recorded to have been over.
+    private var configuredDigest: String?
     /// For those who have to decide without waiting for this actor, such as a listener about to take an upload.
     private nonisolated let isBusy = Atomic<Bool>(false)
 
@@ -109,21 +127,46 @@ public actor CheckpointManager {
 
     // MARK: What may be asked for
 
-    /// Loads the checkpoint that served last, or the configured one if none was ever activated, and removes what a killed
-    /// service left behind. So a checkpoint activated at run time goes before the configured one until a rollback or a
-    /// `reload()` returns to that.
+    /// Loads the checkpoint that was activated last or the configured one, as `Parts.preference` says, and removes what a
+    /// killed service left behind.
     ///
-    /// - Throws: `CheckpointFailure`, `ModelLoadingError` or `CheckpointRefusal`. A checkpoint that served last and is
-    ///   gone is an error, and so is one that isn't the file it was, where its digest was given or it was rolled back to:
-    ///   serving another model instead would be worse than not starting.
-    public func start() async throws {
+    /// By default the later decision counts. A restart goes on with the checkpoint that was activated at run time, until a
+    /// rollback or a `reload()` returns to the configured model, or another model is configured, under another path or the
+    /// same. No start changes the record of the activation.
+    ///
+    /// - Returns: what was chosen, and what was passed over.
+    /// - Throws: `CheckpointFailure`, `ModelLoadingError` or `CheckpointRefusal`. A checkpoint to resume that is gone is an
+    ///   error, and so is one that isn't the file it was, where its digest was given or it was rolled back to: serving
+    ///   another model instead would be worse than not starting.
+    @discardableResult
+    public func start() async throws -> StartReport {
         parts.directory?.removeLeftovers()
-        guard let directory = parts.directory, let marker = try directory.marker() else {
-            _ = try await begin(configuredJob).value.get()
-            return
+        let (directory, configured) = (parts.directory, parts.configured)
+        guard let directory, let marker = try directory.marker() else {
+            return try await startConfigured(.init(marker: nil, configured: nil, parts), report: nil)
         }
-        let file = try directory.resolve(marker.path)
-        _ = try await begin(job(for: file.real, marker: marker)).value.get()
+        let (digest, activated) = try await onThread {
+            (configured.sha256, marker.sha256 ?? directory.sha256(of: marker.path))
+        }
+        configuredDigest = digest
+        let choice = StartingCheckpoint(marker: marker, configured: digest, parts)
+        let report = StartReport(
+            choice: choice, activated: (marker.path, activated), configured: (configured.source.description, digest))
+        guard choice.resumes else { return try await startConfigured(choice, report: report) }
+        var resumption = job(for: try directory.resolve(marker.path).real, marker: marker)
+        // Starting decides nothing.
+        resumption.isRecorded = false
+        _ = try await begin(resumption).value.get()
+        return report
+    }
+
+    private func startConfigured(_ choice: StartingCheckpoint, report: StartReport?) async throws -> StartReport {
+        var job = configuredJob
+        // The checkpoint activated last can still be resumed.
+        job.isRecorded = false
+        _ = try await begin(job).value.get()
+        let configured = (parts.configured.source.description, active?.served.version.sha256)
+        return report ?? StartReport(choice: choice, activated: nil, configured: configured)
     }
 
     /// Begins to load a file of the model directory.
@@ -196,7 +239,7 @@ public actor CheckpointManager {
                 case .file(let path): try loader.load(path: path)
                 case .builtIn(let file): try loader.load(file)
                 }
-            }, place: { _ in nil }, abandon: {})
+            }, place: { _ in nil }, abandon: {}, isConfigured: true)
     }
 
     // MARK: Loading
@@ -247,11 +290,14 @@ public actor CheckpointManager {
         enter(.activating)
         // Recorded before it is switched to: a service killed in between starts with the new model, which has passed
         // every check, while one that switches first could come back with a model that nobody has been served by since.
+        let digest = job.isConfigured ? served.version.sha256 : configuredDigest
         let marker = try await onThread { [directory = parts.directory] in
-            let marker = try job.place(served)
-            try directory?.setMarker(marker)
+            var marker = try job.place(served)
+            marker?.configured = digest
+            if job.isRecorded { try directory?.setMarker(marker) }
             return marker
         }
+        configuredDigest = digest
         let held = Held(served: served, source: job.source, marker: marker, since: parts.clock())
         if let active, active.served !== served, active.served.version == served.version {
             self.active = Held(served: active.served, source: job.source, marker: marker, since: active.since)
@@ -293,5 +339,13 @@ public actor CheckpointManager {
         try await withCheckedThrowingContinuation { continuation in
             thread.async { continuation.resume(with: Result { try work() }) }
         }
+    }
+}
+
+extension StartingCheckpoint {
+    fileprivate init(marker: ModelDirectory.Marker?, configured: String?, _ parts: CheckpointManager.Parts) {
+        self.init(
+            isActivated: marker != nil, activatedOver: marker?.configured, configured: configured,
+            isExplicit: parts.configured.isFile, preference: parts.preference)
     }
 }

@@ -136,3 +136,19 @@ public enum CheckpointRefusal: Error, Sendable, Equatable {
     /// The upload can't be taken over.
     case upload(reason: String)
 }
+
+extension CheckpointRefusal: CustomStringConvertible {
+    /// The refusal in a sentence, for a start; the admin listener has its own words.
+    public var description: String {
+        switch self {
+        case .busy: "another checkpoint is being loaded"
+        case .noDirectory: "there is no model directory"
+        case .outside(let path), .notFound(let path):
+            "the checkpoint activated last, \(path), is no longer a file of the model directory: put it back, or start with "
+                + "--no-resume-checkpoint to serve the configured model"
+        case .malformedDigest: "the digest is not 64 hexadecimal digits"
+        case .noPrevious: "no other model has served since the start"
+        case .upload(let reason): "the upload can't be taken over: \(reason)"
+        }
+    }
+}

@@ -22,6 +22,8 @@ public struct ModelDirectory: Sendable {
         let path: String
         /// The digest that the file must have; nil for a file whose owner may replace it.
         let sha256: String?
+        /// The digest of what the program's configuration named when this was activated; nil if that wasn't known.
+        var configured: String?
     }
 
     /// Opens the folder, which must exist and be writable.
@@ -63,6 +65,12 @@ public struct ModelDirectory: Sendable {
         var status = stat()
         guard lstat(real, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw .notFound(path: requested) }
         return (real, String(real.dropFirst(path.count + 1)))
+    }
+
+    /// The digest of a file by its path; nil if it can't be read. Reads the whole file.
+    func sha256(of path: String) -> String? {
+        guard let file = try? resolve(path) else { return nil }
+        return try? SafetensorsFile(path: file.real, access: .onDemand).sha256.description
     }
 
     /// What an error says, paths within the folder relative to it: where that lies is nobody's business who may only load

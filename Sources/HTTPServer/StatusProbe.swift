@@ -1,0 +1,151 @@
+import CMicroHTTPD
+import Glibc
+
+/// Asks a server for a status, once, with a time limit: for health checks, which bring no HTTP client along.
+public struct StatusProbe: Sendable {
+    /// Whom to ask.
+    public enum Destination: Sendable, Equatable, CustomStringConvertible {
+        /// A name or an address, with or without brackets, and a port.
+        case internet(host: String, port: UInt16)
+        /// A socket of the file system.
+        case unix(path: String)
+
+        /// Address and port, or `unix:` and the path.
+        public var description: String {
+            switch self {
+            case .internet(let host, let port):
+                host.contains(":") && !host.hasPrefix("[") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .unix(let path): "unix:\(path)"
+            }
+        }
+    }
+
+    /// How to speak TLS.
+    public struct TLS: Sendable, Equatable {
+        /// The name that the server is told, and that its certificate must be for if it is checked.
+        public var name: String
+        /// PEM of the certificates that are trusted; nil takes any certificate.
+        public var trustedPEM: String?
+
+        /// These.
+        public init(name: String, trustedPEM: String?) {
+            self.name = name
+            self.trustedPEM = trustedPEM
+        }
+    }
+
+    /// Why there is no status.
+    public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
+        /// The reason, such as `Connection refused`.
+        public let description: String
+    }
+
+    /// Whom to ask.
+    public var destination: Destination
+    /// Nil to speak plain HTTP.
+    public var tls: TLS?
+    /// For connecting, sending and receiving, each.
+    public var timeout: Duration = .seconds(3)
+
+    /// A probe of a destination, over TLS or not.
+    public init(_ destination: Destination, tls: TLS? = nil) {
+        self.destination = destination
+        self.tls = tls
+    }
+
+    /// Sends `GET path` and waits for the answer. Blocks.
+    ///
+    /// - Returns: the answer's first line, such as `HTTP/1.1 200 OK`.
+    public func statusLine(of path: String) throws(Failure) -> String {
+        let descriptor = try connected()
+        defer { close(descriptor) }
+        let request = "GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        let answer =
+            if let tls { try ask(request, over: descriptor, tls) } else { try ask(request, over: descriptor) }
+        guard answer.hasPrefix("HTTP/"), let line = answer.split(separator: "\r\n").first else {
+            throw Failure(description: answer.isEmpty ? "closed without an answer" : "the answer is not HTTP")
+        }
+        return String(line)
+    }
+
+    private func connected() throws(Failure) -> Int32 {
+        let addresses: [SocketAddress]
+        switch destination {
+        case .unix(let path):
+            guard path.utf8.count <= SocketAddress.longestPath else {
+                throw Failure(description: "the path is longer than \(SocketAddress.longestPath) bytes")
+            }
+            addresses = [SocketAddress(path: path)]
+        case .internet(let host, let port):
+            let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+            do throws(ServerError) {
+                addresses = try SocketAddress.resolve(
+                    host: isBracketed ? String(host.dropFirst().dropLast()) : host, service: String(port))
+            } catch {
+                throw Failure(description: "the name can't be resolved")
+            }
+        }
+        var reason = "no address"
+        for address in addresses {
+            let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            guard descriptor >= 0 else {
+                reason = String(cString: strerror(errno))
+                continue
+            }
+            limit(descriptor)
+            if address.withPointer({ connect(descriptor, $0, $1) }) == 0 { return descriptor }
+            reason = errno == EINPROGRESS ? "no answer in time" : String(cString: strerror(errno))
+            close(descriptor)
+        }
+        throw Failure(description: reason)
+    }
+
+    private func limit(_ descriptor: Int32) {
+        let (seconds, attoseconds) = timeout.components
+        var limit = timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
+        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+            setsockopt(descriptor, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+
+    private static let capacity = 512
+
+    private func ask(_ request: String, over descriptor: Int32) throws(Failure) -> String {
+        var answer = [UInt8](repeating: 0, count: Self.capacity)
+        guard send(descriptor, request, request.utf8.count, Int32(MSG_NOSIGNAL)) == request.utf8.count,
+            case let count = recv(descriptor, &answer, answer.count, 0), count >= 0
+        else {
+            throw Failure(
+                description: errno == EAGAIN ? "no answer in time" : String(cString: strerror(errno)))
+        }
+        return String(decoding: answer.prefix(count), as: UTF8.self)
+    }
+
+    private func ask(_ request: String, over descriptor: Int32, _ tls: TLS) throws(Failure) -> String {
+        var (answer, reason) = ([UInt8](repeating: 0, count: Self.capacity), [CChar](repeating: 0, count: 256))
+        let count = Self.withOptionalCString(tls.trustedPEM) { trusted in
+            tls.name.withCString { name in
+                request.withCString { request in
+                    answer.withUnsafeMutableBytes { answer in
+                        var exchange = CTLSExchange(
+                            socket: descriptor, name: name, trusted: trusted, request: request,
+                            request_length: strlen(request), answer: answer.baseAddress, answer_capacity: answer.count)
+                        return CTLSAsk(&exchange, &reason, reason.count)
+                    }
+                }
+            }
+        }
+        guard count >= 0 else {
+            let text = String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            throw Failure(description: "TLS: \(text)")
+        }
+        return String(decoding: answer.prefix(count), as: UTF8.self)
+    }
+
+    private static func withOptionalCString<Result>(
+        _ text: String?, _ body: (UnsafePointer<CChar>?) -> Result
+    ) -> Result {
+        guard let text else { return body(nil) }
+        return text.withCString { body($0) }
+    }
+}

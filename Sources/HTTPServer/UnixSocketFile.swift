@@ -1,0 +1,115 @@
+import Glibc
+
+/// A socket in the file system, for clients on the same machine.
+public struct UnixSocket: Sendable, Equatable {
+    /// Its path, absolute, at most 107 bytes.
+    public var path: String
+    /// Who may connect: those who may write to the file.
+    public var permissions: UInt32
+
+    /// A socket at that path, open to its owner and group unless said otherwise.
+    public init(path: String, permissions: UInt32 = 0o660) {
+        self.path = path
+        self.permissions = permissions
+    }
+}
+
+/// The file of a listening socket of this process.
+struct UnixSocketFile: Sendable {
+    let path: String
+    private let device: dev_t
+    private let inode: ino_t
+
+    /// Listens at the path. A file that a killed process left behind is replaced; one on which a process listens isn't.
+    static func listen(
+        _ socket: UnixSocket, backlog: Int32
+    ) throws(ServerError) -> (descriptor: Int32, file: UnixSocketFile) {
+        let path = socket.path
+        guard path.hasPrefix("/"), !path.utf8.contains(0) else {
+            throw .cannotListen("the socket \(path) is not named by an absolute path: give unix:/PATH")
+        }
+        guard path.utf8.count <= SocketAddress.longestPath else {
+            throw .cannotListen(
+                "the socket's path has \(path.utf8.count) bytes and the system allows \(SocketAddress.longestPath): "
+                    + "choose a shorter one than \(path)")
+        }
+        do throws(SystemCallFailure) {
+            let folder = try lockFolder(of: path)
+            defer { close(folder) }
+            try removeStale(path)
+            return try open(socket, backlog: backlog)
+        } catch {
+            throw .cannotListen(explain(error, path))
+        }
+    }
+
+    /// Removes the file, unless it is another process's by now.
+    func remove() {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode else { return }
+        unlink(path)
+    }
+
+    /// Keeps other processes of this program from listening in the same folder meanwhile: between finding that no process
+    /// listens at a path and listening there, another one could begin to.
+    private static func lockFolder(of path: String) throws(SystemCallFailure) -> Int32 {
+        let parent = path[..<path.lastIndex(of: "/")!]
+        let folder = try SystemCallFailure.check(
+            "open", Glibc.open(parent.isEmpty ? "/" : String(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        guard flock(folder, LOCK_EX) == 0 else {
+            defer { close(folder) }
+            throw SystemCallFailure(call: "flock", number: errno)
+        }
+        return folder
+    }
+
+    private static func removeStale(_ path: String) throws(SystemCallFailure) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemCallFailure(call: "bind", number: EEXIST) }
+        let probe = try newSocket()
+        defer { close(probe) }
+        if SocketAddress(path: path).withPointer({ connect(probe, $0, $1) }) == 0 || errno == EAGAIN {
+            throw SystemCallFailure(call: "bind", number: EADDRINUSE)
+        }
+        guard errno == ECONNREFUSED else { throw SystemCallFailure(call: "connect", number: errno) }
+        try SystemCallFailure.check("unlink", unlink(path))
+    }
+
+    private static func newSocket() throws(SystemCallFailure) -> Int32 {
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        return try SystemCallFailure.check("socket", socket(AF_UNIX, type, 0))
+    }
+
+    private static func open(
+        _ wanted: UnixSocket, backlog: Int32
+    ) throws(SystemCallFailure) -> (descriptor: Int32, file: UnixSocketFile) {
+        let descriptor = try newSocket()
+        do throws(SystemCallFailure) {
+            // The file gets these permissions but for the umask's, so that it is never open to more than it should be.
+            try SystemCallFailure.check("fchmod", fchmod(descriptor, wanted.permissions))
+            let address = SocketAddress(path: wanted.path)
+            try SystemCallFailure.check("bind", address.withPointer { bind(descriptor, $0, $1) })
+            try SystemCallFailure.check("chmod", chmod(wanted.path, wanted.permissions))
+            try SystemCallFailure.check("listen", Glibc.listen(descriptor, backlog))
+            var status = stat()
+            try SystemCallFailure.check("stat", lstat(wanted.path, &status))
+            return (descriptor, UnixSocketFile(path: wanted.path, device: status.st_dev, inode: status.st_ino))
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    private static func explain(_ failure: SystemCallFailure, _ path: String) -> String {
+        switch failure.number {
+        case EADDRINUSE:
+            "the socket \(path) is in use by another process: stop it (`ss -lxp` names it) or choose another path"
+        case EEXIST: "\(path) is there and is not a socket: remove it or choose another path"
+        case ENOENT: "the folder of the socket \(path) does not exist: make it, or choose another path"
+        case EACCES, EPERM, EROFS:
+            "the socket \(path) can't be made or replaced (\(failure)): choose a folder that this user may write to"
+        default: "the socket \(path) can't be listened on: \(failure)"
+        }
+    }
+}
