@@ -40,6 +40,7 @@ struct FeatureExtraction {
         configuration.decoders = ProcessorBudget.available()
         window = 2 * batch + 2 * configuration.decoders
         configuration.queueLimit = window
+        configuration.waitLimit = nil
         readers = DecodePool(width: configuration.decoders)
         service = FeatureService(configuration: configuration, kernels: kernels, pool: pool, events: ServiceEvents())
         await service.activate(served)

@@ -33,6 +33,7 @@ enum ServeCommand {
         ProcessMemory.limitArenas()
         let logger = Logger.standardError(
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
+        logger.info("configuration", configurationFields(arguments, build))
         let signals = try ServeSignals(logger: logger)
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments, endsStart: false)
@@ -93,6 +94,13 @@ enum ServeCommand {
         return try await stop(
             service, server: server, admin: admin, delay: try arguments[ServeOptions.drainDelay],
             timeout: try arguments[ServeOptions.drainTimeout], logger: logger)
+    }
+
+    /// Every option that has a value, defaults included. Keys and tokens are in files, of which the paths are named.
+    private static func configurationFields(_ arguments: ParsedArguments, _ build: BuildInformation) -> LogFields {
+        var fields: LogFields = ["program_version": .string(build.version), "commit": .string(build.commit)]
+        for (name, text) in arguments.texts { fields[name.replacing("-", with: "_")] = .string(text) }
+        return fields
     }
 
     /// Not ready at once; accepting for `delay`; then everything in flight is finished.

@@ -66,7 +66,12 @@ enum ServeOptions {
     static let batch = Option(
         "max-batch", .integer(in: 1...256), default: 8, help: "Most images in a step.", group: "Service")
     static let waiting = Option(
-        "max-waiting", .integer(in: 1...1_000_000), default: 64, help: "Most images waiting; more are refused.",
+        "max-waiting", .integer(in: 1...1_000_000), default: 1024,
+        help: "Most images waiting, which bounds memory; a request that would exceed it is refused unless none wait.",
+        group: "Service")
+    static let wait = Option(
+        "max-wait", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(5),
+        help: "Most work ahead of a request, in time at the present rate; while there is more, requests are refused.",
         group: "Service")
     static let decoders = Option(
         "decoders", .integer(in: 1...256), default: 2, help: "Images decoded at a time.", group: "Service")
@@ -109,7 +114,8 @@ enum ServeOptions {
         idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
         playground.specification,
         adminToken.specification, modelDirectory.specification,
-        ModelSource.option.specification, resume.specification, batch.specification, waiting.specification,
+        ModelSource.option.specification, resume.specification, batch.specification, wait.specification,
+        waiting.specification,
         decoders.specification,
         images.specification, pixels.specification, aspect.specification, FeatureExtraction.exactDecode.specification,
         cache.specification,
@@ -242,6 +248,7 @@ enum ServeOptions {
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = try arguments[batch]
         configuration.queueLimit = try arguments[waiting]
+        configuration.waitLimit = try arguments[wait]
         configuration.decoders = try arguments[decoders]
         configuration.batching = try arguments[batching]
         configuration.cacheBytes = try arguments[cache]

@@ -26,7 +26,7 @@ enum ServedBenchCommand {
     static let options: [OptionSpecification] = [
         serve.specification, loads.specification, batchings.specification, clients.specification,
         rounds.specification, image.specification, ServeOptions.batch.specification,
-        ServeOptions.waiting.specification, ServeOptions.decoders.specification,
+        ServeOptions.wait.specification, ServeOptions.waiting.specification, ServeOptions.decoders.specification,
     ]
 
     /// - Throws: `UsageError` if an option of --serve was given without it.
@@ -78,6 +78,7 @@ enum ServedBenchCommand {
         var serviceArguments = [
             "--kernels", kernels.name, "--precision", precision.rawValue, "--workers", "\(pool.count)", "--max-batch",
             "\(batchLimit)",
+            "--max-wait", arguments.text(of: ServeOptions.wait)!,
             "--max-waiting", "\(try arguments[ServeOptions.waiting])",
             "--decoders", "\(try arguments[ServeOptions.decoders])",
         ]

@@ -79,24 +79,3 @@ public struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
         inFlight.contains { $0.model == model } || waiting.contains { $0.model == model }
     }
 }
-
-/// The service's present rate, from which `Retry-After` is computed: an exponentially weighted mean of images finished
-/// a second of busy time.
-struct CompletionRate: Sendable {
-    private(set) var imagesPerSecond: Double?
-    private static let weight = 0.2
-
-    /// Takes a step in which `images` finished `share` of a pass each, all in all, in `seconds`.
-    mutating func record(passes share: Double, seconds: Double) {
-        // A tap on the image itself takes a step and no evaluation.
-        guard seconds > 0, share > 0 else { return }
-        let rate = share / seconds
-        imagesPerSecond = imagesPerSecond.map { $0 + Self.weight * (rate - $0) } ?? rate
-    }
-
-    /// Whole seconds after which `waiting` images will have been served, at least 1, at most 600.
-    func retryAfter(waiting: Int) -> Int {
-        guard let imagesPerSecond, imagesPerSecond > 0 else { return 1 }
-        return Int(min(600, max(1, (Double(waiting) / imagesPerSecond).rounded(.up))))
-    }
-}

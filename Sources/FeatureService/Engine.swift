@@ -32,16 +32,17 @@ actor Engine {
     /// Allocates a model's memory and runs one full batch of the given input through one evaluation, so that no request
     /// pays for page faults.
     ///
-    /// - Returns: the first image's trajectory after its first step, for a check.
-    func warmUp(_ served: ServedModel) throws(TapError) -> Trajectory {
+    /// - Returns: the first image's trajectory after its first step, for a check, and the floating-point operations of all.
+    func warmUp(_ served: ServedModel) throws(TapError) -> (Trajectory, operations: Double) {
         let integrator = integrator(for: served)
         let input = [Float](repeating: 0, count: served.model.stateCount)
         let tap = try served.model.resolve(Tap(time: .at(served.model.grid.times[1]), place: .state))
         var trajectories = (0..<batchLimit).map { _ in
             integrator.trajectory(input: input, taps: [tap], wantsLogits: false)
         }
+        let operations = trajectories.reduce(0) { $0 + $1.remainingOperations(model: served.model) }
         integrator.run(&trajectories)
-        return trajectories[0]
+        return (trajectories[0], operations)
     }
 
     /// Starts trajectories and advances them together with those under way by one evaluation.

@@ -135,7 +135,7 @@ public struct FeatureTimings: Sendable, Equatable {
 
 /// Why a whole request has no answer.
 public enum FeatureServiceError: Error, Sendable, Equatable {
-    /// The queue is full; it is worth trying again after so many seconds.
+    /// There is as much work ahead as is accepted; it is worth trying again after so many seconds.
     case overloaded(retryAfter: Int)
     /// The deadline passed first.
     case deadlineExceeded
@@ -157,8 +157,8 @@ public enum FeatureServiceError: Error, Sendable, Equatable {
 public struct ServiceEvents: Sendable {
     /// A step: images in the batch, seconds.
     public var stepped: @Sendable (_ batch: Int, _ seconds: Double) -> Void
-    /// A request was refused because the queue was full.
-    public var rejected: @Sendable () -> Void
+    /// A request was refused because of the work ahead of it.
+    public var rejected: @Sendable (_ limit: AdmissionLimit) -> Void
     /// A request's deadline passed.
     public var expired: @Sendable () -> Void
     /// A client went away before its answer.
@@ -173,7 +173,7 @@ public struct ServiceEvents: Sendable {
     /// Handlers that do nothing until they are set.
     public init() {
         stepped = { _, _ in }
-        rejected = {}
+        rejected = { _ in }
         expired = {}
         abandoned = {}
         notFinite = {}
@@ -196,6 +196,8 @@ public struct ServiceStatus: Sendable, Equatable {
     public let waiting: Int
     /// Images in flight.
     public let inFlight: Int
+    /// Seconds that the work ahead of the next request takes at the present rate.
+    public let expectedWait: Double
     /// Bytes of answers kept.
     public let cachedBytes: Int
 }

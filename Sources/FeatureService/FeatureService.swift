@@ -24,11 +24,12 @@ public actor FeatureService {
     private var requests: [RequestID: PendingRequest] = [:]
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
-    private var rate = CompletionRate()
+    private let policy: AdmissionPolicy
+    private var backlog: Backlog { didSet { publishQueue() } }
     /// Images admitted of requests that have not been registered yet.
     private var reserved = 0 { didSet { publishQueue() } }
     private var decoding: [ImageID: DecodeTicket] = [:] { didSet { publishQueue() } }
-    private nonisolated let fullQueue = FullQueue()
+    private nonisolated let published = PublishedRefusal()
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
@@ -47,6 +48,13 @@ public actor FeatureService {
         var trajectory: Trajectory?
         let admitted: ContinuousClock.Instant
         var started: ContinuousClock.Instant?
+    }
+
+    /// A model's input of an image, and what it took to make.
+    private struct DecodedInput {
+        let input: Result<[Float], ImageFailure>
+        /// Of a decoder's time.
+        let seconds: Double
     }
 
     /// A request that waits for its images.
@@ -77,6 +85,8 @@ public actor FeatureService {
         self.events = events
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
         self.decoders = decoders ?? DecodePool(width: configuration.decoders)
+        policy = AdmissionPolicy(imageLimit: configuration.queueLimit, waitLimit: configuration.waitLimit?.seconds)
+        backlog = Backlog(decoders: configuration.decoders)
         cache = LeastRecentlyUsedCache(capacity: configuration.cacheBytes)
         planner = BatchPlanner(batchLimit: configuration.batchLimit, mode: configuration.batching)
     }
@@ -93,20 +103,18 @@ public actor FeatureService {
     public func features(
         of inputs: [FeatureInput], _ request: FeatureRequest
     ) async throws(FeatureServiceError) -> FeatureResponse {
-        let served = try admit(inputs.count)
-        let plan: RequestPlan
-        do {
-            plan = try RequestPlan(request, served: served)
-        } catch {
-            reserved -= inputs.count
-            throw error
-        }
+        guard !isDraining else { throw .draining }
+        guard let active else { throw .starting }
+        let plan = try RequestPlan(request, served: active)
+        let operations = plan.operations * Double(inputs.count)
+        try reserve(inputs.count, operations: operations)
         let start = clock()
         let keys = await keys(of: inputs, plan: plan)
         // From here to the suspension in `await answer`, nothing else runs on this actor.
         let (id, led) = open(keys, plan: plan, since: start)
         // What others compute or have computed needs no room in the queue.
         reserved -= inputs.count
+        backlog.release(operations: operations)
         if let error = reasonToEnd(request) {
             cancel(id, because: error)
             throw error
@@ -116,15 +124,15 @@ public actor FeatureService {
     }
 
     /// Reserves room in the queue before any work is done for the images.
-    private func admit(_ count: Int) throws(FeatureServiceError) -> ServedModel {
-        guard !isDraining else { throw .draining }
-        guard let active else { throw .starting }
-        guard waiting + count <= configuration.queueLimit else {
-            events.rejected()
-            throw .overloaded(retryAfter: rate.retryAfter(waiting: waiting))
-        }
+    private func reserve(_ count: Int, operations: Double) throws(FeatureServiceError) {
+        if let refusal = policy.refusal(of: count, waiting: waiting, backlog) { throw overloaded(refusal) }
         reserved += count
-        return active
+        backlog.reserve(operations: operations)
+    }
+
+    private nonisolated func overloaded(_ refusal: AdmissionRefusal) -> FeatureServiceError {
+        events.rejected(refusal.limit)
+        return .overloaded(retryAfter: refusal.retryAfter)
     }
 
     /// What the images' answers are kept under; nil for what is not kept.
@@ -175,16 +183,13 @@ public actor FeatureService {
     ///
     /// - Returns: `FeatureServiceError.overloaded`, or nil if it is worth sending them.
     public nonisolated func refusal() -> FeatureServiceError? {
-        guard let seconds = fullQueue.retryAfter else { return nil }
-        events.rejected()
-        return .overloaded(retryAfter: seconds)
+        published.current.map { overloaded($0) }
     }
 
     private var waiting: Int { planner.waiting.count + decoding.count + reserved }
 
     private func publishQueue() {
-        let isFull = waiting >= configuration.queueLimit
-        fullQueue.retryAfter = isFull ? rate.retryAfter(waiting: waiting) : nil
+        published.current = policy.refusal(of: 1, waiting: waiting, backlog)
     }
 
     /// Decodes a request's images and queues them together, while the request waits. One that ends meanwhile withdraws those
@@ -193,14 +198,21 @@ public actor FeatureService {
         guard !images.isEmpty else { return }
         let tickets = images.map { ($0.image, DecodeTicket($0.input)) }
         decoding.merge(tickets) { $1 }
+        let operations = plan.operations
+        for (image, ticket) in tickets {
+            backlog.add(image, operations: operations, isEncoded: ticket.needsDecoder)
+        }
         Task {
-            await withTaskGroup(of: (Int, Result<[Float], ImageFailure>?).self) { group in
+            await withTaskGroup(of: (Int, DecodedInput?).self) { group in
                 for (index, (_, ticket)) in tickets.enumerated() {
                     group.addTask { [self] in (index, await input(of: ticket, served: plan.served)) }
                 }
                 var results = tickets.map { ($0.0, Result<[Float], ImageFailure>?.none) }
-                for await (index, result) in group {
-                    results[index].1 = result
+                for await (index, decoded) in group {
+                    if let decoded {
+                        results[index].1 = decoded.input
+                        backlog.decoded(results[index].0, seconds: decoded.seconds)
+                    }
                     expire()
                 }
                 enqueue(results, plan: plan)
@@ -212,10 +224,13 @@ public actor FeatureService {
     /// A model's input of an image; nil if it was withdrawn before its turn.
     private nonisolated func input(
         of ticket: DecodeTicket, served: ServedModel
-    ) async -> Result<[Float], ImageFailure>? {
-        let configuration = configuration
-        let prepare: @Sendable () -> Result<[Float], ImageFailure>? = {
-            ticket.take().map { configuration.input(of: $0, for: served) }
+    ) async -> DecodedInput? {
+        let (configuration, clock) = (configuration, clock)
+        let prepare: @Sendable () -> DecodedInput? = {
+            guard let image = ticket.take() else { return nil }
+            let start = clock()
+            let input = configuration.input(of: image, for: served)
+            return DecodedInput(input: input, seconds: start.duration(to: clock()).seconds)
         }
         return ticket.needsDecoder ? await decoders.run(prepare) : prepare()
     }
@@ -267,6 +282,7 @@ public actor FeatureService {
         for image in abandoned {
             decoding.removeValue(forKey: image)?.withdraw()
             jobs[image] = nil
+            backlog.remove(image)
         }
         pending.continuation?.resume(returning: .failure(error))
         retireUnusedModels()
@@ -297,29 +313,27 @@ public actor FeatureService {
 
     /// Steps batch after batch until there is no work.
     private func runEngine() async {
+        var since = clock()
         while true {
             expire()
             guard let batch = planner.next(), let served = models[batch.model] else { break }
             let start = clock()
             for image in batch.joined { begin(image, at: start) }
-            let before = remaining(batch.images.compactMap { jobs[$0]?.trajectory }, served)
+            let before = backlog.operations(of: batch.images)
             let advanced = await engine.step(batch.images.compactMap { jobs[$0]?.trajectory.take() }, of: served)
-            let seconds = start.duration(to: clock()).seconds
-            lastProgress = clock()
-            events.stepped(batch.images.count, seconds)
-            let share =
-                Double(before - remaining(advanced, served)) / Double(max(1, served.model.evaluationsPerPass))
-            rate.record(passes: share, seconds: seconds)
+            let end = clock()
+            lastProgress = end
+            events.stepped(batch.images.count, start.duration(to: end).seconds)
+            let left = advanced.reduce(0) { $0 + $1.remainingOperations(model: served.model) }
+            // From the step before, so that what lies between two steps counts.
+            backlog.stepped(operations: before - left, seconds: since.duration(to: end).seconds)
+            since = end
             settle(batch.images, advanced, served: served)
         }
         isRunning = false
         ProcessMemory.giveBackSoon()
         retireUnusedModels()
         announceIfIdle()
-    }
-
-    private func remaining(_ trajectories: [Trajectory], _ served: ServedModel) -> Int {
-        trajectories.reduce(0) { $0 + $1.remainingEvaluations(model: served.model) }
     }
 
     private func begin(_ image: ImageID, at now: ContinuousClock.Instant) {
@@ -348,6 +362,7 @@ public actor FeatureService {
                             taps: trajectory.taps, values: trajectory.features, logits: trajectory.logits)))
                 finished.insert(image)
             } else {
+                backlog.setOperations(trajectory.remainingOperations(model: served.model), of: image)
                 jobs[image]!.trajectory = trajectory
             }
         }
@@ -372,6 +387,7 @@ public actor FeatureService {
     /// Hands an image's answer to everyone who waits for it.
     @discardableResult
     private func deliver(_ result: Result<ImageFeatures, ImageFailure>, of image: ImageID) -> AnswerKey? {
+        backlog.remove(image)
         guard let (key, waiters) = work.end(image) else { return nil }
         for waiter in waiters {
             requests[waiter.request]?.results[waiter.position] = result
@@ -396,7 +412,12 @@ public actor FeatureService {
     ///
     /// - Returns: whether the step's result was finite.
     /// - Throws: `TapError` if the model's grid is not what it says.
-    public func warmUp(_ served: ServedModel) async throws -> Bool { try await engine.warmUp(served).isFinite }
+    public func warmUp(_ served: ServedModel) async throws -> Bool {
+        let start = clock()
+        let (first, operations) = try await engine.warmUp(served)
+        backlog.warmedUp(operations: operations, seconds: start.duration(to: clock()).seconds)
+        return first.isFinite
+    }
 
     /// Lets new requests be served by `served`. Images in flight finish on the model they started with.
     ///
@@ -428,14 +449,14 @@ public actor FeatureService {
 
     /// How the service is.
     public func status() -> ServiceStatus {
-        let waiting = waiting
+        let isFull = policy.refusal(of: 1, waiting: waiting, backlog) != nil
         let isStuck = isRunning && lastProgress.duration(to: clock()) > configuration.stuckAfter
         return ServiceStatus(
             isStarted: active != nil,
-            isReady: active != nil && !isRetiring && !isDraining && waiting < configuration.queueLimit && !isStuck,
+            isReady: active != nil && !isRetiring && !isDraining && !isFull && !isStuck,
             isLive: !isStuck,
             isDraining: isDraining || isRetiring, waiting: waiting, inFlight: planner.inFlight.count,
-            cachedBytes: cache.byteCount)
+            expectedWait: backlog.seconds, cachedBytes: cache.byteCount)
     }
 
     /// Turns readiness off without refusing anything yet, so that a load balancer looks elsewhere.

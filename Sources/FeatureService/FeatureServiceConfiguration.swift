@@ -4,8 +4,10 @@ public import ImagePipeline
 public struct FeatureServiceConfiguration: Sendable {
     /// Most images in a step.
     public var batchLimit = 8
-    /// Most images waiting, those being decoded included; more are refused.
-    public var queueLimit = 64
+    /// Most images waiting, those being decoded included, which bounds memory; more are refused, unless none wait.
+    public var queueLimit = 1024
+    /// Most work ahead of a request, in time at the present rate; requests beyond are refused. Nil for any.
+    public var waitLimit: Duration? = .seconds(5)
     /// How images form batches.
     public var batching = BatchingMode.step
     /// Images decoded at a time.

@@ -40,6 +40,11 @@ struct RequestPlan: Sendable {
         return resolved
     }
 
+    /// Floating-point operations of one image.
+    var operations: Double {
+        PassExtent(taps: taps, wantsLogits: wantsLogits, model: served.model).operations(on: served.model)
+    }
+
     func key(of image: SHA256.Digest, decoding: DecodingMode) -> AnswerKey {
         AnswerKey(
             version: served.version, image: image, decoding: decoding, taps: taps, wantsLogits: wantsLogits)

@@ -14,6 +14,9 @@ public final class ReversibleModel: Sendable {
     public let head: ClassificationHead?
     let schedule: Schedule
     private let taps: AvailableTaps
+    /// Floating-point operations of one whole evaluation for one image.
+    let operationsPerEvaluation: Double
+    private let operationsThroughPlaces: [ActivationPlace: Double]
 
     /// Packs a model's weights.
     /// - Parameters:
@@ -35,6 +38,9 @@ public final class ReversibleModel: Sendable {
             kernels: kernels, pool: pool
         ) { try parameters("unet." + $0) }
         let layout = network.layout
+        operationsPerEvaluation = Double(layout.floatingPointOperations)
+        operationsThroughPlaces = Dictionary(
+            uniqueKeysWithValues: layout.places.map { ($0, Double(layout.floatingPointOperations(through: $0))) })
         head = try configuration.head.map { head in
             try ClassificationHead(head, layout: layout) { try parameters("head." + $0) }
         }
@@ -56,6 +62,9 @@ public final class ReversibleModel: Sendable {
     public var evaluationsPerClassification: Int {
         evaluationsPerPass + (configuration.head?.place == nil ? 0 : 1)
     }
+
+    /// Floating-point operations of an evaluation for one image that goes as far as `place`, one of the network's.
+    func operations(through place: ActivationPlace) -> Double { operationsThroughPlaces[place]! }
 
     /// Side that states are pooled to; see `ModelConfiguration.pooledSize`.
     public var pooledSize: Int { configuration.pooledSize }

@@ -24,9 +24,7 @@ public struct Trajectory: Sendable {
     private let headPlace: ActivationPlace?
     /// Where the state is, or the current step leaves from; see `TimeGrid.index(at:)`.
     private var position = 0
-    private let lastPosition: Int
-    /// The last place whose activations are wanted at the last position; nil if none are.
-    private let lastPlace: ActivationPlace?
+    private let extent: PassExtent
 
     /// Starts a trajectory.
     /// - Parameters:
@@ -41,24 +39,14 @@ public struct Trajectory: Sendable {
         self.wantsLogits = wantsLogits
         integration = Integration(from: input, by: model.schedule.solver)
         features = taps.map { _ in [] }
-        let grid = model.grid
-        let last = max(wantsLogits ? grid.steps : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
-        lastPosition = last
-        let headPlace = model.configuration.head?.place
-        self.headPlace = headPlace
-        var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace) }
-        if wantsLogits && last == grid.steps, let headPlace { places.append(headPlace) }
-        let layout = model.network.layout
-        lastPlace = places.max { layout.stages(through: $0) < layout.stages(through: $1) }
+        extent = PassExtent(taps: taps, wantsLogits: wantsLogits, model: model)
+        headPlace = model.configuration.head?.place
         arrive(model: model, kernels: kernels)
     }
 
-    /// Evaluations that remain until it is finished.
-    public func remainingEvaluations(model: ReversibleModel) -> Int {
-        isFinished
-            ? 0
-            : (lastPosition - position) * model.schedule.stages.count - integration.stage
-                + (lastPlace == nil ? 0 : 1)
+    /// Floating-point operations that remain until it is finished; see `PassExtent.operations(on:)`.
+    public func remainingOperations(model: ReversibleModel) -> Double {
+        isFinished ? 0 : extent.operations(from: position, stage: integration.stage, on: model)
     }
 
     /// Makes this trajectory image `n` of the evaluator's next batch.
@@ -66,13 +54,13 @@ public struct Trajectory: Sendable {
         integration.input.withUnsafeBufferPointer {
             evaluator.setInput(
                 n, planes: $0.baseAddress!, time: model.schedule.timeIndices[position][integration.stage],
-                through: position < lastPosition ? nil : lastPlace)
+                through: position < extent.lastPosition ? nil : extent.lastPlace)
         }
     }
 
     /// How far the next evaluation must go, in the network's stages.
     func stagesWanted(of model: ReversibleModel) -> Int {
-        guard position == lastPosition, let lastPlace else { return .max }
+        guard position == extent.lastPosition, let lastPlace = extent.lastPlace else { return .max }
         return model.network.layout.stages(through: lastPlace)
     }
 
@@ -80,7 +68,7 @@ public struct Trajectory: Sendable {
     mutating func advance(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
         evaluations += 1
         if integration.stage == 0 { readActivations(n, of: evaluator, model: model) }
-        guard position < lastPosition else {
+        guard position < extent.lastPosition else {
             isFinished = true
             return
         }
@@ -118,7 +106,7 @@ public struct Trajectory: Sendable {
             let activations = activations ?? head.activations(pooled ?? pool(state), kernels: kernels)
             logits = head.logits(activations: activations, kernels: kernels)
         }
-        isFinished = position == lastPosition && lastPlace == nil
+        isFinished = position == extent.lastPosition && extent.lastPlace == nil
     }
 
     /// Reads what is wanted of the evaluation at the grid point where the trajectory is.

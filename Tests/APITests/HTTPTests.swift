@@ -312,16 +312,20 @@ struct DescriptionTests {
         }
     }
 
-    @Test("A full queue is 503 with Retry-After")
+    @Test("More work ahead than is accepted is 503 with Retry-After, and not ready")
     func overload() async throws {
         try await TestService.run {
-            $0.service.queueLimit = 1
+            $0.service.waitLimit = TestService.noWork
         } _: { service async throws in
-            let image = try sampleImage()
-            let answer = try await service.client.post(
-                "/embed", Form().file("a", image).file("b", image).body, headers: ["Content-Type": Form.contentType])
-            #expect(answer.status == 503 && answer.code == "overloaded")
-            #expect(answer["Retry-After"].flatMap { Int($0) } ?? 0 >= 1)
+            for answer in [
+                try await service.client.post("/embed", try sampleImage()),
+                try await service.client.get("/health/ready"),
+            ] {
+                #expect(answer.status == 503 && answer.code == "overloaded")
+                #expect(answer["Retry-After"].flatMap { Int($0) } ?? 0 >= 1)
+            }
+            let text = try await service.admin.get("/metrics").text
+            #expect(text.contains("\nheadwater_requests_rejected_total{limit=\"wait\"} 1\n"))
         }
     }
 

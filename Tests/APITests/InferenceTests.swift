@@ -272,7 +272,6 @@ struct InferenceTests {
     func asEverywhere() async throws {
         try await TestService.run {
             $0.api.apiKeys = ["key"]
-            $0.service.queueLimit = 1
         } _: { service async throws in
             #expect(try await service.client.get("/v2/health/ready").status == 200)
             for path in ["/v2", "/v2/models/a", "/v2/models/a/ready"] {
@@ -287,9 +286,14 @@ struct InferenceTests {
                 inferencePath, try sampleImage(),
                 headers: key.merging(["X-Request-Timeout": "1e-9", "Inference-Header-Content-Length": "0"]) { $1 })
             #expect(late.code == "deadline_exceeded")
-            let two = input("image", "BYTES", "[2]", #""data":["AAAA","AAAA"]"#)
-            let refused = try await service.client.postJSON(inferencePath, two, headers: key)
+        }
+        try await TestService.run {
+            $0.service.waitLimit = TestService.noWork
+        } _: { service async throws in
+            let one = input("image", "BYTES", "[1]", #""data":["AAAA"]"#)
+            let refused = try await service.client.postJSON(inferencePath, one)
             #expect(refused.code == "overloaded" && refused["Retry-After"] != nil)
+            #expect(try await service.client.get("/v2/models/a/ready").code == "overloaded")
         }
     }
 }

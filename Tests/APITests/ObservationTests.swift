@@ -63,7 +63,9 @@ struct ObservationTests {
                 "headwater_steps_total 3", "headwater_evaluations_total 3", "headwater_images_total 1",
                 "headwater_images_waiting 0", "headwater_images_in_flight 0",
                 #"headwater_checkpoint_swaps_total{outcome="activated"} 1"#, "headwater_inference_seconds_count 2",
-                "headwater_batch_images_count 3", "headwater_requests_rejected_total 0",
+                "headwater_batch_images_count 3", #"headwater_requests_rejected_total{limit="images"} 0"#,
+                #"headwater_requests_rejected_total{limit="wait"} 0"#, "headwater_expected_wait_seconds 0",
+                "headwater_images_waiting_limit 1024", "headwater_expected_wait_limit_seconds 5",
             ] {
                 #expect(text.contains(line + "\n"), "\(line)")
             }

@@ -55,6 +55,9 @@ struct TestService: Sendable {
     /// The model directory.
     let folder: String
 
+    /// A limit that not even a service with nothing to do keeps to.
+    static let noWork = Duration.seconds(-1)
+
     static let build = BuildInformation(version: "1.2.3", commit: "c0ffee")
 
     struct Settings: Sendable {

@@ -86,19 +86,4 @@ struct BatchPlannerTests {
         #expect(!planner.uses("new") && planner.uses("old"))
         #expect(planner.next() == Planner.Batch(model: "old", images: [late], joined: [late]))
     }
-
-    @Test("Retry-After follows the present rate and stays within bounds")
-    func retryAfter() {
-        var rate = CompletionRate()
-        #expect(rate.retryAfter(waiting: 100) == 1)
-        rate.record(passes: 10, seconds: 1)
-        #expect(rate.retryAfter(waiting: 100) == 10)
-        #expect(rate.retryAfter(waiting: 0) == 1)
-        #expect(rate.retryAfter(waiting: 1_000_000) == 600)
-        for _ in 0..<100 { rate.record(passes: 1, seconds: 1) }
-        #expect(rate.retryAfter(waiting: 50) == 50)
-        rate.record(passes: 1, seconds: 0)
-        for _ in 0..<100 { rate.record(passes: 0, seconds: 1) }
-        #expect(rate.retryAfter(waiting: 50) == 50)
-    }
 }

@@ -46,7 +46,7 @@ public final class ServiceMetrics: Sendable {
     private let steps: Counter
     private let evaluations: Counter
     private let images: Counter
-    private let rejected: Counter
+    private let rejected: [AdmissionLimit: Counter]
     private let expired: Counter
     private let abandoned: Counter
     private let notFinite: Counter
@@ -57,6 +57,7 @@ public final class ServiceMetrics: Sendable {
     private let cacheBytes: Gauge
     private let waiting: Gauge
     private let inFlight: Gauge
+    private let expectedWait: Gauge
     private let model = Mutex<ModelVersion?>(nil)
     private let servers = Mutex<[Listener: @Sendable () -> ServerCounters?]>([:])
 
@@ -104,8 +105,10 @@ public final class ServiceMetrics: Sendable {
         evaluations = try registry.counter(
             "headwater_evaluations_total", help: "Network evaluations, counted per image.")
         images = try registry.counter("headwater_images_total", help: "Images whose features were computed.")
-        rejected = try registry.counter(
-            "headwater_requests_rejected_total", help: "Requests refused because the queue was full.")
+        let rejected = try registry.counter(
+            "headwater_requests_rejected_total", help: "Requests refused because of the work ahead, by the limit.",
+            labels: ["limit"])
+        self.rejected = Dictionary(uniqueKeysWithValues: AdmissionLimit.allCases.map { ($0, rejected[$0.rawValue]) })
         expired = try registry.counter(
             "headwater_requests_expired_total", help: "Requests dropped because their deadline had passed.")
         abandoned = try registry.counter(
@@ -132,6 +135,14 @@ public final class ServiceMetrics: Sendable {
         cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of answers kept.")
         waiting = try registry.gauge(
             "headwater_images_waiting", help: "Images admitted that wait for their first step.")
+        expectedWait = try registry.gauge(
+            "headwater_expected_wait_seconds", help: "Seconds that the work admitted takes at the present rate.")
+        try registry.gauge("headwater_images_waiting_limit", help: "Images waiting beyond which requests are refused.")
+            .set(Double(configuration.queueLimit))
+        try registry.gauge(
+            "headwater_expected_wait_limit_seconds", help: "Expected wait beyond which requests are refused."
+        )
+        .set(configuration.waitLimit.map { $0 / .seconds(1) } ?? .infinity)
         inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
         for outcome in CheckpointOutcome.allCases { swaps[outcome.rawValue].increment(by: 0) }
         for part in ReloadedPart.allCases {
@@ -197,7 +208,7 @@ public final class ServiceMetrics: Sendable {
             batchImages.observe(Double(batch))
             stepSeconds.observe(seconds)
         }
-        events.rejected = { [rejected] in rejected.increment() }
+        events.rejected = { [rejected] in rejected[$0]?.increment() }
         events.expired = { [expired] in expired.increment() }
         events.abandoned = { [abandoned] in abandoned.increment() }
         events.notFinite = { [notFinite] in notFinite.increment() }
@@ -233,6 +244,7 @@ public final class ServiceMetrics: Sendable {
     func exposition(_ status: ServiceStatus, served: ModelVersion?) -> String {
         waiting.set(Double(status.waiting))
         inFlight.set(Double(status.inFlight))
+        expectedWait.set(status.expectedWait)
         cacheBytes.set(Double(status.cachedBytes))
         model.withLock { $0 = served }
         return registry.exposition()

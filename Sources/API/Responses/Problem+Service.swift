@@ -19,7 +19,7 @@ extension Problem {
         switch error {
         case .overloaded(let seconds):
             self.init(
-                .overloaded, "as many images are waiting as may; try again in \(seconds) s",
+                .overloaded, "there is as much work ahead as the service accepts; try again in \(seconds) s",
                 headers: ["Retry-After": "\(seconds)"])
         case .deadlineExceeded:
             self.init(.deadlineExceeded, "the deadline passed before the result; X-Request-Timeout asks for more time")

@@ -71,14 +71,17 @@ struct ParsedArguments: Sendable {
 
     /// What the user should know although the command can be carried out.
     let warnings: [String]
+    /// The options that have a value, in the order of the command's, as they would be written.
+    let texts: [(name: String, text: String)]
     private let options: [String: any Sendable]
     private let sources: [String: ValueSource]
     private let positionals: [String: any Sendable]
 
     init(
         options: [String: any Sendable], sources: [String: ValueSource], positionals: [String: any Sendable],
-        warnings: [String]
+        texts: [(name: String, text: String)], warnings: [String]
     ) {
+        self.texts = texts
         self.options = options
         self.sources = sources
         self.positionals = positionals
@@ -102,6 +105,9 @@ struct ParsedArguments: Sendable {
             return parsed.value
         }
     }
+
+    /// The option's value as it would be written; nil if it has none.
+    func text<Value>(of option: Option<Value>) -> String? { texts.first { $0.name == option.specification.name }?.text }
 
     /// Where the option's value was written: the flag or the variable; nil if it is the default.
     func source<Value>(of option: Option<Value>) -> ValueSource? { source(ofOptionNamed: option.specification.name) }

@@ -165,6 +165,14 @@ struct OptionSpecification: Sendable {
         prefix + String(name.map { $0 == "-" ? "_" : Character($0.uppercased()) })
     }
 
+    /// The value that these occurrences come to, as it would be written; nil if there is none.
+    func text(of occurrences: [Occurrence]) -> String? {
+        guard let last = occurrences.last else { return defaultText }
+        if isRepeated { return occurrences.map(\.text).joined(separator: ",") }
+        guard isFlag, let isOn = try? ValueSyntax.boolean.value(of: last.text, at: name) else { return last.text }
+        return isOn ? "on" : "off"
+    }
+
     /// As it stands in help: `--port PORT`, or `--[no-]warm-up` of a switch.
     var usage: String { isFlag ? "--[no-]\(name)" : "--\(name) \(placeholder)" }
 

@@ -87,13 +87,15 @@ struct Program: Sendable {
         let variables = EnvironmentScanner(environment, prefix: environmentPrefix, of: command, among: commands)
         var options: [String: any Sendable] = [:]
         var sources: [String: ValueSource] = [:]
+        var texts: [(name: String, text: String)] = []
         for option in command.options {
             let occurrences = written.options[option.name] ?? variables.options[option.name] ?? []
             options[option.name] = try option.evaluate(occurrences)
             sources[option.name] = occurrences.last?.source
+            if let text = option.text(of: occurrences) { texts.append((option.name, text)) }
         }
         return ParsedArguments(
-            options: options, sources: sources, positionals: try assign(written.positionals, of: command),
+            options: options, sources: sources, positionals: try assign(written.positionals, of: command), texts: texts,
             warnings: variables.warnings)
     }
 

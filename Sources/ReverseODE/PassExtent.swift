@@ -1,0 +1,31 @@
+import FlowModel
+
+/// How far a pass goes: to the last position that something is read at, and there into the network as far as activations are
+/// wanted.
+public struct PassExtent: Sendable, Equatable {
+    /// See `TimeGrid.index(at:)`.
+    let lastPosition: Int
+    /// The last place whose activations are wanted at the last position; nil if none are.
+    let lastPlace: ActivationPlace?
+
+    /// The extent of a pass that reads `taps`, resolved on `model`, and classifies at the end of the grid if logits are wanted.
+    public init(taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel) {
+        let grid = model.grid
+        let last = max(wantsLogits ? grid.steps : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
+        let headPlace = model.configuration.head?.place
+        var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace) }
+        if wantsLogits && last == grid.steps, let headPlace { places.append(headPlace) }
+        let layout = model.network.layout
+        lastPosition = last
+        lastPlace = places.max { layout.stages(through: $0) < layout.stages(through: $1) }
+    }
+
+    /// Floating-point operations of the pass for one image, as `UNetLayout.floatingPointOperations` counts them.
+    public func operations(on model: ReversibleModel) -> Double { operations(from: 0, stage: 0, on: model) }
+
+    /// Those left when a pass is at a position and has evaluated so many stages of the step that begins there.
+    func operations(from position: Int, stage: Int, on model: ReversibleModel) -> Double {
+        let whole = (lastPosition - position) * model.schedule.stages.count - stage
+        return Double(whole) * model.operationsPerEvaluation + (lastPlace.map { model.operations(through: $0) } ?? 0)
+    }
+}
