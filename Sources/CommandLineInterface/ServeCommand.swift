@@ -51,7 +51,8 @@ enum ServeCommand {
             configuration: configuration, kernels: kernels, pool: pool, events: metrics.events)
         let tally = ImageTally()
         let checkpoints = try checkpoints(
-            arguments, service, kernels: kernels, pool: pool, tally: tally, metrics: metrics)
+            arguments, service, kernels: kernels, pool: pool, tally: tally,
+            log: CheckpointLog(metrics: metrics, logger: logger))
         let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
         let publicAPI = PublicAPI(
             service: service, tally: tally, configuration: try ServeOptions.publicAPI(arguments, build),
@@ -120,7 +121,7 @@ enum ServeCommand {
 
     private static func checkpoints(
         _ arguments: ParsedArguments, _ service: FeatureService, kernels: Kernels, pool: WorkerPool, tally: ImageTally,
-        metrics: ServiceMetrics
+        log: CheckpointLog
     ) throws -> CheckpointManager {
         let selfTest = CheckpointSelfTest(kernels: kernels, pool: pool)
         let configured: ConfiguredCheckpoint =
@@ -136,7 +137,8 @@ enum ServeCommand {
             configured: configured,
             directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) }, tally: tally)
         parts.preference = try ServeOptions.preference(arguments)
-        parts.ended = { metrics.checkpointEnded($0) }
+        parts.began = { log.began($0) }
+        parts.ended = { log.ended($0) }
         return CheckpointManager(parts)
     }
 

@@ -101,6 +101,11 @@ enum ServeOptions {
         "drain-timeout", .duration(in: .zero ... .seconds(3600)), default: .seconds(30),
         help: "On SIGTERM, time for requests in flight to end.", group: "Service")
 
+    static let accessLog = Option(
+        "access-log", .choice("REQUESTS", of: AccessLog.self), default: .all,
+        help:
+            "Which requests are logged: all, those that failed (status 400 and above, or unanswered), or none. Health "
+            + "checks and scrapes that succeed are logged at the level debug only.", group: "Logs")
     static let logLevel = Option(
         "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "What is logged.", group: "Logs")
     static let logFormat = Option(
@@ -122,7 +127,7 @@ enum ServeOptions {
         deadline.specification,
         batching.specification, drainDelay.specification, drainTimeout.specification,
         KernelChoice.option.specification, KernelChoice.precision.specification,
-        KernelChoice.workers.specification, logLevel.specification,
+        KernelChoice.workers.specification, accessLog.specification, logLevel.specification,
         logFormat.specification,
     ]
 
@@ -201,6 +206,7 @@ enum ServeOptions {
         configuration.maximumTimeout = max(try arguments[deadline], configuration.maximumTimeout)
         configuration.apiKeys = try publicKeys(arguments)
         configuration.hasPlayground = try arguments[playground]
+        configuration.accessLog = try arguments[accessLog]
         return configuration
     }
 
@@ -208,6 +214,7 @@ enum ServeOptions {
     static func adminAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> AdminAPIConfiguration {
         var configuration = AdminAPIConfiguration(build: build)
         configuration.token = try token(arguments)
+        configuration.accessLog = try arguments[accessLog]
         return configuration
     }
 

@@ -194,6 +194,8 @@ public struct ServiceStatus: Sendable, Equatable {
     public let isDraining: Bool
     /// Images admitted that wait for their first step, those being decoded included.
     public let waiting: Int
+    /// Those of them that are to be decoded.
+    public let decoding: Int
     /// Images in flight.
     public let inFlight: Int
     /// Seconds that the work ahead of the next request takes at the present rate.

@@ -455,7 +455,8 @@ public actor FeatureService {
             isStarted: active != nil,
             isReady: active != nil && !isRetiring && !isDraining && !isFull && !isStuck,
             isLive: !isStuck,
-            isDraining: isDraining || isRetiring, waiting: waiting, inFlight: planner.inFlight.count,
+            isDraining: isDraining || isRetiring, waiting: waiting, decoding: decoding.count,
+            inFlight: planner.inFlight.count,
             expectedWait: backlog.seconds, cachedBytes: cache.byteCount)
     }
 

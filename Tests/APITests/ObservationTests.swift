@@ -50,7 +50,9 @@ struct ObservationTests {
 
     @Test("Metrics count requests by route and status, steps, images, stages and the model")
     func metrics() async throws {
-        try await TestService.run { service async throws in
+        try await TestService.run {
+            $0.service.waitLimit = .seconds(3600)
+        } _: { service async throws in
             _ = try await service.client.post("/embed", try sampleImage())
             _ = try await service.client.post("/embed", Array("GIF89a".utf8))
             _ = try await service.client.get("/a/b/c")
@@ -65,7 +67,7 @@ struct ObservationTests {
                 #"headwater_checkpoint_swaps_total{outcome="activated"} 1"#, "headwater_inference_seconds_count 2",
                 "headwater_batch_images_count 3", #"headwater_requests_rejected_total{limit="images"} 0"#,
                 #"headwater_requests_rejected_total{limit="wait"} 0"#, "headwater_expected_wait_seconds 0",
-                "headwater_images_waiting_limit 1024", "headwater_expected_wait_limit_seconds 5",
+                "headwater_images_waiting_limit 1024", "headwater_expected_wait_limit_seconds 3600",
             ] {
                 #expect(text.contains(line + "\n"), "\(line)")
             }

@@ -35,10 +35,13 @@ final class LogCollector: LogSink {
     var lines: [String] { collected.withLock { $0 } }
 
     /// The access lines as objects.
-    func requests() throws -> [[String: Any]] {
+    func requests() throws -> [[String: Any]] { try lines(saying: "request") }
+
+    /// The lines of messages that begin so, as objects.
+    func lines(saying beginning: String) throws -> [[String: Any]] {
         try lines.compactMap { line in
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-            return object?["message"] as? String == "request" ? object : nil
+            return (object?["message"] as? String)?.hasPrefix(beginning) == true ? object : nil
         }
     }
 }
@@ -65,6 +68,7 @@ struct TestService: Sendable {
         var admin = AdminAPIConfiguration(build: TestService.build)
         var server = ServerConfiguration()
         var service = FeatureServiceConfiguration()
+        var logLevel = LogLevel.info
         var hasHead = true
         var hasDirectory = true
         var starts = true
@@ -79,7 +83,7 @@ struct TestService: Sendable {
     /// The parts that a program would put together, for the checkpoint at `initial`.
     static func manager(
         _ service: FeatureService, initial: String, directory: ModelDirectory?, tally: ImageTally = ImageTally(),
-        metrics: ServiceMetrics? = nil, budget: @escaping @Sendable () -> MemoryBudget? = { nil },
+        log: CheckpointLog? = nil, budget: @escaping @Sendable () -> MemoryBudget? = { nil },
         preference: StartingCheckpoint.Preference = .latest,
         selfTest: @escaping @Sendable (ServedModel) throws -> Void = { _ in }
     ) -> CheckpointManager {
@@ -92,7 +96,10 @@ struct TestService: Sendable {
             },
             configured: .file(path: initial), directory: directory, tally: tally)
         parts.preference = preference
-        if let metrics { parts.ended = { metrics.checkpointEnded($0) } }
+        if let log {
+            parts.began = { log.began($0) }
+            parts.ended = { log.ended($0) }
+        }
         return CheckpointManager(parts)
     }
 
@@ -104,6 +111,8 @@ struct TestService: Sendable {
     ) async throws -> Value {
         var settings = Settings()
         settings.service.batchLimit = 4
+        // However slow the machine is.
+        settings.service.waitLimit = nil
         configure(&settings)
         let folder = FileManager.default.temporaryDirectory.appending(path: "headwater-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -116,14 +125,15 @@ struct TestService: Sendable {
         let service = FeatureService(
             configuration: settings.service, kernels: .best, pool: settings.pool, events: metrics.events,
             clock: settings.clock)
+        let log = LogCollector()
+        let logger = Logger(level: settings.logLevel, format: .json, sink: log)
         let tally = ImageTally()
         let checkpoints = manager(
             service, initial: initial, directory: settings.hasDirectory ? try ModelDirectory(path: folder.path) : nil,
-            tally: tally, metrics: metrics, budget: { [budget = settings.budget] in budget },
+            tally: tally, log: CheckpointLog(metrics: metrics, logger: logger),
+            budget: { [budget = settings.budget] in budget },
             selfTest: settings.selfTest)
         if settings.starts { try await checkpoints.start() }
-        let log = LogCollector()
-        let logger = Logger(level: .info, format: .json, sink: log)
         let publicAPI = PublicAPI(
             service: service, tally: tally, configuration: settings.api, metrics: metrics, logger: logger)
         let adminAPI = AdminAPI(

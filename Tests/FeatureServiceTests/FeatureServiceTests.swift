@@ -74,7 +74,11 @@ struct FeatureServiceTests {
         #expect(await eventually { await service.status().inFlight == 1 })
         async let release: Void = {
             // 40 requests, of which a third has one image, a third two, a third three.
-            #expect(await eventually { await service.status().waiting == 79 })
+            #expect(
+                await eventually {
+                    let status = await service.status()
+                    return status.waiting == 79 && status.decoding == 0
+                })
             hold.release()
         }()
         let crowded = try await withThrowingTaskGroup(of: [Float].self) { group in

@@ -16,7 +16,9 @@ extension AdminAPI {
 
     /// `POST /v2/repository/models/{model}/load`: loads the one file of the directory that holds a model of that name, and
     /// answers when it serves.
-    func loadModel(_ request: Request, name: String) async throws(Problem) -> Response {
+    func loadModel(
+        _ request: Request, name: String, _ client: CheckpointAttempt.Client
+    ) async throws(Problem) -> Response {
         let post = try RepositoryPost(request.bytes)
         guard post.overrides.isEmpty else {
             throw Problem(
@@ -30,8 +32,8 @@ extension AdminAPI {
                 "the model is in \(paths.joined(separator: ", ")); POST /admin/checkpoint loads one by its path")
         }
         if let path = paths.first {
-            try await finish { () async throws(CheckpointRefusal) in
-                try await checkpoints.load(path: path, sha256: nil)
+            try await finish(.load, client) { () async throws(CheckpointRefusal) in
+                try await checkpoints.load(path: path, sha256: nil, for: client)
             }
         } else if await checkpoints.status.active?.version.name != name {
             throw Self.unknownModel

@@ -13,6 +13,8 @@ public struct AdminAPIConfiguration: Sendable {
     /// The time that an upload may take.
     public var uploadTimeout: Duration = .seconds(3600)
 
+    /// Which requests are logged.
+    public var accessLog = AccessLog.all
     /// What `GET /version` names.
     public var build: BuildInformation
 
@@ -43,7 +45,8 @@ public final class AdminAPI: Sendable {
         self.logger = logger
         gateway = Gateway(
             keys: configuration.token.map { [$0] }, wrongKeys: configuration.wrongKeys,
-            ledger: RequestLedger(of: .admin, metrics: metrics, logger: logger))
+            ledger: RequestLedger(
+                of: .admin, metrics: metrics, logger: logger, accessLog: configuration.accessLog))
         var keyless = configuration
         keyless.token = nil
         self.configuration = keyless
@@ -106,17 +109,18 @@ public final class AdminAPI: Sendable {
     }
 
     private func respond(to request: Request) async -> Response {
-        await gateway.respond(to: request) { route, _ async throws(Problem) in
-            switch route.operation {
+        await gateway.respond(to: request) { route, account async throws(Problem) in
+            let client = CheckpointAttempt.Client(
+                address: request.head.remoteAddress, requestID: account.id.description)
+            return switch route.operation {
             case .metrics: await exposition()
             case .version: configuration.build.response
             case .checkpoint: await checkpoints.status.response(status: 200)
-            case .load: try await load(request)
-            case .upload: try await upload(request)
-            case .rollback:
-                try await complete(request) { () async throws(CheckpointRefusal) in try await checkpoints.rollback() }
+            case .load: try await load(request, client)
+            case .upload: try await upload(request, client)
+            case .rollback: try await rollback(request, client)
             case .repositoryIndex: try await index(request)
-            case .repositoryLoad: try await loadModel(request, name: route["model"])
+            case .repositoryLoad: try await loadModel(request, name: route["model"], client)
             case .repositoryUnload: try await unloadModel(request, name: route["model"])
             case .live: try HealthCheck.live.response(await service.status())
             case .ready: try HealthCheck.ready.response(await service.status())
@@ -130,68 +134,65 @@ public final class AdminAPI: Sendable {
         return Response(headers: ["Content-Type": MetricsRegistry.contentType], body: Array(text.utf8))
     }
 
-    private func load(_ request: Request) async throws(Problem) -> Response {
+    private func load(_ request: Request, _ client: CheckpointAttempt.Client) async throws(Problem) -> Response {
         let post = try LoadPost(request.bytes)
-        return try await complete(request) { () async throws(CheckpointRefusal) in
-            try await checkpoints.load(path: post.path, sha256: post.sha256)
+        return try await complete(request, .load, client) { () async throws(CheckpointRefusal) in
+            try await checkpoints.load(path: post.path, sha256: post.sha256, for: client)
         }
     }
 
-    private func upload(_ request: Request) async throws(Problem) -> Response {
+    private func upload(_ request: Request, _ client: CheckpointAttempt.Client) async throws(Problem) -> Response {
         guard case .file(let path, let byteCount) = request.body, byteCount > 0 else {
             throw Problem(.checkpointRejected, "the body is empty; send the bytes of a safetensors file")
         }
         let query = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters)
-        return try await complete(request) { () async throws(CheckpointRefusal) in
-            try await checkpoints.load(upload: path, sha256: query["sha256"])
+        return try await complete(request, .upload, client) { () async throws(CheckpointRefusal) in
+            try await checkpoints.load(upload: path, sha256: query["sha256"], for: client)
+        }
+    }
+
+    private func rollback(_ request: Request, _ client: CheckpointAttempt.Client) async throws(Problem) -> Response {
+        try await complete(request, .rollback, client) { () async throws(CheckpointRefusal) in
+            try await checkpoints.rollback(for: client)
         }
     }
 
     /// Begins a load; answers 202 at once, or with `?wait=true` how it ended.
     private func complete(
-        _ request: Request, _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
+        _ request: Request, _ action: CheckpointAttempt.Action, _ client: CheckpointAttempt.Client,
+        _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
     ) async throws(Problem) -> Response {
         let waits = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters).flag("wait")
         guard waits else {
-            log(try await begun(begin))
+            _ = try await begun(action, client, begin)
             var response = await checkpoints.status.response(status: 202)
             response.headers["Location"] = AdminEndpoint.checkpoint.path
             return response
         }
-        try await finish(begin)
+        try await finish(action, client, begin)
         return await checkpoints.status.response(status: 200)
     }
 
     /// Begins a load and waits for its end.
     ///
     /// - Throws: why it was not begun, or why it failed.
-    func finish(_ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion) async throws(Problem) {
-        let result = await (try await begun(begin)).value
-        log(result)
-        if case .failure(let failure) = result { throw Problem(failure) }
+    func finish(
+        _ action: CheckpointAttempt.Action, _ client: CheckpointAttempt.Client,
+        _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
+    ) async throws(Problem) {
+        if case .failure(let failure) = await (try await begun(action, client, begin)).value { throw Problem(failure) }
     }
 
     private func begun(
+        _ action: CheckpointAttempt.Action, _ client: CheckpointAttempt.Client,
         _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
     ) async throws(Problem) -> CheckpointManager.Completion {
         do throws(CheckpointRefusal) {
             return try await begin()
         } catch {
-            throw Problem(error)
-        }
-    }
-
-    private func log(_ completion: CheckpointManager.Completion) {
-        Task { log(await completion.value) }
-    }
-
-    private func log(_ result: Result<CheckpointOutcome, CheckpointFailure>) {
-        switch result {
-        case .success(let outcome): logger.info("checkpoint", ["outcome": .string(outcome.rawValue)])
-        case .failure(let failure):
-            logger.error(
-                "checkpoint",
-                ["outcome": .string(CheckpointOutcome.failed.rawValue), "reason": .string(failure.description)])
+            let problem = Problem(error)
+            CheckpointLog(metrics: metrics, logger: logger).refused(action, problem, client: client)
+            throw problem
         }
     }
 }

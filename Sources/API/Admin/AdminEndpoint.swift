@@ -54,6 +54,13 @@ enum AdminEndpoint: String, Endpoint {
         }
     }
 
+    var isRoutine: Bool {
+        switch self {
+        case .metrics, .live, .ready, .startup: true
+        default: false
+        }
+    }
+
     var isOpen: Bool {
         switch self {
         case .live, .ready, .startup: true

@@ -7,6 +7,8 @@ import Telemetry
 struct RouteLabel: Equatable, Sendable {
     let method: String
     let path: String
+    /// Whether it is a health check or a scrape.
+    var isRoutine = false
 
     /// For requests that matched no route.
     static let unmatched = RouteLabel(method: "other", path: "unmatched")
@@ -21,6 +23,8 @@ struct RequestAccount: Sendable {
     var model: ModelVersion?
     var timings: FeatureTimings?
     var cache: CacheOutcome?
+    /// The sort of problem that it is answered with, if it is.
+    var code: ProblemCode?
 
     /// Takes the client's `X-Request-Id` and `traceparent`, or begins its own.
     init(_ headers: HTTPHeaders, route: RouteLabel) {
@@ -47,8 +51,10 @@ final class RequestLedger: Sendable {
     private let listener: Listener
     private let metrics: ServiceMetrics
     private let logger: Logger
+    private let accessLog: AccessLog
 
-    init(of listener: Listener, metrics: ServiceMetrics, logger: Logger) {
+    init(of listener: Listener, metrics: ServiceMetrics, logger: Logger, accessLog: AccessLog) {
+        self.accessLog = accessLog
         self.listener = listener
         self.metrics = metrics
         self.logger = logger
@@ -78,6 +84,21 @@ final class RequestLedger: Sendable {
     /// Notes that a request was refused for want of a key.
     func note(_ refusal: Doorkeeper.Refusal) { metrics.authenticationFailed(at: listener, refusal) }
 
+    /// Notes that a request is answered with a problem. A fault of the service is logged at once, whichever requests are.
+    func note(_ problem: Problem, for id: UInt64) {
+        let account = accounts.withLock { accounts in
+            accounts[id]?.code = problem.code
+            return accounts[id]
+        }
+        guard problem.code.status == 500, let account else { return }
+        logger.error(
+            "fault",
+            [
+                "request_id": .string(account.id.description), "route": .string(account.route.path),
+                "code": .string(problem.code.rawValue), "detail": .string(problem.detail),
+            ])
+    }
+
     /// Notes what a request's handling brought.
     func note(_ response: FeatureResponse, for id: UInt64) {
         metrics.observe(response.timings)
@@ -96,7 +117,9 @@ final class RequestLedger: Sendable {
             ?? RequestAccount(record.headers, route: .unmatched)
         let total = record.receiving + record.handling + record.writing
         metrics.requestEnded(account.route, status: record.status, total: total)
-        logger.info("request", Self.fields(account, record, total: total))
+        let level = accessLog.level(
+            status: record.status, isComplete: record.outcome == .completed, isRoutine: account.route.isRoutine)
+        if let level { logger.log(level, "request", Self.fields(account, record, total: total)) }
     }
 
     private static func fields(_ account: RequestAccount, _ record: ExchangeRecord, total: Duration) -> LogFields {
@@ -109,6 +132,7 @@ final class RequestLedger: Sendable {
             "receive_seconds": .seconds(record.receiving), "handle_seconds": .seconds(record.handling),
             "write_seconds": .seconds(record.writing), "total_seconds": .seconds(total),
         ]
+        if let code = account.code { fields["code"] = .string(code.rawValue) }
         if let images = account.images { fields["images"] = .integer(images) }
         if let timings = account.timings {
             fields["decode_seconds"] = .number(timings.decode)

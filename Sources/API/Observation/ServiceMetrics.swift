@@ -57,6 +57,7 @@ public final class ServiceMetrics: Sendable {
     private let cacheBytes: Gauge
     private let waiting: Gauge
     private let inFlight: Gauge
+    private let decoding: Gauge
     private let expectedWait: Gauge
     private let model = Mutex<ModelVersion?>(nil)
     private let servers = Mutex<[Listener: @Sendable () -> ServerCounters?]>([:])
@@ -135,6 +136,8 @@ public final class ServiceMetrics: Sendable {
         cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of answers kept.")
         waiting = try registry.gauge(
             "headwater_images_waiting", help: "Images admitted that wait for their first step.")
+        decoding = try registry.gauge(
+            "headwater_images_decoding", help: "Images among those that wait which are to be decoded.")
         expectedWait = try registry.gauge(
             "headwater_expected_wait_seconds", help: "Seconds that the work admitted takes at the present rate.")
         try registry.gauge("headwater_images_waiting_limit", help: "Images waiting beyond which requests are refused.")
@@ -244,6 +247,7 @@ public final class ServiceMetrics: Sendable {
     func exposition(_ status: ServiceStatus, served: ModelVersion?) -> String {
         waiting.set(Double(status.waiting))
         inFlight.set(Double(status.inFlight))
+        decoding.set(Double(status.decoding))
         expectedWait.set(status.expectedWait)
         cacheBytes.set(Double(status.cachedBytes))
         model.withLock { $0 = served }

@@ -20,6 +20,8 @@ public struct PublicAPIConfiguration: Sendable {
     var wrongKeys = AuthenticationLimit.Allowance()
     /// Whether the playground is at `/`.
     public var hasPlayground = true
+    /// Which requests are logged.
+    public var accessLog = AccessLog.all
     /// What `GET /version` names.
     public var build: BuildInformation
 
@@ -55,7 +57,8 @@ public final class PublicAPI: Sendable {
         self.logger = logger
         gateway = Gateway(
             keys: configuration.apiKeys, wrongKeys: configuration.wrongKeys,
-            ledger: RequestLedger(of: .public, metrics: metrics, logger: logger))
+            ledger: RequestLedger(
+                of: .public, metrics: metrics, logger: logger, accessLog: configuration.accessLog))
         var keyless = configuration
         keyless.apiKeys = nil
         self.configuration = keyless

@@ -72,6 +72,14 @@ enum PublicEndpoint: String, Endpoint {
         }
     }
 
+    var isRoutine: Bool {
+        switch self {
+        case .live, .ready, .startup, .inferenceLive, .inferenceReady, .inferenceModelReady, .inferenceVersionReady:
+            true
+        default: false
+        }
+    }
+
     var isOpen: Bool {
         switch self {
         // The page has to be there before somebody can type a key into it; what it asks for needs one.

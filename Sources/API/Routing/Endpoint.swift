@@ -12,6 +12,8 @@ protocol Endpoint: CaseIterable, Hashable, Sendable {
     var ignoresUnknownParameters: Bool { get }
     /// Every status that a handler of the operation answers. The contract describes these and `transportStatuses`.
     var statuses: Set<Int> { get }
+    /// Whether machines ask for it every few seconds: health checks and scrapes.
+    var isRoutine: Bool { get }
     /// Whether the operation may be called without a key.
     var isOpen: Bool { get }
 }

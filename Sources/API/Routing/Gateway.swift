@@ -29,7 +29,9 @@ struct Gateway<Operation: Endpoint>: Sendable {
 
     private func label(of head: RequestHead) -> RouteLabel {
         guard let route = try? router.route(method: head.method, path: head.path) else { return .unmatched }
-        return RouteLabel(method: head.isHead ? "HEAD" : head.method, path: route.operation.path)
+        return RouteLabel(
+            method: head.isHead ? "HEAD" : head.method, path: route.operation.path,
+            isRoutine: route.operation.isRoutine)
     }
 
     /// Decides from a head whether the request is let in, and what becomes of the body; `decide` knows the operation. The
@@ -43,6 +45,7 @@ struct Gateway<Operation: Endpoint>: Sendable {
             if let doorkeeper, !operation.isOpen { try doorkeeper.check(head) }
             return try decide(operation)
         } catch {
+            ledger.note(error, for: head.id)
             return .reject(account.identifying(error.response(requestID: account.id.description)))
         }
     }
@@ -56,6 +59,7 @@ struct Gateway<Operation: Endpoint>: Sendable {
             let route = try router.route(method: request.head.method, path: request.head.path)
             return account.identifying(try await answer(route, account))
         } catch {
+            ledger.note(error, for: request.head.id)
             return account.identifying(error.response(requestID: account.id.description))
         }
     }
@@ -66,6 +70,7 @@ struct Gateway<Operation: Endpoint>: Sendable {
         let problem = Problem(
             ProblemCode(transportStatus: error.status), error.reason,
             headers: error.status == 503 ? ["Retry-After": "1"] : [:])
+        ledger.note(problem, for: error.id)
         return account.identifying(problem.response(requestID: account.id.description))
     }
 }

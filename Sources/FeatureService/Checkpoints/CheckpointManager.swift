@@ -53,8 +53,10 @@ public actor CheckpointManager {
         public var preference = StartingCheckpoint.Preference.latest
         /// Counts the images of each model.
         public var tally: ImageTally
-        /// Told of every attempt's end.
-        public var ended: @Sendable (CheckpointOutcome) -> Void = { _ in }
+        /// Told of every attempt that is begun.
+        public var began: @Sendable (CheckpointAttempt) -> Void = { _ in }
+        /// Told of its end.
+        public var ended: @Sendable (CheckpointReport) -> Void = { _ in }
         /// The time of day.
         public var clock: @Sendable () -> Date = { Date.now }
 
@@ -82,7 +84,8 @@ public actor CheckpointManager {
 
     /// A load: how to get the model, and what to record of it.
     private struct Job: Sendable {
-        let source: CheckpointSource
+        let attempt: CheckpointAttempt
+        var source: CheckpointSource { attempt.source }
         let load: @Sendable () throws -> ServedModel
         /// Puts the checkpoint in its place on the disk, and tells what is to be recorded.
         let place: @Sendable (ServedModel) throws -> ModelDirectory.Marker?
@@ -153,7 +156,8 @@ public actor CheckpointManager {
         let report = StartReport(
             choice: choice, activated: (marker.path, activated), configured: (configured.source.description, digest))
         guard choice.resumes else { return try await startConfigured(choice, report: report) }
-        var resumption = job(for: try directory.resolve(marker.path).real, marker: marker)
+        var resumption = job(
+            .start, for: try directory.resolve(marker.path).real, marker: marker, client: nil)
         // Starting decides nothing.
         resumption.isRecorded = false
         _ = try await begin(resumption).value.get()
@@ -161,7 +165,7 @@ public actor CheckpointManager {
     }
 
     private func startConfigured(_ choice: StartingCheckpoint, report: StartReport?) async throws -> StartReport {
-        var job = configuredJob
+        var job = configuredJob(.start)
         // The checkpoint activated last can still be resumed.
         job.isRecorded = false
         _ = try await begin(job).value.get()
@@ -174,15 +178,21 @@ public actor CheckpointManager {
     /// - Parameters:
     ///   - path: relative to the directory, or absolute and in it.
     ///   - sha256: the digest that the file must have, also at a restart.
-    public func load(path: String, sha256: String?) throws(CheckpointRefusal) -> Completion {
+    ///   - client: who asks for it.
+    public func load(
+        path: String, sha256: String?, for client: CheckpointAttempt.Client? = nil
+    ) throws(CheckpointRefusal) -> Completion {
         guard let directory = parts.directory else { throw .noDirectory }
         let digest = try Self.checked(sha256)
         let file = try directory.resolve(path)
-        return try begin(job(for: file.real, marker: ModelDirectory.Marker(path: file.relative, sha256: digest)))
+        let marker = ModelDirectory.Marker(path: file.relative, sha256: digest)
+        return try begin(job(.load, for: file.real, marker: marker, client: client))
     }
 
     /// Begins to load a file that has been written to the model directory's `uploadDirectory`, and takes it over.
-    public func load(upload: String, sha256: String?) throws(CheckpointRefusal) -> Completion {
+    public func load(
+        upload: String, sha256: String?, for client: CheckpointAttempt.Client? = nil
+    ) throws(CheckpointRefusal) -> Completion {
         guard let directory = parts.directory else { throw .noDirectory }
         let digest = try Self.checked(sha256)
         // Before the file is taken over: it stays the sender's if another load is under way.
@@ -191,7 +201,8 @@ public actor CheckpointManager {
         let loader = parts.loader
         return try begin(
             Job(
-                source: .upload, load: { try loader.load(path: staged, sha256: digest) },
+                attempt: CheckpointAttempt(action: .upload, source: .upload, client: client),
+                load: { try loader.load(path: staged, sha256: digest) },
                 place: { served in
                     let sha256 = served.version.sha256
                     return ModelDirectory.Marker(
@@ -200,14 +211,17 @@ public actor CheckpointManager {
     }
 
     /// Begins to load the configured checkpoint anew, which is also what a restart will begin with from then on.
-    public func reload() throws(CheckpointRefusal) -> Completion { try begin(configuredJob) }
+    public func reload() throws(CheckpointRefusal) -> Completion {
+        try begin(configuredJob(.reload))
+    }
 
     /// Begins to return to the model that served before; what serves now can be returned to in the same way.
-    public func rollback() throws(CheckpointRefusal) -> Completion {
+    public func rollback(for client: CheckpointAttempt.Client? = nil) throws(CheckpointRefusal) -> Completion {
         guard let previous else { throw .noPrevious }
         return try begin(
             Job(
-                source: previous.source, load: { [served = previous.served] in served },
+                attempt: CheckpointAttempt(action: .rollback, source: previous.source, client: client),
+                load: { [served = previous.served] in served },
                 // The file may have been replaced meanwhile, perhaps by what is now rolled back from.
                 place: { [marker = previous.marker] served in
                     marker.map { ModelDirectory.Marker(path: $0.path, sha256: served.version.sha256) }
@@ -222,18 +236,22 @@ public actor CheckpointManager {
         return sha256.lowercased()
     }
 
-    private func job(for path: String, marker: ModelDirectory.Marker) -> Job {
+    private func job(
+        _ action: CheckpointAttempt.Action, for path: String, marker: ModelDirectory.Marker,
+        client: CheckpointAttempt.Client?
+    ) -> Job {
         let loader = parts.loader
         let isUpload = parts.directory.map { path.hasPrefix($0.uploadDirectory + "/") } ?? false
+        let source: CheckpointSource = isUpload ? .upload : .directory(path: marker.path)
         return Job(
-            source: isUpload ? .upload : .directory(path: marker.path),
+            attempt: CheckpointAttempt(action: action, source: source, client: client),
             load: { try loader.load(path: path, sha256: marker.sha256) }, place: { _ in marker }, abandon: {})
     }
 
-    private var configuredJob: Job {
+    private func configuredJob(_ action: CheckpointAttempt.Action) -> Job {
         let (loader, configured) = (parts.loader, parts.configured)
         return Job(
-            source: configured.source,
+            attempt: CheckpointAttempt(action: action, source: configured.source, client: nil),
             load: {
                 switch configured {
                 case .file(let path): try loader.load(path: path)
@@ -248,6 +266,7 @@ public actor CheckpointManager {
         guard loading == nil else { throw .busy }
         isBusy.store(true, ordering: .relaxed)
         loading = CheckpointStatus.Loading(source: job.source, phase: .loading, since: parts.clock())
+        parts.began(job.attempt)
         return Task { await self.perform(job) }
     }
 
@@ -255,6 +274,7 @@ public actor CheckpointManager {
 
     private func perform(_ job: Job) async -> Result<CheckpointOutcome, CheckpointFailure> {
         var loaded: ServedModel?
+        let before = active?.served.version
         let result: Result<CheckpointOutcome, CheckpointFailure>
         do {
             let served = try await onThread { try job.load() }
@@ -275,7 +295,8 @@ public actor CheckpointManager {
         ProcessMemory.giveBackSoon()
         loading = nil
         isBusy.store(false, ordering: .relaxed)
-        parts.ended((try? result.get()) ?? .failed)
+        parts.ended(
+            CheckpointReport(attempt: job.attempt, result: result, version: loaded?.version, previous: before))
         return result
     }
 
