@@ -62,16 +62,16 @@ struct InlineFileTests {
             ("data:image/png,%89PNG", "without ;base64"), ("data:image/png;base64;x=y,QUI=", "without ;base64"),
             ("data:image/png;base64", "without a comma"), ("data:image/png;base64,QU", "not a multiple of 4"),
             ("data:image/png;base64,QU%", "two hexadecimal digits"), ("data:image/png;base64,A*==", "character 24"),
-            ("data:" + String(repeating: "x", count: 5000) + ",", "without a comma"),
+            (Named("data: and 5,000 letters", "data:" + String(repeating: "x", count: 5000) + ","), "without a comma"),
             ("http://example.org/a.jpg", "is a URL, and the service fetches nothing"),
             ("HTTPS://example.org/a", "is a URL"),
             ("s3://bucket/key", "is a URL"), ("file:///home/me/a.png", "is a URL"), ("gs://b/k?x=1", "is a URL"),
             ("blob:https://example.org/1234", "is a URL"), ("a.jpg", "is a file's name"),
             ("/home/me/Photo.JPEG", "is a file's"),
             ("C:\\photos\\a.png", "is a file's name"), ("a.png\n", "is a file's name"),
-        ])
-    func reference(text: String, says: String) {
-        let refusal = #expect(throws: InlineFile.Refusal.self) { try InlineFile.bytes(text) }
+        ] as [(Named<String>, String)])
+    func reference(text: Named<String>, says: String) {
+        let refusal = #expect(throws: InlineFile.Refusal.self) { try InlineFile.bytes(text.value) }
         #expect(refusal?.reason.contains(says) == true, "\(String(describing: refusal))")
     }
 }
@@ -98,13 +98,17 @@ struct MistakenImageTests {
             ("image=a.jpg", curl, 415, "curl -F image=@FILE"),
             ("images%5B%5D=%FF&at=end", curl, 415, "URL-encoded form"),
             ("/9j/4AAQSkZJRgABAQ==", curl, 415, "is base64"), ("iVBORw0KGgoAAAANSUhEUg==\n", nil, 415, "is base64"),
-            ("data:image/png;base64," + String(repeating: "A", count: 9000), nil, 415, "is a data: URI"),
+            (
+                Named("a data: URI of 9,000 letters", "data:image/png;base64," + String(repeating: "A", count: 9000)),
+                nil,
+                415, "is a data: URI"
+            ),
             ("https://example.org/a.jpg\n", curl, 415, "is a URL, and the service fetches nothing"),
             ("s3://bucket/a", nil, 415, "is a URL"), ("photo.jpg", curl, 415, "wants an @"),
             ("/home/me/photo.PNG\n", "image/png", 415, "wants an @"),
-        ] as [(String, String?, Int, String)])
-    func text(body: String, contentType: String?, status: Int, says: String) {
-        let problem = problem(Array(body.utf8), contentType)
+        ] as [(Named<String>, String?, Int, String)])
+    func text(body: Named<String>, contentType: String?, status: Int, says: String) {
+        let problem = problem(Array(body.value.utf8), contentType)
         #expect(
             problem?.code.status == status && problem?.detail.contains(says) == true, "\(String(describing: problem))")
     }

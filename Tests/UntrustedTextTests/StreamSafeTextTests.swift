@@ -1,3 +1,4 @@
+import TestFixtures
 import Testing
 
 @testable import UntrustedText
@@ -8,9 +9,9 @@ import Testing
         "may carry as many accents as any language writes",
         arguments: [
             "", "café", "cafe\u{301}", "Z\u{351}\u{36b}\u{343}a\u{32a}l",
-            String(repeating: "e\u{301}\u{323}", count: 1000),
-        ])
-    func honest(text: String) { #expect(String(streamSafe: Array(text.utf8)) == text) }
+            Named("a thousand letters of two accents", String(repeating: "e\u{301}\u{323}", count: 1000)),
+        ] as [Named<String>])
+    func honest(text: Named<String>) { #expect(String(streamSafe: Array(text.value.utf8)) == text.value) }
 
     @Test("has at most 30 combining characters in a row")
     func combining() {
