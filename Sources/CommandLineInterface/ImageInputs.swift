@@ -50,7 +50,7 @@ struct ImageInputs: Sendable {
             throw UsageError(
                 "standard input can be read once only", at: "PATHS", remedy: "give - only once, ./- names a file")
         }
-        input = isImage ? try Self.standardInput(atMost: FeatureExtraction.maximumBytes + 1) : nil
+        input = isImage ? try Self.standardInput(atMost: FeatureExtraction.maximumBytes) : nil
         let listed = try list.map { try Self.listed(in: $0, endsInZero: try arguments[Self.endsInZero]) } ?? []
         // In a list it is a file's name.
         let files = ImageFiles(
@@ -98,9 +98,20 @@ struct ImageInputs: Sendable {
     }
 
     private static func listed(in path: String, endsInZero: Bool) throws -> [String] {
-        let bytes =
-            path == standardInput
-            ? try standardInput(atMost: largestList) : try ImageFiles.bytes(of: path, maximumBytes: largestList)
+        let bytes: [UInt8]
+        if path == standardInput {
+            bytes = try standardInput(atMost: largestList)
+        } else if let read = InputFile.bytes(at: path, limit: largestList) {
+            bytes = read
+        } else {
+            throw CommandFailure(
+                status: .unreadableInput,
+                description: "\(path): can't read the list of paths: \(String(cString: strerror(errno)))")
+        }
+        guard bytes.count <= largestList else {
+            throw CommandFailure(
+                status: .unusableData, description: "\(path): a list of paths has at most \(largestList) bytes")
+        }
         return paths(in: bytes, endsInZero: endsInZero)
     }
 
@@ -113,18 +124,10 @@ struct ImageInputs: Sendable {
     }
 
     private static func standardInput(atMost limit: Int) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        var part = [UInt8](repeating: 0, count: 1 << 16)
-        while bytes.count < limit {
-            let count = read(STDIN_FILENO, &part, part.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else {
-                throw CommandFailure(
-                    status: .unreadableInput,
-                    description: "can't read standard input: \(String(cString: strerror(errno)))")
-            }
-            guard count > 0 else { break }
-            bytes += part[..<count]
+        guard let bytes = InputFile.bytes(of: STDIN_FILENO, limit: limit) else {
+            throw CommandFailure(
+                status: .unreadableInput,
+                description: "can't read standard input: \(String(cString: strerror(errno)))")
         }
         return bytes
     }

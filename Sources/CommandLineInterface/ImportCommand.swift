@@ -4,6 +4,7 @@ import FlowModel
 import FoundationEssentials
 import ReverseODE
 import Tensor
+import UntrustedText
 
 /// `headwater import`: a PyTorch checkpoint into the serving format.
 enum ImportCommand {
@@ -85,16 +86,17 @@ enum ImportCommand {
     }
 
     private static func defaultName(_ path: String) -> String {
-        let file = path.split(separator: "/").last.map(String.init) ?? path
+        // A name is text, whatever bytes the file's has.
+        let file = printable(path.split(separator: "/").last.map(String.init) ?? path)
         return file.hasSuffix(".safetensors") ? String(file.dropLast(12)) : file
     }
 
     private static func readLabels(_ path: String) throws -> [String] {
-        guard let data = FileManager.default.contents(atPath: path) else {
+        guard let bytes = InputFile.bytes(at: path, limit: 1 << 30) else {
             throw CommandFailure(status: .unreadableInput, description: "\(path): the file of labels can't be read")
         }
         do throws(ClassNames.NotText) {
-            return try ClassNames.parse([UInt8](data))
+            return try ClassNames.parse(bytes)
         } catch {
             throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
         }

@@ -32,19 +32,18 @@ echo "a repeated run makes only the outputs that are missing"
 # Killed as soon as its progress holds a few images; the list is long enough for that to come before its end.
 many=$folder/many
 for _ in $(seq 300); do printf '%s\0' "$folder"/photos/*.png; done >"$many"
-start_many() { "$binary" embed -0 --files-from "$many" --batch 2 --from middle -o "$1" >"$folder/wrote" 2>"$folder/said"; }
-start_many "$folder/straight.npy"
+command=("$binary" embed -0 --files-from "$many" --batch 2 --from middle -o)
+"${command[@]}" "$folder/straight.npy" >"$folder/wrote"
+held() { stat -c %s "$folder/killed.npy.progress" 2>/dev/null || echo 0; }
 for _ in 1 2 3; do
-    start_many "$folder/killed.npy" &
+    before=$(held)
+    "${command[@]}" "$folder/killed.npy" >"$folder/wrote" 2>"$folder/said" &
     victim=$!
-    before=$(stat -c %s "$folder/killed.npy.progress" 2>/dev/null || echo 0)
-    until [[ $(stat -c %s "$folder/killed.npy.progress" 2>/dev/null || echo 0) -gt $((before + 20000)) ]]; do
-        kill -0 "$victim" 2>/dev/null || break
-    done
-    pkill -KILL -P "$victim" 2>/dev/null || true
+    until [[ $(held) -gt $((before + 20000)) ]]; do kill -0 "$victim" 2>/dev/null || break; done
+    kill -KILL "$victim" 2>/dev/null || true
     wait "$victim" 2>/dev/null || true
 done
-start_many "$folder/killed.npy"
+"${command[@]}" "$folder/killed.npy" >"$folder/wrote" 2>"$folder/said"
 grep -q "resuming after" "$folder/said" || fail "a killed run was not gone on with: $(<"$folder/said")"
 cmp "$folder/straight.npy" "$folder/killed.npy" || fail "a run that was killed and gone on with made another matrix"
 cmp "$folder/straight.npy.paths" "$folder/killed.npy.paths" || fail "a run that was killed made another list"

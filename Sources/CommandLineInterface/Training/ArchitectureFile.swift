@@ -11,10 +11,10 @@ enum ArchitectureFile {
     ///
     /// - Throws: `CommandFailure`, or `ConfigurationError` if the network can't be built.
     static func read(_ path: String) throws -> UNetArchitecture {
-        guard let data = FileManager.default.contents(atPath: path) else {
+        guard let bytes = InputFile.bytes(at: path, limit: largest) else {
             throw CommandFailure(status: .unreadableInput, description: "\(path): the architecture can't be read")
         }
-        guard data.count <= largest, let document = String(bytes: data, encoding: .utf8) else {
+        guard bytes.count <= largest, let document = String(validating: bytes, as: UTF8.self) else {
             throw CommandFailure(status: .unusableData, description: "\(path): not a JSON document of up to 64 KiB")
         }
         do {

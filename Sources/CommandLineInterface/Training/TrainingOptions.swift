@@ -104,7 +104,8 @@ enum TrainingOptions {
     /// The model's name.
     static func modelName(_ arguments: ParsedArguments) throws -> String {
         if let name = try arguments[name] { return name }
-        return try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map(String.init) ?? "model"
+        return try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map { printable($0) }
+            ?? "model"
     }
 
     /// Makes the output folder, unless nothing is to be written.

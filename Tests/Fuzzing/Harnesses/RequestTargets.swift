@@ -86,7 +86,7 @@ private func readInlineFile(_ input: inout FuzzInput) throws {
     let text = String(decoding: input.rest, as: UTF8.self)
     let bytes = Array(text.utf8)
     let mistaken = MistakenImage(bytes, isURLEncoded: isURLEncoded)
-    let details = [mistaken?.problem(contentType: text)?.detail, mistaken?.problem(field: "image")?.detail]
+    let details = [mistaken?.problem(contentType: text).detail, mistaken?.problem(field: "image")?.detail]
     for detail in details.compactMap({ $0 }) {
         require(detail.utf8.count < 1000 && detail.utf8.allSatisfy { $0 >= 0x20 }, "a mistake is named in few words")
     }
