@@ -44,7 +44,10 @@ struct LifeCycleTests {
         arguments: [SIGTERM, SIGINT])
     func drains(signal: Int32) async throws {
         let scratch = try Scratch()
-        let arguments = ["--model", try Self.model(scratch, steps: 10), "--max-batch", "1", "--drain-delay", "8s"]
+        let arguments = [
+            "--model", try Self.model(scratch, steps: 10), "--max-batch", "1", "--max-wait", "1h", "--drain-delay",
+            "8s",
+        ]
         try await RunningService.serve(arguments) { service async throws in
             let clients = try await Self.poised(50, port: service.client.port)
             try await Self.complete(clients, service)
@@ -82,7 +85,8 @@ struct LifeCycleTests {
     func drainTimeout() async throws {
         let scratch = try Scratch()
         let arguments = [
-            "--model", try Self.model(scratch, steps: 60), "--max-batch", "1", "--drain-timeout", "50ms",
+            "--model", try Self.model(scratch, steps: 60), "--max-batch", "1", "--max-wait", "1h",
+            "--drain-timeout", "50ms",
         ]
         try await RunningService.serve(arguments) { service async throws in
             let clients = try await Self.poised(60, port: service.client.port)
