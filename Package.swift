@@ -39,6 +39,7 @@ let package = Package(
         cLibrary("CImageCodecs", links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CZip", links: ["zip"]),
         cLibrary("CNettle", links: ["nettle"]),
+        cLibrary("CZlib", links: ["z"]),
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
         cLibrary("CContract"),
@@ -69,7 +70,7 @@ let package = Package(
                 "Plotting", "Digests", "Tensor", "CKernels", "UntrustedText",
             ]),
         library("Plotting", []),
-        library("HTTPServer", ["CMicroHTTPD", "UntrustedText"]),
+        library("HTTPServer", ["CMicroHTTPD", "CZlib", "UntrustedText"]),
         library("LoadGeneration", ["CEventPolling"]),
         library(
             "API",
@@ -93,7 +94,8 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .target(
-            name: "TestBench", dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor", "UntrustedText"],
+            name: "TestBench",
+            dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor", "CZlib", "UntrustedText"],
             path: "Tests/TestBench", swiftSettings: strict),
         .target(
             name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",
@@ -141,7 +143,7 @@ if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
         .executableTarget(
             name: "headwater-fuzz",
             dependencies: [
-                "CFuzzing", "API", "CheckpointFormats", "CommandLineInterface", "FeatureService", "FlowModel",
+                "CFuzzing", "CZlib", "API", "CheckpointFormats", "CommandLineInterface", "FeatureService", "FlowModel",
                 "HTTPServer", "ImagePipeline", "LoadGeneration", "ReverseODE", "Telemetry", "Tensor", "TestFixtures",
                 "Training",
             ],

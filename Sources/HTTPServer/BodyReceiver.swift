@@ -22,19 +22,44 @@ final class BodyBudget: Sendable {
     func release(_ bytes: Int) { reserved.subtract(bytes, ordering: .relaxed) }
 }
 
+/// One request's share of the budget: of its body as received, and of what the body decompresses to.
+final class BodyShare: Sendable {
+    private let budget: BodyBudget
+    /// Nil once the request has ended.
+    private let reserved = Mutex<Int?>(0)
+
+    init(of budget: BodyBudget) { self.budget = budget }
+
+    /// Takes `bytes` more; false if the budget doesn't have them or the request has ended.
+    func reserve(_ bytes: Int) -> Bool {
+        reserved.withLock { reserved in
+            guard let before = reserved, budget.reserve(bytes) else { return false }
+            reserved = before + bytes
+            return true
+        }
+    }
+
+    /// Gives all back. Nothing can be reserved any more.
+    func end() {
+        reserved.withLock { reserved in
+            budget.release(reserved ?? 0)
+            reserved = nil
+        }
+    }
+}
+
 /// Takes a body in as it arrives, under its limits. Nothing is allocated for what a length merely announces.
 struct BodyReceiver: Sendable {
     let maximumBytes: Int
     private(set) var receivedBytes = 0
     private(set) var bytes: [UInt8] = []
     private(set) var file: SpoolFile?
-    private var reservedBytes = 0
-    private let budget: BodyBudget
+    let share: BodyShare
 
     init(maximumBytes: Int, file: SpoolFile? = nil, budget: BodyBudget) {
         self.maximumBytes = maximumBytes
         self.file = file
-        self.budget = budget
+        share = BodyShare(of: budget)
     }
 
     mutating func append(_ piece: UnsafeRawBufferPointer) throws(TransportRefusal) {
@@ -44,11 +69,10 @@ struct BodyReceiver: Sendable {
         if let file {
             try file.write(piece)
         } else {
-            guard budget.reserve(piece.count) else {
+            guard share.reserve(piece.count) else {
                 throw TransportRefusal(
                     status: 503, reason: "the bodies of all requests fill the memory set aside for them")
             }
-            reservedBytes += piece.count
             bytes.append(contentsOf: piece)
         }
         receivedBytes += piece.count
@@ -67,8 +91,7 @@ struct BodyReceiver: Sendable {
     /// Gives back memory and budget, and removes the file if it is still there.
     mutating func discard() {
         bytes = []
-        budget.release(reservedBytes)
-        reservedBytes = 0
+        share.end()
         file?.close()
         file?.remove()
         file = nil

@@ -170,13 +170,17 @@ final class Exchange: Sendable {
             return send()
         }
         state.withLock { state in
-            guard let head = state.head, let body = state.receiver?.takeBody() else { return }
+            guard let head = state.head, let body = state.receiver?.takeBody(), let receiver = state.receiver else {
+                return
+            }
             // Suspended before the handler can possibly answer. A client that has already closed its sending side is
             // told of at once, which has to find the step set: it waits for the lock.
             MHD_suspend_connection(pointer)
             state.step = .handling
             core.monitor.rewatchClient(connection.id, socket: connection.socket)
-            let request = Request(head: head, body: body, bodyReceived: state.bodyReceived ?? received)
+            let request = Request(
+                head: head, body: body, bodyReceived: state.bodyReceived ?? received,
+                maximumBodyBytes: receiver.maximumBytes, share: receiver.share)
             core.activity.update { $0.runningHandlers += 1 }
             state.task = Task { [self] in
                 let response = await core.handler(request)

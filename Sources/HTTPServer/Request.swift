@@ -55,20 +55,46 @@ public struct Request: Sendable {
     public var body: Body
     /// When the body was complete.
     public var bodyReceived: ContinuousClock.Instant
+    /// The most bytes that the body may have, also once it is decompressed.
+    private let maximumBodyBytes: Int
+    private let share: BodyShare?
 
     /// A request that came from no connection, for tests of handlers.
     public init(head: RequestHead, body: [UInt8] = []) {
         self.init(head: head, body: .bytes(body), bodyReceived: .now)
     }
 
-    init(head: RequestHead, body: Body, bodyReceived: ContinuousClock.Instant) {
+    init(
+        head: RequestHead, body: Body, bodyReceived: ContinuousClock.Instant, maximumBodyBytes: Int = 32 << 20,
+        share: BodyShare? = nil
+    ) {
         self.head = head
         self.body = body
         self.bodyReceived = bodyReceived
+        self.maximumBodyBytes = maximumBodyBytes
+        self.share = share
     }
 
     /// The body's bytes; empty if it is in a file.
     public var bytes: [UInt8] {
         if case .bytes(let bytes) = body { bytes } else { [] }
+    }
+
+    /// This request with its body decompressed and without its `Content-Encoding`. A body that is in a file stays as it is.
+    ///
+    /// The result is within the limit of the request's ``BodyPolicy`` and at most a hundred times as large as the compressed
+    /// body or 1 MiB, whichever is more. Its memory counts among that of all bodies until the request ends. Decompressing
+    /// takes up to some 100 ms, so it belongs on a worker.
+    ///
+    /// - Throws: ``ContentCodingError`` for data that is damaged, cut off or above these limits.
+    public func decoded(by coding: ContentCoding) throws(ContentCodingError) -> Request {
+        guard case .bytes(let bytes) = body else { return self }
+        var decoded = self
+        decoded.head.headers["Content-Encoding"] = nil
+        decoded.body = .bytes(
+            try ContentDecoder.content(
+                of: bytes, coding: coding, limits: ContentLimits(maximumBytes: maximumBodyBytes),
+                reserve: { share?.reserve($0) ?? true }))
+        return decoded
     }
 }

@@ -56,7 +56,7 @@ struct DisclosureTests {
                 ("GET", "/nothing", [:]), ("GET", "/embed", [:]), ("POST", "/embed?form=x", [:]),
                 ("POST", "/embed?at=soon", [:]), ("POST", "/embed?at=0.5", [:]),
                 ("POST", "/embed", ["Accept": "image/png"]),
-                ("POST", "/embed", ["Content-Encoding": "gzip"]), ("POST", "/embed", ["X-Request-Timeout": "soon"]),
+                ("POST", "/embed", ["Content-Encoding": "br"]), ("POST", "/embed", ["X-Request-Timeout": "soon"]),
                 ("POST", "/embed", ["X-Request-Timeout": "1e-9"]), ("POST", "/embed", ["Content-Length": "99999999"]),
                 ("POST", "/embed", ["X-Long": String(repeating: "x", count: 20_000)]),
                 ("POST", "/embed", ["Transfer-Encoding": "gzip"]),

@@ -28,7 +28,7 @@ struct RefusalTests {
             ("POST", "/classify?top=99999999999999999999", [:], 400, "invalid_parameter"),
             ("GET", "/model?x=1", [:], 400, "unknown_parameter"),
             ("POST", "/embed", ["Content-Type": "multipart/mixed; boundary=x"], 415, "unsupported_media_type"),
-            ("POST", "/embed", ["Content-Encoding": "gzip"], 415, "unsupported_media_type"),
+            ("POST", "/embed", ["Content-Encoding": "br"], 415, "unsupported_media_type"),
             (
                 "POST", "/embed", ["Content-Type": "application/json; charset=utf-16"], 415,
                 "unsupported_media_type"

@@ -87,17 +87,20 @@ public final class AdminAPI: Sendable {
                 guard try BodyForm(head.headers) != .form else {
                     throw Problem(.unsupportedMediaType, "this takes JSON: {\"path\": …}")
                 }
+                _ = try ContentCoding.checked(head.headers)
                 return .memory(maximumBytes: 64 << 10)
             case .repositoryIndex, .repositoryLoad, .repositoryUnload:
                 guard try BodyForm(head.headers) != .form else {
                     throw Problem(.unsupportedMediaType, "this takes JSON or nothing")
                 }
+                _ = try ContentCoding.checked(head.headers)
                 return .memory(maximumBytes: 64 << 10)
             case .upload:
                 _ = try query.flag("wait")
                 guard try BodyForm(head.headers) == .raw else {
                     throw Problem(.unsupportedMediaType, "this takes the bytes of a safetensors file as the body")
                 }
+                try ContentCoding.requireNone(head.headers)
                 guard let directory = checkpoints.directory else { throw Problem(CheckpointRefusal.noDirectory) }
                 guard !checkpoints.isLoading else { throw Problem(CheckpointRefusal.busy) }
                 directory.makeStore()
@@ -109,7 +112,7 @@ public final class AdminAPI: Sendable {
     }
 
     private func respond(to request: Request) async -> Response {
-        await gateway.respond(to: request) { route, account async throws(Problem) in
+        await gateway.respond(to: request) { request, route, account async throws(Problem) in
             let client = CheckpointAttempt.Client(
                 address: request.head.remoteAddress, requestID: account.id.description)
             return switch route.operation {

@@ -98,6 +98,7 @@ public final class PublicAPI: Sendable {
             }
             _ = try RequestOptions(head.query, names: endpoint.options)
             let form = try BodyForm(head.headers)
+            _ = try ContentCoding.checked(head.headers)
             if endpoint.formats.isEmpty {
                 guard form != .form else {
                     throw Problem(.unsupportedMediaType, "this takes JSON, or JSON followed by binary tensors; no form")
@@ -113,7 +114,7 @@ public final class PublicAPI: Sendable {
     }
 
     private func respond(to request: Request) async -> Response {
-        await gateway.respond(to: request) { route, account async throws(Problem) in
+        await gateway.respond(to: request) { request, route, account async throws(Problem) in
             switch route.operation {
             case .embed: try await embed(request, account)
             case .classify: try await classify(request, account)

@@ -9,16 +9,10 @@ enum BodyForm: Equatable, Sendable {
     /// `application/json`.
     case json
 
-    /// Reads `Content-Type` and `Content-Encoding`.
+    /// Reads `Content-Type`.
     ///
-    /// - Throws: 415 for content codings, for other multipart types and for JSON in another charset.
+    /// - Throws: 415 for other multipart types and for JSON in another charset.
     init(_ headers: HTTPHeaders) throws(Problem) {
-        let codings = headers.values(of: "Content-Encoding")
-        guard codings.allSatisfy({ $0.lowercased() == "identity" }) else {
-            throw Problem(
-                .unsupportedMediaType, "bodies are taken as they are; send it without Content-Encoding",
-                headers: ["Accept-Encoding": "identity"])
-        }
         guard headers.values(of: "Content-Type").count <= 1 else {
             throw Problem(.malformedRequest, "there is more than one Content-Type header")
         }

@@ -8,6 +8,8 @@ struct Gateway<Operation: Endpoint>: Sendable {
     private let router = Router<Operation>()
     private let doorkeeper: Doorkeeper?
     let ledger: RequestLedger
+    /// Decompresses bodies, which may not hold up the cooperative pool.
+    private let decompressors = DecodePool(width: 2)
 
     /// - Parameters:
     ///   - keys: any of them opens what isn't open; nil opens everything.
@@ -50,18 +52,33 @@ struct Gateway<Operation: Endpoint>: Sendable {
         }
     }
 
-    /// Answers a request; `answer` knows the operation.
+    /// Answers a request; `answer` knows the operation, and gets the request with its body decompressed.
     func respond(
-        to request: Request, _ answer: (Route<Operation>, RequestAccount) async throws(Problem) -> Response
+        to request: Request, _ answer: (Request, Route<Operation>, RequestAccount) async throws(Problem) -> Response
     ) async -> Response {
         let account = ledger.account(of: request.head, route: label(of: request.head))
         do throws(Problem) {
             let route = try router.route(method: request.head.method, path: request.head.path)
-            return account.identifying(try await answer(route, account))
+            return account.identifying(try await answer(try await decoded(request), route, account))
         } catch {
             ledger.note(error, for: request.head.id)
             return account.identifying(error.response(requestID: account.id.description))
         }
+    }
+
+    private func decoded(_ request: Request) async throws(Problem) -> Request {
+        guard !request.bytes.isEmpty, let coding = try ContentCoding.checked(request.head.headers) else {
+            return request
+        }
+        return try await decompressors.run {
+            Result { () throws(Problem) in
+                do throws(ContentCodingError) {
+                    return try request.decoded(by: coding)
+                } catch {
+                    throw Problem(error)
+                }
+            }
+        }.get()
     }
 
     /// The response to what the server itself refuses.

@@ -37,6 +37,10 @@ let requestTargets = [
         promise: "a length taken is one number; a deadline is within the maximum",
         run: { try readHeaders(&$0) }),
     FuzzTarget(
+        name: "content-coding", kind: .parser, maximumLength: 4096,
+        promise: "no more bytes and memory than allowed; a larger limit changes nothing",
+        run: { try readContent(&$0) }),
+    FuzzTarget(
         name: "oip", kind: .parser, maximumLength: 8192,
         promise: "as many images as the shape says, of as many finite numbers each",
         run: { try readInference(&$0) }),
@@ -172,8 +176,32 @@ private func readHeaders(_ input: inout FuzzInput) throws {
     _ = try InferenceRequest.headerLength(headers)
     _ = headers["traceparent"].flatMap(TraceContext.init(traceparent:))?.child()
     _ = try ResultFormat.negotiated(headers, offered: [.json, .npy])
+    _ = try ContentCoding(headers)
     guard try BodyForm(headers) == .form else { return }
     _ = try FormBoundary(contentType: headers["Content-Type"])
+}
+
+/// The last byte's choice is the coding.
+private func readContent(_ input: inout FuzzInput) throws {
+    let coding = input.element(of: ContentCoding.allCases)
+    let body = input.rest
+    func content(atMost limit: Int) throws(ContentCodingError) -> [UInt8] {
+        var reserved = 0
+        // Small enough that the fuzzer meets each limit.
+        let limits = ContentLimits(maximumBytes: limit, maximumRatio: 20, freeBytes: 1024)
+        let content = try ContentDecoder.content(of: body, coding: coding, limits: limits) {
+            reserved += $0
+            return true
+        }
+        require(content.count <= limit && reserved <= limit, "no more bytes and memory than allowed")
+        require(content.count <= max(1024, 20 * body.count), "no more than so many times the body")
+        return content
+    }
+    let whole = try content(atMost: 1 << 20)
+    require(try content(atMost: max(1, whole.count)) == whole, "a larger limit changes nothing")
+    if whole.count > 1 {
+        require((try? content(atMost: whole.count - 1)) == nil, "what is larger is refused")
+    }
 }
 
 // MARK: - Open Inference Protocol
