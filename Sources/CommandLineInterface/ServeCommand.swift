@@ -49,13 +49,11 @@ enum ServeCommand {
         let metrics = try ServiceMetrics(configuration: configuration, build: build, kernels: kernels.name)
         let service = FeatureService(
             configuration: configuration, kernels: kernels, pool: pool, events: metrics.events)
-        let tally = ImageTally()
         let checkpoints = try checkpoints(
-            arguments, service, kernels: kernels, pool: pool, tally: tally,
-            log: CheckpointLog(metrics: metrics, logger: logger))
+            arguments, service, kernels: kernels, pool: pool, log: CheckpointLog(metrics: metrics, logger: logger))
         let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
         let publicAPI = PublicAPI(
-            service: service, tally: tally, configuration: try ServeOptions.publicAPI(arguments, build),
+            service: service, configuration: try ServeOptions.publicAPI(arguments, build),
             metrics: metrics, logger: logger)
         let server = try publicAPI.server(ServeOptions.server(arguments, sockets))
         let adminAPI = AdminAPI(
@@ -120,7 +118,7 @@ enum ServeCommand {
     }
 
     private static func checkpoints(
-        _ arguments: ParsedArguments, _ service: FeatureService, kernels: Kernels, pool: WorkerPool, tally: ImageTally,
+        _ arguments: ParsedArguments, _ service: FeatureService, kernels: Kernels, pool: WorkerPool,
         log: CheckpointLog
     ) throws -> CheckpointManager {
         let selfTest = CheckpointSelfTest(kernels: kernels, pool: pool)
@@ -135,7 +133,7 @@ enum ServeCommand {
                 capacity: try arguments[ServeOptions.batch]),
             selfTest: { try selfTest.run($0.model) },
             configured: configured,
-            directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) }, tally: tally)
+            directory: try arguments[ServeOptions.modelDirectory].map { try ModelDirectory(path: $0) })
         parts.preference = try ServeOptions.preference(arguments)
         parts.began = { log.began($0) }
         parts.ended = { log.ended($0) }

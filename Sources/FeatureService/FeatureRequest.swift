@@ -122,8 +122,10 @@ public enum AnswerSource: String, Sendable, CaseIterable {
 
 /// Where a request's time went, in seconds; for several images, that of the slowest.
 public struct FeatureTimings: Sendable, Equatable {
-    /// Decoding and resizing, the wait for a decoder included.
+    /// Decoding and resizing, the wait for a decoder and ``lookup`` included.
     public var decode = 0.0
+    /// Looking for answers that are kept.
+    public var lookup = 0.0
     /// From admission to the first step.
     public var queue = 0.0
     /// From the first step to the last.

@@ -12,6 +12,8 @@ public import Tensor
 public actor FeatureService {
     /// How the service is run.
     public nonisolated let configuration: FeatureServiceConfiguration
+    /// What each model has done.
+    public nonisolated let tally = ModelTally()
     private let engine: Engine
     private let decoders: DecodePool
     private let events: ServiceEvents
@@ -103,6 +105,22 @@ public actor FeatureService {
     public func features(
         of inputs: [FeatureInput], _ request: FeatureRequest
     ) async throws(FeatureServiceError) -> FeatureResponse {
+        let (start, model) = (clock(), active?.version)
+        do throws(FeatureServiceError) {
+            let response = try await compute(inputs, request)
+            tally.answered(response, seconds: start.duration(to: clock()).seconds)
+            return response
+        } catch {
+            if let model, error != .otherModel(serving: model) {
+                tally.failed(by: model, seconds: start.duration(to: clock()).seconds)
+            }
+            throw error
+        }
+    }
+
+    private func compute(
+        _ inputs: [FeatureInput], _ request: FeatureRequest
+    ) async throws(FeatureServiceError) -> FeatureResponse {
         guard !isDraining else { throw .draining }
         guard let active else { throw .starting }
         let plan = try RequestPlan(request, served: active)
@@ -161,7 +179,8 @@ public actor FeatureService {
         nextRequest += 1
         var pending = PendingRequest(
             served: plan.served, deadline: plan.deadline, results: keys.map { _ in nil })
-        pending.timings.decode = start.duration(to: clock()).seconds
+        pending.timings.lookup = start.duration(to: clock()).seconds
+        pending.timings.decode = pending.timings.lookup
         var led: [(position: Int, image: ImageID)] = []
         for (position, key) in keys.enumerated() {
             if let key, let known = cache.value(for: key) {
@@ -323,7 +342,9 @@ public actor FeatureService {
             let advanced = await engine.step(batch.images.compactMap { jobs[$0]?.trajectory.take() }, of: served)
             let end = clock()
             lastProgress = end
-            events.stepped(batch.images.count, start.duration(to: end).seconds)
+            let seconds = start.duration(to: end).seconds
+            events.stepped(batch.images.count, seconds)
+            tally.stepped(by: served.version, images: batch.images.count, seconds: seconds)
             let left = advanced.reduce(0) { $0 + $1.remainingOperations(model: served.model) }
             // From the step before, so that what lies between two steps counts.
             backlog.stepped(operations: before - left, seconds: since.duration(to: end).seconds)

@@ -108,4 +108,96 @@ struct InferenceClientTests {
             }
         }
     }
+
+    @Test("Classes are the largest numbers with index and label, the same in JSON and in binary")
+    func classification() async throws {
+        try await TestService.run { service async throws in
+            func post(_ parameters: String, name: String) async throws -> InferenceAnswer {
+                let outputs = #"[{"name":"\#(name)","parameters":{\#(parameters)}}]"#
+                return try InferenceAnswer(
+                    try await service.client.postJSON(
+                        inferencePath, #"{"inputs":[\#(tensor)],"outputs":\#(outputs)}"#))
+            }
+            let labels = try #require(await service.service.active?.configuration.labels)
+            for name in ["logits", "probabilities"] {
+                let values = try await post("", name: name).values(name, shape: [1, 3])
+                let order = values.indices.sorted { values[$0] > values[$1] }
+                let expected = order.map { "\(values[$0]):\($0):\(labels[$0])" }
+                for (count, binary) in [(1, false), (2, true), (3, false), (1000, true)] {
+                    let answer = try await post(#""classification":\#(count),"binary_data":\#(binary)"#, name: name)
+                    let classes = try #require(answer.classes[name])
+                    #expect(classes.shape == [1, min(count, 3)] && classes.texts == Array(expected.prefix(count)))
+                }
+                #expect(try await post(#""classification":0"#, name: name).values(name, shape: [1, 3]) == values)
+            }
+        }
+    }
+
+    @Test("The configuration states the model's tensors and the service's limits, as its metadata does")
+    func configuration() async throws {
+        try await TestService.run {
+            $0.api.maximumImages = 5
+            $0.service.cacheBytes = 1 << 20
+        } _: { service async throws in
+            let version = try #require(await service.service.active?.version)
+            for path in ["", "/versions/\(version.label)"] {
+                let configuration = try await service.client.get("/v2/models/a\(path)/config").json()
+                #expect(configuration["name"] as? String == "a" && configuration["max_batch_size"] as? Int == 5)
+                let inputs = try #require(configuration["input"] as? [[String: Any]])
+                #expect(inputs.map { $0["name"] as? String } == ["image", "pixels"])
+                #expect(inputs.map { $0["dims"] as? [Int] } == [[], [3, 16, 16]])
+                let outputs = try #require(configuration["output"] as? [[String: Any]])
+                #expect(outputs.map { $0["dims"] as? [Int] } == [[-1], [3], [3]])
+                let batching = try #require(configuration["dynamic_batching"] as? [String: Any])
+                #expect(batching["preferred_batch_size"] as? [Int] == [4])
+                #expect((configuration["response_cache"] as? [String: Bool])?["enable"] == true)
+                let parameters = try #require(configuration["parameters"] as? [String: [String: String]])
+                #expect(parameters["sha256"]?["string_value"] == version.sha256)
+            }
+            for path in ["b/config", "b/stats", "a/versions/3/config", "a/versions/3/stats"] {
+                #expect(try await service.client.get("/v2/models/\(path)").code == "model_not_found")
+            }
+        }
+    }
+
+    @Test("Statistics count the requests, images and steps of a model, whichever operation they came by")
+    func statistics() async throws {
+        try await TestService.run {
+            $0.service.cacheBytes = 1 << 20
+            $0.service.batchLimit = 1
+        } _: { service async throws in
+            let began = Date().timeIntervalSince1970 * 1000
+            let image = try sampleImage()
+            #expect(try await service.client.post("/embed", image).status == 200)
+            #expect(try await service.client.post("/embed", image).status == 200, "from memory")
+            #expect(try await service.client.postJSON(inferencePath, #"{"inputs":[\#(tensor)]}"#).status == 200)
+            #expect(try await service.client.post("/embed", Array("GIF89a".utf8)).status == 415)
+            #expect(try await service.client.post("/embed?at=0.5", image).status == 422)
+            let version = try #require(await service.service.active?.version.label)
+            for path in ["", "/a", "/a/versions/\(version)"] {
+                let answer = try await service.client.get("/v2/models\(path)/stats").json()
+                let models = try #require(answer["model_stats"] as? [[String: Any]])
+                let model = try #require(models.first)
+                #expect(models.count == 1 && model["name"] as? String == "a" && model["version"] as? String == version)
+                let last = try #require(model["last_inference"] as? Double)
+                #expect(last >= began.rounded(.down) && last <= Date().timeIntervalSince1970 * 1000)
+                #expect(model["inference_count"] as? Int == 3)
+                let totals = try #require(model["inference_stats"] as? [String: [String: Int]])
+                #expect(
+                    totals.mapValues { $0["count"] } == [
+                        "success": 3, "fail": 2, "queue": 3, "compute_input": 2, "compute_infer": 2,
+                        "compute_output": 3, "cache_hit": 1, "cache_miss": 3,
+                    ])
+                for name in ["success", "fail", "compute_input", "compute_infer", "compute_output", "cache_miss"] {
+                    #expect(totals[name]?["ns"] ?? 0 > 0, "\(name)")
+                }
+                let batches = try #require(model["batch_stats"] as? [[String: Any]])
+                #expect(batches.count == 1 && batches.first?["batch_size"] as? Int == 1)
+                let steps = try #require(batches.first?["compute_infer"] as? [String: Int])
+                #expect(steps["count"] == model["execution_count"] as? Int && steps["ns"] ?? 0 > 0)
+                let counted = try await service.admin.get("/metrics").text
+                #expect(counted.contains("\nheadwater_steps_total \(try #require(steps["count"]))\n"))
+            }
+        }
+    }
 }

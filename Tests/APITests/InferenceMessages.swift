@@ -27,6 +27,8 @@ struct BinaryBody {
 struct InferenceAnswer {
     let json: [String: Any]
     private var tensors: [String: (shape: [Int], values: [Float])] = [:]
+    /// The outputs of classes, by name.
+    private(set) var classes: [String: (shape: [Int], texts: [String])] = [:]
 
     init(_ answer: HTTPAnswer) throws {
         let length = answer["Inference-Header-Content-Length"].flatMap { Int($0) }
@@ -38,6 +40,15 @@ struct InferenceAnswer {
         for output in try #require(json["outputs"] as? [[String: Any]], "\(answer.text)") {
             let name = try #require(output["name"] as? String)
             let shape = try #require(output["shape"] as? [Int])
+            if output["datatype"] as? String == "BYTES" {
+                let size = (output["parameters"] as? [String: Int])?["binary_data_size"]
+                let texts = try size.map { size in
+                    defer { rest = rest.dropFirst(size) }
+                    return try Self.texts(rest.prefix(size))
+                }
+                classes[name] = (shape, try texts ?? #require(output["data"] as? [String]))
+                continue
+            }
             #expect(output["datatype"] as? String == "FP32")
             if let parameters = output["parameters"] as? [String: Int], let size = parameters["binary_data_size"] {
                 #expect(output["data"] == nil)
@@ -54,6 +65,17 @@ struct InferenceAnswer {
             }
         }
         #expect(rest.isEmpty)
+    }
+
+    private static func texts(_ bytes: ArraySlice<UInt8>) throws -> [String] {
+        var rest = bytes
+        var texts: [String] = []
+        while !rest.isEmpty {
+            let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+            texts.append(String(decoding: rest.dropFirst(4).prefix(length), as: UTF8.self))
+            rest = rest.dropFirst(4 + length)
+        }
+        return texts
     }
 
     var names: Set<String> { Set(tensors.keys) }

@@ -64,7 +64,12 @@ private struct Malformed: Sendable {
         Malformed(image(#""outputs":[{"name":"logit"}]"#), 400, "did you mean logits?"),
         Malformed(image(#""outputs":[{"name":"logits"},{"name":"logits"}]"#), 400, "twice"),
         Malformed(image(#""outputs":[{}]"#), 400, "no name"),
-        Malformed(image(#""outputs":[{"name":"logits","parameters":{"classification":2}}]"#), 400, "binary_data"),
+        Malformed(image(#""outputs":[{"name":"logits","parameters":{"classes":2}}]"#), 400, "there are classification"),
+        Malformed(
+            image(#""outputs":[{"name":"embedding","parameters":{"classification":2}}]"#), 400, "has no classes"),
+        Malformed(
+            image(#""outputs":[{"name":"logits","parameters":{"classification":-1}}]"#), 400,
+            "outputs[0].parameters.classification"),
         Malformed(
             image(#""outputs":[{"name":"logits","parameters":{"binary_data":1}}]"#), 400,
             "outputs[0].parameters.binary_data must be true or false"),
@@ -88,7 +93,11 @@ struct InferenceTests {
         try await TestService.run { service async throws in
             let server = try await service.client.get("/v2").json()
             #expect(server["name"] as? String == "headwater" && server["version"] as? String == "1.2.3")
-            #expect(server["extensions"] as? [String] == ["binary_tensor_data"])
+            #expect(
+                server["extensions"] as? [String] == [
+                    "binary_tensor_data", "classification", "model_configuration", "parameters", "schedule_policy",
+                    "statistics",
+                ])
             for check in ["live", "ready"] {
                 #expect(try await service.client.get("/v2/health/\(check)").status == 200)
             }

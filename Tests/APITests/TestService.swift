@@ -82,7 +82,7 @@ struct TestService: Sendable {
 
     /// The parts that a program would put together, for the checkpoint at `initial`.
     static func manager(
-        _ service: FeatureService, initial: String, directory: ModelDirectory?, tally: ImageTally = ImageTally(),
+        _ service: FeatureService, initial: String, directory: ModelDirectory?,
         log: CheckpointLog? = nil, budget: @escaping @Sendable () -> MemoryBudget? = { nil },
         preference: StartingCheckpoint.Preference = .latest,
         selfTest: @escaping @Sendable (ServedModel) throws -> Void = { _ in }
@@ -94,7 +94,7 @@ struct TestService: Sendable {
                 try selfTest($0)
                 try test.run($0.model)
             },
-            configured: .file(path: initial), directory: directory, tally: tally)
+            configured: .file(path: initial), directory: directory)
         parts.preference = preference
         if let log {
             parts.began = { log.began($0) }
@@ -127,15 +127,14 @@ struct TestService: Sendable {
             clock: settings.clock)
         let log = LogCollector()
         let logger = Logger(level: settings.logLevel, format: .json, sink: log)
-        let tally = ImageTally()
         let checkpoints = manager(
             service, initial: initial, directory: settings.hasDirectory ? try ModelDirectory(path: folder.path) : nil,
-            tally: tally, log: CheckpointLog(metrics: metrics, logger: logger),
+            log: CheckpointLog(metrics: metrics, logger: logger),
             budget: { [budget = settings.budget] in budget },
             selfTest: settings.selfTest)
         if settings.starts { try await checkpoints.start() }
         let publicAPI = PublicAPI(
-            service: service, tally: tally, configuration: settings.api, metrics: metrics, logger: logger)
+            service: service, configuration: settings.api, metrics: metrics, logger: logger)
         let adminAPI = AdminAPI(
             service: service, checkpoints: checkpoints, configuration: settings.admin, metrics: metrics, logger: logger)
         let servers = [try publicAPI.server(settings.server), try adminAPI.server(ServerConfiguration())]

@@ -3,12 +3,17 @@ import HTTPServer
 
 /// The documents of the Open Inference Protocol that describe server and model.
 enum InferenceDescription {
+    /// The extensions of the public listener, by the names that Triton gives them.
+    private static let extensions = [
+        "binary_tensor_data", "classification", "model_configuration", "parameters", "schedule_policy", "statistics",
+    ]
+
     /// `GET /v2`. The extensions are those of the listener that answers it.
     static func server(version: String) -> Response {
         .json { json in
             json.member("name", "headwater")
             json.member("version", version)
-            json.member("extensions") { json in json.array(of: ["binary_tensor_data"]) { $0.string($1) } }
+            json.member("extensions") { json in json.array(of: extensions) { $0.string($1) } }
         }
     }
 
@@ -26,13 +31,15 @@ enum InferenceDescription {
                 ]) { Self.tensor($1.0, $1.1, $1.2, &$0) }
             }
             json.member("outputs") { json in
-                var outputs = [(InferenceOutput.embedding, [-1, -1])]
-                if let head = served.configuration.head {
-                    outputs += [(.logits, [-1, head.classes]), (.probabilities, [-1, head.classes])]
-                }
-                json.array(of: outputs) { Self.tensor($1.0.rawValue, .fp32, $1.1, &$0) }
+                json.array(of: outputs(of: served)) { Self.tensor($1.0.rawValue, .fp32, [-1, $1.1], &$0) }
             }
         }
+    }
+
+    /// The outputs that a model has, and the numbers of each of an image, -1 where that depends on the request.
+    static func outputs(of served: ServedModel) -> [(InferenceOutput, Int)] {
+        let classes = served.configuration.head?.classes
+        return [(.embedding, -1)] + (classes.map { [(.logits, $0), (.probabilities, $0)] } ?? [])
     }
 
     /// `GET /v2/models/{model}/ready`.

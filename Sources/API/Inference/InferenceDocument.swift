@@ -16,6 +16,8 @@ struct RequestedOutput: Equatable, Sendable {
     let output: InferenceOutput
     /// Whether it is wanted in binary; nil if only the whole request says so, or nothing does.
     var isBinary: Bool?
+    /// How many of the likeliest classes are wanted instead of the numbers, each as `value:index:label`.
+    var classCount: Int?
 }
 
 /// The JSON of an inference request as it stands, its tensors' data not yet looked at. Members that are null count as
@@ -160,6 +162,7 @@ struct InferenceDocument: Sendable {
     }
 
     private enum OutputParameter: String, CaseIterable {
+        case classification
         case binaryData = "binary_data"
     }
 
@@ -176,7 +179,7 @@ struct InferenceDocument: Sendable {
     }
 
     private static func output(_ scanner: inout JSONScanner) throws -> RequestedOutput {
-        var (name, isBinary): (String?, Bool?)
+        var (name, isBinary, classCount): (String?, Bool?, Int?)
         try scanner.object(of: "member of an output") { (scanner, member: OutputMember) in
             switch member {
             case .name: name = try scanner.string()
@@ -184,6 +187,9 @@ struct InferenceDocument: Sendable {
                 try scanner.object(of: "parameter of an output") { (scanner, parameter: OutputParameter) in
                     switch parameter {
                     case .binaryData: isBinary = try scanner.boolean()
+                    case .classification:
+                        let count = try scanner.natural()
+                        classCount = count == 0 ? nil : count
                     }
                 }
             }
@@ -192,6 +198,9 @@ struct InferenceDocument: Sendable {
         guard let output = InferenceOutput(rawValue: name) else {
             throw Problem.unknown("output", name, known: InferenceOutput.allCases.map(\.rawValue))
         }
-        return RequestedOutput(output: output, isBinary: isBinary)
+        guard output != .embedding || classCount == nil else {
+            throw scanner.malformed("an embedding has no classes; classification is for logits and probabilities")
+        }
+        return RequestedOutput(output: output, isBinary: isBinary, classCount: classCount)
     }
 }

@@ -3,10 +3,50 @@ import HTTPServer
 
 /// One tensor of an answer.
 private struct OutputTensor {
+    enum Elements {
+        case numbers([Float])
+        case texts([String])
+    }
+
     let name: String
     let shape: [Int]
-    let values: [Float]
+    let elements: Elements
     let isBinary: Bool
+
+    var datatype: TensorDatatype {
+        switch elements {
+        case .numbers: .fp32
+        case .texts: .bytes
+        }
+    }
+
+    /// Roughly what it takes as JSON.
+    var estimatedTextBytes: Int {
+        switch elements {
+        case .numbers(let numbers): 14 * numbers.count
+        case .texts(let texts): texts.reduce(0) { $0 + $1.utf8.count + 3 }
+        }
+    }
+
+    /// What it takes in binary.
+    var bytes: [UInt8] {
+        switch elements {
+        case .numbers(let numbers): NumPyArray.bytes(numbers)
+        case .texts(let texts): texts.reduce(into: []) { $0 += BinaryTensorData.element(Array($1.utf8)) }
+        }
+    }
+
+    func writeData(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+        switch elements {
+        case .numbers(let numbers): try json.numbers(numbers)
+        case .texts(let texts): json.array(of: texts) { $0.string($1) }
+        }
+    }
+
+    /// JSON has no such numbers, and in binary they are kept out as well.
+    func requireFinite() throws(JSONWriter.NonFiniteNumber) {
+        if case .numbers(let numbers) = elements, !numbers.allSatisfy(\.isFinite) { throw JSONWriter.NonFiniteNumber() }
+    }
 }
 
 extension FeatureResults {
@@ -15,7 +55,8 @@ extension FeatureResults {
     /// - Throws: the problem of the first image that failed, since a tensor has no place for it.
     func inference(_ request: InferenceRequest) throws(Problem) -> Response {
         let tensors = try outputs(of: request)
-        var json = JSONWriter(capacity: 1024 + 14 * tensors.reduce(0) { $0 + ($1.isBinary ? 0 : $1.values.count) })
+        var tail: [UInt8] = []
+        var json = JSONWriter(capacity: 1024 + tensors.reduce(0) { $0 + ($1.isBinary ? 0 : $1.estimatedTextBytes) })
         let version = response.served.version
         do throws(JSONWriter.NonFiniteNumber) {
             try json.object { json throws(JSONWriter.NonFiniteNumber) in
@@ -24,46 +65,46 @@ extension FeatureResults {
                 if let id = request.id { json.member("id", id) }
                 try json.member("outputs") { json throws(JSONWriter.NonFiniteNumber) in
                     try json.array(of: tensors) { json, tensor throws(JSONWriter.NonFiniteNumber) in
-                        try Self.write(tensor, &json)
+                        try Self.write(tensor, &json, &tail)
                     }
                 }
             }
         } catch {
-            throw Problem(.internalError, "a result that is not finite reached the writer")
+            throw .notFiniteResult
         }
         var headers: HTTPHeaders = ["X-Model-Version": Self.modelHeader(version)]
         if let cache = CacheOutcome(response.sources) { headers["Cache-Status"] = cache.status }
-        let binary = tensors.filter(\.isBinary)
-        guard !binary.isEmpty else {
+        guard tensors.contains(where: \.isBinary) else {
             headers["Content-Type"] = "application/json"
             return Response(headers: headers, body: json.bytes)
         }
         headers["Content-Type"] = "application/octet-stream"
         headers[InferenceRequest.lengthHeader] = String(json.bytes.count)
-        return Response(
-            headers: headers, body: binary.reduce(into: json.bytes) { $0 += NumPyArray.bytes($1.values) })
+        return Response(headers: headers, body: json.bytes + tail)
     }
 
-    private static func write(_ tensor: OutputTensor, _ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+    private static func write(
+        _ tensor: OutputTensor, _ json: inout JSONWriter, _ tail: inout [UInt8]
+    ) throws(JSONWriter.NonFiniteNumber) {
         try json.object { json throws(JSONWriter.NonFiniteNumber) in
             json.member("name", tensor.name)
-            json.member("datatype", TensorDatatype.fp32.rawValue)
+            json.member("datatype", tensor.datatype.rawValue)
             json.member("shape") { json in json.array(of: tensor.shape) { $0.integer($1) } }
             guard tensor.isBinary else {
                 return try json.member("data") { json throws(JSONWriter.NonFiniteNumber) in
-                    try json.numbers(tensor.values)
+                    try tensor.writeData(&json)
                 }
             }
-            guard tensor.values.allSatisfy(\.isFinite) else { throw JSONWriter.NonFiniteNumber() }
-            json.member("parameters") { json in
-                json.object { $0.member("binary_data_size", 4 * tensor.values.count) }
-            }
+            try tensor.requireFinite()
+            let bytes = tensor.bytes
+            tail += bytes
+            json.member("parameters") { json in json.object { $0.member("binary_data_size", bytes.count) } }
         }
     }
 
     private func outputs(of request: InferenceRequest) throws(Problem) -> [OutputTensor] {
         let images = try answers(isNumeric: request.isNumeric)
-        let all = InferenceOutput.allCases.map { RequestedOutput(output: $0, isBinary: nil) }
+        let all = InferenceOutput.allCases.map { RequestedOutput(output: $0) }
         var tensors: [OutputTensor] = []
         for wanted in request.outputs ?? all {
             let rows: [[Float]]
@@ -76,12 +117,25 @@ extension FeatureResults {
             }
             // What the model doesn't have is left out where the request leaves the choice to the model.
             guard let columns = rows.first?.count else { continue }
+            let classCount = wanted.classCount.map { min($0, columns) }
+            guard classCount == nil || rows.joined().allSatisfy(\.isFinite) else { throw .notFiniteResult }
             tensors.append(
                 OutputTensor(
-                    name: wanted.output.rawValue, shape: [rows.count, columns], values: Array(rows.joined()),
+                    name: wanted.output.rawValue, shape: [rows.count, classCount ?? columns],
+                    elements: classCount.map { count in .texts(rows.flatMap { classes(of: $0, count) }) }
+                        ?? .numbers(Array(rows.joined())),
                     isBinary: wanted.isBinary ?? request.prefersBinary))
         }
         return tensors
+    }
+
+    /// The largest of an image's numbers by class, as Triton's classification extension writes them: `value:index:label`, or
+    /// `value:index` if the model has no labels.
+    private func classes(of row: [Float], _ count: Int) -> [String] {
+        let labels = response.served.configuration.labels
+        return likeliest(row.map { Double($0) }, count).map { index in
+            "\(row[index]):\(index)" + (labels.map { ":\($0[index])" } ?? "")
+        }
     }
 
     private func answers(isNumeric: Bool) throws(Problem) -> [ImageFeatures] {
@@ -98,6 +152,9 @@ extension FeatureResults {
 }
 
 extension Problem {
+    fileprivate static let notFiniteResult = Problem(
+        .internalError, "a result that is not finite reached the writer")
+
     /// What became of one image; numbers that a client sent are its own fault if the model can't bear them.
     init(_ failure: ImageFailure, isNumeric: Bool) {
         if isNumeric, failure == .notFinite {

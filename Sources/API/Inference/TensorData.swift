@@ -87,6 +87,11 @@ struct JSONTensorData: Sendable {
 
 /// A tensor's bytes in the binary part of a body.
 enum BinaryTensorData {
+    /// An element of a BYTES tensor: its length and itself.
+    static func element(_ bytes: [UInt8]) -> [UInt8] {
+        withUnsafeBytes(of: UInt32(bytes.count).littleEndian) { Array($0) } + bytes
+    }
+
     /// The elements of an FP32 tensor.
     ///
     /// - Throws: 400 unless there are exactly `count` of them.

@@ -19,6 +19,18 @@ extension PublicAPI {
         return InferenceDescription.ready(served)
     }
 
+    /// Describes how the model that a path names is configured.
+    func modelConfiguration(_ route: Route<PublicEndpoint>) async throws(Problem) -> Response {
+        let served = try await servedModel(route)
+        return InferenceDescription.configuration(
+            served, service: service.configuration, maximumImages: configuration.maximumImages)
+    }
+
+    /// What models have done since they first served.
+    func statistics(of models: [ServedModel]) -> Response {
+        InferenceDescription.statistics(models.map { ($0.version, service.tally.statistics(of: $0.version)) })
+    }
+
     /// Answers an inference request.
     func infer(
         _ request: Request, _ route: Route<PublicEndpoint>, _ account: RequestAccount

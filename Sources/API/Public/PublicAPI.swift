@@ -32,7 +32,6 @@ public struct PublicAPIConfiguration: Sendable {
 /// The public routes: what the server on the public port is to be made with (`server(_:)`).
 public final class PublicAPI: Sendable {
     let service: FeatureService
-    private let tally: ImageTally
     /// Without the keys, of which the gateway has the digests.
     let configuration: PublicAPIConfiguration
     let gateway: Gateway<PublicEndpoint>
@@ -45,15 +44,13 @@ public final class PublicAPI: Sendable {
     /// Makes the API of a service.
     ///
     /// - Parameters:
-    ///   - tally: counts the images that each model served.
     ///   - metrics: whose `events` the service was made with.
     ///   - logger: gets one access line a request.
     public init(
-        service: FeatureService, tally: ImageTally, configuration: PublicAPIConfiguration, metrics: ServiceMetrics,
+        service: FeatureService, configuration: PublicAPIConfiguration, metrics: ServiceMetrics,
         logger: Logger
     ) {
         self.service = service
-        self.tally = tally
         self.logger = logger
         gateway = Gateway(
             keys: configuration.apiKeys, wrongKeys: configuration.wrongKeys,
@@ -123,6 +120,10 @@ public final class PublicAPI: Sendable {
             case .inferenceServer: InferenceDescription.server(version: configuration.build.version)
             case .inferenceModel, .inferenceVersion: InferenceDescription.model(try await servedModel(route))
             case .inferenceModelReady, .inferenceVersionReady: try await modelReadiness(route)
+            case .inferenceModelConfiguration, .inferenceVersionConfiguration: try await modelConfiguration(route)
+            case .inferenceModelStatistics, .inferenceVersionStatistics:
+                statistics(of: [try await servedModel(route)])
+            case .inferenceStatistics: statistics(of: await service.active.map { [$0] } ?? [])
             case .live, .inferenceLive: try HealthCheck.live.response(await service.status())
             case .ready, .inferenceReady: try HealthCheck.ready.response(await service.status())
             case .startup: try HealthCheck.startup.response(await service.status())
@@ -182,7 +183,7 @@ public final class PublicAPI: Sendable {
             posted.images.map { .encoded($0) }, FeatureRequest(.roundTrip(atMost: RoundTrip.maximumStates)),
             request.head, account
         ).unlessSingleFailure()
-        return try await workers.run { Result { () throws(Problem) in try results.roundTrip() } }.get()
+        return try await written(results) { () throws(Problem) in try results.roundTrip() }
     }
 
     /// Has features computed.
@@ -201,8 +202,6 @@ public final class PublicAPI: Sendable {
             throw Problem(error)
         }
         gateway.ledger.note(response, for: head.id)
-        let succeeded = response.results.count { if case .success = $0 { true } else { false } }
-        tally.add(succeeded, to: response.served.version)
         return FeatureResults(response: response, requestID: account.id.description)
     }
 
@@ -222,6 +221,11 @@ public final class PublicAPI: Sendable {
     func written(
         _ results: FeatureResults, _ write: @escaping @Sendable () throws(Problem) -> Response
     ) async throws(Problem) -> Response {
+        let start = ContinuousClock.now
+        defer {
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            service.tally.wrote(by: results.response.served.version, seconds: seconds)
+        }
         guard results.numberCount > 8192 else { return try write() }
         return try await workers.run { Result { () throws(Problem) in try write() } }.get()
     }

@@ -4,13 +4,16 @@ enum PublicEndpoint: String, Endpoint {
     case inferenceServer, inferenceLive, inferenceReady
     case inferenceModel, inferenceModelReady, infer
     case inferenceVersion, inferenceVersionReady, inferVersion
+    case inferenceModelConfiguration, inferenceVersionConfiguration
+    case inferenceStatistics, inferenceModelStatistics, inferenceVersionStatistics
 
     var method: String {
         switch self {
         case .embed, .classify, .trajectory, .infer, .inferVersion: "POST"
         case .live, .ready, .startup, .model, .contract, .version, .playground, .inferenceServer, .inferenceLive,
-            .inferenceReady,
-            .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
+            .inferenceReady, .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady,
+            .inferenceModelConfiguration, .inferenceVersionConfiguration, .inferenceStatistics,
+            .inferenceModelStatistics, .inferenceVersionStatistics:
             "GET"
         }
     }
@@ -36,6 +39,11 @@ enum PublicEndpoint: String, Endpoint {
         case .inferenceVersion: "/v2/models/{model}/versions/{version}"
         case .inferenceVersionReady: "/v2/models/{model}/versions/{version}/ready"
         case .inferVersion: "/v2/models/{model}/versions/{version}/infer"
+        case .inferenceModelConfiguration: "/v2/models/{model}/config"
+        case .inferenceVersionConfiguration: "/v2/models/{model}/versions/{version}/config"
+        case .inferenceStatistics: "/v2/models/stats"
+        case .inferenceModelStatistics: "/v2/models/{model}/stats"
+        case .inferenceVersionStatistics: "/v2/models/{model}/versions/{version}/stats"
         }
     }
 
@@ -66,8 +74,10 @@ enum PublicEndpoint: String, Endpoint {
         case .live, .ready, .startup, .inferenceLive, .inferenceReady: [200, 503]
         case .model: [200, 401, 429, 503]
         case .playground: [200, 404]
-        case .contract, .version, .inferenceServer: [200, 401, 429]
-        case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady:
+        case .contract, .version, .inferenceServer, .inferenceStatistics: [200, 401, 429]
+        case .inferenceModel, .inferenceModelReady, .inferenceVersion, .inferenceVersionReady,
+            .inferenceModelConfiguration, .inferenceVersionConfiguration, .inferenceModelStatistics,
+            .inferenceVersionStatistics:
             [200, 401, 404, 429, 503]
         }
     }

@@ -51,8 +51,6 @@ public actor CheckpointManager {
         public var directory: ModelDirectory?
         /// Which of both goes first at the start, where a checkpoint was activated before.
         public var preference = StartingCheckpoint.Preference.latest
-        /// Counts the images of each model.
-        public var tally: ImageTally
         /// Told of every attempt that is begun.
         public var began: @Sendable (CheckpointAttempt) -> Void = { _ in }
         /// Told of its end.
@@ -63,14 +61,13 @@ public actor CheckpointManager {
         /// The parts that have no default; the others may be set afterwards.
         public init(
             service: FeatureService, loader: ModelLoader, selfTest: @escaping @Sendable (ServedModel) throws -> Void,
-            configured: ConfiguredCheckpoint, directory: ModelDirectory?, tally: ImageTally
+            configured: ConfiguredCheckpoint, directory: ModelDirectory?
         ) {
             self.service = service
             self.loader = loader
             self.selfTest = selfTest
             self.configured = configured
             self.directory = directory
-            self.tally = tally
         }
     }
 
@@ -125,7 +122,7 @@ public actor CheckpointManager {
     private func record(_ held: Held) -> CheckpointRecord {
         CheckpointRecord(
             version: held.served.version, source: held.source, byteCount: held.served.byteCount, since: held.since,
-            images: parts.tally.images(of: held.served.version))
+            images: parts.service.tally.statistics(of: held.served.version).images)
     }
 
     // MARK: What may be asked for
@@ -334,7 +331,7 @@ public actor CheckpointManager {
 
     private func forgetOthers() {
         let held = [active, previous].compactMap { $0 }
-        parts.tally.keep(only: held.map(\.served.version))
+        parts.service.tally.keep(only: held.map(\.served.version))
         forgetOtherUploads()
     }
 
