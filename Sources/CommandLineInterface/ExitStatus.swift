@@ -79,7 +79,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         self =
             switch error {
             case .diverged: .negative
-            case .otherRun, .alreadyBegun: .usage
+            case .otherRun, .alreadyBegun, .nothingLeft: .usage
             case .unusableState: .unusableData
             case .nothingToResume: .unreadableInput
             }

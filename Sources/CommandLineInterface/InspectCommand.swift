@@ -105,7 +105,8 @@ enum InspectCommand {
                     let input =
                         head.place.map { "\($0) at the end of the pass, one evaluation more" }
                         ?? "a \(head.pooledSize)x\(head.pooledSize) pooled state"
-                    return "\(head.classes) classes from \(input), hidden width \(head.hiddenWidth)"
+                    return "\(head.classes) classes from \(input), "
+                        + (head.hiddenWidth.map { "hidden width \($0)" } ?? "linear")
                 } ?? "none: pretrained only"
             ),
             ("parameters", "\(model.parameters)"),

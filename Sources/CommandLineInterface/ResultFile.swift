@@ -31,6 +31,12 @@ final class ResultFile {
     /// Appends `text`.
     func write(_ text: String) throws { try write(Array(text.utf8)) }
 
+    /// Writes `text` and puts the file in its place.
+    func writeWhole(_ text: String) throws {
+        try write(text)
+        try commit()
+    }
+
     /// Puts the file in its place.
     func commit() throws {
         try flush()

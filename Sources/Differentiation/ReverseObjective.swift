@@ -198,36 +198,6 @@ extension TrainableHead {
     }
 }
 
-/// The loss of a head on features that don't change: cross-entropy with smoothed labels.
-public final class HeadObjective {
-    private let head: TrainableHead
-    private let smoothing: Float
-
-    /// Differentiates by the parameters of `head`. `smoothing` is the weight of the uniform distribution in the target,
-    /// 0..<1.
-    public init(_ head: TrainableHead, smoothing: Float) {
-        precondition((0..<1).contains(smoothing))
-        self.head = head
-        self.smoothing = smoothing
-    }
-
-    /// The loss of a batch of any size; its gradients add up in the head.
-    ///
-    /// - Parameter features: what the head reads, [labels.count][head.width].
-    public func differentiate(features: UnsafePointer<Float>, labels: [Int]) -> ReverseObjective.Outcome {
-        precondition(labels.allSatisfy { (0..<head.configuration.classes).contains($0) })
-        var (loss, correct) = (0.0, 0)
-        for first in stride(from: 0, to: labels.count, by: head.capacity) {
-            let part = Array(labels[first..<min(first + head.capacity, labels.count)])
-            let inputs = UnsafeBufferPointer(start: features + first * head.width, count: part.count * head.width)
-            let found = head.differentiate(Array(inputs), labels: part, smoothing: smoothing, total: labels.count)
-            loss += found.loss
-            correct += found.correct
-        }
-        return ReverseObjective.Outcome(loss: loss / Double(labels.count), correct: correct)
-    }
-}
-
 /// The cross-entropy of one image's logits with a smoothed label, and its gradient.
 struct SmoothedCrossEntropy {
     let loss: Double

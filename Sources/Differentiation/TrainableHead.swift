@@ -1,13 +1,13 @@
 public import FlowModel
 import Layers
-public import Tensor
+import Tensor
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// The classification head in both directions: LayerNorm, Linear, tanh, Linear without bias (PRG, section 4), on what it
-/// reads of a final state.
+/// The classification head in both directions: LayerNorm, Linear, tanh, Linear without bias (PRG, section 4), or LayerNorm and
+/// Linear, on what it reads of a final state.
 ///
 /// Not for use by two threads at a time.
 public final class TrainableHead {
@@ -18,8 +18,9 @@ public final class TrainableHead {
     /// Numbers that it reads of each image.
     public let width: Int
     private let workspace: Workspace
-    private let first: TrainableLinear
-    private let second: TrainableLinear
+    /// What comes between the normalised inputs and the last layer; nil in a linear head.
+    private let hiddenLayer: HiddenLayer?
+    private let last: TrainableLinear
     private var gamma: [Float]
     private var beta: [Float]
     private var gammaGradient: [Float]
@@ -28,50 +29,46 @@ public final class TrainableHead {
     /// Inputs less their mean over their deviation.
     private let standardized: BlockedMatrix
     private let normalized: BlockedMatrix
-    private let hidden: BlockedMatrix
     private let logits: BlockedMatrix
     private let logitGradient: BlockedMatrix
-    private let hiddenGradient: BlockedMatrix
     private let inputGradient: BlockedMatrix
+
+    private struct HiddenLayer {
+        let linear: TrainableLinear
+        let activations: BlockedMatrix
+        let gradient: BlockedMatrix
+    }
 
     private static let epsilon = 1e-5
 
     /// Lays a head out for what it reads of `network`; `takeValues` must follow.
-    public convenience init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
-        self.init(
-            configuration, width: configuration.inputWidth(on: network.layout), capacity: network.capacity,
-            workspace: network.workspace)
-    }
-
-    /// Lays a head out for up to `capacity` rows of `width` numbers that no network here has made; `takeValues` must follow.
-    public convenience init(
-        _ configuration: HeadConfiguration, width: Int, capacity: Int, kernels: Kernels, pool: WorkerPool
-    ) {
-        self.init(
-            configuration, width: width, capacity: capacity,
-            workspace: Workspace(kernels: kernels, pool: pool, scratchFloats: 0))
-    }
-
-    private init(_ configuration: HeadConfiguration, width: Int, capacity: Int, workspace: Workspace) {
+    public init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
         self.configuration = configuration
+        let width = configuration.inputWidth(on: network.layout)
+        let capacity = network.capacity
         self.width = width
         self.capacity = capacity
-        self.workspace = workspace
-        first = TrainableLinear("classifier.1", inputs: width, outputs: configuration.hiddenWidth)
-        second = TrainableLinear(
-            "classifier.3", inputs: configuration.hiddenWidth, outputs: configuration.classes, hasBias: false)
+        workspace = network.workspace
+        func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: capacity, columns: columns) }
+        hiddenLayer = configuration.hiddenWidth.map { hiddenWidth in
+            HiddenLayer(
+                linear: TrainableLinear("classifier.1", inputs: width, outputs: hiddenWidth),
+                activations: matrix(hiddenWidth), gradient: matrix(hiddenWidth))
+        }
+        last =
+            configuration.hiddenWidth.map { hiddenWidth in
+                TrainableLinear(
+                    "classifier.3", inputs: hiddenWidth, outputs: configuration.classes, hasBias: false)
+            } ?? TrainableLinear("classifier.1", inputs: width, outputs: configuration.classes)
         gamma = [Float](repeating: 1, count: width)
         beta = [Float](repeating: 0, count: width)
         gammaGradient = beta
         betaGradient = beta
         inverses = [Float](repeating: 0, count: capacity)
-        func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: capacity, columns: columns) }
         standardized = matrix(width)
         normalized = matrix(width)
-        hidden = matrix(configuration.hiddenWidth)
         logits = matrix(configuration.classes)
         logitGradient = matrix(configuration.classes)
-        hiddenGradient = matrix(configuration.hiddenWidth)
         inputGradient = matrix(width)
     }
 
@@ -81,8 +78,8 @@ public final class TrainableHead {
             gamma[i] = store.value("classifier.0.weight")[i]
             beta[i] = store.value("classifier.0.bias")[i]
         }
-        first.takeValues(from: store, pool: workspace.pool)
-        second.takeValues(from: store, pool: workspace.pool)
+        hiddenLayer?.linear.takeValues(from: store, pool: workspace.pool)
+        last.takeValues(from: store, pool: workspace.pool)
     }
 
     /// Adds the gradients that have come together since the last call to the store's.
@@ -93,8 +90,8 @@ public final class TrainableHead {
             gammaGradient[i] = 0
             betaGradient[i] = 0
         }
-        first.giveGradients(to: store, pool: workspace.pool)
-        second.giveGradients(to: store, pool: workspace.pool)
+        hiddenLayer?.linear.giveGradients(to: store, pool: workspace.pool)
+        last.giveGradients(to: store, pool: workspace.pool)
     }
 
     /// Computes the logits, [batch][classes], of `inputs`, [batch][width], and keeps what the way back needs.
@@ -112,9 +109,11 @@ public final class TrainableHead {
                 normalized[n, i] = standardized[n, i] * gamma[i] + beta[i]
             }
         }
-        first.layer.forward(normalized, into: hidden, rows: batch, on: workspace)
-        hidden.combine(with: hidden, rows: batch) { x, _ in tanh(x) }
-        second.layer.forward(hidden, into: logits, rows: batch, on: workspace)
+        if let hidden = hiddenLayer {
+            hidden.linear.layer.forward(normalized, into: hidden.activations, rows: batch, on: workspace)
+            hidden.activations.combine(with: hidden.activations, rows: batch) { x, _ in tanh(x) }
+        }
+        last.layer.forward(hiddenLayer?.activations ?? normalized, into: logits, rows: batch, on: workspace)
         return (0..<batch).flatMap { n in (0..<configuration.classes).map { logits[n, $0] } }
     }
 
@@ -123,11 +122,15 @@ public final class TrainableHead {
         for n in 0..<batch {
             for c in 0..<configuration.classes { logitGradient[n, c] = gradients[n * configuration.classes + c] }
         }
-        second.layer.accumulate(hidden, yGradient: logitGradient, rows: batch, on: workspace)
-        second.layer.inputGradient(logitGradient, into: hiddenGradient, rows: batch, on: workspace)
-        hiddenGradient.combine(with: hidden, rows: batch) { $0 * (1 - $1 * $1) }
-        first.layer.accumulate(normalized, yGradient: hiddenGradient, rows: batch, on: workspace)
-        first.layer.inputGradient(hiddenGradient, into: inputGradient, rows: batch, on: workspace)
+        last.layer.accumulate(
+            hiddenLayer?.activations ?? normalized, yGradient: logitGradient, rows: batch, on: workspace)
+        last.layer.inputGradient(
+            logitGradient, into: hiddenLayer?.gradient ?? inputGradient, rows: batch, on: workspace)
+        if let hidden = hiddenLayer {
+            hidden.gradient.combine(with: hidden.activations, rows: batch) { $0 * (1 - $1 * $1) }
+            hidden.linear.layer.accumulate(normalized, yGradient: hidden.gradient, rows: batch, on: workspace)
+            hidden.linear.layer.inputGradient(hidden.gradient, into: inputGradient, rows: batch, on: workspace)
+        }
         var result = [Float](repeating: 0, count: batch * width)
         for n in 0..<batch {
             var (mean, along) = (0.0, 0.0)

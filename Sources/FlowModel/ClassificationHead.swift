@@ -6,44 +6,57 @@ public import Tensor
 #endif
 
 /// The head (PRG, section 4): logits = Linear(Tanh(Linear(LayerNorm(x)))), the last Linear without bias, x being the pooled
-/// final state or the spatial means of activations.
+/// final state or the spatial means of activations. A linear head is logits = Linear(LayerNorm(x)).
 public final class ClassificationHead: Sendable {
     /// The head's sizes.
     public let configuration: HeadConfiguration
     private let gamma: [Float]
     private let beta: [Float]
-    private let hidden: Linear
+    /// Nil in a linear head.
+    private let hidden: Linear?
     private let classes: Linear
 
     private static let epsilon = 1e-5
 
-    /// Takes the parameters `classifier.{0,1,3}` of a head on that network.
+    /// Takes the parameters `classifier.{0,1,3}`, of a linear head `classifier.{0,1}`, on that network.
     public init(_ configuration: HeadConfiguration, layout: UNetLayout, parameters: ParameterSource) throws {
         self.configuration = configuration
         gamma = try parameters("classifier.0.weight")
         beta = try parameters("classifier.0.bias")
-        hidden = Linear(
+        let first = Linear(
             weight: try parameters("classifier.1.weight"), bias: try parameters("classifier.1.bias"),
-            inputs: configuration.inputWidth(on: layout), outputs: configuration.hiddenWidth)
+            inputs: configuration.inputWidth(on: layout), outputs: configuration.hiddenWidth ?? configuration.classes)
+        guard let hiddenWidth = configuration.hiddenWidth else {
+            (hidden, classes) = (nil, first)
+            return
+        }
+        hidden = first
         classes = Linear(
-            weight: try parameters("classifier.3.weight"), bias: nil, inputs: configuration.hiddenWidth,
+            weight: try parameters("classifier.3.weight"), bias: nil, inputs: hiddenWidth,
             outputs: configuration.classes)
     }
 
-    /// The tanh activations, [hiddenWidth], of what the head reads, such as a pooled state, [3·pooledSize²].
+    /// What the last layer reads, computed of what the head reads, such as a pooled state, [3·pooledSize²]: the tanh
+    /// activations, [hiddenWidth], or in a linear head the normalised input.
     public func activations(_ input: [Float], kernels: Kernels) -> [Float] {
-        hidden(normalized(input), kernels: kernels).map { tanh($0) }
+        let normalized = normalized(input)
+        return hidden.map { $0(normalized, kernels: kernels).map { tanh($0) } } ?? normalized
     }
 
-    /// The logits, [classes], of the tanh activations.
+    /// The logits, [classes], of what `activations` gives.
     public func logits(activations: [Float], kernels: Kernels) -> [Float] { classes(activations, kernels: kernels) }
 
     private func normalized(_ x: [Float]) -> [Float] {
+        Self.standardized(x).enumerated().map { i, value in value * gamma[i] + beta[i] }
+    }
+
+    /// LayerNorm without its scales and offsets: `x` brought to mean 0 and variance 1.
+    public static func standardized(_ x: [Float]) -> [Float] {
         let count = Double(x.count)
         let mean = x.reduce(0.0) { $0 + Double($1) } / count
         let variance = x.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
-        let inverse = 1 / (variance + Self.epsilon).squareRoot()
-        return x.indices.map { Float((Double(x[$0]) - mean) * inverse) * gamma[$0] + beta[$0] }
+        let inverse = 1 / (variance + epsilon).squareRoot()
+        return x.map { Float((Double($0) - mean) * inverse) }
     }
 }
 

@@ -140,7 +140,9 @@ extension HeadConfiguration {
     /// - Throws: the first problem found.
     public func validate() throws(ConfigurationError) {
         try require((1...128).contains(pooledSize), "head.pooledSize", "\(pooledSize) is not in 1...128")
-        try require((1...65_536).contains(hiddenWidth), "head.hiddenWidth", "\(hiddenWidth) is not in 1...65536")
+        if let hiddenWidth {
+            try require((1...65_536).contains(hiddenWidth), "head.hiddenWidth", "\(hiddenWidth) is not in 1...65536")
+        }
         try require((1...1_000_000).contains(classes), "head.classes", "\(classes) is not in 1...1000000")
     }
 }

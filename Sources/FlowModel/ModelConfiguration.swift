@@ -53,13 +53,13 @@ public struct UNetArchitecture: Codable, Sendable, Equatable {
     }
 }
 
-/// The classification head (PRG, section 4): LayerNorm, Linear, Tanh, Linear without bias, on the pooled final state as in the
-/// paper, or on the network's own activations there.
+/// The classification head, on the pooled final state as in the paper, or on the network's own activations there: LayerNorm,
+/// Linear, Tanh, Linear without bias (PRG, section 4), or a linear head, LayerNorm and Linear alone.
 public struct HeadConfiguration: Codable, Sendable, Equatable {
     /// Height and width that the final state is average-pooled to; 16 in the published checkpoints, or 32.
     public var pooledSize: Int
-    /// Width of the hidden layer, whose tanh activations are the `head` tap.
-    public var hiddenWidth: Int
+    /// Width of the hidden layer, whose tanh activations are the `head` tap; nil for a linear head, which has neither.
+    public var hiddenWidth: Int?
     /// How many classes the logits name.
     public var classes: Int
     /// What it reads: the spatial means of the activations at this place when the network is evaluated at the final state and
@@ -67,7 +67,7 @@ public struct HeadConfiguration: Codable, Sendable, Equatable {
     public var place: ActivationPlace?
 
     /// Describes a head.
-    public init(pooledSize: Int, hiddenWidth: Int, classes: Int, place: ActivationPlace? = nil) {
+    public init(pooledSize: Int, hiddenWidth: Int?, classes: Int, place: ActivationPlace? = nil) {
         self.place = place
         self.pooledSize = pooledSize
         self.hiddenWidth = hiddenWidth

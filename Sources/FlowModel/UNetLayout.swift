@@ -224,9 +224,13 @@ extension HeadConfiguration {
     }
 
     /// The head's parameters in the reference's order, keys such as `classifier.1.weight`: LayerNorm (0), the hidden
-    /// Linear (1), after Tanh (2) the Linear without bias (3).
+    /// Linear (1), after Tanh (2) the Linear without bias (3). A linear head's second and last is the Linear (1) that gives the
+    /// logits.
     public func parameters(on layout: UNetLayout) -> [ParameterShape] {
         let width = inputWidth(on: layout)
+        guard let hiddenWidth else {
+            return affine("classifier.0", [width]) + affine("classifier.1", [classes, width])
+        }
         return affine("classifier.0", [width])
             + affine("classifier.1", [hiddenWidth, width])
             + [ParameterShape(key: "classifier.3.weight", shape: [classes, hiddenWidth])]

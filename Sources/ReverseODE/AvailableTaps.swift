@@ -50,7 +50,10 @@ public struct AvailableTaps: Sendable {
             guard let head = configuration.head else {
                 throw TapError("this model is pretrained only: it has no head to read")
             }
-            return head.hiddenWidth
+            guard let width = head.hiddenWidth else {
+                throw TapError("this model's head is linear: it has no activations to read")
+            }
+            return width
         case .activation(let place):
             guard let channels = layout.channels(at: place) else {
                 throw TapError(

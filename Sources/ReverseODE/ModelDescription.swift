@@ -101,7 +101,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         var places = [
             Place(place: "state", dimension: 3 * side * side), Place(place: "pooled", dimension: 3 * pooled * pooled),
         ]
-        if let head = configuration.head { places.append(Place(place: "head", dimension: head.hiddenWidth)) }
+        if let width = configuration.head?.hiddenWidth { places.append(Place(place: "head", dimension: width)) }
         return places + layout.places.map { Place(place: "\($0)", dimension: layout.channels(at: $0)!) }
     }
 }

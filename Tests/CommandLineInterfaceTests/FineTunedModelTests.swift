@@ -87,4 +87,23 @@ struct FineTunedModelTests {
         }
         #expect(error.source == option, "\(error)")
     }
+
+    @Test(
+        "A frozen flow keeps its solver and gets a new, linear head; a tap at the old head's activations becomes another"
+    )
+    func solvedHead() throws {
+        var wishes = try Self.wishes()
+        wishes.isHeadSolved = true
+        let tuned = try FineTunedModel(of: Self.base(tap: "end/head", solver: .heun), classes: Self.classes, wishes)
+        #expect(tuned.configuration.solver == .heun && !tuned.keepsHead)
+        #expect(tuned.configuration.head?.hiddenWidth == nil && tuned.configuration.defaultTap == "end/pooled")
+        #expect(tuned.notes.contains { $0.hasPrefix("head: new, linear, 3 classes") }, "\(tuned.notes)")
+        let linear = try FineTunedModel(of: tuned.configuration, classes: Self.classes, try Self.wishes())
+        #expect(linear.keepsHead && linear.configuration.head?.hiddenWidth == nil)
+        let hidden = try FineTunedModel(of: tuned.configuration, classes: Self.classes, try Self.wishes(width: 5))
+        #expect(!hidden.keepsHead && hidden.configuration.head?.hiddenWidth == 5)
+        let without = try FineTunedModel(
+            of: Self.base(tap: "end/pooled"), classes: Self.classes, try Self.wishes(width: 0))
+        #expect(without.configuration.head?.hiddenWidth == nil)
+    }
 }

@@ -58,7 +58,7 @@ struct HeldOutClassesTests {
             "one class only, white")
         try await Self.expect(
             shop.finetuning("pretrained/model.safetensors", "none", "--classes", "white,grey"), .unusableData,
-            "no class folder \"grey\"", "\"black\", \"dark\", \"light\", \"white\"")
+            "no class \"grey\"", "\"black\", \"dark\", \"light\", \"white\"")
     }
 
     @Test("What can't be probed is refused with its reason")
@@ -72,7 +72,7 @@ struct HeldOutClassesTests {
         try await Self.expect(
             evaluation + ["--train", other.data], .unusableData, "lacks the class 'light'", "--classes")
         try await Self.expect(
-            evaluation + ["--train", shop.data, "--classes", "dusk"], .unusableData, "no class folder \"dusk\"")
+            evaluation + ["--train", shop.data, "--classes", "dusk"], .unusableData, "no class \"dusk\"")
         try await Self.expect(
             ["evaluate", "--data", shop.data, "--knn", "0", "--plot", shop.scratch.path("empty.svg")], .usage, "--plot",
             "nothing to draw")

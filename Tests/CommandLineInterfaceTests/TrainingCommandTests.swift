@@ -43,6 +43,15 @@ struct Workshop {
         ] + more
     }
 
+    /// A head that is solved for.
+    func headTraining(_ model: String, _ output: String, _ more: String...) -> [String] {
+        [
+            "finetune", scratch.path(model), "--data", data, "--validation", "0.25", "--t-span", "3", "--freeze",
+            "flow",
+            "-o", scratch.path(output),
+        ] + more
+    }
+
     func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: scratch.path(name))) }
 
     static func top1(_ arguments: [String]) async throws -> Double {
@@ -80,21 +89,28 @@ struct TrainingCommandTests {
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: shop.scratch.path("pretrained")).sorted()
                 == ["log.csv", "model.safetensors", "progress.svg", "state.safetensors"])
+        let base = "pretrained/model.safetensors"
         let runs = [
-            ("whole", ["--epochs", "8"]), ("head", ["--epochs", "20", "--freeze", "flow"]),
-            ("placed", ["--epochs", "8", "--head-place", "middle"]),
-            ("placed-early", ["--epochs", "8", "--head-place", "middle", "--forward-steps", "0"]),
-            ("placed-head", ["--epochs", "20", "--freeze", "flow", "--head-place", "up.0"]),
+            ("whole", shop.finetuning(base, "whole", "--epochs", "8")),
+            ("placed", shop.finetuning(base, "placed", "--epochs", "8", "--head-place", "middle")),
+            (
+                "placed-early",
+                shop.finetuning(
+                    base, "placed-early", "--epochs", "8", "--head-place", "middle", "--forward-steps", "0")
+            ),
+            ("placed-head", shop.headTraining(base, "placed-head", "--head-place", "up.0")),
+            // A linear head is kept and trained on, together with the network.
+            ("placed-on", shop.finetuning("placed-head/model.safetensors", "placed-on", "--epochs", "2")),
         ]
-        for (output, more) in runs {
-            let tuned = try await BuiltProgram.run(
-                shop.finetuning("pretrained/model.safetensors", output) + more)
+        for (output, line) in runs {
+            let tuned = try await BuiltProgram.run(line)
             try #require(tuned.status == 0, "\(output): \(tuned.errors)")
             let model = shop.scratch.path("\(output)/model.safetensors")
             #expect(try await Workshop.top1(["--model", model, "--data", shop.data]) >= 0.9, "\(output)")
             let inspected = try await BuiltProgram.run(["inspect", model])
             #expect(inspected.output.contains("dark, light"))
             #expect(inspected.output.contains("evaluation more") == output.hasPrefix("placed"))
+            #expect(inspected.output.contains("linear") == ["placed-head", "placed-on"].contains(output))
             #expect(inspected.output.contains("self-test"))
         }
         let log = try String(contentsOfFile: shop.scratch.path("whole/log.csv"), encoding: .utf8)
@@ -168,16 +184,14 @@ struct TrainingCommandTests {
         #expect(said.last?.hasPrefix("headwater: can't") == true, "\(said)")
     }
 
-    @Test(
-        "Fine-tuning that goes on where it ended gives what a longer run gives, the head alone too",
-        arguments: ["none", "flow"])
-    func prolonged(frozen: String) async throws {
+    @Test("Fine-tuning that goes on where it ended gives what a longer run gives")
+    func prolonged() async throws {
         let shop = try Workshop()
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
         for (output, epochs, more) in [("a", "2", []), ("a", "4", ["--resume"]), ("b", "4", [])] {
             let run = try await BuiltProgram.run(
                 shop.finetuning(
-                    "tiny.safetensors", output, "--freeze", frozen, "--schedule", "constant", "--epochs", epochs,
+                    "tiny.safetensors", output, "--schedule", "constant", "--epochs", epochs,
                     "--name", "same") + more)
             try #require(run.status == 0, "\(output) \(epochs): \(run.errors)")
         }
@@ -240,8 +254,7 @@ struct TrainingCommandTests {
             ("a/model.safetensors", "c", ["--head-width", "7"], 7),
         ]
         for (base, output, more, width) in runs {
-            let tuned = try await BuiltProgram.run(
-                shop.finetuning(base, output, "--freeze", "flow", "--epochs", "1") + more)
+            let tuned = try await BuiltProgram.run(shop.finetuning(base, output, "--epochs", "1") + more)
             try #require(tuned.status == 0, "\(output): \(tuned.errors)")
             let model = shop.scratch.path("\(output)/model.safetensors")
             let description = try await BuiltProgram.run(["inspect", "--json", model])
@@ -268,17 +281,12 @@ struct TrainingCommandTests {
         #expect(try shop.bytes("kept/model.safetensors") == Data("kept".utf8))
 
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
-        try await expect(
-            shop.finetuning("tiny.safetensors", "b", "--freeze", "flow", "--augment", "flip"), .usage, "--augment")
         for option in ["--forward-steps", "--gradient-steps"] {
             try await expect(shop.finetuning("tiny.safetensors", "b", option, "0"), .usage, "nothing of the flow")
-            try await expect(
-                shop.finetuning("tiny.safetensors", "b", option, "1", "--freeze", "flow"), .usage, "frozen")
         }
         try await expect(shop.finetuning("missing", "b"), .unreadableInput, "missing")
         try await expect(shop.finetuning("tiny.safetensors", "b", "--t-cutoff", "2"), .unusableData, "grid.cutoff")
-        let begun = try await BuiltProgram.run(
-            shop.finetuning("tiny.safetensors", "begun", "--freeze", "flow", "--epochs", "1"))
+        let begun = try await BuiltProgram.run(shop.headTraining("tiny.safetensors", "begun"))
         try #require(begun.status == 0, "\(begun.errors)")
         try shop.scratch.write("no image".utf8, to: "data/dark/bad.png")
         try await expect(
@@ -289,7 +297,7 @@ struct TrainingCommandTests {
             ("fresh", ["--resume"], .unreadableInput, "nothing to resume"),
         ] as [(String, [String], CommandLineInterface.ExitStatus, String)] {
             try await expect(
-                shop.finetuning("tiny.safetensors", output, "--freeze", "flow") + more, status, message)
+                shop.headTraining("tiny.safetensors", output) + more, status, message)
         }
         try await expect(shop.pretraining("c", "--damaged", "fail"), .unusableData, "dark/bad.png")
     }

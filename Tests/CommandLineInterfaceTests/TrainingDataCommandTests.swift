@@ -34,8 +34,7 @@ struct TrainingDataCommandTests {
         #expect(many.status == 65 && many.errors.contains("2 of 24 images are damaged, more than the 1 allowed"))
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
         let head = try await BuiltProgram.run(
-            shop.finetuning(
-                "tiny.safetensors", "head", "--freeze", "flow", "--epochs", "1", "--damaged-limit", "50%"))
+            shop.headTraining("tiny.safetensors", "head", "--damaged-limit", "50%"))
         #expect(head.status == 0 && head.errors.contains("damaged images that were left out: 3"), "\(head.errors)")
         let measured = try await BuiltProgram.run([
             "evaluate", "--model", shop.scratch.path("head/model.safetensors"), "--data", shop.data, "--knn", "0",
@@ -70,29 +69,31 @@ struct TrainingDataCommandTests {
             #expect(refused.status == (more[0] == "--labels" ? 65 : 64) && refused.errors.contains(message))
         }
         let other = try await BuiltProgram.run(
-            shop.finetuning("tiny.safetensors", "tuned", "--labels", labels, "--epochs", "3", "--resume"))
+            shop.finetuning("tiny.safetensors", "tuned", "--balance", "none", "--epochs", "3", "--resume"))
         #expect(other.status == 64 && other.errors.contains("--balance was classes and is not given"))
     }
 
-    @Test(
-        "A dry run says what would be done and changes nothing",
-        arguments: [["pretrain"], ["finetune"], ["finetune", "--freeze", "flow"]])
-    func dryRun(command: [String]) async throws {
+    @Test("A dry run says what would be done and changes nothing", arguments: ["pretrain", "finetune", "head"])
+    func dryRun(command: String) async throws {
         let shop = try Workshop()
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
         let log = shop.scratch.path("steps.jsonl")
         let line =
-            command[0] == "pretrain"
-            ? shop.pretraining("out", "--epochs", "50", "--validation", "0.25", "--step-log", log)
-            : shop.finetuning("tiny.safetensors", "out", "--epochs", "50", "--step-log", log) + command.dropFirst()
+            switch command {
+            case "pretrain": shop.pretraining("out", "--epochs", "50", "--validation", "0.25", "--step-log", log)
+            case "finetune": shop.finetuning("tiny.safetensors", "out", "--epochs", "50", "--step-log", log)
+            default: shop.headTraining("tiny.safetensors", "out")
+            }
         let before = try shop.scratch.names()
         let outcome = try await BuiltProgram.run(line + ["--dry-run"])
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.output.contains("images: 18 to train on, 6 to validate on\n"))
-        #expect(outcome.output.contains("classes: 2 (dark, light)\n") == (command[0] == "finetune"))
-        let steps = command[0] == "pretrain" ? "100 in 50 epochs of 2, each of 8" : "150 in 50 epochs of 3, each of 6"
-        #expect(outcome.output.contains("steps: \(steps) images\n"))
-        for part in ["time: about ", " s a step", "memory: about ", "nothing was written"] {
+        #expect(outcome.output.contains("classes: 2 (dark, light)\n") == (command != "pretrain"))
+        let steps = command == "pretrain" ? "100 in 50 epochs of 2, each of 8" : "150 in 50 epochs of 3, each of 6"
+        let what = command == "head" ? "compute its features" : "steps: \(steps) images\n"
+        for part in [
+            what, "time: about ", command == "head" ? " ms to " : " s a step", "memory: about ", "nothing was written",
+        ] {
             #expect(outcome.output.contains(part), "\(part)")
         }
         #expect(try shop.scratch.names() == before)
@@ -102,19 +103,19 @@ struct TrainingDataCommandTests {
 
     @Test("A forecast counts the steps that are left, each as long as its slower half, and validations")
     func forecast() {
-        let times = TrainingForecast.Times(step: 2, batch: 3, validation: 10, preparation: 5)
+        let times = TrainingForecast.Times(step: 2, batch: 3, validation: 10)
         func forecast(done: Int) -> TrainingForecast {
             TrainingForecast(
                 trainingImages: 100, validationImages: 10, classes: [], imagesPerStep: 10, stepsPerEpoch: 10, epochs: 4,
                 stepsDone: done)
         }
-        #expect(forecast(done: 0).seconds(times) == 5 + 40 * 3 + 4 * 10)
-        #expect(forecast(done: 25).seconds(times) == 5 + 15 * 3 + 2 * 10)
+        #expect(forecast(done: 0).seconds(times) == 40 * 3 + 4 * 10)
+        #expect(forecast(done: 25).seconds(times) == 15 * 3 + 2 * 10)
         let budget = MemoryBudget(availableBytes: 1 << 30, bound: "the machine's memory")
         let text = forecast(done: 25).text(times, bytes: 300 << 20, budget: budget)
         #expect(
             text.contains(
-                "40 in 4 epochs of 10, each of 10 images; 25 are done\ntime: about 1:10 (measured: 2.0 s a step"))
+                "40 in 4 epochs of 10, each of 10 images; 25 are done\ntime: about 1:05 (measured: 2.0 s a step"))
         #expect(text.contains("memory: about 300 MiB at most; 1024 MiB are left (the machine's memory)"))
     }
 }

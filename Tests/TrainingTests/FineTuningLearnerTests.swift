@@ -85,4 +85,38 @@ struct FineTuningLearnerTests {
             #expect(hasChanged == isReached && averageHas == isReached, "\(shape.key)")
         }
     }
+
+    @Test("A linear head's gradients are central differences of the loss, and its logits those that are served")
+    func linearHead() throws {
+        let pool = WorkerPool(count: 2)
+        var configuration = Self.configuration(headAt: .middle)
+        configuration.head!.hiddenWidth = nil
+        let learner = try Self.learner(configuration, forwardSteps: 0, gradientSteps: 0, pool: pool)
+        let (store, batch) = (learner.store, SmallRun.batch(0, 0))
+        _ = learner.differentiate(batch, step: 0)
+        for (key, index) in [
+            ("classifier.0.weight", 3), ("classifier.0.bias", 7), ("classifier.1.weight", 40), ("classifier.1.bias", 1),
+        ] {
+            let gradient = store.gradient(key)[index]
+            let value = store.value(key)[index]
+            func loss(_ change: Float) -> Double {
+                store.value(key)[index] = value + change
+                learner.valuesChanged()
+                return learner.differentiate(batch, step: 0).loss
+            }
+            let slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+            _ = loss(0)
+            #expect(abs(Double(gradient) - slope) < 1e-3 * max(abs(slope), 0.1), "\(key)")
+        }
+        let network = TrainableNetwork(
+            layout: try UNetLayout(SmallRun.architecture), capacity: 8, kernels: .best, pool: pool)
+        let head = TrainableHead(configuration.head!, network: network)
+        head.takeValues(from: store)
+        let served = try ClassificationHead(configuration.head!, layout: network.layout) { key in
+            Array(UnsafeBufferPointer(start: store.value(key), count: store.shapes.first { $0.key == key }!.count))
+        }
+        let input = (0..<head.width).map { Float($0 % 11) - 4 }
+        let logits = served.logits(activations: served.activations(input, kernels: .best), kernels: .best)
+        #expect(zip(head.forward(input, batch: 1), logits).allSatisfy { abs($0 - $1) < 1e-4 })
+    }
 }

@@ -21,7 +21,7 @@ struct SmallRun {
 
     init(
         in folder: URL, head: Bool = false, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
-        average: Double? = 0.9, workers: Int = 2, validation: DataFeed? = nil
+        average: Double? = 0.9, steps: Int = 100, workers: Int = 2, validation: DataFeed? = nil
     ) throws {
         let pool = WorkerPool(count: workers)
         files = TrainingRun.Files(folder: folder.path)
@@ -43,9 +43,10 @@ struct SmallRun {
         trainer = Trainer(
             learner,
             recipe: Trainer.Recipe(
-                schedule: LearningRateSchedule(peak: rate, warmUpSteps: 0, totalSteps: 100, shape: .cosine),
+                schedule: LearningRateSchedule(peak: rate, warmUpSteps: 0, totalSteps: steps, shape: .cosine),
                 optimizer: AdamW.Settings(weightDecay: 0.05), clip: 10, averageDecay: average),
-            settings: ["--seed": "\(seed)", "--learning-rate": "\(rate)"], computation: "\(workers) workers",
+            settings: ["--seed": "\(seed)", "--learning-rate": "\(rate)", "--epochs": "\(steps)"],
+            computation: "\(workers) workers",
             pool: pool)
     }
 
@@ -86,7 +87,7 @@ struct SmallRun {
     /// Runs, asking `isInterrupted` with the steps taken after every one of them and before every batch of validation.
     @discardableResult
     func run(
-        epochs: Int, resumes: Bool = false, interval: Duration = .seconds(3600),
+        epochs: Int, resumes: Bool = false, restartsSchedule: Bool = false, interval: Duration = .seconds(3600),
         now: @escaping () -> Duration = { .zero },
         stepLog: String? = nil, batch: (Int, Int) throws -> Batch = { batch($0, $1) },
         keepModel: @escaping (Trainer) throws -> Void = { _ in },
@@ -99,7 +100,8 @@ struct SmallRun {
         let plan = TrainingRun.Plan(
             epochs: epochs, batchesPerEpoch: Self.batchesPerEpoch, checkpointInterval: interval)
         let run = try TrainingRun(
-            trainer, plan: plan, files: files, resumes: resumes, stepLog: stepLog, observer: observer)
+            trainer, plan: plan, files: files, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog,
+            observer: observer)
         return try run.run {
             try batch(trainer.record.epoch, trainer.record.sums.batches)
         }
@@ -273,6 +275,41 @@ struct TrainingRunTests {
             #expect(!FileManager.default.fileExists(atPath: untouched.state))
             let begun = try run(until: (1, 2))
             #expect(try TrainingState.Reader(path: begun.state).record.step == 5)
+        }
+    }
+
+    @Test("whose schedule begins again has a new schedule's rates from there on, and goes on with it to the same bits")
+    func restartsSchedule() throws {
+        try withTemporaryFolder { folder in
+            let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
+            var weights: [[Float]] = []
+            for path in [whole, parts] {
+                try FileManager.default.createDirectory(at: path, withIntermediateDirectories: true)
+                // Interrupted in the middle of the second epoch of a schedule of two.
+                let first = try SmallRun(in: path, steps: 6)
+                #expect(try first.run(epochs: 2, isInterrupted: { $0 == 4 }) == .interrupted)
+                #expect(throws: TrainingError.self) { try SmallRun(in: path, steps: 12).run(epochs: 4, resumes: true) }
+                let restarted = try SmallRun(in: path, rate: 1e-3, steps: 12)
+                try restarted.run(
+                    epochs: 4, resumes: true, restartsSchedule: true, isInterrupted: { path == parts && $0 == 7 })
+                guard path == parts else {
+                    weights.append(restarted.weights)
+                    let fresh = LearningRateSchedule(peak: 1e-3, warmUpSteps: 0, totalSteps: 8, shape: .cosine)
+                    #expect(
+                        restarted.trainer.record.history.map(\.learningRate).dropFirst() == [
+                            fresh.rate(at: 1), fresh.rate(at: 4), fresh.rate(at: 7),
+                        ])
+                    continue
+                }
+                let resumed = try SmallRun(in: path, rate: 1e-3, steps: 12)
+                #expect(try resumed.run(epochs: 4, resumes: true) == .finished)
+                weights.append(resumed.weights)
+            }
+            #expect(weights[0] == weights[1])
+            // Not a change of anything else.
+            #expect(throws: TrainingError.self) {
+                try SmallRun(in: whole, seed: 2, steps: 24).run(epochs: 8, resumes: true, restartsSchedule: true)
+            }
         }
     }
 

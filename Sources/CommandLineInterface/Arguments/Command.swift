@@ -23,6 +23,8 @@ struct Command: Sendable {
     var examples: [Example] = []
     /// Further variables that the command reads, the prefix included.
     var variables: [Variable] = []
+    /// How options that aren't given are found in what an earlier run left; nil if they never are.
+    var recall: Recall?
 
     /// What follows the program's name.
     var usage: String { ([name, "[OPTIONS]"] + positionals.map(\.usage)).joined(separator: " ") }
@@ -62,6 +64,20 @@ struct Command: Sendable {
     }
 }
 
+/// The options that an earlier run of a command was given, for one that goes on with its work.
+struct Recall: Sendable {
+    /// What was found.
+    enum Memory: Sendable {
+        /// Values by the names of options, without hyphens, and of positionals, and the file that they were in.
+        case values([String: String], file: String)
+        /// Nothing, and why.
+        case nothing(String)
+    }
+
+    /// Looks for them, if it is wanted; nil if it isn't. It is given the text that is written for an option, if any.
+    let memory: @Sendable (_ written: (String) -> String?) -> Memory?
+}
+
 /// What a command was given.
 struct ParsedArguments: Sendable {
     /// Asking for an option or positional that the command doesn't declare: a fault of the program.
@@ -73,15 +89,18 @@ struct ParsedArguments: Sendable {
     let warnings: [String]
     /// The options that have a value, in the order of the command's, as they would be written.
     let texts: [(name: String, text: String)]
+    /// The text of what was given, by the names of options, without hyphens, and of positionals; the last of several.
+    let given: [String: String]
     private let options: [String: any Sendable]
     private let sources: [String: ValueSource]
     private let positionals: [String: any Sendable]
 
     init(
         options: [String: any Sendable], sources: [String: ValueSource], positionals: [String: any Sendable],
-        texts: [(name: String, text: String)], warnings: [String]
+        texts: [(name: String, text: String)], given: [String: String], warnings: [String]
     ) {
         self.texts = texts
+        self.given = given
         self.options = options
         self.sources = sources
         self.positionals = positionals

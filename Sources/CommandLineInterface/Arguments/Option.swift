@@ -3,11 +3,14 @@ enum ValueSource: Sendable, Equatable {
     case flag(String)
     case variable(String)
     case positional(String)
+    /// What an earlier run was given and remembered in a file.
+    case memory(option: String, file: String)
 
     /// As the user wrote it.
     var name: String {
         switch self {
         case .flag(let name), .variable(let name), .positional(let name): name
+        case .memory(let option, let file): "\(option) (from \(file))"
         }
     }
 }

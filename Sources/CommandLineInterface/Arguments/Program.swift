@@ -1,6 +1,7 @@
 import API
 
-/// A program of subcommands: turns argv and environment into what to do, and does nothing itself.
+/// A program of subcommands: turns argv and environment into what to do, and does nothing itself but look up what an earlier run
+/// was given, where a command that goes on with its work leaves options out.
 struct Program: Sendable {
     /// What to do.
     enum Invocation: Sendable {
@@ -85,27 +86,44 @@ struct Program: Sendable {
     ) throws(UsageError) -> ParsedArguments {
         let written = try ArgumentScanner(arguments, of: command)
         let variables = EnvironmentScanner(environment, prefix: environmentPrefix, of: command, among: commands)
+        let present = variables.options.merging(written.options) { $1 }
+        let memory = command.recall?.memory { present[$0]?.last?.text }
         var options: [String: any Sendable] = [:]
         var sources: [String: ValueSource] = [:]
         var texts: [(name: String, text: String)] = []
+        var given: [String: String] = [:]
         for option in command.options {
-            let occurrences = written.options[option.name] ?? variables.options[option.name] ?? []
-            options[option.name] = try option.evaluate(occurrences)
+            let occurrences = present[option.name] ?? memory.occurrences(of: option.name)
+            do throws(UsageError) {
+                options[option.name] = try option.evaluate(occurrences)
+            } catch {
+                throw memory.explaining(error, isMissing: occurrences.isEmpty)
+            }
             sources[option.name] = occurrences.last?.source
             if let text = option.text(of: occurrences) { texts.append((option.name, text)) }
+            given[option.name] = occurrences.last?.text
         }
+        let positionals = try assign(written.positionals, memory, of: command, &given)
         return ParsedArguments(
-            options: options, sources: sources, positionals: try assign(written.positionals, of: command), texts: texts,
+            options: options, sources: sources, positionals: positionals, texts: texts, given: given,
             warnings: variables.warnings)
     }
 
-    private func assign(_ texts: [String], of command: Command) throws(UsageError) -> [String: any Sendable] {
+    private func assign(
+        _ written: [String], _ memory: Recall.Memory?, of command: Command, _ given: inout [String: String]
+    ) throws(UsageError) -> [String: any Sendable] {
         var values: [String: any Sendable] = [:]
-        var remaining = texts[...]
+        var remaining = written[...]
         for positional in command.positionals {
-            let own = remaining.prefix(positional.count.upperBound)
+            var own = Array(remaining.prefix(positional.count.upperBound))
             remaining = remaining.dropFirst(own.count)
-            values[positional.name] = try positional.evaluate(Array(own))
+            if own.isEmpty { own = memory.occurrences(of: positional.name).map(\.text) }
+            do throws(UsageError) {
+                values[positional.name] = try positional.evaluate(own)
+            } catch {
+                throw memory.explaining(error, isMissing: own.isEmpty)
+            }
+            given[positional.name] = own.last
         }
         guard let surplus = remaining.first else { return values }
         let accepted = command.positionals.map(\.usage).joined(separator: " ")
@@ -118,6 +136,23 @@ struct Program: Sendable {
         var error = error
         let command = commands.first { $0.name == arguments.first }
         error.helpCommand = [name, command?.name, "--help"].compactMap { $0 }.joined(separator: " ")
+        return error
+    }
+}
+
+extension Recall.Memory? {
+    /// What it holds for an option or positional: one value or none.
+    fileprivate func occurrences(of name: String) -> [Occurrence] {
+        guard case .values(let values, let file) = self, let text = values[name] else { return [] }
+        let written = name.contains { $0.isLowercase } ? "--\(name)" : name
+        return [Occurrence(text: text, source: .memory(option: written, file: file))]
+    }
+
+    /// An error, with the reason why nothing was found to stand for what is missing.
+    fileprivate func explaining(_ error: UsageError, isMissing: Bool) -> UsageError {
+        guard case .nothing(let reason) = self, isMissing else { return error }
+        var error = error
+        error.problem += ", and \(reason)"
         return error
     }
 }

@@ -26,10 +26,13 @@ enum FineTuneCommand {
         "balance", .choice("WHAT", of: Balance.self), default: .none,
         help:
             "classes draws every class equally often: an epoch has as many images as without, rare classes repeat theirs "
-            + "and frequent ones leave some out, in every epoch others.", group: RecipeOptions.group)
+            + "and frequent ones leave some out, in every epoch others. With --freeze flow, every class has the same weight "
+            + "in the loss.", group: RecipeOptions.group)
     private static let freeze = Option(
         "freeze", .choice("WHAT", of: Frozen.self), default: .none,
-        help: "flow trains the head alone, on features that are computed once and without augmentation.")
+        help:
+            "flow leaves the network as it is and solves for a linear head on features that are computed once, without "
+            + "augmentation: there is no learning rate to choose.")
     private static let fromScratch = Option(
         flag: "from-scratch", help: "Begin with random weights in the model's architecture, as if it were not trained.")
     private static let headPlace = Option(
@@ -37,8 +40,16 @@ enum FineTuneCommand {
         help: "What the head reads: state, the pooled final state, as in the paper, or the means of the network's "
             + "activations there at middle, down.N or up.N. The model's own if not given.")
     private static let hiddenWidth = Option(
-        "head-width", optional: .integer(in: 1...65_536),
-        help: "Width of the head's hidden layer; if not given, the model's own, and that of its input in a new head.")
+        "head-width", optional: .integer(in: 0...65_536),
+        help:
+            "Width of the head's hidden layer, 0 for a linear head without one; if not given, the model's own, and that of "
+            + "its input in a new head.")
+    private static let penalty = Option(
+        "penalty", optional: .number("PENALTY", in: 1e-9...1e3),
+        help:
+            "With --freeze flow, half of it times the squared weights of the head is added to its loss. If not given, that of "
+            + "\(LinearHead.penalties.map { "\($0)" }.joined(separator: ", ")) with the least validation loss, or "
+            + "10 over the number of images without --validation.", group: RecipeOptions.group)
     private static let learningRate = Option(
         "learning-rate", optional: .number("RATE", in: 1e-9...10),
         help: "The learning rate after the warm-up; 1.25e-4 times the batch size over 512 if not given.",
@@ -74,6 +85,11 @@ enum FineTuneCommand {
             Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
             --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served as \
             it is.
+
+            With --freeze flow every image goes through the network once, and the head is the solution of a convex problem \
+            on what it reads: multinomial logistic regression after a LayerNorm. It depends on no seed and no schedule, so \
+            options of these are refused. Without --validation, the penalty is the only thing to choose; with it, nothing is. \
+            --resume goes on with the features that were computed, and solves again under another --penalty in seconds.
             """,
         options: TrainingOptions.outputs(name: TrainingOptions.keptName.specification) + [
             TapOptions.defaultTap.specification, DataOptions.labels.specification, validationLabels.specification,
@@ -84,7 +100,7 @@ enum FineTuneCommand {
             recipe.warmUp.specification, recipe.schedule.specification, recipe.weightDecay.specification,
             smoothing.specification, balance.specification, forwardSteps.specification, gradientSteps.specification,
             recipe.averageDecay.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
-            augmentation.specification,
+            augmentation.specification, TrainingOptions.restartSchedule.specification, penalty.specification,
         ] + TrainingOptions.computation,
         positionals: [model.specification],
         examples: [
@@ -92,10 +108,15 @@ enum FineTuneCommand {
                 line: "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 9 "
                     + "--t-cutoff 5 -o finetuned", effect: "Fine-tune, keeping the best model on a tenth held back:"),
             Command.Example(
-                line:
-                    "headwater finetune pretrained/model.safetensors --data flowers --freeze flow --epochs 50 -o head",
-                effect: "Only a head on your own classes:"),
-        ])
+                line: "headwater finetune --data flowers --validation 0.2 --freeze flow -o head",
+                effect: "Teach the bundled model your own classes, from a few dozen images of each, in a minute:"),
+            Command.Example(
+                line: "headwater finetune --resume -o finetuned", effect: "Go on with a run that was interrupted:"),
+            Command.Example(
+                line: "headwater finetune --resume --restart-schedule --epochs 300 -o finetuned",
+                effect: "Train a finished run for longer:"),
+        ],
+        recall: TrainingOptions.recall)
 
     @MainActor
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
@@ -105,6 +126,7 @@ enum FineTuneCommand {
     /// Runs in a task that is cancelled to interrupt it.
     @MainActor
     static func finetune(_ arguments: ParsedArguments) throws -> ExitStatus {
+        try requireSense(arguments)
         let kernels = try TrainingOptions.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
         let base = try ModelFile(ModelSource.file(try arguments[model]))
@@ -116,36 +138,46 @@ enum FineTuneCommand {
         let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
-        let isFrozen = try arguments[freeze] == .flow
-        try requireSomethingToLearn(arguments, configuration, isFrozen)
+        let files = try TrainingOptions.files(arguments)
+        let source = FineTuningSource(
+            tuned: tuned, base: base, data: data, preprocessing: preprocessing, kernels: kernels, pool: pool)
+        if try arguments[freeze] == .flow {
+            let training = HeadTraining(
+                source, files: files, settings: try headSettings(arguments, source),
+                computation: "\(kernels.name) kernels", options: TrainingOptions.remembered(arguments, of: command),
+                penalty: try arguments[penalty], balancesClasses: try arguments[balance] == .classes,
+                type: try arguments[TrainingOptions.type].elementType,
+                checkpointInterval: .seconds(60 * (try arguments[TrainingOptions.checkpointMinutes])))
+            let resumes = try arguments[TrainingOptions.resume]
+            return try arguments[TrainingOptions.dryRun]
+                ? training.rehearse(resumes: resumes) : training.run(resumes: resumes)
+        }
+        try requireSomethingToLearn(arguments, configuration)
         try recipe.requireEffect(arguments, finalRate: finalRate)
         let feed = try data.trainingFeed(
-            arguments, preprocessing, try augmentationPolicy(arguments, isFrozen),
+            arguments, preprocessing, try arguments[augmentation],
             balancesClasses: try arguments[balance] == .classes)
-        let files = try TrainingOptions.files(arguments)
-        let task = FineTuning(
-            tuned: tuned, base: base, data: data, preprocessing: preprocessing, feed: feed,
+        let settings = try settings(arguments, source)
+        let resumes = try arguments[TrainingOptions.resume]
+        // Before anything else is done in vain.
+        try files.check(
+            settings: settings, resumes: resumes, restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
+            stepLog: try arguments[TrainingOptions.stepLog])
+        for note in tuned.notes { HeadwaterProgram.complain(note) }
+        let learner = try source.learner(
             smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
             gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
-            seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch], kernels: kernels,
-            pool: pool)
-        let settings = try settings(arguments, configuration, base: base).merging(data.settings) { $1 }
-        let resumes = try arguments[TrainingOptions.resume]
-        // Before all features are computed in vain.
-        try files.check(settings: settings, resumes: resumes, stepLog: try arguments[TrainingOptions.stepLog])
-        for note in tuned.notes { HeadwaterProgram.complain(note) }
-        let isRehearsal = try arguments[TrainingOptions.dryRun]
-        let (learner, batches, preparation) = try isFrozen ? task.head(isRehearsal: isRehearsal) : task.whole()
+            seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch])
         let trainer = Trainer(
             learner,
             recipe: try recipe.parsed(
                 arguments, peak: try rate(arguments), floor: try arguments[finalRate],
                 batchesPerEpoch: feed.batchesPerEpoch),
-            settings: settings, computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
-        if isRehearsal {
+            settings: settings, computation: try TrainingOptions.computation(arguments, kernels, pool),
+            options: TrainingOptions.remembered(arguments, of: command), pool: pool)
+        if try arguments[TrainingOptions.dryRun] {
             return try TrainingRehearsal().run(
-                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files,
-                preparation: preparation, validates: !isFrozen, batches: batches)
+                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files)
         }
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
@@ -154,12 +186,47 @@ enum FineTuneCommand {
             arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
             damage: data.damageReport,
             keepModel: { trainer in
-                try model.write(to: files.model) { key in
-                    isFrozen && key.hasPrefix(ModelFile.networkPrefix)
-                        ? try base.tensor(key) : trainer.weights(ParameterStore.ownKey(key))
-                }
+                try model.write(to: files.model) { trainer.weights(ParameterStore.ownKey($0)) }
             })
-        return try session.run(resumes: resumes, batches: batches)
+        return try session.run(resumes: resumes) { epoch, index in
+            let stream = feed.batches(fromEpoch: epoch, index: index)
+            return { try stream.next() }
+        }
+    }
+
+    /// Options that mean something only where the network learns.
+    private static let learningOptions: [OptionSpecification] = [
+        recipe.epochs.specification, TrainingOptions.batchSize.specification, learningRate.specification,
+        finalRate.specification, recipe.warmUp.specification, recipe.schedule.specification,
+        recipe.weightDecay.specification, smoothing.specification, forwardSteps.specification,
+        gradientSteps.specification, recipe.averageDecay.specification, TrainingOptions.clip.specification,
+        TrainingOptions.seed.specification, augmentation.specification, TrainingOptions.capacity.specification,
+        TrainingOptions.stepLog.specification,
+    ]
+
+    /// Refuses options that don't go with --freeze as it is.
+    private static func requireSense(_ arguments: ParsedArguments) throws {
+        guard try arguments[freeze] == .flow else {
+            return try arguments.refuse(
+                [penalty.specification], "only a head that is solved for has a penalty",
+                remedy: "leave it out, or give --freeze flow; --weight-decay is what training has")
+        }
+        try arguments.refuse(
+            learningOptions,
+            "a head on a flow that is frozen is the solution of a convex problem, which this doesn't change",
+            remedy: "leave it out, or leave out --freeze flow; --penalty is what there is to choose")
+        for flag in [fromScratch, TrainingOptions.restartSchedule] where try arguments[flag] {
+            throw UsageError(
+                flag.specification.name == fromScratch.specification.name
+                    ? "a network of random weights that are never trained has no features"
+                    : "a head that is solved for has no schedule",
+                at: arguments.place(of: flag), remedy: "leave it out, or leave out --freeze flow")
+        }
+        if let width = try arguments[hiddenWidth], width > 0 {
+            throw UsageError(
+                "a head that is solved for is linear and has no hidden layer", at: arguments.place(of: hiddenWidth),
+                remedy: "leave it out, or leave out --freeze flow")
+        }
     }
 
     /// The model to make.
@@ -179,7 +246,8 @@ enum FineTuneCommand {
                 FineTunedModel.Wishes(
                     name: try arguments[TrainingOptions.keptName], defaultTap: try arguments[TapOptions.defaultTap],
                     grid: try GridOptions.grid(arguments, of: base.configuration), headPlace: try arguments[headPlace],
-                    headWidth: try arguments[hiddenWidth], isFromScratch: try arguments[fromScratch]))
+                    headWidth: try arguments[hiddenWidth], isFromScratch: try arguments[fromScratch],
+                    isHeadSolved: try arguments[freeze] == .flow))
         } catch let error as TapError {
             throw UsageError(
                 error.description, at: arguments.place(of: TapOptions.defaultTap),
@@ -189,39 +257,15 @@ enum FineTuneCommand {
 
     /// Refuses steps that leave nothing but a head to learn.
     private static func requireSomethingToLearn(
-        _ arguments: ParsedArguments, _ configuration: ModelConfiguration, _ isFrozen: Bool
+        _ arguments: ParsedArguments, _ configuration: ModelConfiguration
     ) throws {
-        for option in [forwardSteps, gradientSteps] {
-            guard let steps = try arguments[option] else { continue }
-            if isFrozen {
-                throw UsageError(
-                    "features of a flow that is frozen are those of its whole pass, which no gradient enters",
-                    at: arguments.place(of: option), remedy: "leave it out, or leave out --freeze flow")
-            }
-            if steps == 0, configuration.head?.place == nil {
-                throw UsageError(
-                    "a head that reads the state learns nothing of the flow without a step",
-                    at: arguments.place(of: option),
-                    remedy: "give 1 or more, or --freeze flow, or a --head-place")
-            }
-        }
-    }
-
-    private static func augmentationPolicy(_ arguments: ParsedArguments, _ isFrozen: Bool) throws -> AugmentationPolicy
-    {
-        guard isFrozen else { return try arguments[augmentation] }
-        guard try !arguments[fromScratch] else {
+        for option in [forwardSteps, gradientSteps]
+        where try arguments[option] == 0 && configuration.head?.place == nil {
             throw UsageError(
-                "a network of random weights that are never trained has no features",
-                at: arguments.place(of: fromScratch),
-                remedy: "leave it out, or leave out --freeze flow")
+                "a head that reads the state learns nothing of the flow without a step",
+                at: arguments.place(of: option),
+                remedy: "give 1 or more, or --freeze flow, or a --head-place")
         }
-        guard try arguments.source(of: augmentation) == nil || arguments[augmentation] == .none else {
-            throw UsageError(
-                "features that are computed once can't be augmented", at: arguments.place(of: augmentation),
-                remedy: "leave it out, or leave out --freeze flow")
-        }
-        return .none
     }
 
     private static func validationLabels(_ arguments: ParsedArguments) throws -> ImageLabels? {
@@ -239,116 +283,42 @@ enum FineTuneCommand {
     }
 
     /// What the numbers depend on.
-    private static func settings(
-        _ arguments: ParsedArguments, _ configuration: ModelConfiguration, base: ModelFile
-    ) throws -> [String: String] {
-        var own = [
-            "the command": "finetune", "MODEL": String(try base.sha256.description.prefix(16)),
-            "--t-span": "\(configuration.grid.count)",
-            "--t-cutoff": configuration.grid.cutoff.map { "\($0)" } ?? "none",
-            "--freeze": try arguments[freeze].rawValue, "--from-scratch": "\(try arguments[fromScratch])",
-            "--head-width": "\(configuration.head!.hiddenWidth)",
-            "--head-place": configuration.head!.place?.description ?? "state",
+    private static func settings(_ arguments: ParsedArguments, _ source: FineTuningSource) throws -> [String: String] {
+        var own = try sourceSettings(arguments, source)
+        own.merge([
+            "--from-scratch": "\(try arguments[fromScratch])",
+            "--head-width": "\(source.tuned.configuration.head!.hiddenWidth ?? 0)",
             "--final-learning-rate": "\(try arguments[finalRate])",
             "--label-smoothing": "\(try arguments[smoothing])", "--augment": try arguments[augmentation].description,
-        ]
+        ]) { $1 }
         if try arguments[balance] != .none { own["--balance"] = try arguments[balance].rawValue }
-        own["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
         for option in [forwardSteps, gradientSteps] {
             own["--" + option.specification.name] = try arguments[option].map { "\($0)" } ?? "all"
         }
         return try recipe.settings(arguments, peak: try rate(arguments)).merging(own) { $1 }
-    }
-}
-
-/// What is fine-tuned, and from where.
-@MainActor
-struct FineTuning {
-    typealias Batches = (_ epoch: Int, _ index: Int) -> () throws -> Batch
-
-    let tuned: FineTunedModel
-    let base: ModelFile
-    let data: TrainingData
-    let preprocessing: Preprocessing
-    let feed: DataFeed
-    let smoothing: Double
-    let forwardSteps: Int?
-    let gradientSteps: Int?
-    let capacity: Int
-    let seed: UInt64
-    let isFromScratch: Bool
-    let kernels: Kernels
-    let pool: WorkerPool
-
-    private var configuration: ModelConfiguration { tuned.configuration }
-
-    /// Network and head together.
-    func whole() throws -> (any Learner, Batches, TrainingRehearsal.Preparation) {
-        let learner = try FineTuningLearner(
-            configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps,
-            capacity: capacity, validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
-        try fill(learner.store)
-        let feed = feed
-        return (
-            learner,
-            { epoch, index in
-                let stream = feed.batches(fromEpoch: epoch, index: index)
-                return { try stream.next() }
-            }, TrainingRehearsal.Preparation()
-        )
+            .merging(source.data.settings) { $1 }
     }
 
-    /// The head alone.
-    ///
-    /// - Parameter isRehearsal: computes the features of a few images only.
-    /// - Returns: with what the features of all images take.
-    func head(isRehearsal: Bool) throws -> (any Learner, Batches, TrainingRehearsal.Preparation) {
-        let (base, head) = (base, configuration.head!)
-        let layout = try UNetLayout(configuration.architecture)
-        let zeros = Dictionary(uniqueKeysWithValues: head.parameters(on: layout).map { ($0.key, $0.count) })
-        // The features are read before the head, whose weights therefore don't matter.
-        let model = try ReversibleModel(configuration: configuration, kernels: kernels, pool: pool) { key in
-            if let count = zeros[ParameterStore.ownKey(key)] { return [Float](repeating: 0, count: count) }
-            return try base.tensor(key)
-        }
-        let (images, held) = (data.split.training, data.split.validation)
-        let sample = isRehearsal ? images.prefix(TrainingRehearsal.features) : images
-        let start = ContinuousClock().now
-        let training = try features(of: sample, model, "computing features")
-        let seconds = start.duration(to: ContinuousClock().now) / .seconds(1) / Double(sample.count)
-        let validation =
-            isRehearsal ? nil : try held.map { try features(of: $0, model, "computing validation features") }
-        let learner = HeadLearner(
-            head, layout: layout, smoothing: smoothing, capacity: max(capacity, 128), validation: validation,
-            kernels: kernels, pool: pool)
-        try fill(learner.store)
-        let feed = isRehearsal ? data.wholeFeed(sample, preprocessing) : feed
-        return (
-            learner, { epoch, index in training.batches(fromEpoch: epoch, index: index, ordered: feed) },
-            TrainingRehearsal.Preparation(
-                seconds: seconds * Double(images.count + (held?.count ?? 0)),
-                bytes: 4 * training.width * (images.count - sample.count + (held?.count ?? 0)))
-        )
+    /// What the features of a head that is solved for depend on.
+    private static func headSettings(
+        _ arguments: ParsedArguments, _ source: FineTuningSource
+    ) throws -> [String: String] {
+        try sourceSettings(arguments, source).merging(source.data.settings) { $1 }
+            .merging(["the solver": source.tuned.configuration.solver.rawValue]) { $1 }
     }
 
-    private func features(
-        of subset: LabelledSubset, _ model: ReversibleModel, _ activity: String
-    ) throws -> HeadFeatures {
-        let bar = ProgressBar(activity, of: subset.count)
-        defer { bar.erase() }
-        return try HeadFeatures(
-            data.wholeFeed(subset, preprocessing), model: model, kernels: kernels, pool: pool
-        ) { done in
-            try Task.checkCancellation()
-            data.damageReport.tellNew { bar.complain($0) }
-            bar.update(done)
-        }
-    }
-
-    private func fill(_ store: ParameterStore) throws {
-        let (isFromScratch, keepsHead) = (isFromScratch, tuned.keepsHead)
-        func isKept(_ key: String) -> Bool { key.hasPrefix("classifier.") ? keepsHead : !isFromScratch }
-        WeightInitialization.initialize(store, seed: seed) { !isKept($0) }
-        try store.load(base, where: isKept)
+    private static func sourceSettings(
+        _ arguments: ParsedArguments, _ source: FineTuningSource
+    ) throws -> [String: String] {
+        let configuration = source.tuned.configuration
+        var settings = [
+            "the command": "finetune", "MODEL": String(try source.base.sha256.description.prefix(16)),
+            "--t-span": "\(configuration.grid.count)",
+            "--t-cutoff": configuration.grid.cutoff.map { "\($0)" } ?? "none",
+            "--freeze": try arguments[freeze].rawValue,
+            "--head-place": configuration.head!.place?.description ?? "state",
+        ]
+        settings["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
+        return settings
     }
 }

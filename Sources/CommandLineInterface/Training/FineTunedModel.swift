@@ -9,8 +9,11 @@ struct FineTunedModel {
         var defaultTap: Tap?
         var grid: TimeGridConfiguration
         var headPlace: HeadPlace?
+        /// Width of the head's hidden layer; 0 for a linear head.
         var headWidth: Int?
         var isFromScratch = false
+        /// Whether the flow is frozen and the head solved for: a new, linear one.
+        var isHeadSolved = false
     }
 
     /// The new model's configuration, valid.
@@ -29,7 +32,7 @@ struct FineTunedModel {
     init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
         var configuration = base
         configuration.name = wishes.name ?? base.name
-        configuration.solver = .euler
+        if !wishes.isHeadSolved { configuration.solver = .euler }
         configuration.selfTest = nil
         configuration.grid = wishes.grid
         (configuration.head, configuration.labels) = (try Self.head(of: base, classes: classes, wishes), classes)
@@ -37,12 +40,15 @@ struct FineTunedModel {
         let tap = try Self.defaultTap(of: base, on: configuration, wishes)
         configuration.defaultTap = tap.written
         self.configuration = configuration
-        keepsHead = !wishes.isFromScratch && base.head == configuration.head && base.labels == classes
+        keepsHead =
+            !wishes.isFromScratch && !wishes.isHeadSolved && base.head == configuration.head && base.labels == classes
         notes =
             [
                 Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
                 Self.note(of: configuration, keepsHead: keepsHead, wishes),
-            ] + (base.solver == .euler ? [] : ["solver: euler, whose steps training takes, instead of \(base.solver)"])
+            ]
+            + (base.solver == configuration.solver
+                ? [] : ["solver: euler, whose steps training takes, instead of \(base.solver)"])
     }
 
     /// The base's head if it has these classes and what else is asked for, or a new one.
@@ -50,14 +56,16 @@ struct FineTunedModel {
         of base: ModelConfiguration, classes: [String], _ wishes: Wishes
     ) throws -> HeadConfiguration {
         let place = wishes.headPlace.map(\.activation) ?? base.head?.place
-        if let head = base.head, base.labels == classes, head.place == place,
-            head.hiddenWidth == wishes.headWidth ?? head.hiddenWidth
+        let ownWidth = base.head.map { $0.hiddenWidth ?? 0 }
+        if let head = base.head, !wishes.isHeadSolved, base.labels == classes, head.place == place,
+            ownWidth == wishes.headWidth ?? ownWidth
         {
             return head
         }
         var head = HeadConfiguration(
-            pooledSize: base.pooledSize, hiddenWidth: 1, classes: classes.count, place: place)
+            pooledSize: base.pooledSize, hiddenWidth: nil, classes: classes.count, place: place)
         try head.validate(on: base.architecture)
+        guard !wishes.isHeadSolved, wishes.headWidth != 0 else { return head }
         head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: UNetLayout(base.architecture))
         return head
     }
@@ -72,7 +80,8 @@ struct FineTunedModel {
             return wanted
         }
         let own = try Tap(parsing: base.defaultTap)
-        return (try? taps.resolve(own)) == nil ? Tap(time: .end, place: own.place) : own
+        let candidates = [own, Tap(time: .end, place: own.place), Tap(time: .end, place: .pooled)]
+        return candidates.first { (try? taps.resolve($0)) != nil }!
     }
 
     private static func note(ofName name: String, _ wishes: Wishes) -> String {
@@ -85,15 +94,15 @@ struct FineTunedModel {
             return "default tap: \(tap.written), kept from the model that training begins with; see --default-tap"
         }
         return
-            "default tap: \(tap.written), because the time of the model's own, \(base.defaultTap), is not on the new grid; "
-            + "see --default-tap"
+            "default tap: \(tap.written), because the model's own, \(base.defaultTap), is not on the new grid or with the "
+            + "new head; see --default-tap"
     }
 
     private static func note(of configuration: ModelConfiguration, keepsHead: Bool, _ wishes: Wishes) -> String {
         let head = configuration.head!
         let place = head.place.map { "the activations at \($0)" } ?? "the pooled state"
         return
-            "head: \(keepsHead ? "kept from the model that training begins with" : "new"), \(head.classes) classes from "
-            + place
+            "head: \(keepsHead ? "kept from the model that training begins with" : "new"), "
+            + (head.hiddenWidth == nil ? "linear, " : "") + "\(head.classes) classes from \(place)"
     }
 }

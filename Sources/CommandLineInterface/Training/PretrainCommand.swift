@@ -47,12 +47,16 @@ enum PretrainCommand {
                 TrainingOptions.batchSize.specification, learningRate.specification, recipe.warmUp.specification,
                 recipe.schedule.specification, recipe.weightDecay.specification, recipe.averageDecay.specification,
                 augmentation.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
+                TrainingOptions.restartSchedule.specification,
             ] + TrainingOptions.computation,
         examples: [
             Command.Example(
                 line: "headwater pretrain --data train.tar --architecture small.json --coupling icfm -o pretrained",
-                effect: "Pretrain on a tar archive:")
-        ])
+                effect: "Pretrain on a tar archive:"),
+            Command.Example(
+                line: "headwater pretrain --resume -o pretrained", effect: "Go on with a run that was interrupted:"),
+        ],
+        recall: TrainingOptions.recall)
 
     @MainActor
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
@@ -80,18 +84,16 @@ enum PretrainCommand {
             recipe: try recipe.parsed(
                 arguments, peak: try arguments[learningRate], batchesPerEpoch: feed.batchesPerEpoch),
             settings: try settings(arguments, configuration).merging(data.settings) { $1 },
-            computation: try TrainingOptions.computation(arguments, kernels, pool), pool: pool)
-        let batches: TrainingRehearsal.Batches = { epoch, index in
-            let stream = feed.batches(fromEpoch: epoch, index: index)
-            return { try stream.next() }
-        }
+            computation: try TrainingOptions.computation(arguments, kernels, pool),
+            options: TrainingOptions.remembered(arguments, of: command), pool: pool)
         let resumes = try arguments[TrainingOptions.resume]
         if try arguments[TrainingOptions.dryRun] {
             try files.check(
-                settings: trainer.record.settings, resumes: resumes, stepLog: try arguments[TrainingOptions.stepLog])
+                settings: trainer.record.settings, resumes: resumes,
+                restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
+                stepLog: try arguments[TrainingOptions.stepLog])
             return try TrainingRehearsal().run(
-                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files,
-                batches: batches)
+                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files)
         }
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
@@ -104,7 +106,10 @@ enum PretrainCommand {
                     trainer.weights(ParameterStore.ownKey(key))
                 }
             })
-        return try session.run(resumes: resumes, batches: batches)
+        return try session.run(resumes: resumes) { epoch, index in
+            let stream = feed.batches(fromEpoch: epoch, index: index)
+            return { try stream.next() }
+        }
     }
 
     private static func configuration(_ arguments: ParsedArguments) throws -> ModelConfiguration {

@@ -11,8 +11,6 @@ struct TrainingForecast {
         let batch: Double
         /// Of one validation; 0 without.
         let validation: Double
-        /// Of what is computed once before the first step.
-        let preparation: Double
     }
 
     let trainingImages: Int
@@ -29,7 +27,7 @@ struct TrainingForecast {
     func seconds(_ times: Times) -> Double {
         let steps = Double(max(stepsPerEpoch * epochs - stepsDone, 0))
         let validations = Double(max(epochs - stepsDone / stepsPerEpoch, 0))
-        return times.preparation + steps * max(times.step, times.batch) + validations * times.validation
+        return steps * max(times.step, times.batch) + validations * times.validation
     }
 
     /// What is printed.
@@ -37,17 +35,13 @@ struct TrainingForecast {
     /// - Parameter bytes: the most memory that the run will hold.
     func text(_ times: Times, bytes: Int, budget: MemoryBudget?) -> String {
         var lines = ["images: \(trainingImages) to train on, \(validationImages) to validate on"]
-        if !classes.isEmpty {
-            let first = classes.prefix(12).joined(separator: ", ")
-            lines.append("classes: \(classes.count) (\(first)\(classes.count > 12 ? ", …" : ""))")
-        }
+        if !classes.isEmpty { lines.append(Self.text(ofClasses: classes)) }
         lines.append(
             "steps: \(stepsPerEpoch * epochs) in \(epochs) epochs of \(stepsPerEpoch), each of \(imagesPerStep) images"
                 + (stepsDone > 0 ? "; \(stepsDone) are done" : ""))
         var parts = ["\(Self.rounded(times.step)) s a step"]
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
         if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
-        if times.preparation > 0 { parts.append("\(Self.rounded(times.preparation)) s to compute features") }
         lines.append(
             "time: about \(ProgressLine.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
         lines.append(
@@ -55,6 +49,12 @@ struct TrainingForecast {
                 + (budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""))
         lines.append("nothing was written; the same command without --dry-run does it")
         return lines.joined(separator: "\n")
+    }
+
+    /// How many classes there are, and the first ones' names.
+    static func text(ofClasses classes: [String]) -> String {
+        let first = classes.prefix(12).joined(separator: ", ")
+        return "classes: \(classes.count) (\(first)\(classes.count > 12 ? ", …" : ""))"
     }
 
     private static func rounded(_ seconds: Double) -> String {
@@ -69,26 +69,10 @@ struct TrainingRehearsal {
     private let clock = ContinuousClock()
     /// Steps beyond the first, which is not timed.
     private static let steps = 3
-    /// Images whose features are computed where a head alone is trained.
-    static let features = 64
-
-    /// What is computed once before the first step.
-    struct Preparation {
-        var seconds = 0.0
-        /// Memory that its results will hold beyond what they hold in the rehearsal.
-        var bytes = 0
-    }
-
-    typealias Batches = (_ epoch: Int, _ index: Int) -> () throws -> Batch
-
     /// Measures and prints what a run would take.
-    ///
-    /// - Parameters:
-    ///   - validates: whether validation runs the network, and so takes time of its own.
-    ///   - batches: batches from an epoch and a place in it on.
     func run(
         _ arguments: ParsedArguments, _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int,
-        files: TrainingRun.Files, preparation: Preparation = Preparation(), validates: Bool = true, batches: Batches
+        files: TrainingRun.Files
     ) throws -> ExitStatus {
         let stepsDone =
             try arguments[TrainingOptions.resume]
@@ -99,14 +83,12 @@ struct TrainingRehearsal {
             imagesPerStep: feed.imagesPerBatch, stepsPerEpoch: feed.batchesPerEpoch, epochs: epochs,
             stepsDone: stepsDone)
         // A batch at a time on this thread: what a stream has ready would hide how long it takes to make one.
-        let featured = preparation.seconds > 0 ? batches(0, 0) : nil
         let times = try times(
-            trainer, batch: { index in try featured?() ?? feed.batch(epoch: 0, index: index) },
-            batchesPerEpoch: feed.batchesPerEpoch,
-            validationBatches: validates && held > 0 ? (held + 127) / 128 : 0, preparation: preparation.seconds)
+            trainer, batch: { index in try feed.batch(epoch: 0, index: index) },
+            batchesPerEpoch: feed.batchesPerEpoch, validationBatches: (held + 127) / 128)
         data.damageReport.tellNew { HeadwaterProgram.complain($0) }
         let budget = MemoryBudget.now()
-        let bytes = Benchmark.peakResidentBytes() + feed.expectedBytes + preparation.bytes
+        let bytes = Benchmark.peakResidentBytes() + feed.expectedBytes
         HeadwaterProgram.say(forecast.text(times, bytes: bytes, budget: budget))
         return .success
     }
@@ -116,10 +98,8 @@ struct TrainingRehearsal {
     /// - Parameters:
     ///   - batch: makes the batch of that index.
     ///   - validationBatches: of a whole validation; 0 for none.
-    ///   - preparation: seconds of what is computed once.
     func times(
-        _ trainer: Trainer, batch: (Int) throws -> Batch, batchesPerEpoch: Int, validationBatches: Int,
-        preparation: Double
+        _ trainer: Trainer, batch: (Int) throws -> Batch, batchesPerEpoch: Int, validationBatches: Int
     ) throws -> TrainingForecast.Times {
         var (steps, batches): ([Double], [Double]) = ([], [])
         for index in 0..<min(Self.steps + 1, max(batchesPerEpoch, 2)) {
@@ -141,8 +121,7 @@ struct TrainingRehearsal {
         }
         return TrainingForecast.Times(
             step: mean(steps), batch: mean(batches),
-            validation: validationBatches > 0 ? try validation(trainer, batches: validationBatches) : 0,
-            preparation: preparation)
+            validation: validationBatches > 0 ? try validation(trainer, batches: validationBatches) : 0)
     }
 
     /// Seconds of a whole validation, by its first batches.

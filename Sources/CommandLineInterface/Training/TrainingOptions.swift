@@ -17,7 +17,16 @@ enum TrainingOptions {
         "output", short: "o", required: .folder,
         help: "Where state.safetensors, model.safetensors, log.csv and progress.svg go; made if it isn't there.")
     static let resume = Option(
-        flag: "resume", help: "Go on from state.safetensors in the output folder, under the same options.")
+        flag: "resume",
+        help:
+            "Go on from state.safetensors in the output folder. Options that aren't given are as the run was given them."
+    )
+    static let restartSchedule = Option(
+        flag: "restart-schedule",
+        help:
+            "With --resume, begin the learning-rate schedule again where the run stands, for the steps left of --epochs. "
+            + "--epochs, --schedule, --warm-up and learning rates may then change. Give it once: another --resume goes on with "
+            + "the schedule begun.", group: RecipeOptions.group)
     static let checkpointMinutes = Option(
         "checkpoint-minutes", .number("MINUTES", in: 0.01...1440), default: 10,
         help: "Save the state after so many minutes at the latest; each epoch's end saves it too.")
@@ -74,6 +83,53 @@ enum TrainingOptions {
     static let capacity = Option(
         "images-at-a-time", .integer(in: 1...1024), default: 16,
         help: "Images whose activations are in memory together; gradients add up over a step's.", group: "Computation")
+
+    /// What the run was given that is to be resumed.
+    static let recall = Recall { written in
+        let isResumed = written(resume.specification.name).flatMap { ValueSyntax<Bool>.boolean.parse($0) } ?? false
+        guard isResumed, let folder = written(output.specification.name) else { return nil }
+        let path = TrainingRun.Files(folder: folder).state
+        guard let record = try? TrainingState.Reader(path: path, access: .onDemand).record else {
+            return .nothing("\(path), where --resume looks for it, is not there or is no state of a run")
+        }
+        return record.options.map { .values($0, file: path) }
+            ?? .nothing("\(path), where --resume looks for it, is older than the recording of options")
+    }
+
+    /// The options that a run is to remember: as they were given, paths from the root.
+    static func remembered(_ arguments: ParsedArguments, of command: Command) -> [String: String] {
+        let own =
+            [output.specification, resume.specification, restartSchedule.specification, dryRun.specification].map(
+                \.name)
+        let isPath = Dictionary(
+            uniqueKeysWithValues: command.options.map { ($0.name, $0.completion == .file) }
+                + command.positionals.map { ($0.name, $0.completion == .file) })
+        let folder = getcwd(nil, 0).map { bytes in
+            defer { free(bytes) }
+            return String(cString: bytes)
+        }
+        let texts = arguments.given.filter { !own.contains($0.key) }
+        return Dictionary(
+            uniqueKeysWithValues: texts.map { name, text in
+                // A fraction to hold back stands where a path may.
+                guard let folder, isPath[name] == true, Double(text) == nil, !text.hasPrefix("/") else {
+                    return (name, text)
+                }
+                return (name, folder + "/" + text)
+            })
+    }
+
+    /// Refuses to begin a schedule again in a run that has not begun.
+    static func restartsSchedule(_ arguments: ParsedArguments) throws -> Bool {
+        guard try arguments[restartSchedule] else { return false }
+        guard try arguments[resume] else {
+            throw UsageError(
+                "a run that begins has no schedule yet that could begin again",
+                at: arguments.place(of: restartSchedule),
+                remedy: "leave it out, or give --resume")
+        }
+        return true
+    }
 
     /// Where data come from and results go.
     ///

@@ -9,6 +9,7 @@ struct TrainingSession {
     private let imagesPerStep: Int
     private let stepLog: String?
     private let damage: DamageReport
+    private let restartsSchedule: Bool
     private let keepModel: (Trainer) throws -> Void
 
     /// - Parameters:
@@ -26,6 +27,7 @@ struct TrainingSession {
         imagesPerStep = feed.imagesPerBatch
         stepLog = try arguments[TrainingOptions.stepLog]
         self.damage = damage
+        restartsSchedule = try TrainingOptions.restartsSchedule(arguments)
         self.keepModel = keepModel
     }
 
@@ -49,11 +51,17 @@ struct TrainingSession {
             },
             keepModel: keepModel)
         let run = try TrainingRun(
-            trainer, plan: plan, files: files, resumes: resumes, stepLog: stepLog, observer: observer)
+            trainer, plan: plan, files: files, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog,
+            observer: observer)
         let start = trainer.record
         bar.start(at: start.step * imagesPerStep)
         if resumes {
             bar.complain("resuming after step \(start.step), \(start.epoch) of \(plan.epochs) epochs being done")
+        }
+        if restartsSchedule {
+            bar.complain(
+                "the learning-rate schedule begins again after step \(start.step), for the "
+                    + "\(plan.epochs * plan.batchesPerEpoch - start.step) steps left")
         }
         if let other = run.otherComputation {
             bar.complain(

@@ -15,8 +15,10 @@ public struct LearningRateSchedule: Sendable, Equatable {
     public let floor: Double
     /// Steps of the warm-up; its first has the rate peak / warmUpSteps.
     public let warmUpSteps: Int
-    /// Steps in all.
+    /// Steps in all, those before `start` included.
     public let totalSteps: Int
+    /// The step at which it begins: 0, or later in a run whose schedule has begun again.
+    public var start = 0
     /// What follows the warm-up.
     public let shape: Shape
 
@@ -29,11 +31,12 @@ public struct LearningRateSchedule: Sendable, Equatable {
         self.shape = shape
     }
 
-    /// The rate of a step, counted from 0.
+    /// The rate of a step, counted from 0, at `start` or later.
     public func rate(at step: Int) -> Double {
+        let (step, total) = (max(step - start, 0), totalSteps - start)
         if step < warmUpSteps { return peak * Double(step + 1) / Double(warmUpSteps) }
         guard shape == .cosine else { return peak }
-        let progress = Double(step - warmUpSteps) / Double(max(totalSteps - warmUpSteps, 1))
+        let progress = Double(step - warmUpSteps) / Double(max(total - warmUpSteps, 1))
         return floor + (peak - floor) * (1 + cos(.pi * min(progress, 1))) / 2
     }
 }

@@ -36,6 +36,8 @@ public final class Trainer {
     public internal(set) var record: TrainingRecord
     /// The norm of the last step's gradient before it was clipped; 0 before the first step.
     public private(set) var gradientNorm = 0.0
+    /// The learning rate of every step.
+    private(set) var schedule: LearningRateSchedule
     private let optimizer: AdamW
     private let average: ExponentialMovingAverage?
     private let pool: WorkerPool
@@ -45,13 +47,16 @@ public final class Trainer {
     /// - Parameters:
     ///   - settings: what the numbers depend on, by the name of the option that says it.
     ///   - computation: what their last bits depend on as well.
+    ///   - options: see `TrainingRecord`.
     public init(
-        _ learner: any Learner, recipe: Recipe, settings: [String: String], computation: String, pool: WorkerPool
+        _ learner: any Learner, recipe: Recipe, settings: [String: String], computation: String,
+        options: [String: String]? = nil, pool: WorkerPool
     ) {
         self.learner = learner
         self.recipe = recipe
         self.pool = pool
-        record = TrainingRecord(settings: settings, computation: computation)
+        schedule = recipe.schedule
+        record = TrainingRecord(settings: settings, computation: computation, options: options)
         optimizer = AdamW(learner.store, ranges: learner.reached, settings: recipe.optimizer, pool: pool)
         average = recipe.averageDecay.map { ExponentialMovingAverage(learner.store, decay: $0, pool: pool) }
         learner.valuesChanged()
@@ -59,16 +64,22 @@ public final class Trainer {
 
     /// Goes on where a state file stands.
     ///
+    /// - Parameter restartsSchedule: whether the learning-rate schedule begins again there: step s of the run then has the rate
+    ///   that the recipe's schedule, less the steps done, has at s less the steps done. Everything else goes on, the optimizer's
+    ///   moments and the average of weights among it.
     /// - Returns: how the run was computed before, if it was otherwise than now; it then goes on with other last bits.
     /// - Throws: `TrainingError.otherRun` if it was written under other settings, `CheckpointError` or
     ///   `TrainingError.unusableState` if it can't be used.
-    public func resume(from path: String) throws -> String? {
+    public func resume(from path: String, restartsSchedule: Bool = false) throws -> String? {
         let reader = try TrainingState.Reader(path: path)
-        try reader.requireSettings(record.settings)
+        try reader.requireSettings(record.settings, restartsSchedule: restartsSchedule)
         try reader.restore(optimizer, average: average, store: learner.store)
         let (before, now) = (reader.record.computation, record.computation)
+        let own = record
         record = reader.record
-        record.computation = now
+        (record.computation, record.options) = (now, own.options)
+        if restartsSchedule { (record.settings, record.scheduleStart) = (own.settings, record.step) }
+        schedule.start = record.scheduleStart ?? 0
         learner.valuesChanged()
         return before == now ? nil : before
     }
@@ -95,7 +106,7 @@ public final class Trainer {
         guard norm.isFinite else { throw diverged("the gradient", step: record.step + 1) }
         gradientNorm = norm
         let scale = recipe.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
-        optimizer.step(learningRate: recipe.schedule.rate(at: record.step), gradientScale: scale)
+        optimizer.step(learningRate: schedule.rate(at: record.step), gradientScale: scale)
         learner.valuesChanged()
         record.step += 1
         average?.update(step: record.step)

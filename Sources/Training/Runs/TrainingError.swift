@@ -4,6 +4,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     case diverged(step: Int, epoch: Int, what: String, lastGood: String)
     /// The state file belongs to another run.
     case otherRun(path: String, differences: [String])
+    /// A schedule can't begin again in a run that has done all its epochs.
+    case nothingLeft(path: String, epochs: Int)
     /// A state file that isn't one, or that doesn't fit.
     case unusableState(path: String, problem: String)
     /// There is a state or model file where a new run was to begin.
@@ -18,12 +20,25 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
             "training has diverged: \(what) of step \(step) in epoch \(epoch) is not finite; \(lastGood); a lower "
                 + "--learning-rate, a longer --warm-up or --clip may help"
         case .otherRun(let path, let differences):
-            "\(path) belongs to another run: \(differences.joined(separator: "; ")); give the same options and data, or "
-                + "another --output"
+            "\(path) belongs to another run: \(differences.joined(separator: "; ")); leave out options, which are then as "
+                + "they were, or give another --output" + Self.mayChange(differences)
+        case .nothingLeft(let path, let epochs):
+            "\(path): all epochs are done, \(epochs), so no schedule can begin again; give --epochs more than that"
         case .unusableState(let path, let problem): "\(path): \(problem)"
         case .alreadyBegun(let path):
             "\(path) is there already; go on with that run by --resume, or give another --output"
         case .nothingToResume(let path): "\(path) is not there, so there is nothing to resume; leave out --resume"
         }
+    }
+
+    /// What a resumed run may change, as far as it helps against those differences.
+    private static func mayChange(_ differences: [String]) -> String {
+        let isSchedule = differences.allSatisfy { difference in
+            TrainingRecord.scheduleSettings.contains { difference.hasPrefix($0 + " was ") }
+        }
+        return isSchedule
+            ? ", or begin the learning-rate schedule again from where the run stands by --restart-schedule"
+            : "; a run may go on under another --name, --default-tap, --dtype, --checkpoint-minutes, --kernels, --workers and "
+                + "--images-at-a-time, and under more --epochs if its learning rate is constant"
     }
 }

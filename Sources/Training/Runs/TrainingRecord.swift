@@ -44,6 +44,13 @@ public struct TrainingRecord: Codable, Sendable, Equatable {
     /// What the last bits of sums depend on as well, such as `avx512 kernels, 2 workers, 16 images at a time`; a run may
     /// go on under another, but not bit-identically.
     public var computation: String
+    /// The options that the run was given, as they were written, by their names without hyphens; paths are absolute. Nil in
+    /// states of before they were recorded.
+    public var options: [String: String]?
+    /// The step at which the learning-rate schedule last began again; nil if it never did.
+    public var scheduleStart: Int?
+    /// Of a run that solves for a head: how many images of each part of the data are done, damaged ones included.
+    public var featuresDone: [String: Int]?
     /// Optimizer steps taken.
     public var step = 0
     /// Whole epochs done.
@@ -56,14 +63,22 @@ public struct TrainingRecord: Codable, Sendable, Equatable {
     public var best: ValidationScore?
 
     /// A run that has not begun.
-    public init(settings: [String: String], computation: String) {
+    public init(settings: [String: String], computation: String, options: [String: String]? = nil) {
         self.settings = settings
         self.computation = computation
+        self.options = options
     }
 
+    /// The settings that may change where the learning-rate schedule begins again.
+    public static let scheduleSettings: Set<String> = [
+        "--epochs", "--learning-rate", "--final-learning-rate", "--warm-up", "--schedule",
+    ]
+
     /// What differs between this run's settings and those of a continuation, such as `--batch-size was 128 and is 64`.
-    public func differences(to settings: [String: String]) -> [String] {
-        Set(self.settings.keys).union(settings.keys).sorted().compactMap { key in
+    ///
+    /// - Parameter free: settings that may differ.
+    public func differences(to settings: [String: String], but free: Set<String> = []) -> [String] {
+        Set(self.settings.keys).union(settings.keys).subtracting(free).sorted().compactMap { key in
             let (was, now) = (self.settings[key], settings[key])
             return was == now ? nil : "\(key) was \(was ?? "not given") and is \(now ?? "not given")"
         }

@@ -92,23 +92,29 @@ public final class TrainingRun {
     /// - Parameters:
     ///   - resumes: whether to go on from the folder's state, which must be there, rather than begin, where none must be.
     ///     Log and plot are then written again, as a run may have been killed before it came to them.
+    ///   - restartsSchedule: see `Trainer.resume`; the plan must then have epochs left.
     ///   - stepLog: the file that gets a line a step; nil for none. Of a run that goes on it keeps the lines of the steps
     ///     that the state holds; of a run that begins it must not be there.
     /// - Throws: `TrainingError` or `CheckpointError`.
     public init(
-        _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, stepLog: String? = nil, observer: Observer
+        _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, restartsSchedule: Bool = false,
+        stepLog: String? = nil, observer: Observer
     ) throws {
         self.trainer = trainer
         self.plan = plan
         self.files = files
         self.observer = observer
         lastSave = observer.now()
-        try files.check(settings: trainer.record.settings, resumes: resumes, stepLog: stepLog)
+        try files.check(
+            settings: trainer.record.settings, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog)
         guard resumes else {
             self.stepLog = try stepLog.map { try StepLog(path: $0, keepingSteps: 0) }
             return
         }
-        otherComputation = try trainer.resume(from: files.state)
+        otherComputation = try trainer.resume(from: files.state, restartsSchedule: restartsSchedule)
+        guard !restartsSchedule || trainer.record.epoch < plan.epochs else {
+            throw TrainingError.nothingLeft(path: files.state, epochs: trainer.record.epoch)
+        }
         guard trainer.record.sums.batches <= plan.batchesPerEpoch else {
             throw TrainingError.unusableState(path: files.state, problem: "its epochs are longer than this run's")
         }
@@ -163,7 +169,7 @@ public final class TrainingRun {
         guard let stepLog else { return }
         let line = StepLog.Line(
             step: trainer.record.step, epoch: trainer.record.epoch + 1, loss: outcome.loss,
-            learningRate: trainer.recipe.schedule.rate(at: trainer.record.step - 1),
+            learningRate: trainer.schedule.rate(at: trainer.record.step - 1),
             gradientNorm: trainer.gradientNorm, images: images,
             imagesPerSecond: seconds > 0 ? Double(images) / seconds : nil)
         do {
@@ -213,7 +219,7 @@ public final class TrainingRun {
         }
         let row = TrainingRecord.Epoch(
             epoch: record.epoch + 1, step: record.step,
-            learningRate: trainer.recipe.schedule.rate(at: max(record.step - 1, 0)), loss: record.sums.meanLoss,
+            learningRate: trainer.schedule.rate(at: max(record.step - 1, 0)), loss: record.sums.meanLoss,
             top1: record.sums.top1, validation: score, seconds: record.sums.seconds, images: record.sums.images)
         let isBest = score.map { score in record.best.map { score.isBetter(than: $0) } ?? true } ?? true
         if isBest { try observer.keepModel(trainer) }
@@ -232,7 +238,9 @@ extension TrainingRun.Files {
     /// Checks that a run with these settings can begin here or, if it `resumes`, go on, before anything is computed for it.
     ///
     /// - Throws: `TrainingError` or `CheckpointError`.
-    public func check(settings: [String: String], resumes: Bool, stepLog: String? = nil) throws {
+    public func check(
+        settings: [String: String], resumes: Bool, restartsSchedule: Bool = false, stepLog: String? = nil
+    ) throws {
         guard resumes else {
             // A model that somebody keeps there would be lost at the end of the first epoch.
             for path in [state, model] + (stepLog.map { [$0] } ?? []) where RandomAccessFile.exists(path) {
@@ -241,6 +249,7 @@ extension TrainingRun.Files {
             return
         }
         guard RandomAccessFile.exists(state) else { throw TrainingError.nothingToResume(path: state) }
-        try TrainingState.Reader(path: state, access: .onDemand).requireSettings(settings)
+        try TrainingState.Reader(path: state, access: .onDemand)
+            .requireSettings(settings, restartsSchedule: restartsSchedule)
     }
 }

@@ -57,20 +57,24 @@ public enum TrainingState {
                 tensors.append(try TensorDescription(name: name, type: .f32, shape: shape.shape))
             }
         }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let document = String(decoding: try encoder.encode(record), as: UTF8.self)
-        try SafetensorsWriter.write(tensors, metadata: [metadataKey: document], to: path) { tensor in
+        try SafetensorsWriter.write(tensors, metadata: [metadataKey: try document(record)], to: path) { tensor in
             .floats(Array(UnsafeBufferPointer(start: places[tensor.name]!, count: tensor.count)))
         }
+    }
+
+    /// The record as it stands in a file.
+    static func document(_ record: TrainingRecord) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(record), as: UTF8.self)
     }
 
     /// A state file whose record has been read.
     public struct Reader {
         /// Where the run stood.
         public let record: TrainingRecord
-        private let path: String
-        private let file: SafetensorsFile
+        let path: String
+        let file: SafetensorsFile
 
         /// Opens and checks the file at `path`.
         ///
@@ -97,9 +101,13 @@ public enum TrainingState {
 
         /// Checks that the state is that of a run with these settings.
         ///
+        /// - Parameter restartsSchedule: whether the learning-rate schedule begins again, so that its settings may differ.
         /// - Throws: `TrainingError.otherRun` naming those that differ.
-        func requireSettings(_ settings: [String: String]) throws(TrainingError) {
-            let differences = record.differences(to: settings)
+        public func requireSettings(
+            _ settings: [String: String], restartsSchedule: Bool = false
+        ) throws(TrainingError) {
+            let differences = record.differences(
+                to: settings, but: restartsSchedule ? TrainingRecord.scheduleSettings : [])
             guard differences.isEmpty else { throw TrainingError.otherRun(path: path, differences: differences) }
         }
 
@@ -142,7 +150,7 @@ public enum TrainingState {
 extension TrainingRecord {
     /// Whether its counts could be a run's, so that nothing after it need doubt them.
     fileprivate var isPlausible: Bool {
-        let counts = [step, epoch, sums.batches, sums.images, sums.correct ?? 0]
-        return counts.allSatisfy { (0...1 << 48).contains($0) } && history.count == epoch
+        let counts = [step, epoch, scheduleStart ?? 0, sums.batches, sums.images, sums.correct ?? 0]
+        return counts.allSatisfy { (0...1 << 48).contains($0) } && history.count == epoch && scheduleStart ?? 0 <= step
     }
 }

@@ -1,0 +1,219 @@
+import CheckpointFormats
+import Differentiation
+import FlowModel
+import ReverseODE
+import Tensor
+import Training
+
+/// `headwater finetune --freeze flow`: every image goes upstream once, and the head is solved for on what it reads.
+///
+/// The features are what takes the time, so the state file holds them and `--resume` goes on with them.
+@MainActor
+struct HeadTraining {
+    private let source: FineTuningSource
+    private let files: TrainingRun.Files
+    private let record: TrainingRecord
+    private let penalties: [Double]
+    private let balancesClasses: Bool
+    private let type: ElementType
+    private let checkpointInterval: Duration
+
+    /// - Parameters:
+    ///   - settings: what the features depend on.
+    ///   - computation: what their last bits depend on as well.
+    ///   - options: see `TrainingRecord`.
+    ///   - penalty: the head's; nil to choose it by the images held back.
+    init(
+        _ source: FineTuningSource, files: TrainingRun.Files, settings: [String: String], computation: String,
+        options: [String: String], penalty: Double?, balancesClasses: Bool, type: ElementType,
+        checkpointInterval: Duration
+    ) {
+        self.source = source
+        self.files = files
+        record = TrainingRecord(settings: settings, computation: computation, options: options)
+        let choices =
+            source.data.split.validation == nil
+            ? [LinearHead.defaultPenalty(images: source.data.split.training.count)] : LinearHead.penalties
+        penalties = penalty.map { [$0] } ?? choices
+        self.balancesClasses = balancesClasses
+        self.type = type
+        self.checkpointInterval = checkpointInterval
+    }
+
+    /// Features of a part of the data, and the name that the state file has for them.
+    private typealias Part = (name: String, features: HeadFeatures)
+
+    /// Images whose features a rehearsal computes.
+    private static let rehearsed = 64
+
+    /// The parts of the data, and their names in the state file.
+    private var subsets: [(name: String, images: LabelledSubset)] {
+        [("training", source.data.split.training)] + (source.data.split.validation.map { [("validation", $0)] } ?? [])
+    }
+
+    private func width() throws -> Int {
+        let configuration = source.tuned.configuration
+        return configuration.head!.inputWidth(on: try UNetLayout(configuration.architecture))
+    }
+
+    /// Runs to the end, or until a signal comes.
+    func run(resumes: Bool) throws -> ExitStatus {
+        try files.check(settings: record.settings, resumes: resumes)
+        for note in source.tuned.notes { HeadwaterProgram.complain(note) }
+        let width = try width()
+        let parts: [Part] = subsets.map { ($0.name, HeadFeatures(labels: $0.images.labels, width: width)) }
+        let remembered = resumes ? try restore(parts) : nil
+        guard try compute(parts) else { return .success }
+        let damaged = parts.reduce(0) { $0 + $1.features.done - $1.features.count }
+        if damaged > 0 { HeadwaterProgram.complain("headwater: damaged images that were left out: \(damaged)") }
+        guard parts.allSatisfy({ $0.features.count > 0 }) else {
+            throw CommandFailure(status: .unusableData, description: "none of the images could be used")
+        }
+        let head = try solve(parts)
+        try writeModel(head)
+        try ResultFile(files.log).writeWhole(head.csv)
+        if let remembered, remembered != record.options {
+            try TrainingState.write(record, features: parts, to: files.state)
+        }
+        HeadwaterProgram.say("\(files.model): \(summary(head))")
+        return .success
+    }
+
+    /// Says what a run would take, by the features of a few images. Nothing is written.
+    func rehearse(resumes: Bool) throws -> ExitStatus {
+        try files.check(settings: record.settings, resumes: resumes)
+        for note in source.tuned.notes { HeadwaterProgram.complain(note) }
+        let (images, width) = (subsets.map(\.images.count), try width())
+        let total = images.reduce(0, +)
+        let done = resumes ? try TrainingState.Reader(path: files.state, access: .onDemand).record.featuresDone : nil
+        let doneCount = done?.values.reduce(0, +) ?? 0
+        let sample = subsets[0].images.prefix(Self.rehearsed)
+        let model = try model()
+        let clock = ContinuousClock()
+        let start = clock.now
+        try HeadFeatures(labels: sample.labels, width: width).compute(
+            source.data.wholeFeed(sample, source.preprocessing), model: model, kernels: source.kernels,
+            pool: source.pool
+        ) { _ in try Task.checkCancellation() }
+        let seconds = start.duration(to: clock.now) / .seconds(1) / Double(sample.count)
+        source.data.damageReport.tellNew { HeadwaterProgram.complain($0) }
+        // The features, and the same scaled.
+        let bytes = Benchmark.peakResidentBytes() + 2 * 4 * width * total
+        let left = MemoryBudget.now().map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""
+        let lines = [
+            "images: \(images[0]) to train on, \(total - images[0]) to validate on"
+                + (doneCount > 0 ? "; the features of \(doneCount) are done" : ""),
+            TrainingForecast.text(ofClasses: source.data.images.classes),
+            "time: about \(ProgressLine.clock(seconds * Double(total - doneCount))) (measured: "
+                + "\((seconds * 1e4).rounded() / 10) ms to read an image and compute its features), and seconds to solve "
+                + "for the head",
+            "memory: about \(bytes >> 20) MiB at most\(left)",
+            "nothing was written; the same command without --dry-run does it",
+        ]
+        HeadwaterProgram.say(lines.joined(separator: "\n"))
+        return .success
+    }
+
+    /// Takes the features over that the state holds.
+    ///
+    /// - Returns: the options that the run was given.
+    private func restore(_ parts: [Part]) throws -> [String: String]? {
+        let reader = try TrainingState.Reader(path: files.state)
+        for part in parts { try reader.restore(part.features, name: part.name) }
+        let done = parts.reduce(0) { $0 + $1.features.done }
+        HeadwaterProgram.complain("resuming after the features of \(done) images")
+        if reader.record.computation != record.computation {
+            HeadwaterProgram.complain(
+                "warning: these were computed with \(reader.record.computation), and the rest will be with "
+                    + "\(record.computation); the last bits may differ")
+        }
+        return reader.record.options
+    }
+
+    /// Computes the features that aren't done and saves them.
+    ///
+    /// - Returns: false if a signal came, all that was done being saved.
+    private func compute(_ parts: [Part]) throws -> Bool {
+        func count() -> Int { parts.reduce(0) { $0 + $1.features.done } }
+        let total = parts.reduce(0) { $0 + $1.features.total }
+        guard count() < total else { return true }
+        let model = try model()
+        let bar = ProgressBar("computing features", of: total)
+        defer { bar.erase() }
+        bar.start(at: count())
+        var lastSave = bar.elapsed
+        func save() throws {
+            try TrainingState.write(record, features: parts, to: files.state)
+            lastSave = bar.elapsed
+        }
+        do {
+            for (part, subset) in zip(parts, subsets) {
+                let feed = source.data.wholeFeed(subset.images, source.preprocessing)
+                try part.features.compute(feed, model: model, kernels: source.kernels, pool: source.pool) { _ in
+                    source.data.damageReport.tellNew { bar.complain($0) }
+                    bar.update(count())
+                    try Task.checkCancellation()
+                    if bar.elapsed - lastSave >= checkpointInterval { try save() }
+                }
+            }
+            try save()
+            return true
+        } catch is CancellationError {
+            try save()
+            bar.erase()
+            HeadwaterProgram.say(
+                "\(files.state): saved the features of \(count()) of \(total) images; go on with --resume")
+            return false
+        } catch let error as DataSetError {
+            if count() > 0 { try save() }
+            throw error
+        }
+    }
+
+    /// The model, with a head of zeros: the features are read before the head.
+    private func model() throws -> ReversibleModel {
+        let (configuration, base) = (source.tuned.configuration, source.base)
+        let layout = try UNetLayout(configuration.architecture)
+        let zeros = Dictionary(
+            uniqueKeysWithValues: configuration.head!.parameters(on: layout).map { ($0.key, $0.count) })
+        return try ReversibleModel(configuration: configuration, kernels: source.kernels, pool: source.pool) { key in
+            if let count = zeros[ParameterStore.ownKey(key)] { return [Float](repeating: 0, count: count) }
+            return try base.tensor(key)
+        }
+    }
+
+    private func solve(_ parts: [Part]) throws -> LinearHead {
+        let bar = ProgressBar(
+            "solving for the head", of: penalties.count * LogisticRegression.iterationLimit, unit: "iterations")
+        defer { bar.erase() }
+        var before = 0
+        var penalty: Double?
+        var last = 0
+        return try LinearHead(
+            parts[0].features, validation: parts.count > 1 ? parts[1].features : nil,
+            classes: source.tuned.configuration.head!.classes, penalties: penalties,
+            balancesClasses: balancesClasses, storing: type, on: source.pool
+        ) { current, iterations in
+            try Task.checkCancellation()
+            if penalty != current { (penalty, before) = (current, before + last) }
+            last = iterations
+            bar.update(before + iterations)
+        }
+    }
+
+    private func writeModel(_ head: LinearHead) throws {
+        let base = source.base
+        try SelfTestedModel(
+            configuration: source.tuned.configuration, type: type, kernels: source.kernels, pool: source.pool
+        ).write(to: files.model) { key in try head.weights(ParameterStore.ownKey(key)) ?? base.tensor(key) }
+    }
+
+    private func summary(_ head: LinearHead) -> String {
+        func percent(_ score: ValidationScore) -> String { "\((score.top1! * 10_000).rounded() / 100) %" }
+        let chosen =
+            penalties.count > 1
+            ? "the best of \(penalties.count) penalties, \(head.best.penalty)" : "penalty \(head.best.penalty)"
+        return "a linear head, \(chosen), top-1 \(percent(head.best.training))"
+            + (head.best.validation.map { ", validation top-1 \(percent($0))" } ?? "")
+    }
+}
