@@ -128,8 +128,8 @@ struct Form {
 
     static let contentType = "multipart/form-data; boundary=\(boundary)"
 
-    func file(_ name: String, _ content: [UInt8]) -> Form {
-        part("Content-Disposition: form-data; name=\"\(name)\"; filename=\"a\"", content)
+    func file(_ name: String, _ content: [UInt8], fileName: String = "a") -> Form {
+        part("Content-Disposition: form-data; name=\"\(name)\"; filename=\"\(fileName)\"", content)
     }
 
     func field(_ name: String, _ text: String) -> Form {

@@ -130,6 +130,8 @@ struct RefusalTests {
             #expect(try await service.client.postJSON("/embed", #"{"images":[]}"#).code == "no_images")
             let fields = Form().field("at", "end").body
             #expect(try await service.client.post("/embed", fields, headers: form).code == "no_images")
+            let unused = Form().file("image", [], fileName: "").file("b", image).body
+            #expect(try await service.client.post("/embed", unused, headers: form).status == 200)
             let three = Form().file("a", image).file("b", image).file("c", image).body
             #expect(try await service.client.post("/embed", three, headers: form).code == "too_many_images")
             let base64 = Data(image).base64EncodedString()

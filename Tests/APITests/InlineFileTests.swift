@@ -132,6 +132,28 @@ struct MistakenImageTests {
         #expect(problem(Array(body.utf8), nil) == nil)
     }
 
+    @Test("Where the inference protocol has bytes, base64, URLs and stripped files are named")
+    func inferenceInput() throws {
+        let image = try sampleImage()
+        let base64 = Array(Data(image).base64EncodedString().utf8)
+        let element = BinaryBody.prefixed(base64)
+        let body = BinaryBody(
+            json: input("image", "BYTES", "[1]", #""parameters":{"binary_data_size":\#(element.count)}"#), tail: element
+        )
+        let limits = InferenceRequest.Limits(maximumImages: 4, side: 16)
+        for (bytes, length, says) in [
+            (body.bytes, body.json.utf8.count, "image[0] is base64"), (base64, 0, "the body is base64"),
+            (Array("s3://bucket/a.jpg".utf8), 0, "the body is a URL"),
+            (image.filter { $0 != 0 && $0 != 10 && $0 != 13 }, 0, "curl --data-binary @FILE"),
+        ] {
+            let problem = #expect(throws: Problem.self) {
+                try InferenceRequest(bytes, headerLength: length, limits: limits)
+            }
+            #expect(problem?.detail.contains(says) == true, "\(String(describing: problem))")
+        }
+        #expect(try InferenceRequest(image, headerLength: 0, limits: limits).inputs.count == 1)
+    }
+
     @Test("A form's field without a file name is told by what it holds")
     func field() {
         for text in ["https://example.org/a.jpg", "a.jpg", "data:image/png;base64,AAAA", "/9j/4AAQ"] {

@@ -44,6 +44,7 @@ struct InferenceRequest: Sendable {
     init(_ body: [UInt8], headerLength: Int?, limits: Limits) throws(Problem) {
         guard headerLength != 0 else {
             guard !body.isEmpty else { throw Self.noImages }
+            try requireFile(body, at: "the body")
             id = nil
             inputs = [.encoded(body)]
             isNumeric = false
@@ -88,6 +89,11 @@ struct InferenceRequest: Sendable {
     }
 
     fileprivate static let noImages = Problem(.noImages, "the request holds no image")
+}
+
+/// Refuses what is plainly no file's bytes, such as base64 where binary is expected, before a decoder does with fewer words.
+private func requireFile(_ bytes: [UInt8], at place: String) throws(Problem) {
+    if let problem = MistakenImage(bytes, isURLEncoded: false)?.problem(inferenceInput: place) { throw problem }
 }
 
 /// The one input of a request, checked against the model's.
@@ -161,7 +167,11 @@ private struct InputTensor {
     private static func files(
         _ input: InferenceDocument.Input, _ shape: [Int], _ tail: ArraySlice<UInt8>, count: Int
     ) throws(Problem) -> [[UInt8]] {
-        guard let data = try json(input, shape) else { return try BinaryTensorData.strings(tail, count: count) }
+        guard let data = try json(input, shape) else {
+            let files = try BinaryTensorData.strings(tail, count: count)
+            for (index, file) in files.enumerated() { try requireFile(file, at: "image[\(index)]") }
+            return files
+        }
         guard data.numbers.isEmpty else { throw Problem(.malformedBody, "the data of image is base64 strings") }
         var files: [[UInt8]] = []
         for (index, text) in data.texts.enumerated() {

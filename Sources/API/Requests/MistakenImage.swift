@@ -113,6 +113,19 @@ extension MistakenImage {
         }
     }
 
+    /// The problem if this is where the inference protocol has a file's bytes; nil if that says nothing more than the decoder
+    /// will.
+    ///
+    /// - Parameter place: what the error calls it, such as "image[0]".
+    func problem(inferenceInput place: String) -> Problem? {
+        switch self {
+        case .stripped: problem(contentType: nil)
+        case .base64, .reference:
+            Problem(.unsupportedImage, "\(place) \(description); send the file's bytes as they are")
+        case .json, .form, .urlEncodedForm: nil
+        }
+    }
+
     private var description: String {
         switch self {
         case .stripped: "is a stripped file"
