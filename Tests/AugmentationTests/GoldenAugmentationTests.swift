@@ -4,7 +4,7 @@ import Testing
 
 @testable import Augmentation
 
-/// A picture of the fixtures and what Pillow makes of it; see `Fixtures/augmentation/make_fixtures.py`.
+/// A picture of the fixtures and what Pillow 13.0 makes of it; see `Fixtures/augmentation/make_fixtures.py`.
 struct GoldenAugmentation: CustomTestStringConvertible {
     static let tensors = try! FixtureTensors("augmentation/augmentation.safetensors")
     let name: String
@@ -49,5 +49,13 @@ struct GoldenAugmentationTests {
         let numbers = golden.parts.suffix(3).compactMap { Int($0) }
         let result = golden.original.cropped(x: numbers[1], y: numbers[2], width: numbers[0], height: numbers[0])
         #expect(result == golden.expected)
+    }
+
+    @Test("A random resized crop's part, resized to a square", arguments: GoldenAugmentation.all { $0.count == 7 })
+    func resizedCrops(golden: GoldenAugmentation) throws {
+        let numbers = golden.parts.suffix(5).compactMap { Int($0) }
+        let (side, left, top, right, bottom) = (numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
+        let part = golden.original.cropped(x: left, y: top, width: right - left, height: bottom - top)
+        #expect(part.resized(width: side, height: side) == golden.expected)
     }
 }

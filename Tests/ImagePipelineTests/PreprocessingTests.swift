@@ -67,6 +67,39 @@ struct PreprocessingTests {
         #expect(preprocessing.croppedImage(for: image).pixels == cropped)
     }
 
+    @Test(
+        "columns are resampled first where the height shrinks by more than twice what the width does, as in Pillow 13",
+        arguments: [
+            ((64, 160), (32, 80), .columnsFirst), ((64, 128), (32, 64), .rowsFirst),
+            ((64, 129), (32, 64), .columnsFirst),
+            ((160, 64), (80, 32), .rowsFirst), ((30, 10), (60, 9), .columnsFirst), ((30, 10), (29, 10), .rowsFirst),
+            ((10, 10), (10, 9), .columnsFirst), ((10, 10), (20, 11), .rowsFirst),
+        ] as [((Int, Int), (Int, Int), ResamplingOrder)])
+    func order(source: (width: Int, height: Int), size: (width: Int, height: Int), expected: ResamplingOrder) {
+        #expect(ResamplingOrder(from: source, to: size) == expected)
+    }
+
+    @Test("resized bit for bit as by Pillow, whichever axis comes first", arguments: ResizedPicture.all)
+    func resized(golden: ResizedPicture) {
+        let original = golden.original
+        for filter in [(ResamplingFilter.box, "box"), (.bicubic, "bicubic")] {
+            let expected = golden.image(filter.1)
+            #expect(original.resized(width: expected.width, height: expected.height, filter: filter.0) == expected)
+        }
+        // Turned by the file, the picture is the same, whichever axis is stored as which.
+        let expected = golden.image("bicubic")
+        for orientation in Orientation.allCases {
+            let inverse: Orientation =
+                orientation == .rightTop ? .leftBottom : orientation == .leftBottom ? .rightTop : orientation
+            let stored = original.oriented(inverse)
+            let size = (Double(stored.width), Double(stored.height))
+            let found = stored.resized(
+                size, to: (expected.width, expected.height), keeping: (0..<expected.width, 0..<expected.height),
+                orientation: orientation)
+            #expect(found == expected)
+        }
+    }
+
     @Test("parameters that can't work are refused", arguments: [(0, 0), (31, 32), (32, 0), (-1, -1), (5000, 32)])
     func refusedSizes(shorterSide: Int, crop: Int) {
         #expect(throws: Preprocessing.InvalidParameters.self) {
@@ -85,6 +118,24 @@ struct PreprocessingTests {
         #expect(throws: Preprocessing.InvalidParameters.self) {
             try Preprocessing(resizeShorterSide: 32, cropSize: 32, mean: mean, standardDeviation: deviation)
         }
+    }
+}
+
+/// A picture and what Pillow 13.0 makes of it; see `Fixtures/images/make_resized.py`.
+struct ResizedPicture: CustomTestStringConvertible {
+    private static let tensors = try! FixtureTensors("images/resized.safetensors")
+    static let all = Set(tensors.names.map { String($0.split(separator: "/")[0]) }).sorted().map(ResizedPicture.init)
+
+    let testDescription: String
+
+    private init(name: String) { testDescription = name }
+
+    var original: RGBImage { image("original") }
+
+    /// - Parameter kind: `original`, or a filter.
+    func image(_ kind: String) -> RGBImage {
+        let tensor = Self.tensors.bytes(testDescription + "/" + kind)
+        return RGBImage(width: tensor.shape[1], height: tensor.shape[0], pixels: tensor.values)
     }
 }
 

@@ -1,7 +1,7 @@
 """Makes corruptions.safetensors for AugmentationTests: what the benchmark's definitions make of two small pictures where
 nothing is random, or where the random numbers are given.
 
-Needs pillow, numpy, scipy, opencv-python-headless and safetensors. ImageMagick's motion blur is written out from its
+Needs pillow==13.0.0, numpy, scipy, opencv-python-headless and safetensors. ImageMagick's motion blur is written out from its
 definition. Names are `picture/corruption/severity`; of motion blur the number at the end is the angle in degrees.
 """
 
@@ -12,9 +12,12 @@ import pathlib
 
 import cv2
 import numpy as np
+import PIL
 from PIL import Image
 from safetensors.numpy import save_file
 from scipy.ndimage import zoom
+
+assert PIL.__version__ == "13.0.0", f"other versions give other bits: {PIL.__version__}"
 
 here = pathlib.Path(__file__).parent
 

@@ -1,14 +1,18 @@
 """Makes augmentation.safetensors, what Pillow makes of three small pictures, for AugmentationTests.
 
-Needs pillow, numpy and safetensors. Operations are called as the RandAugment policy `rand-m9-mstd0.5` calls them, and the
-arguments follow from a strength of 0...10 as it has them; the names are `picture/operation/strength/sign`.
+Needs pillow==13.0.0, numpy and safetensors. Operations are called as the RandAugment policy `rand-m9-mstd0.5` calls them, and the
+arguments follow from a strength of 0...10 as it has them; the names are `picture/operation/strength/sign`, and for
+crops `picture/crop/side/x/y` and `picture/resized-crop/side/left/top/right/bottom`.
 """
 
 import pathlib
 
 import numpy as np
+import PIL
 from PIL import Image, ImageEnhance, ImageOps
 from safetensors.numpy import save_file
+
+assert PIL.__version__ == "13.0.0", f"other versions give other bits: {PIL.__version__}"
 
 here = pathlib.Path(__file__).parent
 FILL = (124, 116, 104)
@@ -68,4 +72,8 @@ for name, pixels in pictures().items():
             tensors[f"{name}/{operation}/{strength}/{'-' if sign < 0 else '+'}"] = np.asarray(result)
     for side, x, y in [(9, 3, 2), (8, -3, 12)]:
         tensors[f"{name}/crop/{side}/{x}/{y}"] = np.asarray(image.crop((x, y, x + side, y + side)))
+    # A random resized crop's part, tall and wide, of which Pillow resizes either axis first.
+    for side, part in [(9, (2, 0, 8, 12)), (9, (0, 0, 12, 5)), (5, (1, 1, 5, 12)), (7, (3, 2, 15, 5))]:
+        resized = image.crop(part).resize((side, side), Image.BICUBIC)
+        tensors[f"{name}/resized-crop/{side}/{'/'.join(map(str, part))}"] = np.asarray(resized)
 save_file(tensors, here / "augmentation.safetensors")
