@@ -16,9 +16,12 @@ func hotLibrary(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict + [.unsafeFlags(["-O"])])
 }
 
-func cLibrary(_ name: String, links: [String] = [], exclude: [String] = [], settings: [CSetting] = []) -> Target {
+func cLibrary(
+    _ name: String, _ dependencies: [Target.Dependency] = [], links: [String] = [], exclude: [String] = [],
+    settings: [CSetting] = []
+) -> Target {
     .target(
-        name: name, exclude: exclude, cSettings: strictC + settings,
+        name: name, dependencies: dependencies, exclude: exclude, cSettings: strictC + settings,
         linkerSettings: links.map { .linkedLibrary($0) })
 }
 
@@ -36,7 +39,7 @@ let package = Package(
     targets: [
         cLibrary("CMicroHTTPD", links: ["microhttpd", "gnutls"]),
         cLibrary("COpenBLAS", links: ["openblas"]),
-        cLibrary("CImageCodecs", links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
+        cLibrary("CImageCodecs", ["CZlib"], links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CZip", links: ["zip"]),
         cLibrary("CNettle", links: ["nettle"]),
         cLibrary("CZlib", links: ["z"]),

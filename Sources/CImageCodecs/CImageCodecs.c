@@ -1,6 +1,15 @@
 #include "Codecs.h"
 
 #include <stdio.h>
+#include <string.h>
+
+bool begins_with(ByteRange range, const void *prefix, size_t count) {
+    return range.count >= count && memcmp(range.start, prefix, count) == 0;
+}
+
+uint32_t read_big_endian(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
 
 ImageCodecStatus codec_fail(ImageCodecFailure *failure, ImageCodecStatus status, size_t offset, const char *message) {
     failure->offset = offset;

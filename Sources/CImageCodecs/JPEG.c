@@ -21,9 +21,17 @@ typedef struct {
     ImageCodecStatus status;
     ImageCodecFailure *failure;
     JSAMPLE *row;
-    // The TIFF block of the first EXIF segment that isn't empty, within the file's bytes; null without one.
-    const uint8_t *exif;
-    size_t exif_count;
+    // What the EXIF segments hold, one after the other.
+    uint8_t *exif;
+    size_t exif_count, exif_capacity;
+    // The last XMP segment's contents, within the file's bytes.
+    ByteRange xmp;
+    // Whether the headers are read and scans come.
+    bool reads_scans;
+    // Whether libjpeg has reached the end of the bytes before the end-of-image marker.
+    bool has_ended;
+    // A bit for each component that a scan has begun with.
+    uint32_t scanned_components;
 } Decompression;
 
 bool is_jpeg(const uint8_t *bytes, size_t count) {
@@ -58,8 +66,13 @@ static void format_library_message(j_common_ptr info, ImageCodecFailure *failure
     ImageCodecStatus status = ImageCodecStatusCorrupt;
     switch (info->err->msg_code) {
         case JERR_BAD_PRECISION:
-        case JERR_SOF_UNSUPPORTED:
+        case JERR_CCIR601_NOTIMPL:
+        case JERR_COMPONENT_COUNT:
         case JERR_CONVERSION_NOTIMPL:
+        case JERR_FRACT_SAMPLE_NOTIMPL:
+        case JERR_NOT_COMPILED:
+        case JERR_NOTIMPL:
+        case JERR_SOF_UNSUPPORTED:
             status = ImageCodecStatusUnsupported;
             break;
         case JERR_EMPTY_IMAGE:
@@ -78,6 +91,19 @@ static void format_library_message(j_common_ptr info, ImageCodecFailure *failure
     escape(decompression, status, offset_reached(decompression));
 }
 
+[[noreturn]] static void escape_at_end(Decompression *decompression) {
+    const char *place = decompression->reads_scans ? "the file ends within the picture" : "the file ends before the picture";
+    codec_fail(decompression->failure, ImageCodecStatusTruncated, 0, place);
+    escape(decompression, ImageCodecStatusTruncated, decompression->count);
+}
+
+// Whether the scan that begins refines bits of a coefficient which no scan before it has given, as libjpeg warns.
+static bool lacks_refined_scan(const struct jpeg_decompress_struct *info) {
+    const int *parameters = info->err->msg_parm.i;
+    const int known = info->coef_bits[parameters[0]][parameters[1]];
+    return info->Ah > (known < 0 ? 0 : known);
+}
+
 // Damage that libjpeg would paper over with gray blocks becomes an error; oddities that cost no pixel (a stray byte
 // before a marker, an unknown Adobe transform) stay tolerated, since real cameras write them.
 static void on_message(j_common_ptr info, int level) {
@@ -85,11 +111,17 @@ static void on_message(j_common_ptr info, int level) {
     Decompression *decompression = info->client_data;
     switch (info->err->msg_code) {
         case JWRN_JPEG_EOF:
-            format_library_message(info, decompression->failure);
-            escape(decompression, ImageCodecStatusTruncated, decompression->count);
+            // libjpeg goes on as if an end-of-image marker came next. Whether a pixel is missing shows where it is needed.
+            if (!decompression->reads_scans) escape_at_end(decompression);
+            decompression->has_ended = true;
+            break;
+        case JWRN_BOGUS_PROGRESSION:
+            if (!lacks_refined_scan(&decompression->info)) break;
+            escape_saying(decompression, ImageCodecStatusCorrupt, "a scan is missing that a later one refines");
         case JWRN_HIT_MARKER:
         case JWRN_HUFF_BAD_CODE:
         case JWRN_MUST_RESYNC:
+            if (decompression->has_ended) escape_at_end(decompression);
             format_library_message(info, decompression->failure);
             escape(decompression, ImageCodecStatusCorrupt, offset_reached(decompression));
     }
@@ -97,10 +129,53 @@ static void on_message(j_common_ptr info, int level) {
 
 static void discard_output(j_common_ptr) {}
 
-static void limit_scans(j_common_ptr info) {
-    Decompression *decompression = info->client_data;
-    if (decompression->info.input_scan_number > maximum_scans) {
+static bool is_scan_complete(const struct jpeg_decompress_struct *info) {
+    return info->input_iMCU_row >= info->total_iMCU_rows;
+}
+
+// Whether nothing of the picture can still come: every component has had its scan, or of a progressive file every
+// coefficient its last bit.
+static bool is_picture_complete(const Decompression *decompression) {
+    const struct jpeg_decompress_struct *info = &decompression->info;
+    if (!is_scan_complete(info)) return false;
+    if (!info->progressive_mode) return decompression->scanned_components == (1u << info->num_components) - 1;
+    for (int component = 0; component < info->num_components; component++) {
+        for (int coefficient = 0; coefficient < DCTSIZE2; coefficient++) {
+            if (info->coef_bits[component][coefficient] != 0) return false;
+        }
+    }
+    return true;
+}
+
+// Called before each marker, and before each row of blocks, of a file with several scans.
+static void on_progress(j_common_ptr common) {
+    Decompression *decompression = common->client_data;
+    struct jpeg_decompress_struct *info = &decompression->info;
+    if (info->input_scan_number > maximum_scans) {
         escape_saying(decompression, ImageCodecStatusTooLarge, "more than 64 scans");
+    }
+    for (int i = 0; i < info->comps_in_scan; i++) {
+        decompression->scanned_components |= 1u << info->cur_comp_info[i]->component_index;
+    }
+    if (is_picture_complete(decompression)) {
+        // What follows can change no pixel, whatever it is; libjpeg, which reads up to the end-of-image marker, finds that.
+        info->src->bytes_in_buffer = 0;
+        info->unread_marker = 0;
+    }
+}
+
+// A component that no scan has begun with would be gray. Scans that only refine may be missing if the file says by its
+// end-of-image marker that it wants none.
+static void require_scans(Decompression *decompression) {
+    struct jpeg_decompress_struct *info = &decompression->info;
+    if (!jpeg_has_multiple_scans(info) || is_picture_complete(decompression)) return;
+    if (decompression->has_ended) escape_at_end(decompression);
+    for (int component = 0; component < info->num_components; component++) {
+        const bool is_scanned = info->progressive_mode
+            ? info->coef_bits[component][0] >= 0 : decompression->scanned_components >> component & 1;
+        if (!is_scanned) {
+            escape_saying(decompression, ImageCodecStatusCorrupt, "a colour component has no scan");
+        }
     }
 }
 
@@ -111,14 +186,13 @@ static void open_source(Decompression *decompression, const uint8_t *bytes) {
     jpeg_mem_src(info, bytes, decompression->count);
 }
 
-static void read_header(Decompression *decompression) {
+static void read_header(Decompression *decompression, const uint8_t *bytes) {
     struct jpeg_decompress_struct *info = &decompression->info;
+    // Which of these libjpeg-turbo decodes depends on its version. Where arithmetic-coded data end early, it makes up the
+    // rest without a word: a kilobyte of such scans costs minutes.
+    const char *process = jpeg_foreign_process(bytes, decompression->count);
+    if (process) escape_saying(decompression, ImageCodecStatusUnsupported, process);
     jpeg_read_header(info, TRUE);
-    // Where arithmetic-coded data end early, libjpeg makes up the rest without a word: a kilobyte of such scans costs
-    // minutes.
-    if (info->arith_code) {
-        escape_saying(decompression, ImageCodecStatusUnsupported, "arithmetic coding instead of Huffman's");
-    }
     if (info->data_precision != 8) {
         escape_saying(decompression, ImageCodecStatusUnsupported, "a sample precision other than 8 bits");
     }
@@ -127,36 +201,60 @@ static void read_header(Decompression *decompression) {
     }
 }
 
+static void append_exif(Decompression *decompression, const uint8_t *bytes, size_t count) {
+    if (count > decompression->exif_capacity - decompression->exif_count) {
+        const size_t capacity = 2 * (decompression->exif_count + count);
+        uint8_t *grown = realloc(decompression->exif, capacity);
+        if (!grown) escape_saying(decompression, ImageCodecStatusTooLarge, "out of memory");
+        decompression->exif = grown;
+        decompression->exif_capacity = capacity;
+    }
+    memcpy(decompression->exif + decompression->exif_count, bytes, count);
+    decompression->exif_count += count;
+}
+
 // Looks at an APP1 segment where it lies. jpeg_save_markers would copy every one and walk the list of all before it, a
-// time that grows with the square of their number.
-static boolean look_for_exif(j_decompress_ptr info) {
-    enum { length_size = 2, prefix_size = 6 };
+// time that grows with the square of their number. As Pillow has it, EXIF segments continue each other, and of XMP
+// segments the last counts.
+static boolean look_for_metadata(j_decompress_ptr info) {
+    enum { length_size = 2, exif_prefix_size = 6 };
+    static const char xmp_prefix[] = "http://ns.adobe.com/xap/1.0/";
     Decompression *decompression = info->client_data;
     const uint8_t *segment = info->src->next_input_byte;
     const size_t available = info->src->bytes_in_buffer;
     // The length counts itself, so that less than 2 is wrong; libjpeg passes over it then, and so does Pillow.
     const size_t stated = available < length_size ? 0 : (size_t)segment[0] << 8 | segment[1];
     const size_t length = stated < length_size ? length_size : stated;
-    const size_t start = length_size + prefix_size;
-    if (!decompression->exif && length > start && length <= available
-        && memcmp(segment + length_size, "Exif\0", prefix_size) == 0) {
-        decompression->exif = segment + start;
-        decompression->exif_count = length - start;
+    if (length <= available) {
+        const ByteRange content = {segment + length_size, length - length_size};
+        if (begins_with(content, "Exif\0", exif_prefix_size)) {
+            append_exif(decompression, content.start + exif_prefix_size, content.count - exif_prefix_size);
+        } else if (begins_with(content, xmp_prefix, sizeof xmp_prefix)) {
+            decompression->xmp = (ByteRange){content.start + sizeof xmp_prefix, content.count - sizeof xmp_prefix};
+        }
     }
     info->src->skip_input_data(info, (long)length);
     return TRUE;
 }
 
+static uint32_t orientation_of(const Decompression *decompression) {
+    const ByteRange exif = {decompression->exif, decompression->exif_count};
+    const uint32_t stated = exif_orientation(without_exif_prefix(exif));
+    if (stated != orientation_unstated) return stated;
+    const uint32_t edited = xmp_orientation(decompression->xmp);
+    return edited == orientation_unstated ? orientation_upright : edited;
+}
+
 static void probe(Decompression *decompression, const uint8_t *bytes, ImageCodecHeader *header) {
     struct jpeg_decompress_struct *info = &decompression->info;
     open_source(decompression, bytes);
-    jpeg_set_marker_processor(info, JPEG_APP0 + 1, look_for_exif);
-    read_header(decompression);
+    jpeg_set_marker_processor(info, JPEG_APP0 + 1, look_for_metadata);
+    read_header(decompression, bytes);
 
     *header = (ImageCodecHeader){
         .format = ImageCodecFormatJPEG, .width = info->image_width, .height = info->image_height,
         .channels = (uint32_t)info->num_components,
-        .orientation = exif_orientation(decompression->exif, decompression->exif_count), .frames = 1};
+        .orientation = orientation_of(decompression)};
 }
 
 // Pillow takes every CMYK JPEG as inverted, as Adobe writes them, with or without Adobe's marker; its CMYK to RGB is
@@ -178,12 +276,22 @@ static long memory_limit(const struct jpeg_decompress_struct *info) {
     return width * height * info->num_components * (long)sizeof(JCOEF) + (16l << 20);
 }
 
+// Zero bytes at the end are what cameras and interrupted downloads fill files up with, so they count as no data: as codes
+// they would go on with the picture. One zero behind 0xff belongs to it.
+static size_t count_without_padding(const uint8_t *bytes, size_t count) {
+    size_t used = count;
+    while (used > 0 && bytes[used - 1] == 0) used--;
+    return used > 0 && used < count && bytes[used - 1] == 0xff ? used + 1 : used;
+}
+
 static void decode(
     Decompression *decompression, const uint8_t *bytes, uint32_t scale_denominator, uint32_t width, uint32_t height,
     uint8_t *pixels) {
     struct jpeg_decompress_struct *info = &decompression->info;
+    decompression->count = count_without_padding(bytes, decompression->count);
     open_source(decompression, bytes);
-    read_header(decompression);
+    read_header(decompression, bytes);
+    decompression->reads_scans = true;
 
     const bool cmyk = info->num_components == 4;
     info->mem->max_memory_to_use = memory_limit(info);
@@ -195,6 +303,7 @@ static void decode(
         escape_saying(decompression, ImageCodecStatusCorrupt, "the size differs from the header's");
     }
     jpeg_start_decompress(info);
+    require_scans(decompression);
     if (cmyk) {
         decompression->row = malloc((size_t)width * 4);
         if (!decompression->row) escape_saying(decompression, ImageCodecStatusTooLarge, "out of memory");
@@ -205,7 +314,7 @@ static void decode(
         jpeg_read_scanlines(info, &row, 1);
         if (cmyk) convert_inverted_cmyk(decompression->row, width, destination);
     }
-    jpeg_finish_decompress(info);
+    // Not finished: jpeg_finish_decompress would read on to the end-of-image marker, and every pixel is there without it.
 }
 
 static void prepare(Decompression *decompression, size_t count, ImageCodecFailure *failure) {
@@ -215,12 +324,13 @@ static void prepare(Decompression *decompression, size_t count, ImageCodecFailur
     decompression->errors.error_exit = on_error;
     decompression->errors.emit_message = on_message;
     decompression->errors.output_message = discard_output;
-    decompression->progress.progress_monitor = limit_scans;
+    decompression->progress.progress_monitor = on_progress;
 }
 
 static ImageCodecStatus finish(Decompression *decompression) {
     jpeg_destroy_decompress(&decompression->info);
     free(decompression->row);
+    free(decompression->exif);
     return decompression->status;
 }
 

@@ -5,24 +5,24 @@
 
 #include <png.h>
 
-enum { signature_size = 8, chunk_overhead = 12, header_size = 13 };
+enum { chunk_overhead = 12, header_size = 13 };
 
 typedef struct {
     const uint8_t *bytes;
     size_t count, offset;
     // Where reading has to end for now; `count` at most.
     size_t limit;
+    // Rows of all passes that libpng has still to deliver.
+    uint64_t missing_rows;
+    // Whether samples are 16-bit gray, to be clamped.
+    bool clamps;
     ImageCodecStatus status;
     ImageCodecFailure *failure;
 } Source;
 
-static uint32_t read_uint32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 bool is_png(const uint8_t *bytes, size_t count) {
-    static const uint8_t signature[signature_size] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    return count >= signature_size && memcmp(bytes, signature, signature_size) == 0;
+    static const uint8_t signature[png_signature_size] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    return count >= png_signature_size && memcmp(bytes, signature, png_signature_size) == 0;
 }
 
 static uint32_t channels_of(uint8_t color_type) {
@@ -37,37 +37,34 @@ static uint32_t channels_of(uint8_t color_type) {
 // The chunks are walked here rather than by libpng, which would inflate metadata and could not see an eXIf chunk behind
 // the pixels without decoding them. Checksums are left to the decoding.
 ImageCodecStatus png_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
-    const uint8_t *ihdr = bytes + signature_size + 8;
-    if (count < signature_size + chunk_overhead + header_size) {
+    const uint8_t *ihdr = bytes + png_signature_size + 8;
+    if (count < png_signature_size + chunk_overhead + header_size) {
         return codec_fail(failure, ImageCodecStatusTruncated, count, "the IHDR chunk is cut off");
     }
-    if (memcmp(ihdr - 4, "IHDR", 4) != 0 || read_uint32(ihdr - 8) != header_size) {
-        return codec_fail(failure, ImageCodecStatusCorrupt, signature_size, "the first chunk is not IHDR");
+    if (memcmp(ihdr - 4, "IHDR", 4) != 0 || read_big_endian(ihdr - 8) != header_size) {
+        return codec_fail(failure, ImageCodecStatusCorrupt, png_signature_size, "the first chunk is not IHDR");
     }
     *header = (ImageCodecHeader){
-        .format = ImageCodecFormatPNG, .width = read_uint32(ihdr), .height = read_uint32(ihdr + 4),
-        .channels = channels_of(ihdr[9]), .orientation = 1, .frames = 1};
+        .format = ImageCodecFormatPNG, .width = read_big_endian(ihdr), .height = read_big_endian(ihdr + 4),
+        .channels = channels_of(ihdr[9]), .orientation = orientation_upright};
     if (header->width == 0 || header->height == 0) {
-        return codec_fail(failure, ImageCodecStatusEmpty, signature_size, "the IHDR chunk says zero pixels");
+        return codec_fail(failure, ImageCodecStatusEmpty, png_signature_size, "the IHDR chunk says zero pixels");
     }
-
-    size_t offset = signature_size;
-    while (count - offset >= chunk_overhead) {
-        const size_t length = read_uint32(bytes + offset);
-        const uint8_t *type = bytes + offset + 4, *data = type + 4;
-        if (length > count - offset - chunk_overhead) break;
-        if (memcmp(type, "acTL", 4) == 0 && length >= 4) header->frames = read_uint32(data);
-        if (memcmp(type, "eXIf", 4) == 0) header->orientation = exif_orientation(data, length);
-        if (memcmp(type, "IEND", 4) == 0) break;
-        offset += chunk_overhead + length;
-    }
+    header->orientation = png_orientation(bytes, count);
     return ImageCodecStatusOK;
 }
 
 [[noreturn]] static void on_error(png_structp png, png_const_charp message) {
     Source *source = png_get_error_ptr(png);
-    const ImageCodecStatus status = source->status == ImageCodecStatusOK ? ImageCodecStatusCorrupt : source->status;
-    source->status = codec_fail(source->failure, status, source->offset, message);
+    // With the last row libpng reads on to the end of the pixels' stream and chunk. What is missing or left over there
+    // costs no pixel; a wrong checksum may.
+    const bool is_checksum = strstr(message, "CRC error") != nullptr;
+    if (source->missing_rows == 0 && !is_checksum) {
+        source->status = ImageCodecStatusOK;
+    } else {
+        const ImageCodecStatus status = source->status == ImageCodecStatusOK ? ImageCodecStatusCorrupt : source->status;
+        source->status = codec_fail(source->failure, status, source->offset, message);
+    }
     png_longjmp(png, 1);
 }
 
@@ -89,9 +86,9 @@ static void read_bytes(png_structp png, png_bytep destination, size_t length) {
     source->offset += length;
 }
 
-// Runs after libpng's own transformations, on [R, G, B] of 16 bits, big-endian: Pillow's conversion of 16-bit gray
-// clamps, where its 16-bit colour keeps the high byte.
-static void clamp_to_8_bits(png_structp, png_row_infop row, png_bytep data) {
+// On [R, G, B] of 16 bits, big-endian: Pillow's conversion of 16-bit gray clamps, where its 16-bit colour keeps the high
+// byte.
+static void clamp_to_8_bits(png_row_infop row, png_bytep data) {
     const size_t samples = (size_t)row->width * 3;
     for (size_t i = 0; i < samples; i++) {
         data[i] = data[2 * i] ? 255 : data[2 * i + 1];
@@ -99,6 +96,13 @@ static void clamp_to_8_bits(png_structp, png_row_infop row, png_bytep data) {
     row->bit_depth = 8;
     row->pixel_depth = 24;
     row->rowbytes = samples;
+}
+
+// Runs after libpng's own transformations, just before the row is copied to where the caller wants it.
+static void receive_row(png_structp png, png_row_infop row, png_bytep data) {
+    Source *source = png_get_io_ptr(png);
+    source->missing_rows--;
+    if (source->clamps) clamp_to_8_bits(row, data);
 }
 
 static void set_limits(png_structp png, uint32_t width, uint32_t height) {
@@ -114,13 +118,24 @@ static void request_rgb8(png_structp png, png_infop info) {
     if (color_type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
     if (color_type == PNG_COLOR_TYPE_GRAY && bit_depth < 8) png_set_expand_gray_1_2_4_to_8(png);
     if (color_type == PNG_COLOR_TYPE_GRAY && bit_depth == 16) {
-        png_set_read_user_transform_fn(png, clamp_to_8_bits);
+        Source *source = png_get_io_ptr(png);
+        source->clamps = true;
         png_set_user_transform_info(png, nullptr, 8, 3);
     } else if (bit_depth == 16) {
         png_set_strip_16(png);
     }
+    png_set_read_user_transform_fn(png, receive_row);
     png_set_strip_alpha(png);
     if ((color_type & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(png);
+}
+
+static uint64_t rows_of_all_passes(uint32_t width, uint32_t height, bool interlaced) {
+    if (!interlaced) return height;
+    uint64_t rows = 0;
+    for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; pass++) {
+        if (PNG_PASS_COLS(width, pass) > 0) rows += PNG_PASS_ROWS(height, pass);
+    }
+    return rows;
 }
 
 // Keeps what is read from here on to what a row can take: deflate's codes have at most 15 bits, so that no byte of
@@ -145,19 +160,19 @@ static void decode(png_structp png, png_infop info, uint32_t width, uint32_t hei
         || png_get_rowbytes(png, info) != row_bytes) {
         png_error(png, "the size differs from the header's");
     }
+    source->missing_rows = rows_of_all_passes(width, height, passes > 1);
     for (int pass = 0; pass < passes; pass++) {
         for (uint32_t y = 0; y < height; y++) {
             limit_to_row(source, stored_row_bytes);
             png_read_row(png, pixels + y * row_bytes, nullptr);
         }
     }
-    source->limit = source->count;
-    png_read_end(png, nullptr);
 }
 
 ImageCodecStatus png_decode(
     const uint8_t *bytes, size_t count, uint32_t width, uint32_t height, uint8_t *pixels, ImageCodecFailure *failure) {
-    Source source = {.bytes = bytes, .count = count, .limit = count, .failure = failure};
+    Source source = {
+        .bytes = bytes, .count = count, .limit = count, .missing_rows = UINT64_MAX, .failure = failure};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_error, ignore_warning);
     png_infop info = png ? png_create_info_struct(png) : nullptr;
     if (!info) {

@@ -18,24 +18,33 @@ public struct ImageHeader: Sendable, Equatable {
     public let height: Int
     /// Stored channels: 1 gray or palette, 2 gray and alpha, 3 colour, 4 colour and alpha or CMYK.
     public let channels: Int
-    /// How the stored image is to be turned (JPEG's EXIF segment, PNG's eXIf chunk).
+    /// How the stored image is to be turned, as its EXIF or else its XMP metadata state.
     public let orientation: Orientation
-    /// Whether it is an animated PNG of more than one frame.
-    public let isAnimated: Bool
 }
 
-/// JPEG and PNG files to RGB pixels, bit for bit as Pillow's `exif_transpose(image).convert("RGB")` decodes them.
+/// JPEG and PNG files to RGB pixels, bit for bit as `exif_transpose(image).convert("RGB")` of Pillow 13.0 decodes them.
 ///
-/// So 16-bit colour keeps its high byte, while 16-bit gray is clamped to 255, alpha is dropped, and CMYK is taken as
-/// inverted. Refused, though Pillow takes them, are
-/// - JPEGs with damaged data, more than 64 scans, or arithmetic coding, whose truncation can't be told;
-/// - PNGs that are animated, have a wrong checksum of pixels or of the closing chunk, lack that chunk, have an unknown
-///   critical chunk, or spend more on a row and what follows it than twice the row's bytes and 64 KiB.
+/// So 16-bit colour keeps its high byte, 16-bit gray is clamped to 255, alpha is dropped, and CMYK counts as inverted.
 ///
-/// The other way round, damaged metadata in a PNG is passed over, for which Pillow refuses the file.
+/// A file with several pictures, animated or not, stands for its first one: the picture that a reader shows which knows of
+/// one picture only. In a PNG that is the picture of the IDAT chunks, whether or not it is a frame of the animation.
 ///
-/// The orientation is that of JPEG's first EXIF segment with contents or of PNG's last eXIf chunk, a single integer of any
-/// type but BYTE. One that stands only in XMP metadata or in a PNG's text "Raw profile type exif" is not applied.
+/// An image is decoded if every pixel is there, whatever follows the last one: markers or chunks that close the file may be
+/// missing, wrong, or followed by anything. Zero bytes at the end of a JPEG are padding and no pixels. Metadata may be
+/// damaged too, for which Pillow refuses some files. Refused, though Pillow takes them, are
+/// - JPEGs with damaged data, with a colour component that no scan holds, with more than 64 scans, and of arithmetic or
+///   lossless coding; progressive JPEGs without end-of-image marker whose coefficients are not complete;
+/// - PNGs with a wrong checksum of pixels, with an unknown critical chunk, or with more than twice a row's bytes and 64 KiB
+///   for a row.
+///
+/// A progressive JPEG with its end-of-image marker may lack scans that only refine it. libjpeg-turbo smooths such a picture, and its
+/// versions do so by different arithmetic: here alone the bits are not promised.
+///
+/// The orientation is the one that `exif_transpose` applies:
+/// - that of EXIF, which in a JPEG is in its APP1 segments, one continuing the other, in a PNG in the last eXIf chunk or a
+///   text chunk "exif", or else in a text "Raw profile type exif", as ImageMagick writes it. It may be a number of any type
+///   but BYTE, the first if there are several;
+/// - where EXIF states none, that of XMP, in a JPEG's last XMP segment or a PNG's text "XML:com.adobe.xmp".
 public enum ImageDecoder {
     /// Reads format, size and orientation without allocating anything for pixels.
     ///
@@ -50,8 +59,8 @@ public enum ImageDecoder {
         guard status == .OK else { throw ImageError(status, failure, bytes) }
         return ImageHeader(
             format: header.format == .PNG ? .png : .jpeg, width: Int(header.width), height: Int(header.height),
-            channels: Int(header.channels), orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft,
-            isAnimated: header.frames > 1)
+            channels: Int(header.channels), orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft)
+
     }
 
     /// Decodes an image at its full size and applies its orientation.

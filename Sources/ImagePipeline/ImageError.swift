@@ -8,8 +8,6 @@ public struct ImageError: Error, Sendable, Equatable, CustomStringConvertible {
         case truncated
         /// The bytes contradict their format.
         case corrupt
-        /// An animation rather than one picture.
-        case animated
         /// More bytes, pixels, memory or scans than the limits allow.
         case tooLarge
         /// The longer side exceeds the shorter one by more than the limit allows.

@@ -33,9 +33,6 @@ public struct ImageLimits: Sendable, Equatable {
         guard width > 0, height > 0 else {
             throw ImageError(.empty, "the image is \(width)x\(height) pixels; send one that has pixels")
         }
-        guard !header.isAnimated else {
-            throw ImageError(.animated, "this is an animated PNG of several frames; send one frame as JPEG or PNG")
-        }
         let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
         let maximumPixels = min(maximumPixels, Int(Int32.max))
         guard !overflow, pixels <= maximumPixels else {

@@ -41,14 +41,12 @@ struct CostlyImageTests {
     }
 
     @Test("what a PNG's stream holds beyond the last row isn't unfolded without end", arguments: [1000, 4 << 20])
-    func endlessStream(chunkLength: Int) {
+    func endlessStream(chunkLength: Int) throws {
         let stream = PNGBuilder.zlib(zeros: 400 << 20)
         let chunks = stride(from: 0, to: stream.count, by: chunkLength).map { Array(stream[$0...].prefix(chunkLength)) }
         for isInterlaced in [false, true] {
             let file = Self.png(width: 1, height: 1, isInterlaced: isInterlaced, chunks: chunks)
-            let error = #expect(throws: ImageError.self) { try ImageDecoder.decode(file) }
-            #expect(error?.kind == .tooLarge)
-            #expect(error?.message.contains("last one") == true)
+            #expect(try ImageDecoder.decode(file).pixels == [0, 0, 0])
         }
     }
 

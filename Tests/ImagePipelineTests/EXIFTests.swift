@@ -48,11 +48,83 @@ struct EXIFTests {
     }
 
     @Test(
-        "is ignored where there are none, or more numbers than the entry holds",
-        arguments: [(0, .topLeft), (1, .rightTop), (2, .rightTop), (3, .topLeft), (.max, .topLeft)]
-            as [(UInt32, Orientation)])
+        "is the first of several numbers, and ignored where there are none or they lie beyond the block",
+        arguments: [(0, .topLeft), (1, .rightTop), (2, .rightTop), (.max, .topLeft)] as [(UInt32, Orientation)])
     func counts(count: UInt32, expected: Orientation) throws {
         #expect(try orientation(inPNGWith: tiff(count: count)) == expected)
+    }
+
+    /// A big-endian TIFF block of these entries, whose values, if longer than four bytes, are offsets into `elsewhere`.
+    private func tiff(entries: [(tag: UInt32, type: UInt32, count: UInt32, value: [UInt8])], elsewhere: [UInt8] = [])
+        -> [UInt8]
+    {
+        func short(_ value: UInt32) -> ArraySlice<UInt8> { PNGBuilder.bigEndian(value).suffix(2) }
+        var block = Array("MM\0*".utf8) + PNGBuilder.bigEndian(8) + short(UInt32(entries.count))
+        for entry in entries {
+            block += short(entry.tag) + short(entry.type) + PNGBuilder.bigEndian(entry.count)
+            block += entry.value + [UInt8](repeating: 0, count: 4 - entry.value.count)
+        }
+        return block + PNGBuilder.bigEndian(0) + elsewhere
+    }
+
+    @Test(
+        "may lie elsewhere in the block",
+        arguments: [
+            (3, 3, [0, 6, 0, 1, 0, 1], .rightTop), (5, 1, [0, 0, 0, 6, 0, 0, 0, 1], .rightTop),
+            (5, 1, [0, 0, 0, 12, 0, 0, 0, 2], .rightTop), (5, 1, [0, 0, 0, 13, 0, 0, 0, 2], .topLeft),
+            (5, 1, [0, 0, 0, 6, 0, 0, 0, 0], .topLeft),
+            (10, 1, [0xff, 0xff, 0xff, 0xfa, 0xff, 0xff, 0xff, 0xff], .rightTop),
+            (12, 1, [0x40, 0x18, 0, 0, 0, 0, 0, 0], .rightTop), (12, 1, [0x40, 0x18, 0, 0, 0, 0, 0, 1], .topLeft),
+            (16, 1, [0, 0, 0, 0, 0, 0, 0, 6], .rightTop), (16, 1, [0x80, 0, 0, 0, 0, 0, 0, 6], .topLeft),
+        ] as [(UInt32, UInt32, [UInt8], Orientation)])
+    func valuesElsewhere(type: UInt32, count: UInt32, value: [UInt8], expected: Orientation) throws {
+        let offset: [UInt8] = [0, 0, 0, 26]
+        let block = tiff(entries: [(0x0112, type, count, offset)], elsewhere: value)
+        #expect(try orientation(inPNGWith: block) == expected)
+        // Cut off, it is no value, and says nothing.
+        #expect(try orientation(inPNGWith: Array(block.dropLast())) == .topLeft)
+    }
+
+    @Test("may be a FLOAT") func float() throws {
+        #expect(try orientation(inPNGWith: tiff(entries: [(0x0112, 11, 1, [0x40, 0xc0, 0, 0])])) == .rightTop)
+        #expect(try orientation(inPNGWith: tiff(entries: [(0x0112, 11, 1, [0x40, 0xc0, 0, 1])])) == .topLeft)
+        #expect(try orientation(inPNGWith: tiff(entries: [(0x0112, 11, 1, [0x7f, 0xc0, 0, 0])])) == .topLeft)
+    }
+
+    @Test("of several entries is the first that has a value, up to one whose value isn't in the block")
+    func severalEntries() throws {
+        let six = (tag: 0x0112 as UInt32, type: 3 as UInt32, count: 1 as UInt32, value: [0, 6] as [UInt8])
+        var three = six
+        three.value = [0, 3]
+        var none = six
+        none.count = 0
+        var unknown = three
+        unknown.type = 99
+        #expect(try orientation(inPNGWith: tiff(entries: [six, three])) == .rightTop)
+        #expect(try orientation(inPNGWith: tiff(entries: [three, six])) == .bottomRight)
+        #expect(try orientation(inPNGWith: tiff(entries: [none, six])) == .rightTop)
+        #expect(try orientation(inPNGWith: tiff(entries: [unknown, six])) == .rightTop)
+        let missing = (tag: 0x010f as UInt32, type: 2 as UInt32, count: 8 as UInt32, value: [0, 0, 0, 200] as [UInt8])
+        #expect(try orientation(inPNGWith: tiff(entries: [missing, six])) == .topLeft)
+        #expect(try orientation(inPNGWith: tiff(entries: [six, missing])) == .rightTop)
+        // More bytes than the whole block has are passed over instead.
+        let huge = (tag: 0x010f as UInt32, type: 2 as UInt32, count: UInt32.max, value: [0, 0, 0, 8] as [UInt8])
+        #expect(try orientation(inPNGWith: tiff(entries: [huge, six])) == .rightTop)
+    }
+
+    @Test(
+        "may stand behind any header that Pillow takes",
+        arguments: [
+            ("MM\0*", .rightTop), ("MM*\0", .rightTop), ("MM\0+", .rightTop), ("II*\0", .topLeft), ("MN\0*", .topLeft),
+            ("MM\0,", .topLeft),
+        ] as [(String, Orientation)])
+    func headers(header: String, expected: Orientation) throws {
+        #expect(try orientation(inPNGWith: Array(header.utf8) + tiff().dropFirst(4)) == expected)
+        let little = ["II*\0": Orientation.rightTop, "II\0*": .rightTop, "II+\0": .topLeft]
+        for (header, expected) in little {
+            let exif = Array(header.utf8) + tiff(isLittleEndian: true).dropFirst(4)
+            #expect(try orientation(inPNGWith: exif) == expected)
+        }
     }
 
     @Test(
@@ -63,7 +135,7 @@ struct EXIFTests {
         #expect(try orientation(inPNGWith: prefixes + tiff()) == expected)
     }
 
-    @Test("in a JPEG is that of the first EXIF segment with contents")
+    @Test("in a JPEG is that of all EXIF segments, one continuing the other")
     func segments() throws {
         let prefix = Array("Exif\0\0".utf8)
         let (turned, upright, empty) = (prefix + tiff(), prefix + tiff(1), prefix)
@@ -76,6 +148,32 @@ struct EXIFTests {
         try expect(.rightTop, fromJPEGWith: [prefix + turned])
         try expect(.topLeft, fromJPEGWith: [prefix + Array("no TIFF block".utf8), turned])
         try expect(.topLeft, fromJPEGWith: [])
+        let block = tiff()
+        for length in 1..<block.count {
+            try expect(.rightTop, fromJPEGWith: [prefix + block[..<length], prefix + block[length...]])
+        }
+    }
+
+    @Test("in a JPEG is XMP's where EXIF states none")
+    func xmpInJPEG() throws {
+        func xmp(_ text: String) -> [UInt8] { Array("http://ns.adobe.com/xap/1.0/\0".utf8) + Array(text.utf8) }
+        let turned = xmp(#"<x tiff:Orientation="6"/>"#)
+        let exif = Array("Exif\0\0".utf8)
+        try expect(.rightTop, fromJPEGWith: [turned])
+        try expect(.rightTop, fromJPEGWith: [xmp("<tiff:Orientation>6</tiff:Orientation>")])
+        for unread in [
+            "", "tiff:Orientation", "tiff:Orientation=", #"tiff:Orientation=""#, "tiff:Orientation='6'",
+            #"exif:Orientation="6""#, #"tiff:Orientation="0""#, #"tiff:Orientation="9""#,
+        ] {
+            try expect(.topLeft, fromJPEGWith: [xmp(unread)])
+        }
+        try expect(.rightTop, fromJPEGWith: [xmp(#"tiff:Orientation="x" tiff:Orientation="6""#)])
+        try expect(.rightTop, fromJPEGWith: [xmp(#"tiff:Orientation="3""#), turned])
+        try expect(.topLeft, fromJPEGWith: [exif + tiff(1), turned])
+        try expect(.topLeft, fromJPEGWith: [turned, exif + tiff(0)])
+        try expect(.rightTop, fromJPEGWith: [exif, turned])
+        try expect(.rightTop, fromJPEGWith: [exif + tiff(count: 0), turned])
+        try expect(.topLeft, fromJPEGWith: [exif + Array("no TIFF block".utf8), turned])
     }
 
     @Test("in an APP1 segment cut off anywhere is a truncated image")

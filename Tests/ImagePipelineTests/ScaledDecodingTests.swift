@@ -47,8 +47,7 @@ struct DecodingModeTests {
     private static let large = "large-2501x1999.jpg"
 
     private func header(_ width: Int, _ height: Int, _ format: ImageFormat = .jpeg) -> ImageHeader {
-        ImageHeader(
-            format: format, width: width, height: height, channels: 3, orientation: .topLeft, isAnimated: false)
+        ImageHeader(format: format, width: width, height: height, channels: 3, orientation: .topLeft)
     }
 
     private func preprocessing(_ shorterSide: Int, crop: Int) throws -> Preprocessing {

@@ -1,5 +1,5 @@
 /// Writes PNG files by hand, so that tests can state things no encoder would.
-public struct PNGBuilder {
+public struct PNGBuilder: Sendable {
     /// As the header names it.
     public enum ColorType: UInt8, Sendable {
         case gray = 0
@@ -23,6 +23,9 @@ public struct PNGBuilder {
     public var before: [(type: String, data: [UInt8])]
     /// Chunks between IDAT and IEND.
     public var after: [(type: String, data: [UInt8])]
+
+    /// Whether the header says that rows are in the order of Adam7's passes.
+    public var isInterlaced = false
 
     /// Describes a file.
     public init(
@@ -48,7 +51,8 @@ public struct PNGBuilder {
     public func file(data: [UInt8]) -> [UInt8] {
         var file = Self.signature
         file += Self.chunk(
-            "IHDR", Self.bigEndian(width) + Self.bigEndian(height) + [bitDepth, colorType.rawValue, 0, 0, 0])
+            "IHDR",
+            Self.bigEndian(width) + Self.bigEndian(height) + [bitDepth, colorType.rawValue, 0, 0, isInterlaced ? 1 : 0])
         for chunk in before { file += Self.chunk(chunk.type, chunk.data) }
         file += Self.chunk("IDAT", data)
         for chunk in after { file += Self.chunk(chunk.type, chunk.data) }
@@ -72,7 +76,7 @@ public struct PNGBuilder {
     }
 
     /// A zlib stream of one uncompressed block, which holds at most 65535 bytes.
-    private static func storedZlib(_ data: [UInt8]) -> [UInt8] {
+    public static func storedZlib(_ data: [UInt8]) -> [UInt8] {
         let length = UInt16(data.count)
         var low: UInt32 = 1
         var high: UInt32 = 0

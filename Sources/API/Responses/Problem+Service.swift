@@ -56,7 +56,7 @@ extension ImageError.Kind {
         switch self {
         case .unrecognised, .unsupported: .unsupportedImage
         case .tooLarge: .imageTooLarge
-        case .truncated, .corrupt, .animated, .tooElongated, .empty: .unprocessableImage
+        case .truncated, .corrupt, .tooElongated, .empty: .unprocessableImage
         }
     }
 }

@@ -12,7 +12,7 @@ typedef enum __attribute__((enum_extensibility(open))) : int32_t {
     ImageCodecStatusTruncated,
     /// The bytes contradict the format.
     ImageCodecStatusCorrupt,
-    /// A valid file of a kind that is not decoded, such as a JPEG of 12 bits a sample or of arithmetic coding.
+    /// A valid file of a kind that is not decoded, such as a JPEG of 12 bits a sample or of lossless coding.
     ImageCodecStatusUnsupported,
     /// Width or height is zero.
     ImageCodecStatusEmpty,
@@ -32,10 +32,8 @@ typedef struct {
     uint32_t width, height;
     /// Stored channels: 1 gray or palette, 2 gray and alpha, 3 colour, 4 colour and alpha or CMYK.
     uint32_t channels;
-    /// EXIF orientation 1...8; 1 if the file has none.
+    /// Orientation 1...8 as EXIF numbers them, from EXIF or else XMP metadata; 1 if the file states none.
     uint32_t orientation;
-    /// Frames that an animated PNG announces; 1 for everything else.
-    uint32_t frames;
 } ImageCodecHeader;
 
 /// Why a call failed: the library's message, NUL-terminated, and the offset in the bytes that reading had reached.
@@ -51,6 +49,8 @@ ImageCodecStatus image_codec_probe(
 /// Decodes to RGB, 8 bits a channel, laid out [height][width][3], as Pillow's `convert("RGB")` gives it: CMYK and YCCK
 /// taken as inverted, alpha dropped, 16-bit samples reduced to their high byte, except that 16-bit gray without alpha
 /// is clamped to 255. The orientation is not applied.
+///
+/// Decoding ends with the last pixel, whatever follows, and whether or not anything does.
 ///
 /// `scale_denominator` is 1, or 2, 4 or 8 for a JPEG decoded at that fraction of its size by a smaller inverse DCT.
 /// `width` and `height` are what the caller allocated `pixels` for, ceil(stored / scale_denominator): a file that turns

@@ -4,7 +4,9 @@
 let imageTargets = [
     FuzzTarget(
         name: "jpeg", kind: .decoder, maximumLength: 16 << 10,
-        promise: "cropping while decoding gives the pixels of decoding, turning and cropping one after the other",
+        promise:
+            "cropping while decoding gives the pixels of decoding, turning and cropping one after the other; bytes at the "
+            + "end change no pixel",
         run: { try decode($0.rest, &$0) }),
     FuzzTarget(
         name: "png", kind: .decoder, maximumLength: 16 << 10,
@@ -42,6 +44,8 @@ private func decode(_ bytes: [UInt8], _ input: inout FuzzInput) throws {
     require(atOnce == preprocessing.croppedImage(for: whole), "the order of turning and resizing doesn't matter")
 
     guard header.format == .jpeg else { return }
+    let longer = try ImageDecoder.decode(bytes + [0, 0, 0xff, 0xda, 0, 7], limits: limits)
+    require(longer == whole, "what follows the last pixel doesn't matter")
     let denominator = input.element(of: [2, 4, 8])
     let stored = try ImageDecoder.decodeStored(bytes, limits: limits) { _ in denominator }
     _ = preprocessing.croppedImage(
