@@ -46,16 +46,17 @@ struct CorruptionReport: Codable, Equatable {
     struct Row: Codable, Equatable {
         let corruption: String
         let severity: Int
-        /// Fractions of the images.
+        /// The fractions of the images whose class has the greatest logit, and one of the five greatest.
         let top1: Double
-        let top5: Double
+        /// Nil where there are no more than five classes.
+        let top5: Double?
     }
 
     /// By family, then severity.
     let rows: [Row]
     /// Means over the rows.
     let meanTop1: Double
-    let meanTop5: Double
+    let meanTop5: Double?
     /// How often an image was left out of a row's count though it can be used as it is.
     let failed: Int
 
@@ -63,7 +64,8 @@ struct CorruptionReport: Codable, Equatable {
         self.rows = rows
         self.failed = failed
         meanTop1 = rows.reduce(0) { $0 + $1.top1 } / Double(rows.count)
-        meanTop5 = rows.reduce(0) { $0 + $1.top5 } / Double(rows.count)
+        let top5 = rows.compactMap(\.top5)
+        meanTop5 = top5.count == rows.count ? top5.reduce(0, +) / Double(rows.count) : nil
     }
 
     /// Spoils and classifies the images of a set, in every way and severity selected.
@@ -94,8 +96,7 @@ struct CorruptionReport: Codable, Equatable {
                 rows.append(
                     Row(
                         corruption: corruption.rawValue, severity: severity,
-                        top1: Double(tally.top1) / Double(tally.images), top5: Double(tally.top5) / Double(tally.images)
-                    ))
+                        top1: tally.top1Accuracy, top5: tally.top5Accuracy))
             }
         }
         self.init(rows: rows, failed: failed)
@@ -103,11 +104,12 @@ struct CorruptionReport: Codable, Equatable {
 
     /// Two tables, of the families by the severities.
     var text: String {
-        "\n" + table("top-1 %", \.top1, meanTop1) + "\n" + table("top-5 %", \.top5, meanTop5)
+        "\n" + table("top-1 %", { $0.top1 }, meanTop1)
+            + (meanTop5.map { "\n" + table("top-5 %", { $0.top5 ?? 0 }, $0) } ?? "")
             + (failed > 0 ? "\nleft out once spoilt: \(failed)\n" : "")
     }
 
-    private func table(_ title: String, _ accuracy: KeyPath<Row, Double>, _ mean: Double) -> String {
+    private func table(_ title: String, _ accuracy: (Row) -> Double, _ mean: Double) -> String {
         let severities = Array(Set(rows.map(\.severity))).sorted()
         let families = Corruption.allCases.map(\.rawValue).filter { name in rows.contains { $0.corruption == name } }
         func line(_ name: String, _ cells: [String]) -> String {
@@ -117,7 +119,7 @@ struct CorruptionReport: Codable, Equatable {
             let tenths = Int((values.reduce(0, +) / Double(max(values.count, 1)) * 1000).rounded())
             return "\(tenths / 10).\(tenths % 10)"
         }
-        func values(_ isMeant: (Row) -> Bool) -> [Double] { rows.filter(isMeant).map { $0[keyPath: accuracy] } }
+        func values(_ isMeant: (Row) -> Bool) -> [Double] { rows.filter(isMeant).map(accuracy) }
         var text = line(title, severities.map { "\($0)" } + ["mean"])
         for family in families {
             text += line(

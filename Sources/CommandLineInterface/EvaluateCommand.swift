@@ -36,7 +36,13 @@ enum EvaluateCommand {
         help:
             "Measure the head also on images spoilt in that way, or in all ways, at that severity from 1 to 5 or at each of "
             + "them.")
-    private static let json = Option(flag: "json", help: "Print JSON.")
+    private static let json = Option(
+        flag: "json", help: "Print JSON, which has the whole confusion matrix of any number of classes.")
+    private static let predictions = Option(
+        "predictions", optional: .file,
+        help:
+            "Write what the head says of every image to this CSV file: path, label, the label's rank and probability, and the "
+            + "\(PredictionFile.most) most probable classes with their probabilities.")
     private static let plot = Option(
         "plot", optional: .file,
         help: "Draw the accuracy of every tap's neighbours and probe over the steps from the image, as an SVG file.")
@@ -46,7 +52,8 @@ enum EvaluateCommand {
         discussion: """
             The class of an image is the name of the folder that it lies in, as in test/airplane/0000.jpg, or its label in \
             the table of --labels. Measured are \
-            the top-1 and top-5 accuracy of the head, whose class names the folders must bear, and for every tap the \
+            the accuracy of the head, whose class names the folders must bear: top-1, top-5 where there are more than five \
+            classes, and of every class with what its images were taken for. Measured is also for every tap the \
             accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head. With --probe it is also \
             that of a linear classifier trained on the tap's embeddings: how good a general embedding the tap is.
 
@@ -62,7 +69,7 @@ enum EvaluateCommand {
             data.specification, DataOptions.labels.specification, train.specification, trainLabels.specification,
             classes.specification, limit.specification,
             neighbours.specification, probe.specification, head.specification, corruption.specification,
-            json.specification, plot.specification,
+            json.specification, predictions.specification, plot.specification,
         ] + DataOptions.specifications + TapOptions.specifications + [
             ModelSource.option.specification, FeatureExtraction.batch.specification,
             FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
@@ -73,6 +80,9 @@ enum EvaluateCommand {
             Command.Example(
                 line: "headwater evaluate --data test.tar --knn 0 --corruption all --limit 1000",
                 effect: "How well does it bear noise, blur, weather and compression?"),
+            Command.Example(
+                line: "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
+                effect: "Which images does it get wrong?"),
             Command.Example(
                 line: "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
                 effect: "How well do its embeddings separate classes that it has never seen?"),
@@ -87,8 +97,9 @@ enum EvaluateCommand {
         try await Interruption.cancelling { try await evaluate(arguments) }
     }
 
+    /// Runs in a task that is cancelled to interrupt it.
     @MainActor
-    private static func evaluate(_ arguments: ParsedArguments) async throws -> ExitStatus {
+    static func evaluate(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let kernels = try KernelChoice.kernels(arguments)
         let pool = try KernelChoice.pool(arguments)
         let (test, references) = try sets(arguments)
@@ -114,10 +125,30 @@ enum EvaluateCommand {
                 "neither neighbours nor probes are measured, and so there is nothing to draw",
                 at: arguments.place(of: plot), remedy: "give --knn 20 or --probe")
         }
+        if taps.isEmpty {
+            try arguments.refuse(
+                [train, trainLabels].map(\.specification) + TapOptions.specifications,
+                "neither neighbours nor probes are measured, which it is for",
+                remedy: "leave it out, or give --knn 20 or --probe")
+        }
+        if try arguments[train] == nil {
+            try arguments.refuse(
+                [trainLabels.specification], "there are no images that it could label",
+                remedy: "leave it out, or give --train")
+        }
+        if !measuresHead {
+            try arguments.refuse(
+                [predictions.specification], "only a head predicts classes",
+                remedy: "leave it out, or give a model with a head and no --no-head")
+        }
         let logitIndices = measuresHead ? try Self.logitIndices(test.images.classes, model) : nil
         let drawing = try arguments[plot].map { try ResultFile($0) }
+        let predicted = try arguments[predictions].map {
+            try PredictionFile($0, labels: model.configuration.labels ?? [])
+        }
 
-        let measured = try await test.measure(extraction, taps: taps, logitIndices: logitIndices, as: "evaluating")
+        let measured = try await test.measure(
+            extraction, taps: taps, logitIndices: logitIndices, into: predicted, as: "evaluating")
         let known = try await references?.measure(
             extraction, taps: taps, logitIndices: nil, classes: test.images.classes, as: "embedding")
         guard measured.images > 0, known?.images != 0 else {
@@ -136,6 +167,7 @@ enum EvaluateCommand {
             try drawing.write(report.plot)
             try drawing.commit()
         }
+        try predicted?.commit()
         print(try arguments[json] ? try report.json() : report.text, terminator: "")
         return report.failed + (report.corruptions?.failed ?? 0) == 0 ? .success : .negative
     }
@@ -190,6 +222,7 @@ struct EvaluationSet {
     /// What an extraction gives of it.
     struct Measured {
         var tally = EvaluationTally()
+        var confusion = ConfusionMatrix()
         /// For each tap, the embeddings of all images that could be used.
         var embeddings: [LabelledEmbeddings]
         let taps: [ResolvedTap]
@@ -228,10 +261,11 @@ struct EvaluationSet {
     /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
     /// - Parameters:
     ///   - logitIndices: the logit of each class; nil to leave the head out.
+    ///   - predictions: gets what the head says of every image.
     ///   - classes: class names that labels refer to, the set's own if not given; names not among them get new labels.
     func measure(
-        _ extraction: FeatureExtraction, taps: [Tap], logitIndices: [Int]?, classes: [String]? = nil,
-        as activity: String
+        _ extraction: FeatureExtraction, taps: [Tap], logitIndices: [Int]?, into predictions: PredictionFile? = nil,
+        classes: [String]? = nil, as activity: String
     ) async throws -> Measured {
         let model = extraction.served.model
         let resolved = try taps.map { try model.resolve($0) }
@@ -260,7 +294,10 @@ struct EvaluationSet {
                     measured.embeddings[tap].append(values, label: labels[item.label])
                 }
                 if let logitIndices, let logits = features.logits {
-                    measured.tally.add(logits: logits, answer: logitIndices[item.label])
+                    let answer = logitIndices[item.label]
+                    measured.tally.add(logits: logits, answer: answer)
+                    measured.confusion.add(logits: logits, answer: answer)
+                    try predictions?.append(item.path, logits: logits, answer: answer)
                 }
             }
             bar.update(position + 1)

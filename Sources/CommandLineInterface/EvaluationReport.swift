@@ -40,9 +40,12 @@ struct EvaluationReport: Codable, Equatable {
     let images: Int
     /// Images left out, those of --train included; not those that can be used until they are spoilt.
     var failed: Int
-    /// Fractions of the images; nil without a head.
+    /// The fraction of the images whose class has the greatest logit; nil without a head.
     let top1: Double?
+    /// The fraction whose class has one of the five greatest; nil also where there are no more than five classes.
     let top5: Double?
+    /// What became of every class's images; nil without a head.
+    let classes: [ClassAccuracy]?
     var neighbours: [Neighbours] = []
     var probes: [Probe] = []
     /// Nil unless it was asked for.
@@ -57,8 +60,11 @@ struct EvaluationReport: Codable, Equatable {
         self.kernels = kernels.name
         images = measured.images
         failed = measured.unusable.count
-        top1 = measured.hasHead ? Double(measured.tally.top1) / Double(measured.tally.images) : nil
-        top5 = measured.hasHead ? Double(measured.tally.top5) / Double(measured.tally.images) : nil
+        top1 = measured.hasHead ? measured.tally.top1Accuracy : nil
+        top5 = measured.hasHead ? measured.tally.top5Accuracy : nil
+        classes =
+            measured.hasHead
+            ? ClassAccuracy.rows(measured.confusion, labels: served.configuration.labels ?? []) : nil
         seconds = measured.seconds
     }
 
@@ -127,7 +133,8 @@ extension EvaluationReport {
                 "\(ProgressLine.clock(seconds)), \(ProgressLine.rounded(Double(images) / max(seconds, 1e-9))) images/s"
             ),
         ]
-        if let top1, let top5 { rows += [("top-1", percent(top1)), ("top-5", percent(top5))] }
+        if let top1 { rows.append(("top-1", percent(top1))) }
+        if let top5 { rows.append(("top-5", percent(top5))) }
         for found in neighbours {
             let place = found.leavesOneOut ? "the others" : "\(found.references) references"
             rows.append(
@@ -140,7 +147,8 @@ extension EvaluationReport {
                     "\(percent(found.accuracy)) at \(found.time)/\(found.place), trained on \(found.references) images"
                 ))
         }
-        return rows.map { "\(padded($0.0, 8)) \($0.1)\n" }.joined() + (corruptions?.text ?? "")
+        return rows.map { "\(padded($0.0, 8)) \($0.1)\n" }.joined()
+            + (classes.map { "\n" + ClassAccuracy.table($0) } ?? "") + (corruptions?.text ?? "")
     }
 
     private func percent(_ fraction: Double) -> String { "\((fraction * 10_000).rounded() / 100) %" }

@@ -29,6 +29,11 @@ enum InspectCommand {
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        if try arguments[json], try arguments[plan] {
+            throw UsageError(
+                "a plan is text, which would spoil the JSON before it", at: arguments.place(of: plan),
+                remedy: "leave out --json or --plan")
+        }
         let file = try ModelFile(ModelSource.file(try arguments[model], access: .onDemand))
         let description = try ModelDescription(
             configuration: file.configuration, sha256: try file.sha256.description, byteCount: file.byteCount,

@@ -1,4 +1,5 @@
-/// Top-1 and top-5 accuracy of logits, counted image by image.
+/// Top-1 and top-5 accuracy of logits, counted image by image; top-5 only where there are more than five classes, of which fewer
+/// would all be among the first five.
 public struct EvaluationTally: Sendable, Equatable {
     /// Images counted.
     public private(set) var images = 0
@@ -6,6 +7,14 @@ public struct EvaluationTally: Sendable, Equatable {
     public private(set) var top1 = 0
     /// Images whose class is among the five greatest logits.
     public private(set) var top5 = 0
+
+    /// The most classes that logits were of.
+    private var classes = 0
+
+    /// The fraction of the images, of which there is one at least, whose class has the greatest logit.
+    public var top1Accuracy: Double { Double(top1) / Double(images) }
+    /// The fraction of them whose class is among the five greatest; nil where there are no more than five.
+    public var top5Accuracy: Double? { classes > 5 ? Double(top5) / Double(images) : nil }
 
     /// Nothing counted yet.
     public init() {}
@@ -18,6 +27,7 @@ public struct EvaluationTally: Sendable, Equatable {
     public mutating func add(logits: [Float], answer: Int) {
         let place = Self.place(of: answer, in: logits)
         images += 1
+        classes = max(classes, logits.count)
         if place < 1 { top1 += 1 }
         if place < 5 { top5 += 1 }
     }

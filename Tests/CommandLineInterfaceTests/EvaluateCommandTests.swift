@@ -42,12 +42,89 @@ struct EvaluateCommandTests {
             let path: String
             let classes: [Ranked]
         }
+        let predictions = data.scratch.path("predictions.csv")
+        let text = try await BuiltProgram.run([
+            "evaluate", "--data", data.path, "--model", model.path, "--knn", "0", "--predictions", predictions,
+        ])
         let classified = try await BuiltProgram.run(["classify", "--model", model.path, "--top", "5", data.path])
         let ranks = try classified.decodedLines(Row.self).map { row in
             row.classes.firstIndex { row.path.contains("/\($0.label)/") }
         }
         #expect(report.top1 == Double(ranks.count { $0 == 0 }) / 6)
         #expect(report.top5 == Double(ranks.count { $0 != nil }) / 6)
+
+        // Every image as classify has it, and what follows of each class.
+        let rows = try classified.decodedLines(Row.self)
+        let lines = try String(contentsOfFile: predictions, encoding: .utf8).split(separator: "\n").map {
+            $0.split(separator: ",").map(String.init)
+        }
+        #expect(
+            lines[0].prefix(6).joined(separator: ",")
+                == "path,label,label_rank,label_probability,predicted_1,probability_1")
+        #expect(lines.count == 7 && lines.allSatisfy { $0.count == 14 })
+        for (line, (row, rank)) in zip(lines.dropFirst(), zip(rows, ranks)) {
+            #expect(row.path.hasSuffix("/" + line[0]) && line[0].hasPrefix(line[1] + "/"))
+            #expect(stride(from: 4, to: 14, by: 2).map { line[$0] } == row.classes.map(\.label))
+            #expect(rank == nil ? Int(line[2])! > 5 : line[2] == "\(rank! + 1)")
+        }
+        let classes = try #require(report.classes)
+        #expect(classes.map(\.images).reduce(0, +) == 6)
+        for found in classes {
+            let own = lines.dropFirst().filter { $0[1] == found.label }
+            #expect(
+                found.images == own.count
+                    && found.top1 == (own.isEmpty ? nil : Double(own.count { $0[4] == $0[1] }) / Double(own.count)))
+            for prediction in found.predictions {
+                #expect(prediction.images == own.count { $0[4] == prediction.label })
+            }
+            let taken = lines.dropFirst().filter { $0[4] == found.label }
+            #expect(
+                found.precision == (taken.isEmpty ? nil : Double(taken.count { $0[1] == $0[4] }) / Double(taken.count)))
+        }
+        #expect(text.output.contains(ClassAccuracy.table(classes)))
+    }
+
+    @Test("Up to 20 classes are a matrix, more of them a list of mistakes; a class without images has no accuracy")
+    func tables() {
+        func row(_ index: Int, _ images: Int, _ taken: [Int: Int]) -> ClassAccuracy {
+            ClassAccuracy(
+                label: "class \(index)", index: index, images: images,
+                top1: images > 0 ? Double(taken[index] ?? 0) / Double(images) : nil,
+                precision: index == 0 ? 0.875 : nil,
+                predictions: taken.sorted { $0.value > $1.value }.map {
+                    .init(label: "class \($0.key)", index: $0.key, images: $0.value)
+                })
+        }
+        let matrix = ClassAccuracy.table([row(0, 8, [0: 7, 2: 1]), row(2, 0, [:])])
+        #expect(
+            matrix == """
+                     class    images  top-1 %  precision %     1   2
+                   1 class 0       8     87.5         87.5     7   1
+                   2 class 2       0        -            -     0   0
+
+                """)
+        let many = ClassAccuracy.table((0..<21).map { row($0, 9, [$0: 4, 30: 3, 31: 2]) })
+        #expect(many.contains("mistaken for\n") && many.contains("44.4         87.5    class 30 3, class 31 2\n"))
+    }
+
+    @Test(
+        "An option that would change nothing is refused by its name",
+        arguments: [
+            ["--train", "DATA"], ["--at", "end"], ["--from", "middle"], ["--train-labels", "t.csv"],
+            ["--predictions", "p.csv"],
+        ])
+    @MainActor
+    func refusesIdleOptions(option: [String]) async throws {
+        let data = try ClassFolders(["class 0", "class 1"])
+        let model = data.scratch.path("tiny.safetensors")
+        try TinyModel.write(to: model, seed: 1, hasHead: option[0] != "--predictions")
+        let measured = option[0] == "--predictions" ? ["--knn", "1"] : ["--knn", "0"]
+        let line =
+            ["evaluate", "--data", data.path, "--model", model] + measured
+            + option.map { $0 == "DATA" ? data.path : $0 }
+        let arguments = try parsed(line)
+        let error = try await #require(throws: UsageError.self) { _ = try await EvaluateCommand.evaluate(arguments) }
+        #expect(error.source == option[0], "\(error)")
     }
 
     @Test("The nearest neighbour among the images themselves is the image; classes are matched by name")
@@ -136,7 +213,7 @@ struct EvaluateCommandTests {
         let arguments = ["--data", data.path, "--model", model.path, "--knn", "0", "--corruption"]
         let found = try #require(try await Self.report(arguments + ["all"]).corruptions)
         #expect(found.rows.count == 55 && Set(found.rows.map(\.corruption)).count == 11)
-        #expect(found.rows.allSatisfy { 0 <= $0.top1 && $0.top1 <= $0.top5 && $0.top5 <= 1 })
+        #expect(found.rows.allSatisfy { 0 <= $0.top1 && $0.top1 <= $0.top5! && $0.top5! <= 1 })
         #expect(abs(found.meanTop1 - found.rows.reduce(0) { $0 + $1.top1 } / 55) < 1e-12)
         let fog = try #require(try await Self.report(arguments + ["fog"]).corruptions)
         #expect(fog.rows == found.rows.filter { $0.corruption == "fog" })

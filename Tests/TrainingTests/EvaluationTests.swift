@@ -47,10 +47,33 @@ struct EvaluationTallyTests {
         #expect((tally.images, tally.top1, tally.top5) == (7, 1, 5))
     }
 
-    @Test("With fewer than five classes every image is among the first five")
-    func fewClasses() {
+    @Test(
+        "There is a top-5 only where there are more than five classes", arguments: [(3, false), (5, false), (6, true)])
+    func fewClasses(count: Int, hasTop5: Bool) {
         var tally = EvaluationTally()
-        tally.add(logits: [1, 2, 3], answer: 0)
-        #expect((tally.top1, tally.top5) == (0, 1))
+        tally.add(logits: (0..<count).map { Float($0) }, answer: 1)
+        #expect(tally.top1Accuracy == 0 && tally.top5Accuracy == (hasTop5 ? 1 : nil))
+    }
+}
+
+@Suite("The confusion matrix")
+struct ConfusionMatrixTests {
+    @Test("counts what images of each class were taken for, of equal logits the first")
+    func counts() {
+        var matrix = ConfusionMatrix()
+        for (logits, answer) in [([3, 1, 2, 0], 0), ([3, 1, 2, 0], 2), ([1, 3, 3, 0], 2), ([0, 1, 2, 0], 2)]
+            as [([Float], Int)]
+        {
+            matrix.add(logits: logits, answer: answer)
+        }
+        matrix.add(logits: [0, 0, 5, 0], answer: 2)
+        #expect(matrix.classes == [0, 1, 2])
+        #expect([0, 1, 2, 3].map(matrix.images(of:)) == [1, 0, 4, 0])
+        #expect([0, 1, 2, 3].map(matrix.images(as:)) == [2, 1, 2, 0])
+        #expect(
+            matrix.predictions(of: 2) == [
+                .init(index: 2, images: 2), .init(index: 0, images: 1), .init(index: 1, images: 1),
+            ])
+        #expect(matrix.count(of: 2, as: 1) == 1 && matrix.count(of: 1, as: 2) == 0)
     }
 }
