@@ -1,4 +1,5 @@
 import Foundation
+import HTTPServer
 import Testing
 
 @testable import API
@@ -107,6 +108,24 @@ struct InferenceClientTests {
                 #expect(try await post(parameters).code == "malformed_body", "\(parameters)")
             }
         }
+    }
+
+    @Test(
+        "Several types of a body are taken where another header says what it is, unless one of them is a form",
+        arguments: [
+            (["application/json", "application/octet-stream"], true),
+            (["application/json", "multipart/form-data"], false),
+            (["multipart/mixed; boundary=x"], false), (["application/json; charset=latin1"], false), ([], true),
+        ] as [([String], Bool)])
+    func severalTypes(types: [String], isTaken: Bool) {
+        let headers = HTTPHeaders(types.map { HTTPHeaders.Field(name: "Content-Type", value: $0) })
+        do throws(Problem) {
+            try InferenceRequest.requireNoForm(headers)
+            #expect(isTaken)
+        } catch {
+            #expect(!isTaken && error.code == .unsupportedMediaType)
+        }
+        if types.count > 1 { #expect(throws: Problem.self, "elsewhere the type decides") { try BodyForm(headers) } }
     }
 
     @Test("Classes are the largest numbers with index and label, the same in JSON and in binary")

@@ -19,8 +19,9 @@ for file in .ci/run deploy/* deploy/checks/clients/*.sh Tests/deploy/* Tests/Fuz
     esac
 done
 commands=(
-    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-clients deploy/check-contract deploy/check-manifests
-    deploy/check-pillow deploy/check-playground deploy/check-snippets deploy/check-tritonclient deploy/compare
+    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-clients deploy/check-contract deploy/check-kserve
+    deploy/check-manifests deploy/check-pillow deploy/check-playground deploy/check-snippets deploy/check-tritonclient
+    deploy/compare
     deploy/compare-training
     deploy/concatenate deploy/faults deploy/fuzz deploy/rehearse-confinement deploy/rehearse-image
     deploy/rehearse-rolling deploy/sanitize deploy/scenarios deploy/serve deploy/simulate-batching deploy/soak

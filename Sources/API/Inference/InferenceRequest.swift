@@ -75,6 +75,16 @@ struct InferenceRequest: Sendable {
         inputs = tensor.inputs
     }
 
+    /// Checks that no `Content-Type` calls the body a form. There may be several: KServe's transformers send
+    /// `application/json` and `application/octet-stream` together, and where the JSON ends another header says.
+    ///
+    /// - Throws: 415.
+    static func requireNoForm(_ headers: HTTPHeaders) throws(Problem) {
+        for value in headers.values(of: "Content-Type") where try BodyForm(contentType: value) == .form {
+            throw Problem(.unsupportedMediaType, "this takes JSON, or JSON followed by binary tensors; no form")
+        }
+    }
+
     /// What the header of that name says.
     ///
     /// - Throws: 400 unless it is one number of bytes.

@@ -94,14 +94,12 @@ public final class PublicAPI: Sendable {
                 return .memory(maximumBytes: 0)
             }
             _ = try RequestOptions(head.query, names: endpoint.options)
-            let form = try BodyForm(head.headers)
             _ = try ContentCoding.checked(head.headers)
             if endpoint.formats.isEmpty {
-                guard form != .form else {
-                    throw Problem(.unsupportedMediaType, "this takes JSON, or JSON followed by binary tensors; no form")
-                }
+                try InferenceRequest.requireNoForm(head.headers)
                 _ = try InferenceRequest.headerLength(head.headers)
             } else {
+                _ = try BodyForm(head.headers)
                 _ = try ResultFormat.negotiated(head.headers, offered: endpoint.formats)
             }
             _ = try timeout.deadline(of: head)

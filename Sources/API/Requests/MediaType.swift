@@ -16,7 +16,14 @@ enum BodyForm: Equatable, Sendable {
         guard headers.values(of: "Content-Type").count <= 1 else {
             throw Problem(.malformedRequest, "there is more than one Content-Type header")
         }
-        let parts = (headers["Content-Type"] ?? "").lowercased().split(separator: ";", omittingEmptySubsequences: false)
+        try self.init(contentType: headers["Content-Type"] ?? "")
+    }
+
+    /// Reads one value of `Content-Type`.
+    ///
+    /// - Throws: as `init(_:)`.
+    init(contentType: String) throws(Problem) {
+        let parts = contentType.lowercased().split(separator: ";", omittingEmptySubsequences: false)
         let type = trimmed(parts.first ?? "")
         switch type {
         case "multipart/form-data": self = .form
