@@ -37,7 +37,9 @@ struct FeatureTests {
             let lines = Data(image).base64EncodedString(options: .lineLength76Characters).replacing(
                 "\r\n", with: #"\n"#)
             for text in [lines, "data:image/jpeg;base64," + base64] {
-                let answer = try await service.client.postJSON("/embed", "\u{FEFF}" + #"{"images":["\#(text)"]}"#)
+                let answer = try await service.client.post(
+                    "/embed", Array(("\u{FEFF}" + #"{"images":["\#(text)"]}"#).utf8),
+                    headers: ["Content-Type": "application/json; charset=UTF8"])
                 #expect(try embedding(answer) == embedding(raw))
             }
             let model = try #require(try raw.json()["model"] as? [String: Any])

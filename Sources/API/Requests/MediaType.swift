@@ -29,7 +29,9 @@ enum BodyForm: Equatable, Sendable {
         case "multipart/form-data": self = .form
         case "application/json", "text/json":
             for parameter in parts.dropFirst().map(trimmed) where parameter.hasPrefix("charset=") {
-                guard ["charset=utf-8", "charset=\"utf-8\""].contains(parameter) else {
+                // "utf8" is a common misspelling, and ASCII is a part of UTF-8.
+                let charset = parameter.dropFirst("charset=".count).filter { $0 != "\"" }
+                guard ["utf-8", "utf8", "us-ascii"].contains(charset) else {
                     throw Problem(.unsupportedMediaType, "JSON is read as UTF-8; send it without another charset")
                 }
             }
