@@ -210,9 +210,10 @@ struct HeadTraining {
 
     private func summary(_ head: LinearHead) -> String {
         func percent(_ score: ValidationScore) -> String { "\((score.top1! * 10_000).rounded() / 100) %" }
+        let penalty = (head.best.penalty * 1e6).rounded() / 1e6
         let chosen =
             penalties.count > 1
-            ? "the best of \(penalties.count) penalties, \(head.best.penalty)" : "penalty \(head.best.penalty)"
+            ? "the best of \(penalties.count) penalties, \(penalty)" : "penalty \(penalty)"
         return "a linear head, \(chosen), top-1 \(percent(head.best.training))"
             + (head.best.validation.map { ", validation top-1 \(percent($0))" } ?? "")
     }

@@ -20,8 +20,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
             "training has diverged: \(what) of step \(step) in epoch \(epoch) is not finite; \(lastGood); a lower "
                 + "--learning-rate, a longer --warm-up or --clip may help"
         case .otherRun(let path, let differences):
-            "\(path) belongs to another run: \(differences.joined(separator: "; ")); leave out options, which are then as "
-                + "they were, or give another --output" + Self.mayChange(differences)
+            "\(path) belongs to another run: \(differences.joined(separator: "; ")); leave the option out to keep "
+                + "its old value, or give another --output" + Self.mayChange(differences)
         case .nothingLeft(let path, let epochs):
             "\(path): all epochs are done, \(epochs), so no schedule can begin again; give --epochs more than that"
         case .unusableState(let path, let problem): "\(path): \(problem)"
