@@ -75,7 +75,7 @@ static void read_bytes(png_structp png, png_bytep destination, size_t length) {
     Source *source = png_get_io_ptr(png);
     if (length > source->limit - source->offset && source->limit < source->count) {
         source->status = ImageCodecStatusTooLarge;
-        png_error(png, "a row's pixels, or what follows the last one, take too many bytes");
+        png_error(png, "a row's pixels take too many bytes");
     }
     if (length > source->count - source->offset) {
         source->offset = source->count;
@@ -140,7 +140,8 @@ static uint64_t rows_of_all_passes(uint32_t width, uint32_t height, bool interla
 
 // Keeps what is read from here on to what a row can take: deflate's codes have at most 15 bits, so that no byte of
 // pixels costs more than two, and the rest is for tables, checksums and the headers of chunks. With the last row libpng
-// inflates whatever follows in the stream only to throw it away, which may be a thousand times as long as the file.
+// inflates whatever follows in the stream only to throw it away, which may be a thousand times as long as the file; that
+// ends here without harm, as every row is there.
 static void limit_to_row(Source *source, size_t row_bytes) {
     enum { filter_size = 1, overhead = 64 << 10 };
     const size_t allowed = 2 * (filter_size + row_bytes) + overhead, left = source->count - source->offset;

@@ -50,6 +50,15 @@ struct CostlyImageTests {
         }
     }
 
+    @Test("what stands between a PNG's rows isn't read without end")
+    func endlessRow() {
+        let blocks = [[0, 1]] + [[UInt8]](repeating: [], count: 30_000) + [[0, 2]]
+        let file = Self.png(width: 1, height: 2, isInterlaced: false, chunks: [stored(blocks)])
+        let error = #expect(throws: ImageError.self) { try ImageDecoder.decode(file) }
+        #expect(error?.kind == .tooLarge)
+        #expect(error?.message.contains("row") == true)
+    }
+
     /// How writers may divide the stream of an image, and what some leave behind it.
     enum Layout: CaseIterable {
         case oneChunk, bytewise, emptyBlocks, emptyChunks, superfluousRows
