@@ -1,3 +1,4 @@
+import CMicroHTTPD
 import Glibc
 
 /// A socket's address: IPv4 or IPv6 with its port, or a path in the file system.

@@ -1,3 +1,4 @@
+import CMicroHTTPD
 import Glibc
 
 /// A socket in the file system, for clients on the same machine.
