@@ -7,45 +7,49 @@ import Tensor
 enum BenchCommand {
     private static let models = Option(
         "model", optional: .list(of: .string("MODEL")),
-        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the bundled "
-            + "one's architecture with random weights), or model files. Bundled, u32 and u64, "
-            + "with --decode and --serve bundled, if not given.")
+        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the "
+            + "bundled architecture with random weights), or model files. The default is bundled,u32,u64; with "
+            + "--decode and --serve it is bundled.")
     private static let evaluations = Option(
         "evaluations", .integer(in: 1...999), default: 3,
-        help: "Network evaluations of a pass of networks with random weights; the published settings have 31.")
+        help: "The number of evaluations in a pass of networks with random weights. The published settings have 31.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
-        help: "Batch sizes; 1 and 8, for u64 1 and 4, if not given; with --training 128, for u32 and u64 8.")
+        help: "Batch sizes. The default is 1,8, for u64 1,4; with --training it is 128, for u32 and u64 8.")
     private static let seconds = Option(
-        "seconds", .number(in: 0...3600), default: 5, help: "About how long each row is measured.")
+        "seconds", .number(in: 0...3600), default: 5, help: "The approximate time to measure each row.")
     private static let errors = Option(
         flag: "errors", default: false,
-        help: "Instead of times, print how far --precision bf16 strays from f32: the velocity of one evaluation, the "
-            + "state and the pooled embedding after a whole pass, with random weights one of 31 evaluations.")
+        help: "Print the difference between --precision bf16 and f32 instead of times: for the velocity of one "
+            + "evaluation, and for the state and the pooled embedding after a whole pass. Networks with random "
+            + "weights take 31 evaluations.")
     private static let decode = Option(
         "decode", repeated: .file,
         help: "Time the decoding of image files, or of a folder's, instead: at full size, and scaled as without "
-            + "--exact-decode, with the cosine between the embeddings of both.")
+            + "--exact-decode. Also prints the cosine between the two embeddings.")
     private static let writeModel = Option(
         "write-model", optional: .file,
-        help: "Instead of measuring, write u32, u64 or small with random weights, as --model says, to a model file.")
+        help: "Write u32, u64 or small (as --model says) with random weights to a model file instead of measuring.")
     private static let profile = Option(
         flag: "profile", default: false,
         help:
-            "Instead of whole times, print where the time of evaluations goes, by kind and size of layers, beside the "
-            + "micro-kernel's peak.")
+            "Print the time of evaluations by kind and size of layer, compared with the micro-kernel's peak, "
+            + "instead of total times.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON.")
 
     private static let defaultModels = ["bundled", "u32", "u64"]
 
     static let command = Command(
-        name: "bench", abstract: "measure how fast models run here",
-        discussion: "Times one evaluation and the whole reverse pass, in milliseconds an image, medians with the least "
-            + "and the greatest; with --training, steps of training. OPENBLAS_* variables are printed: unset them for measurements.\n\n"
-            + "With --serve it starts services of this program and posts images to them: first by clients that wait "
-            + "for their answers, which finds the capacity, then at the times of a Poisson process at shares of the "
-            + "capacity, for each way of batching in turn. Latencies count from when a request was due, whenever it "
-            + "could be sent; a turn's first fifth, in which queues fill, does not count.",
+        name: "bench", abstract: "measure the speed of models on this machine",
+        discussion: """
+            Times one evaluation and the whole reverse pass, in milliseconds an image: the median, with the least and the \
+            greatest. With --training, times steps of training. Prints the OPENBLAS_* variables; unset them for measurements.
+
+            With --serve, starts services of this program and posts images to them. Clients that wait for their answers \
+            first measure the capacity. Then requests arrive as a Poisson process at fractions of the capacity, for each \
+            batching mode in turn. Latency counts from the time at which a request was due, even if it was sent later. \
+            The first fifth of a turn, in which queues fill, doesn't count.
+            """,
         options: [
             models.specification, decode.specification, errors.specification, profile.specification,
             evaluations.specification,

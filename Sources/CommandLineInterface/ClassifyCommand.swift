@@ -10,27 +10,27 @@ enum ClassifyCommand {
     enum Format: String, CaseIterable, Sendable { case jsonl, csv }
 
     private static let output = Option(
-        "output", short: "o", optional: .file, help: "The file to write; standard output if not given.")
+        "output", short: "o", optional: .file, help: "The file to write. The default is standard output.")
     private static let format = Option(
         "format", optional: .choice("FORMAT", of: Format.self),
-        help: "How to write; csv if the output's name ends in it, else jsonl, if not given.")
+        help: "The output format. The default is csv if the output's name ends in .csv, otherwise jsonl.")
     private static let top = Option(
-        "top", .integer(in: 1...100_000), default: 1, help: "How many classes an image, the most probable first.")
+        "top", .integer(in: 1...100_000), default: 1, help: "The number of classes an image, most probable first.")
 
     static let command = Command(
         name: "classify", abstract: "write the most probable classes of image files",
         discussion: """
-            Runs every image upstream and classifies it there, in the order of the paths; a folder's images are sorted by \
-            path. The model must have a head.
+            Runs the reverse pass on every image and classifies it, in the order of the paths. The images of a folder are \
+            sorted by path. The model must have a head.
 
-            jsonl has one object an image with its path and classes; csv one line a class: path, rank from 1, index of \
-            the logit, label (empty where the model has none), probability.
+            jsonl has one object an image with its path and classes. csv has one line a class: path, rank from 1, index of \
+            the logit, label (empty if the model has none), probability.
 
-            An image that is damaged or can't be read is named on standard error and has no row, and the exit status is then \
-            1; --damaged fail ends the command instead. The last line says what was written.
+            If an image is damaged or can't be read, standard error names it, the output has no row for it, and the exit \
+            status is 1. With --damaged fail, the command ends instead. The last line says what was written.
 
-            The output appears complete or not at all. Until then OUTPUT\(ProgressFile.suffix) holds what was computed: the \
-            same command goes on from there after an interruption.
+            The output appears complete or not at all. Until then, OUTPUT\(ProgressFile.suffix) holds the results so far; \
+            after an interruption, the same command continues from there.
             """,
         options: [output.specification, format.specification] + ImageRun.specifications + [
             top.specification, ModelSource.option.specification,

@@ -4,13 +4,12 @@ enum CompletionCommand {
         "SHELL", .choice("SHELL", of: ShellCompletion.Shell.self), help: "The shell: bash, zsh or fish.")
 
     static let command = Command(
-        name: "completion", abstract: "write a shell's completion of this command line",
+        name: "completion", abstract: "write a shell completion script",
         discussion: """
-            Writes a script to standard output. bash reads it from the folder /etc/bash_completion.d or \
-            ~/.local/share/bash-completion/completions, under the program's name; zsh from a folder of $fpath, such as \
-            /usr/local/share/zsh/site-functions, under the name _headwater; fish from /etc/fish/completions or \
-            ~/.config/fish/completions, under the program's name and .fish. Every option, value to choose and file is \
-            completed.
+            Writes a script to standard output that completes every option, choice and file. Save it where the shell looks \
+            for it. bash: in /etc/bash_completion.d or ~/.local/share/bash-completion/completions, under the program's name. \
+            zsh: in a folder of $fpath, such as /usr/local/share/zsh/site-functions, under the name _headwater. fish: in \
+            /etc/fish/completions or ~/.config/fish/completions, under the program's name with the suffix .fish.
             """,
         positionals: [shell.specification],
         examples: [
@@ -32,8 +31,8 @@ enum ManualCommand {
     static let command = Command(
         name: "manual", abstract: "write the manual page",
         discussion: """
-            Writes the page headwater(1) to standard output, in roff. It says what --help says of every command; \
-            man reads it from a folder such as /usr/local/share/man/man1.
+            Writes the manual page headwater(1) in roff to standard output. It has the same content as --help of every \
+            command. Save it in a folder that man searches, such as /usr/local/share/man/man1.
             """,
         examples: [
             Command.Example(line: "headwater manual | man -l -", effect: "Read it:"),

@@ -5,21 +5,24 @@ import Tensor
 
 /// `headwater convert`: a model file written anew, described otherwise.
 enum ConvertCommand {
-    private static let model = Positional("MODEL", optional: .file, help: "The model file; the bundled one if none.")
+    private static let model = Positional(
+        "MODEL", optional: .file,
+        help: "The model file. The default is the "
+            + "bundled model.")
     private static let output = Option(
-        "output", short: "o", required: .file, help: "The file to write; may be the model's own.")
+        "output", short: "o", required: .file, help: "The file to write. It may be the model's own file.")
     private static let name = Option(
-        "name", optional: .string("NAME"), help: "The model's name; as it is if not given.")
+        "name", optional: .string("NAME"), help: "The model's name. The default is its present name.")
     private static let type = Option(
         "dtype", optional: .choice("TYPE", of: ImportCommand.StoredType.self),
-        help: "How the weights are stored; as they are if not given.")
+        help: "The type in which weights are stored. The default is their present type.")
 
     static let command = Command(
         name: "convert", abstract: "write a model file with another grid, default tap, name or type of weights",
         discussion: """
-            What the new model answers to a fixed input is recorded in its file, as 'headwater import' does. 'headwater \
-            evaluate' says which tap is best. On another grid a flow shows other levels of its feature hierarchy; a head \
-            that was trained at another one's end is of little use there.
+            Like 'headwater import', records in the file what the new model answers to a fixed input. 'headwater evaluate' \
+            shows which tap is best. On another grid, a flow shows other levels of its feature hierarchy; a head that was \
+            trained at the end of one grid is of little use at the end of another.
             """,
         options: [
             output.specification, GridOptions.span.specification, GridOptions.cutoff.specification,

@@ -40,7 +40,7 @@ struct CorruptionSelection: Sendable, Equatable {
     }
 }
 
-/// A head's accuracy on spoilt images.
+/// A head's accuracy on corrupted images.
 struct CorruptionReport: Codable, Equatable {
     /// Of one family at one severity.
     struct Row: Codable, Equatable {
@@ -70,7 +70,7 @@ struct CorruptionReport: Codable, Equatable {
 
     /// Spoils and classifies the images of a set, in every way and severity selected.
     ///
-    /// An image that can't be used once it is spoilt is reported and left out of that row.
+    /// An image that can't be used after corruption is reported and left out of that row.
     ///
     /// - Parameter set: images that can be used as they are; the others have been reported before.
     @MainActor
@@ -106,7 +106,7 @@ struct CorruptionReport: Codable, Equatable {
     var text: String {
         "\n" + table("top-1 %", { $0.top1 }, meanTop1)
             + (meanTop5.map { "\n" + table("top-5 %", { $0.top5 ?? 0 }, $0) } ?? "")
-            + (failed > 0 ? "\nleft out once spoilt: \(failed)\n" : "")
+            + (failed > 0 ? "\nleft out after corruption: \(failed)\n" : "")
     }
 
     private func table(_ title: String, _ accuracy: (Row) -> Double, _ mean: Double) -> String {

@@ -15,45 +15,46 @@ enum EmbedCommand {
 
     private static let output = Option(
         "output", short: "o", optional: .file,
-        help: "The file to write; standard output, but not for npy, if not given.")
+        help: "The file to write. The default is standard output, except for npy.")
     private static let format = Option(
         "format", optional: .choice("FORMAT", of: Format.self),
-        help: "How to write; what the output's name ends in if not given, and jsonl for standard output.")
+        help: "The output format. The default follows the output's file name; for standard output it is jsonl.")
     private static let normalization = Option(
         "normalize", .choice("NORM", of: Normalization.self), default: .none,
         help: "l2 scales every embedding to length 1.", group: "Taps")
 
     private static let shard = Option(
         "shard", .shard, default: .whole,
-        help: "Do only part K, from 0, of N parts of the list of images; N processes then do all of it.",
+        help: "Process only part K (counted from 0) of N parts of the list of images. N processes together process "
+            + "the whole list.",
         group: "Division of work")
     private static let keepsOutput = Option(
-        flag: "keep-output", help: "Do nothing if the output is there already, whatever it was made of.",
+        flag: "keep-output", help: "Do nothing if the output already exists, whatever it contains.",
         group: "Division of work")
 
     static let command = Command(
         name: "embed", abstract: "write the embeddings of image files",
         discussion: """
-            Runs every image upstream and writes what the taps read, in the order of the paths; a folder's images are \
-            sorted by path. Without --at and --from the model's default tap is read.
+            Runs the reverse pass on every image and writes the embeddings at the taps, in the order of the paths. The images \
+            of a folder are sorted by path. Without --at and --from, the model's default tap is used.
 
-            npy is a NumPy matrix of one row an image; with several taps their columns stand side by side, times \
-            outermost. The file OUTPUT\(PathList.suffix) beside it holds the path of each row, one a line; a path with a line \
-            break is written behind a backslash, with \\n for the break. jsonl has one object an image with its path and taps, \
-            csv one line an image after a line of column names. A path that is not UTF-8 is written as it is; jsonl has it in \
-            base64, as pathBytes.
+            npy is a NumPy matrix with one row an image. With several taps, their columns follow each other, all places of \
+            the first time first. The file OUTPUT\(PathList.suffix) has the path of each row, one a line. A path with a line \
+            break is preceded by a backslash, and \\n stands for the break. jsonl has one object an image with its path and \
+            taps. csv has a line of column names, then one line an image. A path that isn't UTF-8 is written unchanged; \
+            jsonl has it in base64, as pathBytes.
 
-            An image that is damaged or can't be read is named on standard error and has no row, and the exit status is then \
-            1; --damaged fail ends the command instead. The last line says what was written.
+            If an image is damaged or can't be read, standard error names it, the output has no row for it, and the exit \
+            status is 1. With --damaged fail, the command ends instead. The last line says what was written.
 
-            Outputs appear complete or not at all. Until then OUTPUT\(ProgressFile.suffix) holds what was computed: the same \
-            command goes on from there after an interruption, a kill or a power failure, and gives the same bytes as a run \
-            that was not interrupted. An image whose size or time of change is another by then, and all behind it, are \
+            Outputs appear complete or not at all. Until then, OUTPUT\(ProgressFile.suffix) holds the results so far. After an \
+            interruption, a kill or a power failure, the same command continues from there and gives the same bytes as an \
+            uninterrupted run. If the size or modification time of an image has changed, that image and all after it are \
             computed again.
 
-            With --shard each process does a contiguous part of all images. jsonl and csv outputs, one after the \
-            other, are the whole output, and deploy/concatenate joins npy outputs; the folders must not change \
-            meanwhile. A run with --keep-output that is repeated goes on with the parts that are missing.
+            With --shard, each process handles a contiguous part of all images. The concatenation of jsonl or csv outputs is \
+            the whole output; deploy/concatenate joins npy outputs. The folders must not change meanwhile. If you repeat the \
+            commands with --keep-output, only the missing parts are computed.
             """,
         options: [output.specification, format.specification] + ImageRun.specifications + TapOptions.specifications + [
             normalization.specification, shard.specification, keepsOutput.specification,

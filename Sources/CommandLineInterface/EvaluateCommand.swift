@@ -12,21 +12,23 @@ enum EvaluateCommand {
         "data", required: .file, help: "A folder, or an uncompressed tar archive, of class folders of images.")
     private static let neighbours = Option(
         "knn", .integer(in: 0...1000), default: 20,
-        help: "How many neighbours vote; 0 for no k-nearest-neighbour accuracy.")
+        help: "The number of neighbours that vote. 0 turns nearest-neighbour accuracy off.")
     private static let train = Option(
         "train", optional: .file,
         help:
-            "Labelled images, as --data, to look for neighbours among and to train probes on; if not given, each image's "
-            + "neighbours are sought among the others of --data.")
+            "Labelled images in the form of --data: the candidates for neighbours, and the training "
+            + "set of probes. Without it, each image's neighbours are found among the other images of --data.")
     private static let trainLabels = Option(
-        "train-labels", optional: .file, help: "A CSV file as --labels, of the images of --train.", group: "Images")
+        "train-labels", optional: .file, help: "A CSV file in the form of --labels, for the images of --train.",
+        group: "Images")
     private static let probe = Option(
         flag: "probe",
         help:
-            "Also train a linear classifier (logistic regression) on every tap's embeddings of --train, and measure it."
+            "Also train a linear classifier (logistic regression) on each tap's embeddings of --train, "
+            + "and measure it."
     )
     private static let classes = TrainingOptions.classes(
-        help: "Use only the images of these classes, of --data and of --train.")
+        help: "Use only the images of these classes, in --data and in --train.")
     private static let limit = Option(
         "limit", optional: .integer(in: 1...1_000_000_000), help: "Use at most N images of a data set, evenly spaced.")
     private static let head = Option(
@@ -34,36 +36,36 @@ enum EvaluateCommand {
     private static let corruption = Option(
         "corruption", optional: CorruptionSelection.syntax,
         help:
-            "Measure the head also on images spoilt in that way, or in all ways, at that severity from 1 to 5 or at each of "
-            + "them.")
+            "Also measure the head on images with this corruption, or with all, at this severity from "
+            + "1 to 5 or at every severity.")
     private static let json = Option(
-        flag: "json", help: "Print JSON, which has the whole confusion matrix of any number of classes.")
+        flag: "json", help: "Print JSON. It has the whole confusion matrix for any number of classes.")
     private static let predictions = Option(
         "predictions", optional: .file,
         help:
-            "Write what the head says of every image to this CSV file: path, label, the label's rank and probability, and the "
-            + "\(PredictionFile.most) most probable classes with their probabilities.")
+            "Write the head's prediction for every image to this CSV file: path, label, the label's rank and probability, and "
+            + "the \(PredictionFile.most) most probable classes with their probabilities.")
     private static let plot = Option(
         "plot", optional: .file,
-        help: "Draw the accuracy of every tap's neighbours and probe over the steps from the image, as an SVG file.")
+        help: "Draw the accuracy of each tap's neighbours and probe over the steps from the image, as an SVG file.")
 
     static let command = Command(
         name: "evaluate", abstract: "measure a model's accuracy on labelled images",
         discussion: """
-            The class of an image is the name of the folder that it lies in, as in test/airplane/0000.jpg, or its label in \
-            the table of --labels. Measured are \
-            the accuracy of the head, whose class names the folders must bear: top-1, top-5 where there are more than five \
-            classes, and of every class with what its images were taken for. Measured is also for every tap the \
-            accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head. With --probe it is also \
-            that of a linear classifier trained on the tap's embeddings: how good a general embedding the tap is.
+            The class of an image is the name of its folder, as in test/airplane/0000.jpg, or its label in the table of \
+            --labels. The command measures the head, whose class names the folders must have: top-1 accuracy, top-5 accuracy \
+            if there are more than five classes, the accuracy of each class, and the confusion matrix. For every tap it \
+            measures the accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head. With \
+            --probe, it also measures a linear classifier trained on the tap's embeddings, which shows how good a general \
+            embedding the tap is.
 
-            With --corruption the head is measured once more for every way of spoiling the images and every severity: the \
-            families of Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels, lengths growing with the \
-            model's input. They are spoilt as the model sees them, resized and cropped, and always alike.
+            With --corruption, the head is measured once more for each corruption and severity: the families of Hendrycks \
+            and Dietterich (2019) with their parameters for 32x32 pixels; lengths grow with the model's input. Images are \
+            corrupted after resizing and cropping, always in the same way.
 
-            An image that is damaged or can't be read is reported and left out of all counts, one that can't be used once it \
-            is spoilt out of that count, and the exit status is then 1. --damaged and --damaged-limit say when that ends \
-            the command instead.
+            If an image is damaged or can't be read, it is reported and left out of all counts. If it can't be used after a \
+            corruption, it is left out of that count. The exit status is then 1. --damaged and --damaged-limit say when the \
+            command fails instead.
             """,
         options: [
             data.specification, DataOptions.labels.specification, train.specification, trainLabels.specification,
@@ -112,7 +114,7 @@ enum EvaluateCommand {
         let corruptions = try arguments[corruption]
         guard measuresHead || corruptions == nil else {
             throw UsageError(
-                "only a head is measured on spoilt images", at: arguments.place(of: corruption),
+                "corruptions need the head", at: arguments.place(of: corruption),
                 remedy: "leave it out, or give a model with a head and no --no-head")
         }
         guard measuresHead || !taps.isEmpty else {

@@ -38,7 +38,7 @@ struct EvaluationReport: Codable, Equatable {
     let kernels: String
     /// Images counted.
     let images: Int
-    /// Images left out, those of --train included; not those that can be used until they are spoilt.
+    /// Images left out, those of --train included; not those that a corruption makes unusable.
     var failed: Int
     /// The fraction of the images whose class has the greatest logit; nil without a head.
     let top1: Double?

@@ -18,14 +18,14 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     /// What it stands for, in the help.
     var meaning: String {
         switch self {
-        case .success: "Everything was done."
+        case .success: "Success."
         case .negative:
-            "Some of the inputs could not be used; the service asked about is not ready; training has diverged."
-        case .usage: "The command line or a variable can't be carried out."
-        case .unusableData: "A model, data set, certificate or other input is not what it should be."
-        case .unreadableInput: "An input isn't there or can't be read."
-        case .unavailable: "The address can't be listened on, or the system refuses what serving needs."
-        case .internalFault: "A fault of the program or the machine, or a service that was stopped with requests left."
+            "Some inputs could not be used; the service is not ready; or training has diverged."
+        case .usage: "Invalid command line or environment variable."
+        case .unusableData: "A model, data set, certificate or other input is invalid."
+        case .unreadableInput: "An input doesn't exist or can't be read."
+        case .unavailable: "The service can't listen on the address, or the system lacks a resource that it needs."
+        case .internalFault: "An internal error, or a service that stopped with requests left."
         case .unwritableOutput: "An output can't be written."
         }
     }

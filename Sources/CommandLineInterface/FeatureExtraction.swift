@@ -8,12 +8,12 @@ import Tensor
 @MainActor
 struct FeatureExtraction {
     nonisolated static let batch = Option(
-        "batch", .integer(in: 1...256), default: 8, help: "Most images evaluated together.", group: "Computation")
+        "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.", group: "Computation")
 
     nonisolated static let exactDecode = Option(
         flag: "exact-decode",
-        help: "Decode every image at its full size. Otherwise a JPEG of more than 4 megapixels is decoded at a half, a "
-            + "quarter or an eighth of its size where that leaves at least 4 times the size that the model sees.",
+        help: "Decode every image at its full size. By default, a JPEG of more than 4 megapixels is decoded at a "
+            + "half, a quarter or an eighth of its size if that leaves at least 4 times the size that the model sees.",
         group: "Computation")
 
     /// The largest image file that is read, in bytes.

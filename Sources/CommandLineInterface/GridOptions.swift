@@ -3,10 +3,12 @@ import FlowModel
 /// Options that give a model another time grid.
 enum GridOptions {
     static let span = Option(
-        "t-span", optional: .integer(in: 2...10_000), help: "Points of the time grid; the model's if not given.")
+        "t-span", optional: .integer(in: 2...10_000),
+        help: "The number of points of the time grid. The default is "
+            + "the model's.")
     static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
-        help: "Where the grid is cut; with --t-span, nowhere if not given.")
+        help: "The point at which the grid is cut. With --t-span, the default is no cut.")
 
     /// The grid asked for; the model's own as far as nothing is.
     static func grid(_ arguments: ParsedArguments, of configuration: ModelConfiguration) throws -> TimeGridConfiguration

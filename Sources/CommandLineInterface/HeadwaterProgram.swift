@@ -35,7 +35,7 @@ public enum HeadwaterProgram {
 
     static let program = Program(
         name: "headwater",
-        abstract: "image embeddings and classification by running generative flow models in reverse",
+        abstract: "image embeddings and classes, computed by running generative flow models in reverse",
         version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map(\.command))
 
     /// Carries out the process's command line and ends the process with one of the statuses that the help lists.

@@ -21,12 +21,12 @@ enum HealthCommand {
     )
     private static let name = Option(
         "tls-name", optional: .string("NAME"),
-        help: "The name that the certificate must be for, with --tls-ca; the host if not given.")
+        help: "The name that the certificate must have, with --tls-ca. The default is the host.")
     private static let certificateVariable = "HEADWATER_TLS_CERTIFICATE"
 
     static let command = Command(
-        name: "health", abstract: "ask a running service whether it is ready",
-        discussion: "Asks for GET /health/ready. The exit status is 0 if the service is ready, 1 if not.",
+        name: "health", abstract: "check whether a running service is ready",
+        discussion: "Requests GET /health/ready. The exit status is 0 if the service is ready and 1 if not.",
         options: [
             host.specification, port.specification, tls.specification, authority.specification, name.specification,
         ],

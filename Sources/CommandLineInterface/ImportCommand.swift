@@ -19,33 +19,42 @@ enum ImportCommand {
         }
     }
 
-    private static let checkpoint = Positional("CHECKPOINT", .file, help: "What torch.save wrote.")
+    private static let checkpoint = Positional("CHECKPOINT", .file, help: "A file written by torch.save.")
     private static let output = Option("output", short: "o", required: .file, help: "The model file to write.")
     private static let imageSize = Option(
-        "image-size", required: .integer(in: 1...4096), help: "Height and width of the images it was trained on.")
+        "image-size", required: .integer(in: 1...4096),
+        help: "The height and width of the images that the model was "
+            + "trained on.")
     private static let path = Option(
-        "path", required: .choice("PATH", of: ProbabilityPath.self), help: "The path that it was trained on.")
+        "path", required: .choice("PATH", of: ProbabilityPath.self),
+        help: "The probability path that the model was "
+            + "trained on.")
     private static let span = Option(
-        "t-span", required: .integer(in: 2...10_000), help: "Points of the time grid, the reference's t_span.")
+        "t-span", required: .integer(in: 2...10_000),
+        help: "The number of points of the time grid: the reference's "
+            + "t_span.")
     private static let cutoff = Option(
-        "t-cutoff", optional: .integer(in: 0...10_000), help: "Where the grid is cut, the reference's t_cutoff.")
+        "t-cutoff", optional: .integer(in: 0...10_000),
+        help: "The point at which the grid is cut: the reference's "
+            + "t_cutoff.")
     private static let heads = Option(
-        "heads", .integer(in: 1...256), default: 4, help: "Heads of the attention blocks.")
+        "heads", .integer(in: 1...256), default: 4, help: "The number of heads of the attention blocks.")
     private static let solver = Option(
         "solver", .choice("SOLVER", of: Solver.self), default: .euler,
-        help: "How the reverse ODE is integrated; euler is what the reference computes.")
+        help: "The solver of the reverse ODE. The reference uses euler.")
     private static let labels = Option("labels", optional: .file, help: "A text file with one class name a line.")
     private static let name = Option(
-        "name", optional: .string("NAME"), help: "The model's name; the output file's name if not given.")
+        "name", optional: .string("NAME"), help: "The model's name. The default is the output file's name.")
     private static let type = Option(
-        "dtype", .choice("TYPE", of: StoredType.self), default: .f32, help: "How the weights are stored.")
+        "dtype", .choice("TYPE", of: StoredType.self), default: .f32, help: "The type in which weights are stored.")
 
     static let command = Command(
-        name: "import", abstract: "turn a PyTorch checkpoint into a model file",
-        discussion: "Reads a checkpoint of the PRG reference implementation without executing anything in it. Width, "
-            + "depth, attention places, head and classes follow from the tensors; what is not in the file is given "
-            + "here. The file also records what the model answers to a fixed input, which 'headwater serve' compares "
-            + "before it serves the model.",
+        name: "import", abstract: "convert a PyTorch checkpoint into a model file",
+        discussion: """
+            Reads a checkpoint of the PRG reference implementation and executes nothing in it. Width, depth, attention \
+            places, head and classes follow from the tensors; the options state what the file doesn't contain. The new file \
+            also records the model's answer to a fixed input, which 'headwater serve' compares before it serves the model.
+            """,
         options: [
             output.specification, imageSize.specification, path.specification, span.specification,
             cutoff.specification, heads.specification, solver.specification, labels.specification,

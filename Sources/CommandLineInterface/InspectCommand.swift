@@ -6,14 +6,19 @@ import Tensor
 
 /// `headwater inspect`: what is known of a model file.
 enum InspectCommand {
-    private static let model = Positional("MODEL", optional: .file, help: "The model file; the bundled one if none.")
-    private static let json = Option(flag: "json", default: false, help: "Print JSON, as GET /model answers it.")
+    private static let model = Positional(
+        "MODEL", optional: .file,
+        help: "The model file. The default is the "
+            + "bundled model.")
+    private static let json = Option(flag: "json", default: false, help: "Print JSON in the form of GET /model.")
     private static let plan = Option(
         flag: "plan", default: false,
-        help: "Print how every layer is computed here: its algorithm, its packed weights, and how each batch size is "
-            + "divided among the workers.")
+        help: "Print how each layer is computed on this machine: its algorithm, its packed weights, and how each "
+            + "batch size is divided among the workers.")
     private static let batches = Option(
-        "batch", .list(of: .integer(in: 1...256)), default: [1, 8], help: "Batch sizes to print the division of.",
+        "batch", .list(of: .integer(in: 1...256)), default: [1, 8],
+        help: "The batch sizes for which to print the "
+            + "division.",
         group: "Plan")
 
     static let command = Command(

@@ -8,7 +8,7 @@ import Tensor
 enum ModelSource {
     static let option = Option(
         "model", optional: .file,
-        help: "The model to use, a file that 'headwater import' has written; the one built in if none is given.",
+        help: "The model file, written by 'headwater import' or training. The default is the bundled model.",
         group: "Model")
 
     /// Opens the model file at `path`, or the bundled one.
@@ -36,20 +36,20 @@ enum KernelChoice {
     static let option = Option(
         "kernels", optional: .string("NAME"),
         help:
-            "The kernels to compute with instead of the fastest that the processor runs: scalar, openblas, avx2, avx512 or "
-            + "avx512-bf16.",
+            "The kernels to compute with: scalar, openblas, avx2, avx512 or avx512-bf16. The default "
+            + "is the fastest that the processor supports.",
         group: "Computation")
 
     static let precision = Option(
         "precision", .choice("PRECISION"), default: Precision.f32,
-        help: "What products are computed in: f32, or bf16 where that is faster and the processor can, at errors of "
-            + "about 1e-3 in embeddings. Sums and activations stay f32.",
+        help: "The precision of products: f32, or bf16 where that is faster and the processor supports it. bf16 "
+            + "changes embeddings by about 1e-3. Sums and activations are always f32.",
         group: "Computation")
 
     static let workers = Option(
         "workers", optional: .integer(in: 1...1024),
-        help: "Worker threads; as many as the processors this process may use, its cgroup's quota considered, if not "
-            + "given.",
+        help: "The number of worker threads. The default is the number of processors available to this process, "
+            + "which respects its cgroup's quota.",
         group: "Computation")
 
     /// The kernels that were asked for, or the best ones; they compute in the precision that was asked for.

@@ -12,11 +12,13 @@ import Tensor
 /// `headwater serve`: the service.
 enum ServeCommand {
     static let command = Command(
-        name: "serve", abstract: "answer requests for embeddings and class logits over HTTP",
-        discussion: "Loads a model, checks the kernels, listens, and answers until SIGTERM or SIGINT. Then it stops "
-            + "being ready at once, goes on accepting for --drain-delay, finishes what is in flight within "
-            + "--drain-timeout and exits 0, or 70 if something was left. A second signal exits at once, unless it comes within "
-            + "a second of the first, as supervisors send it.",
+        name: "serve", abstract: "serve embeddings and classes over HTTP",
+        discussion: """
+            Loads a model, checks the kernels, listens, and answers until SIGTERM or SIGINT. Then it reports not ready at \
+            once, accepts requests for --drain-delay, finishes requests in progress within --drain-timeout, and exits with \
+            0, or with 70 if requests were left. A second signal ends the program at once, unless it comes within a second \
+            of the first; supervisors send signals twice.
+            """,
         options: ServeOptions.all,
         examples: [
             Command.Example(line: "headwater serve", effect: "Serve the model that is built in, on this machine only:"),

@@ -24,38 +24,43 @@ enum ServeOptions {
         "admin-socket-mode", .permissions, default: 0o600,
         help: "The permissions of the file of --admin-host unix:/PATH.", group: "Network")
     static let connections = Option(
-        "max-connections", .integer(in: 1...100_000), default: 1024, help: "Connections open at a time.",
+        "max-connections", .integer(in: 1...100_000), default: 1024, help: "The most open connections.",
         group: "Network")
     static let body = Option(
-        "max-body", .bytes(in: 1...(1 << 31)), default: 32 << 20, help: "Largest request body.", group: "Network")
+        "max-body", .bytes(in: 1...(1 << 31)), default: 32 << 20, help: "The largest request body.", group: "Network")
     static let header = Option(
-        "max-header", .bytes(in: 1024...(1 << 20)), default: 16 << 10, help: "Largest request head.", group: "Network")
+        "max-header", .bytes(in: 1024...(1 << 20)), default: 16 << 10, help: "The largest request head.",
+        group: "Network")
     static let requestTimeout = Option(
         "request-timeout", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(30),
-        help: "Time for a client to send its request; slower ones are closed.", group: "Network")
+        help: "The time that a client has to send its request. A slower one is disconnected.", group: "Network")
     static let idleTimeout = Option(
         "idle-timeout", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(75),
-        help: "Time that a connection may be idle between requests.", group: "Network")
+        help: "The time that a connection may stay idle between requests.", group: "Network")
     static let certificate = Option(
-        "tls-certificate", optional: .file, help: "PEM file of the certificate chain; with --tls-key, serve TLS.",
+        "tls-certificate", optional: .file,
+        help: "A PEM file of the certificate chain. Together with --tls-key it "
+            + "turns TLS on.",
         group: "Network")
-    static let key = Option("tls-key", optional: .file, help: "PEM file of the private key.", group: "Network")
+    static let key = Option("tls-key", optional: .file, help: "A PEM file of the private key.", group: "Network")
     static let apiKeys = Option(
         "api-key-file", optional: .file,
-        help: "File of API keys, one a line; every route but health and the page at / then asks for one.",
+        help: "A file of API keys, one a line. Every route except health and the page at / then requires one.",
         group: "Network")
 
     static let playground = Option(
-        flag: "playground", default: true, help: "Serve a page at / that shows in a browser what the service does.",
+        flag: "playground", default: true, help: "Serve a page at / to try the service in a browser.",
         group: "Network")
 
     static let adminToken = Option(
         "admin-token-file", optional: .file,
-        help: "File of the bearer token of the admin listener; without one that listener must be on loopback.",
+        help: "A file with the bearer token of the admin listener. Without a token, that listener must be on "
+            + "loopback.",
         group: "Network")
     static let modelDirectory = Option(
         "model-directory", optional: .folder,
-        help: "Folder of the model files that the admin listener may load and store; none if not given.",
+        help: "The folder of model files that the admin listener may load and store. Without it, models can't be "
+            + "changed.",
         group: "Model")
     static let resume = Option(
         optionalFlag: "resume-checkpoint",
@@ -64,7 +69,7 @@ enum ServeOptions {
             + "the checkpoint, unless another model was configured since.", group: "Model")
 
     static let batch = Option(
-        "max-batch", .integer(in: 1...256), default: 8, help: "Most images in a step.", group: "Service")
+        "max-batch", .integer(in: 1...256), default: 8, help: "The most images in a step.", group: "Service")
     static let waiting = Option(
         "max-waiting", .integer(in: 1...1_000_000), default: 1024,
         help: "Most images waiting, which bounds memory; a request that would exceed it is refused unless none wait.",
@@ -74,32 +79,36 @@ enum ServeOptions {
         help: "Most work ahead of a request, in time at the present rate; while there is more, requests are refused.",
         group: "Service")
     static let decoders = Option(
-        "decoders", .integer(in: 1...256), default: 2, help: "Images decoded at a time.", group: "Service")
+        "decoders", .integer(in: 1...256), default: 2, help: "The number of images decoded at the same time.",
+        group: "Service")
     static let images = Option(
-        "max-images", .integer(in: 1...10_000), default: 32, help: "Most images in a request.", group: "Service")
+        "max-images", .integer(in: 1...10_000), default: 32, help: "The most images in a request.", group: "Service")
     static let pixels = Option(
-        "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "Most pixels of an image.",
+        "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "The most pixels of an image.",
         group: "Service")
     static let aspect = Option(
-        "max-aspect", .number(in: 1...100_000), default: 60, help: "Longest side over shortest side of an image.",
+        "max-aspect", .number(in: 1...100_000), default: 60,
+        help: "The largest aspect ratio of an image: the longer "
+            + "side divided by the shorter.",
         group: "Service")
     static let cache = Option(
         "cache-size", .bytes(in: 0...(1 << 40)), default: 0,
-        help: "Memory for answers that have been given, to be given again for the same image; identical images under "
-            + "way are then computed once. 0 keeps none.", group: "Service")
+        help: "Memory for a cache of answers, reused for the same image. Identical images in progress are then "
+            + "computed once. 0 turns the cache off.", group: "Service")
     static let deadline = Option(
         "default-deadline", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(60),
-        help: "A request's time limit if it names none by X-Request-Timeout.", group: "Service")
+        help: "The deadline of a request without X-Request-Timeout.", group: "Service")
     static let batching = Option(
         "batching", .choice("MODE", of: BatchingMode.self), default: .step,
-        help: "How images form batches: at every step, or only when the batch under way has ended.",
+        help: "When images join a batch: at every step, or only after the current batch has ended.",
         group: "Service")
     static let drainDelay = Option(
         "drain-delay", .duration(in: .zero ... .seconds(3600)), default: .zero,
-        help: "On SIGTERM, time to go on accepting while not ready, for a load balancer's sake.", group: "Service")
+        help: "The time after SIGTERM in which the service reports not ready but accepts requests, so that load "
+            + "balancers notice.", group: "Service")
     static let drainTimeout = Option(
         "drain-timeout", .duration(in: .zero ... .seconds(3600)), default: .seconds(30),
-        help: "On SIGTERM, time for requests in flight to end.", group: "Service")
+        help: "The time after that for requests in progress to finish.", group: "Service")
 
     static let accessLog = Option(
         "access-log", .choice("REQUESTS", of: AccessLog.self), default: .all,
@@ -107,10 +116,11 @@ enum ServeOptions {
             "Which requests are logged: all, those that failed (status 400 and above, or unanswered), or none. Health "
             + "checks and scrapes that succeed are logged at the level debug only.", group: "Logs")
     static let logLevel = Option(
-        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "What is logged.", group: "Logs")
+        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "The least severe level to log.",
+        group: "Logs")
     static let logFormat = Option(
         "log-format", optional: .choice("FORMAT", of: LogFormat.self),
-        help: "text or json; text on a terminal and json otherwise if not given.", group: "Logs")
+        help: "The format of the log. The default is text on a terminal and json otherwise.", group: "Logs")
 
     static let all: [OptionSpecification] = [
         host.specification, port.specification, adminHost.specification, adminPort.specification,

@@ -9,18 +9,18 @@ enum ServedBenchCommand {
         flag: "serve", default: false, help: "Measure the service under load instead of the engine.", group: "Served")
     static let loads = Option(
         "load", .list(of: .number(in: 0.01...100)), default: [0.3, 0.6, 0.9, 1.5],
-        help: "Open loads, as shares of the capacity that the closed loop finds.", group: "Served")
+        help: "Open loads, as fractions of the capacity that the closed loop measures.", group: "Served")
     static let batchings = Option(
         "batching", .list(of: .choice("MODE", of: BatchingMode.self)), default: [.step, .request],
-        help: "Ways of batching to compare.", group: "Served")
+        help: "The batching modes to compare.", group: "Served")
     static let clients = Option(
         "clients", optional: .integer(in: 1...512),
-        help: "Clients of the closed loop; twice --max-batch if not given.", group: "Served")
+        help: "The number of clients of the closed loop. The default is twice --max-batch.", group: "Served")
     static let rounds = Option(
-        "rounds", .integer(in: 1...1000), default: 3, help: "How often each load takes its turn of --seconds.",
+        "rounds", .integer(in: 1...1000), default: 3, help: "How many turns of --seconds each load gets.",
         group: "Served")
     static let image = Option(
-        "image", optional: .file, help: "The image to post; a small PNG of gradients and noise if not given.",
+        "image", optional: .file, help: "The image to post. The default is a small PNG of gradients and noise.",
         group: "Served")
 
     static let options: [OptionSpecification] = [

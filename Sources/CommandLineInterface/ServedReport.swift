@@ -87,7 +87,7 @@ struct ServedReport: Codable, Sendable {
         let outside = fullRequests.write.p50 / fullRequests.inference.p50
         var lines = [
             "one client, requests of \(min(batchLimit, 32)) images: HTTP and JSON take \(Self.decimal(fullRequests.write.p50)) ms "
-                + "beside \(Self.decimal(fullRequests.inference.p50)) ms of inference, \(Self.percent(outside)) of it (p50)",
+                + "compared with \(Self.decimal(fullRequests.inference.p50)) ms of inference, \(Self.percent(outside)) of it (p50)",
             "two such clients: \(Self.percent(Self.median(pairShares))) of the engine alone",
         ]
         for row in rows where row.load == nil {

@@ -6,19 +6,19 @@ import ReverseODE
 enum TapOptions {
     static let at = Option(
         "at", optional: .tapTimes,
-        help: "Times on the model's grid, or end, or all for every point of the grid; end if only --from is given. See "
-            + "'headwater inspect'.", group: "Taps")
+        help: "Times on the model's grid, end, or all for every point of the grid. The default is end if only --from "
+            + "is given. 'headwater inspect' lists the grid.", group: "Taps")
     static let from = Option(
         "from", optional: .list(of: .tapPlace),
         help:
-            "Places: state, pooled, head, middle, down.0, …, up.0, …; that of the model's default tap if only --at is "
-            + "given.", group: "Taps")
+            "Places: state, pooled, head, middle, down.0, …, up.0, …. The default is that of the "
+            + "model's default tap if only --at is given.", group: "Taps")
 
     /// The tap that a new model file names.
     static let defaultTap = Option(
         "default-tap", optional: .tap,
         help:
-            "The tap that embeddings are read at when a request names none, such as end/middle; the model's if not given."
+            "The tap at which embeddings are read if a request names none, such as end/middle. The default is the model's."
     )
 
     static let specifications = [at.specification, from.specification]

@@ -118,7 +118,8 @@ enum TrainingBenchCommand {
     static let stages = Option(
         "training", optional: .list(of: .choice("STAGE", of: TrainingBenchmark.Stage.self)),
         help:
-            "Time steps of training instead: pretrain, finetune (through the whole reverse pass), or both with a comma.",
+            "Time steps of training instead: pretrain, finetune (through the whole reverse pass), or "
+            + "both, separated by a comma.",
         group: "Training")
 
     static let options = [stages.specification, TrainingOptions.capacity.specification]

@@ -34,10 +34,10 @@ import Testing
                   -h, --help                  Show this help.
 
                 Environment:
-                  Each option's variable is given with it. A flag outweighs its variable, which
-                  outweighs the default; an empty variable counts as unset. A switch's variable
-                  is true or false; of an option that may be repeated it holds the values with
-                  commas between them.
+                  The variable of each option is listed with it. A flag takes precedence over
+                  its variable, and the variable over the default. An empty variable counts as
+                  unset. The variable of a switch is true or false. The variable of an option
+                  that may be repeated has values separated by commas.
                   TOOL_KERNELS                Kernels to use.
 
                 Examples:
@@ -89,7 +89,7 @@ import Testing
     func environmentAndExitStatuses() throws {
         let overview = try Sample.shown(["--help"], width: 120)
         let words = overview.split { $0 == "\n" || $0 == " " }.joined(separator: " ")
-        #expect(words.contains("A flag outweighs its variable, which outweighs the default") && words.contains("TOOL_"))
+        #expect(words.contains("A flag takes precedence over its variable, and the variable over the default.") && words.contains("TOOL_"))
         let listed = try #require(overview.components(separatedBy: "Exit status:\n").last)
         #expect(
             listed.split(separator: "\n").filter { !$0.hasPrefix("   ") }.map { $0.prefix(6) } == [

@@ -194,7 +194,7 @@ struct EvaluateCommandTests {
         let report = try await CorruptionReport(
             selection, set, extraction, decoding: .scaled, logitIndices: [0, 1])
         #expect(report.rows.count == 5 && report.failed == 5)
-        #expect(report.text.contains("left out once spoilt: 5\n"))
+        #expect(report.text.contains("left out after corruption: 5\n"))
     }
 
     @Test("Folders that aren't classes of the model are named, and how to do without")

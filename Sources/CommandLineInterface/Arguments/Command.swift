@@ -38,8 +38,8 @@ struct Command: Sendable {
 
     /// How its options' variables are written.
     static let environmentRule =
-        "Each option's variable is given with it. \(Program.precedence) A switch's variable is true or false; of an option that may be "
-        + "repeated it holds the values with commas between them."
+        "The variable of each option is listed with it. \(Program.precedence) The variable of a switch is true or false. "
+        + "The variable of an option that may be repeated has values separated by commas."
 
     /// What is wrong with the description itself; empty in a correct program, which a test asserts.
     var descriptionFaults: [String] {

@@ -26,7 +26,7 @@ struct HelpText {
         lines += ["", "Usage: \(program.name) COMMAND [OPTIONS]", "", "Commands:"]
         for command in program.commands { lines += row("  \(command.name)", command.abstract) }
         lines += ["", "Options:"]
-        lines += row("  -h, --help", "Show this help; after a command, that command's.")
+        lines += row("  -h, --help", "Show this help. After a command, show the command's help.")
         lines += row("      --version", "Show the version.")
         lines += ["", "Environment:"]
         lines += wrapped(program.environmentRule, to: width - 2).map { "  " + $0 }

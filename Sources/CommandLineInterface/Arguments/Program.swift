@@ -20,12 +20,12 @@ struct Program: Sendable {
     let commands: [Command]
 
     static let precedence =
-        "A flag outweighs its variable, which outweighs the default; an empty variable counts as unset."
+        "A flag takes precedence over its variable, and the variable over the default. An empty variable counts as unset."
 
     /// How options are set by variables.
     var environmentRule: String {
-        "Every option of a command can be set by a variable too, \(environmentPrefix) and its name in capitals "
-            + "with underscores; the command's help gives it. \(Self.precedence)"
+        "Every option can also be set by an environment variable: \(environmentPrefix) followed by the option's name in "
+            + "capitals with underscores. The help of a command lists them. \(Self.precedence)"
     }
 
     /// What is wrong with the descriptions themselves; empty in a correct program, which a test asserts.

@@ -16,9 +16,11 @@ enum FineTuneCommand {
         epochs: 200, warmUp: 5, schedule: .cosine, weightDecay: 0.05, averageDecay: 0)
 
     private static let model = Positional(
-        "MODEL", optional: .file, help: "What pretraining or an import has written; the bundled model if none.")
+        "MODEL", optional: .file,
+        help: "A model file from pretraining or an import. The default is the bundled "
+            + "model.")
     private static let classes = TrainingOptions.classes(
-        help: "Learn only these classes and leave the others' images out, of --validation too.")
+        help: "Train only on these classes. Images of other classes are ignored, in --validation too.")
     private static let validationLabels = Option(
         "validation-labels", optional: .file,
         help: "A CSV file as --labels, of the images of a data set that --validation names.", group: "Images")
@@ -34,62 +36,67 @@ enum FineTuneCommand {
             "flow leaves the network as it is and solves for a linear head on features that are computed once, without "
             + "augmentation: there is no learning rate to choose.")
     private static let fromScratch = Option(
-        flag: "from-scratch", help: "Begin with random weights in the model's architecture, as if it were not trained.")
+        flag: "from-scratch",
+        help: "Start with random weights in the model's architecture instead of its trained "
+            + "weights.")
     private static let headPlace = Option(
         "head-place", optional: .headPlace,
-        help: "What the head reads: state, the pooled final state, as in the paper, or the means of the network's "
-            + "activations there at middle, down.N or up.N. The model's own if not given.")
+        help: "What the head reads at the end of the pass: state, the pooled state, as in the paper; or the means of "
+            + "the network's activations at middle, down.N or up.N. The default is the model's.")
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 0...65_536),
         help:
-            "Width of the head's hidden layer, 0 for a linear head without one; if not given, the model's own, and that of "
-            + "its input in a new head.")
+            "The width of the head's hidden layer; 0 makes a linear head without one. The default is "
+            + "the model's; in a new head, the width of its input.")
     private static let penalty = Option(
         "penalty", optional: .number("PENALTY", in: 1e-9...1e3),
         help:
-            "With --freeze flow, half of it times the squared weights of the head is added to its loss. If not given, that of "
-            + "\(LinearHead.penalties.map { "\($0)" }.joined(separator: ", ")) with the least validation loss, or "
-            + "10 over the number of images without --validation.", group: RecipeOptions.group)
+            "With --freeze flow: half of this number times the squared weights of the head is added to its loss. The default "
+            + "is the one of \(LinearHead.penalties.map { "\($0)" }.joined(separator: ", ")) with the least validation loss; "
+            + "without --validation, 10 divided by the number of images.", group: RecipeOptions.group)
     private static let learningRate = Option(
         "learning-rate", optional: .number("RATE", in: 1e-9...10),
-        help: "The learning rate after the warm-up; 1.25e-4 times the batch size over 512 if not given.",
+        help: "The learning rate after the warm-up. The default is 1.25e-4 times the batch size divided by 512.",
         group: RecipeOptions.group)
     private static let finalRate = Option(
-        "final-learning-rate", .number("RATE", in: 0...10), default: 0, help: "What a cosine ends at.",
+        "final-learning-rate", .number("RATE", in: 0...10), default: 0,
+        help: "The learning rate at the end of a "
+            + "cosine schedule.",
         group: RecipeOptions.group)
     private static let smoothing = Option(
         "label-smoothing", .number("PART", in: 0...0.99), default: 0.1,
-        help: "The part of the target that is spread over all classes.", group: RecipeOptions.group)
+        help: "The fraction of the target that is spread over all classes.", group: RecipeOptions.group)
     private static let forwardSteps = Option(
         "forward-steps", optional: .integer(in: 0...10_000),
         help:
-            "How many of the grid's Euler steps are taken before the head reads, from the image; with 0 a head at --head-place "
-            + "learns on the image itself, in less time, to begin with. Validation takes all, as training does if not "
-            + "given.", group: RecipeOptions.group)
+            "How many of the grid's Euler steps to take from the image before the head reads. With 0, "
+            + "a head at --head-place trains on the image itself, which is faster; use it for a first phase. The "
+            + "default is all steps. Validation always takes all.", group: RecipeOptions.group)
     private static let gradientSteps = Option(
         "gradient-steps", optional: .integer(in: 0...10_000),
         help:
-            "Through how many Euler steps, from the last, the gradient is taken; with 0 only the evaluation that a head at "
-            + "--head-place reads learns. All of them if not given.", group: RecipeOptions.group)
+            "Through how many Euler steps, counted from the last, to take the gradient. With 0, only "
+            + "the evaluation that a head at --head-place reads is trained. The default is all.",
+        group: RecipeOptions.group)
     private static let augmentation = TrainingOptions.augmentation(default: .full)
 
     static let command = Command(
         name: "finetune", abstract: "train a model to classify by its reversed states",
         discussion: """
-            The reverse pass runs from every image along the grid, a head reads the pooled final state or the network's \
-            activations there, and the cross-entropy is taken back through every step into network and head. Classes are the names of the folders \
-            that the images lie in, or the labels of --labels, in order. The head is kept where the model has these classes, \
-            this place and this width, and is new where it has not. The model keeps its name and its default tap. What is \
-            kept and what is new is said when training begins.
+            The reverse pass runs from every image along the grid. A head reads the pooled final state or the network's \
+            activations there. The gradient of the cross-entropy goes back through every step into the network and the head. \
+            Classes are the names of the folders that contain the images, or the labels of --labels, in order. The head is \
+            kept if the model has these classes, this place and this width; otherwise a new one is made. The model keeps its \
+            name and its default tap. The command says what is kept and what is new when training begins.
 
-            Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
-            --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served as \
-            it is.
+            Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
+            --resume continues bit for bit. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
+            served at once.
 
-            With --freeze flow every image goes through the network once, and the head is the solution of a convex problem \
-            on what it reads: multinomial logistic regression after a LayerNorm. It depends on no seed and no schedule, so \
-            options of these are refused. Without --validation, the penalty is the only thing to choose; with it, nothing is. \
-            --resume goes on with the features that were computed, and solves again under another --penalty in seconds.
+            With --freeze flow, every image goes through the network once. The head is the solution of a convex problem on \
+            what it reads: multinomial logistic regression after a LayerNorm. It depends on no seed and no schedule, so \
+            options for these are refused. With --validation, there is nothing to choose; without it, only the penalty. \
+            --resume reuses the computed features and solves again under another --penalty in seconds.
             """,
         options: TrainingOptions.outputs(name: TrainingOptions.keptName.specification) + [
             TapOptions.defaultTap.specification, DataOptions.labels.specification, validationLabels.specification,

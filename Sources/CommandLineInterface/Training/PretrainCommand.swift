@@ -11,13 +11,15 @@ import Training
 enum PretrainCommand {
     private static let architecture = Option(
         "architecture", required: .file,
-        help: "A JSON file of the network's shape: modelChannels, residualBlocks, channelMultipliers, "
+        help: "A JSON file of the network's architecture: modelChannels, residualBlocks, channelMultipliers, "
             + "attentionDownsampling, heads, imageSize.")
     private static let coupling = Option(
         "coupling", required: .choice("COUPLING", of: ProbabilityPath.self),
         help: "How noise and images are paired, and the path between them.")
     private static let imageSize = Option(
-        "image-size", optional: .integer(in: 16...128), help: "Height and width, instead of the architecture's.")
+        "image-size", optional: .integer(in: 16...128),
+        help: "The height and width of images, instead of the "
+            + "architecture's.")
     private static let recipe = RecipeOptions(
         epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999)
     private static let learningRate = Option(
@@ -26,20 +28,20 @@ enum PretrainCommand {
     private static let augmentation = TrainingOptions.augmentation(default: AugmentationPolicy(flips: true))
     private static let span = Option(
         "t-span", .integer(in: 2...10_000), default: 32,
-        help: "Points of the time grid that the model is served on; training doesn't depend on it.")
+        help: "The number of points of the time grid on which the model is served. Training doesn't depend on it.")
     private static let cutoff = Option(
-        "t-cutoff", optional: .integer(in: 0...10_000), help: "Where that grid is cut.")
+        "t-cutoff", optional: .integer(in: 0...10_000), help: "The point at which that grid is cut.")
 
     static let command = Command(
         name: "pretrain", abstract: "train a velocity network on images without labels",
         discussion: """
-            Flow matching: the network learns the velocity of a path between noise and images. icfm pairs them at random; \
-            otcfm draws pairs from the optimal-transport plan of each batch; gvp is a variance-preserving diffusion path. \
-            Class folders are not needed and not looked at.
+            Flow matching: the network learns the velocity of a path between noise and images. icfm pairs them at random. \
+            otcfm draws pairs from the optimal-transport plan of each batch. gvp is a variance-preserving diffusion path. \
+            Class folders are not needed and are ignored.
 
-            Every epoch writes log.csv and progress.svg in the output folder anew and saves state.safetensors, from which \
-            --resume goes on bit-identically. SIGINT and SIGTERM save and exit with 0. model.safetensors can be served \
-            (embeddings only) and fine-tuned.
+            Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
+            --resume continues bit for bit. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
+            served (embeddings only) and fine-tuned.
             """,
         options: [architecture.specification, coupling.specification, imageSize.specification]
             + TrainingOptions.outputs(name: TrainingOptions.name.specification) + [

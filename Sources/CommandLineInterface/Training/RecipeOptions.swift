@@ -16,20 +16,21 @@ struct RecipeOptions: Sendable {
         epochs: Int, warmUp: Double, schedule: LearningRateSchedule.Shape, weightDecay: Double, averageDecay: Double
     ) {
         self.epochs = Option(
-            "epochs", .integer(in: 1...1_000_000), default: epochs, help: "How often every image is seen.",
+            "epochs", .integer(in: 1...1_000_000), default: epochs, help: "The number of passes over the images.",
             group: Self.group)
         self.warmUp = Option(
             "warm-up", .number("EPOCHS", in: 0...10_000), default: warmUp,
-            help: "Epochs over which the learning rate rises from nothing.", group: Self.group)
+            help: "The epochs over which the learning rate rises from zero.", group: Self.group)
         self.schedule = Option(
             "schedule", .choice("SHAPE", of: LearningRateSchedule.Shape.self), default: schedule,
-            help: "What the learning rate does after the warm-up.", group: Self.group)
+            help: "The schedule of the learning rate after the warm-up.", group: Self.group)
         self.weightDecay = Option(
             "weight-decay", .number("DECAY", in: 0...10), default: weightDecay,
-            help: "AdamW's decay, of all parameters that gradients reach; with 0 it is Adam.", group: Self.group)
+            help: "AdamW's weight decay, for all parameters that gradients reach. 0 gives Adam.", group: Self.group)
         self.averageDecay = Option(
             "ema-decay", .number("DECAY", in: 0...0.999999), default: averageDecay,
-            help: "Decay of the average of weights that is judged and kept; with 0 the weights themselves are.",
+            help: "The decay of the average of weights that is judged and kept. With 0, the weights themselves are "
+                + "judged and kept.",
             group: Self.group)
     }
 

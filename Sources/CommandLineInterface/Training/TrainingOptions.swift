@@ -15,7 +15,8 @@ enum TrainingOptions {
         "data", required: .file, help: "A folder, or an uncompressed tar archive, of JPEG and PNG images.")
     static let output = Option(
         "output", short: "o", required: .folder,
-        help: "Where state.safetensors, model.safetensors, log.csv and progress.svg go; made if it isn't there.")
+        help: "The folder for state.safetensors, model.safetensors, log.csv and progress.svg. It is created if "
+            + "necessary.")
     static let resume = Option(
         flag: "resume",
         help:
@@ -29,15 +30,16 @@ enum TrainingOptions {
             + "the schedule begun.", group: RecipeOptions.group)
     static let checkpointMinutes = Option(
         "checkpoint-minutes", .number("MINUTES", in: 0.01...1440), default: 10,
-        help: "Save the state after so many minutes at the latest; each epoch's end saves it too.")
+        help: "The longest time between two saves of the state. It is also saved at the end of each epoch.")
     static let validation = Option(
         "validation", optional: ValueSyntax<ValidationSource>.validation,
-        help: "What to judge each epoch by and keep the best model of: a fraction of every class to hold back, such as "
-            + "0.1, or a folder or tar archive. Without it the last model is kept.")
+        help: "The images by which each epoch is judged, to keep the best model: a fraction of every class to hold "
+            + "back, such as 0.1, or a folder or tar archive. Without it, the last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
-        help: "Determines which images a fraction holds back. It isn't --seed, so that a run that goes on from "
-            + "another's model holds back the same and isn't judged by images that the other learnt.")
+        help: "The seed that determines which images a fraction holds back. It is separate from --seed, so that a "
+            + "run that continues from another run's model holds back the same images and isn't judged by images "
+            + "that the other run trained on.")
     static let stepLog = Option(
         "step-log", optional: .file,
         help:
@@ -49,23 +51,24 @@ enum TrainingOptions {
             "Only say what would be done: images, classes and steps, and, by a few steps on real images, the time and "
             + "memory that it takes. Nothing is written.")
     static let name = Option(
-        "name", optional: .string("NAME"), help: "The model's name; the output folder's name if not given.")
+        "name", optional: .string("NAME"), help: "The model's name. The default is the output folder's name.")
     /// The name of a model that is made from another one.
     static let keptName = Option(
         "name", optional: .string("NAME"),
-        help: "The model's name; that of the model that training begins with if not given.")
+        help: "The model's name. The default is the name of the model that training begins with.")
     static let type = Option(
         "dtype", .choice("TYPE", of: ImportCommand.StoredType.self), default: .f32,
-        help: "How the model's weights are stored.")
+        help: "The type in which the model's weights are stored.")
 
     static let batchSize = Option(
-        "batch-size", .integer(in: 1...65_536), default: 128, help: "Images of a step.", group: RecipeOptions.group)
+        "batch-size", .integer(in: 1...65_536), default: 128, help: "The number of images in a step.",
+        group: RecipeOptions.group)
     static let seed = Option(
         "seed", .integer(in: 0 ... .max), default: 1,
-        help: "Determines weights, order, augmentation, times and noise. Two runs with the same options, seed and "
-            + "number of workers on the same kernels give the same bits.", group: RecipeOptions.group)
+        help: "The seed of weights, order, augmentation, times and noise. Two runs with the same options, seed, "
+            + "kernels and number of workers give the same bits.", group: RecipeOptions.group)
     static let clip = Option(
-        "clip", optional: .number("NORM", in: 1e-6...1e9), help: "Scale greater gradients down to this norm.",
+        "clip", optional: .number("NORM", in: 1e-6...1e9), help: "Scale larger gradients down to this norm.",
         group: RecipeOptions.group)
 
     static func classes(help: String) -> Option<[String]?> {
@@ -75,14 +78,15 @@ enum TrainingOptions {
     static func augmentation(default policy: AugmentationPolicy) -> Option<AugmentationPolicy> {
         Option(
             "augment", .augmentation, default: policy,
-            help: "How images are changed at random, names with commas: crop (shifts by up to 4 pixels at 32, a random "
+            help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "
                 + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.",
             group: RecipeOptions.group)
     }
 
     static let capacity = Option(
         "images-at-a-time", .integer(in: 1...1024), default: 16,
-        help: "Images whose activations are in memory together; gradients add up over a step's.", group: "Computation")
+        help: "The number of images whose activations are in memory at the same time. Gradients are summed over the "
+            + "step.", group: "Computation")
 
     /// What the run was given that is to be resumed.
     static let recall = Recall { written in
