@@ -202,6 +202,7 @@ static void read_header(Decompression *decompression, const uint8_t *bytes) {
 }
 
 static void append_exif(Decompression *decompression, const uint8_t *bytes, size_t count) {
+    if (count == 0) return;
     if (count > decompression->exif_capacity - decompression->exif_count) {
         const size_t capacity = 2 * (decompression->exif_count + count);
         uint8_t *grown = realloc(decompression->exif, capacity);
