@@ -89,7 +89,8 @@ import Testing
     func environmentAndExitStatuses() throws {
         let overview = try Sample.shown(["--help"], width: 120)
         let words = overview.split { $0 == "\n" || $0 == " " }.joined(separator: " ")
-        #expect(words.contains("A flag takes precedence over its variable, and the variable over the default.") && words.contains("TOOL_"))
+        #expect(words.contains("A flag takes precedence over its variable, and the variable over the default."))
+        #expect(words.contains("TOOL_"))
         let listed = try #require(overview.components(separatedBy: "Exit status:\n").last)
         #expect(
             listed.split(separator: "\n").filter { !$0.hasPrefix("   ") }.map { $0.prefix(6) } == [

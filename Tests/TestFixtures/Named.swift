@@ -9,6 +9,7 @@ public struct Named<Value: Sendable>: Sendable, CustomTestStringConvertible {
     /// The argument itself.
     public let value: Value
 
+    /// The name.
     public var testDescription: String { name }
 
     /// Names a value.
@@ -21,5 +22,6 @@ public struct Named<Value: Sendable>: Sendable, CustomTestStringConvertible {
 extension Named: ExpressibleByUnicodeScalarLiteral, ExpressibleByExtendedGraphemeClusterLiteral,
     ExpressibleByStringLiteral
 where Value == String {
+    /// Names a text by itself.
     public init(stringLiteral value: String) { self.init(String(reflecting: value), value) }
 }
