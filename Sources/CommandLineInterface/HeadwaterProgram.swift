@@ -10,7 +10,7 @@ import UntrustedText
 /// The `headwater` program.
 public enum HeadwaterProgram {
     /// What `--version` and `GET /version` say, with the commit.
-    static let version = "0.1.0"
+    static let version = "0.2.0"
 
     private typealias Subcommand = (
         command: Command, run: @Sendable (ParsedArguments, BuildInformation) async throws -> ExitStatus
