@@ -14,7 +14,7 @@ static int ends[2] = {-1, -1};
 static void report(int number) {
     int saved = errno;
     unsigned char byte = (unsigned char)number;
-    // A full pipe holds tens of thousands of signals that nobody has read: one more tells nothing new.
+    // A full pipe holds tens of thousands of unread signals, so one more adds no information.
     ssize_t count = write(ends[1], &byte, 1);
     (void)count;
     errno = saved;

@@ -4,7 +4,7 @@ import UntrustedText
 /// member names, which Foundation's decoder resolves silently, so that two readers could disagree about a file.
 ///
 /// What isn't JSON is located by its byte, counted from the document's start. A value of another type than the one asked for
-/// is located by its path, such as `taps[0].time`, which is how whoever made the document knows it.
+/// is located by its path, such as `taps[0].time`, the form that the sender of the document knows.
 package struct JSONScanner {
     private let bytes: UnsafeRawBufferPointer
     private(set) var position: Int

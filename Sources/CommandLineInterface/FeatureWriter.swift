@@ -15,7 +15,7 @@ struct RowFormat {
     enum Layout {
         /// These bytes.
         case text(header: [UInt8])
-        /// The header of a NumPy matrix of so many columns; its rows' paths are listed beside it.
+        /// The header of a NumPy matrix with this many columns. A second file lists the paths of its rows.
         case matrix(columns: Int)
     }
 

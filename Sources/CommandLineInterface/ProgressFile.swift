@@ -6,7 +6,7 @@ import UntrustedText
     import Glibc
 #endif
 
-/// What a bulk run has computed, kept beside its output until that is complete, so that a run that was killed goes on.
+/// The results of a bulk run so far, in a file next to its output until the output is complete. A killed run continues from it.
 ///
 /// A line of JSON says what rows depend on; a record an image follows, in the order of the images. Each record is
 /// appended by one call and ends in a checksum of all bytes before it, by which one that was torn is told apart. It also

@@ -20,7 +20,7 @@ public enum DamagePolicy: Sendable, Equatable {
 /// The images of a data set that were found to be damaged, each counted once, whichever threads find them.
 ///
 /// Whether an image is damaged follows from its bytes alone. So a run that is resumed leaves out the same ones, though it
-/// counts them anew.
+/// counts them again.
 public final class DamagedImages: Sendable {
     private struct State {
         var found: [Int: DataSetError] = [:]

@@ -23,7 +23,7 @@ struct FeatureRows: Sendable {
 /// The problem is convex and its minimum unique but for a number added to all biases, so what is found depends neither on a
 /// seed nor on a schedule. Its bits don't depend on the number of workers.
 public struct LogisticRegression: Sendable {
-    /// The penalty if none is given: small beside the loss, yet enough that separable classes have a finite answer.
+    /// The penalty if none is given: small compared with the loss, yet large enough that separable classes have a finite answer.
     public static let defaultPenalty = 1e-3
     /// Most iterations of L-BFGS.
     public static let iterationLimit = 300
@@ -127,7 +127,7 @@ private struct RegressionObjective {
     let penalty: Double
     let pool: WorkerPool
 
-    /// Sums are over so many parts of the set, whoever computes them, so that bits don't depend on the workers.
+    /// Sums are over this many parts of the set, whichever worker computes them, so the bits don't depend on the workers.
     private static let parts = 16
 
     func value(at parameters: [Double]) -> (value: Double, gradient: [Double]) {

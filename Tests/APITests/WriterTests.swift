@@ -93,7 +93,7 @@ struct WriterTests {
     }
 
     @Test(
-        "A body's own timeout replaces the default, and beside the header the shorter of both counts, up to the maximum",
+        "A body's own timeout replaces the default, and with the header, the shorter of both counts, up to the maximum",
         arguments: [(nil, 2, 2), (nil, 70, 70), (nil, 1000, 100), ("5", 2, 2), ("2", 5, 2), ("1e9", 70, 70)]
             as [(String?, Int, Int)])
     func bodyTimeouts(header: String?, body: Int, granted: Int) throws {

@@ -84,7 +84,7 @@ final class RequestLedger: Sendable {
     /// Notes that a request was refused for want of a key.
     func note(_ refusal: Doorkeeper.Refusal) { metrics.authenticationFailed(at: listener, refusal) }
 
-    /// Notes that a request is answered with a problem. A fault of the service is logged at once, whichever requests are.
+    /// Notes that a request is answered with a problem. A fault of the service is logged at once, regardless of --access-log.
     func note(_ problem: Problem, for id: UInt64) {
         let account = accounts.withLock { accounts in
             accounts[id]?.code = problem.code

@@ -69,7 +69,7 @@ public final class ServiceMetrics: Sendable {
     /// Registers the metrics and those of the process.
     ///
     /// - Parameters:
-    ///   - configuration: that of the service, whose limits are told beside what they limit.
+    ///   - configuration: the service's, whose limits are exported with the quantities that they limit.
     ///   - build: which program runs.
     ///   - kernels: the name of what computes.
     /// - Throws: `MetricError` if `registry` has a metric of the same name.

@@ -3,7 +3,7 @@ import CheckpointFormats
 extension JSONScanner {
     /// Reads an object whose members have the names of `Member`'s cases, calling `read` for each; it must read the value.
     ///
-    /// A member that is null counts as absent: many serialisers write the members that nobody set so.
+    /// A member that is null counts as absent, because many serialisers write unset members that way.
     ///
     /// - Parameter kind: what an error calls a member.
     /// - Throws: `Problem` 400 for a name that isn't known, null or not; what `read` throws.

@@ -55,7 +55,7 @@ struct PostedImages: Sendable {
         }
         var images: [[UInt8]] = []
         for part in parts {
-            // A page's file field that nobody has filled in.
+            // A file field that the page's user left empty.
             if part.fileName == "", part.bytes.isEmpty { continue }
             if part.fileName != nil || imageFieldNames.contains(part.name) {
                 guard images.count < limits.maximumImages else { throw .tooManyImages(limits.maximumImages) }

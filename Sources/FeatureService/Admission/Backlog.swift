@@ -62,7 +62,7 @@ struct Backlog: Sendable {
         registered = max(0, registered + operations - old)
     }
 
-    /// Forgets an image that is done or that nobody wants any more.
+    /// Forgets an image that is done or that no request waits for any more.
     mutating func remove(_ image: ImageID) {
         guard let old = images.removeValue(forKey: image) else { return }
         if old.isEncoded { encoded -= 1 }
