@@ -24,7 +24,7 @@ enum ServeCommand {
             Command.Example(line: "headwater serve", effect: "Serve the model that is built in, on this machine only:"),
             Command.Example(
                 line: "headwater serve --host '*' --model cifar10.safetensors --api-key-file keys",
-                effect: "Serve a model of your own to everybody who has a key:"),
+                effect: "Serve a model of your own to every user who has a key:"),
             Command.Example(
                 line: "curl --data-binary @photo.jpg localhost:8080/embed", effect: "Ask for an embedding:"),
         ])

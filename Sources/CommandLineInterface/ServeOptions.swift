@@ -237,7 +237,7 @@ enum ServeOptions {
         let isLocal = sockets.admin.map { BoundAddress(ofSocket: $0)?.isLocal ?? false } ?? address.isLocal
         guard try arguments[adminToken] != nil || isLocal else {
             throw UsageError(
-                "the admin listener would be open to everybody",
+                "the admin listener would be open to every user",
                 at: sockets.admin == nil ? arguments.place(of: adminHost) : "the socket \(ActivatedSockets.adminName)",
                 remedy: "give --admin-token-file, or listen on 127.0.0.1")
         }

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Links in the documents resolve, files that they name exist, spelling is right, and documents use no word of
+# Links in the documents resolve, files that they name exist, spelling is right, and documents and help texts use no word of
 # deploy/checks/words-to-avoid.
 # shellcheck source=Tests/deploy/checking
 source "$(dirname "$0")/checking"
 make_folder
 
 command -v python3 >/dev/null || { skip "documents: python3 is not installed"; exit 0; }
-deploy/check-documents
+binary=.build/debug/headwater
+[[ -x $binary ]] || fail "$binary isn't there: run the tests first, which build it"
+deploy/check-documents --program "$binary"
 
 # A check that lets everything pass is none.
 refuse() {
