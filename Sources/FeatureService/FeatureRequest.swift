@@ -94,7 +94,7 @@ public enum ImageFailure: Error, Sendable, Equatable {
     case image(ImageError)
     /// A normalised input had so many numbers instead of the model's.
     case inputCount(found: Int, expected: Int)
-    /// The state ceased to be finite during the pass.
+    /// The state became infinite or NaN during the pass.
     case notFinite
 }
 
@@ -165,7 +165,7 @@ public struct ServiceEvents: Sendable {
     public var expired: @Sendable () -> Void
     /// A client went away before its answer.
     public var abandoned: @Sendable () -> Void
-    /// An image's state ceased to be finite.
+    /// An image's state became infinite or NaN.
     public var notFinite: @Sendable () -> Void
     /// An image's answer is ready.
     public var completed: @Sendable () -> Void

@@ -84,5 +84,5 @@ extension TransportRefusal {
         status: 500, reason: "the response to this request cannot be sent")
     static let stopping = TransportRefusal(status: 503, reason: "the server is stopping")
     static let tooManyConnections = TransportRefusal(
-        status: 503, reason: "the server has as many connections as it may")
+        status: 503, reason: "the server has reached its limit of connections")
 }

@@ -46,7 +46,7 @@ struct LifeCycleTests {
         let scratch = try Scratch()
         let arguments = [
             "--model", try Self.model(scratch, steps: 10), "--max-batch", "1", "--max-wait", "1h", "--drain-delay",
-            "8s",
+            "20s",
         ]
         try await RunningService.serve(arguments) { service async throws in
             let clients = try await Self.poised(50, port: service.client.port)

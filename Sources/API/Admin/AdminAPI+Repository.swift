@@ -47,7 +47,7 @@ extension AdminAPI {
         let known = await repository()
         guard !known.contains(where: { $0.name == name && $0.isReady }) else {
             throw Problem(
-                .modelInUse, "it is the model that serves, and there is always one; load another, and it is unloaded")
+                .modelInUse, "it is the serving model, and one must always serve; load another model instead")
         }
         guard known.contains(where: { $0.name == name }) else { throw Self.unknownModel }
         return .json { _ in }

@@ -220,7 +220,9 @@ struct LoadPost: Equatable {
                 }
             }
         }
-        guard let path else { throw Problem(.malformedBody, "the member path is missing: which checkpoint to load") }
+        guard let path else {
+            throw Problem(.malformedBody, "the member path is missing; it names the checkpoint to load")
+        }
         self.path = path
         self.sha256 = sha256
     }

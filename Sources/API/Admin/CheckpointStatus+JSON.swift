@@ -75,7 +75,7 @@ extension Problem {
         switch refusal {
         case .busy:
             self.init(
-                .checkpointBusy, "another checkpoint is being loaded; GET /admin/checkpoint tells how far it is",
+                .checkpointBusy, "another checkpoint is being loaded; GET /admin/checkpoint shows its progress",
                 headers: ["Retry-After": "5"])
         case .noDirectory:
             self.init(.noModelDirectory, "the service was started without a model directory (--model-directory)")
@@ -83,8 +83,8 @@ extension Problem {
             self.init(.pathForbidden, "\"\(shown(path, atMost: 200))\" is not a path inside the model directory")
         case .notFound(let path):
             self.init(.checkpointNotFound, "the model directory has no regular file \"\(shown(path, atMost: 200))\"")
-        case .malformedDigest: self.init(.invalidParameter, "sha256 is to be 64 hexadecimal digits")
-        case .noPrevious: self.init(.noPreviousCheckpoint, "no other model has served since the start")
+        case .malformedDigest: self.init(.invalidParameter, "sha256 must be 64 hexadecimal digits")
+        case .noPrevious: self.init(.noPreviousCheckpoint, "no other model has served since the service started")
         case .upload(let reason): self.init(.internalError, "the upload can't be taken over: \(reason)")
         }
     }

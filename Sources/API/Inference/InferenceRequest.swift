@@ -33,7 +33,7 @@ struct InferenceRequest: Sendable {
         let side: Int
     }
 
-    static let oneInput = "inputs is to hold one tensor: image (BYTES) or pixels (FP32)"
+    static let oneInput = "inputs must hold one tensor: image (BYTES) or pixels (FP32)"
     static let lengthHeader = "Inference-Header-Content-Length"
 
     /// Reads a body.
@@ -93,7 +93,7 @@ struct InferenceRequest: Sendable {
         guard let text = values.first else { return nil }
         // Int(_:) would take a sign.
         guard values.count == 1, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let length = Int(text) else {
-            throw Problem(.malformedRequest, "\(lengthHeader) is to be one number of bytes, from 0")
+            throw Problem(.malformedRequest, "\(lengthHeader) must be one number of bytes, 0 or more")
         }
         return length
     }

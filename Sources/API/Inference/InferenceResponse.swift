@@ -160,7 +160,7 @@ extension Problem {
         if isNumeric, failure == .notFinite {
             self.init(
                 .unprocessableImage,
-                "the model's state ceased to be finite; are the numbers normalised as GET /model says?")
+                "the model's state became infinite or NaN; are the numbers normalised as GET /model says?")
         } else {
             self.init(failure)
         }

@@ -113,16 +113,16 @@ public final class ServiceMetrics: Sendable {
         expired = try registry.counter(
             "headwater_requests_expired_total", help: "Requests dropped because their deadline had passed.")
         abandoned = try registry.counter(
-            "headwater_requests_abandoned_total", help: "Requests dropped because their client had gone.")
+            "headwater_requests_abandoned_total", help: "Requests dropped because their client had disconnected.")
         notFinite = try registry.counter(
-            "headwater_images_not_finite_total", help: "Images whose state ceased to be finite.")
+            "headwater_images_not_finite_total", help: "Images whose state became infinite or NaN.")
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
         reloads = try registry.counter(
             "headwater_reloads_total", help: "Files read again at SIGHUP, by what they hold and outcome.",
             labels: ["what", "outcome"])
         authenticationFailures = try registry.counter(
-            "headwater_authentication_failures_total", help: "Requests refused for want of a right key.",
+            "headwater_authentication_failures_total", help: "Requests refused because the key was missing or wrong.",
             labels: ["listener", "outcome"])
         var answers: [AnswerSource: Counter] = [:]
         for (source, name, help) in [
@@ -176,7 +176,7 @@ public final class ServiceMetrics: Sendable {
             self?.expiries() ?? []
         }
         try registry.counter(
-            "headwater_connections_refused_total", help: "Connections refused because there were as many as may be.",
+            "headwater_connections_refused_total", help: "Connections refused because the limit was reached.",
             labels: ["listener"]
         ) { [weak self] in self?.samples(\.refusedConnections) ?? [] }
         try registry.gauge(

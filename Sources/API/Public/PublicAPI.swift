@@ -232,7 +232,7 @@ public final class PublicAPI: Sendable {
 
     private func playground() throws(Problem) -> Response {
         guard configuration.hasPlayground else {
-            throw Problem(.notFound, "the playground is turned off; /openapi.yaml says what there is")
+            throw Problem(.notFound, "the playground is turned off; /openapi.yaml lists what the service offers")
         }
         return Playground.response
     }

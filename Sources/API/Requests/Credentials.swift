@@ -89,7 +89,7 @@ final class Doorkeeper: Sendable {
         case .wrongKey:
             guard let wait = limit.withLock({ $0.fail(head.remoteAddress, at: head.received) }) else {
                 refused(.wrong)
-                throw Self.problem("the key is not one of those that open this")
+                throw Self.problem("the key isn't valid here")
             }
             refused(.limited)
             let seconds = max(1, Int((wait / .seconds(1)).rounded(.up)))

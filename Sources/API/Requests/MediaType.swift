@@ -64,7 +64,8 @@ enum ResultFormat: String, Sendable {
         }
         guard let best else {
             let names = offered.map(\.rawValue).joined(separator: " or ")
-            throw Problem(.notAcceptable, "the result can be had as \(names), none of which the Accept header allows")
+            throw Problem(
+                .notAcceptable, "the result is available as \(names), and the Accept header allows none of them")
         }
         return best.format
     }

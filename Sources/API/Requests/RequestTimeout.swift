@@ -22,7 +22,7 @@ struct RequestTimeout: Sendable {
         let values = head.headers.values(of: "X-Request-Timeout")
         guard let text = values.first else { return nil }
         guard values.count == 1, let seconds = Double(text), seconds.isFinite, seconds > 0 else {
-            throw Problem(.malformedRequest, "X-Request-Timeout is to be one positive number of seconds, such as 2.5")
+            throw Problem(.malformedRequest, "X-Request-Timeout must be one positive number of seconds, such as 2.5")
         }
         // Compared before it becomes a Duration, which traps on what it can't hold.
         return seconds >= maximum / .seconds(1) ? maximum : .seconds(seconds)

@@ -10,7 +10,7 @@ extension Problem {
         case .inputCount(let found, let expected):
             self.init(.unprocessableImage, "the input has \(found) numbers; the model takes \(expected)")
         case .notFinite:
-            self.init(.notFinite, "the model's state ceased to be finite on this image, so that it has no features")
+            self.init(.notFinite, "the model's state became infinite or NaN on this image, so that it has no features")
         }
     }
 
@@ -46,7 +46,7 @@ extension Problem {
 
     /// The service ends; another replica takes the next request.
     static var stopping: Problem {
-        Problem(.stopping, "the service is about to stop", headers: ["Retry-After": "1"])
+        Problem(.stopping, "the service is stopping", headers: ["Retry-After": "1"])
     }
 }
 

@@ -76,7 +76,7 @@ struct Router<Operation: Endpoint>: Sendable {
     func route(method: String, path: String) throws(Problem) -> Route<Operation> {
         guard let (operations, parameters) = operations(at: path) else {
             let nearest = Suggestion.clause(Suggestion.nearest(to: path, among: paths))
-            throw Problem(.notFound, "there is nothing at this path\(nearest)")
+            throw Problem(.notFound, "this path doesn't exist\(nearest)")
         }
         if let operation = operations[method] { return Route(operation: operation, parameters: parameters) }
         let allowed = operations.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted().joined(separator: ", ")

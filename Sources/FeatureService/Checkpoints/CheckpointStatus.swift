@@ -147,7 +147,7 @@ extension CheckpointRefusal: CustomStringConvertible {
             "the checkpoint activated last, \(path), is no longer a file of the model directory: put it back, or start with "
                 + "--no-resume-checkpoint to serve the configured model"
         case .malformedDigest: "the digest is not 64 hexadecimal digits"
-        case .noPrevious: "no other model has served since the start"
+        case .noPrevious: "no other model has served since the service started"
         case .upload(let reason): "the upload can't be taken over: \(reason)"
         }
     }
