@@ -59,8 +59,8 @@ enum ServeOptions {
         group: "Network")
     static let modelDirectory = Option(
         "model-directory", optional: .folder,
-        help: "The folder of model files that the admin listener may load and store. Without it, models can't be "
-            + "changed.",
+        help: "The folder of model files that the admin listener may load and store. Without it, it can't "
+            + "change the model.",
         group: "Model")
     static let resume = Option(
         optionalFlag: "resume-checkpoint",
