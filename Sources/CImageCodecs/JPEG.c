@@ -117,7 +117,7 @@ static void on_message(j_common_ptr info, int level) {
             break;
         case JWRN_BOGUS_PROGRESSION:
             if (!lacks_refined_scan(&decompression->info)) break;
-            escape_saying(decompression, ImageCodecStatusCorrupt, "a scan is missing that a later one refines");
+            escape_saying(decompression, ImageCodecStatusCorrupt, "a later scan refines one that is missing");
         case JWRN_HIT_MARKER:
         case JWRN_HUFF_BAD_CODE:
         case JWRN_MUST_RESYNC:

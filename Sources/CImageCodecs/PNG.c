@@ -48,7 +48,7 @@ ImageCodecStatus png_probe(const uint8_t *bytes, size_t count, ImageCodecHeader 
         .format = ImageCodecFormatPNG, .width = read_big_endian(ihdr), .height = read_big_endian(ihdr + 4),
         .channels = channels_of(ihdr[9]), .orientation = orientation_upright};
     if (header->width == 0 || header->height == 0) {
-        return codec_fail(failure, ImageCodecStatusEmpty, png_signature_size, "the IHDR chunk says zero pixels");
+        return codec_fail(failure, ImageCodecStatusEmpty, png_signature_size, "the IHDR chunk gives a size of zero pixels");
     }
     header->orientation = png_orientation(bytes, count);
     return ImageCodecStatusOK;

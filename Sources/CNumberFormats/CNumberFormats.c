@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "checkpoints are little endian and read as they lie");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "checkpoints are little endian and read without conversion");
 
 static inline float float_of(uint32_t bits) {
     float value;

@@ -33,7 +33,7 @@ public struct AtomicFile: ~Copyable, Sendable {
         let naming = TemporaryNames(of: name)
         naming.removeAbandoned(in: folder)
         guard let temporary = naming.makeFile(in: folder) else {
-            throw CheckpointError.system(.unwritable, "create a file beside", path, code: errno)
+            throw CheckpointError.system(.unwritable, "create a file next to", path, code: errno)
         }
         self.path = path
         self.folder = folder

@@ -107,7 +107,7 @@ package struct JSONScanner {
     /// Checks that nothing but white space is left.
     package mutating func end() throws {
         skipWhitespace()
-        guard position == bytes.count else { throw malformed("there is something after the end of the document") }
+        guard position == bytes.count else { throw malformed("text follows the end of the document") }
     }
 
     /// Reads any value and forgets it, checking grammar, duplicate names and that nesting is at most `depth` deep.
@@ -233,17 +233,17 @@ extension JSONScanner {
     private mutating func unicodeEscape() throws -> Unicode.Scalar {
         let first = try codeUnit()
         guard UTF16.isLeadSurrogate(first) else {
-            guard let scalar = Unicode.Scalar(first) else { throw malformed("a surrogate stands alone") }
+            guard let scalar = Unicode.Scalar(first) else { throw malformed("a surrogate is unpaired") }
             return scalar
         }
         position += 1
         for expected in "\\u".utf8 {
-            guard peek() == expected else { throw malformed("a surrogate stands alone") }
+            guard peek() == expected else { throw malformed("a surrogate is unpaired") }
             position += 1
         }
         position -= 1
         let second = try codeUnit()
-        guard UTF16.isTrailSurrogate(second) else { throw malformed("a surrogate stands alone") }
+        guard UTF16.isTrailSurrogate(second) else { throw malformed("a surrogate is unpaired") }
         return UTF16.decode(UTF16.EncodedScalar([first, second]))
     }
 

@@ -46,7 +46,8 @@ public final class PyTorchArchive {
                 try order.byteCount != little.count || zip.read(prefix + "byteorder") != little
             {
                 throw CheckpointError(
-                    .unsupported, "its byteorder is not little: it was saved on a big-endian machine, which isn't read")
+                    .unsupported,
+                    "its byteorder is not little: it was saved on a big-endian machine, which is not supported")
             }
             let name = prefix + "data.pkl"
             guard let entry = zip.entries[name], entry.byteCount <= Self.largestPickle else {
@@ -145,7 +146,7 @@ extension PyTorchArchive {
         if isPickle || isTar {
             throw CheckpointError(
                 .unsupported,
-                "it is a checkpoint in the form that PyTorch wrote before 1.6; save it again with a newer one: "
+                "it has the format that PyTorch wrote before 1.6; save it again with a newer one: "
                     + "torch.save(torch.load(path, map_location='cpu'), path)")
         }
         if start.count > 8, start[8] == UInt8(ascii: "{") {

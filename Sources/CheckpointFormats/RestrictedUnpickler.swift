@@ -39,7 +39,7 @@ struct RestrictedUnpickler {
 
     private mutating func run() throws -> Pickle {
         guard bytes.first == PickleOpcode.proto.rawValue else {
-            throw failure(.unsupported, "it doesn't begin with PROTO; protocols 0 and 1 aren't read")
+            throw failure(.unsupported, "it doesn't begin with PROTO; protocols 0 and 1 are not supported")
         }
         for _ in 0..<limits.operations {
             opcodeStart = position
@@ -132,7 +132,7 @@ extension RestrictedUnpickler {
     private mutating func checkProtocol() throws {
         let version = try byte()
         guard (2...5).contains(version), opcodeStart == 0 else {
-            throw CheckpointError(.unsupported, "protocol \(version) here; one of 2 to 5 belongs at the beginning")
+            throw CheckpointError(.unsupported, "unexpected protocol \(version); a pickle begins with one of 2 to 5")
         }
     }
 
@@ -145,7 +145,7 @@ extension RestrictedUnpickler {
 
     private mutating func extend(_ kind: PickleCollection.Kind, with elements: [PickleValue]) throws {
         guard case .collection(let index) = try top(), collections[index].kind == kind else {
-            throw CheckpointError(.malformed, "there is no \(kind) under the elements but \(try top().sort)")
+            throw CheckpointError(.malformed, "expected \(kind) under the elements, not \(try top().sort)")
         }
         collections[index].elements += elements
     }
@@ -179,7 +179,7 @@ extension RestrictedUnpickler {
         let target = try top()
         for value in [state, target] {
             guard case .collection(let index) = value, collections[index].kind == .dictionary else {
-                throw CheckpointError(.unsupported, "allowed on a dict with a dict only, not \(value.sort)")
+                throw CheckpointError(.unsupported, "allowed only on a dict, with a dict, not \(value.sort)")
             }
         }
     }
@@ -187,12 +187,12 @@ extension RestrictedUnpickler {
     private mutating func reduce() throws {
         let arguments = try tupleElements(try pop())
         guard case .global(let callable) = try pop() else {
-            throw CheckpointError(.unsupported, "what is called isn't a global")
+            throw CheckpointError(.unsupported, "only a global may be called")
         }
         switch callable {
         case .orderedDictionary:
             guard arguments.isEmpty else {
-                throw CheckpointError(.unsupported, "OrderedDict is allowed without arguments only")
+                throw CheckpointError(.unsupported, "OrderedDict is allowed only without arguments")
             }
             push(.dictionary, [])
         case .rebuildTensor, .rebuildTypedTensor:
@@ -240,7 +240,8 @@ extension RestrictedUnpickler {
         let name = if case .string(let name) = key { quoted(name) } else { key.sort }
         throw CheckpointError(
             .unsupported,
-            "a tensor has the metadata \(name), which isn't read; save tensor.resolve_conj().resolve_neg() instead")
+            "a tensor has the metadata \(name), which is not supported; save tensor.resolve_conj().resolve_neg() instead"
+        )
     }
 
     /// `('storage', class, key, location, count)`: the one persistent id that `torch.save` writes.
@@ -362,7 +363,7 @@ extension RestrictedUnpickler {
 
     private mutating func line() throws -> String {
         guard let end = bytes[position...].prefix(256).firstIndex(of: UInt8(ascii: "\n")) else {
-            throw CheckpointError(.malformed, "a name has no end within 256 bytes")
+            throw CheckpointError(.malformed, "a name is longer than 256 bytes")
         }
         let name = try string(byteCount: end - position)
         position += 1

@@ -70,7 +70,7 @@ public struct SafetensorsFile: Sendable {
     /// - Throws: `CheckpointError` of kind `missing`, and whatever `body` throws.
     public func withUnsafeBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         guard let range = ranges[name] else {
-            throw CheckpointError(.missing, "there is no tensor \(quoted(name))")
+            throw CheckpointError(.missing, "the tensor \(quoted(name)) is missing")
         }
         return try contents.withUnsafeBytes(in: range, body)
     }

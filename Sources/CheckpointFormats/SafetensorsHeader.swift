@@ -64,7 +64,7 @@ struct SafetensorsHeader {
         var end = 0
         for entry in sorted {
             guard entry.range.lowerBound == end else {
-                let problem = entry.range.lowerBound < end ? "overlap those before it" : "leave a hole before it"
+                let problem = entry.range.lowerBound < end ? "overlap those before it" : "leave a gap before it"
                 throw CheckpointError(
                     .malformed, "the data of tensor \(quoted(entry.description.name)) at \(entry.range) \(problem)")
             }

@@ -39,7 +39,7 @@ struct ActivatedSockets: Equatable, Sendable {
                     remedy: "give one ListenStream= in each socket unit; [::]:8080 takes IPv4 as well")
             default:
                 throw UsageError(
-                    "the socket \(UsageError.quoted(name)) is for no listener", at: "LISTEN_FDNAMES",
+                    "the socket \(UsageError.quoted(name)) belongs to no listener", at: "LISTEN_FDNAMES",
                     remedy:
                         "give FileDescriptorName=\(Self.publicName) or FileDescriptorName=\(Self.adminName) in its socket unit"
                 )

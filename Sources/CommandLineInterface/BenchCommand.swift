@@ -62,12 +62,12 @@ enum BenchCommand {
                 line: "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench --model u32 --batch 8",
                 effect: "Time U32 at batch 8:"),
             Command.Example(
-                line: "headwater bench --decode photos", effect: "How long photographs take to be decoded:"),
+                line: "headwater bench --decode photos", effect: "Measure the decoding of photographs:"),
             Command.Example(
                 line: "headwater bench --training pretrain,finetune --model bundled",
-                effect: "How fast the bundled model would be trained:"),
+                effect: "Measure training steps of the bundled model:"),
             Command.Example(
-                line: "headwater bench --serve --seconds 20", effect: "See how the bundled model does under load:"),
+                line: "headwater bench --serve --seconds 20", effect: "Measure the bundled model under load:"),
         ])
 
     /// What is printed as JSON.
@@ -87,7 +87,8 @@ enum BenchCommand {
             return try measureEngine(arguments)
         }
         guard arguments.source(of: batches) == nil else {
-            throw UsageError("--batch is for the engine alone", at: "--batch", remedy: "give --max-batch to a service")
+            throw UsageError(
+                "--batch applies only to the engine", at: "--batch", remedy: "use --max-batch for a service")
         }
         return try await ServedBenchCommand.run(
             arguments, models: try arguments[models] ?? ["bundled"], evaluations: try arguments[evaluations],

@@ -35,7 +35,7 @@ struct CorruptionSelection: Sendable, Equatable {
         let names = ["all"] + Corruption.allCases.map(\.rawValue)
         return ValueSyntax(
             placeholder: "NAME[:SEVERITY]",
-            rule: "all or one of \(names.dropFirst().joined(separator: ", ")), perhaps with a severity as in fog:3",
+            rule: "all or one of \(names.dropFirst().joined(separator: ", ")), optionally with a severity, as in fog:3",
             completion: .choices(names), parse: { CorruptionSelection($0) }, format: { $0.text })
     }
 }

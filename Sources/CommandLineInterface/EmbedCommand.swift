@@ -88,11 +88,12 @@ enum EmbedCommand {
         if try arguments[keepsOutput] {
             guard let output else {
                 throw UsageError(
-                    "standard output can't be kept", at: arguments.place(of: keepsOutput), remedy: "name a file with -o"
+                    "applies to a file, not to standard output", at: arguments.place(of: keepsOutput),
+                    remedy: "name a file with -o"
                 )
             }
             guard access(output.systemPath, F_OK) != 0 else {
-                HeadwaterProgram.complain("headwater: \(output) is there already and is kept")
+                HeadwaterProgram.complain("headwater: \(output) already exists and is kept")
                 return .success
             }
         }

@@ -81,7 +81,7 @@ enum EvaluateCommand {
             Command.Example(line: "headwater evaluate --data test.tar", effect: "How good is the bundled model?"),
             Command.Example(
                 line: "headwater evaluate --data test.tar --knn 0 --corruption all --limit 1000",
-                effect: "How well does it bear noise, blur, weather and compression?"),
+                effect: "How well does it withstand noise, blur, weather and compression?"),
             Command.Example(
                 line: "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
                 effect: "Which images does it get wrong?"),
@@ -91,7 +91,7 @@ enum EvaluateCommand {
             Command.Example(
                 line: "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle "
                     + "--json --plot cutoffs.svg",
-                effect: "What does every point of the grid tell of the classes?"),
+                effect: "Which point of the grid separates the classes best?"),
         ])
 
     @MainActor
@@ -124,18 +124,18 @@ enum EvaluateCommand {
         }
         guard try arguments[plot] == nil || !taps.isEmpty else {
             throw UsageError(
-                "neither neighbours nor probes are measured, and so there is nothing to draw",
+                "there is nothing to draw, because neither neighbours nor probes are measured",
                 at: arguments.place(of: plot), remedy: "give --knn 20 or --probe")
         }
         if taps.isEmpty {
             try arguments.refuse(
                 [train, trainLabels].map(\.specification) + TapOptions.specifications,
-                "neither neighbours nor probes are measured, which it is for",
+                "it applies to neighbours and probes, and neither are measured",
                 remedy: "leave it out, or give --knn 20 or --probe")
         }
         if try arguments[train] == nil {
             try arguments.refuse(
-                [trainLabels.specification], "there are no images that it could label",
+                [trainLabels.specification], "it labels the images of --train, which is not given",
                 remedy: "leave it out, or give --train")
         }
         if !measuresHead {
@@ -192,15 +192,15 @@ enum EvaluateCommand {
         if try arguments[probe] {
             guard let references else {
                 throw UsageError(
-                    "a probe is trained on other images than it is measured on", at: arguments.place(of: probe),
+                    "a probe must not be trained on the images on which it is measured", at: arguments.place(of: probe),
                     remedy: "give --train")
             }
             if let unknown = test.classes.first(where: { !references.classes.contains($0) }) {
                 throw CommandFailure(
                     status: .unusableData,
                     description:
-                        "\(references.path): lacks the class \(UsageError.quoted(unknown)) of \(test.path), so "
-                        + "that no probe can learn it; give data that have it, or leave it out by --classes")
+                        "\(references.path): lacks the class \(UsageError.quoted(unknown)) of \(test.path), so no "
+                        + "probe can learn it; add images of this class, or leave it out with --classes")
             }
         }
         let damage = try DataOptions.damagePolicy(arguments)

@@ -6,18 +6,18 @@ enum HealthCommand {
     private static let host = Option(
         "host", .string("ADDRESS"), default: "127.0.0.1",
         help:
-            "The address that the service listens on, as 'headwater serve' takes it: of * and other addresses that stand for "
-            + "all, loopback is asked; unix:/PATH is a socket in the file system.")
+            "The address that the service listens on, as for 'headwater serve'. For * and other addresses that mean "
+            + "all addresses, loopback is used; unix:/PATH is a socket in the file system.")
     private static let port = Option("port", short: "p", .port, default: 8080, help: "The service's port.")
     private static let tls = Option(
         optionalFlag: "tls",
         help:
-            "Speak TLS. If neither is given, TLS is spoken where HEADWATER_TLS_CERTIFICATE is set, unless --port is given."
+            "Use TLS. The default is to use TLS if HEADWATER_TLS_CERTIFICATE is set and --port is not given."
     )
     private static let authority = Option(
         "tls-ca", optional: .file,
         help:
-            "PEM file of the certificates to trust. If not given, any certificate is taken: the request holds no secret."
+            "A PEM file of the certificates to trust. Without it, any certificate is accepted: the request contains no secret."
     )
     private static let name = Option(
         "tls-name", optional: .string("NAME"),
@@ -32,7 +32,7 @@ enum HealthCommand {
         ],
         variables: [
             Command.Variable(
-                name: certificateVariable, help: "As for 'headwater serve'; where it is set, TLS is spoken.")
+                name: certificateVariable, help: "As for 'headwater serve'. If it is set, TLS is used.")
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

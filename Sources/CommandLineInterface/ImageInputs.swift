@@ -9,14 +9,14 @@ import UntrustedText
 struct ImageInputs: Sendable {
     static let paths = Positional(
         "PATHS", repeated: .file, minimum: 0,
-        help: "Image files, or folders that are searched with all they hold; - is an image on standard input.")
+        help: "Image files, or folders, which are searched recursively; - is an image on standard input.")
     static let filesFrom = Option(
         "files-from", optional: .file,
-        help: "Take the paths that this file lists too, one a line, behind PATHS; - is standard input.", group: "Images"
+        help: "A file that lists more paths, one a line, which follow PATHS; - is standard input.", group: "Images"
     )
     static let endsInZero = Option(
         flag: "null", short: "0",
-        help: "Paths in --files-from end in zero bytes instead of line ends, as find -print0 writes them.",
+        help: "Paths in --files-from end in zero bytes, as find -print0 writes them, instead of line ends.",
         group: "Images")
 
     /// What outputs call the image on standard input, and how it is asked for.
@@ -42,13 +42,14 @@ struct ImageInputs: Sendable {
         }
         guard try list != nil || !arguments[Self.endsInZero] else {
             throw UsageError(
-                "there is no list whose paths it could tell apart", at: arguments.place(of: Self.endsInZero),
+                "applies to a list of paths", at: arguments.place(of: Self.endsInZero),
                 remedy: "give --files-from, or leave it out")
         }
         let isImage = named.contains(Self.standardInput)
         guard !(isImage && list == Self.standardInput), named.count(where: { $0 == Self.standardInput }) < 2 else {
             throw UsageError(
-                "standard input can be read once only", at: "PATHS", remedy: "give - only once, ./- names a file")
+                "standard input can be read only once", at: "PATHS",
+                remedy: "give - only once; ./- is a file of that name")
         }
         input = isImage ? try Self.standardInput(atMost: FeatureExtraction.maximumBytes) : nil
         let listed = try list.map { try Self.listed(in: $0, endsInZero: try arguments[Self.endsInZero]) } ?? []

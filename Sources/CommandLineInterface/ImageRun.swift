@@ -13,9 +13,9 @@ import UntrustedText
 struct ImageRun {
     nonisolated static let resume = Option(
         flag: "resume",
-        help: "Go on where an interrupted run into the same output stopped; a run of other options is refused. If not "
-            + "given, such a run is gone on with where the options are the same, and else begun again. --no-resume always "
-            + "begins again.")
+        help: "Continue an interrupted run of the same output, and fail if that run had other options. If not "
+            + "given, the run is continued if the options are the same, and started again otherwise. --no-resume always "
+            + "starts again.")
 
     /// The options that every command of this kind has.
     nonisolated static let specifications = [
@@ -52,7 +52,7 @@ struct ImageRun {
         continuation = asksToResume ? .required : isGiven ? .never : .ifSame
         guard !asksToResume || output != nil else {
             throw UsageError(
-                "standard output can't be gone on with", at: arguments.place(of: Self.resume),
+                "applies to a file, not to standard output", at: arguments.place(of: Self.resume),
                 remedy: "name a file with -o")
         }
         damage = try arguments[DataOptions.damaged]
@@ -81,7 +81,7 @@ struct ImageRun {
             if let output = job.output, writer.count > 0 {
                 bar.complain(
                     "headwater: interrupted; \(output)\(ProgressFile.suffix) holds \(writer.count) of "
-                        + "\(images.paths.count) images, and the same command goes on behind them")
+                        + "\(images.paths.count) images; repeat the command to continue")
             }
             throw error
         }
@@ -132,7 +132,7 @@ struct ImageRun {
         }
         if !progress.differences.isEmpty {
             HeadwaterProgram.complain(
-                "headwater: begins again, since \(progress.path) is of a run with other options: "
+                "headwater: starting again, because \(progress.path) belongs to a run with other options: "
                     + progress.differences.joined(separator: "; "))
         } else if progress.count > 0 {
             HeadwaterProgram.complain("headwater: resuming after \(progress.count) of \(images.paths.count) images")
@@ -140,7 +140,7 @@ struct ImageRun {
                 if case .skipped(let reason) = outcome { HeadwaterProgram.complain("headwater: skipped: \(reason)") }
             }
         } else if asksToResume {
-            HeadwaterProgram.complain("headwater: there is nothing to go on from, so all images are done")
+            HeadwaterProgram.complain("headwater: there is no run to continue, so all images are processed")
         }
         return ResumableWriter(output, job.format, progress)
     }

@@ -29,14 +29,14 @@ enum InspectCommand {
             KernelChoice.precision.specification, KernelChoice.workers.specification,
         ], positionals: [model.specification],
         examples: [
-            Command.Example(line: "headwater inspect", effect: "Describe the model that is built in:"),
+            Command.Example(line: "headwater inspect", effect: "Describe the bundled model:"),
             Command.Example(line: "headwater inspect --json model.safetensors", effect: "For programs:"),
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         if try arguments[json], try arguments[plan] {
             throw UsageError(
-                "a plan is text, which would spoil the JSON before it", at: arguments.place(of: plan),
+                "the plan is text and can't be combined with JSON", at: arguments.place(of: plan),
                 remedy: "leave out --json or --plan")
         }
         let file = try ModelFile(ModelSource.file(try arguments[model], access: .onDemand))
@@ -86,7 +86,7 @@ enum InspectCommand {
         for (index, batch) in batches.enumerated() {
             let shared = isDivided[index] ? 0 : plans[index].reduce(0) { $0 + $1.plan.sharedBytes(batch: batch) }
             lines.append(
-                "batch \(batch): workers meet \(isDivided[index] ? "once" : "\(first.count) times") an evaluation and read at most "
+                "batch \(batch): workers synchronise \(isDivided[index] ? "once" : "\(first.count) times") an evaluation and read at most "
                     + "\(shared >> 10) KiB of each other's activations")
         }
         return lines.joined(separator: "\n")
@@ -122,7 +122,7 @@ enum InspectCommand {
             ("parameters", "\(model.parameters)"),
             ("cost", "\(inThousandths(model.gigaflopsPerEvaluation)) GFLOP an evaluation"),
             (
-                "as far as",
+                "cost up to",
                 layout.places.map { place in
                     "\(place) \(inThousandths(Double(layout.floatingPointOperations(through: place)) / 1e9))"
                 }.joined(separator: ", ") + " GFLOP"

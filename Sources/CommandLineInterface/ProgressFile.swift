@@ -122,7 +122,7 @@ final class ProgressFile {
                 throw isHeld
                     ? CommandFailure(
                         status: .unwritableOutput,
-                        description: "another process is writing \(path.dropLast(suffix.count)); wait for its end")
+                        description: "another process is writing \(path.dropLast(suffix.count)); wait until it ends")
                     : failure("lock", path)
             }
             // The process that held it may have removed it meanwhile.
@@ -149,7 +149,7 @@ final class ProgressFile {
     private var foreign: CommandFailure {
         CommandFailure(
             status: .unusableData,
-            description: "\(path) is there and is not the progress of a run; remove it or give another output")
+            description: "\(path) exists and is not the progress of a run; remove it or give another output")
     }
 
     private func begin(_ header: Header) throws {

@@ -21,7 +21,7 @@ enum ServeCommand {
             """,
         options: ServeOptions.all,
         examples: [
-            Command.Example(line: "headwater serve", effect: "Serve the model that is built in, on this machine only:"),
+            Command.Example(line: "headwater serve", effect: "Serve the bundled model, on this machine only:"),
             Command.Example(
                 line: "headwater serve --host '*' --model cifar10.safetensors --api-key-file keys",
                 effect: "Serve a model of your own to every user who has a key:"),

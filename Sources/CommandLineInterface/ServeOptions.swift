@@ -65,18 +65,21 @@ enum ServeOptions {
     static let resume = Option(
         optionalFlag: "resume-checkpoint",
         help:
-            "Start with the checkpoint that the admin listener activated last, or with --model. If neither is given, with "
-            + "the checkpoint, unless another model was configured since.", group: "Model")
+            "Start with the checkpoint that the admin listener activated last; --no-resume-checkpoint starts with --model. By "
+            + "default, the later decision counts: activating the checkpoint or configuring another model.",
+        group: "Model")
 
     static let batch = Option(
         "max-batch", .integer(in: 1...256), default: 8, help: "The most images in a step.", group: "Service")
     static let waiting = Option(
         "max-waiting", .integer(in: 1...1_000_000), default: 1024,
-        help: "Most images waiting, which bounds memory; a request that would exceed it is refused unless none wait.",
+        help:
+            "The most images that wait, which bounds memory. A request that would exceed it is refused unless none wait.",
         group: "Service")
     static let wait = Option(
         "max-wait", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(5),
-        help: "Most work ahead of a request, in time at the present rate; while there is more, requests are refused.",
+        help:
+            "The longest wait, expected from the queue and the present rate. While it is longer, requests are refused.",
         group: "Service")
     static let decoders = Option(
         "decoders", .integer(in: 1...256), default: 2, help: "The number of images decoded at the same time.",
@@ -254,7 +257,7 @@ enum ServeOptions {
         guard let resumes = try arguments[resume] else { return .latest }
         guard try !resumes || arguments[modelDirectory] != nil else {
             throw UsageError(
-                "without a model directory no checkpoint was activated", at: arguments.place(of: resume),
+                "a checkpoint can only come from a model directory", at: arguments.place(of: resume),
                 remedy: "give --model-directory as well")
         }
         return resumes ? .resume : .configured
@@ -292,8 +295,8 @@ enum ServeOptions {
             throw CommandFailure(
                 status: .unusableData,
                 description:
-                    "\(place): \(path): there are \(keys.count) keys in the file, but the admin listener has one "
-                    + "token: leave one")
+                    "\(place): \(path): the file has \(keys.count) keys, but the admin listener has one "
+                    + "token; leave one")
         }
         return keys[0]
     }
@@ -305,7 +308,7 @@ enum ServeOptions {
         guard !keys.isEmpty else {
             throw CommandFailure(
                 status: .unusableData,
-                description: "\(place): \(path): there is no key in the file: write one a line, such as "
+                description: "\(place): \(path): the file has no key; write one a line, such as "
                     + "`openssl rand -hex 32` makes")
         }
         return keys

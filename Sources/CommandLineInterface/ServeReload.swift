@@ -60,7 +60,7 @@ struct ServeReload: Sendable {
         } catch {
             metrics.reloaded(part, .failed)
             logger.error(
-                "not reloaded; what was in use stays in use",
+                "not reloaded; the previous content stays in use",
                 ["what": .string(part.rawValue), "reason": .string("\(error)")])
         }
     }

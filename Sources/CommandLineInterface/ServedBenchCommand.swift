@@ -36,7 +36,7 @@ enum ServedBenchCommand {
             if case .flag = arguments.source(ofOptionNamed: $0) { true } else { false }
         }
         guard let given, given != serve.specification.name else { return }
-        throw UsageError("is for --serve", at: "--\(given)", remedy: "give --serve too")
+        throw UsageError("applies only with --serve", at: "--\(given)", remedy: "give --serve too")
     }
 
     /// Measures each of `models` and prints what comes of it.

@@ -49,7 +49,7 @@ final class ServiceProcess: Sendable {
         }
         close(pipe[0])
         _ = Self.wait(process)
-        throw CommandFailure(status: .unavailable, description: "the service to be measured did not start: \(said)")
+        throw CommandFailure(status: .unavailable, description: "the measured service did not start: \(said)")
     }
 
     deinit {

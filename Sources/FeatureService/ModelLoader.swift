@@ -60,7 +60,7 @@ public struct ModelLoader: Sendable {
         let digest = try modelFile.sha256.description
         if let sha256, sha256.lowercased() != digest {
             throw ModelLoadingError(
-                description: "the checkpoint's SHA-256 is \(digest), not \(sha256): it is not the file that was meant")
+                description: "the checkpoint's SHA-256 is \(digest), not \(sha256); it is another file than expected")
         }
         try modelFile.requireFiniteWeights()
         let model = try ReversibleModel(
@@ -94,8 +94,8 @@ public struct InsufficientMemory: Error, Equatable, Sendable, CustomStringConver
     /// What is missing and what to do.
     public var description: String {
         func text(_ bytes: Int) -> String { MemoryBudget.text(ofBytes: bytes) }
-        return "loading the model \(name.debugDescription) takes up to \(text(neededBytes)) of memory, and "
-            + "\(text(budget.availableBytes)) are left of \(budget.bound): raise that, or load a smaller model"
+        return "loading the model \(name.debugDescription) takes up to \(text(neededBytes)) of memory, and only "
+            + "\(text(budget.availableBytes)) are left of \(budget.bound); raise this limit, or load a smaller model"
     }
 }
 

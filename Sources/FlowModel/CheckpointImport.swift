@@ -69,7 +69,7 @@ public struct CheckpointImport {
     /// - Throws: `CheckpointError` if the numbers are missing or damaged.
     public func weights(_ key: String) throws -> [Float] {
         guard let tensor = tensors[key] else {
-            throw CheckpointError(.missing, "there is no tensor \(quoted(key))")
+            throw CheckpointError(.missing, "the tensor \(quoted(key)) is missing")
         }
         return try archive.floats(of: tensor)
     }
@@ -232,7 +232,7 @@ extension CheckpointImport {
         try head.validate()
         guard head.representationWidth == inputs else {
             throw ModelError.unknownCheckpoint(
-                "the head normalises \(inputs) numbers, which isn't three channels of a square")
+                "the head normalises \(inputs) numbers, which are not three channels of a square")
         }
         return head
     }
@@ -241,7 +241,7 @@ extension CheckpointImport {
         _ dimension: Int, of key: String, in shapes: [String: [Int]], prefix: String = ModelFile.networkPrefix
     ) throws -> Int {
         guard let shape = shapes[prefix + key], shape.indices.contains(dimension) else {
-            throw ModelError.unknownCheckpoint("tensor \(quoted(prefix + key)), which tells a width, is missing")
+            throw ModelError.unknownCheckpoint("tensor \(quoted(prefix + key)), which determines a width, is missing")
         }
         return shape[dimension]
     }

@@ -49,10 +49,10 @@ extension ModelConfiguration {
     private func validateLabels() throws(ConfigurationError) {
         guard let labels else { return }
         guard let head else {
-            throw ConfigurationError(field: "labels", problem: "the model has no head whose logits they could name")
+            throw ConfigurationError(field: "labels", problem: "the model has no head, so its labels name nothing")
         }
         try require(
-            labels.count == head.classes, "labels", "there are \(labels.count) for \(head.classes) classes")
+            labels.count == head.classes, "labels", "has \(labels.count) entries for \(head.classes) classes")
         for (index, label) in labels.enumerated() {
             try require(
                 (1...256).contains(label.utf8.count) && label.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f },
@@ -131,7 +131,7 @@ extension HeadConfiguration {
         let layout = try UNetLayout(architecture)
         try require(
             layout.channels(at: place) != nil, "head.place",
-            "there is no place \(place): the last are down.\(layout.inputBlocks.count - 1) and "
+            "the place \(place) doesn't exist; the last are down.\(layout.inputBlocks.count - 1) and "
                 + "up.\(layout.outputBlocks.count - 1)")
     }
 

@@ -31,8 +31,8 @@ public enum ModelError: Error, Equatable, CustomStringConvertible {
         case .unreadableConfiguration(let problem): "its configuration can't be read: \(problem)"
         case .invalidConfiguration(let error): "its configuration is not valid: \(error)"
         case .missingTensor(let key, let expected): "tensor \(quoted(key)) of shape \(expected) is missing"
-        case .unexpectedTensor(let key): "tensor \(quoted(key)) has no place in the model"
-        case .duplicateTensor(let key): "tensor \(quoted(key)) is there twice once wrappers' names are removed"
+        case .unexpectedTensor(let key): "tensor \(quoted(key)) is not part of the model"
+        case .duplicateTensor(let key): "tensor \(quoted(key)) appears twice after the names of wrappers are removed"
         case .wrongShape(let key, let expected, let found):
             "tensor \(quoted(key)) has shape \(found); the model needs \(expected)"
         case .wrongElementType(let key, let found):

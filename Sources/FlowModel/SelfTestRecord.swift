@@ -61,7 +61,7 @@ public struct SelfTestRecord: Codable, Sendable, Equatable {
             isSample(embedding, of: .max), "embedding", "must be 1 to \(Self.keptCount) finite numbers")
         try Self.require(
             (logits == nil) == (head == nil), "logits",
-            head == nil ? "the model has no head that they could come from" : "is missing; the model has a head")
+            head == nil ? "the model has no head to compute them" : "is missing; the model has a head")
         if let logits, let head {
             try Self.require(
                 isSample(logits, of: head.classes), "logits",

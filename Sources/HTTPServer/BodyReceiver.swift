@@ -71,7 +71,7 @@ struct BodyReceiver: Sendable {
         } else {
             guard share.reserve(piece.count) else {
                 throw TransportRefusal(
-                    status: 503, reason: "the bodies of all requests fill the memory set aside for them")
+                    status: 503, reason: "request bodies fill the memory reserved for them; try again later")
             }
             bytes.append(contentsOf: piece)
         }

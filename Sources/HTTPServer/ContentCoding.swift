@@ -54,7 +54,7 @@ public enum ContentCodingError: Error, Equatable, Sendable, CustomStringConverti
         let codings = ContentCoding.allCases.map(\.rawValue).joined(separator: " and ")
         return switch self {
         case .unknownCoding:
-            "bodies are read with the content codings \(codings), or with none"
+            "the content codings \(codings) are supported; use one of them or none"
         case .severalCodings:
             "a body may have one content coding, not several; send it with one of \(codings)"
         case .truncated(let coding, let count):
@@ -68,7 +68,7 @@ public enum ContentCodingError: Error, Equatable, Sendable, CustomStringConverti
         case .tooLarge(let maximum): "the body is larger than \(maximum) bytes once it is decompressed"
         case .tooCompressed(let ratio):
             "the body decompresses to more than \(ratio) times its size; send it without Content-Encoding"
-        case .noMemory: "the bodies of all requests fill the memory set aside for them"
+        case .noMemory: "request bodies fill the memory reserved for them; try again later"
         }
     }
 }

@@ -148,7 +148,7 @@ struct FormReader {
     /// Takes from a header field what matters; the first of a name counts.
     private func note(_ field: ArraySlice<UInt8>, in head: inout PartHead) throws(FormError) {
         guard field.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
-            throw .malformed("a header line holds a control character", after: parts.count)
+            throw .malformed("a header line contains a control character", after: parts.count)
         }
         guard let colon = field.firstIndex(of: UInt8(ascii: ":")) else { return }
         let name = text(field[..<colon].trimmingBlanks)
@@ -251,7 +251,7 @@ struct FormBoundary: Equatable {
         }
         guard boundary.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) else {
             throw FormError(
-                status: 400, description: "the boundary of \(place) holds a character that is not printable ASCII")
+                status: 400, description: "the boundary of \(place) contains a character that is not printable ASCII")
         }
         bytes = boundary
         lineStart = Array("\n--".utf8) + boundary

@@ -13,7 +13,7 @@ struct ListeningSocket {
     private init(descriptor: Int32, file: UnixSocketFile? = nil) throws(ServerError) {
         guard let address = BoundAddress(ofSocket: descriptor) else {
             Glibc.close(descriptor)
-            throw .cannotListen("the socket with descriptor \(descriptor) is neither TCP nor of the file system")
+            throw .cannotListen("the socket with descriptor \(descriptor) is neither a TCP nor a Unix socket")
         }
         self.descriptor = descriptor
         self.address = address
@@ -44,7 +44,7 @@ struct ListeningSocket {
             try self.init(descriptor: descriptor)
             return
         }
-        throw .cannotListen(reasons.last ?? "\(configuration.host) names no address")
+        throw .cannotListen(reasons.last ?? "\(configuration.host) has no address")
     }
 
     /// Stops listening. The file is removed before the socket is closed, so that no client finds it without a listener.
@@ -138,11 +138,11 @@ struct ListeningSocket {
         case EADDRINUSE:
             return "\(place) is in use by another process: stop it (`ss -ltnp` names it) or choose another port"
         case EACCES:
-            return "\(place) may not be listened on: ports below 1024 need a privilege; choose another port"
+            return "this user may not listen on \(place): ports below 1024 need a privilege; choose another port"
         case EADDRNOTAVAIL:
-            return "\(place): this machine has no such address; `*` listens on all it has"
+            return "\(place): this machine has no such address; give one of its addresses, or `*` for all"
         default:
-            return "\(place) cannot be listened on: \(failure)"
+            return "can't listen on \(place): \(failure)"
         }
     }
 }

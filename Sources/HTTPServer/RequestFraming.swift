@@ -14,7 +14,7 @@ enum RequestFraming: Equatable, Sendable {
     ) throws(TransportRefusal) -> RequestFraming {
         for field in headers where !field.isWellFormed {
             throw TransportRefusal(
-                status: 400, reason: "a header field's name is not a token or its value holds a control")
+                status: 400, reason: "a header field's name is not a token, or its value contains a control character")
         }
         let hosts = headers.values(of: "Host")
         guard hosts.count <= 1 else {

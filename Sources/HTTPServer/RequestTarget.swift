@@ -21,7 +21,7 @@ struct RequestTarget: Equatable, Sendable {
         // Bytes, as proxies see them: to Swift an & with an accent behind it is another character.
         let bytes = Array(received.utf8)
         guard bytes.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {
-            throw InvalidTarget(reason: "it holds a space, a control character or a fragment")
+            throw InvalidTarget(reason: "it contains a space, a control character or a fragment")
         }
         let parts = try Self.withoutAuthority(bytes[...]).split(
             separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
@@ -71,7 +71,7 @@ struct RequestTarget: Equatable, Sendable {
                 decoded.append(byte)
             }
         }
-        guard !decoded.contains(0) else { throw InvalidTarget(reason: "it holds %00") }
+        guard !decoded.contains(0) else { throw InvalidTarget(reason: "it contains %00") }
         guard let string = String(streamSafe: decoded) else {
             throw InvalidTarget(reason: "it is not UTF-8, or has over 30 combining characters in a row")
         }

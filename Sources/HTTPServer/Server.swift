@@ -97,7 +97,7 @@ public final class Server: Sendable {
             $0 = .starting
             return true
         }
-        guard mayStart else { throw .invalidConfiguration("a server starts once") }
+        guard mayStart else { throw .invalidConfiguration("a server can start only once") }
         do throws(ServerError) {
             let address = try open()
             phase.withLock { $0 = .running(address) }

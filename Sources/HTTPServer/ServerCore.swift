@@ -108,7 +108,7 @@ final class ServerCore: Sendable {
         do throws(SystemCallFailure) {
             try monitor.watchClient(connection.id, socket: socket)
         } catch {
-            log("a client's departure will go unnoticed: \(error)")
+            log("a client's disconnection can't be detected: \(error)")
         }
         return connection
     }

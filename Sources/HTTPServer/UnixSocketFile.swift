@@ -106,11 +106,11 @@ struct UnixSocketFile: Sendable {
         switch failure.number {
         case EADDRINUSE:
             "the socket \(path) is in use by another process: stop it (`ss -lxp` names it) or choose another path"
-        case EEXIST: "\(path) is there and is not a socket: remove it or choose another path"
-        case ENOENT: "the folder of the socket \(path) does not exist: make it, or choose another path"
+        case EEXIST: "\(path) exists and is not a socket: remove it or choose another path"
+        case ENOENT: "the folder of the socket \(path) does not exist: create it, or choose another path"
         case EACCES, EPERM, EROFS:
-            "the socket \(path) can't be made or replaced (\(failure)): choose a folder that this user may write to"
-        default: "the socket \(path) can't be listened on: \(failure)"
+            "the socket \(path) can't be created or replaced (\(failure)): choose a folder that this user may write to"
+        default: "can't listen on the socket \(path): \(failure)"
         }
     }
 }

@@ -51,7 +51,7 @@ public enum ImageDecoder {
     /// - Throws: `ImageError` if the bytes have no readable header; limits are the caller's to check.
     public static func probe(_ bytes: [UInt8]) throws(ImageError) -> ImageHeader {
         guard !bytes.isEmpty else {
-            throw ImageError(.empty, "there are no bytes where an image should be; send a JPEG or PNG file")
+            throw ImageError(.empty, "the image has no bytes; send a JPEG or PNG file")
         }
         var header = ImageCodecHeader()
         var failure = ImageCodecFailure()
@@ -119,11 +119,11 @@ extension ImageError {
             self.init(.truncated, "the image is cut off (\(place)); send the whole file")
         case .unsupported:
             self.init(
-                .unsupported, "the image is of a kind that is not decoded (\(place)); save it as 8-bit JPEG or PNG")
+                .unsupported, "this kind of image is not supported (\(place)); save it as 8-bit JPEG or PNG")
         case .empty:
-            self.init(.empty, "the image has no pixels (\(place)); send one that has some")
+            self.init(.empty, "the image has no pixels (\(place)); send another one")
         case .tooLarge:
-            self.init(.tooLarge, "decoding the image would take too much (\(place)); save it as a plain JPEG or PNG")
+            self.init(.tooLarge, "the image is too costly to decode (\(place)); save it as a plain JPEG or PNG")
         default:
             self.init(.corrupt, "the image is damaged (\(place)); encode it again")
         }

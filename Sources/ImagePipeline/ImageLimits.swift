@@ -19,7 +19,7 @@ public struct ImageLimits: Sendable, Equatable {
 
     func check(byteCount: Int) throws(ImageError) {
         guard byteCount > 0 else {
-            throw ImageError(.empty, "there are no bytes where an image should be; send a JPEG or PNG file")
+            throw ImageError(.empty, "the image has no bytes; send a JPEG or PNG file")
         }
         guard byteCount <= maximumBytes else {
             throw ImageError(
@@ -31,7 +31,7 @@ public struct ImageLimits: Sendable, Equatable {
     func check(_ header: ImageHeader) throws(ImageError) {
         let (width, height) = (header.width, header.height)
         guard width > 0, height > 0 else {
-            throw ImageError(.empty, "the image is \(width)x\(height) pixels; send one that has pixels")
+            throw ImageError(.empty, "the image is \(width)x\(height) pixels; send one with pixels")
         }
         let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
         let maximumPixels = min(maximumPixels, Int(Int32.max))
@@ -43,7 +43,7 @@ public struct ImageLimits: Sendable, Equatable {
         guard Double(max(width, height)) <= Double(min(width, height)) * maximumAspectRatio else {
             throw ImageError(
                 .tooElongated,
-                "the image is \(width)x\(height) pixels, longer than \(maximumAspectRatio) times its shorter side; "
+                "the image is \(width)x\(height) pixels, an aspect ratio of more than \(maximumAspectRatio); "
                     + "crop it first")
         }
     }

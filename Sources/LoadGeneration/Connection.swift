@@ -55,7 +55,7 @@ final class Connection {
             }
         }
         guard status == 0 || errno == EINPROGRESS else {
-            let error = LoadError.system("nothing can be reached on port \(port)")
+            let error = LoadError.system("can't connect to port \(port)")
             close(socket)
             throw error
         }

@@ -36,7 +36,7 @@ struct ResponseReader: Sendable {
             rest = headBytes.count
             headBytes = []
         }
-        guard rest <= missing else { throw Malformed(reason: "there are bytes behind the response's end") }
+        guard rest <= missing else { throw Malformed(reason: "bytes follow the end of the response") }
         missing -= rest
         return missing == 0 ? head : nil
     }

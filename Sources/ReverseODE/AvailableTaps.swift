@@ -57,7 +57,7 @@ public struct AvailableTaps: Sendable {
         case .activation(let place):
             guard let channels = layout.channels(at: place) else {
                 throw TapError(
-                    "there is no place \(place): the last are down.\(layout.inputBlocks.count - 1) and "
+                    "the place \(place) doesn't exist; the last are down.\(layout.inputBlocks.count - 1) and "
                         + "up.\(layout.outputBlocks.count - 1)")
             }
             return channels

@@ -107,7 +107,7 @@ extension TapPlace {
     public init(parsing text: some StringProtocol) throws(TapError) {
         guard let place = TapPlace(text) else {
             throw TapError(
-                "there is no place \"\(shown(text, atMost: 32))\": places are state, pooled, head, middle, down.0, down.1, …, "
+                "unknown place \"\(shown(text, atMost: 32))\": places are state, pooled, head, middle, down.0, down.1, …, "
                     + "up.0, up.1, …")
         }
         self = place

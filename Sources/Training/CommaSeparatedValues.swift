@@ -51,7 +51,7 @@ public struct CommaSeparatedValues: Sendable {
             } else if try takeLineEnd() || place == bytes.count {
                 return Record(line: start, fields: fields)
             } else {
-                throw fault("there is text behind a closing quotation mark")
+                throw fault("text follows a closing quotation mark")
             }
         }
     }
@@ -66,7 +66,7 @@ public struct CommaSeparatedValues: Sendable {
         case Self.lineFeed: place += 1
         case Self.carriageReturn:
             guard place + 1 < bytes.count, bytes[place + 1] == Self.lineFeed else {
-                throw fault("a carriage return has no line feed behind it")
+                throw fault("a carriage return has no line feed after it")
             }
             place += 2
         default: return false
@@ -80,7 +80,7 @@ public struct CommaSeparatedValues: Sendable {
         let start = place
         while let byte = current, byte != Self.comma, byte != Self.lineFeed, byte != Self.carriageReturn {
             guard byte != Self.quote else {
-                throw fault("there is a quotation mark inside a field that doesn't begin with one")
+                throw fault("a field that doesn't begin with a quotation mark contains one")
             }
             place += 1
         }

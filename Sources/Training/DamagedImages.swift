@@ -68,7 +68,7 @@ public final class DamagedImages: Sendable {
                     : "\(messages.count) of \(total) images are damaged, more than the \(policy.allowance(of: total)) "
                         + "allowed: ") + "\(messages.prefix(5).joined(separator: "; "))"
                 + (messages.count > 5 ? "; …" : "")
-                + "; repair or remove them, or raise --damaged-limit if so many are to be left out")
+                + "; repair or remove them, or raise --damaged-limit to leave them out")
     }
 
     /// What is wrong with the images found since this was last asked, in the order in which they were found.

@@ -50,9 +50,9 @@ public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     /// Such as `3 skipped: 2 hidden, 1 not .jpg, .jpeg or .png`; `none skipped` for none.
     public var description: String {
         let parts = [
-            (hidden, "hidden"), (notImages, "not .jpg, .jpeg or .png"), (unlabelled, "in no class folder"),
+            (hidden, "hidden"), (notImages, "not .jpg, .jpeg or .png"), (unlabelled, "outside class folders"),
             (unlisted, "not in the labels"), (special, "links or special files"),
-            (loops, "links back to a folder that they lie in"),
+            (loops, "links to a folder that contains them"),
         ]
         guard count > 0 else { return "none skipped" }
         return "\(count) skipped: "

@@ -42,7 +42,8 @@ public struct LabelledSubset: Sendable {
             labelOfClass[$0] == nil && !other.classesLeftOut.contains($0)
         }) {
             throw DataSetError(
-                "\(images.path): has the class \(unknown), which the training data lacks; name the classes alike")
+                "\(images.path): has the class \(unknown), which the training data lacks; use the same class names in both"
+            )
         }
         let known = images.items.indices.compactMap { index -> (index: Int, label: Int)? in
             guard !images.classes.isEmpty else { return (index, 0) }

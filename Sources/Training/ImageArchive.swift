@@ -129,7 +129,7 @@ public struct TarIndex: Sendable {
             guard key == "path" || key == "size" || key.hasPrefix("GNU.sparse.") else { return }
             guard !global else {
                 throw DataSetError(
-                    "the tar archive sets \(key) for all its files at byte \(offset), which makes no sense")
+                    "the tar archive sets \(key) for all its files at byte \(offset), which is not supported")
             }
             switch key {
             case "path":

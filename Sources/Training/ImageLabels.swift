@@ -52,7 +52,7 @@ public struct ImageLabels: Sendable {
         } catch {
             throw DataSetError("\(path): \(error)")
         }
-        guard !rows.isEmpty else { throw DataSetError("\(path): has no line behind the one that names the columns") }
+        guard !rows.isEmpty else { throw DataSetError("\(path): has no line after the one that names the columns") }
     }
 
     /// The label of the image of that path in the data set; nil if the table doesn't name it.
@@ -66,7 +66,7 @@ public struct ImageLabels: Sendable {
         guard !unknown.isEmpty else { return }
         let first = unknown.prefix(5).map { "\(String(pathBytes: $0.path)) (line \($0.line))" }
         throw DataSetError(
-            "\(path): \(unknown.count) of \(rows.count) paths are no images of \(dataSet): "
+            "\(path): \(unknown.count) of \(rows.count) paths are not images of \(dataSet): "
                 + first.joined(separator: ", ") + (unknown.count > first.count ? ", …" : "")
                 + "; give paths inside it, such as airplane/0000.jpg")
     }
@@ -91,7 +91,7 @@ public struct ImageLabels: Sendable {
             CommaSeparatedValues.Fault(line: record.line, problem: problem)
         }
         guard record.fields.count == columns.count else {
-            throw fault("has \(record.fields.count) fields, and the first line \(columns.count)")
+            throw fault("has \(record.fields.count) fields, but the first line has \(columns.count)")
         }
         let path = Array(components(of: record.fields[columns.path]).joined(separator: [UInt8(ascii: "/")]))
         guard !path.isEmpty else { throw fault("has no path") }

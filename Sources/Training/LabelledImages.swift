@@ -67,7 +67,7 @@ public struct LabelledImages: Sendable {
         classes = []
         if ignoringClasses {
             guard !found.isEmpty else {
-                throw DataSetError("\(path): holds no .jpg, .jpeg or .png (\(skipped))")
+                throw DataSetError("\(path): contains no .jpg, .jpeg or .png (\(skipped))")
             }
             items = found.map { Item(path: String(pathBytes: $0.path), label: 0, range: $0.range) }
         } else if let labels {
@@ -109,7 +109,8 @@ public struct LabelledImages: Sendable {
         skipped.unlabelled = found.count - labelled.count
         guard !labelled.isEmpty else {
             throw DataSetError(
-                "\(path): holds no .jpg, .jpeg or .png inside a class folder, such as airplane/0000.jpg (\(skipped))")
+                "\(path): contains no .jpg, .jpeg or .png inside a class folder, such as airplane/0000.jpg (\(skipped))"
+            )
         }
         take(labelled)
     }
@@ -127,7 +128,7 @@ public struct LabelledImages: Sendable {
             }
         }
         guard !labelled.isEmpty else {
-            throw DataSetError("\(path): holds no .jpg, .jpeg or .png that \(labels.path) names (\(skipped))")
+            throw DataSetError("\(path): contains no .jpg, .jpeg or .png that \(labels.path) names (\(skipped))")
         }
         take(labelled)
     }

@@ -160,7 +160,7 @@ struct CheckpointTests {
             let answer = try await service.admin.postJSON(
                 "/admin/checkpoint?wait=true", #"{"path":"large.safetensors"}"#)
             #expect(answer.status == 507 && answer.code == "insufficient_memory", "\(answer.text)")
-            for part in ["\\\"large\\\" takes up to", "8.0 MiB are left of \(budget.bound): raise that"] {
+            for part in ["\\\"large\\\" takes up to", "8.0 MiB are left of \(budget.bound); raise this limit"] {
                 #expect(answer.text.contains(part), "\(answer.text)")
             }
             #expect(try await service.modelName() == "a")

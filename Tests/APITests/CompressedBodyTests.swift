@@ -123,7 +123,7 @@ struct CompressedBodyTests {
             #expect(text.count < 1 << 19)
             for _ in 0..<3 {
                 let refused = try await post(text, to: service)
-                #expect(refused.status == 503 && refused.said.contains("fill the memory set aside"))
+                #expect(refused.status == 503 && refused.said.contains("fill the memory reserved"))
                 #expect(try await post(image, to: service).status == 200)
             }
             let held = #"headwater_body_bytes_held{listener="public"} 0"#

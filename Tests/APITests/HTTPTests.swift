@@ -101,10 +101,10 @@ struct RefusalTests {
             (#"{"images":["AAAA","AAA"]}"#, "images[1]"), (#"{"image":["AAAA"]}"#, "did you mean images?"),
             (#"{"images":[],"images":[]}"#, "appears twice"), (#"{"images":[[[[[["AAAA"]]]]]]}"#, "images[0] must be"),
             (#"{"images":["AAAA"],"taps":[{"time":1}]}"#, "both time and place"),
-            (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled","x":1}]}"#, "no member of a tap"),
+            (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled","x":1}]}"#, "unknown member of a tap"),
             (#"{"images":["AAAA"],"taps":[{"time":1,"place":"pooled"}],"at":1}"#, "twice"),
             (#"{"images":["AAAA"],"normalize":"l3"}"#, #""none" or "l2""#), (#"[]"#, "must be an object"),
-            (#"{"images":["AAAA"]} x"#, "after the end"), ("", "the body is empty"),
+            (#"{"images":["AAAA"]} x"#, "follows the end"), ("", "the body is empty"),
             (#"{"images":[5]}"#, "images[0] must be"),
             (#"{"images":["AAAA"],"at":1e999}"#, "time"),
         ])

@@ -74,7 +74,8 @@ struct InferenceClientTests {
             #expect(other.status == 400 && other.code == "malformed_body")
             #expect(
                 try other.json()["detail"] as? String
-                    == #"model_name is "b", but the path names "a"; name the same in both or leave model_name out"#)
+                    == #"model_name is "b", but the path names "a"; give the same name in both, or leave model_name out"#
+            )
             let older = try await post(named + #""3""#, version: version.label)
             #expect(older.status == 400 && older.text.contains("model_version is"))
             let gone = try await post(named + #""3""#)

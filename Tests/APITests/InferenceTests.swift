@@ -23,13 +23,13 @@ private struct Malformed: Sendable {
         Malformed(#"{"inputs":[{},{}]}"#, 400, "one tensor"),
         Malformed(#"{"inputs":[{}]}"#, 400, "needs a name"),
         Malformed(#"{"input":[]}"#, 400, "did you mean inputs?"),
-        Malformed(input("picture", "BYTES", "[1]"), 400, "no input"),
-        Malformed(input("image", "FP32", "[1]"), 400, "is BYTES"),
-        Malformed(input("pixels", "BYTES", "[1,3,16,16]"), 400, "is FP32"),
+        Malformed(input("picture", "BYTES", "[1]"), 400, #"unknown input "picture""#),
+        Malformed(input("image", "FP32", "[1]"), 400, "must be BYTES"),
+        Malformed(input("pixels", "BYTES", "[1,3,16,16]"), 400, "must be FP32"),
         Malformed(input("image", "BYTES", "[-1]"), 400, "whole number"),
-        Malformed(input("image", "BYTES", "[1,1]"), 400, "is [N]"),
+        Malformed(input("image", "BYTES", "[1,1]"), 400, "must be [N]"),
         Malformed(input("image", "BYTES", "[1.0]"), 400, "whole number"),
-        Malformed(input("image", "BYTES", "[]"), 400, "is [N]"),
+        Malformed(input("image", "BYTES", "[]"), 400, "must be [N]"),
         Malformed(input("image", "BYTES", "[0]"), 422, "no image"),
         Malformed(input("image", "BYTES", "[33]"), 413, "32 images"),
         Malformed(input("image", "BYTES", "[9223372036854775807]"), 413, "32 images"),
@@ -38,7 +38,7 @@ private struct Malformed: Sendable {
         Malformed(input("pixels", "FP32", "[1,3,16,17]"), 400, "[N, 3, 16, 16]"),
         Malformed(input("pixels", "FP32", "[1,16,16,3]"), 400, "[N, 3, 16, 16]"),
         Malformed(input("pixels", "FP32", "[9223372036854775807,3,16,16]"), 413, "32 images"),
-        Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[1,2]"#), 400, "neither flat"),
+        Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[1,2]"#), 400, "must be a flat array"),
         Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[[1,2],[3]]"#), 400, "ragged"),
         Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[1,[2]]"#), 400, "mixes"),
         Malformed(input("pixels", "FP32", "[1,3,16,16]", #""data":[[2],1]"#), 400, "mixes"),
@@ -52,7 +52,7 @@ private struct Malformed: Sendable {
             "not finite"),
         Malformed(input("image", "BYTES", "[1]", #""data":["AAA"]"#), 400, "image[0] is not base64"),
         Malformed(input("image", "BYTES", "[1]", #""data":[5]"#), 400, "base64 strings"),
-        Malformed(input("image", "BYTES", "[2]", #""data":["AAAA"]"#), 400, "neither flat"),
+        Malformed(input("image", "BYTES", "[2]", #""data":["AAAA"]"#), 400, "must be a flat array"),
         Malformed(
             input("image", "BYTES", "[1]", #""data":["AAAA"],"parameters":{"binary_data_size":0}"#), 400, "either data"),
         Malformed(input("image", "BYTES", "[1]"), 400, "either data"),
@@ -64,16 +64,17 @@ private struct Malformed: Sendable {
         Malformed(image(#""outputs":[{"name":"logit"}]"#), 400, "did you mean logits?"),
         Malformed(image(#""outputs":[{"name":"logits"},{"name":"logits"}]"#), 400, "twice"),
         Malformed(image(#""outputs":[{}]"#), 400, "no name"),
-        Malformed(image(#""outputs":[{"name":"logits","parameters":{"classes":2}}]"#), 400, "there are classification"),
         Malformed(
-            image(#""outputs":[{"name":"embedding","parameters":{"classification":2}}]"#), 400, "has no classes"),
+            image(#""outputs":[{"name":"logits","parameters":{"classes":2}}]"#), 400, "known ones are classification"),
+        Malformed(
+            image(#""outputs":[{"name":"embedding","parameters":{"classification":2}}]"#), 400, "not to embeddings"),
         Malformed(
             image(#""outputs":[{"name":"logits","parameters":{"classification":-1}}]"#), 400,
             "outputs[0].parameters.classification"),
         Malformed(
             image(#""outputs":[{"name":"logits","parameters":{"binary_data":1}}]"#), 400,
             "outputs[0].parameters.binary_data must be true or false"),
-        Malformed(image(#""parameters":{"top":2}"#), 400, "there are at, from"),
+        Malformed(image(#""parameters":{"top":2}"#), 400, "known ones are at, from"),
         Malformed(image(#""parameters":{"at":"soon"}"#), 400, "not a time"),
         Malformed(image(#""parameters":{"at":[1]}"#), 400, "parameters.at must be"),
         Malformed(image(#""parameters":{"from":"x"}"#), 400, "places are"),
@@ -123,7 +124,9 @@ struct InferenceTests {
             }
             for path in ["b/infer", "a/versions/\(version.sha256.dropLast())/infer"] {
                 let answer = try await service.client.postJSON("/v2/models/" + path, "{}")
-                #expect(answer.code == "model_not_found" && answer.text.contains(#""error":"no model"#))
+                #expect(
+                    answer.code == "model_not_found" && answer.text.contains(#""error":"this name and version are not"#)
+                )
             }
         }
     }
@@ -236,9 +239,9 @@ struct InferenceTests {
             ("-1", nil, [], "one number"), ("+5", nil, [], "one number"), ("", nil, [], "one number"),
             ("5x", nil, [], "one number"), ("99999999999999999999", nil, [], "one number"),
             ("100000", nil, [], "but the body has"), ("10", nil, [], "ends early"),
-            (nil, 4, [1, 0, 0, 0], "has 1 bytes by its length, of which 0"),
-            (nil, 8, [255, 255, 255, 255, 1, 2, 3, 4], "has 4294967295 bytes"),
-            (nil, 3, [1, 0, 0], "ends within its length"), (nil, 0, [], "there are 0 BYTES elements"),
+            (nil, 4, [1, 0, 0, 0], "should have 1 bytes by its length, but only 0"),
+            (nil, 8, [255, 255, 255, 255, 1, 2, 3, 4], "should have 4294967295 bytes"),
+            (nil, 3, [1, 0, 0], "is cut off within its length"), (nil, 0, [], "data has 0 BYTES elements"),
             (nil, 10, [1, 0, 0, 0, 7, 1, 0, 0, 0, 7], "5 bytes follow the last"),
             (nil, 4, [], "0 bytes follow the JSON"), (nil, 4, [0, 0, 0, 0, 0], "5 bytes follow the JSON"),
             (nil, Int.max, [0], "1 bytes follow the JSON"),

@@ -34,8 +34,8 @@ struct InlineFileTests {
             ("A===", "longer than two"),
             ("====", "longer than two"), ("AAAA====", "longer than two"),
             ("AA==AAAA", "character 5 follows the padding"), ("AA A", "character 3 is a space"),
-            ("\nAA*A", "character 4 is not in"), ("AB==", "bits that belong to no byte"), ("AAB=", "bits that belong"),
-            ("Ä===", "character 1 is not in"), ("ab-_", "character 3 is of the URL-safe alphabet"),
+            ("\nAA*A", "character 4 is not in"), ("AB==", "has surplus bits"), ("AAB=", "surplus bits"),
+            ("Ä===", "character 1 is not in"), ("ab-_", "character 3 is from the URL-safe alphabet"),
             ("ab_A", "URL-safe"), ("AAAA\t", "character 5 is not in"),
         ])
     func notBase64(text: String, says: String) {
@@ -63,12 +63,12 @@ struct InlineFileTests {
             ("data:image/png;base64", "without a comma"), ("data:image/png;base64,QU", "not a multiple of 4"),
             ("data:image/png;base64,QU%", "two hexadecimal digits"), ("data:image/png;base64,A*==", "character 24"),
             (Named("data: and 5,000 letters", "data:" + String(repeating: "x", count: 5000) + ","), "without a comma"),
-            ("http://example.org/a.jpg", "is a URL, and the service fetches nothing"),
+            ("http://example.org/a.jpg", "is a URL, which the service doesn't fetch"),
             ("HTTPS://example.org/a", "is a URL"),
             ("s3://bucket/key", "is a URL"), ("file:///home/me/a.png", "is a URL"), ("gs://b/k?x=1", "is a URL"),
-            ("blob:https://example.org/1234", "is a URL"), ("a.jpg", "is a file's name"),
-            ("/home/me/Photo.JPEG", "is a file's"),
-            ("C:\\photos\\a.png", "is a file's name"), ("a.png\n", "is a file's name"),
+            ("blob:https://example.org/1234", "is a URL"), ("a.jpg", "is a file name"),
+            ("/home/me/Photo.JPEG", "is a file name"),
+            ("C:\\photos\\a.png", "is a file name"), ("a.png\n", "is a file name"),
         ] as [(Named<String>, String)])
     func reference(text: Named<String>, says: String) {
         let refusal = #expect(throws: InlineFile.Refusal.self) { try InlineFile.bytes(text.value) }
@@ -103,7 +103,7 @@ struct MistakenImageTests {
                 nil,
                 415, "is a data: URI"
             ),
-            ("https://example.org/a.jpg\n", curl, 415, "is a URL, and the service fetches nothing"),
+            ("https://example.org/a.jpg\n", curl, 415, "is a URL, which the service doesn't fetch"),
             ("s3://bucket/a", nil, 415, "is a URL"), ("photo.jpg", curl, 415, "wants an @"),
             ("/home/me/photo.PNG\n", "image/png", 415, "wants an @"),
         ] as [(Named<String>, String?, Int, String)])

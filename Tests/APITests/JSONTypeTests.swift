@@ -111,8 +111,8 @@ struct JSONTypeTests {
         arguments: [
             (#"{"normalize":true}"#, #"normalize must be a string, "none" or "l2"; it is the boolean true"#),
             (#"{"encoding":4}"#, #"encoding must be a string, "float" or "base64"; it is the number 4"#),
-            (#"{"images":"AAAA"}"#, "images must be an array of strings of base64; it is a string"),
-            (#"{"images":["AAAA",null]}"#, "images[1] must be a string of base64; it is null"),
+            (#"{"images":"AAAA"}"#, "images must be an array of base64 strings; it is a string"),
+            (#"{"images":["AAAA",null]}"#, "images[1] must be a base64 string; it is null"),
             (#"{"images":["AAAA","AAAA","AAAA","AA"]}"#, "images[3] is not base64"),
             (#"{"images":["https://example.org/a.jpg"]}"#, "images[0] is a URL"),
             (

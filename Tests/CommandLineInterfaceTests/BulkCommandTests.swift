@@ -206,7 +206,7 @@ struct BulkCommandTests {
         let refused = try await BuiltProgram.run(line + ["--resume"])
         #expect(refused.status == 64 && refused.errors.contains("--normalize was none and is l2"))
         let next = try await BuiltProgram.run(line)
-        #expect(next.status == 0 && next.errors.contains("begins again"))
+        #expect(next.status == 0 && next.errors.contains("starting again"))
         #expect(try results.names() == ["a.npy", "a.npy.paths"])
     }
 

@@ -55,7 +55,7 @@ struct HeldOutClassesTests {
             "--classes was black,white and is dark,white")
         try await Self.expect(
             shop.finetuning("pretrained/model.safetensors", "one", "--classes", "white"), .unusableData,
-            "one class only, white")
+            "only one class, white")
         try await Self.expect(
             shop.finetuning("pretrained/model.safetensors", "none", "--classes", "white,grey"), .unusableData,
             "no class \"grey\"", "\"black\", \"dark\", \"light\", \"white\"")

@@ -85,7 +85,7 @@ struct ResumptionTests {
         let done = try #require(throws: TrainingError.self) {
             try Self.pretrain(Self.resuming(shop, "--restart-schedule"))
         }
-        #expect(done.description.contains("give --epochs more than that"))
+        #expect(done.description.contains("give more --epochs"))
         try Self.pretrain(Self.resuming(shop, "--epochs", "3", "--restart-schedule"))
         let record = try TrainingState.Reader(path: shop.scratch.path("out/state.safetensors")).record
         #expect(record.scheduleStart == 3 && record.epoch == 3 && record.settings["--epochs"] == "3")

@@ -277,7 +277,7 @@ struct TrainingCommandTests {
             "residualBlocks is missing")
         try await expect(shop.pretraining("a", "--image-size", "24", "--validation", "1.5"), .usage, "--validation")
         try shop.scratch.write("kept".utf8, to: "kept/model.safetensors")
-        try await expect(shop.pretraining("kept"), .usage, "is there already")
+        try await expect(shop.pretraining("kept"), .usage, "already exists")
         #expect(try shop.bytes("kept/model.safetensors") == Data("kept".utf8))
 
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
@@ -293,7 +293,7 @@ struct TrainingCommandTests {
             shop.finetuning("tiny.safetensors", "b", "--damaged", "fail"), .unusableData, "dark/bad.png")
         // Before features are computed, at which the bad image would be noticed.
         for (output, more, status, message) in [
-            ("begun", [], .usage, "is there already"), ("begun", ["--resume"], .usage, "belongs to another run"),
+            ("begun", [], .usage, "already exists"), ("begun", ["--resume"], .usage, "belongs to another run"),
             ("fresh", ["--resume"], .unreadableInput, "nothing to resume"),
         ] as [(String, [String], CommandLineInterface.ExitStatus, String)] {
             try await expect(

@@ -20,7 +20,7 @@ struct TrainingDataCommandTests {
         try #require(straight.status == 0, "\(straight.errors)")
         let mentions = straight.errors.components(separatedBy: "headwater: skipped: ").count - 1
         #expect(mentions == 1 && straight.errors.contains("dark/3.png: the image is cut off"), "\(straight.errors)")
-        #expect(straight.errors.contains("damaged images that were left out: 1"))
+        #expect(straight.errors.contains("damaged images left out: 1"))
         for (epochs, more) in [("1", []), ("2", ["--resume"])] {
             let part = try await BuiltProgram.run(shop.pretraining("parts", "--epochs", epochs) + more)
             #expect(part.status == 0 && part.errors.contains("dark/3.png"))
@@ -35,7 +35,7 @@ struct TrainingDataCommandTests {
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
         let head = try await BuiltProgram.run(
             shop.headTraining("tiny.safetensors", "head", "--damaged-limit", "50%"))
-        #expect(head.status == 0 && head.errors.contains("damaged images that were left out: 3"), "\(head.errors)")
+        #expect(head.status == 0 && head.errors.contains("damaged images left out: 3"), "\(head.errors)")
         let measured = try await BuiltProgram.run([
             "evaluate", "--model", shop.scratch.path("head/model.safetensors"), "--data", shop.data, "--knn", "0",
         ])

@@ -163,7 +163,7 @@ struct WrongInputTests {
         let labels = try scratch.write(Array("one\ntwo\n".utf8), to: "labels.txt")
         let outcome = try await BuiltProgram.run(
             Self.importing + ["--t-span", "8", "--labels", labels, "-o", scratch.path("m.safetensors")])
-        #expect(outcome.status == 65 && outcome.errors.contains("there are 2 for 10 classes"))
+        #expect(outcome.status == 65 && outcome.errors.contains("has 2 entries for 10 classes"))
         #expect(try scratch.names() == ["labels.txt"])
     }
 

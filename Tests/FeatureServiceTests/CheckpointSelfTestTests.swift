@@ -41,8 +41,8 @@ import Testing
     @Test("Other weights than the file was written with are refused, and it is said by how much")
     func otherWeights() throws {
         let error = #expect(throws: ModelLoadingError.self) { try Self.test.run(Self.model(seed: 2)) }
-        #expect(error?.description.contains("of end/pooled was recorded as") == true)
-        #expect(error?.description.contains("0.001 being allowed") == true)
+        #expect(error?.description.contains("in the self-test, a number of end/pooled is") == true)
+        #expect(error?.description.contains("0.001 is allowed") == true)
         #expect(error?.description.contains(Kernels.best.name) == true)
     }
 
@@ -51,7 +51,7 @@ import Testing
         let error = #expect(throws: ModelLoadingError.self) {
             try Self.test.run(Self.model { $0.logits![2] += 1 })
         }
-        #expect(error?.description.contains("of logits was recorded as") == true)
+        #expect(error?.description.contains("in the self-test, a number of logits is") == true)
     }
 
     @Test("A record of a tap that the model doesn't have is refused", arguments: ["0.33/pooled", "end/up.99", "soon"])

@@ -157,9 +157,9 @@ struct ExchangeTests {
         "What the server itself can refuse it refuses in its own words, not with the library's page",
         arguments: [
             ("GET / HTTP/1.1\r\n\r\n", "there is no Host header"),
-            ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", "it holds a space"),
-            ("GET / HTTP/1.1 HTTP/1.1\r\nHost: h\r\n\r\n", "it holds a space"),
-            ("GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", "it holds %00"),
+            ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", "it contains a space"),
+            ("GET / HTTP/1.1 HTTP/1.1\r\nHost: h\r\n\r\n", "it contains a space"),
+            ("GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", "it contains %00"),
             ("GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", "more than one Host"),
             ("GET / HTTP/1.1\r\nHost: h\r\nX y: 1\r\n\r\n", "not a token"),
             ("G\u{301}\u{323}T / HTTP/1.1\r\nHost: h\r\n\r\n", "the method is not a token"),

@@ -24,8 +24,8 @@ struct ImageLabelsTests {
         "that the standard doesn't allow are refused with the line",
         arguments: [
             ("a,b\n\"c", "line 2: a quotation mark is never closed"),
-            ("a\"b", "line 1: there is a quotation mark inside"),
-            ("\"a\"b", "line 1: there is text behind"), ("a\n\"\n\n\"x", "line 4: there is text behind"),
+            ("a\"b", "line 1: a field that doesn't begin with a quotation mark contains one"),
+            ("\"a\"b", "line 1: text follows"), ("a\n\"\n\n\"x", "line 4: text follows"),
             ("a\rb", "line 1: a carriage return"),
         ])
     func faults(text: String, message: String) {
@@ -38,7 +38,7 @@ struct ImageLabelsTests {
         "need their columns, a path and a label a line, and every path once",
         arguments: [
             ("", "line 1: must name"), ("a.jpg,cat\n", "line 1: must name"), ("path,label,path\n", "line 1: must name"),
-            ("path,label\n", "has no line"), ("path,label\na.jpg\n", "line 2: has 1 fields, and the first line 2"),
+            ("path,label\n", "has no line"), ("path,label\na.jpg\n", "line 2: has 1 fields, but the first line has 2"),
             ("path,label\na.jpg,\n", "line 2: has no label"), ("path,label\n./,cat\n", "line 2: has no path"),
             ("path,label\na.jpg,cat\n./a.jpg,cat\n", "line 3: a.jpg has a label already in line 2"),
         ])
@@ -67,7 +67,7 @@ struct ImageLabelsTests {
         }
         let lost = try ImageLabels(Array("path,label\n0.png,cat\nx/9.png,dog\n".utf8), path: "labels.csv")
         let error = #expect(throws: DataSetError.self) { try LabelledImages(at: archive, labels: lost) }
-        #expect(error?.message.contains("1 of 2 paths are no images of \(archive): x/9.png (line 3)") == true)
+        #expect(error?.message.contains("1 of 2 paths are not images of \(archive): x/9.png (line 3)") == true)
     }
 
     @Test("name files whose names are not UTF-8, but classes in UTF-8 only")

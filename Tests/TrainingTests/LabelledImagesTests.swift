@@ -182,7 +182,7 @@ struct LabelledImagesTests {
         #expect(images.items.map(\.path) == ["a/0.png", "a/1.png", "b/0.png"] && images.classes == ["a", "b"])
         #expect(try images.items.indices.map { try images.bytes(at: $0) } == [[1], [2], [2]])
         #expect(images.skipped.loops == 3 && images.skipped.special == 1)
-        #expect(images.skipped.description.contains("3 links back to a folder"))
+        #expect(images.skipped.description.contains("3 links to a folder"))
         let files = ImageFiles([folder.path + "/data"], following: .all)
         #expect(files.paths.count == 3)
     }
@@ -260,7 +260,7 @@ struct LabelledImagesTests {
         let folder = try TemporaryFolder()
         let stray = try folder.write("data/stray.jpg")
         for (path, part) in [
-            (folder.path + "/missing", "No such file"), (folder.path + "/data", "1 in no class folder"),
+            (folder.path + "/missing", "No such file"), (folder.path + "/data", "1 outside class folders"),
             (stray, "cut off"), ("/dev/null", "not a regular file"),
         ] {
             let error = #expect(throws: DataSetError.self) { try LabelledImages(at: path) }

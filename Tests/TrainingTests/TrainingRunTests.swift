@@ -231,7 +231,7 @@ struct TrainingRunTests {
             let error = #expect(throws: CheckpointError.self) {
                 try SmallRun(in: parts).run(epochs: 3, resumes: true, stepLog: log)
             }
-            #expect(error?.description.contains("not the log of a run's steps") == true)
+            #expect(error?.description.contains("not the log of this run's steps") == true)
         }
     }
 

@@ -31,11 +31,11 @@ BEYOND_SCHEMAS = [
     ("unknown_tap", r""),
     ("model_not_found", r""),
     # How parts of a request go together.
-    ("invalid_parameter", r"given twice|are more than (64|512)"),
-    ("malformed_body", r"data is neither flat|data is ragged|data mixes|nested too deeply|is the shape says|"
-                       r"^the shape of pixels is|not finite in f32|Inference-Header-Content-Length is|"
-                       r"asks for [a-z]+ twice|bytes follow the JSON|BYTES element|^model_(name|version) is"),
-    ("too_many_images", r"^data has more than|^the request holds more than 32 images"),
+    ("invalid_parameter", r"given twice|appears twice|more than (64|512)"),
+    ("malformed_body", r"data must be a flat array|data is ragged|data mixes|nested too deeply|the shape says|"
+                       r"^the shape of pixels must be|not finite in f32|Inference-Header-Content-Length is|"
+                       r"requests [a-z]+ twice|bytes follow the JSON|BYTES element|^model_(name|version) is"),
+    ("too_many_images", r"^data has more than|^the request contains more than 32 images"),
     # What octet-stream holds is described in words: JSON, or JSON with tensors behind it.
     ("malformed_body", r"^byte \d+ of the JSON|^a number can't|^the JSON|^the body is empty"),
     # What the arrays in a tensor's data hold.

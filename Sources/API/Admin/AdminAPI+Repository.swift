@@ -22,14 +22,15 @@ extension AdminAPI {
         let post = try RepositoryPost(request.bytes)
         guard post.overrides.isEmpty else {
             throw Problem(
-                .invalidParameter, "a model is loaded as its file says; there is no parameter that changes it")
+                .invalidParameter, "load takes no parameters; the model file determines how the model is loaded")
         }
         guard checkpoints.directory != nil else { throw Problem(CheckpointRefusal.noDirectory) }
         let paths = await catalogue().filter { $0.name == name }.map(\.path)
         guard paths.count < 2 else {
             throw Problem(
                 .modelAmbiguous,
-                "the model is in \(paths.joined(separator: ", ")); POST /admin/checkpoint loads one by its path")
+                "several files have a model of this name (\(paths.joined(separator: ", "))); "
+                    + "load one by its path with POST /admin/checkpoint")
         }
         if let path = paths.first {
             try await finish(.load, client) { () async throws(CheckpointRefusal) in
@@ -47,14 +48,14 @@ extension AdminAPI {
         let known = await repository()
         guard !known.contains(where: { $0.name == name && $0.isReady }) else {
             throw Problem(
-                .modelInUse, "it is the serving model, and one must always serve; load another model instead")
+                .modelInUse, "this model is serving and can't be unloaded; load another model instead")
         }
         guard known.contains(where: { $0.name == name }) else { throw Self.unknownModel }
         return .json { _ in }
     }
 
     private static let unknownModel = Problem(
-        .modelNotFound, "no model of this name is in the model directory; POST /v2/repository/index lists them")
+        .modelNotFound, "the model directory has no model of this name; POST /v2/repository/index lists its models")
 
     private func catalogue() async -> [CatalogueEntry] {
         guard let directory = checkpoints.directory else { return [] }

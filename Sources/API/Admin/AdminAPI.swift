@@ -75,7 +75,9 @@ public final class AdminAPI: Sendable {
         gateway.bodyPolicy(head) { endpoint throws(Problem) in
             // Without a token, whoever is on this machine may ask, and a page in a browser here must not do so for others.
             guard endpoint.isOpen || head.headers["Origin"] == nil else {
-                throw Problem(.pageForbidden, "this is for programs; requests with an Origin come from web pages")
+                throw Problem(
+                    .pageForbidden,
+                    "this endpoint refuses requests from web pages; send the request without an Origin header")
             }
             let query = try QueryParameters(head.query, of: endpoint)
             switch endpoint {
@@ -85,20 +87,23 @@ public final class AdminAPI: Sendable {
             case .load:
                 _ = try query.flag("wait")
                 guard try BodyForm(head.headers) != .form else {
-                    throw Problem(.unsupportedMediaType, "this takes JSON: {\"path\": …}")
+                    throw Problem(.unsupportedMediaType, "this endpoint takes JSON, not forms; send {\"path\": …}")
                 }
                 _ = try ContentCoding.checked(head.headers)
                 return .memory(maximumBytes: 64 << 10)
             case .repositoryIndex, .repositoryLoad, .repositoryUnload:
                 guard try BodyForm(head.headers) != .form else {
-                    throw Problem(.unsupportedMediaType, "this takes JSON or nothing")
+                    throw Problem(.unsupportedMediaType, "this endpoint takes JSON or an empty body, not forms")
                 }
                 _ = try ContentCoding.checked(head.headers)
                 return .memory(maximumBytes: 64 << 10)
             case .upload:
                 _ = try query.flag("wait")
                 guard try BodyForm(head.headers) == .raw else {
-                    throw Problem(.unsupportedMediaType, "this takes the bytes of a safetensors file as the body")
+                    throw Problem(
+                        .unsupportedMediaType,
+                        "this endpoint takes the bytes of a safetensors file; send them as the body, with "
+                            + "Content-Type: application/octet-stream")
                 }
                 try ContentCoding.requireNone(head.headers)
                 guard let directory = checkpoints.directory else { throw Problem(CheckpointRefusal.noDirectory) }

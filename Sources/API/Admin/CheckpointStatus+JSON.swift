@@ -78,14 +78,14 @@ extension Problem {
                 .checkpointBusy, "another checkpoint is being loaded; GET /admin/checkpoint shows its progress",
                 headers: ["Retry-After": "5"])
         case .noDirectory:
-            self.init(.noModelDirectory, "the service was started without a model directory (--model-directory)")
+            self.init(.noModelDirectory, "the service has no model directory; start it with --model-directory")
         case .outside(let path):
             self.init(.pathForbidden, "\"\(shown(path, atMost: 200))\" is not a path inside the model directory")
         case .notFound(let path):
             self.init(.checkpointNotFound, "the model directory has no regular file \"\(shown(path, atMost: 200))\"")
         case .malformedDigest: self.init(.invalidParameter, "sha256 must be 64 hexadecimal digits")
         case .noPrevious: self.init(.noPreviousCheckpoint, "no other model has served since the service started")
-        case .upload(let reason): self.init(.internalError, "the upload can't be taken over: \(reason)")
+        case .upload(let reason): self.init(.internalError, "the upload can't be stored: \(reason)")
         }
     }
 }

@@ -150,7 +150,7 @@ struct InferenceDocument: Sendable {
         var shape: [Int] = []
         try scanner.array { scanner in
             guard shape.count < maximumDimensions else {
-                throw scanner.invalid("is beyond the \(maximumDimensions) dimensions that a shape may have")
+                throw scanner.invalid("follows the \(maximumDimensions) dimensions that a shape may have")
             }
             shape.append(try scanner.natural())
         }
@@ -171,7 +171,7 @@ struct InferenceDocument: Sendable {
         try scanner.array { scanner in
             let requested = try output(&scanner)
             guard !outputs.contains(where: { $0.output == requested.output }) else {
-                throw scanner.invalid("asks for \(requested.output.rawValue) twice")
+                throw scanner.invalid("requests \(requested.output.rawValue) twice")
             }
             outputs.append(requested)
         }
@@ -199,7 +199,7 @@ struct InferenceDocument: Sendable {
             throw Problem.unknown("output", name, known: InferenceOutput.allCases.map(\.rawValue))
         }
         guard output != .embedding || classCount == nil else {
-            throw scanner.malformed("an embedding has no classes; classification is for logits and probabilities")
+            throw scanner.malformed("classification applies to logits and probabilities, not to embeddings")
         }
         return RequestedOutput(output: output, isBinary: isBinary, classCount: classCount)
     }

@@ -81,7 +81,8 @@ struct InferenceRequest: Sendable {
     /// - Throws: 415.
     static func requireNoForm(_ headers: HTTPHeaders) throws(Problem) {
         for value in headers.values(of: "Content-Type") where try BodyForm(contentType: value) == .form {
-            throw Problem(.unsupportedMediaType, "this takes JSON, or JSON followed by binary tensors; no form")
+            throw Problem(
+                .unsupportedMediaType, "this endpoint takes JSON, or JSON followed by binary tensors, not forms")
         }
     }
 
@@ -98,7 +99,7 @@ struct InferenceRequest: Sendable {
         return length
     }
 
-    fileprivate static let noImages = Problem(.noImages, "the request holds no image")
+    fileprivate static let noImages = Problem(.noImages, "the request contains no image")
 }
 
 /// Refuses what is plainly no file's bytes, such as base64 where binary is expected, before a decoder does with fewer words.
@@ -136,7 +137,7 @@ private struct InputTensor {
         guard tail.count == expected else {
             throw Problem(
                 .malformedBody,
-                "\(tail.count) bytes follow the JSON, but the inputs' binary_data_size says \(expected)")
+                "\(tail.count) bytes follow the JSON, but binary_data_size of the inputs is \(expected)")
         }
         let count = images * (isNumeric ? 3 * side * side : 1)
         if isNumeric {
@@ -150,12 +151,12 @@ private struct InputTensor {
 
     private static func require(_ datatype: String, _ wanted: TensorDatatype, _ name: String) throws(Problem) {
         guard datatype == wanted.rawValue else {
-            throw Problem(.malformedBody, "the datatype of \(name) is \(wanted.rawValue)")
+            throw Problem(.malformedBody, "the datatype of \(name) must be \(wanted.rawValue)")
         }
     }
 
     private static func wrongShape(_ name: String, _ shape: String) -> Problem {
-        Problem(.malformedBody, "the shape of \(name) is \(shape)")
+        Problem(.malformedBody, "the shape of \(name) must be \(shape)")
     }
 
     private static func numbers(
@@ -163,13 +164,13 @@ private struct InputTensor {
     ) throws(Problem) -> [Float] {
         let numbers: [Float]
         if let data = try json(input, shape) {
-            guard data.texts.isEmpty else { throw Problem(.malformedBody, "the data of pixels is numbers") }
+            guard data.texts.isEmpty else { throw Problem(.malformedBody, "the data of pixels must be numbers") }
             numbers = data.numbers
         } else {
             numbers = try BinaryTensorData.floats(tail, count: count)
         }
         guard numbers.allSatisfy(\.isFinite) else {
-            throw Problem(.malformedBody, "pixels holds a number that is not finite in f32")
+            throw Problem(.malformedBody, "pixels contains a number that is not finite in f32")
         }
         return numbers
     }
@@ -182,7 +183,7 @@ private struct InputTensor {
             for (index, file) in files.enumerated() { try requireFile(file, at: "image[\(index)]") }
             return files
         }
-        guard data.numbers.isEmpty else { throw Problem(.malformedBody, "the data of image is base64 strings") }
+        guard data.numbers.isEmpty else { throw Problem(.malformedBody, "the data of image must be base64 strings") }
         var files: [[UInt8]] = []
         for (index, text) in data.texts.enumerated() {
             do throws(InlineFile.Refusal) {
@@ -200,7 +201,8 @@ private struct InputTensor {
         case (let data?, nil):
             guard data.fits(shape) else {
                 throw Problem(
-                    .malformedBody, "data is neither flat with as many elements as the shape says nor nested so")
+                    .malformedBody,
+                    "data must be a flat array with as many elements as the shape, or nested arrays of that shape")
             }
             return data
         case (nil, _?): return nil
@@ -219,7 +221,7 @@ extension InferenceRequest {
         let model = try agreed(with: model)
         let wanted = outputs?.map(\.output) ?? InferenceOutput.allCases
         guard !wanted.isEmpty else {
-            throw Problem(.malformedBody, "outputs is empty; leave it out to get all there are")
+            throw Problem(.malformedBody, "outputs is empty; leave it out to get every output")
         }
         let selection = try options.selection()
         var request = FeatureRequest(
@@ -252,6 +254,6 @@ extension InferenceRequest {
         Problem(
             .malformedBody,
             "\(member) is \"\(shown(body, atMost: 80))\", but the path names \"\(shown(path, atMost: 80))\"; "
-                + "name the same in both or leave \(member) out")
+                + "give the same name in both, or leave \(member) out")
     }
 }

@@ -160,7 +160,8 @@ extension Problem {
         if isNumeric, failure == .notFinite {
             self.init(
                 .unprocessableImage,
-                "the model's state became infinite or NaN; are the numbers normalised as GET /model says?")
+                "the model's state became infinite or NaN; check that the numbers are normalised as GET /model describes"
+            )
         } else {
             self.init(failure)
         }

@@ -66,7 +66,7 @@ struct JSONTensorData: Sendable {
         }
         while lengths.count <= depth { lengths.append(-1) }
         guard lengths[depth] == -1 || lengths[depth] == count else {
-            throw scanner.malformed("data is ragged: an array has \(count) elements, one before it \(lengths[depth])")
+            throw scanner.malformed("data is ragged: an array has \(count) elements, an earlier one \(lengths[depth])")
         }
         lengths[depth] = count
     }
@@ -120,18 +120,18 @@ enum BinaryTensorData {
                 throw Problem(.malformedBody, "\(rest.count) bytes follow the last of \(count) BYTES elements")
             }
             let place = "BYTES element \(elements.count)"
-            guard rest.count >= 4 else { throw Problem(.malformedBody, "\(place) ends within its length") }
+            guard rest.count >= 4 else { throw Problem(.malformedBody, "\(place) is cut off within its length") }
             let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
             rest = rest.dropFirst(4)
             guard length <= rest.count else {
                 throw Problem(
-                    .malformedBody, "\(place) has \(length) bytes by its length, of which \(rest.count) are there")
+                    .malformedBody, "\(place) should have \(length) bytes by its length, but only \(rest.count) follow")
             }
             elements.append(Array(rest.prefix(length)))
             rest = rest.dropFirst(length)
         }
         guard elements.count == count else {
-            throw Problem(.malformedBody, "there are \(elements.count) BYTES elements, not \(count) as the shape says")
+            throw Problem(.malformedBody, "data has \(elements.count) BYTES elements, but the shape says \(count)")
         }
         return elements
     }

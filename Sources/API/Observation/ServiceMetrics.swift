@@ -88,7 +88,7 @@ public final class ServiceMetrics: Sendable {
         for (stage, help) in [
             (
                 FeatureStage.decode,
-                "Seconds that a request's images took to be decoded, the wait for a decoder included."
+                "Seconds to decode a request's images, including the wait for a decoder."
             ),
             (.queue, "Seconds from admission to the first step, of a request's slowest image."),
             (.inference, "Seconds from the first step to the last, of a request's slowest image."),
@@ -107,7 +107,8 @@ public final class ServiceMetrics: Sendable {
             "headwater_evaluations_total", help: "Network evaluations, counted per image.")
         images = try registry.counter("headwater_images_total", help: "Images whose features were computed.")
         let rejected = try registry.counter(
-            "headwater_requests_rejected_total", help: "Requests refused because of the work ahead, by the limit.",
+            "headwater_requests_rejected_total",
+            help: "Requests refused because too much work was queued, by the limit reached.",
             labels: ["limit"])
         self.rejected = Dictionary(uniqueKeysWithValues: AdmissionLimit.allCases.map { ($0, rejected[$0.rawValue]) })
         expired = try registry.counter(
@@ -119,31 +120,36 @@ public final class ServiceMetrics: Sendable {
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
         reloads = try registry.counter(
-            "headwater_reloads_total", help: "Files read again at SIGHUP, by what they hold and outcome.",
+            "headwater_reloads_total", help: "Files reloaded at SIGHUP, by content and outcome.",
             labels: ["what", "outcome"])
         authenticationFailures = try registry.counter(
             "headwater_authentication_failures_total", help: "Requests refused because the key was missing or wrong.",
             labels: ["listener", "outcome"])
         var answers: [AnswerSource: Counter] = [:]
         for (source, name, help) in [
-            (AnswerSource.hit, "hits", "Images answered with an answer that was kept."),
-            (.shared, "shared", "Images answered with what was being computed for an identical one."),
-            (.miss, "misses", "Images that had to be computed although answers are kept."),
+            (AnswerSource.hit, "hits", "Images answered from the cache."),
+            (.shared, "shared", "Images answered by the computation for an identical image in progress."),
+            (
+                .miss, "misses",
+                "Images computed because neither the cache nor a computation in progress had their answer."
+            ),
         ] {
             answers[source] = try registry.counter("headwater_cache_\(name)_total", help: help)
         }
         self.answers = answers
-        cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of answers kept.")
+        cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of cached answers.")
         waiting = try registry.gauge(
-            "headwater_images_waiting", help: "Images admitted that wait for their first step.")
+            "headwater_images_waiting", help: "Admitted images that wait for their first step.")
         decoding = try registry.gauge(
-            "headwater_images_decoding", help: "Images among those that wait which are to be decoded.")
+            "headwater_images_decoding", help: "Waiting images that are not decoded yet.")
         expectedWait = try registry.gauge(
-            "headwater_expected_wait_seconds", help: "Seconds that the work admitted takes at the present rate.")
-        try registry.gauge("headwater_images_waiting_limit", help: "Images waiting beyond which requests are refused.")
-            .set(Double(configuration.queueLimit))
+            "headwater_expected_wait_seconds", help: "Seconds until the admitted work is done, at the present rate.")
         try registry.gauge(
-            "headwater_expected_wait_limit_seconds", help: "Expected wait beyond which requests are refused."
+            "headwater_images_waiting_limit", help: "Number of waiting images above which requests are refused."
+        )
+        .set(Double(configuration.queueLimit))
+        try registry.gauge(
+            "headwater_expected_wait_limit_seconds", help: "Expected wait above which requests are refused, in seconds."
         )
         .set(configuration.waitLimit.map { $0 / .seconds(1) } ?? .infinity)
         inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
@@ -158,7 +164,7 @@ public final class ServiceMetrics: Sendable {
         }
         try registry.registerProcessMetrics()
         try registry.gauge(
-            "headwater_build_info", help: "The program that runs; always 1.", labels: ["version", "commit", "kernels"]
+            "headwater_build_info", help: "The running program; always 1.", labels: ["version", "commit", "kernels"]
         ) { [Sample(1, labelValues: [build.version, build.commit, kernels])] }
         try registry.gauge(
             "headwater_model_info", help: "The model served; always 1.", labels: ["name", "version", "sha256"]

@@ -146,7 +146,7 @@ public final class PublicAPI: Sendable {
         let tapCount = selection.count
         guard format == .json || tapCount == 1 else {
             throw Problem(
-                .invalidParameter, "several taps don't fit into one array; ask for one tap, or for application/json")
+                .invalidParameter, "several taps don't fit into one array; request one tap, or application/json")
         }
         guard tapCount * posted.images.count <= RequestOptions.maximumTapsOfAllImages else {
             throw Problem(

@@ -75,7 +75,7 @@ enum Base64 {
         guard padded <= 2 else { throw DecodingFailure(reason: "its padding (=) is longer than two characters") }
         guard rest > 0 else { return bytes }
         guard group & (rest == 2 ? 0xF : 0x3) == 0 else {
-            throw DecodingFailure(reason: "its last character has bits that belong to no byte")
+            throw DecodingFailure(reason: "its last character has surplus bits; is it cut off?")
         }
         bytes.append(UInt8(truncatingIfNeeded: group >> (rest == 2 ? 4 : 10)))
         if rest == 3 { bytes.append(UInt8(truncatingIfNeeded: group >> 2)) }
@@ -87,7 +87,7 @@ enum Base64 {
         switch character {
         case UInt8(ascii: " "): "is a space; was it a + that was decoded as in a URL?"
         case UInt8(ascii: "-"), UInt8(ascii: "_"):
-            "is of the URL-safe alphabet; write + for - and / for _, and pad with ="
+            "is from the URL-safe alphabet; write + for - and / for _, and pad with ="
         case _ where padded: "follows the padding"
         default: "is not in base64's alphabet (A-Z a-z 0-9 + /)"
         }

@@ -20,7 +20,7 @@ extension ContentCoding {
             guard try ContentCoding(headers) != nil else { return }
         } catch {}
         throw Problem(
-            .unsupportedMediaType, "this body is stored as it comes; send it without Content-Encoding",
+            .unsupportedMediaType, "this endpoint stores the body unchanged; send it without Content-Encoding",
             headers: ["Accept-Encoding": "identity"])
     }
 }

@@ -85,16 +85,16 @@ final class Doorkeeper: Sendable {
         case .key: return
         case .nothing:
             refused(.missing)
-            throw Self.problem("this needs a key, as Authorization: Bearer KEY or X-API-Key: KEY")
+            throw Self.problem("this endpoint requires a key; send it as Authorization: Bearer KEY or X-API-Key: KEY")
         case .wrongKey:
             guard let wait = limit.withLock({ $0.fail(head.remoteAddress, at: head.received) }) else {
                 refused(.wrong)
-                throw Self.problem("the key isn't valid here")
+                throw Self.problem("the key is not valid for this listener")
             }
             refused(.limited)
             let seconds = max(1, Int((wait / .seconds(1)).rounded(.up)))
             throw Problem(
-                .tooManyWrongKeys, "too many wrong keys came from this address; try another in \(seconds) s",
+                .tooManyWrongKeys, "too many wrong keys came from this address; try again in \(seconds) s",
                 headers: ["Retry-After": "\(seconds)"])
         }
     }

@@ -21,8 +21,8 @@ enum FileReference: Equatable {
     var description: String {
         switch self {
         case .dataURI: "is a data: URI"
-        case .url: "is a URL, and the service fetches nothing"
-        case .fileName: "is a file's name, and the service opens no files of its clients"
+        case .url: "is a URL, which the service doesn't fetch"
+        case .fileName: "is a file name, and the service can't read files of its clients"
         }
     }
 

@@ -38,10 +38,10 @@ struct JSONPost {
     }
 
     private mutating func readImages(_ scanner: inout JSONScanner) throws {
-        guard scanner.nextCharacter == "[" else { throw scanner.mismatch("an array of strings of base64") }
+        guard scanner.nextCharacter == "[" else { throw scanner.mismatch("an array of base64 strings") }
         try scanner.array { scanner in
             guard images.count < maximumImages else { throw Problem.tooManyImages(maximumImages) }
-            let text = try scanner.string("a string of base64")
+            let text = try scanner.string("a base64 string")
             do throws(InlineFile.Refusal) {
                 images.append(try InlineFile.bytes(text))
             } catch {
@@ -104,7 +104,7 @@ struct JSONPost {
     }
 
     private static let tooManyTaps = Problem(
-        .invalidParameter, "there may be at most \(RequestOptions.maximumTaps) taps of an image")
+        .invalidParameter, "an image may have at most \(RequestOptions.maximumTaps) taps")
 
     static let timeType = "a number or a string, such as \"end\""
 

@@ -32,13 +32,13 @@ enum BodyForm: Equatable, Sendable {
                 // "utf8" is a common misspelling, and ASCII is a part of UTF-8.
                 let charset = parameter.dropFirst("charset=".count).filter { $0 != "\"" }
                 guard ["utf-8", "utf8", "us-ascii"].contains(charset) else {
-                    throw Problem(.unsupportedMediaType, "JSON is read as UTF-8; send it without another charset")
+                    throw Problem(.unsupportedMediaType, "JSON must be in UTF-8; send it without another charset")
                 }
             }
             self = .json
         case _ where type.hasPrefix("multipart/"):
             throw Problem(
-                .unsupportedMediaType, "of the multipart types only multipart/form-data is read",
+                .unsupportedMediaType, "multipart/form-data is the only multipart type that is supported",
                 headers: ["Accept-Post": "image/jpeg, image/png, multipart/form-data, application/json"])
         default: self = .raw
         }

@@ -36,7 +36,7 @@ struct PostedImages: Sendable {
                 .images
         }
         guard !images.isEmpty else {
-            throw Problem(.noImages, "the request holds no image; send the bytes of a JPEG or PNG file as the body")
+            throw Problem(.noImages, "the request contains no image; send the bytes of a JPEG or PNG file as the body")
         }
         self.options = options
     }
@@ -110,6 +110,6 @@ extension Problem {
     static func tooManyImages(_ maximum: Int) -> Problem {
         Problem(
             .tooManyImages,
-            "the request holds more than \(maximum) image\(maximum == 1 ? "" : "s"); send several requests")
+            "the request contains more than \(maximum) image\(maximum == 1 ? "" : "s"); send several requests")
     }
 }

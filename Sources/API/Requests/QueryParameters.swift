@@ -16,7 +16,9 @@ struct QueryParameters: Sendable {
                 throw Problem(.invalidParameter, "the query parameter \(item.name) has no value")
             }
             guard values.updateValue(value, forKey: item.name) == nil else {
-                throw Problem(.invalidParameter, "the query parameter \(item.name) is given twice; separate by commas")
+                throw Problem(
+                    .invalidParameter,
+                    "the query parameter \(item.name) appears twice; give it once, with commas between values")
             }
         }
         self.values = values
@@ -38,7 +40,7 @@ struct QueryParameters: Sendable {
         switch values[name] {
         case nil, "false": false
         case "true": true
-        case .some: throw Problem(.invalidParameter, "\(name) is true or false")
+        case .some: throw Problem(.invalidParameter, "\(name) must be true or false")
         }
     }
 }
@@ -49,8 +51,9 @@ extension Problem {
         let nearest = Suggestion.clause(Suggestion.nearest(to: name, among: known))
         let remedy =
             !nearest.isEmpty
-            ? nearest : known.isEmpty ? "; there are none here" : "; there are \(known.joined(separator: ", "))"
-        return Problem(.unknownParameter, "there is no \(kind) \(quoted(name))\(remedy)")
+            ? nearest
+            : known.isEmpty ? "; none is accepted here" : "; the known ones are \(known.joined(separator: ", "))"
+        return Problem(.unknownParameter, "unknown \(kind) \(quoted(name))\(remedy)")
     }
 
     /// A client's word in an answer: cut, and only printable ASCII, so that the text can be shown anywhere.

@@ -44,7 +44,7 @@ struct RequestOptions: Equatable, Sendable {
         switch name {
         case .at: try set(times: Self.items(text))
         case .from: try set(places: Self.items(text))
-        case .taps: throw Problem(.invalidParameter, "taps are given in a JSON body; elsewhere use at and from")
+        case .taps: throw Problem(.invalidParameter, "taps works only in a JSON body; use at and from here")
         case .normalize: try set(normalization: Self.choice(name, text))
         case .encoding: try set(encoding: Self.choice(name, text))
         case .top: try set(top: Int(text))
@@ -113,7 +113,7 @@ struct RequestOptions: Equatable, Sendable {
         _ name: String, _ texts: [Text], _ parse: (Text) throws(TapError) -> Value
     ) throws(Problem) -> [Value] {
         guard (1...maximumTaps).contains(texts.count) else {
-            throw Problem(.invalidParameter, "\(name) lists \(texts.count), not 1 to \(maximumTaps)")
+            throw Problem(.invalidParameter, "\(name) has \(texts.count) values; give 1 to \(maximumTaps)")
         }
         var values: [Value] = []
         for text in texts {
@@ -129,7 +129,7 @@ struct RequestOptions: Equatable, Sendable {
     private func requireUnset(_ name: Name, _ isUnset: Bool) throws(Problem) {
         guard isUnset else {
             throw Problem(
-                .invalidParameter, "\(name.rawValue) is given twice, or taps beside at or from; give each once")
+                .invalidParameter, "\(name.rawValue) is given twice, or taps together with at or from; give each once")
         }
     }
 }
@@ -145,7 +145,7 @@ extension RequestOptions {
         guard !count.overflow, count.partialValue <= Self.maximumTaps else {
             throw Problem(
                 .invalidParameter,
-                "\(times.count) times at \(places.count) places are more than \(Self.maximumTaps) taps")
+                "\(times.count) times at \(places.count) places make more than \(Self.maximumTaps) taps")
         }
         return .taps(times.flatMap { time in places.map { Tap(time: time, place: $0) } })
     }

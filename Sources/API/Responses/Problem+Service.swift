@@ -10,7 +10,7 @@ extension Problem {
         case .inputCount(let found, let expected):
             self.init(.unprocessableImage, "the input has \(found) numbers; the model takes \(expected)")
         case .notFinite:
-            self.init(.notFinite, "the model's state became infinite or NaN on this image, so that it has no features")
+            self.init(.notFinite, "the model's state became infinite or NaN on this image, so it has no features")
         }
     }
 
@@ -19,10 +19,12 @@ extension Problem {
         switch error {
         case .overloaded(let seconds):
             self.init(
-                .overloaded, "there is as much work ahead as the service accepts; try again in \(seconds) s",
+                .overloaded, "the queue of the service is full; try again in \(seconds) s",
                 headers: ["Retry-After": "\(seconds)"])
         case .deadlineExceeded:
-            self.init(.deadlineExceeded, "the deadline passed before the result; X-Request-Timeout asks for more time")
+            self.init(
+                .deadlineExceeded,
+                "the deadline passed before the result was ready; X-Request-Timeout sets a longer one")
         case .starting: self = .starting
         case .draining: self = .stopping
         case .otherModel(let serving): self = .unknownModel(serving: serving)
@@ -36,7 +38,7 @@ extension Problem {
     static func unknownModel(serving: ModelVersion) -> Problem {
         Problem(
             .modelNotFound,
-            "no model of this name and version serves here; \(serving.name), version \(serving.label), does")
+            "this name and version are not those of the serving model, \(serving.name), version \(serving.label)")
     }
 
     /// No model is loaded yet.

@@ -81,7 +81,8 @@ struct Router<Operation: Endpoint>: Sendable {
         if let operation = operations[method] { return Route(operation: operation, parameters: parameters) }
         let allowed = operations.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted().joined(separator: ", ")
         throw Problem(
-            .methodNotAllowed, "this path does not take this method; it takes \(allowed)", headers: ["Allow": allowed])
+            .methodNotAllowed, "this path doesn't support this method; it supports \(allowed)",
+            headers: ["Allow": allowed])
     }
 
     private func operations(at path: String) -> (operations: [String: Operation], parameters: [String: String])? {

@@ -37,7 +37,7 @@ struct EnvironmentScanner {
             warnings.append(
                 "variables that Kubernetes sets for a Service of this name are ignored: "
                     + serviceLinks.sorted().joined(separator: ", ")
-                    + "; set enableServiceLinks: false in the pod to be rid of them")
+                    + "; set enableServiceLinks: false in the pod to avoid them")
         }
     }
 

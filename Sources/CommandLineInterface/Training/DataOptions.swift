@@ -10,23 +10,24 @@ enum DataOptions {
     static let damaged = Option(
         "damaged", .choice("ACTION", of: Damaged.self), default: .skip,
         help:
-            "What to do about an image that is damaged: skip names it on standard error, leaves it out and counts it; "
+            "What to do with a damaged image: skip names it on standard error, leaves it out and counts it; "
             + "fail ends the command.", group: group)
     static let damagedLimit = Option(
         "damaged-limit", .percentage, default: 0.05,
         help:
-            "The greatest share of damaged images to skip, such as 0.5%. Beyond it the command fails and names the first "
-            + "few. One image may always be skipped, unless it is 0%.", group: group)
+            "The largest share of damaged images to skip, such as 0.5%. Above it, the command fails and names the first "
+            + "few. Unless it is 0%, one image may always be skipped.", group: group)
     static let followsLinks = Option(
         flag: "follow-links",
         help:
-            "Follow every symbolic link inside a folder, to files and folders anywhere, but for links back to a folder "
-            + "that they lie in. Otherwise a link counts only if it leads to a file in the same folder.", group: group)
+            "Follow every symbolic link inside a folder, to files and folders anywhere, except links to a folder "
+            + "that contains them. By default, a link counts only if it leads to a file in the same folder.",
+        group: group)
     static let labels = Option(
         "labels", optional: .file,
         help:
-            "A CSV file whose columns 'path' and 'label', named in its first line, say the class of each image of --data; "
-            + "the names of folders then mean nothing. Paths are those inside --data.", group: group)
+            "A CSV file whose columns 'path' and 'label', named in its first line, give the class of each image of --data; "
+            + "the names of folders are then ignored. Paths are relative to --data.", group: group)
 
     /// Of commands that go through a whole data set.
     static let specifications = [damaged.specification, damagedLimit.specification, followsLinks.specification]

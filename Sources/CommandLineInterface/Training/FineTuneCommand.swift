@@ -23,12 +23,13 @@ enum FineTuneCommand {
         help: "Train only on these classes. Images of other classes are ignored, in --validation too.")
     private static let validationLabels = Option(
         "validation-labels", optional: .file,
-        help: "A CSV file as --labels, of the images of a data set that --validation names.", group: "Images")
+        help: "A CSV file in the form of --labels, for the images of the data set that --validation names.",
+        group: "Images")
     private static let balance = Option(
         "balance", .choice("WHAT", of: Balance.self), default: .none,
         help:
-            "classes draws every class equally often: an epoch has as many images as without, rare classes repeat theirs "
-            + "and frequent ones leave some out, in every epoch others. With --freeze flow, every class has the same weight "
+            "classes draws every class equally often: an epoch keeps its number of images, but repeats images of rare classes "
+            + "and leaves out images of frequent ones, others in each epoch. With --freeze flow, every class has the same weight "
             + "in the loss.", group: RecipeOptions.group)
     private static let freeze = Option(
         "freeze", .choice("WHAT", of: Frozen.self), default: .none,
@@ -41,8 +42,9 @@ enum FineTuneCommand {
             + "weights.")
     private static let headPlace = Option(
         "head-place", optional: .headPlace,
-        help: "What the head reads at the end of the pass: state, the pooled state, as in the paper; or the means of "
-            + "the network's activations at middle, down.N or up.N. The default is the model's.")
+        help:
+            "What the head reads at the end of the pass: state is the pooled state, as in the paper; the others are means of "
+            + "the network's activations, at middle, down.N or up.N. The default is the model's.")
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 0...65_536),
         help:
@@ -118,7 +120,7 @@ enum FineTuneCommand {
                 line: "headwater finetune --data flowers --validation 0.2 --freeze flow -o head",
                 effect: "Teach the bundled model your own classes, from a few dozen images of each, in a minute:"),
             Command.Example(
-                line: "headwater finetune --resume -o finetuned", effect: "Go on with a run that was interrupted:"),
+                line: "headwater finetune --resume -o finetuned", effect: "Resume an interrupted run:"),
             Command.Example(
                 line: "headwater finetune --resume --restart-schedule --epochs 300 -o finetuned",
                 effect: "Train a finished run for longer:"),
@@ -216,12 +218,12 @@ enum FineTuneCommand {
         guard try arguments[freeze] == .flow else {
             return try arguments.refuse(
                 [penalty.specification], "only a head that is solved for has a penalty",
-                remedy: "leave it out, or give --freeze flow; --weight-decay is what training has")
+                remedy: "leave it out, or give --freeze flow; training has --weight-decay")
         }
         try arguments.refuse(
             learningOptions,
-            "a head on a flow that is frozen is the solution of a convex problem, which this doesn't change",
-            remedy: "leave it out, or leave out --freeze flow; --penalty is what there is to choose")
+            "the head on a frozen flow is the solution of a convex problem, which this option doesn't change",
+            remedy: "leave it out, or leave out --freeze flow; only --penalty can be chosen")
         for flag in [fromScratch, TrainingOptions.restartSchedule] where try arguments[flag] {
             throw UsageError(
                 flag.specification.name == fromScratch.specification.name
@@ -244,8 +246,8 @@ enum FineTuneCommand {
             throw CommandFailure(
                 status: .unusableData,
                 description:
-                    "\(try arguments[TrainingOptions.data]): there is one class only, \(classes[0]), and so nothing to "
-                    + "tell apart")
+                    "\(try arguments[TrainingOptions.data]): there is only one class, \(classes[0]); give images of "
+                    + "at least two")
         }
         do {
             return try FineTunedModel(
@@ -269,7 +271,7 @@ enum FineTuneCommand {
         for option in [forwardSteps, gradientSteps]
         where try arguments[option] == 0 && configuration.head?.place == nil {
             throw UsageError(
-                "a head that reads the state learns nothing of the flow without a step",
+                "without a step, a head that reads the state learns nothing of the flow",
                 at: arguments.place(of: option),
                 remedy: "give 1 or more, or --freeze flow, or a --head-place")
         }
@@ -279,8 +281,9 @@ enum FineTuneCommand {
         guard let labels = try DataOptions.labels(arguments, validationLabels) else { return nil }
         guard case .dataSet = try arguments[TrainingOptions.validation] else {
             throw UsageError(
-                "there is no data set to validate on that it could label", at: arguments.place(of: validationLabels),
-                remedy: "name one by --validation, or leave it out: images held back of --data have their labels")
+                "it labels a data set given by --validation, and there is none",
+                at: arguments.place(of: validationLabels),
+                remedy: "give --validation a data set, or leave it out: images held back from --data have their labels")
         }
         return labels
     }

@@ -65,7 +65,7 @@ struct HeadTraining {
         let remembered = resumes ? try restore(parts) : nil
         guard try compute(parts) else { return .success }
         let damaged = parts.reduce(0) { $0 + $1.features.done - $1.features.count }
-        if damaged > 0 { HeadwaterProgram.complain("headwater: damaged images that were left out: \(damaged)") }
+        if damaged > 0 { HeadwaterProgram.complain("headwater: damaged images left out: \(damaged)") }
         guard parts.allSatisfy({ $0.features.count > 0 }) else {
             throw CommandFailure(status: .unusableData, description: "none of the images could be used")
         }
@@ -108,7 +108,7 @@ struct HeadTraining {
                 + "\((seconds * 1e4).rounded() / 10) ms to read an image and compute its features), and seconds to solve "
                 + "for the head",
             "memory: about \(bytes >> 20) MiB at most\(left)",
-            "nothing was written; the same command without --dry-run does it",
+            "nothing was written; to start, repeat the command without --dry-run",
         ]
         HeadwaterProgram.say(lines.joined(separator: "\n"))
         return .success
@@ -162,7 +162,7 @@ struct HeadTraining {
             try save()
             bar.erase()
             HeadwaterProgram.say(
-                "\(files.state): saved the features of \(count()) of \(total) images; go on with --resume")
+                "\(files.state): saved the features of \(count()) of \(total) images; continue with --resume")
             return false
         } catch let error as DataSetError {
             if count() > 0 { try save() }

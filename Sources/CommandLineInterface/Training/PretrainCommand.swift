@@ -56,7 +56,7 @@ enum PretrainCommand {
                 line: "headwater pretrain --data train.tar --architecture small.json --coupling icfm -o pretrained",
                 effect: "Pretrain on a tar archive:"),
             Command.Example(
-                line: "headwater pretrain --resume -o pretrained", effect: "Go on with a run that was interrupted:"),
+                line: "headwater pretrain --resume -o pretrained", effect: "Resume an interrupted run:"),
         ],
         recall: TrainingOptions.recall)
 

@@ -47,7 +47,7 @@ struct TrainingForecast {
         lines.append(
             "memory: about \(bytes >> 20) MiB at most"
                 + (budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""))
-        lines.append("nothing was written; the same command without --dry-run does it")
+        lines.append("nothing was written; to start, repeat the command without --dry-run")
         return lines.joined(separator: "\n")
     }
 

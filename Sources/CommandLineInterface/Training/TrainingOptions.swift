@@ -20,14 +20,14 @@ enum TrainingOptions {
     static let resume = Option(
         flag: "resume",
         help:
-            "Go on from state.safetensors in the output folder. Options that aren't given are as the run was given them."
+            "Continue from state.safetensors in the output folder. Options that are not given keep their values in that run."
     )
     static let restartSchedule = Option(
         flag: "restart-schedule",
         help:
-            "With --resume, begin the learning-rate schedule again where the run stands, for the steps left of --epochs. "
-            + "--epochs, --schedule, --warm-up and learning rates may then change. Give it once: another --resume goes on with "
-            + "the schedule begun.", group: RecipeOptions.group)
+            "With --resume, start the learning-rate schedule again at the current step, for the steps left of --epochs. "
+            + "--epochs, --schedule, --warm-up and learning rates may then change. Give it once: a later --resume continues "
+            + "the new schedule.", group: RecipeOptions.group)
     static let checkpointMinutes = Option(
         "checkpoint-minutes", .number("MINUTES", in: 0.01...1440), default: 10,
         help: "The longest time between two saves of the state. It is also saved at the end of each epoch.")
@@ -48,8 +48,8 @@ enum TrainingOptions {
     static let dryRun = Option(
         flag: "dry-run",
         help:
-            "Only say what would be done: images, classes and steps, and, by a few steps on real images, the time and "
-            + "memory that it takes. Nothing is written.")
+            "Write nothing, and print what would be done: images, classes and steps, and the time and memory that they "
+            + "take, measured in a few steps on real images.")
     static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name. The default is the output folder's name.")
     /// The name of a model that is made from another one.
@@ -94,10 +94,10 @@ enum TrainingOptions {
         guard isResumed, let folder = written(output.specification.name) else { return nil }
         let path = TrainingRun.Files(folder: folder).state
         guard let record = try? TrainingState.Reader(path: path, access: .onDemand).record else {
-            return .nothing("\(path), where --resume looks for it, is not there or is no state of a run")
+            return .nothing("\(path), where --resume looks for it, doesn't exist or is not the state of a run")
         }
         return record.options.map { .values($0, file: path) }
-            ?? .nothing("\(path), where --resume looks for it, is older than the recording of options")
+            ?? .nothing("\(path), where --resume looks for it, was written by a version that didn't record options")
     }
 
     /// The options that a run is to remember: as they were given, paths from the root.
@@ -128,7 +128,7 @@ enum TrainingOptions {
         guard try arguments[restartSchedule] else { return false }
         guard try arguments[resume] else {
             throw UsageError(
-                "a run that begins has no schedule yet that could begin again",
+                "a new run has no schedule to start again",
                 at: arguments.place(of: restartSchedule),
                 remedy: "leave it out, or give --resume")
         }
@@ -177,7 +177,7 @@ enum TrainingOptions {
             throw CommandFailure(
                 status: .unwritableOutput,
                 description:
-                    "\(folder): the output folder can't be made; there may be a file of that name, or no permission")
+                    "\(folder): the output folder can't be created; a file may have its name, or permission is missing")
         }
         return TrainingRun.Files(folder: folder)
     }
@@ -255,7 +255,7 @@ struct TrainingData {
         } else {
             try arguments.refuse(
                 [TrainingOptions.splitSeed.specification],
-                "no fraction of the images is held back, which it would choose",
+                "it chooses the images to hold back, and none are",
                 remedy: "leave it out, or give --validation a fraction such as 0.1")
         }
         let (seed, splitSeed) = (try arguments[TrainingOptions.seed], try arguments[TrainingOptions.splitSeed])

@@ -56,7 +56,7 @@ struct TrainingSession {
         let start = trainer.record
         bar.start(at: start.step * imagesPerStep)
         if resumes {
-            bar.complain("resuming after step \(start.step), \(start.epoch) of \(plan.epochs) epochs being done")
+            bar.complain("resuming after step \(start.step); \(start.epoch) of \(plan.epochs) epochs are done")
         }
         if restartsSchedule {
             bar.complain(
@@ -65,18 +65,18 @@ struct TrainingSession {
         }
         if let other = run.otherComputation {
             bar.complain(
-                "warning: the run was computed with \(other) and goes on with \(start.computation); its numbers will "
+                "warning: the run was computed with \(other) and continues with \(start.computation); its numbers will "
                     + "differ in their last bits from those of a run that was never interrupted")
         }
         let ending = try run.run(nextBatch: batches(start.epoch, start.sums.batches))
         damage.tellNew { bar.complain($0) }
-        if damage.count > 0 { bar.complain("headwater: damaged images that were left out: \(damage.count)") }
+        if damage.count > 0 { bar.complain("headwater: damaged images left out: \(damage.count)") }
         bar.erase()
         switch ending {
         case .finished:
             HeadwaterProgram.say("\(files.model): \(bestText)")
         case .interrupted:
-            HeadwaterProgram.say("\(files.state): saved after step \(trainer.record.step); go on with --resume")
+            HeadwaterProgram.say("\(files.state): saved after step \(trainer.record.step); continue with --resume")
         }
         return .success
     }

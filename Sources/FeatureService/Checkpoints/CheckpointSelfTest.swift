@@ -71,10 +71,10 @@ public struct CheckpointSelfTest: Sendable {
         guard differences[worst] <= tolerance * scale else {
             throw ModelLoadingError(
                 description:
-                    "it doesn't compute what it did when its file was written: in the self-test, \(found[worst]) of "
-                    + "\(place) was recorded as \(expected[worst]), off by \(differences[worst] / scale) of the largest "
-                    + "number there, \(tolerance) being allowed; either the file is damaged or the \(kernels.name) kernels compute "
-                    + "wrongly on this processor")
+                    "its results differ from those recorded in its file: in the self-test, a number of \(place) is "
+                    + "\(found[worst]) instead of \(expected[worst]), which is \(differences[worst] / scale) of the largest "
+                    + "number there, and \(tolerance) is allowed; either the file is damaged or the \(kernels.name) kernels "
+                    + "compute wrongly on this processor")
         }
     }
 }

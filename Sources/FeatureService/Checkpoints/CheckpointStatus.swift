@@ -142,13 +142,13 @@ extension CheckpointRefusal: CustomStringConvertible {
     public var description: String {
         switch self {
         case .busy: "another checkpoint is being loaded"
-        case .noDirectory: "there is no model directory"
+        case .noDirectory: "there is no model directory; start the service with --model-directory"
         case .outside(let path), .notFound(let path):
             "the checkpoint activated last, \(path), is no longer a file of the model directory: put it back, or start with "
                 + "--no-resume-checkpoint to serve the configured model"
         case .malformedDigest: "the digest is not 64 hexadecimal digits"
         case .noPrevious: "no other model has served since the service started"
-        case .upload(let reason): "the upload can't be taken over: \(reason)"
+        case .upload(let reason): "the upload can't be stored: \(reason)"
         }
     }
 }

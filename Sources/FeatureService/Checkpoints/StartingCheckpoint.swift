@@ -19,11 +19,11 @@ public struct StartingCheckpoint: Sendable, Equatable {
         /// The configured file is gone or damaged; what serves doesn't depend on it.
         case unreadable = "the configured model can't be read"
         /// The configured file is the one that it was at the activation.
-        case unchanged = "the configured model is the one that the checkpoint was activated over"
+        case unchanged = "the configured model has not changed since the checkpoint was activated"
         /// The configured file is another one than at the activation.
         case reconfigured = "another model was configured after the checkpoint was activated"
         /// The operator says so.
-        case asked = "it was asked for"
+        case asked = "an option asks for it"
     }
 
     /// Whether it is the checkpoint activated last.

@@ -80,7 +80,7 @@ final class StepLog {
             guard let found = (try? JSONDecoder().decode(Line.self, from: Data(line)))?.step, found > step else {
                 throw CheckpointError(
                     .malformed,
-                    "\(path) is not the log of a run's steps: what is behind byte \(length) is no line of a step that "
+                    "\(path) is not the log of this run's steps: after byte \(length) there is no line of a step that "
                         + "follows step \(step); give another file")
             }
             guard found <= last else { break }

@@ -23,11 +23,11 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
             "\(path) belongs to another run: \(differences.joined(separator: "; ")); leave the option out to keep "
                 + "its old value, or give another --output" + Self.mayChange(differences)
         case .nothingLeft(let path, let epochs):
-            "\(path): all epochs are done, \(epochs), so no schedule can begin again; give --epochs more than that"
+            "\(path): all \(epochs) epochs are done, so no schedule can start again; give more --epochs"
         case .unusableState(let path, let problem): "\(path): \(problem)"
         case .alreadyBegun(let path):
-            "\(path) is there already; go on with that run by --resume, or give another --output"
-        case .nothingToResume(let path): "\(path) is not there, so there is nothing to resume; leave out --resume"
+            "\(path) already exists; continue that run with --resume, or give another --output"
+        case .nothingToResume(let path): "\(path) doesn't exist, so there is nothing to resume; leave out --resume"
         }
     }
 
@@ -37,8 +37,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
             TrainingRecord.scheduleSettings.contains { difference.hasPrefix($0 + " was ") }
         }
         return isSchedule
-            ? ", or begin the learning-rate schedule again from where the run stands by --restart-schedule"
-            : "; a run may go on under another --name, --default-tap, --dtype, --checkpoint-minutes, --kernels, --workers and "
-                + "--images-at-a-time, and under more --epochs if its learning rate is constant"
+            ? ", or start the learning-rate schedule again with --restart-schedule"
+            : "; a run may continue with another --name, --default-tap, --dtype, --checkpoint-minutes, --kernels, --workers and "
+                + "--images-at-a-time, and with more --epochs if its learning rate is constant"
     }
 }

@@ -195,7 +195,8 @@ public final class TrainingRun {
         lastSave = observer.now()
         savedStep = trainer.record.step
         let (step, path) = (trainer.record.step, files.state)
-        trainer.lastGood = step == 0 ? "\(path) is as the run began" : "\(path) holds the state after step \(step)"
+        trainer.lastGood =
+            step == 0 ? "\(path) holds the state at the start of the run" : "\(path) holds the state after step \(step)"
     }
 
     /// Validates, keeps the model if it is the best, and turns to the next epoch.

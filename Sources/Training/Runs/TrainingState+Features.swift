@@ -40,7 +40,7 @@ extension TrainingState.Reader {
     public func restore(_ features: HeadFeatures, name: String) throws {
         guard let done = record.featuresDone?[name], done > 0 else { return }
         func refuse(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }
-        guard done <= features.total else { throw refuse("it has features of more images than there are") }
+        guard done <= features.total else { throw refuse("it has features of more images than the data set has") }
         guard let tensor = file[name] else {
             // All that was done was damaged.
             return features.take([], positions: [], done: done)
@@ -53,7 +53,7 @@ extension TrainingState.Reader {
         guard zip(positions, positions.dropFirst()).allSatisfy({ $0 < $1 }),
             positions.allSatisfy({ (0..<done).contains($0) })
         else {
-            throw refuse("its tensor \(quoted(places)) doesn't hold ascending places of images")
+            throw refuse("its tensor \(quoted(places)) doesn't contain ascending positions of images")
         }
         let values = try file.floats(of: name)
         if let index = firstNonFinite(values) {

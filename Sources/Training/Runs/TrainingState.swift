@@ -84,7 +84,7 @@ public enum TrainingState {
             file = try SafetensorsFile(path: path, access: access)
             self.path = path
             guard let document = file.metadata[metadataKey] else {
-                throw TrainingError.unusableState(path: path, problem: "it is no state of a training run")
+                throw TrainingError.unusableState(path: path, problem: "it is not the state of a training run")
             }
             try CheckpointError.locating(in: path) { try requireStrictJSON(document) }
             do {

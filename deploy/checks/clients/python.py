@@ -51,7 +51,7 @@ def with_requests():
     post("JSON without its content type", says="set Content-Type: application/json",
          data=json.dumps({"images": texts, **options}))
     post("base64 in a dictionary of data", says="curl -F image=@FILE", data={"image": texts[0]})
-    post("a URL instead of an image", says="fetches nothing", json={"images": ["https://example.org/a.jpg"]})
+    post("a URL instead of an image", says="doesn't fetch", json={"images": ["https://example.org/a.jpg"]})
     post("its own content type for a form", says="let the HTTP client set", files={"image": files[0]},
          headers={"Content-Type": "multipart/form-data"})
 
