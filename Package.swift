@@ -53,24 +53,29 @@ let package = Package(
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
 
         library("UntrustedText", []),
+        library("Files", ["UntrustedText"]),
+        library("JSON", ["UntrustedText"]),
         library("Digests", ["CNettle"]),
         library("Telemetry", []),
-        library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests", "UntrustedText"]),
+        library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests", "Files", "JSON", "UntrustedText"]),
         hotLibrary("Tensor", ["CKernels", "COpenBLAS"]),
         hotLibrary("Layers", ["Tensor"]),
-        hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats"]),
-        hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels", "UntrustedText"]),
+        hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats", "JSON", "UntrustedText"]),
+        hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels", "JSON", "UntrustedText"]),
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
-            ["CheckpointFormats", "Digests", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel", "CAllocator"]),
+            [
+                "CheckpointFormats", "Digests", "Files", "JSON", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel",
+                "CAllocator",
+            ]),
         hotLibrary("Differentiation", ["FlowModel", "Layers", "Tensor", "CKernels"]),
         hotLibrary("Augmentation", ["ImagePipeline"]),
         hotLibrary(
             "Training",
             [
                 "Differentiation", "CheckpointFormats", "FlowModel", "ReverseODE", "Augmentation", "ImagePipeline",
-                "Plotting", "Digests", "Tensor", "CKernels", "UntrustedText",
+                "Plotting", "Digests", "Files", "JSON", "Tensor", "CKernels", "UntrustedText",
             ]),
         library("Plotting", []),
         library("HTTPServer", ["CMicroHTTPD", "CZlib", "UntrustedText"]),
@@ -79,14 +84,14 @@ let package = Package(
             "API",
             [
                 "FeatureService", "ReverseODE", "FlowModel", "ImagePipeline", "CheckpointFormats", "Digests",
-                "HTTPServer", "Telemetry", "CContract", "CPlayground", "UntrustedText",
+                "HTTPServer", "JSON", "Telemetry", "CContract", "CPlayground", "UntrustedText",
             ]),
         library(
             "CommandLineInterface",
             [
                 "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
-                "FlowModel", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers", "Tensor", "CKernels",
-                "CBundledModel", "CProcess", "LoadGeneration", "Plotting", "UntrustedText",
+                "Files", "FlowModel", "JSON", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers",
+                "Tensor", "CKernels", "CBundledModel", "CProcess", "LoadGeneration", "Plotting", "UntrustedText",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
         .plugin(name: "RecordCommit", capability: .buildTool()),
@@ -103,8 +108,10 @@ let package = Package(
         .target(
             name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",
             swiftSettings: strict + [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"])]),
-        tests(of: "CheckpointFormats"),
+        tests(of: "CheckpointFormats", ["Files"]),
         tests(of: "Digests"),
+        tests(of: "Files"),
+        tests(of: "JSON"),
         tests(of: "UntrustedText"),
         tests(of: "Tensor", ["CKernels"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
@@ -119,8 +126,8 @@ let package = Package(
         tests(
             of: "Training",
             [
-                "Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "FlowModel", "Tensor",
-                "UntrustedText",
+                "Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files", "FlowModel", "JSON",
+                "Tensor", "UntrustedText",
             ]),
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
@@ -132,7 +139,7 @@ let package = Package(
                 "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
                 "Telemetry", "Tensor", "TestBench",
             ]),
-        tests(of: "CommandLineInterface", ["LoadGeneration", "TestBench", "UntrustedText"]),
+        tests(of: "CommandLineInterface", ["Files", "LoadGeneration", "TestBench", "UntrustedText"]),
         .testTarget(
             name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],
             swiftSettings: strict),
@@ -147,8 +154,8 @@ if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
             name: "headwater-fuzz",
             dependencies: [
                 "CFuzzing", "CZlib", "API", "CheckpointFormats", "CommandLineInterface", "FeatureService", "FlowModel",
-                "HTTPServer", "ImagePipeline", "LoadGeneration", "ReverseODE", "Telemetry", "Tensor", "TestFixtures",
-                "Training",
+                "Files", "HTTPServer", "ImagePipeline", "JSON", "LoadGeneration", "ReverseODE", "Telemetry", "Tensor",
+                "TestFixtures", "Training",
             ],
             path: "Tests/Fuzzing/Harnesses", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]),

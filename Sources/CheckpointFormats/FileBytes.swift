@@ -1,23 +1,20 @@
 import Digests
+import Files
 import Glibc
 import Synchronization
-import UntrustedText
 
-/// The bytes of a file, or of memory that lives for ever: in memory, or left on the disk until they are asked for.
-///
-/// A mapping was rejected: whoever cuts a mapped file short kills the process that touches it (SIGBUS), which reading
-/// turns into an error.
+/// The bytes of a file, or of memory that is never freed: in memory, or on the disk until they are needed.
 final class FileBytes: Sendable {
     private enum Place {
         case allocated(UnsafeRawBufferPointer)
         case borrowed(UnsafeRawBufferPointer)
-        case disk(descriptor: Int32, path: String)
+        case disk(RegularFile)
     }
 
     /// The most bytes that are read into memory.
     static let largestLoad = 64 << 30
 
-    /// How many there are.
+    /// How many bytes there are.
     let count: Int
 
     // Immutable memory that only `deinit` gives back: sharing the pointer between threads is safe, which the compiler
@@ -33,30 +30,29 @@ final class FileBytes: Sendable {
     deinit {
         switch place {
         case .allocated(let bytes): free(UnsafeMutableRawPointer(mutating: bytes.baseAddress))
-        case .borrowed: break
-        case .disk(let descriptor, _): close(descriptor)
+        case .borrowed, .disk: break
         }
     }
 
     /// Calls `body` with the bytes of a range that lies within `count`, valid during the call only.
     ///
-    /// - Throws: `CheckpointError` if they are on the disk and can't be read, or there is no memory for them; and what
-    ///   `body` throws.
+    /// - Throws: `FileError` if they are on the disk and can't be read, `CheckpointError` if there is no memory for them; and
+    ///   what `body` throws.
     func withUnsafeBytes<R>(in range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         switch place {
         case .allocated(let bytes), .borrowed(let bytes):
             return try withExtendedLifetime(self) { try body(UnsafeRawBufferPointer(rebasing: bytes[range])) }
-        case .disk(let descriptor, let path):
+        case .disk(let file):
             let buffer = try Self.allocate(range.count)
             defer { free(buffer.baseAddress) }
-            try readFully(descriptor, path, into: buffer, from: range.lowerBound)
+            try file.read(into: buffer, at: range.lowerBound)
             return try body(UnsafeRawBufferPointer(buffer))
         }
     }
 
     /// The SHA-256 digest, computed when it is first asked for.
     ///
-    /// - Throws: `CheckpointError` if the bytes are on the disk and can't be read.
+    /// - Throws: `FileError` if the bytes are on the disk and can't be read.
     var sha256: SHA256.Digest {
         get throws {
             try digest.withLock { known in
@@ -86,23 +82,25 @@ final class FileBytes: Sendable {
     }
 
     /// A file's contents, copied into memory.
+    ///
+    /// - Throws: `FileError` if they can't be read, `CheckpointError` if they are too many for the memory.
     static func loading(path: String) throws -> FileBytes {
-        let (descriptor, count) = try openRegularFile(path)
-        defer { close(descriptor) }
-        guard count <= largestLoad else {
-            throw CheckpointError(.limitExceeded, "\(path) is too large to load, \(count) bytes")
+        let file = try RegularFile(path: path)
+        guard file.byteCount <= largestLoad else {
+            throw CheckpointError(.limitExceeded, "\(path) is too large to load, \(file.byteCount) bytes")
         }
-        let buffer = try allocate(count)
-        let contents = FileBytes(.allocated(UnsafeRawBufferPointer(buffer)), count: count)
-        try readFully(descriptor, path, into: buffer, from: 0)
+        let buffer = try allocate(file.byteCount)
+        let contents = FileBytes(.allocated(UnsafeRawBufferPointer(buffer)), count: file.byteCount)
+        try file.read(into: buffer, at: 0)
         return contents
     }
 
-    /// A file's contents, each range of which is read when it is asked for. The file stays open: another one that takes
-    /// its place changes nothing.
+    /// A file's contents, each range of which is read when it is needed.
+    ///
+    /// - Throws: `FileError`.
     static func opening(path: String) throws -> FileBytes {
-        let (descriptor, count) = try openRegularFile(path)
-        return FileBytes(.disk(descriptor: descriptor, path: path), count: count)
+        let file = try RegularFile(path: path)
+        return FileBytes(.disk(file), count: file.byteCount)
     }
 
     private static func allocate(_ count: Int) throws -> UnsafeMutableRawBufferPointer {
@@ -112,40 +110,5 @@ final class FileBytes: Sendable {
             throw CheckpointError(.limitExceeded, "there isn't enough memory for \(count) bytes")
         }
         return UnsafeMutableRawBufferPointer(start: address, count: count)
-    }
-}
-
-/// Opens a file for reading and says how long it is. Folders, pipes and devices, which have no length and may block, are
-/// refused.
-package func openRegularFile(_ path: String) throws(CheckpointError) -> (descriptor: Int32, byteCount: Int) {
-    guard !path.utf8.contains(0) else { throw CheckpointError(.unreadable, "a path can't contain a NUL byte") }
-    let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw CheckpointError.system(.unreadable, "open", path, code: errno) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
-        let code = errno
-        close(descriptor)
-        throw CheckpointError.system(.unreadable, "examine", path, code: code)
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-        close(descriptor)
-        throw CheckpointError(.unreadable, "\(path) is not a regular file")
-    }
-    return (descriptor, Int(status.st_size))
-}
-
-/// Fills `buffer` with what stands at `offset` of an open file; `path` is for messages.
-package func readFully(
-    _ descriptor: Int32, _ path: String, into buffer: UnsafeMutableRawBufferPointer, from offset: Int
-) throws(CheckpointError) {
-    var filled = 0
-    while filled < buffer.count {
-        let received = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, offset + filled)
-        if received < 0 && errno == EINTR { continue }
-        guard received >= 0 else { throw CheckpointError.system(.unreadable, "read", path, code: errno) }
-        guard received > 0 else {
-            throw CheckpointError(.unreadable, "\(path) became shorter while it was read; try again")
-        }
-        filled += received
     }
 }

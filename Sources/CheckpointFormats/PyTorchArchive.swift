@@ -1,4 +1,5 @@
-import Glibc
+import Files
+import UntrustedText
 
 /// A checkpoint as `torch.save` has written it since PyTorch 1.6: a zip archive of one pickle, `data.pkl`, which describes
 /// objects and tensors, and one entry `data/<key>` for each storage of numbers.
@@ -27,7 +28,7 @@ public final class PyTorchArchive {
 
     /// Opens the checkpoint at `path`.
     ///
-    /// - Throws: `CheckpointError`, the path in front: for other formats, legacy files included, one that says what to do.
+    /// - Throws: `FileError`, or `CheckpointError` with the path in front: for other formats, legacy files included, one that says what to do.
     public convenience init(path: String) throws {
         let (zip, byteCount) = try CheckpointError.locating(in: path) {
             let byteCount = try Self.requireZip(path)
@@ -135,12 +136,9 @@ public final class PyTorchArchive {
 extension PyTorchArchive {
     /// Looks at the first bytes and explains what a file is that isn't a zip archive; gives the file's length.
     private static func requireZip(_ path: String) throws -> Int {
-        let (descriptor, byteCount) = try openRegularFile(path)
-        defer { close(descriptor) }
-        var start = [UInt8](repeating: 0, count: 512)
-        let received = max(pread(descriptor, &start, start.count, 0), 0)
-        start.removeSubrange(received...)
-        guard !start.starts(with: [0x50, 0x4B, 0x03, 0x04]) else { return byteCount }
+        let file = try RegularFile(path: path)
+        let start = try file.bytes(in: 0..<min(512, file.byteCount))
+        guard !start.starts(with: [0x50, 0x4B, 0x03, 0x04]) else { return file.byteCount }
         let isPickle = start.first == 0x80
         let isTar = start.count > 262 && start[257..<262].elementsEqual("ustar".utf8)
         if isPickle || isTar {
@@ -153,7 +151,7 @@ extension PyTorchArchive {
             throw CheckpointError(.unsupported, "it looks like a safetensors file, not a PyTorch checkpoint")
         }
         throw CheckpointError(
-            .unsupported, received == 0 ? "it is empty" : "it is not a PyTorch checkpoint, which is a zip archive")
+            .unsupported, start.isEmpty ? "it is empty" : "it is not a PyTorch checkpoint, which is a zip archive")
     }
 
     /// The folder inside the archive, its slash included, that `data.pkl` lies in.

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// The block of numbers behind one or more PyTorch tensors: an entry of the archive.
 public struct PyTorchStorage: Sendable, Equatable {
     /// The entry's name after `data/`.

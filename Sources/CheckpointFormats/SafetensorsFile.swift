@@ -1,4 +1,5 @@
 import Digests
+import UntrustedText
 
 /// A safetensors file, checked as a whole when it is opened: whatever a tensor's description says is true of the bytes.
 public struct SafetensorsFile: Sendable {

@@ -1,3 +1,6 @@
+import JSON
+import UntrustedText
+
 /// The head of a safetensors file: what is in it, and where.
 ///
 /// The rules are the format's own (github.com/huggingface/safetensors, "Format"): an 8-byte little-endian length, that
@@ -86,55 +89,55 @@ extension SafetensorsHeader {
         var metadata: [String: String] = [:]
 
         mutating func parse(_ json: UnsafeRawBufferPointer) throws {
-            var scanner = JSONScanner(json)
-            try scanner.object { scanner, name in
+            var reader = JSONReader(json)
+            try reader.object { reader, name in
                 if name == "__metadata__" {
-                    try scanner.object { scanner, key in metadata[key] = try scanner.string() }
+                    try reader.object { reader, key in metadata[key] = try reader.string() }
                 } else {
                     guard entries.count < SafetensorsHeader.mostTensors else {
                         throw CheckpointError(
                             .limitExceeded, "there are more than \(SafetensorsHeader.mostTensors) tensors")
                     }
-                    entries.append(try Self.entry(name, &scanner))
+                    entries.append(try Self.entry(name, &reader))
                 }
             }
-            try scanner.end()
+            try reader.end()
         }
 
-        static func entry(_ name: String, _ scanner: inout JSONScanner) throws -> Entry {
+        static func entry(_ name: String, _ reader: inout JSONReader) throws -> Entry {
             var (type, shape, offsets): (ElementType?, [Int]?, [Int]?)
-            try scanner.object { scanner, member in
+            try reader.object { reader, member in
                 switch member {
                 case "dtype":
-                    let text = try scanner.string()
+                    let text = try reader.string()
                     type = ElementType(rawValue: text)
                     guard type != nil else {
                         throw CheckpointError(
                             .unsupported, "tensor \(quoted(name)) has the unknown dtype \(quoted(text))")
                     }
-                case "shape": shape = try naturals(&scanner, atMost: TensorDescription.highestRank)
-                case "data_offsets": offsets = try naturals(&scanner, atMost: 2)
-                default: throw scanner.malformed("tensor \(quoted(name)) has an unknown member \(quoted(member))")
+                case "shape": shape = try naturals(&reader, atMost: TensorDescription.highestRank)
+                case "data_offsets": offsets = try naturals(&reader, atMost: 2)
+                default: throw reader.malformed("tensor \(quoted(name)) has an unknown member \(quoted(member))")
                 }
             }
             guard let type, let shape, let offsets, offsets.count == 2, offsets[0] <= offsets[1] else {
-                throw scanner.malformed("tensor \(quoted(name)) needs dtype, shape and two ascending data_offsets")
+                throw reader.malformed("tensor \(quoted(name)) needs dtype, shape and two ascending data_offsets")
             }
             let description = try TensorDescription(name: name, type: type, shape: shape)
             let range = offsets[0]..<offsets[1]
             guard range.count == description.byteCount else {
-                throw scanner.malformed(
+                throw reader.malformed(
                     "tensor \(quoted(name)) of shape \(shape) and dtype \(type.rawValue) takes "
                         + "\(description.byteCount) bytes, not the \(range.count) at \(range)")
             }
             return Entry(description: description, range: range)
         }
 
-        static func naturals(_ scanner: inout JSONScanner, atMost limit: Int) throws -> [Int] {
+        static func naturals(_ reader: inout JSONReader, atMost limit: Int) throws -> [Int] {
             var numbers: [Int] = []
-            try scanner.array { scanner in
-                guard numbers.count < limit else { throw scanner.malformed("more than \(limit) numbers") }
-                numbers.append(try scanner.natural())
+            try reader.array { reader in
+                guard numbers.count < limit else { throw reader.malformed("more than \(limit) numbers") }
+                numbers.append(try reader.natural())
             }
             return numbers
         }

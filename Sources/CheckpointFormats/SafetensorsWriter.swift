@@ -1,3 +1,7 @@
+import Files
+import JSON
+import UntrustedText
+
 /// A tensor's numbers on their way into a file.
 public enum TensorContents: Sendable {
     /// Numbers still to be converted to the tensor's type, row-major.
@@ -21,8 +25,8 @@ public enum SafetensorsWriter {
     ///   - metadata: the file's `__metadata__`.
     ///   - path: where.
     ///   - contents: called once for each tensor, in the order of the file, so that only one need be in memory.
-    /// - Throws: `CheckpointError`, naming the tensor whose contents don't fit its description or type; and whatever
-    ///   `contents` throws. The old file is then still there.
+    /// - Throws: `FileError` if the file can't be written; `CheckpointError`, naming the tensor whose contents don't fit its
+    ///   description or type; and what `contents` throws. The old file is then still there.
     public static func write(
         _ tensors: [TensorDescription], metadata: [String: String] = [:], to path: String,
         contents: (TensorDescription) throws -> TensorContents
@@ -64,43 +68,41 @@ public enum SafetensorsWriter {
 
     /// The length and the JSON, padded with spaces, as the format allows, so that the data are aligned.
     private static func header(_ tensors: [TensorDescription], metadata: [String: String]) throws -> [UInt8] {
-        var members: [String] = []
-        if !metadata.isEmpty {
-            let pairs = metadata.sorted { $0.key < $1.key }.map { "\(jsonString($0.key)):\(jsonString($0.value))" }
-            members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
-        }
         var names: Set<String> = ["__metadata__"]
         var start = 0
-        for tensor in tensors {
-            guard names.insert(tensor.name).inserted else {
-                throw CheckpointError(.malformed, "two tensors are named \(quoted(tensor.name)), or it is reserved")
+        var writer = JSONWriter()
+        try writer.object { json in
+            if !metadata.isEmpty {
+                json.member("__metadata__") { json in
+                    json.object { json in
+                        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+                            json.member(named: key) { $0.string(value) }
+                        }
+                    }
+                }
             }
-            let (end, overflow) = start.addingReportingOverflow(tensor.byteCount)
-            guard !overflow else { throw CheckpointError(.limitExceeded, "the tensors are too large for a file") }
-            let shape = tensor.shape.map(String.init).joined(separator: ",")
-            members.append(
-                "\(jsonString(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
-                    + "\"data_offsets\":[\(start),\(end)]}")
-            start = end
+            for tensor in tensors {
+                guard names.insert(tensor.name).inserted else {
+                    throw CheckpointError(.malformed, "two tensors are named \(quoted(tensor.name)), or it is reserved")
+                }
+                let (end, overflow) = start.addingReportingOverflow(tensor.byteCount)
+                guard !overflow else { throw CheckpointError(.limitExceeded, "the tensors are too large for a file") }
+                json.member(named: tensor.name) { json in
+                    json.object { json in
+                        json.member("dtype", tensor.type.rawValue)
+                        json.member("shape") { json in json.array(of: tensor.shape) { $0.integer($1) } }
+                        json.member("data_offsets") { json in json.array(of: [start, end]) { $0.integer($1) } }
+                    }
+                }
+                start = end
+            }
         }
-        var json = Array("{\(members.joined(separator: ","))}".utf8)
+        var json = writer.bytes
         let excess = (8 + json.count) % alignment
         json += Array(repeating: UInt8(ascii: " "), count: excess == 0 ? 0 : alignment - excess)
         guard json.count <= SafetensorsHeader.largestByteCount, tensors.count <= SafetensorsHeader.mostTensors else {
             throw CheckpointError(.limitExceeded, "the header of \(tensors.count) tensors would be too large to read")
         }
         return withUnsafeBytes(of: UInt64(json.count).littleEndian, Array.init) + json
-    }
-
-    private static func jsonString(_ text: String) -> String {
-        let escaped = text.unicodeScalars.map { scalar in
-            switch scalar {
-            case "\"": "\\\""
-            case "\\": "\\\\"
-            case "\0"..<" ": "\\u" + String(0x10000 + scalar.value, radix: 16).dropFirst()
-            default: String(scalar)
-            }
-        }
-        return "\"\(escaped.joined())\""
     }
 }

@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// A tensor's name, element type and shape, known to be of a size that can be counted.
 public struct TensorDescription: Sendable, Equatable {
     /// The most dimensions that a tensor may have.

@@ -1,5 +1,6 @@
 import CheckpointFormats
 import FeatureService
+import Files
 import FlowModel
 import HTTPServer
 import Training
@@ -36,7 +37,8 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
             switch error {
             case is UsageError: .usage
             case is ModelError, is ConfigurationError, is ModelLoadingError: .unusableData
-            case let error as CheckpointError: Self(of: error.kind)
+            case is CheckpointError: .unusableData
+            case let error as FileError: Self(of: error.kind)
             case is InsufficientMemory: .unavailable
             case let error as CheckpointFailure: Self(of: error.cause)
             case let error as CheckpointRefusal: Self(of: error)
@@ -48,12 +50,12 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
             }
     }
 
-    private init(of kind: CheckpointError.Kind) {
+    private init(of kind: FileError.Kind) {
         self =
             switch kind {
             case .unreadable: .unreadableInput
             case .unwritable: .unwritableOutput
-            case .unsupported, .malformed, .limitExceeded, .missing, .unrepresentable: .unusableData
+            case .tooLarge: .unusableData
             }
     }
 
@@ -80,7 +82,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
             switch error {
             case .diverged: .negative
             case .otherRun, .alreadyBegun, .nothingLeft: .usage
-            case .unusableState: .unusableData
+            case .unusableState, .unusableLog: .unusableData
             case .nothingToResume: .unreadableInput
             }
     }

@@ -12,7 +12,7 @@ struct PredictionFile {
     /// Begins the file, which appears once it is complete.
     ///
     /// - Parameter labels: the model's class names.
-    /// - Throws: `CheckpointError` of kind `unwritable`.
+    /// - Throws: `FileError` of kind `unwritable`.
     init(_ path: String, labels: [String]) throws {
         file = try ResultFile(path)
         self.labels = labels

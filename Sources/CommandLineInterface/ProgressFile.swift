@@ -1,4 +1,4 @@
-import CheckpointFormats
+import Files
 import FoundationEssentials
 import UntrustedText
 
@@ -203,7 +203,9 @@ final class ProgressFile {
         let length = min(count, max(Int(status.st_size) - place, 0))
         var bytes = [UInt8](repeating: 0, count: length)
         do {
-            try bytes.withUnsafeMutableBytes { try readFully(descriptor, path, into: $0, from: place) }
+            try bytes.withUnsafeMutableBytes {
+                try RegularFile.fill($0, from: FileDescriptor(descriptor), path, at: place)
+            }
         } catch {
             throw CommandFailure(status: .unwritableOutput, description: "\(error)")
         }

@@ -1,4 +1,4 @@
-import CheckpointFormats
+import Files
 
 #if canImport(Glibc)
     import Glibc
@@ -14,14 +14,14 @@ final class ResultFile {
 
     /// Begins the file at `path`; nil for standard output.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`.
+    /// - Throws: `FileError` of kind `unwritable`.
     init(_ path: String?) throws {
         if let path { file = try AtomicFile(path: path) }
     }
 
     /// Appends `bytes`.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`, or `CommandFailure` with status `unwritableOutput` if it is
+    /// - Throws: `FileError` of kind `unwritable`, or `CommandFailure` with status `unwritableOutput` if it is
     ///   standard output, also where its reader has gone.
     func write(_ bytes: [UInt8]) throws {
         pending += bytes

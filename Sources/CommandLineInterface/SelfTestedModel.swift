@@ -3,6 +3,7 @@ import FeatureService
 import FlowModel
 import ReverseODE
 import Tensor
+import UntrustedText
 
 /// A model to be written, as `headwater import` writes those of others: with a record of what it answers.
 struct SelfTestedModel {

@@ -1,4 +1,5 @@
 import CheckpointFormats
+import UntrustedText
 
 /// A checkpoint of the reference implementation, understood: its configuration, and which tensor goes where.
 ///

@@ -1,4 +1,5 @@
 import CheckpointFormats
+import UntrustedText
 
 /// Why a model file or a checkpoint doesn't hold the model it should.
 public enum ModelError: Error, Equatable, CustomStringConvertible {

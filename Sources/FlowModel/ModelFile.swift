@@ -1,6 +1,7 @@
 import CheckpointFormats
 import Digests
-import FoundationEssentials
+import JSON
+import UntrustedText
 
 /// A model as it is served: a safetensors file whose `__metadata__` holds the configuration as one JSON document under
 /// `headwater`, and whose tensors are exactly those of the configuration's network and head, named `unet.<key>` and
@@ -75,7 +76,7 @@ public struct ModelFile: Sendable {
 
     /// The SHA-256 digest of the file; computed when it is first asked for.
     ///
-    /// - Throws: `CheckpointError` if the file is read on demand and can't be.
+    /// - Throws: `FileError` if the file is read on demand and can't be.
     public var sha256: SHA256.Digest { get throws { try file.sha256 } }
 
     /// Checks that every weight is finite.
@@ -110,7 +111,7 @@ extension ModelFile {
         try configuration.validate()
         let parameters = try parameters(of: configuration)
         let tensors = try parameters.map { try TensorDescription(name: $0.key, type: type, shape: $0.shape) }
-        let metadata = [metadataKey: try encode(configuration)]
+        let metadata = [metadataKey: try JSONCoder.text(configuration)]
         try SafetensorsWriter.write(tensors, metadata: metadata, to: path) { tensor in
             let values = try weights(tensor.name)
             if let index = firstNonFinite(values) {
@@ -118,12 +119,6 @@ extension ModelFile {
             }
             return .floats(values)
         }
-    }
-
-    private static func encode(_ configuration: ModelConfiguration) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(configuration), as: UTF8.self)
     }
 
     private static func decode(_ document: String) throws -> ModelConfiguration {
@@ -144,30 +139,9 @@ extension ModelFile {
     /// - Throws: `ModelError.unreadableConfiguration`.
     fileprivate static func value<Value: Decodable>(_ type: Value.Type, of document: String) throws -> Value {
         do {
-            // Foundation's decoder takes one of two members of the same name without a word.
-            try requireStrictJSON(document)
-            return try JSONDecoder().decode(type, from: Data(document.utf8))
-        } catch let error as DecodingError {
-            throw ModelError.unreadableConfiguration(explanation(of: error))
+            return try JSONCoder.decode(type, from: document.utf8)
         } catch {
             throw ModelError.unreadableConfiguration("\(error)")
-        }
-    }
-
-    private static func explanation(of error: DecodingError) -> String {
-        func place(_ path: [any CodingKey]) -> String {
-            path.isEmpty ? "the document" : path.map(\.stringValue).joined(separator: ".")
-        }
-        return switch error {
-        case .keyNotFound(let key, let context): "\(place(context.codingPath + [key])) is missing"
-        case .valueNotFound(_, let context): "\(place(context.codingPath)) is null"
-        case .typeMismatch(let type, let context): "\(place(context.codingPath)) is not of type \(type)"
-        case .dataCorrupted(let context) where context.codingPath.isEmpty:
-            // The grammar has been checked already; what Foundation calls invalid JSON here, without a place, is a number
-            // that its type can't hold.
-            "a number in it is too large, or has a fraction where a whole number belongs"
-        case .dataCorrupted(let context): "\(place(context.codingPath)): \(quoted(context.debugDescription))"
-        @unknown default: quoted("\(error)")
         }
     }
 }

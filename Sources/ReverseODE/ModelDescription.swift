@@ -1,5 +1,5 @@
 public import FlowModel
-import FoundationEssentials
+import JSON
 public import Tensor
 
 /// What `headwater inspect --json` prints and `GET /model` answers: all that is known of a model without running it.
@@ -109,10 +109,6 @@ public struct ModelDescription: Codable, Sendable, Equatable {
 extension ModelDescription {
     /// This description as `GET /model` answers it and `headwater inspect --json` prints it.
     ///
-    /// - Throws: what Foundation's encoder throws.
-    public func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-    }
+    /// - Throws: `JSONError`.
+    public func json() throws -> String { try JSONCoder.text(self, indented: true) + "\n" }
 }

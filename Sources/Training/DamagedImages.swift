@@ -61,14 +61,14 @@ public final class DamagedImages: Sendable {
                 ? state.order.map { state.found[$0]!.message } : nil
         }
         guard let messages else { return }
+        let allowed = policy.allowance(of: total)
+        let problem =
+            messages.count == total
+            ? "all \(total) images are damaged"
+            : "\(messages.count) of \(total) images are damaged, more than the \(allowed) allowed"
+        let first = messages.prefix(5).joined(separator: "; ") + (messages.count > 5 ? "; …" : "")
         throw DataSetError(
-            "\(dataSet): "
-                + (messages.count == total
-                    ? "all \(total) images are damaged: "
-                    : "\(messages.count) of \(total) images are damaged, more than the \(policy.allowance(of: total)) "
-                        + "allowed: ") + "\(messages.prefix(5).joined(separator: "; "))"
-                + (messages.count > 5 ? "; …" : "")
-                + "; repair or remove them, or raise --damaged-limit to leave them out")
+            "\(dataSet): \(problem): \(first); repair or remove them, or raise --damaged-limit to leave them out")
     }
 
     /// What is wrong with the images found since this was last asked, in the order in which they were found.

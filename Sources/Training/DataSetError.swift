@@ -1,3 +1,4 @@
+import Files
 import UntrustedText
 
 /// Why a data set or one of its files can't be read.
@@ -20,6 +21,11 @@ public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible 
         self.kind = kind
         // Names out of archives are part of most messages.
         self.message = printable(message, atMost: 2000)
+    }
+
+    /// The error for a file that can't be read, or is too large.
+    init(_ error: FileError) {
+        self.init(error.description, kind: error.kind == .tooLarge ? .malformed : .unreadable)
     }
 
     /// The message.

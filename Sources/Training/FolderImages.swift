@@ -1,3 +1,4 @@
+import Files
 import Glibc
 import UntrustedText
 
@@ -53,7 +54,7 @@ struct FolderImages {
 
     private static func names(in folder: [UInt8]) throws(DataSetError) -> [[UInt8]] {
         func failure() -> DataSetError {
-            DataSetError("\(String(pathBytes: folder)): can't read the folder: \(systemMessage())", kind: .unreadable)
+            DataSetError("\(String(pathBytes: folder)): can't read the folder: \(SystemError.last)", kind: .unreadable)
         }
         guard let stream = opendir(folder.systemPath) else { throw failure() }
         defer { closedir(stream) }
@@ -74,7 +75,7 @@ struct FolderImages {
 
     fileprivate static func canonicalPath(_ path: [UInt8]) throws(DataSetError) -> [UInt8] {
         guard let resolved = realpath(path.systemPath, nil) else {
-            throw DataSetError("\(String(pathBytes: path)): \(systemMessage())", kind: .unreadable)
+            throw DataSetError("\(String(pathBytes: path)): \(SystemError.last)", kind: .unreadable)
         }
         defer { free(resolved) }
         return Array(UnsafeRawBufferPointer(start: resolved, count: strlen(resolved)))

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 import UntrustedText
 
@@ -36,13 +37,17 @@ public struct ImageFiles: Sendable {
     ///
     /// - Throws: `DataSetError` if it can't be read, is no regular file or has more than `maximumBytes` bytes.
     public static func bytes(of path: String, maximumBytes: Int) throws(DataSetError) -> [UInt8] {
-        try RandomAccessFile(path: path).bytes(atMost: maximumBytes)
+        do throws(FileError) {
+            return try RegularFile(path: path).bytes(atMost: maximumBytes)
+        } catch {
+            throw DataSetError(error)
+        }
     }
 
     static func isFolder(_ path: String) throws(DataSetError) -> Bool {
         var status = stat()
         guard stat(path.systemPath, &status) == 0 else {
-            throw DataSetError("\(path): \(systemMessage())", kind: .unreadable)
+            throw DataSetError("\(path): \(SystemError.last)", kind: .unreadable)
         }
         return status.st_mode & S_IFMT == S_IFDIR
     }

@@ -27,7 +27,7 @@ public struct ImageLabels: Sendable {
     ///
     /// - Throws: `DataSetError` if it can't be read or isn't such a table, naming the line.
     public init(at path: String) throws(DataSetError) {
-        try self.init(try RandomAccessFile(path: path).bytes(atMost: Self.maximumBytes), path: path)
+        try self.init(try ImageFiles.bytes(of: path, maximumBytes: Self.maximumBytes), path: path)
     }
 
     /// Reads a table; `path` is for messages.

@@ -1,4 +1,5 @@
 public import Digests
+import Files
 import Glibc
 import UntrustedText
 
@@ -35,7 +36,7 @@ public struct LabelledImages: Sendable {
 
     private enum Source {
         case folder(String)
-        case archive(RandomAccessFile)
+        case archive(RegularFile)
     }
 
     /// Opens the folder or tar archive at `path`.
@@ -58,7 +59,12 @@ public struct LabelledImages: Sendable {
             found = try FolderImages(in: path, following: links, skipped: &skipped).relativePaths
                 .map { Found(path: $0, range: nil) }
         } else {
-            let file = try RandomAccessFile(path: path)
+            let file: RegularFile
+            do throws(FileError) {
+                file = try RegularFile(path: path)
+            } catch {
+                throw DataSetError(error)
+            }
             source = .archive(file)
             found = try Self.images(in: file, skipped: &skipped)
         }
@@ -188,7 +194,15 @@ public struct LabelledImages: Sendable {
                 throw DataSetError(
                     "\(file.path): \(item.path) has \(range.count) bytes, more than the \(maximumBytes) allowed")
             }
+            return try Self.bytes(in: range, of: file)
+        }
+    }
+
+    private static func bytes(in range: Range<Int>, of file: RegularFile) throws(DataSetError) -> [UInt8] {
+        do throws(FileError) {
             return try file.bytes(in: range)
+        } catch {
+            throw DataSetError(error)
         }
     }
 
@@ -208,7 +222,7 @@ public struct LabelledImages: Sendable {
             let path = root + "/" + item.path
             var status = stat()
             guard stat(path.systemPath, &status) == 0 else {
-                throw DataSetError("\(path): \(systemMessage())", kind: .unreadable)
+                throw DataSetError("\(path): \(SystemError.last)", kind: .unreadable)
             }
             return Int(status.st_size)
         }
@@ -216,11 +230,11 @@ public struct LabelledImages: Sendable {
 
     /// The images of an archive, sorted by path; of several with one path the last counts, as if unpacked.
     private static func images(
-        in file: RandomAccessFile, skipped: inout SkippedEntries
+        in file: RegularFile, skipped: inout SkippedEntries
     ) throws(DataSetError) -> [Found] {
         let index: TarIndex
         do throws(DataSetError) {
-            index = try TarIndex(count: file.count, read: file.bytes(in:))
+            index = try TarIndex(count: file.byteCount) { range throws(DataSetError) in try bytes(in: range, of: file) }
         } catch {
             throw DataSetError("\(file.path): \(error.message)", kind: error.kind)
         }

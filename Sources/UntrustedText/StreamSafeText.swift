@@ -48,3 +48,7 @@ package func shown(_ text: some StringProtocol, atMost count: Int) -> String {
     let start = text.unicodeScalars.prefix(count)
     return start.map(\.escaped).joined() + (start.endIndex < text.endIndex ? "…" : "")
 }
+
+/// A name from outside, quoted for a message as ``shown(_:atMost:)`` writes it; an ellipsis stands for what is beyond 120 code
+/// points.
+package func quoted(_ name: String) -> String { "'\(shown(name, atMost: 120))'" }

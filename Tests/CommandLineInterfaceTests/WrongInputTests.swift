@@ -1,5 +1,6 @@
 import CheckpointFormats
 import FeatureService
+import Files
 import FlowModel
 import Foundation
 import HTTPServer
@@ -19,8 +20,8 @@ struct StatusCase: Sendable {
 
     static let all = [
         Self(error: UsageError("", remedy: ""), status: .usage),
-        Self(error: CheckpointError(.unreadable, ""), status: .unreadableInput),
-        Self(error: CheckpointError(.unwritable, ""), status: .unwritableOutput),
+        Self(error: FileError(.unreadable, ""), status: .unreadableInput),
+        Self(error: FileError(.unwritable, ""), status: .unwritableOutput),
         Self(error: CheckpointError(.malformed, ""), status: .unusableData),
         Self(error: CheckpointError(.limitExceeded, ""), status: .unusableData),
         Self(

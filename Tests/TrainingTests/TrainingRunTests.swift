@@ -1,5 +1,6 @@
 import CheckpointFormats
 import Differentiation
+import Files
 import FlowModel
 import Foundation
 import ImagePipeline
@@ -228,7 +229,7 @@ struct TrainingRunTests {
                 try SmallRun(in: folder.appending(path: "new")).run(epochs: 1, stepLog: log)
             }
             try Data("step,loss\n1,2\n".utf8).write(to: URL(filePath: log))
-            let error = #expect(throws: CheckpointError.self) {
+            let error = #expect(throws: TrainingError.self) {
                 try SmallRun(in: parts).run(epochs: 3, resumes: true, stepLog: log)
             }
             #expect(error?.description.contains("not the log of this run's steps") == true)
@@ -472,11 +473,11 @@ struct TrainingRunTests {
     func unwritableModel() throws {
         try withTemporaryFolder { folder in
             let run = try SmallRun(in: folder)
-            let error = try #require(throws: CheckpointError.self) {
+            let error = try #require(throws: FileError.self) {
                 try run.run(
                     epochs: 2,
                     keepModel: { _ in
-                        throw CheckpointError(.unwritable, "can't write model.safetensors: No space left on device")
+                        throw FileError(.unwritable, "can't write model.safetensors: No space left on device")
                     })
             }
             #expect(error.kind == .unwritable)

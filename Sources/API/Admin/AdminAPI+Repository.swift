@@ -1,6 +1,7 @@
 import CheckpointFormats
 import FeatureService
 import HTTPServer
+import JSON
 
 /// The model-repository extension of the Open Inference Protocol: the models of the model directory under the names that
 /// their configurations give them, which are also those that inference requests name.

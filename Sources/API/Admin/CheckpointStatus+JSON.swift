@@ -1,6 +1,7 @@
 import FeatureService
 import FoundationEssentials
 import HTTPServer
+import JSON
 import Telemetry
 import UntrustedText
 

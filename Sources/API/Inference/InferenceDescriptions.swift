@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import JSON
 
 /// The documents of the Open Inference Protocol that describe server and model.
 enum InferenceDescription {

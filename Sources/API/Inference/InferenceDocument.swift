@@ -1,4 +1,4 @@
-import CheckpointFormats
+import JSON
 import ReverseODE
 
 /// The tensors that an inference request may ask for.
@@ -78,7 +78,7 @@ struct InferenceDocument: Sendable {
         }
     }
 
-    private static func id(_ scanner: inout JSONScanner) throws -> String {
+    private static func id(_ scanner: inout JSONReader) throws -> String {
         let id = try scanner.string()
         guard id.unicodeScalars.count <= maximumIDLength else {
             throw scanner.invalid("is longer than \(maximumIDLength) characters")
@@ -95,7 +95,7 @@ struct InferenceDocument: Sendable {
         case sequenceEnd = "sequence_end"
     }
 
-    private mutating func readParameters(_ scanner: inout JSONScanner) throws {
+    private mutating func readParameters(_ scanner: inout JSONReader) throws {
         try scanner.object(of: "parameter") { (scanner, parameter: Parameter) in
             switch parameter {
             case .at: try options.set(times: [try JSONPost.time(&scanner)])
@@ -127,7 +127,7 @@ struct InferenceDocument: Sendable {
         case binaryDataSize = "binary_data_size"
     }
 
-    private func input(_ scanner: inout JSONScanner) throws -> Input {
+    private func input(_ scanner: inout JSONReader) throws -> Input {
         var input = Input()
         try scanner.object(of: "member of an input") { (scanner, member: InputMember) in
             switch member {
@@ -146,7 +146,7 @@ struct InferenceDocument: Sendable {
         return input
     }
 
-    private static func shape(_ scanner: inout JSONScanner) throws -> [Int] {
+    private static func shape(_ scanner: inout JSONReader) throws -> [Int] {
         var shape: [Int] = []
         try scanner.array { scanner in
             guard shape.count < maximumDimensions else {
@@ -166,7 +166,7 @@ struct InferenceDocument: Sendable {
         case binaryData = "binary_data"
     }
 
-    private static func outputs(_ scanner: inout JSONScanner) throws -> [RequestedOutput] {
+    private static func outputs(_ scanner: inout JSONReader) throws -> [RequestedOutput] {
         var outputs: [RequestedOutput] = []
         try scanner.array { scanner in
             let requested = try output(&scanner)
@@ -178,7 +178,7 @@ struct InferenceDocument: Sendable {
         return outputs
     }
 
-    private static func output(_ scanner: inout JSONScanner) throws -> RequestedOutput {
+    private static func output(_ scanner: inout JSONReader) throws -> RequestedOutput {
         var (name, isBinary, classCount): (String?, Bool?, Int?)
         try scanner.object(of: "member of an output") { (scanner, member: OutputMember) in
             switch member {

@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import JSON
 
 /// One tensor of an answer.
 private struct OutputTensor {

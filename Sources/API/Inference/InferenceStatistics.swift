@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import JSON
 
 /// The documents of Triton's extensions of the Open Inference Protocol for a model's configuration and statistics.
 extension InferenceDescription {

@@ -1,4 +1,4 @@
-import CheckpointFormats
+import JSON
 
 /// The element types of the Open Inference Protocol that are used here.
 enum TensorDatatype: String, Sendable, CaseIterable {
@@ -39,7 +39,7 @@ struct JSONTensorData: Sendable {
     ///
     /// - Parameter maximumCount: more elements than this are refused where they come.
     /// - Throws: 400 for what is ragged, mixed, nested too deeply or longer than that.
-    init(_ scanner: inout JSONScanner, maximumCount: Int) throws {
+    init(_ scanner: inout JSONReader, maximumCount: Int) throws {
         self.maximumCount = maximumCount
         try read(&scanner, depth: 0)
     }
@@ -47,7 +47,7 @@ struct JSONTensorData: Sendable {
     /// Whether the data can be that of a tensor of the given shape: flat with as many elements, or nested just so.
     func fits(_ shape: [Int]) -> Bool { lengths == shape || elementCount(shape).map { lengths == [$0] } ?? false }
 
-    private mutating func read(_ scanner: inout JSONScanner, depth: Int) throws {
+    private mutating func read(_ scanner: inout JSONReader, depth: Int) throws {
         guard depth < Self.maximumDepth else { throw scanner.malformed("data is nested too deeply") }
         var count = 0
         try scanner.array { scanner in
@@ -71,7 +71,7 @@ struct JSONTensorData: Sendable {
         lengths[depth] = count
     }
 
-    private mutating func readElement(_ scanner: inout JSONScanner) throws {
+    private mutating func readElement(_ scanner: inout JSONReader) throws {
         guard numbers.count + texts.count < maximumCount else {
             throw Problem(.tooManyImages, "data has more than \(maximumCount) elements; send several requests")
         }

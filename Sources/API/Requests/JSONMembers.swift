@@ -1,6 +1,6 @@
-import CheckpointFormats
+import JSON
 
-extension JSONScanner {
+extension JSONReader {
     /// Reads an object whose members have the names of `Member`'s cases, calling `read` for each; it must read the value.
     ///
     /// A member that is null counts as absent, because many serialisers write unset members that way.

@@ -1,4 +1,4 @@
-import CheckpointFormats
+import JSON
 
 /// The JSON body of a request for features:
 ///
@@ -27,7 +27,7 @@ struct JSONPost {
         options = self.options
     }
 
-    private mutating func read(_ scanner: inout JSONScanner) throws {
+    private mutating func read(_ scanner: inout JSONReader) throws {
         let known = ["images"] + names.map(\.rawValue)
         try scanner.object { scanner, member in
             let name = names.first { $0.rawValue == member }
@@ -37,7 +37,7 @@ struct JSONPost {
         }
     }
 
-    private mutating func readImages(_ scanner: inout JSONScanner) throws {
+    private mutating func readImages(_ scanner: inout JSONReader) throws {
         guard scanner.nextCharacter == "[" else { throw scanner.mismatch("an array of base64 strings") }
         try scanner.array { scanner in
             guard images.count < maximumImages else { throw Problem.tooManyImages(maximumImages) }
@@ -50,7 +50,7 @@ struct JSONPost {
         }
     }
 
-    private mutating func read(_ name: RequestOptions.Name, _ scanner: inout JSONScanner) throws {
+    private mutating func read(_ name: RequestOptions.Name, _ scanner: inout JSONReader) throws {
         switch name {
         case .at: try options.set(times: try Self.list(&scanner, of: Self.timeType) { try Self.time(&$0, $1) })
         case .from: try options.set(places: try Self.list(&scanner, of: "a string") { try $0.string($1) })
@@ -63,7 +63,7 @@ struct JSONPost {
 
     /// Reads a choice by its name.
     static func choice<Choice: RawRepresentable<String> & CaseIterable>(
-        _ name: RequestOptions.Name, _ scanner: inout JSONScanner
+        _ name: RequestOptions.Name, _ scanner: inout JSONReader
     ) throws -> Choice {
         try RequestOptions.choice(name, try scanner.string("a string, \(RequestOptions.names(of: Choice.self))"))
     }
@@ -74,7 +74,7 @@ struct JSONPost {
     ///   - type: what an item must be.
     ///   - item: reads one, with what an error says that it must be.
     private static func list(
-        _ scanner: inout JSONScanner, of type: String, _ item: (inout JSONScanner, String) throws -> String
+        _ scanner: inout JSONReader, of type: String, _ item: (inout JSONReader, String) throws -> String
     ) throws -> [String] {
         guard scanner.nextCharacter == "[" else { return [try item(&scanner, "\(type), or an array of these")] }
         var items: [String] = []
@@ -85,7 +85,7 @@ struct JSONPost {
         return items
     }
 
-    private static func taps(_ scanner: inout JSONScanner) throws -> [(time: String, place: String)] {
+    private static func taps(_ scanner: inout JSONReader) throws -> [(time: String, place: String)] {
         var taps: [(time: String, place: String)] = []
         try scanner.array { scanner in
             guard taps.count <= RequestOptions.maximumTaps else { throw tooManyTaps }
@@ -109,30 +109,21 @@ struct JSONPost {
     static let timeType = "a number or a string, such as \"end\""
 
     /// Reads a time: a string, or a number, which is given as text.
-    static func time(_ scanner: inout JSONScanner, _ type: String = timeType) throws -> String {
+    static func time(_ scanner: inout JSONReader, _ type: String = timeType) throws -> String {
         scanner.nextIsNumber ? Float(try scanner.decimal()).description : try scanner.string(type)
     }
 }
 
-/// Reads a JSON document by what `read` expects of it. A byte-order mark of UTF-8 at its start is passed over (RFC 8259, 8.1).
+/// Reads a JSON document by what `read` expects of it.
 ///
 /// - Throws: 400 with the place for a document of another form, and what `read` throws.
-func scanJSON(_ bytes: ArraySlice<UInt8>, _ read: (inout JSONScanner) throws -> Void) throws(Problem) {
+func scanJSON(_ bytes: ArraySlice<UInt8>, _ read: (inout JSONReader) throws -> Void) throws(Problem) {
     guard !bytes.isEmpty else { throw Problem(.malformedBody, "the body is empty; it must be JSON") }
-    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
-    // The first two characters of JSON are ASCII, so that a zero in one of them tells the wider encodings (RFC 4627, 3).
-    guard ![[0xFE, 0xFF], [0xFF, 0xFE]].contains(where: bytes.starts(with:)), !bytes.prefix(2).contains(0) else {
-        throw Problem(.malformedBody, "the JSON is in UTF-16 or UTF-32; send it in UTF-8")
-    }
     do {
-        try bytes.withUnsafeBytes { body in
-            var scanner = JSONScanner(body, from: bytes.starts(with: mark) ? mark.count : 0)
-            try read(&scanner)
-            try scanner.end()
-        }
+        try JSONReader.read(bytes, read)
     } catch let problem as Problem {
         throw problem
-    } catch let error as CheckpointError {
+    } catch let error as JSONError {
         throw Problem(.malformedBody, error.description)
     } catch {
         throw Problem(.internalError, "the body can't be read")

@@ -1,6 +1,7 @@
 import FeatureService
 import Glibc
 import HTTPServer
+import JSON
 import ReverseODE
 
 /// A response's results in the order of the request, and what they are written with.

@@ -1,4 +1,5 @@
 import HTTPServer
+import JSON
 
 /// Why a request, or one image of it, has no answer: what becomes an `application/problem+json` document (RFC 9457).
 struct Problem: Error, Equatable, Sendable {

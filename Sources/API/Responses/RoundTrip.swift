@@ -1,6 +1,7 @@
 import FeatureService
 import HTTPServer
 import ImagePipeline
+import JSON
 import ReverseODE
 
 /// How far an image that went upstream and came back is from what it was.

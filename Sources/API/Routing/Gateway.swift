@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import JSON
 import Telemetry
 
 /// What both listeners do with every request before and after its operation: route it, ask for the key, identify it, and

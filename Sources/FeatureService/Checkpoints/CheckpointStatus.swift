@@ -1,4 +1,4 @@
-private import CheckpointFormats
+private import Files
 public import FoundationEssentials
 
 /// Where a checkpoint came from.
@@ -108,8 +108,7 @@ public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvert
             self =
                 switch error {
                 case is InsufficientMemory: .memory
-                case let error as CheckpointError where error.kind == .unreadable: .unreadable
-                case let error as CheckpointError where error.kind == .unwritable: .storage
+                case let error as FileError: error.kind == .unwritable ? .storage : .unreadable
                 default: .checkpoint
                 }
         }

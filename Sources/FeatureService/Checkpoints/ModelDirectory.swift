@@ -1,6 +1,7 @@
 private import CheckpointFormats
-private import FoundationEssentials
+private import Files
 private import Glibc
+private import JSON
 
 /// The folder that checkpoints may be loaded from at run time, and in it `.headwater`, which is the service's own: the
 /// uploads, and the file `current`, which names the checkpoint to start with.
@@ -84,9 +85,9 @@ public struct ModelDirectory: Sendable {
     /// - Throws: `ModelLoadingError` if it isn't readable as what this service writes.
     func marker() throws -> Marker? {
         let file = markerPath
-        guard access(file, F_OK) == 0 else { return nil }
+        guard RegularFile.exists(file) else { return nil }
         do {
-            return try JSONDecoder().decode(Marker.self, from: try Data(contentsOf: URL(filePath: file)))
+            return try JSONCoder.decode(Marker.self, from: try RegularFile(path: file).bytes(atMost: 1 << 20))
         } catch {
             throw ModelLoadingError(
                 description: "\(file) is not readable as the name of a checkpoint; remove it to start with the "
@@ -96,15 +97,15 @@ public struct ModelDirectory: Sendable {
 
     /// Replaces what `current` says; nil removes it.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`.
+    /// - Throws: `FileError` of kind `unwritable`.
     func setMarker(_ marker: Marker?) throws {
         makeStore()
         guard let marker else {
             guard unlink(markerPath) == 0 || errno == ENOENT else { throw Self.failure("remove", markerPath) }
-            return try Self.flush(uploadDirectory)
+            return try FileDescriptor.flush(uploadDirectory)
         }
         var file = try AtomicFile(path: markerPath)
-        try file.write([UInt8](try JSONEncoder().encode(marker)))
+        try file.write(try JSONCoder.encode(marker))
         try file.commit()
     }
 
@@ -122,12 +123,12 @@ public struct ModelDirectory: Sendable {
     /// Gives a staged upload its name, once it is on the disk.
     ///
     /// - Returns: its path relative to the folder.
-    /// - Throws: `CheckpointError` of kind `unwritable`.
+    /// - Throws: `FileError` of kind `unwritable`.
     func keep(staged: String, sha256: String) throws -> String {
-        try Self.flush(staged)
+        try FileDescriptor.flush(staged)
         let name = Self.storeName + "/\(sha256).safetensors"
         guard rename(staged, path + "/" + name) == 0 else { throw Self.failure("rename", staged) }
-        try Self.flush(uploadDirectory)
+        try FileDescriptor.flush(uploadDirectory)
         return name
     }
 
@@ -168,14 +169,7 @@ public struct ModelDirectory: Sendable {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    private static func flush(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("open", path) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure("flush", path) }
-    }
-
-    private static func failure(_ action: String, _ path: String) -> CheckpointError {
-        CheckpointError(.unwritable, "can't \(action) \(path): \(String(cString: strerror(errno)))")
+    private static func failure(_ action: String, _ path: String) -> FileError {
+        FileError(.unwritable, action, path, .last)
     }
 }

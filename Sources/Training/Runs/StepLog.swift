@@ -1,7 +1,6 @@
-import CheckpointFormats
-import FoundationEssentials
+import Files
 import Glibc
-import UntrustedText
+import JSON
 
 /// A file with a line of JSON for every step of a run.
 ///
@@ -26,62 +25,69 @@ final class StepLog {
     }
 
     private let path: String
-    private let descriptor: Int32
+    private let file: FileDescriptor
 
     /// Opens the log at `path`, made if it isn't there, behind the lines of the first `count` steps.
     ///
-    /// - Throws: `CheckpointError` of kind `malformed` if the file isn't such a log, which then is as it was, and of kind
-    ///   `unwritable` if it can't be written.
+    /// - Throws: `FileError` if it can't be read or written, `TrainingError.unusableLog` if the file isn't such a log, which
+    ///   then is as it was.
     init(path: String, keepingSteps count: Int) throws {
         self.path = path
-        let descriptor = open(path.systemPath, O_RDWR | O_CREAT | O_CLOEXEC | O_APPEND, 0o666)
-        guard descriptor >= 0 else { throw Self.failure("open", path) }
-        self.descriptor = descriptor
-        let length = try Self.lengthOfSteps(upTo: count, in: descriptor, path)
-        guard ftruncate(descriptor, length) == 0 else { throw Self.failure("shorten", path) }
+        do throws(SystemError) {
+            file = try FileDescriptor(opening: path, O_RDWR | O_CREAT | O_APPEND)
+        } catch {
+            throw Self.failure("open", path, error)
+        }
+        let length = try Self.lengthOfSteps(upTo: count, in: file, path)
+        try attempt("shorten") { () throws(SystemError) in try file.truncate(to: length) }
     }
 
-    deinit { close(descriptor) }
+    deinit { file.close() }
 
     /// Appends a step's line.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`.
+    /// - Throws: `FileError` of kind `unwritable`.
     func append(_ line: Line) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        var rest = (try encoder.encode(line) + Data("\n".utf8))[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw Self.failure("write", path) }
-            rest = rest.dropFirst(count)
+        let bytes = try JSONCoder.encode(line) + [UInt8(ascii: "\n")]
+        try attempt("write") { () throws(SystemError) in try file.write(bytes) }
+    }
+
+    /// Waits until the disk has the lines, so that the log never lacks a step of a state that is saved later.
+    ///
+    /// - Throws: `FileError` of kind `unwritable`.
+    func flush() throws {
+        try attempt("flush") { () throws(SystemError) in
+            do throws(SystemError) {
+                try file.flush()
+            } catch SystemError(code: EINVAL) {
+                // Pipes and terminals can't be flushed and need not be.
+            }
         }
     }
 
-    /// Has the lines outlast a power failure, so that the log never lacks a step of a state that is saved later.
-    ///
-    /// - Throws: `CheckpointError` of kind `unwritable`.
-    func flush() throws {
-        // Pipes and terminals can't be flushed and need not be.
-        guard fsync(descriptor) == 0 || errno == EINVAL else { throw Self.failure("flush", path) }
+    private func attempt(_ action: String, _ body: () throws(SystemError) -> Void) throws(FileError) {
+        do throws(SystemError) {
+            try body()
+        } catch {
+            throw Self.failure(action, path, error)
+        }
     }
 
     /// How many bytes the lines of steps up to the last have.
-    private static func lengthOfSteps(upTo last: Int, in descriptor: Int32, _ path: String) throws -> Int {
+    private static func lengthOfSteps(upTo last: Int, in file: FileDescriptor, _ path: String) throws -> Int {
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw CheckpointError(.unwritable, "\(path) is not a regular file")
+        guard fstat(file.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(.unwritable, "\(path) is not a regular file")
         }
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-        try bytes.withUnsafeMutableBytes { try readFully(descriptor, path, into: $0, from: 0) }
+        try bytes.withUnsafeMutableBytes { try RegularFile.fill($0, from: file, path, at: 0) }
         var (length, step) = (0, 0)
         // The piece behind the last line feed is empty, or a torn line.
         for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast() {
-            guard let found = (try? JSONDecoder().decode(Line.self, from: Data(line)))?.step, found > step else {
-                throw CheckpointError(
-                    .malformed,
-                    "\(path) is not the log of this run's steps: after byte \(length) there is no line of a step that "
-                        + "follows step \(step); give another file")
+            guard let found = (try? JSONCoder.decode(Line.self, from: line))?.step, found > step else {
+                throw TrainingError.unusableLog(
+                    path: path,
+                    problem: "after byte \(length) there is no line of a step that follows step \(step)")
             }
             guard found <= last else { break }
             step = found
@@ -90,7 +96,7 @@ final class StepLog {
         return length
     }
 
-    private static func failure(_ action: String, _ path: String) -> CheckpointError {
-        CheckpointError(.unwritable, "can't \(action) the log of steps \(path): \(systemMessage())")
+    private static func failure(_ action: String, _ path: String, _ error: SystemError) -> FileError {
+        FileError(.unwritable, action, "the log of steps \(path)", error)
     }
 }

@@ -87,7 +87,7 @@ public final class Trainer {
     /// Writes the state; what is at `path` is replaced only once everything is on the disk.
     ///
     /// - Throws: `TrainingError.diverged` if a weight, moment or average isn't finite, which `resume` would refuse: squares of
-    ///   gradients may be too large for their type where gradients aren't. `CheckpointError` if it can't be written.
+    ///   gradients may be too large for their type where gradients aren't. `FileError` if it can't be written.
     public func save(to path: String) throws {
         if let part = TrainingState.nonFinitePart(optimizer, average: average, store: learner.store) {
             throw diverged("\(part) after the update", step: record.step)

@@ -10,6 +10,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     case unusableState(path: String, problem: String)
     /// There is a state or model file where a new run was to begin.
     case alreadyBegun(path: String)
+    /// The log of steps is of another form.
+    case unusableLog(path: String, problem: String)
     /// There is no state file to go on from.
     case nothingToResume(path: String)
 
@@ -25,6 +27,8 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
         case .nothingLeft(let path, let epochs):
             "\(path): all \(epochs) epochs are done, so no schedule can start again; give more --epochs"
         case .unusableState(let path, let problem): "\(path): \(problem)"
+        case .unusableLog(let path, let problem):
+            "\(path) is not the log of this run's steps: \(problem); give another file"
         case .alreadyBegun(let path):
             "\(path) already exists; continue that run with --resume, or give another --output"
         case .nothingToResume(let path): "\(path) doesn't exist, so there is nothing to resume; leave out --resume"

@@ -1,8 +1,8 @@
-import CheckpointFormats
+import Files
 import Plotting
 
-/// The epochs of a run as a table and as a drawing; both are written anew after every epoch, so that a resumed run leaves
-/// the same as one that was never interrupted.
+/// The epochs of a run as a table and as a drawing. Both are replaced after every epoch, so a resumed run leaves the same files
+/// as one that was never interrupted.
 struct TrainingLog {
     private let epochs: [TrainingRecord.Epoch]
 
@@ -57,7 +57,7 @@ struct TrainingLog {
 
     /// Replaces the run's table and drawing.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`.
+    /// - Throws: `FileError` of kind `unwritable`.
     func write(to files: TrainingRun.Files) throws {
         for (path, text) in [(files.log, csv), (files.plot, svg)] {
             var file = try AtomicFile(path: path)

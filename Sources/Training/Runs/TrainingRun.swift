@@ -1,4 +1,5 @@
 import CheckpointFormats
+import Files
 
 /// A run from its first step to its last: epochs, validation, the files it leaves, and when to save.
 public final class TrainingRun {
@@ -95,7 +96,7 @@ public final class TrainingRun {
     ///   - restartsSchedule: see `Trainer.resume`; the plan must then have epochs left.
     ///   - stepLog: the file that gets a line a step; nil for none. Of a run that goes on it keeps the lines of the steps
     ///     that the state holds; of a run that begins it must not be there.
-    /// - Throws: `TrainingError` or `CheckpointError`.
+    /// - Throws: `TrainingError`, `CheckpointError` or `FileError`.
     public init(
         _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, restartsSchedule: Bool = false,
         stepLog: String? = nil, observer: Observer
@@ -126,7 +127,7 @@ public final class TrainingRun {
     /// Runs to the end of the plan, or until it is interrupted.
     ///
     /// - Parameter nextBatch: gives the batches from the record's place on, in order.
-    /// - Throws: `TrainingError.diverged`; `CheckpointError` if a file can't be written, which then is as it was;
+    /// - Throws: `TrainingError.diverged`; `FileError` if a file can't be written, which then is as it was;
     ///   `DataSetError` if an image can't be used, all steps taken being saved.
     public func run(nextBatch: () throws -> Batch) throws -> Ending {
         while trainer.record.epoch < plan.epochs {
@@ -238,18 +239,18 @@ public final class TrainingRun {
 extension TrainingRun.Files {
     /// Checks that a run with these settings can begin here or, if it `resumes`, go on, before anything is computed for it.
     ///
-    /// - Throws: `TrainingError` or `CheckpointError`.
+    /// - Throws: `TrainingError`, `CheckpointError` or `FileError`.
     public func check(
         settings: [String: String], resumes: Bool, restartsSchedule: Bool = false, stepLog: String? = nil
     ) throws {
         guard resumes else {
             // A model that somebody keeps there would be lost at the end of the first epoch.
-            for path in [state, model] + (stepLog.map { [$0] } ?? []) where RandomAccessFile.exists(path) {
+            for path in [state, model] + (stepLog.map { [$0] } ?? []) where RegularFile.exists(path) {
                 throw TrainingError.alreadyBegun(path: path)
             }
             return
         }
-        guard RandomAccessFile.exists(state) else { throw TrainingError.nothingToResume(path: state) }
+        guard RegularFile.exists(state) else { throw TrainingError.nothingToResume(path: state) }
         try TrainingState.Reader(path: state, access: .onDemand)
             .requireSettings(settings, restartsSchedule: restartsSchedule)
     }

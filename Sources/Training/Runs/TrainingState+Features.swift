@@ -8,7 +8,7 @@ extension TrainingState {
     /// Writes the features done, replacing what is at `path` only once everything is on the disk.
     ///
     /// - Parameter features: by the name that `Reader.restore` finds them under.
-    /// - Throws: `CheckpointError` if it can't be written; the old file is then still there.
+    /// - Throws: `FileError` if it can't be written; the old file is then still there.
     public static func write(
         _ record: TrainingRecord, features: [(name: String, features: HeadFeatures)], to path: String
     ) throws {

@@ -2,7 +2,8 @@ import CKernels
 public import CheckpointFormats
 public import Differentiation
 import FlowModel
-import FoundationEssentials
+import JSON
+import UntrustedText
 
 /// The file that a run goes on from: a safetensors file with the weights, the optimizer's moments, their average if one is
 /// kept, and under `headwater-training` the ``TrainingRecord``. Random numbers and the order of data follow from the seed
@@ -41,7 +42,7 @@ public enum TrainingState {
 
     /// Writes the state, replacing what is at `path` only once everything is on the disk.
     ///
-    /// - Throws: `CheckpointError` if it can't be written; the old file is then still there.
+    /// - Throws: `FileError` if it can't be written; the old file is then still there.
     public static func write(
         _ record: TrainingRecord, _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore,
         to path: String
@@ -62,12 +63,8 @@ public enum TrainingState {
         }
     }
 
-    /// The record as it stands in a file.
-    static func document(_ record: TrainingRecord) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(record), as: UTF8.self)
-    }
+    /// The record as a file holds it.
+    static func document(_ record: TrainingRecord) throws -> String { try JSONCoder.text(record) }
 
     /// A state file whose record has been read.
     public struct Reader {
@@ -79,19 +76,19 @@ public enum TrainingState {
         /// Opens and checks the file at `path`.
         ///
         /// - Parameter access: `onDemand` if only the record matters.
-        /// - Throws: `CheckpointError` or `TrainingError.unusableState`.
+        /// - Throws: `FileError`, `CheckpointError` or `TrainingError.unusableState`.
         public init(path: String, access: SafetensorsFile.Access = .load) throws {
             file = try SafetensorsFile(path: path, access: access)
             self.path = path
             guard let document = file.metadata[metadataKey] else {
                 throw TrainingError.unusableState(path: path, problem: "it is not the state of a training run")
             }
-            try CheckpointError.locating(in: path) { try requireStrictJSON(document) }
             do {
-                record = try JSONDecoder().decode(TrainingRecord.self, from: Data(document.utf8))
+                record = try JSONCoder.decode(TrainingRecord.self, from: document.utf8)
             } catch {
                 throw TrainingError.unusableState(
-                    path: path, problem: "its record can't be read; it was written by another version, or is damaged")
+                    path: path,
+                    problem: "its record can't be read (\(error)); it was written by another version, or is damaged")
             }
             guard record.formatVersion == TrainingRecord.currentFormatVersion, record.isPlausible else {
                 throw TrainingError.unusableState(

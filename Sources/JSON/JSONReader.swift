@@ -1,17 +1,18 @@
 import UntrustedText
 
-/// A reader of JSON (RFC 8259) for hostile input: it builds nothing but what it is asked for, and it refuses duplicate
-/// member names, which Foundation's decoder resolves silently, so that two readers could disagree about a file.
+/// A reader of JSON (RFC 8259) for hostile input, in one pass: the caller asks for the value that it expects next, so nothing is
+/// built that it didn't ask for. Duplicate member names are refused. Foundation's decoder resolves them silently, so two readers
+/// could disagree about a file.
 ///
-/// What isn't JSON is located by its byte, counted from the document's start. A value of another type than the one asked for
-/// is located by its path, such as `taps[0].time`, the form that the sender of the document knows.
-package struct JSONScanner {
+/// An error in the grammar is located by its byte, counted from the document's start. A value of another type than the one asked
+/// for is located by its path, such as `taps[0].time`, which the sender of the document knows.
+package struct JSONReader {
     private let bytes: UnsafeRawBufferPointer
     private(set) var position: Int
-    /// Where the value is that is read at present.
+    /// The path of the value that is being read.
     package private(set) var path = JSONPath()
 
-    /// Scans `bytes` from the given position. They must outlive the scanner.
+    /// Reads `bytes` from the given position. They must outlive the reader.
     package init(_ bytes: UnsafeRawBufferPointer, from position: Int = 0) {
         self.bytes = bytes
         self.position = position
@@ -110,12 +111,12 @@ package struct JSONScanner {
         guard position == bytes.count else { throw malformed("text follows the end of the document") }
     }
 
-    /// Reads any value and forgets it, checking grammar, duplicate names and that nesting is at most `depth` deep.
+    /// Reads any value and drops it, checking grammar, duplicate names and that nesting is at most `depth` deep.
     package mutating func skipValue(depth: Int) throws {
         guard depth > 0 else { throw malformed("values are nested too deeply") }
         skipWhitespace()
         switch peek() {
-        case UInt8(ascii: "{"): try object { scanner, _ in try scanner.skipValue(depth: depth - 1) }
+        case UInt8(ascii: "{"): try object { reader, _ in try reader.skipValue(depth: depth - 1) }
         case UInt8(ascii: "["): try array { try $0.skipValue(depth: depth - 1) }
         case UInt8(ascii: "\""): _ = try string()
         case UInt8(ascii: "t"): try literal("true")
@@ -126,24 +127,24 @@ package struct JSONScanner {
     }
 
     /// The error for what is not JSON at the present position.
-    package func malformed(_ problem: String) -> CheckpointError {
-        CheckpointError(.malformed, "byte \(position) of the JSON: \(problem)")
+    package func malformed(_ problem: String) -> JSONError {
+        JSONError("byte \(position) of the JSON: \(problem)")
     }
 
     /// The error for a value that is JSON but not what it should be.
     ///
     /// - Parameter problem: what is said of it, such as "has no name".
-    package func invalid(_ problem: String) -> CheckpointError { CheckpointError(.malformed, "\(path) \(problem)") }
+    package func invalid(_ problem: String) -> JSONError { JSONError("\(path) \(problem)") }
 
     /// The error for a value that is not of the type asked for: by its path if the value is one of JSON's, else by its byte.
     ///
     /// - Parameter type: what it must be, with its article.
-    package mutating func mismatch(_ type: String) -> CheckpointError {
+    package mutating func mismatch(_ type: String) -> JSONError {
         guard let value = valueDescription else { return expected(type) }
         return invalid("must be \(type); it is \(value)")
     }
 
-    private func expected(_ what: String) -> CheckpointError {
+    private func expected(_ what: String) -> JSONError {
         malformed(position < bytes.count ? "expected \(what)" : "it ends early, before \(what)")
     }
 
@@ -178,7 +179,7 @@ package struct JSONScanner {
 
 // MARK: - Strings
 
-extension JSONScanner {
+extension JSONReader {
     /// Reads a string.
     ///
     /// - Parameter type: what an error says that the value must be.
@@ -263,7 +264,7 @@ extension JSONScanner {
 
 // MARK: - Bytes
 
-extension JSONScanner {
+extension JSONReader {
     private func peek() -> UInt8? { position < bytes.count ? bytes[position] : nil }
 
     private mutating func skipWhitespace() {
@@ -322,15 +323,42 @@ extension JSONScanner {
     }
 }
 
-/// Checks that `document` is one JSON value (RFC 8259) in valid UTF-8, without duplicate member names and nested at most
-/// `maximumDepth` deep, so that a lenient decoder may be let loose on it.
-///
-/// - Throws: `CheckpointError` of kind `malformed` that says what is wrong at which byte.
-public func requireStrictJSON(_ document: String, maximumDepth: Int = 16) throws {
-    var document = document
-    try document.withUTF8 { bytes in
-        var scanner = JSONScanner(UnsafeRawBufferPointer(bytes))
-        try scanner.skipValue(depth: maximumDepth)
-        try scanner.end()
+// MARK: - Documents
+
+extension JSONReader {
+    /// Reads a whole document in UTF-8. A byte-order mark at its start is skipped (RFC 8259, 8.1).
+    ///
+    /// - Parameter body: reads the document's value; nothing but white space may follow it.
+    /// - Throws: `JSONError` for an empty document, other encodings and other text than JSON; what `body` throws.
+    package static func read<Value>(
+        _ document: some Collection<UInt8>, _ body: (inout JSONReader) throws -> Value
+    ) throws -> Value {
+        guard !document.isEmpty else { throw JSONError("the document is empty; it must be JSON") }
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        // The first two characters of JSON are ASCII, so a zero in one of them means a wider encoding (RFC 4627, 3).
+        guard ![[0xFE, 0xFF], [0xFF, 0xFE]].contains(where: document.starts(with:)), !document.prefix(2).contains(0)
+        else {
+            throw JSONError("the JSON is in UTF-16 or UTF-32; send it in UTF-8")
+        }
+        func read(_ bytes: UnsafeRawBufferPointer) throws -> Value {
+            var reader = JSONReader(bytes, from: bytes.starts(with: mark) ? mark.count : 0)
+            let value = try body(&reader)
+            try reader.end()
+            return value
+        }
+        return try document.withContiguousStorageIfAvailable { try read(UnsafeRawBufferPointer($0)) }
+            ?? Array(document).withUnsafeBytes(read)
+    }
+
+    /// Checks that `document` is one JSON value in valid UTF-8, without duplicate member names and nested at most
+    /// `maximumDepth` deep, so that a lenient decoder may read it.
+    ///
+    /// - Throws: `JSONError`.
+    package static func check(_ document: [UInt8], maximumDepth: Int = 16) throws {
+        try document.withUnsafeBytes { bytes in
+            var reader = JSONReader(bytes)
+            try reader.skipValue(depth: maximumDepth)
+            try reader.end()
+        }
     }
 }

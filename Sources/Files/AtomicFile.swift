@@ -5,9 +5,9 @@ import UntrustedText
 /// `commit()` flushes to the disk and renames over the old one. If it is dropped before that, the temporary file is
 /// removed and the old file is as it was.
 ///
-/// A process that is killed leaves its temporary file behind, `.NAME.<16 hexadecimal digits>.partial`; whoever next writes a
-/// file of that name removes it. The lock that a writer holds on its temporary file tells one in use from one left behind:
-/// the system releases it however the process ends.
+/// A process that is killed leaves its temporary file, `.NAME.<16 hexadecimal digits>.partial`. The next process that writes a
+/// file of that name removes it. A writer holds a lock on its temporary file, which the system releases however the process
+/// ends, so a file without a lock is an abandoned one.
 public struct AtomicFile: ~Copyable, Sendable {
     /// Where the file will be.
     public let path: String
@@ -17,84 +17,78 @@ public struct AtomicFile: ~Copyable, Sendable {
     private let folder: String
     private let temporary: TemporaryFile
 
-    /// Creates the temporary file beside `path`, readable by everyone whom the process's umask allows, and removes those
+    /// Creates the temporary file next to `path`, with the permissions that the process's umask leaves, and removes those
     /// that killed processes have left of the same file.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`.
-    public init(path: String) throws {
-        guard !path.utf8.contains(0) else { throw CheckpointError(.unwritable, "a path can't contain a NUL byte") }
+    /// - Throws: `FileError` of kind `unwritable`.
+    public init(path: String) throws(FileError) {
+        guard !path.utf8.contains(0) else { throw FileError(.unwritable, "a path can't contain a NUL byte") }
         // By bytes: to Swift a slash and a combining character behind it are one character.
         let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
         let name = slash.map { String(Substring(path.utf8[$0...].dropFirst())) } ?? path
         guard !name.isEmpty, name != ".", name != ".." else {
-            throw CheckpointError(.unwritable, "\(path) names a folder, not a file")
+            throw FileError(.unwritable, "\(path) names a folder, not a file")
         }
         let folder = slash.map { String(Substring(path.utf8[...$0])) } ?? "."
         let naming = TemporaryNames(of: name)
         naming.removeAbandoned(in: folder)
-        guard let temporary = naming.makeFile(in: folder) else {
-            throw CheckpointError.system(.unwritable, "create a file next to", path, code: errno)
+        do throws(SystemError) {
+            temporary = try naming.makeFile(in: folder)
+        } catch {
+            throw FileError(.unwritable, "create a file next to", path, error)
         }
         self.path = path
         self.folder = folder
-        self.temporary = temporary
     }
 
     deinit {
-        close(temporary.descriptor)
+        temporary.descriptor.close()
         unlink(temporary.path.systemPath)
     }
 
     /// Appends `bytes`.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`; the file is then of no more use.
-    public mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes
-        while !rest.isEmpty {
-            let written = Glibc.write(temporary.descriptor, rest.baseAddress, rest.count)
-            if written < 0 && errno == EINTR { continue }
-            guard written >= 0 else { throw CheckpointError.system(.unwritable, "write", path, code: errno) }
-            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
-            byteCount += written
+    /// - Throws: `FileError` of kind `unwritable`. The file can then no longer be completed.
+    public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+        do throws(SystemError) {
+            try temporary.descriptor.write(bytes)
+        } catch {
+            throw FileError(.unwritable, "write", path, error)
         }
+        byteCount += bytes.count
     }
 
     /// Appends `bytes`.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`; the file is then of no more use.
-    public mutating func write(_ bytes: [UInt8]) throws {
-        try bytes.withUnsafeBytes { try write($0) }
+    /// - Throws: `FileError` of kind `unwritable`. The file can then no longer be completed.
+    public mutating func write(_ bytes: [UInt8]) throws(FileError) {
+        try bytes.withUnsafeBufferPointer { bytes throws(FileError) in try write(UnsafeRawBufferPointer(bytes)) }
     }
 
     /// Puts the file in its place. When this returns, a power failure can't bring the old file back.
     ///
-    /// - Throws: `CheckpointError` of kind `unwritable`; the old file is then still there, unless only the folder's
+    /// - Throws: `FileError` of kind `unwritable`; the old file is then still there, unless only the folder's
     ///   flush failed, in which case the new one is.
-    public consuming func commit() throws {
-        guard fsync(temporary.descriptor) == 0 else {
-            throw CheckpointError.system(.unwritable, "flush", path, code: errno)
+    public consuming func commit() throws(FileError) {
+        do throws(SystemError) {
+            try temporary.descriptor.flush()
+        } catch {
+            throw FileError(.unwritable, "flush", path, error)
         }
         guard rename(temporary.path.systemPath, path.systemPath) == 0 else {
-            throw CheckpointError.system(.unwritable, "replace", path, code: errno)
+            throw FileError(.unwritable, "replace", path, .last)
         }
-        let folderDescriptor = open(folder.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folderDescriptor >= 0 else {
-            throw CheckpointError.system(.unwritable, "open the folder of", path, code: errno)
-        }
-        defer { close(folderDescriptor) }
-        guard fsync(folderDescriptor) == 0 else {
-            throw CheckpointError.system(.unwritable, "flush the folder of", path, code: errno)
-        }
+        try FileDescriptor.flush(folder)
     }
 }
 
-/// A temporary file that this process holds the lock of.
+/// A temporary file whose lock this process holds.
 private struct TemporaryFile {
     let path: String
-    let descriptor: Int32
+    let descriptor: FileDescriptor
 }
 
-/// How the temporary files of one file are called.
+/// The names of one file's temporary files.
 private struct TemporaryNames {
     private static let suffix = ".partial"
     private static let digits = 16
@@ -109,26 +103,25 @@ private struct TemporaryNames {
         prefix = ".\(stem)."
     }
 
-    /// Creates a file and locks it; nil with `errno` set if the system refuses.
-    func makeFile(in folder: String) -> TemporaryFile? {
+    /// Creates a file and locks it.
+    func makeFile(in folder: String) throws(SystemError) -> TemporaryFile {
         while true {
             let random = String(UInt64.random(in: 0 ... .max), radix: 16)
             let padding = String(repeating: "0", count: Self.digits - random.utf8.count)
             let path = "\(folder)/\(prefix)\(padding)\(random)\(Self.suffix)"
-            let descriptor = open(path.systemPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
-            guard descriptor >= 0 else { return nil }
-            // Where there are no locks, nobody can take this one and the file is left alone.
-            while flock(descriptor, LOCK_EX) != 0, errno == EINTR {}
+            let descriptor = try FileDescriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+            // Where there are no locks, no process can take this one and the file is left alone.
+            _ = uninterrupted { flock(descriptor.number, LOCK_EX) }
             // Another process may have taken it for abandoned before it was locked.
             var status = stat()
-            guard fstat(descriptor, &status) == 0, status.st_nlink == 0 else {
+            guard fstat(descriptor.number, &status) == 0, status.st_nlink == 0 else {
                 return TemporaryFile(path: path, descriptor: descriptor)
             }
-            close(descriptor)
+            descriptor.close()
         }
     }
 
-    /// Removes the files that nobody has locked. What can't be removed is not this file's trouble.
+    /// Removes the files that no process has locked. One that can't be removed stays, which does this file no harm.
     func removeAbandoned(in folder: String) {
         guard let entries = opendir(folder.systemPath) else { return }
         defer { closedir(entries) }
@@ -150,12 +143,11 @@ private struct TemporaryNames {
 
     private func removeIfAbandoned(_ path: String) {
         // For writing too, since NFS grants exclusive locks to writers only.
-        let descriptor = open(path.systemPath, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
+        guard let descriptor = try? FileDescriptor(opening: path, O_RDWR | O_NONBLOCK | O_NOFOLLOW) else { return }
+        defer { descriptor.close() }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-            flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        guard fstat(descriptor.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            flock(descriptor.number, LOCK_EX | LOCK_NB) == 0
         else { return }
         unlink(path.systemPath)
     }

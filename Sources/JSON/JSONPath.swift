@@ -11,7 +11,7 @@ package struct JSONPath: CustomStringConvertible {
 
     private var steps: [Step] = []
 
-    /// Enters an object or an array, whose members or elements the following steps are.
+    /// Enters an object or an array.
     mutating func enter() { steps.append(Step()) }
 
     /// Goes on to a member of the object.
@@ -23,7 +23,7 @@ package struct JSONPath: CustomStringConvertible {
     /// Leaves the object or the array.
     mutating func leave() { steps.removeLast() }
 
-    /// The path as a message may show it, names from the document cut and in printable ASCII.
+    /// The path for messages: names from the document are shortened and in printable ASCII.
     package var description: String {
         guard !steps.isEmpty else { return "the JSON" }
         var text = ""

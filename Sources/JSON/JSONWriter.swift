@@ -2,20 +2,22 @@
 /// embedding of 768 numbers takes longer than everything else that the HTTP side does.
 ///
 /// Numbers are written in the shortest form that reads back as the same value. JSON has none for infinity and NaN.
-struct JSONWriter: Sendable {
+package struct JSONWriter: Sendable {
     /// The document so far.
-    private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
 
     /// A number that JSON can't express reached the writer.
-    struct NonFiniteNumber: Error, Equatable {}
+    package struct NonFiniteNumber: Error, Equatable {
+        package init() {}
+    }
 
     /// An empty document with room for `capacity` bytes.
-    init(capacity: Int = 512) { bytes.reserveCapacity(capacity) }
+    package init(capacity: Int = 512) { bytes.reserveCapacity(capacity) }
 
     // MARK: Structure
 
     /// Writes an object; `members` writes what is in it by the `member` functions.
-    mutating func object<Failure: Error>(
+    package mutating func object<Failure: Error>(
         _ members: (inout JSONWriter) throws(Failure) -> Void
     ) throws(Failure) {
         separate()
@@ -25,7 +27,7 @@ struct JSONWriter: Sendable {
     }
 
     /// Writes an array of what `element` writes for each of `elements`.
-    mutating func array<Elements: Sequence, Failure: Error>(
+    package mutating func array<Elements: Sequence, Failure: Error>(
         of elements: Elements, _ element: (inout JSONWriter, Elements.Element) throws(Failure) -> Void
     ) throws(Failure) {
         separate()
@@ -35,46 +37,55 @@ struct JSONWriter: Sendable {
     }
 
     /// Writes a member whose value `value` writes.
-    mutating func member<Failure: Error>(
+    package mutating func member<Failure: Error>(
         _ name: StaticString, _ value: (inout JSONWriter) throws(Failure) -> Void
     ) throws(Failure) {
         key(name)
         try value(&self)
     }
 
+    /// Writes a member whose name isn't a constant and whose value `value` writes.
+    package mutating func member<Failure: Error>(
+        named name: String, _ value: (inout JSONWriter) throws(Failure) -> Void
+    ) throws(Failure) {
+        string(name)
+        bytes.append(UInt8(ascii: ":"))
+        try value(&self)
+    }
+
     /// Writes a member that is a string.
-    mutating func member(_ name: StaticString, _ value: String) {
+    package mutating func member(_ name: StaticString, _ value: String) {
         key(name)
         string(value)
     }
 
     /// Writes a member that is an integer.
-    mutating func member(_ name: StaticString, _ value: Int) {
+    package mutating func member(_ name: StaticString, _ value: Int) {
         key(name)
         integer(value)
     }
 
     /// Writes a member that is true or false.
-    mutating func member(_ name: StaticString, _ value: Bool) {
+    package mutating func member(_ name: StaticString, _ value: Bool) {
         key(name)
         raw(value ? "true" : "false")
     }
 
     /// Writes a member that is null.
-    mutating func null(_ name: StaticString) {
+    package mutating func null(_ name: StaticString) {
         key(name)
         raw("null")
     }
 
     /// Writes a member that is a number.
-    mutating func member(_ name: StaticString, _ value: Double) throws(NonFiniteNumber) {
+    package mutating func member(_ name: StaticString, _ value: Double) throws(NonFiniteNumber) {
         guard value.isFinite else { throw NonFiniteNumber() }
         key(name)
         raw(value.description)
     }
 
     /// Writes a member that is a number.
-    mutating func member(_ name: StaticString, _ value: Float) throws(NonFiniteNumber) {
+    package mutating func member(_ name: StaticString, _ value: Float) throws(NonFiniteNumber) {
         guard value.isFinite else { throw NonFiniteNumber() }
         key(name)
         raw(value.description)
@@ -83,7 +94,7 @@ struct JSONWriter: Sendable {
     // MARK: Values
 
     /// Writes an array of numbers.
-    mutating func numbers(_ values: [Float]) throws(NonFiniteNumber) {
+    package mutating func numbers(_ values: [Float]) throws(NonFiniteNumber) {
         separate()
         bytes.append(UInt8(ascii: "["))
         bytes.reserveCapacity(bytes.count + 14 * values.count)
@@ -99,7 +110,7 @@ struct JSONWriter: Sendable {
     }
 
     /// Writes an array of numbers.
-    mutating func numbers(_ values: [Double]) throws(NonFiniteNumber) {
+    package mutating func numbers(_ values: [Double]) throws(NonFiniteNumber) {
         try array(of: values) { json, value throws(NonFiniteNumber) in
             guard value.isFinite else { throw NonFiniteNumber() }
             json.raw(value.description)
@@ -107,7 +118,7 @@ struct JSONWriter: Sendable {
     }
 
     /// Writes a string of characters that need no escape, such as base64.
-    mutating func unescapedString(_ characters: [UInt8]) {
+    package mutating func unescapedString(_ characters: [UInt8]) {
         separate()
         bytes.append(UInt8(ascii: "\""))
         bytes += characters
@@ -115,10 +126,10 @@ struct JSONWriter: Sendable {
     }
 
     /// Writes an integer.
-    mutating func integer(_ value: Int) { raw(value.description) }
+    package mutating func integer(_ value: Int) { raw(value.description) }
 
     /// Writes a string.
-    mutating func string(_ value: String) {
+    package mutating func string(_ value: String) {
         separate()
         bytes.append(UInt8(ascii: "\""))
         for byte in value.utf8 {
