@@ -23,7 +23,7 @@ commands=(
     deploy/check-manifests deploy/check-pillow deploy/check-playground deploy/check-snippets deploy/check-tritonclient
     deploy/compare
     deploy/compare-training
-    deploy/concatenate deploy/faults deploy/fuzz deploy/rehearse-confinement deploy/rehearse-image
+    deploy/concatenate deploy/faults deploy/fuzz deploy/make-family-fixtures deploy/rehearse-confinement deploy/rehearse-image
     deploy/rehearse-rolling deploy/sanitize deploy/scenarios deploy/serve deploy/simulate-batching deploy/soak
     deploy/test deploy/train-bundled
 )

@@ -10,12 +10,15 @@ def has(environment, packages):
     return mark.exists() and set(packages) <= set(mark.read_text().split())
 
 
-def install(environment, packages):
-    """Makes it, if it isn't there with just these packages."""
+def install(environment, packages, without_dependencies=()):
+    """Makes it, if it isn't there with just these packages; the latter ones come without what they depend on."""
     mark = environment / "complete"
-    if mark.exists() and mark.read_text().split() == list(packages):
+    everything = list(packages) + list(without_dependencies)
+    if mark.exists() and mark.read_text().split() == everything:
         return
     venv.create(environment, with_pip=True, clear=True)
     pip = [environment / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run(pip + list(packages), check=True)
-    mark.write_text("\n".join(packages))
+    if without_dependencies:
+        subprocess.run(pip + ["--no-deps"] + list(without_dependencies), check=True)
+    mark.write_text("\n".join(everything))
