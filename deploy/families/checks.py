@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, EDMEulerScheduler, FlowMatchEulerDiscreteScheduler
 from guided_diffusion import gaussian_diffusion as gd
 from guided_diffusion.respace import SpacedDiffusion
 
@@ -55,6 +55,21 @@ def predictions():
         x = state / c
         ours = (x + (there - here) * (a * x + b * output)) * p.scalars(name, there)[2]
         require_close(f"diffusers' {kind}", ours, theirs, 1e-9)
+
+
+def sigma_schedulers():
+    """A step of diffusers' schedulers for EDM and for flows is a step of Euler, back towards the image."""
+    generator = torch.Generator().manual_seed(2)
+    state, output = (torch.randn(1, 3, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    for scheduler, name in ((EDMEulerScheduler(), "edm"), (FlowMatchEulerDiscreteScheduler(), "velocity")):
+        scheduler.set_timesteps(10)
+        # Otherwise EDMEulerScheduler warns that its input isn't scaled, which is right here.
+        scheduler.is_scale_input_called = True
+        here, there = (float(scheduler.sigmas[i]) for i in (0, 1))
+        theirs = scheduler.step(output, scheduler.timesteps[0], state).prev_sample
+        a, b, _ = p.scalars(name, here)
+        # The schedulers compute in single precision.
+        require_close(f"diffusers' {name}", state + (there - here) * (a * state + b * output), theirs, 1e-5)
 
 
 def denoisers():

@@ -165,12 +165,28 @@ def guided():
         about="As edm_imagenet64_ema: EDM's preconditioning, time label 250 ln sigma, q, k and v in thirds as 1x1 convolutions.",
         changes=ADM_CHANGES | {"outputChannels": 3, "classes": CLASSES}, state=keys.with_planar_attention,
         use_new_attention_order=True)
+    yield planar_in_diffusers()
     yield adm_fixture(
         "consistency-models-edm-additive", "edm_bedroom256_ema.pt", dialect="consistency-models",
         schedule=KARRAS | {"timeScale": 1000}, times=None, parametrisation="edm",
         about="As edm_bedroom256_ema: the same with an additive embedding and no classes.",
         changes=ADM_CHANGES | {"outputChannels": 3, "modulation": "additive"}, state=keys.with_planar_attention,
         use_new_attention_order=True)
+
+
+def planar_in_diffusers():
+    """What diffusers' own script makes of edm_imagenet64_ema."""
+    network = ADM_NETWORK | ADM_CHANGES | {"outputChannels": 3, "classes": CLASSES}
+    model = unet("consistency-models-edm", network, use_new_attention_order=True)
+    other = diffusers.UNet2DModel(**RESIDUAL_CONFIG, num_class_embeds=CLASSES).eval()
+    other.load_state_dict(keys.diffusers(model.state_dict(), network["residualBlocks"]))
+    schedule = KARRAS | {"timeScale": 1000}
+    return Fixture(
+        "consistency-models-edm-diffusers", Diffusers(copy.deepcopy(other), CLASS),
+        lambda folder: other.save_pretrained(folder / "unet"), "unet", dialect="diffusers", network=network,
+        parametrisation="edm", schedule=schedule, times=None, same_weights_as="consistency-models-edm",
+        about="The same weights as diffusers' script convert_consistency_to_diffusers writes them; no file states the rest.",
+        options={"schedule": schedule, "parametrisation": "edm", "class": CLASS})
 
 
 # MARK: torchcfm
@@ -217,6 +233,13 @@ DDPM_CONFIG = {
     "up_block_types": ["AttnUpBlock2D", "UpBlock2D"], "block_out_channels": [32, 64], "layers_per_block": 1,
     "mid_block_scale_factor": 1, "downsample_padding": 0, "act_fn": "silu", "attention_head_dim": None,
     "norm_num_groups": 32, "norm_eps": 1e-6,
+}
+# An ADM network of two levels as UNet2DModel.
+RESIDUAL_CONFIG = DDPM_CONFIG | {
+    "freq_shift": 0, "flip_sin_to_cos": True, "downsample_padding": 1, "norm_eps": 1e-5, "attention_head_dim": HEAD_WIDTH,
+    "down_block_types": ["ResnetDownsampleBlock2D", "AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D"], "downsample_type": "resnet", "upsample_type": "resnet",
+    "resnet_time_scale_shift": "scale_shift", "attn_norm_num_groups": 32,
 }
 
 
@@ -314,6 +337,15 @@ def pipelines():
             num_train_timesteps=100, trained_betas=given["betas"], prediction_type="sample")),
         "pipeline", config={}, changes={}, schedule=given, parametrisation="sample", times=[0, 15, 40, 70, 99],
         same_weights_as="diffusers-ddpm", about="The same weights as a prediction of the image with betas that are given.")
+    yield diffusers_fixture(
+        "diffusers-edm", lambda model: pipeline_saver(model, diffusers.EDMEulerScheduler()), "pipeline", config={}, changes={},
+        schedule=KARRAS, parametrisation="edm", same_weights_as="diffusers-ddpm",
+        about="The same weights under EDM's preconditioning by EDMEulerScheduler, time label ln sigma / 4.")
+    yield diffusers_fixture(
+        "diffusers-flow", lambda model: pipeline_saver(model, diffusers.FlowMatchEulerDiscreteScheduler()), "pipeline", config={},
+        changes={}, schedule={"kind": "uniform", "dataAt": 0, "timeScale": 1000}, parametrisation="velocity",
+        times=[0.0, 0.25, 0.5, 0.75, 1.0], same_weights_as="diffusers-ddpm",
+        about="The same weights as a velocity with data at 0 by FlowMatchEulerDiscreteScheduler, time label 1000 t.")
     yield diffusers_fixture(
         "diffusers-all", lambda model: pipeline_saver(model, scheduler(variance_type="learned_range")), "pipeline",
         seed="diffusers-all",
@@ -416,22 +448,12 @@ def layouts():
     model = unet("layouts", network, use_new_attention_order=True)
     thirds = model.state_dict()
     common = dict(network=network, parametrisation="epsilon", schedule=LINEAR, times=STEPS)
-    config = DDPM_CONFIG | {
-        "freq_shift": 0, "flip_sin_to_cos": True, "downsample_padding": 1, "norm_eps": 1e-5,
-        "attention_head_dim": HEAD_WIDTH, "down_block_types": ["ResnetDownsampleBlock2D", "AttnDownBlock2D"],
-        "up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D"], "downsample_type": "resnet", "upsample_type": "resnet",
-        "resnet_time_scale_shift": "scale_shift", "attn_norm_num_groups": 32}
-
-    def separate(folder):
-        other = diffusers.UNet2DModel(**config)
-        other.load_state_dict(keys.diffusers(thirds, 1))
-        other.save_pretrained(folder / "unet")
+    other = diffusers.UNet2DModel(**RESIDUAL_CONFIG).eval()
+    other.load_state_dict(keys.diffusers(thirds, 1))
 
     def reference():
         return ADM(copy.deepcopy(model))
 
-    other = diffusers.UNet2DModel(**config).eval()
-    other.load_state_dict(keys.diffusers(thirds, 1))
     options = {"schedule": LINEAR, "parametrisation": "epsilon", "headWidth": HEAD_WIDTH}
     yield Fixture(
         "layout-thirds", reference(), torch_save("model.pt", thirds), "model.pt", dialect="guided-diffusion",
@@ -450,7 +472,7 @@ def layouts():
         about="The same network as EDM's DhariwalUNet with q, k and v of each channel together.",
         options=options | {"imageSize": 16}, same_weights_as="layout-thirds", **common)
     yield Fixture(
-        "layout-separate", Diffusers(other), separate, "unet", dialect="diffusers",
+        "layout-separate", Diffusers(copy.deepcopy(other)), lambda folder: other.save_pretrained(folder / "unet"), "unet", dialect="diffusers",
         about="The same network as UNet2DModel with separate q, k and v.", options=options,
         same_weights_as="layout-thirds", **common)
 

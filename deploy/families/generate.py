@@ -108,6 +108,7 @@ def remove_old(output):
 def check(items):
     """The formula against the packages' samplers, and fixtures of the same weights against each other."""
     checks.predictions()
+    checks.sigma_schedulers()
     checks.denoisers()
     by_name = {item.name: item for item in items}
     inversions = 0
