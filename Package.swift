@@ -131,7 +131,7 @@ let package = Package(
             ]),
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
-        tests(of: "LoadGeneration", ["HTTPServer"]),
+        tests(of: "LoadGeneration", ["HTTPServer", "TestBench"]),
         tests(of: "Telemetry"),
         tests(
             of: "API",

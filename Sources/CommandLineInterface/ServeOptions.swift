@@ -154,7 +154,6 @@ enum ServeOptions {
             at: ListenAddress(try arguments[host]), port: try arguments[port],
             permissions: try arguments[socketMode], inherited: sockets.public)
         configuration.maximumConnections = try arguments[connections]
-        configuration.maximumBodyBytes = try arguments[body]
         configuration.maximumHeaderBytes = try arguments[header]
         configuration.requestTimeout = try arguments[requestTimeout]
         configuration.idleTimeout = try arguments[idleTimeout]

@@ -17,7 +17,8 @@ final class Exchange: Sendable {
     struct State {
         var step = Step.head
         var method = ""
-        var headers: HTTPHeaders = [:]
+        /// Nil until the headers are complete.
+        var conversation: (any Conversation)?
         var head: RequestHead?
         var receiver: BodyReceiver?
         var discardAllowance = 0
@@ -32,7 +33,6 @@ final class Exchange: Sendable {
         var answered: ContinuousClock.Instant?
     }
 
-    let id: UInt64
     /// Nil if its bytes are not UTF-8.
     let target: String?
     let received: ContinuousClock.Instant
@@ -42,10 +42,9 @@ final class Exchange: Sendable {
     private let bits: UInt
 
     init(
-        id: UInt64, target: String?, received: ContinuousClock.Instant, connection: ClientConnection, core: ServerCore,
+        target: String?, received: ContinuousClock.Instant, connection: ClientConnection, core: ServerCore,
         pointer: OpaquePointer
     ) {
-        self.id = id
         self.target = target
         self.received = received
         self.connection = connection
@@ -101,24 +100,26 @@ final class Exchange: Sendable {
 
     private func readHead(method: String, version: String) -> Bool {
         let headers = HTTPHeaders(of: pointer)
-        state.withLock {
-            $0.method = method
-            $0.headers = headers
-        }
+        var conversation = core.converse(headers)
+        let received = ReceivedHead(
+            method: method, target: target, version: version, headers: headers, byteCount: CMHDHeaderSize(pointer),
+            remoteAddress: connection.remoteAddress, received: received)
         do throws(HeadRefusal) {
-            let admission = try core.admit(
-                ReceivedHead(
-                    id: id, method: method, target: target, version: version, headers: headers,
-                    byteCount: CMHDHeaderSize(pointer), remoteAddress: connection.remoteAddress, received: received),
-                on: connection)
-            connection.deadline = received + admission.timeout
+            let reception = try core.admit(received, on: connection, &conversation)
+            connection.deadline = received.received + reception.timeout
             state.withLock {
                 $0.step = .receiving
-                $0.head = admission.head
-                $0.receiver = admission.receiver
+                $0.method = method
+                $0.conversation = conversation
+                $0.head = reception.head
+                $0.receiver = reception.receiver
             }
             return true
         } catch {
+            state.withLock {
+                $0.method = method
+                $0.conversation = conversation
+            }
             return refuse(error, clientWaits: headers["Expect"] != nil)
         }
     }
@@ -128,16 +129,29 @@ final class Exchange: Sendable {
         let short: UInt64 = 64 << 10
         let length = refusal.framing?.announcedLength
         let readsBody = length.map { $0 == 0 || $0 <= short && !clientWaits } ?? false
-        let response = core.prepare(
-            core.response(to: refusal.cause, of: self), for: self, closing: !readsBody)
+        prepareResponse(to: refusal.cause, closing: !readsBody)
         state.withLock {
-            $0.response = response
             $0.discardAllowance = Int(short)
             $0.step = .discarding
         }
         guard !readsBody else { return true }
         connection.keepForLingering()
         return send()
+    }
+
+    /// Makes the response to a refusal ready to be sent. Not under the lock: the application writes it.
+    private func prepareResponse(to cause: HeadRefusal.Cause, closing: Bool) {
+        guard var conversation = state.withLock({ $0.conversation }) else { return }
+        let response =
+            switch cause {
+            case .response(let response): response
+            case .transport(let refusal): conversation.response(to: refusal)
+            }
+        let prepared = core.prepare(response, &conversation, closing: closing)
+        state.withLock {
+            $0.response = prepared
+            $0.conversation = conversation
+        }
     }
 
     private func receive(_ piece: UnsafeRawBufferPointer) {
@@ -153,10 +167,9 @@ final class Exchange: Sendable {
             receiver?.discard()
             // Answered at the body's end: libmicrohttpd takes no response in the middle. Whoever sends four times the
             // limit on top of it is closed without one.
-            let response = core.prepare(core.response(to: .transport(error), of: self), for: self, closing: true)
+            prepareResponse(to: .transport(error), closing: true)
             let allowance = max(1 << 20, 4 * min(receiver?.maximumBytes ?? 0, 1 << 40))
             state.withLock {
-                $0.response = response
                 $0.discardAllowance = allowance
                 $0.step = .discarding
             }
@@ -165,14 +178,13 @@ final class Exchange: Sendable {
 
     private func startHandler() -> Bool {
         guard core.activity.beginSuspension() else {
-            let response = core.prepare(core.response(to: .transport(.stopping), of: self), for: self, closing: true)
-            state.withLock { $0.response = response }
+            prepareResponse(to: .transport(.stopping), closing: true)
             return send()
         }
         state.withLock { state in
-            guard let head = state.head, let body = state.receiver?.takeBody(), let receiver = state.receiver else {
-                return
-            }
+            guard let conversation = state.conversation, let head = state.head,
+                let body = state.receiver?.takeBody(), let receiver = state.receiver
+            else { return }
             // Suspended before the handler can possibly answer. A client that has already closed its sending side is
             // told of at once, which has to find the step set: it waits for the lock.
             MHD_suspend_connection(pointer)
@@ -183,9 +195,10 @@ final class Exchange: Sendable {
                 maximumBodyBytes: receiver.maximumBytes, share: receiver.share)
             core.activity.update { $0.runningHandlers += 1 }
             state.task = Task { [self] in
-                let response = await core.handler(request)
+                var conversation = conversation
+                let response = await conversation.respond(to: request)
                 core.activity.update { $0.runningHandlers -= 1 }
-                finish(with: response)
+                finish(with: response, conversation)
             }
         }
         return true
@@ -204,8 +217,8 @@ final class Exchange: Sendable {
         return response?.queue(on: pointer) ?? false
     }
 
-    /// The end, whichever it is.
-    func end(termination: CMHDTermination, status: Int) -> ExchangeRecord {
+    /// Ends the exchange, however it went, and returns what the application is to be told.
+    func end(termination: CMHDTermination, status: Int) -> (ExchangeRecord, any Conversation) {
         connection.exchange = nil
         connection.deadline = .now + core.configuration.idleTimeout
         return state.withLock { state in
@@ -217,14 +230,14 @@ final class Exchange: Sendable {
             state.receiver = nil
             let ending = Ending(
                 termination, status: status, unsentStatus: unsent?.status ?? 0, wasSending: wasSending)
-            return ExchangeRecord(self, state, ending: ending)
+            return (ExchangeRecord(self, state, ending: ending), state.conversation.take() ?? core.converse([:]))
         }
     }
 
     // MARK: On other threads
 
     /// Answers, unless that has been done. Called with the handler's response, and instead of it when the server stops.
-    func finish(with response: Response) {
+    private func finish(with response: Response, _ conversation: any Conversation) {
         let isFirst = state.withLock { state in
             guard state.step == .handling else { return false }
             state.step = .answered
@@ -234,17 +247,22 @@ final class Exchange: Sendable {
         }
         guard isFirst else { return }
         // Not under the lock, which libmicrohttpd's threads and the monitor wait for: this copies the body.
-        let prepared = core.prepare(response, for: self, closing: false)
-        state.withLock { $0.response = prepared }
+        var conversation = conversation
+        let prepared = core.prepare(response, &conversation, closing: false)
+        state.withLock {
+            $0.response = prepared
+            $0.conversation = conversation
+        }
         MHD_resume_connection(pointer)
         core.activity.endSuspension()
     }
 
     /// Finishes in the place of the handler, which is cancelled only then: what it says to being cancelled is no answer for the
     /// client.
-    func finishInPlaceOfHandler(with response: Response) {
-        let task = state.withLock { $0.task }
-        finish(with: response)
+    func finishInPlaceOfHandler(with refusal: TransportRefusal) {
+        let (task, conversation) = state.withLock { ($0.task, $0.conversation) }
+        guard var conversation else { return }
+        finish(with: conversation.response(to: refusal), conversation)
         task?.cancel()
     }
 

@@ -46,7 +46,7 @@ extension ExchangeRecord {
             case .completed: 0
             }
         self.init(
-            id: exchange.id, method: state.method, target: exchange.target ?? "", headers: state.headers,
+            method: state.method, target: exchange.target ?? "",
             remoteAddress: exchange.connection.remoteAddress,
             status: ending.status != 0 ? ending.status : statusWithoutResponse,
             requestBytes: state.requestBytes, responseBytes: state.responseBytes, received: exchange.received,

@@ -13,7 +13,7 @@ private let carriageReturn = UInt8(ascii: "\r")
 /// A delimiter is a whole line: two hyphens and the boundary, two more hyphens if it is the final one, then blanks and the
 /// line's end or the body's. A line that only begins so is content, as it is where one boundary begins with another. Every
 /// line may end with a bare line feed. What precedes the first delimiter and what follows the final one is ignored.
-struct FormReader {
+public struct FormReader {
     private let body: [UInt8]
     private let limits: FormLimits
     private var parts: [FormPart] = []
@@ -23,11 +23,14 @@ struct FormReader {
         self.limits = limits
     }
 
-    /// The parts of a form, at least one.
+    /// The parts of a form, at least one. Those of a nested `multipart/mixed` part are given one by one under its name.
     ///
-    /// - Throws: ``FormError`` for a form that is malformed, cut off or above its limits.
-    static func parts(
-        of body: [UInt8], boundary: FormBoundary, limits: FormLimits
+    /// The time taken grows with the body's length, whatever the body holds: large forms belong on a worker.
+    ///
+    /// - Throws: ``FormError`` for a form that is malformed, cut off or above its limits, and for a part without a name or in
+    ///   a transfer encoding.
+    public static func parts(
+        of body: [UInt8], boundary: FormBoundary, limits: FormLimits = FormLimits()
     ) throws(FormError) -> [FormPart] {
         var reader = FormReader(body, limits: limits)
         try reader.read(0..<body.count, boundary: boundary, envelope: nil)
@@ -219,7 +222,7 @@ struct FormReader {
 }
 
 /// What delimits the parts of a form.
-struct FormBoundary: Equatable {
+public struct FormBoundary: Sendable, Equatable {
     let bytes: [UInt8]
     /// What every line that is a delimiter begins with, behind the line feed that ends the line before it.
     fileprivate let lineStart: [UInt8]
@@ -227,7 +230,7 @@ struct FormBoundary: Equatable {
     /// The boundary of a form with that Content-Type.
     ///
     /// - Throws: ``FormError``: 415 if that isn't a form's, 400 if the boundary is missing or malformed.
-    init(contentType: String?) throws(FormError) {
+    public init(contentType: String?) throws(FormError) {
         let value = ParameterizedValue(Array((contentType ?? "").utf8)[...])
         guard value.hasType("multipart/form-data") else {
             throw FormError(status: 415, description: "the body is not multipart/form-data")

@@ -44,20 +44,3 @@ public struct FormError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What is wrong, where, and what to do.
     public var description: String
 }
-
-extension Request {
-    /// The parts of a `multipart/form-data` body. Those of a nested `multipart/mixed` part are given one by one under its
-    /// name.
-    ///
-    /// The time taken grows with the body's length, whatever the body holds: large forms belong on a worker.
-    ///
-    /// - Throws: ``FormError`` for a body that isn't a form, a missing or malformed boundary, a missing final boundary,
-    ///   a part without a name or in a transfer encoding, and anything above the limits.
-    public func parts(limits: FormLimits = FormLimits()) throws(FormError) -> [FormPart] {
-        let boundary = try FormBoundary(contentType: head.headers["Content-Type"])
-        guard case .bytes(let bytes) = body else {
-            throw FormError(status: 415, description: "a form cannot be read from a body that was stored in a file")
-        }
-        return try FormReader.parts(of: bytes, boundary: boundary, limits: limits)
-    }
-}

@@ -1,7 +1,5 @@
 /// A request's first part: everything before its body.
 public struct RequestHead: Sendable {
-    /// Unique within the process.
-    public var id: UInt64
     /// The method, case as sent, except that HEAD reads `GET`: the server itself leaves the body out (``isHead``).
     public var method: String
     /// Whether the client sent HEAD.
@@ -23,10 +21,9 @@ public struct RequestHead: Sendable {
 
     /// A head with these fields, for tests of handlers.
     public init(
-        id: UInt64 = 0, method: String, target: String, path: String, query: [QueryItem] = [],
+        method: String, target: String, path: String, query: [QueryItem] = [],
         headers: HTTPHeaders = [:], remoteAddress: String = "127.0.0.1", received: ContinuousClock.Instant = .now
     ) {
-        self.id = id
         self.method = method
         self.target = target
         self.path = path

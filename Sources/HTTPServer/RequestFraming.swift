@@ -60,9 +60,3 @@ enum RequestFraming: Equatable, Sendable {
         }
     }
 }
-
-/// The server's own decision to refuse a request.
-struct TransportRefusal: Error, Equatable, Sendable {
-    var status: Int
-    var reason: String
-}

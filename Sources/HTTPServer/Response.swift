@@ -36,20 +36,12 @@ public struct Response: Sendable {
     }
 }
 
-/// An answer that the server itself has to give, for which the application writes the response.
-public struct TransportError: Sendable {
+/// The server's own decision to refuse a request, for which the application writes the response.
+public struct TransportRefusal: Error, Equatable, Sendable {
     /// 400, 413, 431, 500 (for a handler's response that cannot be sent), 501, 503 or 507.
-    public var status: Int
+    public let status: Int
     /// What is wrong, in a phrase.
-    public var reason: String
-    /// The method as received, which, like the target and the header fields, may be what is wrong.
-    public var method: String
-    /// The target as received; empty if it is not UTF-8.
-    public var target: String
-    /// The header fields.
-    public var headers: HTTPHeaders
-    /// The request's identity, as in ``RequestHead/id``.
-    public var id: UInt64
+    public let reason: String
 }
 
 /// What became of a request, told when it has ended.
@@ -66,14 +58,10 @@ public struct ExchangeRecord: Sendable {
         case aborted
     }
 
-    /// As in ``RequestHead/id``.
-    public var id: UInt64
     /// The method as received; empty if the head never was complete.
     public var method: String
     /// The target as received; empty if it is not UTF-8.
     public var target: String
-    /// The header fields.
-    public var headers: HTTPHeaders
     /// The client's address.
     public var remoteAddress: String
     /// The status answered. If there was none: 408 for a request that timed out on its way in, 499 for a client gone before

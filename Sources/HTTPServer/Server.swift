@@ -3,10 +3,6 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// Answers a request. Its task is cancelled when the client has gone or the server stops; it should then return soon,
-/// with whatever response.
-public typealias Handler = @Sendable (Request) async -> Response
-
 /// An HTTP/1.1 server on libmicrohttpd.
 ///
 /// Bodies are read under their limits by a few event threads; a complete request suspends its connection while its
@@ -36,23 +32,13 @@ public final class Server: Sendable {
     /// Makes a server, which does nothing yet.
     ///
     /// - Parameters:
+    ///   - application: what it serves.
     ///   - configuration: where it listens and what it grants.
-    ///   - handler: answers complete requests.
-    ///   - bodyPolicy: decides from a head what becomes of the body, or refuses; called on an event thread, so it must
-    ///     be quick. By default bodies are kept in memory up to the configuration's limit.
-    ///   - transportError: writes the response for what the server itself refuses, and in the place of one that cannot be
-    ///     sent; equally quick.
-    ///   - observe: told of every request's end; equally quick.
-    ///   - log: told what libmicrohttpd and the server have to say, one line at a time, from any thread.
+    ///   - log: receives the messages of libmicrohttpd and the server, one line at a time, from any thread.
     /// - Throws: ``ServerError`` if the configuration makes no sense or the system gives no descriptors.
     public init(
-        configuration: ServerConfiguration, handler: @escaping Handler,
-        bodyPolicy: (@Sendable (RequestHead) -> BodyPolicy)? = nil,
-        transportError: @escaping @Sendable (TransportError) -> Response = {
-            .text($0.reason + "\n", status: $0.status)
-        },
-        observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
-        log: @escaping @Sendable (String) -> Void = { _ in }
+        _ application: some Application, configuration: ServerConfiguration,
+        log: @escaping @Sendable (String) -> Void
     ) throws(ServerError) {
         try configuration.validate()
         let shortest = min(configuration.requestTimeout, configuration.idleTimeout, configuration.responseTimeout)
@@ -61,9 +47,8 @@ public final class Server: Sendable {
         startMessages = messages
         do throws(SystemCallFailure) {
             core = ServerCore(
-                configuration: configuration, monitor: try SocketMonitor(tick: tick), handler: handler,
-                bodyPolicy: bodyPolicy ?? { _ in .memory(maximumBytes: configuration.maximumBodyBytes) },
-                transportError: transportError, observe: observe, log: { messages.add($0) })
+                configuration: configuration, monitor: try SocketMonitor(tick: tick),
+                converse: { ApplicationConversation(application, $0) }, log: { messages.add($0) })
         } catch {
             throw .system("\(error)")
         }

@@ -49,8 +49,6 @@ public struct ServerConfiguration: Sendable {
     /// The largest request head: request line and headers. Larger ones are answered 431 (or, if the head doesn't fit
     /// libmicrohttpd's buffer of four times this size, by the library's own 431 or 414).
     public var maximumHeaderBytes = 16 << 10
-    /// The largest body under the default body policy.
-    public var maximumBodyBytes = 32 << 20
     /// The bodies held in memory at a time, all requests together; a request that would exceed it is answered 503.
     public var maximumHeldBodyBytes = 1 << 30
     /// The time a client has for its request line, from connecting, and again for the rest of its request. A client
@@ -76,7 +74,6 @@ public struct ServerConfiguration: Sendable {
         try require((1...1_000_000).contains(maximumConnections), "maximumConnections is not 1 to 1000000")
         try require(
             (1024...(1 << 20)).contains(maximumHeaderBytes), "maximumHeaderBytes is not 1 KiB to 1 MiB")
-        try require(maximumBodyBytes >= 0, "maximumBodyBytes is negative")
         try require(maximumHeldBodyBytes >= 0, "maximumHeldBodyBytes is negative")
         try require(backlog > 0, "backlog is not positive")
         for (name, timeout) in [
@@ -85,18 +82,6 @@ public struct ServerConfiguration: Sendable {
             try require(timeout > .zero && timeout <= .seconds(1 << 30), "\(name) is not positive")
         }
     }
-}
-
-/// What becomes of a request's body, decided from its head.
-public enum BodyPolicy: Sendable {
-    /// Kept in memory, up to this many bytes; more is answered 413.
-    case memory(maximumBytes: Int)
-    /// Streamed into a new file in this folder, which is removed when the request has ended unless the handler has
-    /// renamed it. The client has `timeout` for it. Written by an event thread: for servers of rare, large uploads.
-    case file(directory: String, maximumBytes: Int, timeout: Duration)
-    /// Refused with this response, before the body is read if it is larger than 64 KiB or the client waits for leave
-    /// (`Expect: 100-continue`).
-    case reject(Response)
 }
 
 /// A server that could not start.

@@ -5,10 +5,8 @@ import Synchronization
 /// What libmicrohttpd's callbacks, the monitor, and the public server share.
 final class ServerCore: Sendable {
     let configuration: ServerConfiguration
-    let handler: Handler
-    private let bodyPolicy: @Sendable (RequestHead) -> BodyPolicy
-    private let transportError: @Sendable (TransportError) -> Response
-    private let observe: @Sendable (ExchangeRecord) -> Void
+    /// Begins what the application does with a request of these headers.
+    let converse: @Sendable (HTTPHeaders) -> any Conversation
     let log: @Sendable (String) -> Void
 
     let monitor: SocketMonitor
@@ -22,17 +20,12 @@ final class ServerCore: Sendable {
     private let isDraining = Atomic<Bool>(false)
 
     init(
-        configuration: ServerConfiguration, monitor: SocketMonitor, handler: @escaping Handler,
-        bodyPolicy: @escaping @Sendable (RequestHead) -> BodyPolicy,
-        transportError: @escaping @Sendable (TransportError) -> Response,
-        observe: @escaping @Sendable (ExchangeRecord) -> Void, log: @escaping @Sendable (String) -> Void
+        configuration: ServerConfiguration, monitor: SocketMonitor,
+        converse: @escaping @Sendable (HTTPHeaders) -> any Conversation, log: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.monitor = monitor
-        self.handler = handler
-        self.bodyPolicy = bodyPolicy
-        self.transportError = transportError
-        self.observe = observe
+        self.converse = converse
         self.log = log
         budget = BodyBudget(maximum: configuration.maximumHeldBodyBytes)
         identity = Mutex((configuration.tls, nil))
@@ -40,54 +33,47 @@ final class ServerCore: Sendable {
 
     // MARK: Decisions about requests
 
-    struct Admission {
+    /// An accepted request, ready for its body.
+    struct Reception {
         var head: RequestHead
         var receiver: BodyReceiver
+        /// The time for the whole request, from its first line.
         var timeout: Duration
     }
 
-    func admit(_ received: ReceivedHead, on connection: ClientConnection) throws(HeadRefusal) -> Admission {
+    func admit(
+        _ received: ReceivedHead, on connection: ClientConnection, _ conversation: inout any Conversation
+    ) throws(HeadRefusal) -> Reception {
         guard !connection.isSurplus else { throw HeadRefusal(cause: .transport(.tooManyConnections), framing: nil) }
-        let admission = try HeadAdmission(
-            received, maximumHeaderBytes: configuration.maximumHeaderBytes, bodyPolicy: bodyPolicy)
-        switch admission.policy {
+        let accepted = try AcceptedHead(received, maximumHeaderBytes: configuration.maximumHeaderBytes) {
+            conversation.admit($0)
+        }
+        switch accepted.policy {
         case .file(let directory, let maximumBytes, let timeout):
             do throws(TransportRefusal) {
                 let file = try SpoolFile(directory: directory)
                 let receiver = BodyReceiver(maximumBytes: maximumBytes, file: file, budget: budget)
-                return Admission(head: admission.head, receiver: receiver, timeout: timeout)
+                return Reception(head: accepted.head, receiver: receiver, timeout: timeout)
             } catch {
                 throw HeadRefusal(cause: .transport(error), framing: nil)
             }
         case .memory(let maximumBytes):
             let receiver = BodyReceiver(maximumBytes: maximumBytes, budget: budget)
-            return Admission(head: admission.head, receiver: receiver, timeout: configuration.requestTimeout)
-        case .reject(let response):
-            throw HeadRefusal(cause: .response(response), framing: nil)
+            return Reception(head: accepted.head, receiver: receiver, timeout: configuration.requestTimeout)
         }
     }
 
-    func response(to cause: HeadRefusal.Cause, of exchange: Exchange) -> Response {
-        switch cause {
-        case .response(let response): return response
-        case .transport(let refusal):
-            let (method, headers) = exchange.state.withLock { ($0.method, $0.headers) }
-            return transportError(
-                TransportError(
-                    status: refusal.status, reason: refusal.reason, method: method, target: exchange.target ?? "",
-                    headers: headers, id: exchange.id))
-        }
-    }
-
-    /// A response ready to be queued, in the place of one that cannot be sent a 500; nil if that cannot be sent either.
-    func prepare(_ response: Response, for exchange: Exchange, closing: Bool) -> PreparedResponse? {
+    /// A response ready to be queued. A 500 replaces one that cannot be sent; nil if that cannot be sent either.
+    func prepare(
+        _ response: Response, _ conversation: inout any Conversation, closing: Bool
+    ) -> PreparedResponse? {
         let closing = closing || isDraining.load(ordering: .acquiring)
         if let fault = response.fault {
-            log("the response to request \(exchange.id) cannot be sent: \(fault)")
+            log("a response cannot be sent: \(fault)")
         } else if let prepared = PreparedResponse(response, closing: closing) {
             return prepared
         }
-        let substitute = self.response(to: .transport(.unsendableResponse), of: exchange)
+        let substitute = conversation.response(to: .unsendableResponse)
         return substitute.fault == nil ? PreparedResponse(substitute, closing: closing) : nil
     }
 
@@ -124,7 +110,7 @@ final class ServerCore: Sendable {
     func requestLine(_ target: String?, on pointer: OpaquePointer, connection: ClientConnection) -> Exchange {
         let now = ContinuousClock.now
         let exchange = Exchange(
-            id: nextID(), target: target, received: now, connection: connection, core: self, pointer: pointer)
+            target: target, received: now, connection: connection, core: self, pointer: pointer)
         connection.exchange = exchange
         connection.deadline = now + configuration.requestTimeout
         activity.update { $0.activeRequests += 1 }
@@ -132,8 +118,8 @@ final class ServerCore: Sendable {
     }
 
     func ended(_ exchange: Exchange, termination: CMHDTermination, status: Int) {
-        let record = exchange.end(termination: termination, status: status)
-        observe(record)
+        let (record, conversation) = exchange.end(termination: termination, status: status)
+        conversation.ended(record)
         activity.requestEnded()
     }
 
@@ -185,7 +171,7 @@ final class ServerCore: Sendable {
             }
         }
         for exchange in connections.exchanges where exchange.isHandling {
-            exchange.finishInPlaceOfHandler(with: response(to: .transport(.stopping), of: exchange))
+            exchange.finishInPlaceOfHandler(with: .stopping)
         }
     }
 

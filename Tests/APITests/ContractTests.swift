@@ -124,31 +124,42 @@ indirect enum YAML: Equatable {
     }
 }
 
-/// What router and contract have to agree on, of one operation.
+/// What the tables of endpoints and the contract have to agree on, of one operation.
 struct DescribedOperation: Equatable, Sendable {
     let method: String
     let path: String
     let name: String
     var statuses: Set<Int>
+    /// The media types of errors.
+    let errorTypes: Set<String>
     let parameters: Set<String>
     let pathParameters: Set<String>
+    /// The media types of bodies.
+    let bodyTypes: Set<String>
     let isOpen: Bool
 
-    init<Operation: Endpoint & RawRepresentable<String>>(_ endpoint: Operation) {
+    init<API>(_ endpoint: Endpoint<API>) {
         method = endpoint.method
         path = endpoint.path
-        name = endpoint.rawValue
+        name = endpoint.name
         statuses = endpoint.statuses.union(transportStatuses)
+        errorTypes = [endpoint.errors.mediaType]
         parameters = Set(endpoint.parameters)
         pathParameters = Set(PathTemplate(endpoint.path).parameters)
-        isOpen = endpoint.isOpen
+        bodyTypes = Set(endpoint.bodyTypes)
+        isOpen = endpoint.traits.contains(.open)
     }
 
     init(method: String, path: String, operation: YAML, document: YAML) {
         self.method = method.uppercased()
         self.path = path
         name = operation["operationId"]?.text ?? ""
-        statuses = Set((operation["responses"]?.keys ?? []).compactMap { Int($0) })
+        let responses = operation["responses"]
+        statuses = Set((responses?.keys ?? []).compactMap { Int($0) })
+        errorTypes = statuses.filter { $0 >= 400 }.reduce(into: []) { types, status in
+            types.formUnion(responses?["\(status)"].map { document.resolving($0) }?["content"]?.keys ?? [])
+        }
+        bodyTypes = Set(operation["requestBody"].map { document.resolving($0) }?["content"]?.keys ?? [])
         let parameters = (operation["parameters"]?.items ?? []).map { document.resolving($0) }
         self.parameters = Set(parameters.filter { $0["in"]?.text == "query" }.compactMap { $0["name"]?.text })
         pathParameters = Set(parameters.filter { $0["in"]?.text == "path" }.compactMap { $0["name"]?.text })
@@ -183,7 +194,8 @@ struct ContractTests {
         document = try YAML(try String(contentsOf: root.appending(path: "openapi.yaml"), encoding: .utf8))
     }
 
-    @Test("Every route, parameter, status and key of the routers is in openapi.yaml, and the other way round")
+    @Test(
+        "Every route, parameter, body, status, error and key of the tables is in openapi.yaml, and the other way round")
     func agreement() throws {
         var described: [String: DescribedOperation] = [:]
         let paths = try #require(document["paths"])
@@ -195,10 +207,10 @@ struct ContractTests {
             }
         }
         var declared: [String: DescribedOperation] = [:]
-        for endpoint in PublicEndpoint.allCases {
+        for endpoint in PublicAPI.endpoints {
             declared["\(endpoint.method) \(endpoint.path)"] = DescribedOperation(endpoint)
         }
-        for endpoint in AdminEndpoint.allCases {
+        for endpoint in AdminAPI.endpoints {
             let key = "\(endpoint.method) \(endpoint.path)"
             var operation = DescribedOperation(endpoint)
             // What both listeners answer is described once.
@@ -257,11 +269,12 @@ struct ContractTests {
         }
         let declared = Dictionary(grouping: ProblemCode.allCases) { "\($0.status)" }
         #expect(described == declared.mapValues { Set($0.map(\.rawValue)) })
-        let paths = PublicEndpoint.allCases.map(\.path) + AdminEndpoint.allCases.map(\.path)
+        let paths = PublicAPI.endpoints.map(\.path) + AdminAPI.endpoints.map(\.path)
         for path in paths where !path.hasPrefix("/v2") {
             #expect(prose.contains("\(path)`") || prose.contains("\(path)?"), "\(path)")
         }
-        let options = PublicEndpoint.allCases.flatMap(\.options).map(\.rawValue)
-        for option in options { #expect(prose.contains("| `\(option)` |"), "\(option)") }
+        for option in RequestOptions.Name.allCases {
+            #expect(prose.contains("| `\(option.rawValue)` |"), "\(option)")
+        }
     }
 }

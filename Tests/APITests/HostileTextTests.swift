@@ -23,7 +23,7 @@ import Testing
         var options = RequestOptions()
         #expect {
             try JSONPost(
-                Array(document.utf8), options: &options, names: PublicEndpoint.embed.options, maximumImages: 1)
+                Array(document.utf8), options: &options, names: [.at, .from, .taps], maximumImages: 1)
         } throws: { ($0 as? Problem)?.detail.contains("combining characters") == true }
     }
 
@@ -46,7 +46,7 @@ import Testing
         var options = RequestOptions()
         #expect {
             try JSONPost(
-                Array(document.utf8), options: &options, names: PublicEndpoint.embed.options, maximumImages: 1)
+                Array(document.utf8), options: &options, names: [.at, .from, .taps], maximumImages: 1)
         } throws: { ($0 as? Problem).map { $0.detail.utf8.count < 600 } == true }
     }
 

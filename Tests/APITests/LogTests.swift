@@ -31,7 +31,7 @@ struct LogTests {
             #expect(try await service.client.get("/v2/models/a/ready").status == 200)
             #expect(try await service.admin.get("/metrics").status == 200)
             #expect(try await service.client.post("/embed", []).status == 422)
-            #expect(await eventually { service.publicAPI.openRequests == 0 })
+            #expect(await eventually { service.openRequests == 0 })
             return try service.log.requests().compactMap {
                 guard let route = $0["route"] as? String else { return nil }
                 return route + (($0["code"] as? String).map { " " + $0 } ?? "")

@@ -44,7 +44,7 @@ struct ObservationTests {
             let missing = try #require(lines.first { $0["request_id"] as? String == "two" })
             #expect(missing["route"] as? String == "unmatched" && missing["status"] as? Int == 404)
             #expect(service.log.lines.allSatisfy { !$0.contains("hidden") && !$0.contains("secret-path") })
-            #expect(service.publicAPI.openRequests == 0)
+            #expect(service.openRequests == 0)
         }
     }
 
@@ -56,7 +56,7 @@ struct ObservationTests {
             _ = try await service.client.post("/embed", try sampleImage())
             _ = try await service.client.post("/embed", Array("GIF89a".utf8))
             _ = try await service.client.get("/a/b/c")
-            #expect(await eventually { service.publicAPI.openRequests == 0 })
+            #expect(await eventually { service.openRequests == 0 })
             let text = try await service.admin.get("/metrics").text
             for line in [
                 #"headwater_requests_total{method="POST",route="/embed",status="200"} 1"#,
@@ -142,7 +142,7 @@ struct ObservationTests {
                 })
             await service.service.waitUntilIdle()
             let status = await service.service.status()
-            #expect(status.waiting == 0 && status.inFlight == 0 && service.publicAPI.openRequests == 0)
+            #expect(status.waiting == 0 && status.inFlight == 0 && service.openRequests == 0)
         }
     }
 }

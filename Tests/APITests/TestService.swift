@@ -52,6 +52,7 @@ struct TestService: Sendable {
     let checkpoints: CheckpointManager
     let publicAPI: PublicAPI
     let adminAPI: AdminAPI
+    let server: Server
     let client: HTTPClient
     let admin: HTTPClient
     let log: LogCollector
@@ -145,7 +146,8 @@ struct TestService: Sendable {
                 try await body(
                     TestService(
                         service: service, checkpoints: checkpoints, publicAPI: publicAPI, adminAPI: adminAPI,
-                        client: HTTPClient(port: servers[0].port), admin: HTTPClient(port: servers[1].port), log: log,
+                        server: servers[0], client: HTTPClient(port: servers[0].port),
+                        admin: HTTPClient(port: servers[1].port), log: log,
                         folder: folder.path)))
         } catch {
             result = .failure(error)
@@ -158,8 +160,8 @@ struct TestService: Sendable {
     /// Whatever a test did, no route answered a status that it doesn't declare.
     private static func expectDeclaredStatuses(_ exposition: String) {
         let declared =
-            PublicEndpoint.allCases.map { ($0.method, $0.path, $0.statuses) }
-            + AdminEndpoint.allCases.map { ($0.method, $0.path, $0.statuses) }
+            PublicAPI.endpoints.map { ($0.method, $0.path, $0.statuses) }
+            + AdminAPI.endpoints.map { ($0.method, $0.path, $0.statuses) }
         for match in exposition.matches(
             of: /headwater_requests_total{method="(.*)",route="(\/.*)",status="(\d+)"}/)
         {
@@ -171,6 +173,9 @@ struct TestService: Sendable {
             #expect(statuses.union([499, 0]).contains(Int(match.3) ?? 0), "\(match.0)")
         }
     }
+
+    /// The public requests that haven't ended. An ended one has been logged and counted.
+    var openRequests: Int { server.counters.activeRequests }
 
     /// Writes a further model into the model directory.
     func addModel(_ file: String, name: String = "b", seed: UInt64) throws {

@@ -38,11 +38,11 @@ struct WriterTests {
 
     @Test("A timeout is granted up to the maximum and counted from the request's line")
     func timeouts() throws {
-        let timeout = RequestTimeout(standard: .seconds(60), maximum: .seconds(100))
+        let limits = TimeLimits(standard: .seconds(60), maximum: .seconds(100))
         func granted(_ text: String?) throws -> Duration {
             var head = RequestHead(method: "POST", target: "/", path: "/")
             head.headers["X-Request-Timeout"] = text
-            return try timeout.deadline(of: head) - head.received
+            return try RequestDeadline(head, limits).instant() - head.received
         }
         #expect(try granted(nil) == .seconds(60))
         #expect(try granted("2.5") == .seconds(2.5))
@@ -56,9 +56,10 @@ struct WriterTests {
         arguments: [(nil, 2, 2), (nil, 70, 70), (nil, 1000, 100), ("5", 2, 2), ("2", 5, 2), ("1e9", 70, 70)]
             as [(String?, Int, Int)])
     func bodyTimeouts(header: String?, body: Int, granted: Int) throws {
-        let timeout = RequestTimeout(standard: .seconds(60), maximum: .seconds(100))
+        let limits = TimeLimits(standard: .seconds(60), maximum: .seconds(100))
         var head = RequestHead(method: "POST", target: "/", path: "/")
         head.headers["X-Request-Timeout"] = header
-        #expect(try timeout.deadline(of: head, within: .seconds(body)) == head.received + .seconds(granted))
+        let deadline = try RequestDeadline(head, limits)
+        #expect(deadline.instant(within: .seconds(body)) == head.received + .seconds(granted))
     }
 }

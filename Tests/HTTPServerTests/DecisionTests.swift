@@ -1,3 +1,4 @@
+import TestBench
 import Testing
 
 @testable import HTTPServer
@@ -103,13 +104,13 @@ struct DecisionTests {
 
     /// Decides about a head without a body; throws the transport's refusal.
     private func admit(
-        method: String = "GET", version: String = "HTTP/1.1", bodyPolicy: (RequestHead) -> BodyPolicy
+        method: String = "GET", version: String = "HTTP/1.1", _ decide: (RequestHead) -> Admission<Void>
     ) throws -> RequestHead {
         let received = ReceivedHead(
-            id: 1, method: method, target: "/", version: version, headers: ["Host": "h"], byteCount: 100,
+            method: method, target: "/", version: version, headers: ["Host": "h"], byteCount: 100,
             remoteAddress: "127.0.0.1", received: .now)
         do throws(HeadRefusal) {
-            return try HeadAdmission(received, maximumHeaderBytes: 16 << 10, bodyPolicy: bodyPolicy).head
+            return try AcceptedHead(received, maximumHeaderBytes: 16 << 10, admit: decide).head
         } catch {
             guard case .transport(let refusal) = error.cause else { throw error }
             throw refusal
@@ -123,7 +124,7 @@ struct DecisionTests {
         #expect(throws: TransportRefusal(status: 400, reason: "the method is not a token")) {
             try admit(method: method) { _ in
                 Issue.record("the application has been asked about it")
-                return .memory(maximumBytes: 0)
+                return .accepted((), .memory(maximumBytes: 0))
             }
         }
     }
@@ -134,7 +135,7 @@ struct DecisionTests {
             ("HTTP/1.0", "HTTP/1.0"), ("HTTP/1.1", "HTTP/1.1"), ("HTTP/1.2", "HTTP/1.1"), ("HTTP/1.9", "HTTP/1.1"),
         ])
     func version(received: String, taken: String) throws {
-        #expect(try admit(version: received) { _ in .memory(maximumBytes: 0) }.version == taken)
+        #expect(try admit(version: received) { _ in .accepted((), .memory(maximumBytes: 0)) }.version == taken)
     }
 
     @Test("Header names ignore case, values and order are kept")
@@ -183,7 +184,6 @@ struct DecisionTests {
         "Configurations that make no sense are refused",
         arguments: [
             { $0.threads = 0 }, { $0.maximumConnections = 0 }, { $0.maximumHeaderBytes = 1 },
-            { $0.maximumBodyBytes = -1 },
             { $0.requestTimeout = .zero }, { $0.idleTimeout = .seconds(-1) }, { $0.backlog = 0 },
         ] as [@Sendable (inout ServerConfiguration) -> Void])
     func configuration(change: @Sendable (inout ServerConfiguration) -> Void) {

@@ -13,9 +13,7 @@ struct FormTests {
     private func parse(
         _ body: [UInt8], contentType: String? = "multipart/form-data; boundary=XX", limits: FormLimits = FormLimits()
     ) throws(FormError) -> [FormPart] {
-        var head = RequestHead(method: "POST", target: "/", path: "/")
-        head.headers["Content-Type"] = contentType
-        return try Request(head: head, body: body).parts(limits: limits)
+        try FormReader.parts(of: body, boundary: try FormBoundary(contentType: contentType), limits: limits)
     }
 
     /// Why a body is refused; nil if it is a form.
@@ -301,6 +299,10 @@ struct FormTests {
             #expect(status == 200)
         }
         let request = try #require(kept.withLock { $0.take() })
-        #expect(try request.parts() == [FormPart(name: "a", fileName: "b", contentType: nil, bytes: [1, 13, 10])])
+        let boundary = try FormBoundary(contentType: request.head.headers["Content-Type"])
+        #expect(
+            try FormReader.parts(of: request.bytes, boundary: boundary) == [
+                FormPart(name: "a", fileName: "b", contentType: nil, bytes: [1, 13, 10])
+            ])
     }
 }

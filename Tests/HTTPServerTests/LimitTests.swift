@@ -10,9 +10,7 @@ struct LimitTests {
 
     @Test("Content-Length above the limit: 413 without the body read, also to a client that sends it all the same")
     func announcedTooLarge() async throws {
-        try await withServer {
-            $0.maximumBodyBytes = Self.limit
-        } _: { server in
+        try await withServer(maximumBodyBytes: Self.limit) { server in
             let port = server.port
             let (waiting, sending, isTaken) = try await offPool {
                 let waiting = try RawClient(port: port)
@@ -34,9 +32,7 @@ struct LimitTests {
 
     @Test("A chunked body is cut at the limit and answered 413 at its end; an endless one is closed")
     func chunkedTooLarge() async throws {
-        try await withServer {
-            $0.maximumBodyBytes = Self.limit
-        } _: { server in
+        try await withServer(maximumBodyBytes: Self.limit) { server in
             let port = server.port
             let response = try await offPool {
                 let client = try RawClient(port: port)
@@ -61,11 +57,12 @@ struct LimitTests {
     @Test("Of a client that the server closes for sending on and on, it tells that it did so, and for what")
     func endlessIsAborted() async throws {
         let records = Mutex<[ExchangeRecord]>([])
-        try await withServer {
-            $0.maximumBodyBytes = Self.limit
-        } observe: { record in
-            records.withLock { $0.append(record) }
-        } _: { server in
+        try await withServer(
+            maximumBodyBytes: Self.limit,
+            observe: { record in
+                records.withLock { $0.append(record) }
+            }
+        ) { server in
             let port = server.port
             try await offPool {
                 let client = try RawClient(port: port)
@@ -106,11 +103,7 @@ struct LimitTests {
     @Test("A body up to the limit is taken")
     func atTheLimit() async throws {
         let handler: Handler = { .text("\($0.bytes.count)") }
-        try await withServer {
-            $0.maximumBodyBytes = Self.limit
-        } handler: {
-            await handler($0)
-        } _: { server in
+        try await withServer(maximumBodyBytes: Self.limit, handler: handler) { server in
             let port = server.port
             let text = try await offPool {
                 let client = try RawClient(port: port)

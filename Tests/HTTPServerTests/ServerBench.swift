@@ -55,15 +55,16 @@ final class Gate: Sendable {
 
 /// Runs a server for the time of `body`.
 func withServer<Result>(
-    _ configure: (inout ServerConfiguration) -> Void = { _ in }, handler: @escaping Handler = echo,
-    bodyPolicy: (@Sendable (RequestHead) -> BodyPolicy)? = nil,
+    _ configure: (inout ServerConfiguration) -> Void = { _ in }, maximumBodyBytes: Int = 32 << 20,
+    handler: @escaping Handler = echo, admit: (@Sendable (RequestHead) -> Admission<Void>)? = nil,
     observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
     log: @escaping @Sendable (String) -> Void = { _ in }, _ body: (Server) async throws -> Result
 ) async throws -> Result {
     var configuration = ServerConfiguration()
     configure(&configuration)
     let server = try Server(
-        configuration: configuration, handler: handler, bodyPolicy: bodyPolicy, observe: observe, log: log)
+        configuration: configuration, handler: handler,
+        admit: admit ?? { _ in .accepted((), .memory(maximumBytes: maximumBodyBytes)) }, observe: observe, log: log)
     try server.start()
     do {
         let result = try await body(server)

@@ -39,10 +39,7 @@ struct TLSTests {
     @Test("curl posts over HTTPS and gets its answers on one connection; too large a body is answered 413")
     func curl() async throws {
         let identity = try Self.identity()
-        try await withServer {
-            $0.tls = identity
-            $0.maximumBodyBytes = 1_000_000
-        } _: { server in
+        try await withServer({ $0.tls = identity }, maximumBodyBytes: 1_000_000) { server in
             let url = "https://127.0.0.1:\(server.port)/a"
             let texts = try await offPool { try run("curl -ks --data-binary hello \(url) --next -ks \(url)").output }
             #expect(texts == "POST /a  helloGET /a  ")

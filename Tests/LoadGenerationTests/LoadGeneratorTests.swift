@@ -1,6 +1,7 @@
 import Foundation
 import HTTPServer
 import Synchronization
+import TestBench
 import Testing
 
 @testable import LoadGeneration

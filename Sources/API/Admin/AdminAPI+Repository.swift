@@ -7,8 +7,8 @@ import JSON
 /// their configurations give them, which are also those that inference requests name.
 extension AdminAPI {
     /// `POST /v2/repository/index`.
-    func index(_ request: Request) async throws(Problem) -> Response {
-        let post = try RepositoryPost(request.bytes)
+    func index(_ command: Command) async throws(Problem) -> Response {
+        let post = try RepositoryPost(command.bytes)
         let entries = await repository().filter { $0.isReady || !post.isReadyOnly }
         var json = JSONWriter()
         json.array(of: entries) { $1.write(&$0) }
@@ -17,10 +17,8 @@ extension AdminAPI {
 
     /// `POST /v2/repository/models/{model}/load`: loads the one file of the directory that holds a model of that name, and
     /// answers when it serves.
-    func loadModel(
-        _ request: Request, name: String, _ client: CheckpointAttempt.Client
-    ) async throws(Problem) -> Response {
-        let post = try RepositoryPost(request.bytes)
+    func loadModel(_ command: Command) async throws(Problem) -> Response {
+        let (post, name) = (try RepositoryPost(command.bytes), command.path["model"]!)
         guard post.overrides.isEmpty else {
             throw Problem(
                 .invalidParameter, "load takes no parameters; the model file determines how the model is loaded")
@@ -34,8 +32,8 @@ extension AdminAPI {
                     + "load one by its path with POST /admin/checkpoint")
         }
         if let path = paths.first {
-            try await finish(.load, client) { () async throws(CheckpointRefusal) in
-                try await checkpoints.load(path: path, sha256: nil, for: client)
+            try await finish(.load, command.client) { () async throws(CheckpointRefusal) in
+                try await checkpoints.load(path: path, sha256: nil, for: command.client)
             }
         } else if await checkpoints.status.active?.version.name != name {
             throw Self.unknownModel
@@ -44,8 +42,9 @@ extension AdminAPI {
     }
 
     /// `POST /v2/repository/models/{model}/unload`.
-    func unloadModel(_ request: Request, name: String) async throws(Problem) -> Response {
-        _ = try RepositoryPost(request.bytes)
+    func unloadModel(_ command: Command) async throws(Problem) -> Response {
+        _ = try RepositoryPost(command.bytes)
+        let name = command.path["model"]
         let known = await repository()
         guard !known.contains(where: { $0.name == name && $0.isReady }) else {
             throw Problem(

@@ -22,15 +22,15 @@ public struct AdminAPIConfiguration: Sendable {
     public init(build: BuildInformation) { self.build = build }
 }
 
-/// The operator's routes, for a listener of their own: metrics, and changing the checkpoint while requests are served.
+/// The operator's API, for a listener of its own: metrics, and changing the checkpoint while requests are served.
+/// `AdminEndpoints.swift` is the table of its endpoints.
 public final class AdminAPI: Sendable {
-    private let service: FeatureService
+    let service: FeatureService
     let checkpoints: CheckpointManager
-    /// Without the token, of which the gateway has the digest.
+    /// Without the token, of which the authenticator has the digest.
     let configuration: AdminAPIConfiguration
-    private let metrics: ServiceMetrics
-    private let logger: Logger
-    private let gateway: Gateway<AdminEndpoint>
+    let authenticator: Authenticator?
+    let observer: RequestObserver
     /// Looks through the model directory.
     let readers = DecodePool(width: 1)
 
@@ -41,12 +41,13 @@ public final class AdminAPI: Sendable {
     ) {
         self.service = service
         self.checkpoints = checkpoints
-        self.metrics = metrics
-        self.logger = logger
-        gateway = Gateway(
-            keys: configuration.token.map { [$0] }, wrongKeys: configuration.wrongKeys,
-            ledger: RequestLedger(
-                of: .admin, metrics: metrics, logger: logger, accessLog: configuration.accessLog))
+        observer = RequestObserver(
+            listener: .admin, metrics: metrics, logger: logger, accessLog: configuration.accessLog)
+        authenticator = configuration.token.map {
+            Authenticator(keys: [$0], allowance: configuration.wrongKeys) {
+                metrics.authenticationFailed(at: .admin, $0)
+            }
+        }
         var keyless = configuration
         keyless.token = nil
         self.configuration = keyless
@@ -56,128 +57,59 @@ public final class AdminAPI: Sendable {
     ///
     /// - Throws: `ServerError` if the configuration makes no sense.
     public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
-        let server = try Server(
-            configuration: configuration, handler: { await self.respond(to: $0) },
-            bodyPolicy: { self.bodyPolicy($0) }, transportError: { self.gateway.response(to: $0) },
-            observe: { self.gateway.ledger.close($0) },
-            log: { self.logger.warning("admin http server", ["detail": .string($0)]) })
-        gateway.ledger.watch(server)
-        return server
+        try makeServer(configuration)
     }
 
-    /// Has another token let requests in, from the next request on. Only for an API that was made with a token.
+    /// Accepts another token instead of the one before, from the next request on.
     ///
     /// - Returns: whether it is another than before.
+    /// - Precondition: the API was made with a token.
     @discardableResult
-    public func replaceToken(_ token: String) -> Bool { gateway.replace(keys: [token]) }
+    public func replaceToken(_ token: String) -> Bool { authenticator!.replace(keys: [token]) }
 
-    private func bodyPolicy(_ head: RequestHead) -> BodyPolicy {
-        gateway.bodyPolicy(head) { endpoint throws(Problem) in
-            // Without a token, whoever is on this machine may ask, and a page in a browser here must not do so for others.
-            guard endpoint.isOpen || head.headers["Origin"] == nil else {
-                throw Problem(
-                    .pageForbidden,
-                    "this endpoint refuses requests from web pages; send the request without an Origin header")
-            }
-            let query = try QueryParameters(head.query, of: endpoint)
-            switch endpoint {
-            case .metrics, .version, .checkpoint, .live, .ready, .startup, .rollback:
-                _ = endpoint == .rollback ? try query.flag("wait") : false
-                return .memory(maximumBytes: 0)
-            case .load:
-                _ = try query.flag("wait")
-                guard try BodyForm(head.headers) != .form else {
-                    throw Problem(.unsupportedMediaType, "this endpoint takes JSON, not forms; send {\"path\": …}")
-                }
-                _ = try ContentCoding.checked(head.headers)
-                return .memory(maximumBytes: 64 << 10)
-            case .repositoryIndex, .repositoryLoad, .repositoryUnload:
-                guard try BodyForm(head.headers) != .form else {
-                    throw Problem(.unsupportedMediaType, "this endpoint takes JSON or an empty body, not forms")
-                }
-                _ = try ContentCoding.checked(head.headers)
-                return .memory(maximumBytes: 64 << 10)
-            case .upload:
-                _ = try query.flag("wait")
-                guard try BodyForm(head.headers) == .raw else {
-                    throw Problem(
-                        .unsupportedMediaType,
-                        "this endpoint takes the bytes of a safetensors file; send them as the body, with "
-                            + "Content-Type: application/octet-stream")
-                }
-                try ContentCoding.requireNone(head.headers)
-                guard let directory = checkpoints.directory else { throw Problem(CheckpointRefusal.noDirectory) }
-                guard !checkpoints.isLoading else { throw Problem(CheckpointRefusal.busy) }
-                directory.makeStore()
-                return .file(
-                    directory: directory.uploadDirectory, maximumBytes: configuration.maximumUploadBytes,
-                    timeout: configuration.uploadTimeout)
-            }
-        }
-    }
-
-    private func respond(to request: Request) async -> Response {
-        await gateway.respond(to: request) { request, route, account async throws(Problem) in
-            let client = CheckpointAttempt.Client(
-                address: request.head.remoteAddress, requestID: account.id.description)
-            return switch route.operation {
-            case .metrics: await exposition()
-            case .version: configuration.build.response
-            case .checkpoint: await checkpoints.status.response(status: 200)
-            case .load: try await load(request, client)
-            case .upload: try await upload(request, client)
-            case .rollback: try await rollback(request, client)
-            case .repositoryIndex: try await index(request)
-            case .repositoryLoad: try await loadModel(request, name: route["model"], client)
-            case .repositoryUnload: try await unloadModel(request, name: route["model"])
-            case .live: try HealthCheck.live.response(await service.status())
-            case .ready: try HealthCheck.ready.response(await service.status())
-            case .startup: try HealthCheck.startup.response(await service.status())
-            }
-        }
-    }
-
-    private func exposition() async -> Response {
-        let text = metrics.exposition(await service.status(), served: await service.active?.version)
+    /// `GET /metrics`.
+    func exposition() async -> Response {
+        let text = observer.metrics.exposition(await service.status(), served: await service.active?.version)
         return Response(headers: ["Content-Type": MetricsRegistry.contentType], body: Array(text.utf8))
     }
 
-    private func load(_ request: Request, _ client: CheckpointAttempt.Client) async throws(Problem) -> Response {
-        let post = try LoadPost(request.bytes)
-        return try await complete(request, .load, client) { () async throws(CheckpointRefusal) in
-            try await checkpoints.load(path: post.path, sha256: post.sha256, for: client)
+    /// `POST /admin/checkpoint`.
+    func load(_ command: Command) async throws(Problem) -> Response {
+        let post = try LoadPost(command.bytes)
+        return try await complete(command, .load) { () async throws(CheckpointRefusal) in
+            try await checkpoints.load(path: post.path, sha256: post.sha256, for: command.client)
         }
     }
 
-    private func upload(_ request: Request, _ client: CheckpointAttempt.Client) async throws(Problem) -> Response {
-        guard case .file(let path, let byteCount) = request.body, byteCount > 0 else {
+    /// `PUT /admin/checkpoint`.
+    func upload(_ command: Command) async throws(Problem) -> Response {
+        guard case .file(let path, let byteCount) = command.body, byteCount > 0 else {
             throw Problem(.checkpointRejected, "the body is empty; send the bytes of a safetensors file")
         }
-        let query = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters)
-        return try await complete(request, .upload, client) { () async throws(CheckpointRefusal) in
-            try await checkpoints.load(upload: path, sha256: query["sha256"], for: client)
+        return try await complete(command, .upload) { () async throws(CheckpointRefusal) in
+            try await checkpoints.load(upload: path, sha256: command.sha256, for: command.client)
         }
     }
 
-    private func rollback(_ request: Request, _ client: CheckpointAttempt.Client) async throws(Problem) -> Response {
-        try await complete(request, .rollback, client) { () async throws(CheckpointRefusal) in
-            try await checkpoints.rollback(for: client)
+    /// `POST /admin/rollback`.
+    func rollback(_ command: Command) async throws(Problem) -> Response {
+        try await complete(command, .rollback) { () async throws(CheckpointRefusal) in
+            try await checkpoints.rollback(for: command.client)
         }
     }
 
     /// Begins a load; answers 202 at once, or with `?wait=true` how it ended.
     private func complete(
-        _ request: Request, _ action: CheckpointAttempt.Action, _ client: CheckpointAttempt.Client,
+        _ command: Command, _ action: CheckpointAttempt.Action,
         _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
     ) async throws(Problem) -> Response {
-        let waits = try QueryParameters(request.head.query, known: AdminEndpoint.upload.parameters).flag("wait")
-        guard waits else {
-            _ = try await begun(action, client, begin)
+        guard command.waits else {
+            _ = try await begun(action, command.client, begin)
             var response = await checkpoints.status.response(status: 202)
-            response.headers["Location"] = AdminEndpoint.checkpoint.path
+            response.headers["Location"] = "/admin/checkpoint"
             return response
         }
-        try await finish(action, client, begin)
+        try await finish(action, command.client, begin)
         return await checkpoints.status.response(status: 200)
     }
 
@@ -199,7 +131,7 @@ public final class AdminAPI: Sendable {
             return try await begin()
         } catch {
             let problem = Problem(error)
-            CheckpointLog(metrics: metrics, logger: logger).refused(action, problem, client: client)
+            CheckpointLog(metrics: observer.metrics, logger: observer.logger).refused(action, problem, client: client)
             throw problem
         }
     }

@@ -6,6 +6,14 @@ public import Telemetry
 /// One of the two ports.
 enum Listener: String, Sendable, CaseIterable {
     case `public`, admin
+
+    /// What log lines call its server.
+    var serverName: String {
+        switch self {
+        case .public: "http server"
+        case .admin: "admin http server"
+        }
+    }
 }
 
 /// What is read again while the service runs.
@@ -158,8 +166,8 @@ public final class ServiceMetrics: Sendable {
             for outcome in ReloadOutcome.allCases { reloads[part.rawValue, outcome.rawValue].increment(by: 0) }
         }
         for listener in Listener.allCases {
-            for refusal in Doorkeeper.Refusal.allCases {
-                authenticationFailures[listener.rawValue, refusal.rawValue].increment(by: 0)
+            for failure in AuthenticationFailure.allCases {
+                authenticationFailures[listener.rawValue, failure.rawValue].increment(by: 0)
             }
         }
         try registry.registerProcessMetrics()
@@ -234,8 +242,8 @@ public final class ServiceMetrics: Sendable {
         reloads[part.rawValue, outcome.rawValue].increment()
     }
 
-    func authenticationFailed(at listener: Listener, _ refusal: Doorkeeper.Refusal) {
-        authenticationFailures[listener.rawValue, refusal.rawValue].increment()
+    func authenticationFailed(at listener: Listener, _ failure: AuthenticationFailure) {
+        authenticationFailures[listener.rawValue, failure.rawValue].increment()
     }
 
     func requestEnded(_ route: RouteLabel, status: Int, total: Duration) {

@@ -3,26 +3,24 @@ import HTTPServer
 
 /// The operations of the Open Inference Protocol.
 extension PublicAPI {
-    /// The model that a path names, if it serves.
+    /// The model that a request names, if it serves.
     ///
     /// - Throws: 404, or 503 while no model is loaded.
-    func servedModel(_ route: Route<PublicEndpoint>) async throws(Problem) -> ServedModel {
+    func servedModel(_ model: ModelRequirement) async throws(Problem) -> ServedModel {
         guard let served = await service.active else { throw .starting }
-        guard route.model.isMet(by: served.version) else { throw .unknownModel(serving: served.version) }
+        guard model.isMet(by: served.version) else { throw .unknownModel(serving: served.version) }
         return served
     }
 
-    /// Tells whether the model that a path names would serve the next request.
-    func modelReadiness(_ route: Route<PublicEndpoint>) async throws(Problem) -> Response {
-        let served = try await servedModel(route)
+    /// Tells whether a model would serve the next request.
+    func readiness(of served: ServedModel) async throws(Problem) -> Response {
         _ = try HealthCheck.ready.response(await service.status())
         return InferenceDescription.ready(served)
     }
 
-    /// Describes how the model that a path names is configured.
-    func modelConfiguration(_ route: Route<PublicEndpoint>) async throws(Problem) -> Response {
-        let served = try await servedModel(route)
-        return InferenceDescription.configuration(
+    /// Describes how a model is configured.
+    func inferenceConfiguration(of served: ServedModel) -> Response {
+        InferenceDescription.configuration(
             served, service: service.configuration, maximumImages: configuration.maximumImages)
     }
 
@@ -31,27 +29,20 @@ extension PublicAPI {
         InferenceDescription.statistics(models.map { ($0.version, service.tally.statistics(of: $0.version)) })
     }
 
-    /// Answers an inference request.
+    /// `POST /v2/models/{model}/infer`, also of a version.
     func infer(
-        _ request: Request, _ route: Route<PublicEndpoint>, _ account: RequestAccount
+        _ request: Request, _ call: InferenceCall, _ observation: inout RequestObservation
     ) async throws(Problem) -> Response {
-        let side = try await servedModel(route).model.side
+        let side = try await servedModel(call.model).model.side
         let limits = InferenceRequest.Limits(maximumImages: configuration.maximumImages, side: side)
-        let headerLength = try InferenceRequest.headerLength(request.head.headers)
         let body = request.bytes
         let parsed = try await workers.run {
-            Result { () throws(Problem) in try InferenceRequest(body, headerLength: headerLength, limits: limits) }
+            Result { () throws(Problem) in try InferenceRequest(body, headerLength: call.jsonLength, limits: limits) }
         }.get()
         // The model may be another one by now; the service checks again.
-        let results = try await features(
-            parsed.inputs, try parsed.features(model: route.model), request.head, account, within: parsed.timeout)
+        var wanted = try parsed.features(model: call.model)
+        wanted.deadline = call.deadline.instant(within: parsed.timeout)
+        let results = try await features(parsed.inputs, wanted, &observation)
         return try await written(results) { () throws(Problem) in try results.inference(parsed) }
-    }
-}
-
-extension Route<PublicEndpoint> {
-    /// The model that the path names.
-    fileprivate var model: ModelRequirement {
-        ModelRequirement(name: self["model"], version: parameters["version"])
     }
 }

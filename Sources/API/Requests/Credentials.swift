@@ -2,8 +2,8 @@ import Digests
 import HTTPServer
 import Synchronization
 
-/// The keys that open an API. Only their digests are kept: digests have one length, so that comparing them tells nothing
-/// of a key's. Memory may hold keys all the same, in requests under way and where the key file was read.
+/// The keys that an API accepts. Only their digests are stored: digests have one length, so comparing them reveals nothing
+/// about a key's length. Keys may still be in memory, in requests in progress and where the key file was read.
 struct Credentials: Sendable, Equatable {
     /// What a request's head presents.
     enum Presented: Equatable, Sendable {
@@ -40,30 +40,32 @@ struct Credentials: Sendable, Equatable {
     }
 }
 
-/// Lets requests in that carry a key, and limits how often an address may present wrong ones.
-final class Doorkeeper: Sendable {
-    /// What became of a request without a right key.
-    enum Refusal: String, Sendable, CaseIterable {
-        /// 401: it had none.
-        case missing
-        /// 401: it had a wrong one.
-        case wrong
-        /// 429: it had a wrong one, and its address has presented too many.
-        case limited
-    }
+/// Why a request isn't authenticated.
+enum AuthenticationFailure: String, Sendable, CaseIterable {
+    /// 401: it has no key.
+    case missing
+    /// 401: it has a wrong one.
+    case wrong
+    /// 429: it has a wrong one, and its address has presented too many.
+    case limited
+}
 
+/// Accepts requests that carry a key, and limits how often an address may present wrong ones.
+final class Authenticator: Sendable {
     private let credentials: Mutex<Credentials>
     private let limit: Mutex<AuthenticationLimit>
-    private let refused: @Sendable (Refusal) -> Void
+    private let failed: @Sendable (AuthenticationFailure) -> Void
 
-    /// One that knows these keys and reports whom it refuses.
+    /// An authenticator that knows these keys.
+    ///
+    /// - Parameter failed: told of every request that isn't accepted.
     init(
         keys: [String], allowance: AuthenticationLimit.Allowance,
-        refused: @escaping @Sendable (Refusal) -> Void
+        failed: @escaping @Sendable (AuthenticationFailure) -> Void
     ) {
         credentials = Mutex(Credentials(keys: keys))
         limit = Mutex(AuthenticationLimit(allowance))
-        self.refused = refused
+        self.failed = failed
     }
 
     /// Knows these keys from now on instead of those before.
@@ -77,21 +79,21 @@ final class Doorkeeper: Sendable {
         }
     }
 
-    /// Lets a request in that carries a key.
+    /// Accepts a request that carries a key.
     ///
     /// - Throws: 401; 429 to an address of too many wrong keys.
     func check(_ head: RequestHead) throws(Problem) {
         switch credentials.withLock({ $0 }).presented(in: head.headers) {
         case .key: return
         case .nothing:
-            refused(.missing)
+            failed(.missing)
             throw Self.problem("this endpoint requires a key; send it as Authorization: Bearer KEY or X-API-Key: KEY")
         case .wrongKey:
             guard let wait = limit.withLock({ $0.fail(head.remoteAddress, at: head.received) }) else {
-                refused(.wrong)
+                failed(.wrong)
                 throw Self.problem("the key is not valid for this listener")
             }
-            refused(.limited)
+            failed(.limited)
             let seconds = max(1, Int((wait / .seconds(1)).rounded(.up)))
             throw Problem(
                 .tooManyWrongKeys, "too many wrong keys came from this address; try again in \(seconds) s",

@@ -1,38 +1,40 @@
 import HTTPServer
 import UntrustedText
 
-/// What a request may hold.
-struct PostLimits: Sendable {
-    /// Images in a request.
-    var maximumImages: Int
-    /// Bytes of a body.
-    let maximumBodyBytes: Int
-}
-
-/// A request taken apart: its images, still encoded, and its options.
+/// A request's images, still encoded, and its options.
 struct PostedImages: Sendable {
     /// The images' bytes, at least one of them.
     let images: [[UInt8]]
     /// The options of query and body together.
     let options: RequestOptions
 
-    /// Reads a request's query and body.
+    /// Reads a body.
     ///
-    /// - Parameter names: the options that the operation knows.
+    /// - Parameters:
+    ///   - call: what the head says.
+    ///   - limit: the most bytes of a form's part.
     /// - Throws: 400, 413, 415 or 422, saying what is wrong where.
-    init(_ request: Request, options names: [RequestOptions.Name], limits: PostLimits) throws(Problem) {
-        var options = try RequestOptions(request.head.query, names: names)
-        switch try BodyForm(request.head.headers) {
-        case .raw:
-            let type = request.head.headers["Content-Type"]
+    init(_ body: [UInt8], _ call: ImageCall, maximumPartBytes limit: Int) throws(Problem) {
+        var options = call.options
+        switch call.form {
+        case .raw(let type):
             let isURLEncoded = type?.lowercased().hasPrefix("application/x-www-form-urlencoded") ?? false
-            if let mistaken = MistakenImage(request.bytes, isURLEncoded: isURLEncoded) {
+            if let mistaken = MistakenImage(body, isURLEncoded: isURLEncoded) {
                 throw mistaken.problem(contentType: type)
             }
-            images = request.bytes.isEmpty ? [] : [request.bytes]
-        case .form: images = try Self.images(ofForm: request, &options, names, limits)
+            images = body.isEmpty ? [] : [body]
+        case .form(let boundary):
+            let limits = FormLimits(
+                maximumParts: call.maximumImages + RequestOptions.Name.allCases.count, maximumPartBytes: limit)
+            let parts: [FormPart]
+            do throws(FormError) {
+                parts = try FormReader.parts(of: body, boundary: boundary, limits: limits)
+            } catch {
+                throw Problem(error)
+            }
+            images = try Self.images(of: parts, call, &options)
         case .json:
-            images = try JSONPost(request.bytes, options: &options, names: names, maximumImages: limits.maximumImages)
+            images = try JSONPost(body, options: &options, names: call.optionNames, maximumImages: call.maximumImages)
                 .images
         }
         guard !images.isEmpty else {
@@ -42,23 +44,15 @@ struct PostedImages: Sendable {
     }
 
     private static func images(
-        ofForm request: Request, _ options: inout RequestOptions, _ names: [RequestOptions.Name], _ limits: PostLimits
+        of parts: [FormPart], _ call: ImageCall, _ options: inout RequestOptions
     ) throws(Problem) -> [[UInt8]] {
-        let parts: [FormPart]
-        do throws(FormError) {
-            parts = try request.parts(
-                limits: FormLimits(
-                    maximumParts: limits.maximumImages + RequestOptions.Name.allCases.count,
-                    maximumPartBytes: limits.maximumBodyBytes))
-        } catch {
-            throw Problem(error)
-        }
+        let names = call.optionNames
         var images: [[UInt8]] = []
         for part in parts {
             // A file field that the page's user left empty.
             if part.fileName == "", part.bytes.isEmpty { continue }
             if part.fileName != nil || imageFieldNames.contains(part.name) {
-                guard images.count < limits.maximumImages else { throw .tooManyImages(limits.maximumImages) }
+                guard images.count < call.maximumImages else { throw .tooManyImages(call.maximumImages) }
                 if part.fileName == nil,
                     let problem = MistakenImage(part.bytes, isURLEncoded: false)?.problem(field: part.name)
                 {

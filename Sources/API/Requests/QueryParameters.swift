@@ -5,7 +5,7 @@ import UntrustedText
 struct QueryParameters: Sendable {
     private let values: [String: String]
 
-    /// Checks a query against the names that an operation knows.
+    /// Checks a query against the names that an endpoint knows.
     ///
     /// - Throws: 400: unknown, with the nearest name that there is; repeated; or without a value.
     init(_ query: [QueryItem], known: [String]) throws(Problem) {
@@ -22,14 +22,6 @@ struct QueryParameters: Sendable {
             }
         }
         self.values = values
-    }
-
-    /// Checks a query against what an operation knows, by itself or ignoring everything else.
-    init(_ query: [QueryItem], of endpoint: some Endpoint) throws(Problem) {
-        let isIgnored: (QueryItem) -> Bool = {
-            endpoint.ignoresUnknownParameters && !endpoint.parameters.contains($0.name)
-        }
-        try self.init(query.filter { !isIgnored($0) }, known: endpoint.parameters)
     }
 
     /// The value of that name, if it was given.

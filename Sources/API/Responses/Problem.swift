@@ -1,9 +1,9 @@
 import HTTPServer
 import JSON
 
-/// Why a request, or one image of it, has no answer: what becomes an `application/problem+json` document (RFC 9457).
+/// Why a request, or one image of it, has no answer. `ErrorFormat` makes it a document.
 struct Problem: Error, Equatable, Sendable {
-    /// The sort of problem.
+    /// The kind of problem.
     let code: ProblemCode
     /// What is wrong here, where, and what to do about it.
     let detail: String
@@ -19,16 +19,7 @@ struct Problem: Error, Equatable, Sendable {
     /// The same problem, its place in front.
     func located(in place: String) -> Problem { Problem(code, "\(place): \(detail)", headers: headers) }
 
-    /// The response, without the headers that every response has.
-    func response(requestID: String) -> Response {
-        var json = JSONWriter()
-        json.object { json in write(members: &json, requestID: requestID) }
-        var headers = headers
-        headers["Content-Type"] = "application/problem+json"
-        return Response(status: code.status, headers: headers, body: json.bytes)
-    }
-
-    /// Writes the members of the problem's document.
+    /// Writes the members of a problem document (RFC 9457), and `error`, where the Open Inference Protocol has the detail.
     func write(members json: inout JSONWriter, requestID: String) {
         json.member("type", "urn:problem-type:headwater:\(code.rawValue)")
         json.member("title", code.title)
@@ -40,7 +31,7 @@ struct Problem: Error, Equatable, Sendable {
     }
 }
 
-/// The sorts of problem. Raw values are stable: clients may depend on them.
+/// The kinds of problem. Raw values are stable: clients may depend on them.
 enum ProblemCode: String, Sendable, CaseIterable {
     case malformedRequest = "malformed_request"
     case unknownParameter = "unknown_parameter"
@@ -106,7 +97,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
         }
     }
 
-    /// What the sort is called, the same for every occurrence.
+    /// What the kind is called, the same for every occurrence.
     var title: String {
         switch self {
         case .malformedRequest: "Malformed request"

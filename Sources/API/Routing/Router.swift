@@ -43,25 +43,17 @@ struct PathTemplate: Equatable, Sendable {
     }
 }
 
-/// An operation found for a request, and what its path's parameters are.
-struct Route<Operation: Endpoint>: Sendable {
-    let operation: Operation
-    /// By name, percent-decoded; one for every parameter of the operation's path.
-    let parameters: [String: String]
+/// Finds the endpoint of a method and a path. Paths match as they are: no `//`, no `..`, no trailing slash is tidied away. A
+/// path without parameters takes precedence over one with them.
+struct Router<API: EndpointAPI>: Sendable {
+    private typealias Methods = [String: Endpoint<API>]
 
-    /// The parameter of that name, which the operation's path must have.
-    subscript(parameter: String) -> String { parameters[parameter]! }
-}
-
-/// From method and path to an operation. Paths match as they are: no `//`, no `..`, no trailing slash is tidied away. A
-/// path without parameters goes before one with them.
-struct Router<Operation: Endpoint>: Sendable {
-    private let literal: [String: [String: Operation]]
-    private let patterns: [(template: PathTemplate, operations: [String: Operation])]
+    private let literal: [String: Methods]
+    private let patterns: [(template: PathTemplate, endpoints: Methods)]
     private let paths: [String]
 
     init() {
-        let byPath = Dictionary(grouping: Operation.allCases, by: \.path).mapValues { sharing in
+        let byPath = Dictionary(grouping: API.endpoints, by: \.path).mapValues { sharing in
             Dictionary(uniqueKeysWithValues: sharing.map { ($0.method, $0) })
         }
         paths = byPath.keys.sorted()
@@ -70,25 +62,27 @@ struct Router<Operation: Endpoint>: Sendable {
         patterns = templates.filter { !$0.parameters.isEmpty }.map { ($0, byPath[$0.text]!) }
     }
 
-    /// Finds the operation; HEAD reads `GET` by then.
+    /// Finds the endpoint, and the parameters of its path by name. HEAD has become `GET` by then.
     ///
     /// - Throws: 404, or 405 with the methods that the path has.
-    func route(method: String, path: String) throws(Problem) -> Route<Operation> {
-        guard let (operations, parameters) = operations(at: path) else {
+    func route(
+        method: String, path: String
+    ) throws(Problem) -> (endpoint: Endpoint<API>, parameters: [String: String]) {
+        guard let (endpoints, parameters) = endpoints(at: path) else {
             let nearest = Suggestion.clause(Suggestion.nearest(to: path, among: paths))
             throw Problem(.notFound, "this path doesn't exist\(nearest)")
         }
-        if let operation = operations[method] { return Route(operation: operation, parameters: parameters) }
-        let allowed = operations.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted().joined(separator: ", ")
+        if let endpoint = endpoints[method] { return (endpoint, parameters) }
+        let allowed = endpoints.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted().joined(separator: ", ")
         throw Problem(
             .methodNotAllowed, "this path doesn't support this method; it supports \(allowed)",
             headers: ["Allow": allowed])
     }
 
-    private func operations(at path: String) -> (operations: [String: Operation], parameters: [String: String])? {
-        if let operations = literal[path] { return (operations, [:]) }
+    private func endpoints(at path: String) -> (endpoints: Methods, parameters: [String: String])? {
+        if let endpoints = literal[path] { return (endpoints, [:]) }
         for pattern in patterns {
-            if let parameters = pattern.template.match(path) { return (pattern.operations, parameters) }
+            if let parameters = pattern.template.match(path) { return (pattern.endpoints, parameters) }
         }
         return nil
     }

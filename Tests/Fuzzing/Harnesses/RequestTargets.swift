@@ -61,7 +61,9 @@ private func requireFoundationReads(_ document: [UInt8]) {
 
 // MARK: - Bodies
 
-private let post = PostLimits(maximumImages: 4, maximumBodyBytes: 2048)
+private let maximumImages = 4
+/// The options of `/embed` and of `/classify`.
+private let imageOptions: [[RequestOptions.Name]] = [[.at, .from, .taps, .normalize, .encoding], [.top]]
 
 /// The first line is the Content-Type, the rest is the body.
 private func readForm(_ input: inout FuzzInput) throws {
@@ -111,9 +113,9 @@ private func readBody(_ input: inout FuzzInput) throws {
     case 1: _ = try RepositoryPost(body)
     default:
         var options = RequestOptions()
-        let names = choice == 2 ? PublicEndpoint.embed.options : PublicEndpoint.classify.options
-        let images = try JSONPost(body, options: &options, names: names, maximumImages: post.maximumImages).images
-        require(images.count <= post.maximumImages, "images are as many as may be")
+        let names = imageOptions[choice - 2]
+        let images = try JSONPost(body, options: &options, names: names, maximumImages: maximumImages).images
+        require(images.count <= maximumImages, "images are as many as may be")
         require(try options.selection().count <= RequestOptions.maximumTaps, "taps are as many as may be")
     }
     guard !body.isEmpty else { return }
@@ -124,11 +126,11 @@ private func readBody(_ input: inout FuzzInput) throws {
 
 // MARK: - Heads
 
-private let publicRouter = Router<PublicEndpoint>()
-private let adminRouter = Router<AdminEndpoint>()
+private let publicRouter = Router<PublicAPI>()
+private let adminRouter = Router<AdminAPI>()
 
 private func readTarget(_ input: inout FuzzInput) throws {
-    let endpoint = input.element(of: [PublicEndpoint.embed, .classify])
+    let names = input.element(of: imageOptions)
     // libmicrohttpd gives a C string.
     let text = String(decoding: input.rest.prefix { $0 != 0 }, as: UTF8.self)
     let target = try RequestTarget(text)
@@ -141,7 +143,7 @@ private func readTarget(_ input: inout FuzzInput) throws {
     }
     _ = try? publicRouter.route(method: "POST", path: target.path)
     _ = try? adminRouter.route(method: "POST", path: target.path)
-    let options = try RequestOptions(target.query, names: endpoint.options)
+    let options = try RequestOptions(target.query, names: names)
     require(try options.selection().count <= RequestOptions.maximumTaps, "taps are as many as may be")
     if let place = options.places?.first {
         require(try TapPlace(parsing: place.description) == place, "a place's text is read as that place")
@@ -165,10 +167,10 @@ private func readHeaders(_ input: inout FuzzInput) throws {
         require(Int(length.description) != 0, "a length is above zero")
         require(headers.values(of: "Transfer-Encoding").isEmpty, "a length has no transfer coding beside it")
     }
-    let timeout = RequestTimeout(standard: .seconds(30), maximum: .seconds(120))
+    let limits = TimeLimits(standard: .seconds(30), maximum: .seconds(120))
     let now = ContinuousClock.now
     let head = RequestHead(method: "POST", target: "/", path: "/", headers: headers, received: now)
-    require(try timeout.deadline(of: head) <= now + timeout.maximum, "a deadline is within the maximum")
+    require(try RequestDeadline(head, limits).instant() <= now + limits.maximum, "a deadline is within the maximum")
     let presented = Credentials(keys: ["correct horse"]).presented(in: headers)
     if headers["Authorization"] == nil && headers["X-API-Key"] == nil {
         require(presented == .nothing, "a key comes in one of its headers")

@@ -1,6 +1,5 @@
 /// What a request line and headers say, before anything is decided about them.
 struct ReceivedHead {
-    var id: UInt64
     var method: String
     /// Nil if its bytes are not UTF-8.
     var target: String?
@@ -25,13 +24,13 @@ struct HeadRefusal: Error {
 }
 
 /// A request whose body may come.
-struct HeadAdmission {
+struct AcceptedHead {
     var head: RequestHead
     var policy: BodyPolicy
 
-    /// Decides from a head, and what the application makes of it, whether its body is welcome.
+    /// Decides whether the body may come: first by the rules of HTTP, then by what the application decides.
     init(
-        _ received: ReceivedHead, maximumHeaderBytes: Int, bodyPolicy: (RequestHead) -> BodyPolicy
+        _ received: ReceivedHead, maximumHeaderBytes: Int, admit: (RequestHead) -> Admission<Void>
     ) throws(HeadRefusal) {
         let framing: RequestFraming
         do throws(TransportRefusal) {
@@ -56,23 +55,25 @@ struct HeadAdmission {
             throw HeadRefusal(cause: .transport(TransportRefusal(status: 400, reason: reason)), framing: framing)
         }
         head = RequestHead(received, target: target)
-        policy = bodyPolicy(head)
-        switch policy {
-        case .reject(let response):
-            throw HeadRefusal(cause: .response(response), framing: framing)
-        case .memory(let maximumBytes), .file(_, let maximumBytes, _):
-            guard let length = framing.announcedLength, length > UInt64(max(0, maximumBytes)) else { return }
-            let reason = "the body is larger than \(maximumBytes) bytes"
-            throw HeadRefusal(cause: .transport(TransportRefusal(status: 413, reason: reason)), framing: framing)
+        switch admit(head) {
+        case .refused(let response): throw HeadRefusal(cause: .response(response), framing: framing)
+        case .accepted((), let policy): self.policy = policy
         }
+        let maximumBytes =
+            switch policy {
+            case .memory(let maximumBytes), .file(_, let maximumBytes, _): maximumBytes
+            }
+        guard let length = framing.announcedLength, length > UInt64(max(0, maximumBytes)) else { return }
+        let reason = "the body is larger than \(maximumBytes) bytes"
+        throw HeadRefusal(cause: .transport(TransportRefusal(status: 413, reason: reason)), framing: framing)
     }
 }
 
 extension RequestHead {
     fileprivate init(_ received: ReceivedHead, target: RequestTarget) {
         self.init(
-            id: received.id, method: received.method == "HEAD" ? "GET" : received.method, target: target.received,
-            path: target.path, query: target.query, headers: received.headers, remoteAddress: received.remoteAddress,
+            method: received.method == "HEAD" ? "GET" : received.method, target: target.received, path: target.path,
+            query: target.query, headers: received.headers, remoteAddress: received.remoteAddress,
             received: received.received)
         isHead = received.method == "HEAD"
         version = received.version == "HTTP/1.0" ? "HTTP/1.0" : "HTTP/1.1"

@@ -1,0 +1,57 @@
+import FeatureService
+import HTTPServer
+import Telemetry
+
+/// What metrics and logs call a request's route: never the client's own words, of which there is no end.
+struct RouteLabel: Equatable, Sendable {
+    let method: String
+    let path: String
+    /// Whether it is a health check or a scrape.
+    var isRoutine = false
+
+    /// For requests that matched no route.
+    static let unmatched = RouteLabel(method: "other", path: "unmatched")
+}
+
+/// What logs and metrics tell of a request.
+struct RequestObservation: Sendable {
+    let id: RequestID
+    let trace: TraceContext
+    var route = RouteLabel.unmatched
+    /// The form of the errors that the request is answered with.
+    var errors = ErrorFormat.problemDetails
+    /// The features computed for it; nil if none were.
+    var features: ObservedFeatures?
+    /// The code of the problem that it is answered with; nil if it has none.
+    var code: ProblemCode?
+
+    /// Takes the client's `X-Request-Id` and `traceparent`, or begins its own.
+    init(_ headers: HTTPHeaders) {
+        id = RequestID(accepting: headers["X-Request-Id"])
+        trace = headers["traceparent"].flatMap(TraceContext.init(traceparent:))?.child() ?? .root()
+    }
+
+    /// The response with the headers that every response has.
+    func identifying(_ response: Response) -> Response {
+        var response = response
+        response.headers["X-Request-Id"] = id.description
+        response.headers["traceparent"] = trace.traceparent
+        return response
+    }
+}
+
+/// What logs tell of the features computed for a request.
+struct ObservedFeatures: Sendable {
+    let images: Int
+    let model: ModelVersion
+    let timings: FeatureTimings
+    /// Nil if answers aren't cached.
+    let cache: CacheOutcome?
+
+    init(_ response: FeatureResponse) {
+        images = response.results.count
+        model = response.served.version
+        timings = response.timings
+        cache = CacheOutcome(response.sources)
+    }
+}

@@ -1,0 +1,72 @@
+import FeatureService
+import HTTPServer
+import Telemetry
+
+/// Reports on a listener's requests: an access line and metrics for each, and an error line for faults of the service.
+struct RequestObserver: Sendable {
+    let listener: Listener
+    let metrics: ServiceMetrics
+    let logger: Logger
+    let accessLog: AccessLog
+
+    /// Has the metrics tell of the server whose requests these are.
+    func watch(_ server: Server) { metrics.watch(server, at: listener) }
+
+    /// Logs a message of the server.
+    func logServer(_ message: String) { logger.warning(listener.serverName, ["detail": .string(message)]) }
+
+    /// Writes the response to a problem. A fault of the service is logged at once, regardless of --access-log.
+    func response(to problem: Problem, _ observation: inout RequestObservation) -> Response {
+        observation.code = problem.code
+        if problem.code.status == 500 {
+            logger.error(
+                "fault",
+                [
+                    "request_id": .string(observation.id.description), "route": .string(observation.route.path),
+                    "code": .string(problem.code.rawValue), "detail": .string(problem.detail),
+                ])
+        }
+        return observation.identifying(
+            observation.errors.response(to: problem, requestID: observation.id.description))
+    }
+
+    /// Notes the features computed for a request.
+    func computed(_ response: FeatureResponse, _ observation: inout RequestObservation) {
+        metrics.observe(response.timings)
+        observation.features = ObservedFeatures(response)
+    }
+
+    /// Counts a request that has ended, and writes its access line. The raw target stays out of the log, since queries and
+    /// paths may hold secrets.
+    func ended(_ record: ExchangeRecord, _ observation: RequestObservation) {
+        let total = record.receiving + record.handling + record.writing
+        metrics.requestEnded(observation.route, status: record.status, total: total)
+        let level = accessLog.level(
+            status: record.status, isComplete: record.outcome == .completed, isRoutine: observation.route.isRoutine)
+        if let level { logger.log(level, "request", Self.fields(observation, record, total: total)) }
+    }
+
+    private static func fields(
+        _ observation: RequestObservation, _ record: ExchangeRecord, total: Duration
+    ) -> LogFields {
+        var fields: LogFields = [
+            "request_id": .string(observation.id.description), "trace_id": .string(observation.trace.traceID),
+            "span_id": .string(observation.trace.spanID), "method": .string(record.method),
+            "route": .string(observation.route.path), "status": .integer(record.status),
+            "outcome": .string(record.outcome.rawValue), "client": .string(record.remoteAddress),
+            "request_bytes": .integer(record.requestBytes), "response_bytes": .integer(record.responseBytes),
+            "receive_seconds": .seconds(record.receiving), "handle_seconds": .seconds(record.handling),
+            "write_seconds": .seconds(record.writing), "total_seconds": .seconds(total),
+        ]
+        if let code = observation.code { fields["code"] = .string(code.rawValue) }
+        guard let features = observation.features else { return fields }
+        fields["images"] = .integer(features.images)
+        fields["decode_seconds"] = .number(features.timings.decode)
+        fields["queue_seconds"] = .number(features.timings.queue)
+        fields["inference_seconds"] = .number(features.timings.inference)
+        if let cache = features.cache { fields["cache"] = .string(cache.source.rawValue) }
+        fields["model"] = .string(features.model.name)
+        fields["model_version"] = .string(features.model.label)
+        return fields
+    }
+}

@@ -1,0 +1,106 @@
+import FeatureService
+import HTTPServer
+import ReverseODE
+
+/// The operations on images.
+extension PublicAPI {
+    /// `POST /embed`.
+    func embed(
+        _ request: Request, _ call: ImageCall, _ observation: inout RequestObservation
+    ) async throws(Problem) -> Response {
+        let format = call.resultFormat
+        let posted = try await images(of: request, call)
+        let options = posted.options
+        guard format == .json || options.encoding == nil else {
+            throw Problem(.invalidParameter, "encoding is for JSON results; a NumPy array is binary already")
+        }
+        let selection = try options.selection()
+        let tapCount = selection.count
+        guard format == .json || tapCount == 1 else {
+            throw Problem(
+                .invalidParameter, "several taps don't fit into one array; request one tap, or application/json")
+        }
+        guard tapCount * posted.images.count <= RequestOptions.maximumTapsOfAllImages else {
+            throw Problem(
+                .invalidParameter,
+                "\(tapCount) taps of \(posted.images.count) images are more than "
+                    + "\(RequestOptions.maximumTapsOfAllImages); send fewer images at a time")
+        }
+        let results = try await features(posted, FeatureRequest(selection), call, &observation)
+        let normalization = options.normalization ?? .none
+        let encoding = options.encoding ?? .float
+        return try await written(results) { () throws(Problem) in
+            switch format {
+            case .json: try results.embeddings(normalization: normalization, encoding: encoding)
+            case .npy: try results.embeddingsArray(normalization: normalization)
+            }
+        }
+    }
+
+    /// `POST /classify`.
+    func classify(
+        _ request: Request, _ call: ImageCall, _ observation: inout RequestObservation
+    ) async throws(Problem) -> Response {
+        let posted = try await images(of: request, call)
+        let results = try await features(posted, FeatureRequest(wantsLogits: true), call, &observation)
+        return try await written(results) { () throws(Problem) in try results.classes(top: posted.options.top) }
+    }
+
+    /// `POST /trajectory`.
+    func trajectory(
+        _ request: Request, _ call: ImageCall, _ observation: inout RequestObservation
+    ) async throws(Problem) -> Response {
+        let posted = try await images(of: request, call)
+        let results = try await features(
+            posted, FeatureRequest(.roundTrip(atMost: RoundTrip.maximumStates)), call, &observation)
+        return try await written(results) { () throws(Problem) in try results.roundTrip() }
+    }
+
+    private func images(of request: Request, _ call: ImageCall) async throws(Problem) -> PostedImages {
+        let parse: @Sendable () -> Result<PostedImages, Problem> = { [limit = configuration.maximumBodyBytes] in
+            Result { () throws(Problem) in try PostedImages(request.bytes, call, maximumPartBytes: limit) }
+        }
+        // A raw body has nothing to be taken apart.
+        if case .raw = call.form { return try parse().get() }
+        return try await workers.run(parse).get()
+    }
+
+    /// Has features of posted images computed.
+    ///
+    /// - Throws: the problem of a single image; the failures of one among several are written in their places.
+    private func features(
+        _ posted: PostedImages, _ wanted: FeatureRequest, _ call: ImageCall, _ observation: inout RequestObservation
+    ) async throws(Problem) -> FeatureResults {
+        var wanted = wanted
+        wanted.deadline = call.deadline.instant()
+        return try await features(posted.images.map { .encoded($0) }, wanted, &observation).unlessSingleFailure()
+    }
+
+    /// Has features computed.
+    func features(
+        _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ observation: inout RequestObservation
+    ) async throws(Problem) -> FeatureResults {
+        let response: FeatureResponse
+        do throws(FeatureServiceError) {
+            response = try await service.features(of: inputs, wanted)
+        } catch {
+            throw Problem(error)
+        }
+        observer.computed(response, &observation)
+        return FeatureResults(response: response, requestID: observation.id.description)
+    }
+
+    /// Writes results where they are, or on a worker if there are many numbers: a millisecond of the pool's is the most
+    /// that a request should take.
+    func written(
+        _ results: FeatureResults, _ write: @escaping @Sendable () throws(Problem) -> Response
+    ) async throws(Problem) -> Response {
+        let start = ContinuousClock.now
+        defer {
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            service.tally.wrote(by: results.response.served.version, seconds: seconds)
+        }
+        guard results.numberCount > 8192 else { return try write() }
+        return try await workers.run { Result { () throws(Problem) in try write() } }.get()
+    }
+}

@@ -1,0 +1,117 @@
+import FeatureService
+import HTTPServer
+
+/// What the head of a request with images says.
+struct ImageCall: Sendable {
+    /// The options of the query.
+    let options: RequestOptions
+    /// The options that a form or JSON may also have.
+    let optionNames: [RequestOptions.Name]
+    /// How the images are sent.
+    let form: ImageForm
+    /// The most images that the body may hold.
+    let maximumImages: Int
+    /// The form of the results.
+    let resultFormat: ResultFormat
+    let deadline: RequestDeadline
+}
+
+/// What the head of an inference request says.
+struct InferenceCall: Sendable {
+    /// The model that the path names.
+    let model: ModelRequirement
+    /// The length of the JSON at the start of the body, in bytes; nil if all of the body is JSON.
+    let jsonLength: Int?
+    let deadline: RequestDeadline
+}
+
+extension ModelRequirement {
+    /// The model that the parameters of a path name.
+    fileprivate init(path: [String: String]) { self.init(name: path["model"]!, version: path["version"]) }
+}
+
+extension Endpoint<PublicAPI> {
+    /// A row for an operation on images, sent as the bytes of one, as a form or as JSON.
+    ///
+    /// - Parameters:
+    ///   - options: those of the query, a form and JSON; `taps` only exists in JSON.
+    ///   - maximum: the most images of a request; nil for the listener's limit.
+    ///   - results: the forms that results can have, the default first.
+    static func images(
+        _ name: String, _ path: String, options: [RequestOptions.Name] = [], atMost maximum: Int? = nil,
+        results: [ResultFormat], statuses: Set<Int>,
+        handler:
+            @escaping @Sendable (PublicAPI) ->
+            @Sendable (
+                Request, ImageCall, inout RequestObservation
+            ) async throws(Problem) -> Response
+    ) -> Endpoint {
+        Endpoint(
+            name: name, method: "POST", path: path, parameters: options.filter { $0 != .taps }.map(\.rawValue),
+            bodyTypes: ImageForm.mediaTypes, statuses: statuses
+        ) { api, head, _ throws(Problem) in
+            let queryOptions = try RequestOptions(head.query, names: options)
+            let coding = try ContentCoding.checked(head.headers)
+            let form = try BodyForm(head.headers)
+            let resultFormat = try ResultFormat.negotiated(head.headers, offered: results)
+            let deadline = try RequestDeadline(head, api.timeout)
+            try api.requireRoom()
+            let call = ImageCall(
+                options: queryOptions, optionNames: options, form: try ImageForm(form, head.headers),
+                maximumImages: maximum ?? api.configuration.maximumImages, resultFormat: resultFormat,
+                deadline: deadline)
+            return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
+                try await handler(api)(request, call, &observation)
+            }
+        }
+    }
+
+    /// A row for an operation on tensors, sent as JSON that tensors in binary may follow.
+    static func inference(
+        _ name: String, _ path: String, statuses: Set<Int>,
+        handler:
+            @escaping @Sendable (PublicAPI) ->
+            @Sendable (
+                Request, InferenceCall, inout RequestObservation
+            ) async throws(Problem) -> Response
+    ) -> Endpoint {
+        Endpoint(
+            name: name, method: "POST", path: path, bodyTypes: ["application/json", "application/octet-stream"],
+            statuses: statuses, errors: .openInference
+        ) { api, head, path throws(Problem) in
+            _ = try QueryParameters(head.query, known: [])
+            let coding = try ContentCoding.checked(head.headers)
+            try InferenceRequest.requireNoForm(head.headers)
+            let call = InferenceCall(
+                model: ModelRequirement(path: path), jsonLength: try InferenceRequest.headerLength(head.headers),
+                deadline: try RequestDeadline(head, api.timeout))
+            try api.requireRoom()
+            return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
+                try await handler(api)(request, call, &observation)
+            }
+        }
+    }
+
+    /// A row for what the inference protocol tells of a model, if the model that the path names serves.
+    static func ofModel(
+        _ name: String, _ path: String, _ traits: EndpointTraits = [],
+        answer: @escaping @Sendable (PublicAPI) -> @Sendable (ServedModel) async throws(Problem) -> Response
+    ) -> Endpoint {
+        .read(name, path, traits, errors: .openInference, statuses: [200, 401, 404, 429, 503]) {
+            api, path throws(Problem) in
+            try await answer(api)(try await api.servedModel(ModelRequirement(path: path)))
+        }
+    }
+}
+
+extension PublicAPI {
+    /// Where bodies are stored.
+    fileprivate var body: BodyPolicy { .memory(maximumBytes: configuration.maximumBodyBytes) }
+
+    /// Refuses a request before its body is sent if the service would refuse it afterwards.
+    ///
+    /// - Throws: 503 if there is too much work ahead, or the service doesn't serve.
+    fileprivate func requireRoom() throws(Problem) {
+        if let refusal = service.refusal() { throw Problem(refusal) }
+    }
+}
