@@ -103,7 +103,7 @@ def adm_fixture(name, file, *, dialect, schedule, times, about, changes, options
     reference, others = adm_references(network, model)
     source = state(model.state_dict())
     options = dict(options or {})
-    options |= {key: network[key] for key in ("heads", "headWidth") if key in network}
+    options |= {key: network[key] for key in ("imageSize", "heads", "headWidth") if key in network}
     if network["classes"]:
         options["class"] = CLASS
     return Fixture(
@@ -158,7 +158,7 @@ def guided():
         changes=ADM_CHANGES | {
             "imageSize": 20, "modelChannels": 64, "channelMultipliers": [0.5, 0.5, 1], "residualBlocks": 2,
             "attentionDownsampling": [1, 4], "classes": CLASSES},
-        options={"qkvOrder": "thirds", "imageSize": 20}, use_new_attention_order=True)
+        options={"qkvOrder": "thirds"}, use_new_attention_order=True)
     yield adm_fixture(
         "consistency-models-edm", "edm_imagenet64_ema.pt", dialect="consistency-models", schedule=KARRAS | {"timeScale": 1000},
         times=None, parametrisation="edm",
@@ -198,7 +198,7 @@ def torchcfm():
     yield Fixture(
         "torchcfm", ADM(copy.deepcopy(ema)), torchcfm_saver(ema, raw), "otcfm_cifar10_weights_step_400000.pt",
         dialect="torchcfm", network=network, parametrisation="velocity",
-        schedule={"kind": "uniform", "dataAt": 1, "timeScale": 1}, times=times, options={"headWidth": HEAD_WIDTH},
+        schedule={"kind": "uniform", "dataAt": 1, "timeScale": 1}, times=times, options={"imageSize": 16, "headWidth": HEAD_WIDTH},
         about="As otcfm_cifar10_weights_step_400000: additive embedding, a velocity with data at 1; ema_model unless net_model is asked "
         "for.", others={"net_model": ADM(copy.deepcopy(raw))})
 
@@ -395,7 +395,7 @@ def edm():
             name, Song(copy.deepcopy(model)), torch_save("state.pt", edm_state(model)), "state.pt", dialect="edm",
             network=SONG_NETWORK, parametrisation=parametrisation,
             schedule=KARRAS if parametrisation != "ve" else KARRAS | {"sigmaMin": 0.02}, times=None, about=about,
-            options={"parametrisation": parametrisation, "imageSize": 16},
+            options={"parametrisation": parametrisation, "groups": 32},
             same_weights_as=None if name == "edm-ddpmpp" else "edm-ddpmpp")
     network = SONG_NETWORK | {"classes": CLASSES, "residualBlocks": 1, "channelMultipliers": [2, 1, 1],
                               "attentionDownsampling": [2, 4]}
@@ -403,7 +403,7 @@ def edm():
     yield Fixture(
         "edm-ddpmpp-classes", Song(copy.deepcopy(model), CLASS), torch_save("state.pt", edm_state(model)), "state.pt",
         dialect="edm", network=network, parametrisation="edm", schedule=KARRAS, times=None, others={"null": Song(copy.deepcopy(model))},
-        options={"parametrisation": "edm", "imageSize": 16, "class": CLASS},
+        options={"parametrisation": "edm", "groups": 32, "class": CLASS},
         about="As edm-cifar10-32x32-cond-vp: a class enters before map_layer0; the first convolution is narrower than the first level.")
 
 
@@ -421,7 +421,7 @@ def rectified_flow():
         "rectified-flow", Song(copy.deepcopy(model)), save, "flow/unet_model.pt", dialect="rectified-flow", network=network,
         parametrisation="velocity", schedule={"kind": "uniform", "dataAt": 1, "timeScale": 1000}, times=times,
         about="What the package rectified-flow saves of its DDPM++: keys without a prefix, unet_config.json next to it, time label 1000 t.",
-        options={"imageSize": 16})
+        options={"groups": 32})
     raw = song_unet("rectified-flow/raw", network)
 
     def save_original(folder):
@@ -438,7 +438,7 @@ def rectified_flow():
         network=network, parametrisation="velocity", schedule={"kind": "uniform", "dataAt": 1, "timeScale": 999}, times=times,
         about="As CIFAR10 1-Rectified Flow: all_modules by number, and in ema a list without names in the order of the parameters; "
         "ema unless model is asked for. Time label 999 t.",
-        options={"imageSize": 16}, others={"model": Song(copy.deepcopy(raw))})
+        options={"groups": 32, "imageSize": 16}, others={"model": Song(copy.deepcopy(raw))})
 
 
 # MARK: one network in four layouts of q, k and v
@@ -454,7 +454,8 @@ def layouts():
     def reference():
         return ADM(copy.deepcopy(model))
 
-    options = {"schedule": LINEAR, "parametrisation": "epsilon", "headWidth": HEAD_WIDTH}
+    stated_nowhere = {"schedule": LINEAR, "parametrisation": "epsilon"}
+    options = stated_nowhere | {"imageSize": 16, "headWidth": HEAD_WIDTH}
     yield Fixture(
         "layout-thirds", reference(), torch_save("model.pt", thirds), "model.pt", dialect="guided-diffusion",
         about="One network in four layouts, whose import gives the same file: q, k and v in thirds.",
@@ -470,10 +471,11 @@ def layouts():
     yield Fixture(
         "layout-interleaved", reference(), torch_save("state.pt", interleaved), "state.pt", dialect="edm",
         about="The same network as EDM's DhariwalUNet with q, k and v of each channel together.",
-        options=options | {"imageSize": 16}, same_weights_as="layout-thirds", **common)
+        options=stated_nowhere | {"groups": 32, "headWidth": HEAD_WIDTH}, same_weights_as="layout-thirds", **common)
     yield Fixture(
-        "layout-separate", Diffusers(copy.deepcopy(other)), lambda folder: other.save_pretrained(folder / "unet"), "unet", dialect="diffusers",
-        about="The same network as UNet2DModel with separate q, k and v.", options=options,
+        "layout-separate", Diffusers(copy.deepcopy(other)), lambda folder: other.save_pretrained(folder / "unet"), "unet",
+        dialect="diffusers",
+        about="The same network as UNet2DModel with separate q, k and v.", options=stated_nowhere,
         same_weights_as="layout-thirds", **common)
 
 

@@ -136,6 +136,20 @@ INDEX = {
         "euler": "[points, 3, S, S], every state x of explicit Euler over the grid, from x = input / c at the first point",
         "heun": "[1, 3, S, S], the last state by Heun's method over the same points",
     },
+    "network": {
+        "modulation": "film, or additive: the embedding is added before the second norm",
+        "resampling": "convolution, residual (of ADM), or residual with 1x1 skip (of DDPM++)",
+        "sinusoids": "the order of the time embedding's halves", "frequencyShift": "frequencies are 10000^(-i / (half - shift))",
+        "downsamplePadding": "symmetric: 1 on every side; bottom-right: 0 left and above, 1 right and below",
+        "attentionInDecoder": "at the levels with attention in every block, or in the level's last block",
+        "residualScale": "every residual sum, attention's included, is multiplied by it",
+        "heads": "of every attention", "headWidth": "channels of a head, instead of heads",
+        "channelMultipliers": "widths of the levels by modelChannels; the first convolution has modelChannels, or in guided-diffusion the "
+        "first level's width",
+    },
+    "options": "What the source doesn't state, so that the importer must be told or know it by the model's name. groups: norms of EDM and "
+    "RectifiedFlow have 32 groups, but fewer than that below 128 channels, which these narrow networks don't follow. parametrisation "
+    "and schedule: as in the entry.",
     "formula": "dx/ds = a·x + b·F(c·x, tau); grid lists the source's own time, s, a, b, c and tau of every point, in double precision",
     "evaluated": list(EVALUATED),
     "precision": "All arithmetic is in double precision, except the time embedding: tau times a frequency and its sine and cosine are "

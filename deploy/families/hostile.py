@@ -113,7 +113,8 @@ def all_refusals():
         "hostile-text-conditional", "unet", text_conditional, reason="text-conditional network",
         about="UNet2DConditionModel, with attention over a text's embedding.")
     yield Refusal(
-        "hostile-latent", "pipeline", latent, reason="latent model", about="A pipeline with an autoencoder; its network has three channels.")
+        "hostile-latent", "pipeline", latent, reason="latent model",
+        about="A pipeline with an autoencoder; its network has three channels.")
     yield Refusal("hostile-four-channels", "unet", four_channels, reason="input channels", about="A network over four channels.")
     yield Refusal("hostile-ncsnpp", "state.pt", ncsnpp, reason="NCSN++", about="Fourier features and a residual input pyramid.")
     yield Refusal("hostile-transformer", "DiT-XL-2.pt", transformer, reason="transformer", about="The keys of DiT.")
