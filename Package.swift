@@ -47,7 +47,7 @@ let package = Package(
         cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
         cLibrary("CContract"),
         cLibrary("CPlayground", exclude: ["playground.html"]),
-        cLibrary("CAllocator"),
+        cLibrary("CMachine"),
         cLibrary("CEventPolling"),
         cLibrary("CProcess"),
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
@@ -58,7 +58,8 @@ let package = Package(
         library("Digests", ["CNettle"]),
         library("Telemetry", []),
         library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests", "Files", "JSON", "UntrustedText"]),
-        hotLibrary("Tensor", ["CKernels", "COpenBLAS"]),
+        library("Machine", ["CMachine"]),
+        hotLibrary("Tensor", ["CKernels", "COpenBLAS", "Machine"]),
         hotLibrary("Layers", ["Tensor"]),
         hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats", "JSON", "UntrustedText"]),
         hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels", "JSON", "UntrustedText"]),
@@ -67,7 +68,7 @@ let package = Package(
             "FeatureService",
             [
                 "CheckpointFormats", "Digests", "Files", "JSON", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel",
-                "CAllocator",
+                "Machine",
             ]),
         hotLibrary("Differentiation", ["FlowModel", "Layers", "Tensor", "CKernels"]),
         hotLibrary("Augmentation", ["ImagePipeline"]),
@@ -79,7 +80,9 @@ let package = Package(
             ]),
         library("Plotting", []),
         library("HTTPServer", ["CMicroHTTPD", "CZlib", "UntrustedText"]),
-        library("LoadGeneration", ["CEventPolling"]),
+        library("LoadGeneration", ["CEventPolling", "Machine"]),
+        library("Arguments", ["UntrustedText"]),
+        library("Console", ["CProcess", "UntrustedText"]),
         library(
             "API",
             [
@@ -91,7 +94,8 @@ let package = Package(
             [
                 "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
                 "Files", "FlowModel", "JSON", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers",
-                "Tensor", "CKernels", "CBundledModel", "CProcess", "LoadGeneration", "Plotting", "UntrustedText",
+                "Tensor", "CKernels", "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText", "Arguments",
+                "Console", "Machine",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
         .plugin(name: "RecordCommit", capability: .buildTool()),
@@ -113,7 +117,8 @@ let package = Package(
         tests(of: "Files"),
         tests(of: "JSON"),
         tests(of: "UntrustedText"),
-        tests(of: "Tensor", ["CKernels"]),
+        tests(of: "Machine"),
+        tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
         tests(of: "FlowModel"),
         tests(
@@ -132,6 +137,8 @@ let package = Package(
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
         tests(of: "LoadGeneration", ["HTTPServer", "TestBench"]),
+        tests(of: "Arguments", ["CommandLineInterface"]),
+        tests(of: "Console"),
         tests(of: "Telemetry"),
         tests(
             of: "API",
@@ -139,7 +146,9 @@ let package = Package(
                 "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
                 "Telemetry", "Tensor", "TestBench",
             ]),
-        tests(of: "CommandLineInterface", ["Files", "LoadGeneration", "TestBench", "UntrustedText"]),
+        tests(
+            of: "CommandLineInterface",
+            ["Arguments", "Console", "Files", "LoadGeneration", "Machine", "TestBench", "UntrustedText"]),
         .testTarget(
             name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],
             swiftSettings: strict),

@@ -1,10 +1,7 @@
 // Which kernels this processor runs, asked of the processor once at start.
 
-#define _GNU_SOURCE
 #include "CKernels.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 extern const hw_kernels hw_scalar_kernels;
@@ -39,27 +36,4 @@ const hw_kernels *hw_kernels_best(void) {
     const hw_kernels *best = hw_kernels_at(0);
     for (size_t i = 1; hw_kernels_at(i); i++) best = hw_kernels_at(i);
     return best;
-}
-
-size_t hw_processors(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count > 0 ? (size_t)count : 1;
-}
-
-size_t hw_processor_numbers(int *numbers, size_t capacity) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
-    size_t count = 0;
-    for (int i = 0; i < CPU_SETSIZE && count < capacity; i++)
-        if (CPU_ISSET(i, &set)) numbers[count++] = i;
-    return count;
-}
-
-bool hw_restrict_thread(const int *numbers, size_t count) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (size_t i = 0; i < count; i++) CPU_SET(numbers[i], &set);
-    return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
 }

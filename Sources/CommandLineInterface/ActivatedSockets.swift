@@ -1,3 +1,5 @@
+import Arguments
+
 /// The sockets that systemd listens on and passes to the service that it starts (sd_listen_fds(3)), by their names.
 struct ActivatedSockets: Equatable, Sendable {
     /// The name of the admin listener's socket.

@@ -1,5 +1,8 @@
+import Arguments
+import Console
 import FeatureService
 import FoundationEssentials
+import Machine
 import ReverseODE
 import Tensor
 
@@ -150,10 +153,10 @@ enum BenchCommand {
             let report = Report(
                 kernels: kernels.name, precision: precision, workers: pool.count, openBLASCore: BLAS.selectedCore,
                 openBLASVariables: openBLASVariables, measurements: measurements,
-                peakResidentBytes: Benchmark.peakResidentBytes())
+                peakResidentBytes: ProcessMemory.peakResidentBytes())
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
-            print("peak resident memory \(Benchmark.peakResidentBytes() >> 20) MiB")
+            print("peak resident memory \(ProcessMemory.peakResidentBytes() >> 20) MiB")
         }
         return .success
     }

@@ -152,11 +152,4 @@ struct Benchmark {
             }
         }
     }
-
-    /// The most memory that was ever resident, from /proc/self/status.
-    static func peakResidentBytes() -> Int {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-        return line.flatMap { Int($0.filter(\.isNumber)) }.map { $0 << 10 } ?? 0
-    }
 }

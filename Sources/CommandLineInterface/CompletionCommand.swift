@@ -1,3 +1,6 @@
+import Arguments
+import Console
+
 /// `headwater completion`: what makes a shell complete the program's command line.
 enum CompletionCommand {
     private static let shell = Positional(
@@ -20,7 +23,7 @@ enum CompletionCommand {
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        let script = ShellCompletion(program: HeadwaterProgram.program).script(for: try arguments[shell])
+        let script = ShellCompletion(of: HeadwaterProgram.program).script(for: try arguments[shell])
         print(script, terminator: "")
         return .success
     }

@@ -1,4 +1,6 @@
+import Arguments
 import CheckpointFormats
+import Console
 import FlowModel
 import ReverseODE
 import Tensor

@@ -1,4 +1,6 @@
+import Arguments
 import Augmentation
+import Console
 import FeatureService
 import ImagePipeline
 import Training
@@ -158,7 +160,7 @@ extension EvaluationSet {
         ) { position, result in
             let item = images.items[indices[position]]
             switch result {
-            case .failure(let trouble): bar.complain("headwater: \(activity): \(trouble.located(at: item.path))")
+            case .failure(let trouble): bar.report("headwater: \(activity): \(trouble.located(at: item.path))")
             case .success(let features): tally.add(logits: features.logits!, answer: logitIndices[item.label])
             }
             bar.update(position + 1)

@@ -1,3 +1,4 @@
+import Console
 import FeatureService
 import FoundationEssentials
 import ImagePipeline
@@ -111,7 +112,7 @@ extension DecodingBenchmark {
     ) throws -> ExitStatus {
         let files = ImageFiles(paths)
         var failed = files.unreadable.count
-        for error in files.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
+        for error in files.unreadable { Terminal.report("headwater: \(error)") }
         let benchmark = try DecodingBenchmark(served, kernels: kernels, pool: pool, seconds: seconds)
         var report = Report(
             model: served.version.name, kernels: kernels.name, workers: pool.count, pass: benchmark.pass())
@@ -123,7 +124,7 @@ extension DecodingBenchmark {
                 if !isJSON { printRow(measurement) }
             } catch {
                 failed += 1
-                HeadwaterProgram.complain("headwater: \(ImageTrouble(description: "\(error)").located(at: path))")
+                Terminal.report("headwater: \(ImageTrouble(description: "\(error)").located(at: path))")
             }
         }
         guard !report.measurements.isEmpty else {

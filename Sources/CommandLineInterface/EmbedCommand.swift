@@ -1,4 +1,6 @@
 import API
+import Arguments
+import Console
 import FeatureService
 import ImagePipeline
 import ReverseODE
@@ -93,7 +95,7 @@ enum EmbedCommand {
                 )
             }
             guard access(output.systemPath, F_OK) != 0 else {
-                HeadwaterProgram.complain("headwater: \(output) already exists and is kept")
+                Terminal.report("headwater: \(output) already exists and is kept")
                 return .success
             }
         }

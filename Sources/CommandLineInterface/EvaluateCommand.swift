@@ -1,4 +1,6 @@
+import Arguments
 import Augmentation
+import Console
 import FeatureService
 import FoundationEssentials
 import ImagePipeline
@@ -288,7 +290,7 @@ struct EvaluationSet {
             case .failure(let trouble):
                 let error = DataSetError(trouble.located(at: item.path))
                 measured.unusable.insert(indices[position])
-                bar.complain("headwater: skipped: \(error)")
+                bar.report("headwater: skipped: \(error)")
                 try damaged.add(position, error)
             case .success(let features):
                 measured.images += 1

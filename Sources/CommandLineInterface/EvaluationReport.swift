@@ -1,3 +1,4 @@
+import Console
 import FeatureService
 import FoundationEssentials
 import Plotting
@@ -130,7 +131,7 @@ extension EvaluationReport {
             ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
             (
                 "time",
-                "\(ProgressLine.clock(seconds)), \(ProgressLine.rounded(Double(images) / max(seconds, 1e-9))) images/s"
+                "\(Pace.clock(seconds)), \(Pace.rounded(Double(images) / max(seconds, 1e-9))) images/s"
             ),
         ]
         if let top1 { rows.append(("top-1", percent(top1))) }

@@ -1,5 +1,8 @@
+import Arguments
+import Console
 import FeatureService
 import ImagePipeline
+import Machine
 import ReverseODE
 import Tensor
 

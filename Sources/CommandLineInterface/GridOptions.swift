@@ -1,3 +1,4 @@
+import Arguments
 import FlowModel
 
 /// Options that give a model another time grid.

@@ -1,7 +1,7 @@
+import Arguments
+import Console
 import Dispatch
-import FoundationEssentials
 import Telemetry
-import UntrustedText
 
 #if canImport(Glibc)
     import Glibc
@@ -36,7 +36,8 @@ public enum HeadwaterProgram {
     static let program = Program(
         name: "headwater",
         abstract: "image embeddings and classes, computed by running generative flow models in reverse",
-        version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map(\.command))
+        version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map(\.command),
+        exitStatuses: ExitStatus.allCases.map { Program.ExitStatus(code: $0.rawValue, meaning: $0.meaning) })
 
     /// Carries out the process's command line and ends the process with one of the statuses that the help lists.
     ///
@@ -53,19 +54,19 @@ public enum HeadwaterProgram {
         do {
             let invocation = try program.invocation(
                 Array(ProcessText.arguments.dropFirst()), environment: ProcessText.environment,
-                commit: build.commit, width: HelpText.terminalWidth())
+                commit: build.commit, width: Terminal.width())
             switch invocation {
             case .show(let text):
                 print(text, terminator: "")
                 ProcessExit.end(.success)
             case .run(let name, let arguments):
-                for warning in arguments.warnings { complain("warning: \(warning)") }
+                for warning in arguments.warnings { Terminal.report("warning: \(warning)") }
                 try SignalThread.shared.start(watchesStart: true)
                 Task { await run(name, arguments, build) }
                 dispatchMain()
             }
         } catch {
-            ProcessExit.end(reporting: error)
+            ProcessExit.end(ExitStatus(of: error), reporting: error)
         }
     }
 
@@ -73,64 +74,7 @@ public enum HeadwaterProgram {
         do {
             ProcessExit.end(try await subcommands.first { $0.command.name == name }!.run(arguments, build))
         } catch {
-            ProcessExit.end(reporting: error)
-        }
-    }
-
-    /// Writes a line to standard error, in the place of a progress bar that stands there.
-    static func complain(_ line: String) {
-        TerminalLine.standardError.erase()
-        FileHandleOutput.standardError.write(Array(shown(line).utf8))
-    }
-
-    /// Writes a line to standard output, to be read by people.
-    static func say(_ line: String) {
-        TerminalLine.standardError.erase()
-        FileHandleOutput.standardOutput.write(Array(shown(line).utf8))
-    }
-
-    /// Lines as a terminal may get them: names of files and of what is in archives may hold anything.
-    private static func shown(_ text: String) -> String {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
-        return lines.joined(separator: "\n") + "\n"
-    }
-}
-
-/// What the system hands to the process, as text that stands for its bytes, UTF-8 or not.
-enum ProcessText {
-    /// The program's name and the arguments behind it.
-    static var arguments: [String] {
-        (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map(text) }
-    }
-
-    /// The variables.
-    static var environment: [String: String] {
-        let repaired = ProcessInfo.processInfo.environment
-        return Dictionary(uniqueKeysWithValues: repaired.map { name, value in (name, getenv(name).map(text) ?? value) })
-    }
-
-    private static func text(_ pointer: UnsafeMutablePointer<CChar>) -> String {
-        String(pathBytes: UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)))
-    }
-}
-
-/// Whole writes to a descriptor.
-struct FileHandleOutput: Sendable {
-    static let standardOutput = FileHandleOutput(descriptor: 1)
-    static let standardError = FileHandleOutput(descriptor: 2)
-
-    let descriptor: Int32
-
-    /// Writes everything; what the receiver no longer wants is dropped.
-    func write(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { buffer in
-            var rest = buffer[...]
-            while !rest.isEmpty {
-                let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { return }
-                rest = rest.dropFirst(count)
-            }
+            ProcessExit.end(ExitStatus(of: error), reporting: error)
         }
     }
 }

@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import FoundationEssentials
 import HTTPServer
 
@@ -43,7 +45,7 @@ enum HealthCommand {
             print(isReady ? "ready" : "not ready: \(status)")
             return isReady ? .success : .negative
         } catch {
-            HeadwaterProgram.complain("nothing answers at \(probe.destination): \(error)")
+            Terminal.report("nothing answers at \(probe.destination): \(error)")
             return .negative
         }
     }

@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import FeatureService
 import Synchronization
 import Training
@@ -57,13 +59,13 @@ struct ImageRun {
         }
         damage = try arguments[DataOptions.damaged]
         images = try ImageInputs(arguments)
-        for error in images.unreadable { HeadwaterProgram.complain("headwater: \(error)") }
+        for error in images.unreadable { Terminal.report("headwater: \(error)") }
         guard !images.paths.isEmpty else {
             throw CommandFailure(
                 status: .unreadableInput,
                 description: "there are no images to read (\(images.skipped)); name JPEG or PNG files or folders")
         }
-        if images.skipped.count > 0 { HeadwaterProgram.complain("headwater: in folders, \(images.skipped)") }
+        if images.skipped.count > 0 { Terminal.report("headwater: in folders, \(images.skipped)") }
         images.restrict(to: shard)
     }
 
@@ -79,7 +81,7 @@ struct ImageRun {
             try await fill(writer, job, extraction, bar)
         } catch let error as CancellationError {
             if let output = job.output, writer.count > 0 {
-                bar.complain(
+                bar.report(
                     "headwater: interrupted; \(output)\(ProgressFile.suffix) holds \(writer.count) of "
                         + "\(images.paths.count) images; repeat the command to continue")
             }
@@ -111,7 +113,7 @@ struct ImageRun {
             case .failure(let trouble):
                 let message = trouble.located(at: images.paths[index])
                 guard damage == .skip else { throw CommandFailure(status: .unusableData, description: message) }
-                bar.complain("headwater: skipped: \(message)")
+                bar.report("headwater: skipped: \(message)")
                 try writer.skip(message, fingerprint: fingerprint)
             }
             bar.update(index + 1)
@@ -131,16 +133,16 @@ struct ImageRun {
             index < images.paths.count ? images.fingerprint(at: index) : nil
         }
         if !progress.differences.isEmpty {
-            HeadwaterProgram.complain(
+            Terminal.report(
                 "headwater: starting again, because \(progress.path) belongs to a run with other options: "
                     + progress.differences.joined(separator: "; "))
         } else if progress.count > 0 {
-            HeadwaterProgram.complain("headwater: resuming after \(progress.count) of \(images.paths.count) images")
+            Terminal.report("headwater: resuming after \(progress.count) of \(images.paths.count) images")
             try progress.forEach { _, outcome in
-                if case .skipped(let reason) = outcome { HeadwaterProgram.complain("headwater: skipped: \(reason)") }
+                if case .skipped(let reason) = outcome { Terminal.report("headwater: skipped: \(reason)") }
             }
         } else if asksToResume {
-            HeadwaterProgram.complain("headwater: there is no run to continue, so all images are processed")
+            Terminal.report("headwater: there is no run to continue, so all images are processed")
         }
         return ResumableWriter(output, job.format, progress)
     }
@@ -151,7 +153,7 @@ struct ImageRun {
         let text =
             "\(job.output ?? "standard output"): \(writer.rows) \(writer.rows == 1 ? "image" : "images"), \(job.contents), \(skipped) skipped, "
             + "\((seconds * 10).rounded() / 10) s"
-        if job.output == nil { HeadwaterProgram.complain("headwater: \(text)") } else { HeadwaterProgram.say(text) }
+        if job.output == nil { Terminal.report("headwater: \(text)") } else { Terminal.print(text) }
     }
 }
 

@@ -1,7 +1,10 @@
+import Arguments
 import CheckpointFormats
+import Console
 import FeatureService
 import FlowModel
 import FoundationEssentials
+import Machine
 import ReverseODE
 import Tensor
 import UntrustedText

@@ -1,3 +1,4 @@
+import Console
 import UntrustedText
 
 #if canImport(Glibc)

@@ -1,5 +1,7 @@
 import API
+import Arguments
 import CheckpointFormats
+import Console
 import FlowModel
 import ReverseODE
 import Tensor

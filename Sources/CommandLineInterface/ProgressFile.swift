@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import Files
 import FoundationEssentials
 import UntrustedText

@@ -1,7 +1,10 @@
 import API
+import Arguments
+import Console
 import FeatureService
 import FoundationEssentials
 import HTTPServer
+import Machine
 import Telemetry
 import Tensor
 

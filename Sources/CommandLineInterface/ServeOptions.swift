@@ -1,8 +1,11 @@
 import API
+import Arguments
+import Console
 import FeatureService
 import FoundationEssentials
 import HTTPServer
 import ImagePipeline
+import Machine
 import Telemetry
 import Tensor
 

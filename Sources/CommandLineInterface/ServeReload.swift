@@ -1,4 +1,5 @@
 import API
+import Arguments
 import FeatureService
 import HTTPServer
 import Telemetry

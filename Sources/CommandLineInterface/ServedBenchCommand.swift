@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import FeatureService
 import FoundationEssentials
 import Tensor

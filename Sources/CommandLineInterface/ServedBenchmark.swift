@@ -1,7 +1,9 @@
+import Console
 import FeatureService
 import FoundationEssentials
 import ImagePipeline
 import LoadGeneration
+import Machine
 import ReverseODE
 import Tensor
 

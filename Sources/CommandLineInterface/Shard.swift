@@ -1,3 +1,5 @@
+import Arguments
+
 /// One of the parts that a list is divided into, so that several processes, each with one part, do all of it.
 ///
 /// Parts are contiguous, so that what the processes write, put together in their order, is what one process would have

@@ -1,3 +1,4 @@
+import Arguments
 import FeatureService
 import FlowModel
 import ReverseODE

@@ -1,6 +1,8 @@
+import Arguments
 import Augmentation
 import FlowModel
 import FoundationEssentials
+import Machine
 import ReverseODE
 import Tensor
 import Training
@@ -156,7 +158,7 @@ enum TrainingBenchCommand {
                 }
             }
         }
-        let peak = Benchmark.peakResidentBytes()
+        let peak = ProcessMemory.peakResidentBytes()
         guard isJSON else { return print("peak resident memory \(peak >> 20) MiB") }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

@@ -1,4 +1,5 @@
 private import Dispatch
+import Machine
 import ReverseODE
 import Tensor
 
@@ -58,7 +59,7 @@ actor Engine {
     /// Frees a model's memory.
     func release(_ served: ServedModel) {
         integrators[ObjectIdentifier(served)] = nil
-        ProcessMemory.giveBackSoon()
+        ProcessMemory.scheduleTrim()
     }
 
     private func integrator(for served: ServedModel) -> ReverseIntegrator {

@@ -1,5 +1,6 @@
 import Digests
 import ImagePipeline
+import Machine
 import ReverseODE
 public import Tensor
 
@@ -352,7 +353,7 @@ public actor FeatureService {
             settle(batch.images, advanced, served: served)
         }
         isRunning = false
-        ProcessMemory.giveBackSoon()
+        ProcessMemory.scheduleTrim()
         retireUnusedModels()
         announceIfIdle()
     }

@@ -1,5 +1,6 @@
 public import CheckpointFormats
 import FlowModel
+import Machine
 import ReverseODE
 public import Tensor
 

@@ -1,5 +1,6 @@
 public import FlowModel
 public import ImagePipeline
+import Machine
 public import ReverseODE
 
 /// Which checkpoint computed an answer.
@@ -48,7 +49,7 @@ public final class ServedModel: Sendable {
             mean: configuration.mean, standardDeviation: configuration.standardDeviation)
     }
 
-    deinit { ProcessMemory.giveBackSoon() }
+    deinit { ProcessMemory.scheduleTrim() }
 
     /// The model's configuration.
     public var configuration: ModelConfiguration { model.configuration }

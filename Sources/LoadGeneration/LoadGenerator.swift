@@ -1,5 +1,6 @@
 import CEventPolling
 import Glibc
+import Machine
 
 /// Puts a load on an HTTP/1.1 service on this machine: the same request over and over, over persistent connections, from
 /// the calling thread alone, which sleeps until a request is due or the kernel has something for it.
@@ -197,15 +198,5 @@ private final class Poll {
         let count = epoll_wait(descriptor, &events, Int32(events.count), 500)
         guard count >= 0 || errno == EINTR else { throw LoadError.system("epoll_wait") }
         for event in events.prefix(Int(max(0, count))) where event.data.fd != timer { try body(event.data.fd) }
-    }
-}
-
-/// The processor time of this process.
-public enum ProcessorTime {
-    /// Seconds since its start, all threads together, in user and kernel.
-    public static var seconds: Double {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
     }
 }

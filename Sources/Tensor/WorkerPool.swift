@@ -1,5 +1,6 @@
 private import CKernels
 private import Dispatch
+import Machine
 private import Synchronization
 
 #if canImport(Glibc)

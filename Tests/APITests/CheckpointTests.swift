@@ -1,6 +1,7 @@
 import FeatureService
 import FlowModel
 import Foundation
+import Machine
 import Synchronization
 import Tensor
 import TestBench

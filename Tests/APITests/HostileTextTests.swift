@@ -1,6 +1,7 @@
 import FeatureService
 import ReverseODE
 import Testing
+import UntrustedText
 
 @testable import API
 

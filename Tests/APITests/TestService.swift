@@ -2,6 +2,7 @@ import FeatureService
 import FlowModel
 import Foundation
 import HTTPServer
+import Machine
 import ReverseODE
 import Synchronization
 import Telemetry

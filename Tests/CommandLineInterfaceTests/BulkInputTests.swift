@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import Foundation
 import TestBench
 import TestFixtures
@@ -17,7 +19,7 @@ private struct Row: Decodable {
 @Suite("Inputs of headwater embed and classify") @MainActor
 struct BulkInputTests {
     /// Embeds in this process.
-    private func embed(_ arguments: [String]) async throws -> CommandLineInterface.ExitStatus {
+    private func embed(_ arguments: [String]) async throws -> Console.ExitStatus {
         guard
             case .run(_, let parsed) = try HeadwaterProgram.program.invocation(["embed"] + arguments, environment: [:])
         else { throw UsageError("help is shown", remedy: "none") }

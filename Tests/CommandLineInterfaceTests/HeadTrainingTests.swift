@@ -1,3 +1,4 @@
+import Arguments
 import FlowModel
 import Foundation
 import TestBench

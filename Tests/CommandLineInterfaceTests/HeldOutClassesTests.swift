@@ -1,3 +1,4 @@
+import Console
 import Foundation
 import TestBench
 import TestFixtures
@@ -10,7 +11,7 @@ import Testing
 @Suite("Classes that a model has never seen")
 struct HeldOutClassesTests {
     private static func expect(
-        _ arguments: [String], _ status: CommandLineInterface.ExitStatus, _ messages: String...
+        _ arguments: [String], _ status: Console.ExitStatus, _ messages: String...
     ) async throws {
         let outcome = try await BuiltProgram.run(arguments)
         #expect(outcome.status == status.rawValue, "\(outcome.errors)")

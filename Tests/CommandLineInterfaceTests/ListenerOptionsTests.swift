@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import FeatureService
 import Foundation
 import HTTPServer
@@ -169,7 +171,7 @@ struct ListenerOptionsTests {
         let bytes = try scratch.write([0xFF, 0xFE], to: "bytes")
         let missing = scratch.path("missing")
         for (path, status, cause) in [
-            (missing, CommandLineInterface.ExitStatus.unreadableInput, "No such file or directory"),
+            (missing, Console.ExitStatus.unreadableInput, "No such file or directory"),
             (scratch.folder.path, .unreadableInput, "Is a directory"), (large, .unusableData, "larger than 1 MiB"),
             (bytes, .unusableData, "not UTF-8"),
         ] {

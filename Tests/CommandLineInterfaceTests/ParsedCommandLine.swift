@@ -1,3 +1,4 @@
+import Arguments
 @testable import CommandLineInterface
 
 /// What the program makes of a command line, without carrying it out.

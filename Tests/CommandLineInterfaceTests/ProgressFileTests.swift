@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import Foundation
 import TestFixtures
 import Testing

@@ -1,3 +1,4 @@
+import Console
 import TestFixtures
 import Testing
 

@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import Foundation
 import TestBench
 import TestFixtures
@@ -179,7 +181,7 @@ struct TrainingCommandTests {
             run.signal(SIGTERM)
             run.signal(SIGCONT)
         }
-        let status = CommandLineInterface.ExitStatus.unwritableOutput.rawValue
+        let status = Console.ExitStatus.unwritableOutput.rawValue
         #expect(await run.wait() == .exited(status: status))
         #expect(said.last?.hasPrefix("headwater: can't") == true, "\(said)")
     }
@@ -213,7 +215,7 @@ struct TrainingCommandTests {
         try shop.scratch.write(
             "ulimit -f 64\nexec \(command) 2>'\(shop.scratch.path("errors"))'\n".utf8, to: "limited.sh")
         let ended = try #require(popen("/bin/sh '\(script)'", "re"))
-        #expect(pclose(ended) >> 8 & 0xFF == CommandLineInterface.ExitStatus.unwritableOutput.rawValue)
+        #expect(pclose(ended) >> 8 & 0xFF == Console.ExitStatus.unwritableOutput.rawValue)
         let errors = try String(contentsOfFile: shop.scratch.path("errors"), encoding: .utf8)
         #expect(errors.contains("can't write") && errors.contains("state.safetensors"), "\(errors)")
         #expect(try shop.bytes("out/state.safetensors") == state)
@@ -266,7 +268,7 @@ struct TrainingCommandTests {
     @Test("What can't be trained is refused with its reason and an exit status of its own")
     func refusals() async throws {
         let shop = try Workshop()
-        func expect(_ arguments: [String], _ status: CommandLineInterface.ExitStatus, _ message: String) async throws {
+        func expect(_ arguments: [String], _ status: Console.ExitStatus, _ message: String) async throws {
             let outcome = try await BuiltProgram.run(arguments)
             #expect(outcome.status == status.rawValue && outcome.errors.contains(message), "\(outcome.errors)")
         }
@@ -295,7 +297,7 @@ struct TrainingCommandTests {
         for (output, more, status, message) in [
             ("begun", [], .usage, "already exists"), ("begun", ["--resume"], .usage, "belongs to another run"),
             ("fresh", ["--resume"], .unreadableInput, "nothing to resume"),
-        ] as [(String, [String], CommandLineInterface.ExitStatus, String)] {
+        ] as [(String, [String], Console.ExitStatus, String)] {
             try await expect(
                 shop.headTraining("tiny.safetensors", output) + more, status, message)
         }

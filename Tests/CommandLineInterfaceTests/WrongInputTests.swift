@@ -1,9 +1,12 @@
+import Arguments
 import CheckpointFormats
+import Console
 import FeatureService
 import Files
 import FlowModel
 import Foundation
 import HTTPServer
+import Machine
 import ReverseODE
 import Tensor
 import TestBench
@@ -16,7 +19,7 @@ import Training
 /// An error and what the program is to exit with for it.
 struct StatusCase: Sendable {
     let error: any Error
-    let status: CommandLineInterface.ExitStatus
+    let status: Console.ExitStatus
 
     static let all = [
         Self(error: UsageError("", remedy: ""), status: .usage),
@@ -155,7 +158,7 @@ struct WrongInputTests {
 
     @Test("Every error has the status of what it means", arguments: StatusCase.all)
     func exitStatus(of example: StatusCase) {
-        #expect(CommandLineInterface.ExitStatus(of: example.error) == example.status)
+        #expect(Console.ExitStatus(of: example.error) == example.status)
     }
 
     @Test("A failed import leaves no file")

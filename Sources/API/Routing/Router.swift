@@ -1,3 +1,5 @@
+import UntrustedText
+
 /// A path with places for parameters, such as `/v2/models/{model}/infer`.
 struct PathTemplate: Equatable, Sendable {
     private enum Segment: Equatable, Sendable {

@@ -277,15 +277,6 @@ bool hw_all_finite(const float *values, size_t count);
 /// Copies every `step`-th of the source's pixels of 16 channels, `pixels` in all: one row of im2col.
 void hw_gather_pixels(float *destination, const float *source, size_t pixels, size_t step);
 
-/// Processors in this process's affinity mask, at least 1.
-size_t hw_processors(void);
-
-/// Writes the numbers of up to `capacity` processors of this process's affinity mask in ascending order; returns how many.
-size_t hw_processor_numbers(int *numbers, size_t capacity);
-
-/// Lets the calling thread run on these processors only; false if the kernel refuses.
-bool hw_restrict_thread(const int *numbers, size_t count);
-
 /// Tells the processor that the thread is waiting in a loop.
 static inline void hw_pause(void) {
 #if defined(__x86_64__)

@@ -1,4 +1,5 @@
 import CheckpointFormats
+import Console
 import FlowModel
 import FoundationEssentials
 import ImagePipeline

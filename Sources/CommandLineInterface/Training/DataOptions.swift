@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import Training
 
 /// Options of how the images of a data set or a folder are read, which several commands share.
@@ -53,7 +55,7 @@ enum DataOptions {
         guard images.skipped.count > 0 else { return }
         let names = images.firstUnlisted.joined(separator: ", ")
         let more = images.skipped.unlisted > images.firstUnlisted.count ? ", …" : ""
-        HeadwaterProgram.complain(
+        Terminal.report(
             "headwater: \(images.path): \(images.skipped)" + (names.isEmpty ? "" : " (\(names)\(more))"))
     }
 }

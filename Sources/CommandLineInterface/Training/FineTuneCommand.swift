@@ -1,5 +1,7 @@
+import Arguments
 import Augmentation
 import CheckpointFormats
+import Console
 import Differentiation
 import FlowModel
 import ImagePipeline
@@ -172,7 +174,7 @@ enum FineTuneCommand {
         try files.check(
             settings: settings, resumes: resumes, restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
             stepLog: try arguments[TrainingOptions.stepLog])
-        for note in tuned.notes { HeadwaterProgram.complain(note) }
+        for note in tuned.notes { Terminal.report(note) }
         let learner = try source.learner(
             smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
             gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],

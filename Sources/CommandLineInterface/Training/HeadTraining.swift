@@ -1,6 +1,8 @@
 import CheckpointFormats
+import Console
 import Differentiation
 import FlowModel
+import Machine
 import ReverseODE
 import Tensor
 import Training
@@ -59,13 +61,13 @@ struct HeadTraining {
     /// Runs to the end, or until a signal comes.
     func run(resumes: Bool) throws -> ExitStatus {
         try files.check(settings: record.settings, resumes: resumes)
-        for note in source.tuned.notes { HeadwaterProgram.complain(note) }
+        for note in source.tuned.notes { Terminal.report(note) }
         let width = try width()
         let parts: [Part] = subsets.map { ($0.name, HeadFeatures(labels: $0.images.labels, width: width)) }
         let remembered = resumes ? try restore(parts) : nil
         guard try compute(parts) else { return .success }
         let damaged = parts.reduce(0) { $0 + $1.features.done - $1.features.count }
-        if damaged > 0 { HeadwaterProgram.complain("headwater: damaged images left out: \(damaged)") }
+        if damaged > 0 { Terminal.report("headwater: damaged images left out: \(damaged)") }
         guard parts.allSatisfy({ $0.features.count > 0 }) else {
             throw CommandFailure(status: .unusableData, description: "none of the images could be used")
         }
@@ -75,14 +77,14 @@ struct HeadTraining {
         if let remembered, remembered != record.options {
             try TrainingState.write(record, features: parts, to: files.state)
         }
-        HeadwaterProgram.say("\(files.model): \(summary(head))")
+        Terminal.print("\(files.model): \(summary(head))")
         return .success
     }
 
     /// Says what a run would take, by the features of a few images. Nothing is written.
     func rehearse(resumes: Bool) throws -> ExitStatus {
         try files.check(settings: record.settings, resumes: resumes)
-        for note in source.tuned.notes { HeadwaterProgram.complain(note) }
+        for note in source.tuned.notes { Terminal.report(note) }
         let (images, width) = (subsets.map(\.images.count), try width())
         let total = images.reduce(0, +)
         let done = resumes ? try TrainingState.Reader(path: files.state, access: .onDemand).record.featuresDone : nil
@@ -96,21 +98,21 @@ struct HeadTraining {
             pool: source.pool
         ) { _ in try Task.checkCancellation() }
         let seconds = start.duration(to: clock.now) / .seconds(1) / Double(sample.count)
-        source.data.damageReport.tellNew { HeadwaterProgram.complain($0) }
+        source.data.damageReport.tellNew { Terminal.report($0) }
         // The features, and the same scaled.
-        let bytes = Benchmark.peakResidentBytes() + 2 * 4 * width * total
+        let bytes = ProcessMemory.peakResidentBytes() + 2 * 4 * width * total
         let left = MemoryBudget.now().map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""
         let lines = [
             "images: \(images[0]) to train on, \(total - images[0]) to validate on"
                 + (doneCount > 0 ? "; the features of \(doneCount) are done" : ""),
             TrainingForecast.text(ofClasses: source.data.images.classes),
-            "time: about \(ProgressLine.clock(seconds * Double(total - doneCount))) (measured: "
+            "time: about \(Pace.clock(seconds * Double(total - doneCount))) (measured: "
                 + "\((seconds * 1e4).rounded() / 10) ms to read an image and compute its features), and seconds to solve "
                 + "for the head",
             "memory: about \(bytes >> 20) MiB at most\(left)",
             "nothing was written; to start, repeat the command without --dry-run",
         ]
-        HeadwaterProgram.say(lines.joined(separator: "\n"))
+        Terminal.print(lines.joined(separator: "\n"))
         return .success
     }
 
@@ -121,9 +123,9 @@ struct HeadTraining {
         let reader = try TrainingState.Reader(path: files.state)
         for part in parts { try reader.restore(part.features, name: part.name) }
         let done = parts.reduce(0) { $0 + $1.features.done }
-        HeadwaterProgram.complain("resuming after the features of \(done) images")
+        Terminal.report("resuming after the features of \(done) images")
         if reader.record.computation != record.computation {
-            HeadwaterProgram.complain(
+            Terminal.report(
                 "warning: these were computed with \(reader.record.computation), and the rest will be with "
                     + "\(record.computation); the last bits may differ")
         }
@@ -150,7 +152,7 @@ struct HeadTraining {
             for (part, subset) in zip(parts, subsets) {
                 let feed = source.data.wholeFeed(subset.images, source.preprocessing)
                 try part.features.compute(feed, model: model, kernels: source.kernels, pool: source.pool) { _ in
-                    source.data.damageReport.tellNew { bar.complain($0) }
+                    source.data.damageReport.tellNew { bar.report($0) }
                     bar.update(count())
                     try Task.checkCancellation()
                     if bar.elapsed - lastSave >= checkpointInterval { try save() }
@@ -161,7 +163,7 @@ struct HeadTraining {
         } catch is CancellationError {
             try save()
             bar.erase()
-            HeadwaterProgram.say(
+            Terminal.print(
                 "\(files.state): saved the features of \(count()) of \(total) images; continue with --resume")
             return false
         } catch let error as DataSetError {

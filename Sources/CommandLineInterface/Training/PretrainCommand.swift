@@ -1,5 +1,7 @@
+import Arguments
 import Augmentation
 import CheckpointFormats
+import Console
 import Differentiation
 import FlowModel
 import FoundationEssentials

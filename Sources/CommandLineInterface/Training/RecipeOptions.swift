@@ -1,3 +1,4 @@
+import Arguments
 import Training
 
 /// The options of how steps are taken that the training commands share, each command with defaults of its own.

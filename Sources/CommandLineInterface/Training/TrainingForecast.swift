@@ -1,3 +1,6 @@
+import Arguments
+import Console
+import Machine
 import Tensor
 import Training
 
@@ -43,7 +46,7 @@ struct TrainingForecast {
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
         if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
         lines.append(
-            "time: about \(ProgressLine.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
+            "time: about \(Pace.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
         lines.append(
             "memory: about \(bytes >> 20) MiB at most"
                 + (budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""))
@@ -86,10 +89,10 @@ struct TrainingRehearsal {
         let times = try times(
             trainer, batch: { index in try feed.batch(epoch: 0, index: index) },
             batchesPerEpoch: feed.batchesPerEpoch, validationBatches: (held + 127) / 128)
-        data.damageReport.tellNew { HeadwaterProgram.complain($0) }
+        data.damageReport.tellNew { Terminal.report($0) }
         let budget = MemoryBudget.now()
-        let bytes = Benchmark.peakResidentBytes() + feed.expectedBytes
-        HeadwaterProgram.say(forecast.text(times, bytes: bytes, budget: budget))
+        let bytes = ProcessMemory.peakResidentBytes() + feed.expectedBytes
+        Terminal.print(forecast.text(times, bytes: bytes, budget: budget))
         return .success
     }
 

@@ -1,5 +1,7 @@
+import Arguments
 import Augmentation
 import CheckpointFormats
+import Console
 import ImagePipeline
 import Tensor
 import Training

@@ -1,3 +1,5 @@
+import Arguments
+import Console
 import Training
 
 /// Carries a run out at the command line: progress, one line an epoch, signals.
@@ -40,14 +42,14 @@ struct TrainingSession {
         let observer = TrainingRun.Observer(
             now: { bar.elapsed }, isInterrupted: { Task.isCancelled },
             stepped: { record, outcome in
-                damage.tellNew { bar.complain($0) }
+                damage.tellNew { bar.report($0) }
                 bar.update(
                     record.step * imagesPerStep,
                     "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(Self.rounded(outcome.loss))")
             },
             epochEnded: { epoch in
-                damage.tellNew { bar.complain($0) }
-                bar.complain(line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
+                damage.tellNew { bar.report($0) }
+                bar.report(line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
             },
             keepModel: keepModel)
         let run = try TrainingRun(
@@ -56,27 +58,27 @@ struct TrainingSession {
         let start = trainer.record
         bar.start(at: start.step * imagesPerStep)
         if resumes {
-            bar.complain("resuming after step \(start.step); \(start.epoch) of \(plan.epochs) epochs are done")
+            bar.report("resuming after step \(start.step); \(start.epoch) of \(plan.epochs) epochs are done")
         }
         if restartsSchedule {
-            bar.complain(
+            bar.report(
                 "the learning-rate schedule begins again after step \(start.step), for the "
                     + "\(plan.epochs * plan.batchesPerEpoch - start.step) steps left")
         }
         if let other = run.otherComputation {
-            bar.complain(
+            bar.report(
                 "warning: the run was computed with \(other) and continues with \(start.computation); its numbers will "
                     + "differ in their last bits from those of a run that was never interrupted")
         }
         let ending = try run.run(nextBatch: batches(start.epoch, start.sums.batches))
-        damage.tellNew { bar.complain($0) }
-        if damage.count > 0 { bar.complain("headwater: damaged images left out: \(damage.count)") }
+        damage.tellNew { bar.report($0) }
+        if damage.count > 0 { bar.report("headwater: damaged images left out: \(damage.count)") }
         bar.erase()
         switch ending {
         case .finished:
-            HeadwaterProgram.say("\(files.model): \(bestText)")
+            Terminal.print("\(files.model): \(bestText)")
         case .interrupted:
-            HeadwaterProgram.say("\(files.state): saved after step \(trainer.record.step); continue with --resume")
+            Terminal.print("\(files.state): saved after step \(trainer.record.step); continue with --resume")
         }
         return .success
     }
@@ -95,12 +97,12 @@ struct TrainingSession {
             if let top1 = validation.top1 { facts.append("validation top-1 \(Self.percent(top1))") }
         }
         if epoch.seconds > 0 {
-            facts.append("\(ProgressLine.rounded(Double(epoch.images) / epoch.seconds)) images/s")
+            facts.append("\(Pace.rounded(Double(epoch.images) / epoch.seconds)) images/s")
         }
         let done = epoch.step * imagesPerStep
         let left = (plan.epochs - epoch.epoch) * plan.batchesPerEpoch * imagesPerStep
         if done > first {
-            facts.append("\(ProgressLine.clock(elapsed / Double(done - first) * Double(left))) left")
+            facts.append("\(Pace.clock(elapsed / Double(done - first) * Double(left))) left")
         }
         return facts.joined(separator: ", ")
     }

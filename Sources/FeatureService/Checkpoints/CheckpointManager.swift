@@ -1,6 +1,7 @@
 public import CheckpointFormats
 private import Dispatch
 public import FoundationEssentials
+import Machine
 private import Synchronization
 
 /// The checkpoint that the program's configuration names.
@@ -289,7 +290,7 @@ public actor CheckpointManager {
             result = .failure(failure)
         }
         // What reading the file took.
-        ProcessMemory.giveBackSoon()
+        ProcessMemory.scheduleTrim()
         loading = nil
         isBusy.store(false, ordering: .relaxed)
         parts.ended(

@@ -1,0 +1,59 @@
+/// Renders descriptions as scripts that make a shell complete the program's command line.
+public struct ShellCompletion {
+    /// The shells that there are scripts for.
+    public enum Shell: String, CaseIterable, Sendable { case bash, zsh, fish }
+
+    /// Something that may be typed, and what it does.
+    struct Word {
+        /// What is typed.
+        let name: String
+        /// One line.
+        let help: String
+    }
+
+    let program: Program
+
+    /// Completes the command line of a program.
+    public init(of program: Program) { self.program = program }
+
+    /// The script.
+    public func script(for shell: Shell) -> String {
+        switch shell {
+        case .bash: bash
+        case .zsh: zsh
+        case .fish: fish
+        }
+    }
+
+    /// The program's name as part of a shell function's.
+    var identifier: String { String(program.name.map { $0.isLetter || $0.isNumber ? $0 : "_" }) }
+
+    /// What the first argument may be.
+    var firstWords: [Word] {
+        program.commands.map { Word(name: $0.name, help: $0.abstract) } + [
+            Word(name: "help", help: "show the help of a command"), Word(name: "--help", help: "show this help"),
+            Word(name: "--version", help: "show the version"),
+        ]
+    }
+
+    /// Every way to write a command's options, `--help` and what turns a switch off among them.
+    static func optionWords(of command: Command) -> [Word] {
+        command.options.flatMap { option in
+            let names = (option.short.map { ["-\($0)"] } ?? []) + ["--\(option.name)"]
+            let summary = summary(of: option)
+            return names.map { Word(name: $0, help: summary) }
+                + (option.isFlag ? [Word(name: "--no-\(option.name)", help: "turn off: \(summary)")] : [])
+        } + [Word(name: "-h", help: helpSummary), Word(name: "--help", help: helpSummary)]
+    }
+
+    static let helpSummary = "show the command's help"
+
+    /// The first sentence of an option's help.
+    static func summary(of option: OptionSpecification) -> String { firstSentence(option.help) }
+
+    /// The first sentence, without its full stop.
+    static func firstSentence(_ text: String) -> String {
+        let sentence = text.firstRange(of: ". ").map { text[..<$0.lowerBound] } ?? text[...]
+        return String(sentence.hasSuffix(".") ? sentence.dropLast() : sentence)
+    }
+}

@@ -1,0 +1,33 @@
+/// What signals that ask a process to stop mean, one after the other. A decision over times passed in.
+///
+/// Supervisors send SIGTERM twice: to the process and to its group, or from two components that both want it gone. So
+/// what comes within `repetition` of the first signal is that signal again. A later one is a person who doesn't want to
+/// wait.
+public struct StopSignals: Sendable {
+    /// What to do about a signal.
+    public enum Meaning: Sendable, Equatable {
+        /// The first: stop in order.
+        case stop
+        /// The first once more: nothing.
+        case repetition
+        /// End at once.
+        case end
+    }
+
+    /// How long after the first signal another one is still the same.
+    public static let repetition: Duration = .seconds(1)
+
+    private var first: ContinuousClock.Instant?
+
+    /// No signal yet.
+    public init() {}
+
+    /// What a signal means that arrives now.
+    public mutating func receive(at now: ContinuousClock.Instant) -> Meaning {
+        guard let first else {
+            first = now
+            return .stop
+        }
+        return first.duration(to: now) < Self.repetition ? .repetition : .end
+    }
+}

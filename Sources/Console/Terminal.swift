@@ -1,0 +1,68 @@
+import FoundationEssentials
+import UntrustedText
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Lines for people, on standard error and standard output. They take the place of a progress bar.
+public enum Terminal {
+    /// Writes lines to standard error.
+    public static func report(_ text: String) { write(text, to: .standardError) }
+
+    /// Writes lines to standard output.
+    public static func print(_ text: String) { write(text, to: .standardOutput) }
+
+    private static func write(_ text: String, to output: FileDescriptorOutput) {
+        TerminalLine.standardError.erase()
+        // Names of files and of what is in archives may hold anything, such as commands to the terminal.
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
+        output.write(Array((lines.joined(separator: "\n") + "\n").utf8))
+    }
+
+    /// The columns of the terminal on a descriptor, or 80 if it isn't one.
+    public static func width(of descriptor: Int32 = STDOUT_FILENO) -> Int {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+}
+
+/// What the system hands to the process, as text that stands for its bytes, UTF-8 or not.
+public enum ProcessText {
+    /// The program's name and the arguments behind it.
+    public static var arguments: [String] {
+        (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map(text) }
+    }
+
+    /// The variables.
+    public static var environment: [String: String] {
+        let repaired = ProcessInfo.processInfo.environment
+        return Dictionary(uniqueKeysWithValues: repaired.map { name, value in (name, getenv(name).map(text) ?? value) })
+    }
+
+    private static func text(_ pointer: UnsafeMutablePointer<CChar>) -> String {
+        String(pathBytes: UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)))
+    }
+}
+
+/// Whole writes to a descriptor.
+struct FileDescriptorOutput: Sendable {
+    static let standardOutput = FileDescriptorOutput(descriptor: 1)
+    static let standardError = FileDescriptorOutput(descriptor: 2)
+
+    let descriptor: Int32
+
+    /// Writes everything; what the receiver no longer wants is dropped.
+    func write(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { buffer in
+            var rest = buffer[...]
+            while !rest.isEmpty {
+                let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                if count < 0 && errno == EINTR { continue }
+                guard count > 0 else { return }
+                rest = rest.dropFirst(count)
+            }
+        }
+    }
+}
