@@ -166,10 +166,14 @@ public struct ParsedArguments: Sendable {
     }
 
     /// The option's value as it would be written; nil if it has none.
-    public func text<Value>(of option: Option<Value>) -> String? { texts.first { $0.name == option.specification.name }?.text }
+    public func text<Value>(of option: Option<Value>) -> String? {
+        texts.first { $0.name == option.specification.name }?.text
+    }
 
     /// Where the option's value was written: the flag or the variable; nil if it is the default.
-    public func source<Value>(of option: Option<Value>) -> ValueSource? { source(ofOptionNamed: option.specification.name) }
+    public func source<Value>(of option: Option<Value>) -> ValueSource? {
+        source(ofOptionNamed: option.specification.name)
+    }
 
     /// As `source(of:)`, by the option's name without hyphens.
     public func source(ofOptionNamed name: String) -> ValueSource? { sources[name] }

@@ -13,7 +13,8 @@ public struct Positional<Value: Sendable>: Sendable {
     }
 
     /// One argument that may be left out.
-    public init<Given: Sendable>(_ name: String, optional syntax: ValueSyntax<Given>, help: String) where Value == Given? {
+    public init<Given: Sendable>(_ name: String, optional syntax: ValueSyntax<Given>, help: String)
+    where Value == Given? {
         specification = PositionalSpecification(name: name, help: help, count: 0...1, syntax) {
             texts throws(UsageError) in
             guard let text = texts.first else { return Parsed<Given?>(value: nil) }

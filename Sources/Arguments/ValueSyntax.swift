@@ -15,7 +15,8 @@ public struct ValueSyntax<Value: Sendable>: Sendable {
 
     /// Describes a syntax.
     public init(
-        placeholder: String, rule: String, completion: Completion = .none, parse: @escaping @Sendable (String) -> Value?,
+        placeholder: String, rule: String, completion: Completion = .none,
+        parse: @escaping @Sendable (String) -> Value?,
         format: @escaping @Sendable (Value) -> String
     ) {
         self.placeholder = placeholder

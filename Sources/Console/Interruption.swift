@@ -17,7 +17,8 @@ public enum Interruption {
     ///
     /// - Throws: what `body` throws, unless it is that it was cancelled by a signal: a disk that is full when an interrupted
     ///   command saves must be heard of.
-    public static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws -> ExitStatus {
+    public static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws -> ExitStatus
+    {
         let state = Mutex(State())
         let task = Task { @MainActor in try await body() }
         try SignalThread.shared.handle([SIGINT, SIGTERM]) { number in

@@ -44,7 +44,8 @@ enum Sample {
         name: "tool", abstract: "a sample", version: "1.2.3", environmentPrefix: "TOOL_",
         commands: [serve, embed, inspect],
         exitStatuses: [
-            Program.ExitStatus(code: 0, meaning: "Success."), Program.ExitStatus(code: 64, meaning: "A wrong command line."),
+            Program.ExitStatus(code: 0, meaning: "Success."),
+            Program.ExitStatus(code: 64, meaning: "A wrong command line."),
         ])
 
     /// What the command gets; a failure if help is shown instead.

@@ -1,4 +1,5 @@
 import Arguments
+
 @testable import CommandLineInterface
 
 /// What the program makes of a command line, without carrying it out.
