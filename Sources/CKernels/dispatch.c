@@ -3,12 +3,18 @@
 #include "CKernels.h"
 
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 extern const hw_kernels hw_scalar_kernels;
 #if defined(__x86_64__)
 extern const hw_kernels hw_avx2_kernels;
 extern const hw_kernels hw_avx512_kernels;
 extern const hw_kernels hw_avx512_bf16_kernels;
+#elif defined(__aarch64__)
+extern const hw_kernels hw_neon_kernels;
+extern const hw_kernels hw_neon_bf16_kernels;
 #endif
 
 const hw_kernels *hw_kernels_at(size_t i) {
@@ -21,6 +27,10 @@ const hw_kernels *hw_kernels_at(size_t i) {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
         available[count++] = &hw_avx512_kernels;
     if (count == 3 && __builtin_cpu_supports("avx512bf16")) available[count++] = &hw_avx512_bf16_kernels;
+#elif defined(__aarch64__)
+    // Every aarch64 of Linux has NEON. FEAT_BF16 has both BFDOT and BFMMLA.
+    available[count++] = &hw_neon_kernels;
+    if (getauxval(AT_HWCAP2) & HWCAP2_BF16) available[count++] = &hw_neon_bf16_kernels;
 #endif
     return i < count ? available[i] : NULL;
 }

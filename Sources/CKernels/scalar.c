@@ -29,7 +29,7 @@ static void gemm(const hw_gemm_arguments *g) {
 }
 
 static void gemm_bf16(const hw_gemm_arguments *g) {
-    enum { PITCH = HW_BLOCK / 2 };
+    enum { PITCH = HW_BLOCK / 2, WORDS = HW_PANEL_DEPTH / 2 };
     for (size_t nb = 0; nb < g->blocks; nb++) {
         const float *panel = g->b + nb * g->b_panel_stride;
         for (size_t row = 0; row < g->rows; row++) {
@@ -38,7 +38,8 @@ static void gemm_bf16(const hw_gemm_arguments *g) {
             for (size_t lane = 0; lane < HW_BLOCK; lane++) {
                 double sum = 0;
                 for (size_t k = 0; k < g->k / 2; k++) {
-                    float x = a[k / PITCH * g->a_block_stride + k % PITCH], weight = panel[k * HW_BLOCK + lane];
+                    float x = a[k / PITCH * g->a_block_stride + k % PITCH];
+                    float weight = panel[(k / WORDS * HW_BLOCK + lane) * WORDS + k % WORDS];
                     sum += (double)first_of(x) * first_of(weight) + (double)second_of(x) * second_of(weight);
                 }
                 if (g->bias) sum += g->bias[nb * HW_BLOCK + lane];
@@ -191,6 +192,7 @@ const hw_kernels hw_scalar_kernels = {
     .name = "scalar",
     .tile_rows = 8,
     .tall_rows = 8,
+    .tile_rows_bf16 = 8,
     .gemm = gemm,
     .activate = activate,
     .copy_doubled = copy_doubled,

@@ -23,9 +23,17 @@ INLINE void transposed_tile(
         vector columns[TILE_BLOCKS];
 #pragma clang loop unroll(full)
         for (int j = 0; j < blocks; j++) columns[j] = load(b + (size_t)j * stride + k * HW_BLOCK);
+#if TILE_COLUMNS > 1
+        factors loaded = {};
+        if (rows == TILE_COLUMNS) loaded = load_factors(a + k * HW_BLOCK);
+#endif
 #pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++) {
+#if TILE_COLUMNS > 1
+            vector x = (vector)(rows == TILE_COLUMNS ? loaded[r] : a[k * HW_BLOCK + r]);
+#else
             vector x = (vector)a[k * HW_BLOCK + r];
+#endif
 #pragma clang loop unroll(full)
             for (int j = 0; j < blocks; j++) sums[r][j] = fma16(x, columns[j], sums[r][j]);
         }
@@ -74,9 +82,9 @@ static void gemm_transposed(const hw_gemm_transposed_arguments *g) {
 // MARK: Winograd
 
 // One dimension of the transposed F(4x4) output transform.
-INLINE void spread4(const vector y[4], vector m[6]) {
-    vector even_a = scaled(y[2], F4_A2, y[0]), odd_a = scaled(y[3], F4_A3, y[1] * F4_A);
-    vector even_b = scaled(y[2], F4_B2, y[0]), odd_b = scaled(y[3], F4_B3, y[1] * F4_B);
+INLINE void spread4(const lanes y[4], lanes m[6]) {
+    lanes even_a = scaled_lanes(y[2], F4_A2, y[0]), odd_a = scaled_lanes(y[3], F4_A3, y[1] * F4_A);
+    lanes even_b = scaled_lanes(y[2], F4_B2, y[0]), odd_b = scaled_lanes(y[3], F4_B3, y[1] * F4_B);
     m[0] = y[0];
     m[1] = even_a + odd_a;
     m[2] = even_a - odd_a;
@@ -86,61 +94,67 @@ INLINE void spread4(const vector y[4], vector m[6]) {
 }
 
 // One dimension of the transposed F(2x2) output transform.
-INLINE void spread2(const vector y[2], vector m[4]) {
+INLINE void spread2(const lanes y[2], lanes m[4]) {
     m[0] = y[0];
     m[1] = y[0] + y[1];
     m[2] = y[0] - y[1];
     m[3] = y[1];
 }
 
-INLINE vector pixel_or_zero(const hw_winograd_spread_arguments *w, size_t y, size_t x) {
-    return y < w->rows && x < w->width ? load(w->source + (y * w->width + x) * HW_BLOCK) : (vector)0.0f;
+INLINE lanes pixel_or_zero(const hw_winograd_spread_arguments *w, size_t y, size_t x, size_t lane) {
+    return y < w->rows && x < w->width ? load_lanes(w->source + (y * w->width + x) * HW_BLOCK + lane) : (lanes)0.0f;
+}
+
+INLINE void spread4_tile(const hw_winograd_spread_arguments *w, size_t x, size_t lane) {
+    float *out = w->products + x / 4 * HW_BLOCK + lane;
+    lanes columns[6][4];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 4; j++) {
+        lanes pixels[4], m[6];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 4; i++) pixels[i] = pixel_or_zero(w, (size_t)i, x + (size_t)j, lane);
+        spread4(pixels, m);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 6; i++) columns[i][j] = m[i];
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 6; i++) {
+        lanes m[6];
+        spread4(columns[i], m);
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 6; j++) store_lanes(out + (size_t)(i * 6 + j) * w->position_stride, m[j]);
+    }
 }
 
 static void winograd4_spread(const hw_winograd_spread_arguments *w) {
-    for (size_t x = 0; x < w->width; x += 4) {
-        float *out = w->products + x / 4 * HW_BLOCK;
-        vector columns[6][4];
+    for (size_t x = 0; x < w->width; x += 4)
+        EACH_LANES(lane) spread4_tile(w, x, lane);
+}
+
+INLINE void spread2_tile(const hw_winograd_spread_arguments *w, size_t x, size_t lane) {
+    float *out = w->products + x / 2 * HW_BLOCK + lane;
+    lanes columns[4][2];
 #pragma clang loop unroll(full)
-        for (int j = 0; j < 4; j++) {
-            vector pixels[4], m[6];
+    for (int j = 0; j < 2; j++) {
+        lanes pixels[2], m[4];
 #pragma clang loop unroll(full)
-            for (int i = 0; i < 4; i++) pixels[i] = pixel_or_zero(w, (size_t)i, x + (size_t)j);
-            spread4(pixels, m);
+        for (int i = 0; i < 2; i++) pixels[i] = pixel_or_zero(w, (size_t)i, x + (size_t)j, lane);
+        spread2(pixels, m);
 #pragma clang loop unroll(full)
-            for (int i = 0; i < 6; i++) columns[i][j] = m[i];
-        }
+        for (int i = 0; i < 4; i++) columns[i][j] = m[i];
+    }
 #pragma clang loop unroll(full)
-        for (int i = 0; i < 6; i++) {
-            vector m[6];
-            spread4(columns[i], m);
+    for (int i = 0; i < 4; i++) {
+        lanes m[4];
+        spread2(columns[i], m);
 #pragma clang loop unroll(full)
-            for (int j = 0; j < 6; j++) store(out + (size_t)(i * 6 + j) * w->position_stride, m[j]);
-        }
+        for (int j = 0; j < 4; j++) store_lanes(out + (size_t)(i * 4 + j) * w->position_stride, m[j]);
     }
 }
 
 static void winograd2_spread(const hw_winograd_spread_arguments *w) {
-    for (size_t x = 0; x < w->width; x += 2) {
-        float *out = w->products + x / 2 * HW_BLOCK;
-        vector columns[4][2];
-#pragma clang loop unroll(full)
-        for (int j = 0; j < 2; j++) {
-            vector pixels[2], m[4];
-#pragma clang loop unroll(full)
-            for (int i = 0; i < 2; i++) pixels[i] = pixel_or_zero(w, (size_t)i, x + (size_t)j);
-            spread2(pixels, m);
-#pragma clang loop unroll(full)
-            for (int i = 0; i < 4; i++) columns[i][j] = m[i];
-        }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 4; i++) {
-            vector m[4];
-            spread2(columns[i], m);
-#pragma clang loop unroll(full)
-            for (int j = 0; j < 4; j++) store(out + (size_t)(i * 4 + j) * w->position_stride, m[j]);
-        }
-    }
+    for (size_t x = 0; x < w->width; x += 2)
+        EACH_LANES(lane) spread2_tile(w, x, lane);
 }
 
 // MARK: Elementwise

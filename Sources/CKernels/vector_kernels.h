@@ -1,27 +1,47 @@
 // The vector kernels, written once over a 16-lane vector that the compiler maps to the registers of the instruction set
-// that the including file has chosen. A file for another instruction set defines the four macros below and includes
-// this one; nothing else changes.
+// that the including file has chosen. A file for another instruction set defines the macros below and includes this one;
+// nothing else changes. It defines
 //
-//   KERNELS       name of the table to define
-//   KERNELS_NAME  the same as HEADWATER_KERNELS spells it
-//   TILE_ROWS     rows of the micro-kernel's register tile, at most 14
-//   TILE_BLOCKS   16-lane blocks of the micro-kernel's register tile, 1 or 2
+//   KERNELS          the name of the table to define
+//   KERNELS_NAME     the same as HEADWATER_KERNELS spells it
+//   TILE_ROWS        rows of the micro-kernel's register tile: 5, 6 or 14
+//   TILE_BLOCKS      16-lane blocks of the micro-kernel's register tile: 1 or 2
 //
-// and, where the instruction set multiplies pairs of bf16,
+// where a product takes one lane of a register as a factor,
 //
-//   DOT_PAIRS     (sums, a, b): sums + a·b over the pair in each 32-bit lane
-//   NARROW        (p, x): stores a vector's 16 floats at p rounded to bf16, as 32 bytes
+//   TILE_COLUMNS     columns of a matrix whose factors one load brings: 4; the default is 1
 //
-// and, where there is a fast estimate of reciprocals to at least 14 bits,
+// where 36 vectors of 16 lanes, the values of a Winograd tile, don't fit into the registers,
 //
-//   RECIPROCAL    (x): an estimate of 1 / x
+//   TRANSFORM_LANES  lanes that the Winograd transforms work on at a time: 4; the default is 16
+//
+// where the instruction set multiplies pairs of bf16,
+//
+//   NARROW           (p, x): stores the TRANSFORM_LANES floats of x at p, rounded to bf16
+//   DOT_PAIRS        (sums, a, b): sums + a·b over the pair in each 32-bit lane; or else
+//   PAIRS_TILE       (…): the register tile of bf16, called as `micro_kernel` is
+//   PAIRS_TILE_ROWS  rows of that tile: 6
+//
+// and where there is a fast estimate of reciprocals to at least 14 bits,
+//
+//   RECIPROCAL       (x): an estimate of 1 / x
 
 #include "CKernels.h"
 #include "winograd_points.h"
 
-
 typedef float vector __attribute__((ext_vector_type(16)));
 typedef int32_t integers __attribute__((ext_vector_type(16)));
+
+#ifndef TILE_COLUMNS
+#define TILE_COLUMNS 1
+#endif
+#ifndef TRANSFORM_LANES
+#define TRANSFORM_LANES HW_BLOCK
+#endif
+
+// What the Winograd transforms work on at a time, and the factors that one load brings.
+typedef float lanes __attribute__((ext_vector_type(TRANSFORM_LANES)));
+typedef float factors __attribute__((ext_vector_type(TILE_COLUMNS)));
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -29,6 +49,13 @@ INLINE vector load(const float *p) { return *(const vector *)p; }
 INLINE void store(float *p, vector v) { *(vector *)p = v; }
 INLINE vector fma16(vector a, vector b, vector c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE vector scaled(vector a, float factor, vector c) { return __builtin_elementwise_fma(a, (vector)factor, c); }
+
+INLINE lanes load_lanes(const float *p) { return *(const lanes *)p; }
+INLINE void store_lanes(float *p, lanes v) { *(lanes *)p = v; }
+INLINE lanes scaled_lanes(lanes a, float factor, lanes c) { return __builtin_elementwise_fma(a, (lanes)factor, c); }
+#if TILE_COLUMNS > 1
+INLINE factors load_factors(const float *p) { return *(const factors *)p; }
+#endif
 
 // exp(x) for |x| <= 87 to about 1 unit in the last place: Cody-Waite reduction by ln 2 in two parts, then the minimax
 // polynomial of degree 6 on [-ln2/2, ln2/2]. Adding 1.5·2^23 rounds to the nearest integer and leaves it in the low bits.
@@ -62,200 +89,7 @@ INLINE vector silu(vector x) {
 #endif
 }
 
-// MARK: GEMM
-
-// How far ahead of their use weights are fetched that only one tile reads, in floats: 8 KiB, beyond the page that the
-// processor's own prefetching stops at. Batches of one read all weights of small maps from memory.
-enum { PREFETCH = 2048 };
-
-INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
-#ifdef DOT_PAIRS
-    if (pairs) return DOT_PAIRS(c, a, b);
-#else
-    (void)pairs;
-#endif
-    return fma16(a, b, c);
-}
-
-INLINE void store_as(const bool pairs, float *p, vector v) {
-#ifdef DOT_PAIRS
-    if (pairs) {
-        NARROW(p, v);
-        return;
-    }
-#else
-    (void)pairs;
-#endif
-    store(p, v);
-}
-
-// Matrices of so few rows that they fit into one tile of a single block are computed in one: weights that nothing reuses
-// are then read once.
-#if TILE_BLOCKS == 2
-#define TALL_ROWS (2 * TILE_ROWS)
-#else
-#define TALL_ROWS TILE_ROWS
-#endif
-
-// One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes. A matrix of bf16 is
-// one of half as many columns, each a pair in 32 bits. Fetches what lies at `ahead`, for block j `j*ahead_stride` further,
-// while it reads the panels.
-INLINE void micro_kernel(
-    const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
-    const float *ahead, const size_t ahead_stride, const int rows, const int blocks, const bool pairs) {
-    const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
-    vector sums[TALL_ROWS][TILE_BLOCKS];
-#pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < blocks; j++) sums[r][j] = (vector)0.0f;
-
-    size_t k = pairs ? g->k / 2 : g->k;
-    const size_t panel = g->b_panel_stride;
-    while (k > 0) {
-        size_t count = k < pitch ? k : pitch;
-#pragma clang loop unroll_count(4)
-        for (size_t i = 0; i < count; i++) {
-            vector weights[TILE_BLOCKS];
-#pragma clang loop unroll(full)
-            for (int j = 0; j < blocks; j++) {
-                weights[j] = load(b + (size_t)j * panel);
-                __builtin_prefetch(ahead + (size_t)j * ahead_stride, 0, 3);
-            }
-            ahead += HW_BLOCK;
-#pragma clang loop unroll(full)
-            for (int r = 0; r < rows; r++) {
-                vector x = (vector)a[r * pitch + i];
-#pragma clang loop unroll(full)
-                for (int j = 0; j < blocks; j++) sums[r][j] = multiply_add(x, weights[j], sums[r][j], pairs);
-            }
-            b += HW_BLOCK;
-        }
-        a += g->a_block_stride;
-        k -= count;
-    }
-
-#pragma clang loop unroll(full)
-    for (int j = 0; j < blocks; j++) {
-        vector offset = bias ? load(bias + j * HW_BLOCK) : (vector)0.0f;
-#pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++) {
-            vector sum = sums[r][j] + offset;
-            if (residual) sum += load(residual + (size_t)j * g->residual_block_stride + r * HW_BLOCK);
-            store(c + (size_t)j * g->c_block_stride + r * HW_BLOCK, sum);
-        }
-    }
-}
-
-typedef void (*micro_kernel_function)(
-    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *,
-    size_t);
-
-// The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS.
-enum { FLOATS = false, PAIRS = true };
-#define MICRO_KERNEL(FAMILY, ROWS, BLOCKS)                                                                     \
-    static void micro_kernel_##FAMILY##_##ROWS##x##BLOCKS(                                                     \
-        const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias,               \
-        const float *residual, const float *ahead, size_t ahead_stride) {                                      \
-        micro_kernel(g, a, b, c, bias, residual, ahead, ahead_stride, ROWS, BLOCKS, FAMILY);                   \
-    }
-#define NAME(FAMILY, ROWS, BLOCKS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS,
-
-#if TILE_ROWS == 14
-#define EACH_TALL_ROWS(USE, FAMILY)                                                                            \
-    USE(FAMILY, 15, 1) USE(FAMILY, 16, 1) USE(FAMILY, 17, 1) USE(FAMILY, 18, 1) USE(FAMILY, 19, 1)             \
-    USE(FAMILY, 20, 1) USE(FAMILY, 21, 1) USE(FAMILY, 22, 1) USE(FAMILY, 23, 1) USE(FAMILY, 24, 1)             \
-    USE(FAMILY, 25, 1) USE(FAMILY, 26, 1) USE(FAMILY, 27, 1) USE(FAMILY, 28, 1)
-#define EACH_ROWS(USE, FAMILY, BLOCKS)                                                                         \
-    USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
-    USE(FAMILY, 5, BLOCKS) USE(FAMILY, 6, BLOCKS) USE(FAMILY, 7, BLOCKS) USE(FAMILY, 8, BLOCKS)                \
-    USE(FAMILY, 9, BLOCKS) USE(FAMILY, 10, BLOCKS) USE(FAMILY, 11, BLOCKS) USE(FAMILY, 12, BLOCKS)             \
-    USE(FAMILY, 13, BLOCKS) USE(FAMILY, 14, BLOCKS)
-#elif TILE_ROWS == 6
-#define EACH_TALL_ROWS(USE, FAMILY)
-#define EACH_ROWS(USE, FAMILY, BLOCKS)                                                                         \
-    USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
-    USE(FAMILY, 5, BLOCKS) USE(FAMILY, 6, BLOCKS)
-#else
-#error "TILE_ROWS is 6 or 14"
-#endif
-
-#define ONE_BLOCK_MICRO_KERNELS(FAMILY)                                                                        \
-    EACH_ROWS(MICRO_KERNEL, FAMILY, 1)                                                                         \
-    EACH_TALL_ROWS(MICRO_KERNEL, FAMILY)                                                                       \
-    static const micro_kernel_function micro_kernels_##FAMILY##_1[TALL_ROWS] = {                               \
-        EACH_ROWS(NAME, FAMILY, 1) EACH_TALL_ROWS(NAME, FAMILY)};
-
-#define TWO_BLOCK_MICRO_KERNELS(FAMILY)                                                                        \
-    EACH_ROWS(MICRO_KERNEL, FAMILY, 2)                                                                         \
-    static const micro_kernel_function micro_kernels_##FAMILY##_2[TILE_ROWS] = {EACH_ROWS(NAME, FAMILY, 2)};
-
-ONE_BLOCK_MICRO_KERNELS(FLOATS)
-#if TILE_BLOCKS == 2
-TWO_BLOCK_MICRO_KERNELS(FLOATS)
-#endif
-#ifdef DOT_PAIRS
-ONE_BLOCK_MICRO_KERNELS(PAIRS)
-TWO_BLOCK_MICRO_KERNELS(PAIRS)
-#endif
-
-// Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it. `two` may be
-// null; `pitch` is the distance from one row of A to the next.
-INLINE void multiply(
-    const hw_gemm_arguments *g, const micro_kernel_function *one, const micro_kernel_function *two, size_t pitch) {
-    const bool tall = g->rows > TILE_ROWS && g->rows <= TALL_ROWS && g->group_rows >= g->rows;
-    const size_t most = tall ? TALL_ROWS : TILE_ROWS;
-    for (size_t nb = 0; nb < g->blocks;) {
-        const bool wide = two && !tall && nb + 2 <= g->blocks;
-        const micro_kernel_function *kernels = wide ? two : one;
-        const float *b = g->b + nb * g->b_panel_stride;
-        const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
-        const size_t width = wide ? 2 : 1;
-        // After the last panels those that follow the first in memory, in Winograd's case the next position's.
-        const float *next = nb + width < g->blocks ? b + width * g->b_panel_stride : g->b + g->k * pitch;
-        size_t pass = 0;
-        for (size_t row = 0; row < g->rows;) {
-            // A row group longer than a register tile is walked in tiles of about the same height.
-            size_t in_group = row % g->group_rows;
-            size_t rows = g->group_rows - in_group;
-            if (rows > g->rows - row) rows = g->rows - row;
-            if (rows > most) {
-                size_t tiles = (rows + most - 1) / most;
-                rows = (rows + tiles - 1) / tiles;
-            }
-            const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * pitch;
-            float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
-            const float *residual =
-                g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
-            // Panels that several tiles read: the first tiles fetch the next ones, a whole round before they are read.
-            const bool once = rows == g->rows, fetches = !once && pass < width;
-            const float *ahead = once ? b + PREFETCH : fetches ? next + pass * g->b_panel_stride : b;
-            const size_t ahead_stride = once ? g->b_panel_stride : 0;
-            kernels[rows - 1](g, a, b, c, bias, residual, ahead, ahead_stride);
-            pass++;
-            row += rows;
-        }
-        nb += width;
-    }
-}
-
-static void gemm(const hw_gemm_arguments *g) {
-#if TILE_BLOCKS == 2
-    multiply(g, micro_kernels_FLOATS_1, micro_kernels_FLOATS_2, HW_BLOCK);
-#else
-    multiply(g, micro_kernels_FLOATS_1, NULL, HW_BLOCK);
-#endif
-}
-
-#ifdef DOT_PAIRS
-static void gemm_bf16(const hw_gemm_arguments *g) {
-    multiply(g, micro_kernels_PAIRS_1, micro_kernels_PAIRS_2, HW_BLOCK / 2);
-}
-
-static void narrow(float *pairs, const float *source, size_t rows) {
-    for (size_t i = 0; i < rows; i++) NARROW(pairs + i * HW_BLOCK / 2, load(source + i * HW_BLOCK));
-}
-#endif
+#include "vector_gemm.h"
 
 // MARK: Elementwise
 
@@ -352,8 +186,10 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
 
 #include "vector_gradients.h"
 
-#ifdef DOT_PAIRS
-#define BF16_KERNELS .gemm_bf16 = gemm_bf16, .narrow = narrow, .winograd2_input_bf16 = winograd2_input_bf16,
+#ifdef NARROW
+#define BF16_KERNELS                                                                                           \
+    .tile_rows_bf16 = PAIRS_TILE_ROWS, .gemm_bf16 = gemm_bf16, .narrow = narrow,                               \
+    .winograd2_input_bf16 = winograd2_input_bf16,
 #else
 #define BF16_KERNELS
 #endif

@@ -27,8 +27,10 @@ void hw_pack_direct3x3(float *panels, const float *weights, size_t outputs, size
 }
 
 void hw_narrow_panels(float *pairs, const float *panels, size_t k) {
-    for (size_t i = 0; i < k / 2; i++)
+    for (size_t i = 0; i + HW_PANEL_DEPTH <= k; i += HW_PANEL_DEPTH)
         for (size_t lane = 0; lane < HW_BLOCK; lane++)
-            pairs[i * HW_BLOCK + lane] =
-                pair(panels[2 * i * HW_BLOCK + lane], panels[(2 * i + 1) * HW_BLOCK + lane]);
+            for (size_t depth = 0; depth < HW_PANEL_DEPTH; depth += 2) {
+                const float *numbers = panels + (i + depth) * HW_BLOCK + lane;
+                *pairs++ = pair(numbers[0], numbers[HW_BLOCK]);
+            }
 }

@@ -82,7 +82,7 @@ struct EvaluationProfile: Codable, Sendable {
 
     /// The micro-kernel at its best: both factors in the first-level cache, no barriers.
     private static func peakGigaflops(_ kernels: Kernels, in precision: Precision, pool: WorkerPool) -> Double {
-        let (rows, k, blocks, repeats) = (4 * kernels.tileRows, 128, 2, 2_000)
+        let (rows, k, blocks, repeats) = (4 * kernels.tileRows(in: precision), 128, 2, 2_000)
         let words = precision == .f32 ? 16 : 8
         let clock = ContinuousClock()
         var best = 0.0

@@ -39,7 +39,7 @@ enum KernelChoice {
     static let option = Option(
         "kernels", optional: .string("NAME"),
         help:
-            "The kernels to compute with: scalar, openblas, avx2, avx512 or avx512-bf16. The default "
+            "The kernels to compute with: scalar, openblas, avx2, avx512, avx512-bf16, neon or neon-bf16. The default "
             + "is the fastest that the processor supports.",
         group: "Computation")
 
@@ -65,7 +65,7 @@ enum KernelChoice {
             throw UsageError(
                 "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(wanted.rawValue)",
                 at: arguments.place(of: precision),
-                remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16)")
+                remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16, or BF16 on arm64)")
         }
         return kernels
     }

@@ -48,7 +48,7 @@ extension Convolution {
             let end = min(start + chunkBands, units.upperBound)
             let chunk = Chunk(
                 units: start..<end, tilesPerBand: rowsPerBand, inputs: inputBlocks * precision.words,
-                groups: kernels.rowGroups((end - start) * rowsPerBand))
+                groups: kernels.rowGroups((end - start) * rowsPerBand, in: precision))
             var memory = scratch
             let v = memory.take(positions * chunk.positionStride)
             let products = memory.take(positions * chunk.tiles * Self.blockGroup * channelBlock)

@@ -75,9 +75,10 @@ public enum KernelSelfTest {
     private static func gemmBF16(_ kernels: Kernels, rows: Int) -> [Float] {
         let (k, blocks) = (48, 3)
         // Rounded as packed weights are, not by the function of the table that does it.
-        let (a, b) = (AlignedBuffer(count: rows * k / 2), AlignedBuffer(count: blocks * k * 8))
-        let (factors, weights) = (noise(rows * k), noise(blocks * k * 16))
-        hw_narrow_panels(a.pointer, factors.pointer, rows * k / 16)
+        let panelRows = (rows * k / 16 + 3) / 4 * 4
+        let (a, b) = (AlignedBuffer(count: panelRows * 8), AlignedBuffer(count: blocks * k * 8))
+        let (factors, weights) = (noise(panelRows * 16), noise(blocks * k * 16))
+        hw_narrow_panels(a.pointer, factors.pointer, panelRows)
         hw_narrow_panels(b.pointer, weights.pointer, blocks * k)
         let c = AlignedBuffer(count: blocks * rows * 16)
         kernels.gemm(

@@ -17,6 +17,7 @@ extension Kernels {
         // Nothing is gained by small groups: larger ones make larger products.
         table.pointee.tile_rows = 64
         table.pointee.tall_rows = 64
+        table.pointee.tile_rows_bf16 = 0
         table.pointee.gemm_bf16 = nil
         table.pointee.gemm = { multiply($0!.pointee) }
         table.pointee.gemm_transposed = { multiplyTransposed($0!.pointee) }

@@ -7,15 +7,21 @@ public struct Kernels: @unchecked Sendable {
     /// The table. Functions that serve bf16 are null where the processor has no products of it, all others never.
     public let table: UnsafePointer<hw_kernels>
 
-    /// What HEADWATER_KERNELS calls them: `scalar`, `openblas`, `avx2`, `avx512`, `avx512-bf16`.
+    /// What HEADWATER_KERNELS calls them: `scalar`, `openblas`, `avx2`, `avx512`, `avx512-bf16`, `neon`, `neon-bf16`.
     public var name: String { String(cString: table.pointee.name) }
 
-    /// Rows of the widest register tile of the GEMM micro-kernel.
-    public var tileRows: Int { table.pointee.tile_rows }
+    /// Rows of the widest register tile of the micro-kernel for products in `precision`.
+    public func tileRows(in precision: Precision) -> Int {
+        switch precision {
+        case .f32: table.pointee.tile_rows
+        case .bf16: table.pointee.tile_rows_bf16
+        }
+    }
 
-    /// How many row groups, of nearly the same size, a matrix of `rows` rows is computed in.
-    public func rowGroups(_ rows: Int) -> Int {
-        rows <= table.pointee.tall_rows ? 1 : (rows + table.pointee.tile_rows - 1) / table.pointee.tile_rows
+    /// How many row groups, of nearly the same size, a matrix of `rows` rows in `precision` is computed in.
+    public func rowGroups(_ rows: Int, in precision: Precision) -> Int {
+        let tileRows = tileRows(in: precision)
+        return rows <= table.pointee.tall_rows ? 1 : (rows + tileRows - 1) / tileRows
     }
 
     /// Whether these kernels compute in that precision.

@@ -25,10 +25,18 @@ struct KernelSetTests {
     @Test("avx512", exists("avx512")) func avx512() throws { try expectTested("avx512") }
 
     @Test("avx512-bf16", exists("avx512-bf16")) func avx512BF16() throws { try expectTested("avx512-bf16") }
+
+    @Test("neon", exists("neon")) func neon() throws { try expectTested("neon") }
+
+    @Test("neon-bf16", exists("neon-bf16")) func neonBF16() throws { try expectTested("neon-bf16") }
 }
 
 @Test("Every set of kernels that this processor runs has its test in KernelSetTests")
 func everyKernelSetHasItsTest() {
-    let known = ["scalar", "avx2", "avx512", "avx512-bf16"]
+    #if arch(arm64)
+        let known = ["scalar", "neon", "neon-bf16"]
+    #else
+        let known = ["scalar", "avx2", "avx512", "avx512-bf16"]
+    #endif
     #expect(Kernels.all.map(\.name) == Array(known.prefix(Kernels.all.count)))
 }

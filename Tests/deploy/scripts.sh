@@ -19,7 +19,8 @@ for file in .ci/run deploy/* deploy/checks/clients/*.sh Tests/deploy/* Tests/Fuz
     esac
 done
 commands=(
-    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-clients deploy/check-contract deploy/check-kserve
+    .ci/run deploy/assemble-image deploy/check-alerts deploy/check-clients deploy/check-contract deploy/check-kernels
+    deploy/check-kserve
     deploy/check-manifests deploy/check-pillow deploy/check-playground deploy/check-snippets deploy/check-tritonclient
     deploy/compare
     deploy/compare-training

@@ -16,6 +16,14 @@
 /// Channels in a block: the lanes of one AVX-512 register, two of AVX2, four of NEON.
 enum { HW_BLOCK = 16 };
 
+/// Rows of a panel of bf16 whose numbers for one column lie side by side, as the processor's products take them: two where
+/// a product sums pairs (AVX512_BF16), four where it multiplies matrices (BFMMLA).
+#if defined(__aarch64__)
+enum { HW_PANEL_DEPTH = 4 };
+#else
+enum { HW_PANEL_DEPTH = 2 };
+#endif
+
 /// C = A·B (+ bias) (+ residual), all blocked.
 ///
 /// A: row groups of `group_rows` rows; group g starts at `a + g*a_group_stride`; within it, block kb of 16 columns starts
@@ -93,12 +101,14 @@ typedef enum { HW_COPY = 0, HW_AFFINE = 1, HW_AFFINE_SILU = 2 } hw_activation;
 
 /// The kernels of one instruction set.
 typedef struct {
-    /// As HEADWATER_KERNELS names it: "scalar", "avx2", "avx512".
+    /// As HEADWATER_KERNELS names it, such as "scalar", "avx512" or "neon-bf16".
     const char *name;
     /// Most rows that one micro-kernel call computes; row groups of this size or slightly less are the fastest.
     size_t tile_rows;
     /// A matrix of at most so many rows is the fastest as one row group.
     size_t tall_rows;
+    /// As `tile_rows`, for `gemm_bf16`; 0 where there is none.
+    size_t tile_rows_bf16;
     void (*gemm)(const hw_gemm_arguments *arguments);
     /// `pixels` vectors of 16 channels; `scale` and `shift` are [16].
     void (*activate)(
@@ -125,11 +135,11 @@ typedef struct {
     /// blocks `block_stride` apart; columns past the last become 0.
     void (*softmax)(float *scores, size_t block_stride, size_t rows, size_t columns);
     // Reduced precision. Matrices of bf16 are pairs of columns in 32-bit words: where there are [rows][16] floats, there are
-    // [rows][8] words, and [k][16] of a panel become [k/2][16]; all strides count words. Null where the instruction set
-    // has no products of bf16.
+    // [rows][8] words, and [k][16] of a panel become [k/HW_PANEL_DEPTH][16][HW_PANEL_DEPTH] numbers; all strides count
+    // words. Null where the instruction set has no products of bf16.
 
-    /// As `gemm` with A and B of bf16, sums in f32; k is even. Each step of a sum adds two products, whose rounding is the
-    /// processor's.
+    /// As `gemm` with A and B of bf16, sums in f32; k is a multiple of 4. Each step of a sum adds HW_PANEL_DEPTH products,
+    /// whose rounding is the processor's.
     void (*gemm_bf16)(const hw_gemm_arguments *arguments);
     /// Rounds `rows` rows of 16 floats to bf16, to nearest, ties to even; may be in place.
     void (*narrow)(float *pairs, const float *source, size_t rows);
@@ -184,7 +194,8 @@ void hw_pack_winograd3x3(
     float *panels, const float *weights, size_t outputs, size_t inputs, size_t padded_inputs, int tile,
     size_t first_block, size_t blocks);
 
-/// Rounds panels [k][16] of floats to pairs of bf16, [k/2][16] words; `k`, the panels' rows all together, is even.
+/// Rounds panels [k][16] of floats to bf16, [k/HW_PANEL_DEPTH][16][HW_PANEL_DEPTH]; `k`, the panels' rows all together, is a
+/// multiple of 4.
 void hw_narrow_panels(float *pairs, const float *panels, size_t k);
 
 /// Turns GroupNorm into one scale and shift a channel: y = x·scale + shift.

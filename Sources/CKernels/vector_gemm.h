@@ -1,0 +1,249 @@
+// The matrix products of the vector kernels; part of vector_kernels.h, which includes it.
+
+// How far ahead of their use weights are fetched that only one tile reads, in floats: 8 KiB, beyond the page that the
+// processor's own prefetching stops at. Batches of one read all weights of small maps from memory.
+enum { PREFETCH = 2048 };
+
+INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
+#ifdef DOT_PAIRS
+    if (pairs) return DOT_PAIRS(c, a, b);
+#else
+    (void)pairs;
+#endif
+    return fma16(a, b, c);
+}
+
+// Matrices of so few rows that they fit into one tile of a single block are computed in one: weights that nothing reuses
+// are then read once.
+#if TILE_BLOCKS == 2
+#define TALL_ROWS (2 * TILE_ROWS)
+#else
+#define TALL_ROWS TILE_ROWS
+#endif
+
+// Adds the products of a column of A and a row of the panels at `b`; fetches what lies at `ahead`. Row r's factor is
+// lane `column` of loaded[r], or a[r*pitch + column] where nothing is loaded. Each is spread over a vector no sooner than it is
+// needed, which leaves the registers to the sums.
+INLINE void add_products(
+    vector sums[][TILE_BLOCKS], const float *a, const size_t pitch, const factors *loaded, const size_t column,
+    const float *b, const size_t panel, const float *ahead, const size_t ahead_stride, const int rows,
+    const int blocks, const bool pairs) {
+    vector weights[TILE_BLOCKS];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < blocks; j++) {
+        weights[j] = load(b + (size_t)j * panel);
+        __builtin_prefetch(ahead + (size_t)j * ahead_stride, 0, 3);
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+        vector x = loaded ? (vector)loaded[r][column] : (vector)a[r * pitch + column];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < blocks; j++) sums[r][j] = multiply_add(x, weights[j], sums[r][j], pairs);
+    }
+}
+
+// One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes. A matrix of bf16 is
+// one of half as many columns, each a pair in 32 bits. Fetches what lies at `ahead`, for block j `j*ahead_stride` further,
+// while it reads the panels.
+INLINE void micro_kernel(
+    const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
+    const float *ahead, const size_t ahead_stride, const int rows, const int blocks, const bool pairs) {
+#ifdef PAIRS_TILE
+    if (pairs) {
+        PAIRS_TILE(g, a, b, c, bias, residual, ahead, rows);
+        return;
+    }
+#endif
+    const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
+    vector sums[TALL_ROWS][TILE_BLOCKS];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < blocks; j++) sums[r][j] = (vector)0.0f;
+
+    size_t k = pairs ? g->k / 2 : g->k;
+    const size_t panel = g->b_panel_stride;
+    while (k > 0) {
+        size_t count = k < pitch ? k : pitch, i = 0;
+#if TILE_COLUMNS > 1
+#pragma clang loop unroll(disable)
+        for (; i + TILE_COLUMNS <= count; i += TILE_COLUMNS) {
+            factors loaded[TILE_ROWS];
+#pragma clang loop unroll(full)
+            for (int r = 0; r < rows; r++) loaded[r] = load_factors(a + r * pitch + i);
+#pragma clang loop unroll(full)
+            for (size_t column = 0; column < TILE_COLUMNS; column++) {
+                add_products(sums, a, pitch, loaded, column, b, panel, ahead, ahead_stride, rows, blocks, pairs);
+                ahead += HW_BLOCK;
+                b += HW_BLOCK;
+            }
+        }
+#pragma clang loop unroll(disable)
+#else
+#pragma clang loop unroll_count(4)
+#endif
+        for (; i < count; i++) {
+            add_products(sums, a, pitch, NULL, i, b, panel, ahead, ahead_stride, rows, blocks, pairs);
+            ahead += HW_BLOCK;
+            b += HW_BLOCK;
+        }
+        a += g->a_block_stride;
+        k -= count;
+    }
+
+#pragma clang loop unroll(full)
+    for (int j = 0; j < blocks; j++) {
+        vector offset = bias ? load(bias + j * HW_BLOCK) : (vector)0.0f;
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            vector sum = sums[r][j] + offset;
+            if (residual) sum += load(residual + (size_t)j * g->residual_block_stride + r * HW_BLOCK);
+            store(c + (size_t)j * g->c_block_stride + r * HW_BLOCK, sum);
+        }
+    }
+}
+
+typedef void (*micro_kernel_function)(
+    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *,
+    size_t);
+
+// The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS.
+enum { FLOATS = false, PAIRS = true };
+#define MICRO_KERNEL(FAMILY, ROWS, BLOCKS)                                                                     \
+    static void micro_kernel_##FAMILY##_##ROWS##x##BLOCKS(                                                     \
+        const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias,               \
+        const float *residual, const float *ahead, size_t ahead_stride) {                                      \
+        micro_kernel(g, a, b, c, bias, residual, ahead, ahead_stride, ROWS, BLOCKS, FAMILY);                   \
+    }
+#define NAME(FAMILY, ROWS, BLOCKS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS,
+
+#define EACH_OF_5_ROWS(USE, FAMILY, BLOCKS)                                                                    \
+    USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
+    USE(FAMILY, 5, BLOCKS)
+#define EACH_OF_6_ROWS(USE, FAMILY, BLOCKS) EACH_OF_5_ROWS(USE, FAMILY, BLOCKS) USE(FAMILY, 6, BLOCKS)
+#define EACH_OF_14_ROWS(USE, FAMILY, BLOCKS)                                                                   \
+    EACH_OF_6_ROWS(USE, FAMILY, BLOCKS)                                                                        \
+    USE(FAMILY, 7, BLOCKS) USE(FAMILY, 8, BLOCKS) USE(FAMILY, 9, BLOCKS) USE(FAMILY, 10, BLOCKS)               \
+    USE(FAMILY, 11, BLOCKS) USE(FAMILY, 12, BLOCKS) USE(FAMILY, 13, BLOCKS) USE(FAMILY, 14, BLOCKS)
+#define EACH_OF_28_ROWS(USE, FAMILY, BLOCKS)                                                                   \
+    EACH_OF_14_ROWS(USE, FAMILY, BLOCKS)                                                                       \
+    USE(FAMILY, 15, BLOCKS) USE(FAMILY, 16, BLOCKS) USE(FAMILY, 17, BLOCKS) USE(FAMILY, 18, BLOCKS)            \
+    USE(FAMILY, 19, BLOCKS) USE(FAMILY, 20, BLOCKS) USE(FAMILY, 21, BLOCKS) USE(FAMILY, 22, BLOCKS)            \
+    USE(FAMILY, 23, BLOCKS) USE(FAMILY, 24, BLOCKS) USE(FAMILY, 25, BLOCKS) USE(FAMILY, 26, BLOCKS)            \
+    USE(FAMILY, 27, BLOCKS) USE(FAMILY, 28, BLOCKS)
+
+#define MICRO_KERNELS(FAMILY, EACH_ROWS, BLOCKS)                                                               \
+    EACH_ROWS(MICRO_KERNEL, FAMILY, BLOCKS)                                                                    \
+    static const micro_kernel_function micro_kernels_##FAMILY##_##BLOCKS[] = {EACH_ROWS(NAME, FAMILY, BLOCKS)};
+
+#if TILE_ROWS == 14 && TILE_BLOCKS == 2
+MICRO_KERNELS(FLOATS, EACH_OF_28_ROWS, 1)
+MICRO_KERNELS(FLOATS, EACH_OF_14_ROWS, 2)
+#ifdef NARROW
+MICRO_KERNELS(PAIRS, EACH_OF_28_ROWS, 1)
+MICRO_KERNELS(PAIRS, EACH_OF_14_ROWS, 2)
+#endif
+#elif TILE_ROWS == 6 && TILE_BLOCKS == 1
+MICRO_KERNELS(FLOATS, EACH_OF_6_ROWS, 1)
+#elif TILE_ROWS == 5 && TILE_BLOCKS == 1
+MICRO_KERNELS(FLOATS, EACH_OF_5_ROWS, 1)
+#ifdef NARROW
+MICRO_KERNELS(PAIRS, EACH_OF_6_ROWS, 1)
+#endif
+#else
+#error "the register tile is 5 or 6 rows of one block or 14 rows of two"
+#endif
+
+// The micro-kernels of one or two blocks, by their rows, with what their matrices look like.
+typedef struct {
+    const micro_kernel_function *one;
+    // Or null.
+    const micro_kernel_function *two;
+    size_t tile_rows;
+    size_t tall_rows;
+    // Rows that the instruction set multiplies together: a tile has a multiple of them, except the last of a group.
+    size_t row_step;
+    // Distance from one row of A to the next.
+    size_t pitch;
+} micro_kernel_family;
+
+// Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it.
+INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family family) {
+    const bool tall = g->rows > family.tile_rows && g->rows <= family.tall_rows && g->group_rows >= g->rows;
+    const size_t most = tall ? family.tall_rows : family.tile_rows;
+    for (size_t nb = 0; nb < g->blocks;) {
+        const bool wide = family.two && !tall && nb + 2 <= g->blocks;
+        const micro_kernel_function *kernels = wide ? family.two : family.one;
+        const float *b = g->b + nb * g->b_panel_stride;
+        const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
+        const size_t width = wide ? 2 : 1;
+        // After the last panels those that follow the first in memory, in Winograd's case the next position's.
+        const float *next = nb + width < g->blocks ? b + width * g->b_panel_stride : g->b + g->k * family.pitch;
+        size_t pass = 0;
+        for (size_t row = 0; row < g->rows;) {
+            // A row group longer than a register tile is walked in tiles of about the same height.
+            size_t in_group = row % g->group_rows;
+            size_t rows = g->group_rows - in_group;
+            if (rows > g->rows - row) rows = g->rows - row;
+            if (rows > most) {
+                size_t tiles = (rows + most - 1) / most * family.row_step;
+                rows = (rows + tiles - 1) / tiles * family.row_step;
+            }
+            const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * family.pitch;
+            float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
+            const float *residual =
+                g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
+            // Panels that several tiles read: the first tiles fetch the next ones, a whole round before they are read.
+            const bool once = rows == g->rows, fetches = !once && pass < width;
+            const float *ahead = once ? b + PREFETCH : fetches ? next + pass * g->b_panel_stride : b;
+            const size_t ahead_stride = once ? g->b_panel_stride : 0;
+            kernels[rows - 1](g, a, b, c, bias, residual, ahead, ahead_stride);
+            pass++;
+            row += rows;
+        }
+        nb += width;
+    }
+}
+
+#if TILE_BLOCKS == 2
+#define TWO_BLOCKS(FAMILY) micro_kernels_##FAMILY##_2
+#else
+#define TWO_BLOCKS(FAMILY) NULL
+#endif
+
+static void gemm(const hw_gemm_arguments *g) {
+    multiply(
+        g, (micro_kernel_family){
+               .one = micro_kernels_FLOATS_1,
+               .two = TWO_BLOCKS(FLOATS),
+               .tile_rows = TILE_ROWS,
+               .tall_rows = TALL_ROWS,
+               .row_step = 1,
+               .pitch = HW_BLOCK,
+           });
+}
+
+#ifdef NARROW
+#ifdef PAIRS_TILE
+enum { PAIRS_TALL_ROWS = PAIRS_TILE_ROWS, PAIRS_ROW_STEP = 2 };
+#else
+#define PAIRS_TILE_ROWS TILE_ROWS
+enum { PAIRS_TALL_ROWS = TALL_ROWS, PAIRS_ROW_STEP = 1 };
+#endif
+
+static void gemm_bf16(const hw_gemm_arguments *g) {
+    multiply(
+        g, (micro_kernel_family){
+               .one = micro_kernels_PAIRS_1,
+               .two = TWO_BLOCKS(PAIRS),
+               .tile_rows = PAIRS_TILE_ROWS,
+               .tall_rows = PAIRS_TALL_ROWS,
+               .row_step = PAIRS_ROW_STEP,
+               .pitch = HW_BLOCK / 2,
+           });
+}
+
+static void narrow(float *pairs, const float *source, size_t rows) {
+    for (size_t i = 0; i < rows * HW_BLOCK; i += TRANSFORM_LANES) NARROW(pairs + i / 2, load_lanes(source + i));
+}
+#endif

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Every kernel agrees with its scalar twin, also those for arm64 where they can be cross-compiled and emulated.
+# shellcheck source=Tests/deploy/checking
+source "$(dirname "$0")/checking"
+make_folder
+
+deploy/check-kernels
+
+# A check that lets everything pass is none.
+status=0
+deploy/check-kernels --spoil >"$folder/said" 2>&1 || status=$?
+[[ $status -eq 1 ]] || fail "a wrong product passes: exit $status: $(tail -n 5 "$folder/said")"
+grep -q ': gemm: number 0 is' "$folder/said" || fail "a wrong product isn't named: $(tail -n 5 "$folder/said")"
+echo "a wrong product is found"
