@@ -23,7 +23,7 @@ struct CMHDServer {
     struct CTLSIdentity *identity;
 };
 
-// What libmicrohttpd keeps for a connection.
+// The context of a connection.
 struct Connection {
     struct CMHDServer *server;
     void *context;
@@ -51,9 +51,9 @@ static enum MHD_Result access_handler(
     const char *upload, size_t *upload_size, void **request) {
     (void)url;
     struct CMHDServer *server = context;
-    int keep = server->callbacks.access(
+    int continues = server->callbacks.access(
         server->callbacks.context, connection, *request, method, version, upload, upload_size);
-    return keep ? MHD_YES : MHD_NO;
+    return continues ? MHD_YES : MHD_NO;
 }
 
 static enum CMHDTermination simplified(enum MHD_RequestTerminationCode termination) {
@@ -142,7 +142,7 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
     }
     items[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 
-    // The logger comes first: what goes wrong with later options would otherwise be printed on stderr.
+    // The logger comes first: errors of later options would otherwise be printed on stderr.
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, access_handler, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_message, server,
@@ -217,7 +217,7 @@ void CMHDVisitHeaders(struct MHD_Connection *connection, CMHDHeaderVisitor visit
 }
 
 struct MHD_Response *CMHDCreateResponse(const void *body, size_t length) {
-    // Copied: a Swift array's bytes have no address that outlives a closure.
+    // Copied, since a Swift array's bytes have no address after a closure ends.
     return MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY);
 }
 

@@ -34,8 +34,8 @@ struct AcceptedHead {
     ) throws(HeadRefusal) {
         let framing: RequestFraming
         do throws(TransportRefusal) {
-            // First of all: to compare or hash a method that is a row of combining characters would take a time that grows
-            // with the square of their number.
+            // Checked first: comparing or hashing a method that is a row of combining characters takes a time quadratic in
+            // their number.
             guard received.method.isToken else {
                 throw TransportRefusal(status: 400, reason: "the method is not a token")
             }
@@ -72,9 +72,8 @@ struct AcceptedHead {
 extension RequestHead {
     fileprivate init(_ received: ReceivedHead, target: RequestTarget) {
         self.init(
-            method: received.method == "HEAD" ? "GET" : received.method, target: target.received, path: target.path,
-            query: target.query, headers: received.headers, remoteAddress: received.remoteAddress,
-            received: received.received)
+            method: received.method == "HEAD" ? "GET" : received.method, path: target.path, query: target.query,
+            headers: received.headers, remoteAddress: received.remoteAddress, received: received.received)
         isHead = received.method == "HEAD"
         version = received.version == "HTTP/1.0" ? "HTTP/1.0" : "HTTP/1.1"
     }

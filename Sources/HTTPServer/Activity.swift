@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Counts what is going on, and tells when nothing is.
+/// Counts the requests in progress, and tells when there are none.
 final class Activity: Sendable {
     private struct State {
         var counters = ServerCounters()
@@ -20,7 +20,7 @@ final class Activity: Sendable {
         state.withLock { change(&$0.counters) }
     }
 
-    /// Takes leave to suspend a connection; refused once stopping.
+    /// Counts a connection that is about to be suspended; false once the server is stopping.
     func beginSuspension() -> Bool {
         state.withLock {
             guard !$0.isStopping else { return false }
@@ -29,7 +29,7 @@ final class Activity: Sendable {
         }
     }
 
-    /// To be called after the resumption has returned: libmicrohttpd uses the daemon to its end.
+    /// Counts a connection that was resumed. Call it after the resumption has returned, since that uses the daemon to its end.
     func endSuspension() {
         change { $0.suspendedConnections -= 1 }
     }
@@ -55,7 +55,7 @@ final class Activity: Sendable {
                 return state.lastWaiter
             }
             guard let waiter else { return continuation.resume(returning: true) }
-            // Not before there is somebody to wake: it may ring at once.
+            // After the waiter is registered: the alarm may ring at once.
             alarm = Task {
                 try? await Task.sleep(for: timeout)
                 state.withLock { $0.waiters.removeValue(forKey: waiter) }?.resume(returning: false)

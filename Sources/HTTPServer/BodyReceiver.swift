@@ -39,7 +39,7 @@ final class BodyShare: Sendable {
         }
     }
 
-    /// Gives all back. Nothing can be reserved any more.
+    /// Returns all of it to the budget. Nothing can be reserved afterwards.
     func end() {
         reserved.withLock { reserved in
             budget.release(reserved ?? 0)
@@ -48,7 +48,7 @@ final class BodyShare: Sendable {
     }
 }
 
-/// Takes a body in as it arrives, under its limits. Nothing is allocated for what a length merely announces.
+/// Receives a body piece by piece, under its limits. Memory is allocated for bytes that arrive, not for an announced length.
 struct BodyReceiver: Sendable {
     let maximumBytes: Int
     private(set) var receivedBytes = 0
@@ -78,7 +78,7 @@ struct BodyReceiver: Sendable {
         receivedBytes += piece.count
     }
 
-    /// The body received, which is the caller's from now on; its share of the budget is kept until ``discard()``.
+    /// Hands the received body over. Its share of the budget stays reserved until ``discard()``.
     mutating func takeBody() -> Request.Body {
         if let file {
             file.close()
@@ -88,7 +88,7 @@ struct BodyReceiver: Sendable {
         return .bytes(bytes)
     }
 
-    /// Gives back memory and budget, and removes the file if it is still there.
+    /// Releases memory and budget, and removes the file if it still exists.
     mutating func discard() {
         bytes = []
         share.end()
@@ -133,11 +133,11 @@ final class SpoolFile: Sendable {
         }
     }
 
-    /// Removes the file; one that was renamed is no longer there to remove.
+    /// Removes the file, unless it has been renamed.
     func remove() { unlink(path) }
 
     private static func refusal(_ error: Int32) -> TransportRefusal {
-        // Descriptors come back when connections end; a disk waits for its owner.
+        // Descriptors become free when connections end; a full disk stays full until its owner acts.
         let isPassing = error == EMFILE || error == ENFILE
         return TransportRefusal(
             status: isPassing ? 503 : 507, reason: "the body cannot be stored: \(String(cString: strerror(error)))")

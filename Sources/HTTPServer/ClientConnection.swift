@@ -14,7 +14,7 @@ final class ClientConnection: Sendable {
     let id: UInt64
     let socket: Int32
     let remoteAddress: String
-    /// Accepted above the limit, only to be told so.
+    /// Whether it was accepted above the limit, only to be answered 503.
     let isSurplus: Bool
     private let state: Mutex<State>
 
@@ -26,13 +26,13 @@ final class ClientConnection: Sendable {
         state = Mutex(State(deadline: deadline))
     }
 
-    /// When the client will have been too slow with what it is at; nil while it waits for us.
+    /// When the client will have taken too long to send or to read; nil while it waits for the server.
     var deadline: ContinuousClock.Instant? {
         get { state.withLock { $0.deadline } }
         set { state.withLock { $0.deadline = newValue } }
     }
 
-    /// The request being received, worked on or answered.
+    /// The request being received, processed or answered.
     var exchange: Exchange? {
         get { state.withLock { $0.exchange } }
         set { state.withLock { $0.exchange = newValue } }
@@ -62,9 +62,9 @@ final class ClientConnection: Sendable {
     /// Only for connections that the registry still holds, with it locked: later the descriptor may be another's.
     func cut() { shutdown(socket, Int32(SHUT_RDWR)) }
 
-    /// Keeps the stream open beyond libmicrohttpd's close: closing with bytes of the client unread would send RST, upon
-    /// which its kernel throws away the answer it may not have read yet.
-    func keepForLingering() {
+    /// Keeps the stream open after libmicrohttpd closes its socket: a close with unread bytes of the client would send RST, and
+    /// the client's kernel would then drop an answer that it hasn't read yet.
+    func prepareLingering() {
         state.withLock { state in
             guard state.lingering == nil else { return }
             let duplicate = fcntl(socket, F_DUPFD_CLOEXEC, 0)
@@ -72,6 +72,6 @@ final class ClientConnection: Sendable {
         }
     }
 
-    /// The duplicate kept, the caller's from now on.
+    /// The duplicated socket, which the caller must close.
     func takeLingering() -> Int32? { state.withLock { $0.lingering.take() } }
 }

@@ -2,7 +2,7 @@ import CMicroHTTPD
 import Glibc
 import Synchronization
 
-/// The connections open, and the sockets that outlive theirs so that clients can read an early answer.
+/// The open connections, and the sockets that stay open after their connection so that clients can read an early answer.
 final class ConnectionRegistry: Sendable {
     private struct Lingering {
         var deadline: ContinuousClock.Instant
@@ -13,12 +13,12 @@ final class ConnectionRegistry: Sendable {
     private let admitted = Atomic<Int>(0)
     private let lingering = Mutex<[Int32: Lingering]>([:])
 
-    /// Connections accepted and not closed, those included that libmicrohttpd hasn't begun to serve.
+    /// Connections accepted and not closed, including those that libmicrohttpd hasn't begun to serve.
     var count: Int { admitted.load(ordering: .relaxed) }
     var lingeringCount: Int { lingering.withLock { $0.count } }
     var exchanges: [Exchange] { open.withLock { $0.values.compactMap(\.exchange) } }
 
-    /// Whether a connection waits to be served or has sent bytes that nobody has read.
+    /// Whether a connection waits to be served or has sent bytes that are still unread.
     var hasUnservedRequests: Bool {
         open.withLock { connections in
             connections.count != count || connections.values.contains { $0.hasUnreadBytes }
@@ -35,10 +35,10 @@ final class ConnectionRegistry: Sendable {
     /// Counts a connection out.
     func forgetAdmitted() { admitted.subtract(1, ordering: .relaxed) }
 
-    /// Counts out whatever libmicrohttpd closed, as it stopped, without having begun to serve it.
+    /// Counts out the connections that libmicrohttpd closed when it stopped, before it began to serve them.
     func forgetAll() { admitted.store(0, ordering: .relaxed) }
 
-    /// Adds the connection made for the number of connections there are with it.
+    /// Adds a connection. `make` receives the number of connections, including it.
     func insert(_ make: (Int) -> ClientConnection) -> ClientConnection {
         open.withLock {
             let connection = make($0.count + 1)
@@ -52,12 +52,12 @@ final class ConnectionRegistry: Sendable {
         forgetAdmitted()
     }
 
-    /// Calls `body` with every connection; none of their sockets closes meanwhile.
+    /// Calls `body` with every connection. None of their sockets closes meanwhile.
     func forEach(_ body: (ClientConnection) -> Void) {
         open.withLock { $0.values.forEach(body) }
     }
 
-    /// Calls `body` with the connection if it is open, which it stays meanwhile.
+    /// Calls `body` with the connection if it is open. It stays open meanwhile.
     func withConnection<Result: Sendable>(_ id: UInt64, _ body: (ClientConnection) -> Result?) -> Result? {
         open.withLock { connections in connections[id].flatMap(body) }
     }
@@ -90,7 +90,7 @@ final class ConnectionRegistry: Sendable {
         }
     }
 
-    /// Closes the lingering sockets whose time is over; all of them without a time.
+    /// Closes the lingering sockets whose time is over, or all of them if `now` is nil.
     func closeLingering(before now: ContinuousClock.Instant? = nil, monitor: SocketMonitor) {
         lingering.withLock { sockets in
             for (socket, entry) in sockets where now.map({ entry.deadline < $0 }) ?? true {

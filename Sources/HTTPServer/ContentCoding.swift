@@ -9,7 +9,7 @@ public enum ContentCoding: String, Sendable, CaseIterable {
     /// The coding that a request's `Content-Encoding` names; nil for none, and for `identity`, which means none.
     ///
     /// - Throws: ``ContentCodingError`` for an unknown coding, and for more than one. Nothing needs two, and each would
-    ///   multiply by how much a body may expand.
+    ///   multiply the factor by which a body may expand.
     public init?(_ headers: HTTPHeaders) throws(ContentCodingError) {
         let names = headers.values(of: "Content-Encoding").flatMap { $0.split(separator: ",") }
             .map { Self.trimmed($0).lowercased() }
@@ -42,11 +42,11 @@ public enum ContentCodingError: Error, Equatable, Sendable, CustomStringConverti
     case needsDictionary
     /// Bytes follow the end of the compressed data.
     case trailingBytes(ContentCoding, offset: Int, byteCount: Int)
-    /// It holds more than so many bytes.
+    /// It decompresses to more than so many bytes.
     case tooLarge(maximumBytes: Int)
-    /// It holds more than so many times its own size.
+    /// It decompresses to more than so many times its own size.
     case tooCompressed(maximumRatio: Int)
-    /// The bodies of all requests fill the memory set aside for them.
+    /// The bodies of all requests fill the memory reserved for them.
     case noMemory
 
     /// What is wrong, in a phrase, and what to do.

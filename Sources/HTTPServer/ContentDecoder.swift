@@ -7,7 +7,7 @@ struct ContentLimits: Sendable {
     /// Most bytes for each byte of the compressed body, beyond ``freeBytes``. Images and base64 compress to no less than half,
     /// numbers as text to a tenth; deflate reaches 1032 for zeros.
     var maximumRatio = 100
-    /// What any body may decompress to, whatever its ratio: a batch of zeros, such as clients warm a service up with.
+    /// What any body may decompress to, at any ratio: clients warm a service up with batches of zeros.
     var freeBytes = 1 << 20
 }
 
@@ -22,7 +22,7 @@ struct ContentDecoder {
 
     /// Decompresses a body.
     ///
-    /// - Parameter reserve: asked for leave before memory is taken, with the bytes to be taken on top.
+    /// - Parameter reserve: asked for each further amount of memory before it is allocated, in bytes; false refuses it.
     /// - Throws: ``ContentCodingError`` for data that is damaged, cut off or above its limits.
     static func content(
         of body: [UInt8], coding: ContentCoding, limits: ContentLimits, reserve: (Int) -> Bool
@@ -44,7 +44,7 @@ struct ContentDecoder {
     private mutating func decode() throws(ContentCodingError) {
         var inflater = Inflater(coding == .gzip ? .gzip : Self.hasZlibHeader(body) ? .zlib : .deflate)
         var offset = 0
-        // Of gzip there may be several members, one behind the other, as parallel compressors write them.
+        // A gzip file may have several members in a row; parallel compressors write such files.
         repeat {
             offset = try decodeStream(from: offset, &inflater)
             guard offset == body.count || coding == .gzip && body[offset...].starts(with: [0x1F, 0x8B]) else {
@@ -82,7 +82,7 @@ struct ContentDecoder {
             throw .tooCompressed(maximumRatio: limits.maximumRatio)
         }
         if length > capacity {
-            // Doubled, but never beyond what the body may have: an array left to itself would go beyond that.
+            // Doubled, but never above the limit of the body: an array that grows by itself would exceed it.
             let grown = min(max(2 * capacity, length), limits.maximumBytes)
             guard reserve(grown - capacity) else { throw .noMemory }
             content.reserveCapacity(grown)

@@ -3,11 +3,11 @@ import CMicroHTTPD
 // Top-level functions: a closure literal may be isolated to an actor, and would trap on libmicrohttpd's threads.
 
 extension ServerCore {
-    /// Starts libmicrohttpd's daemon with this core behind its callbacks. They don't keep it alive; the monitor does, whose
-    /// delegate it is until the daemon has stopped.
+    /// Starts libmicrohttpd's daemon, whose callbacks call this core. They hold no reference to it; the monitor does until the
+    /// daemon has stopped.
     ///
-    /// - Parameter identity: what to speak TLS with, taken over; nil for plain HTTP.
-    /// - Returns: nil if the library refuses, which it has then explained to ``log``.
+    /// - Parameter identity: what to speak TLS with, owned by the daemon from then on; nil for plain HTTP.
+    /// - Returns: nil if the library refuses; it has then logged why.
     func startDaemon(identity: OpaquePointer?) -> OpaquePointer? {
         var options = CMHDOptions()
         options.threads = UInt32(configuration.threads)

@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 import UntrustedText
 
-/// One request and its answer, as libmicrohttpd's callbacks, the handler's task, and the monitor move it along.
+/// One request and its answer. libmicrohttpd's callbacks, the handler's task and the monitor move it from step to step.
 ///
 ///     head ─▶ receiving ─▶ received ─▶ handling ─▶ answered ─▶ sending ─▶ ended
 ///       └──▶ discarding ──────────────────────────────────────▶ sending
@@ -56,7 +56,7 @@ final class Exchange: Sendable {
 
     // MARK: On libmicrohttpd's threads
 
-    /// The next step. Called for the head, for each piece of the body, at the body's end and again after each turn in
+    /// Takes the next step. Called for the head, for each piece of the body, at the body's end, and again after each turn in
     /// which nothing was queued. False closes the connection.
     func proceed(method: String, version: String, piece: UnsafeRawBufferPointer) -> Bool {
         let goesOn = advance(method: method, version: version, piece: piece)
@@ -77,9 +77,9 @@ final class Exchange: Sendable {
                 $0.step = .received
                 $0.bodyReceived = .now
             }
-            // Nothing more in this turn: libmicrohttpd then notes that the connection waits for us. Suspended at once,
-            // it would still be noted as reading, and when resumed would read first and take a half-closed client for
-            // one that has gone.
+            // Nothing more in this turn: libmicrohttpd then marks the connection as waiting for the server. If it were
+            // suspended at once, it would still be marked as reading. When resumed, it would read first and mistake a
+            // half-closed client for one that has gone.
             return true
         case .received:
             return startHandler()
@@ -135,7 +135,7 @@ final class Exchange: Sendable {
             $0.step = .discarding
         }
         guard !readsBody else { return true }
-        connection.keepForLingering()
+        connection.prepareLingering()
         return send()
     }
 
@@ -155,7 +155,7 @@ final class Exchange: Sendable {
     }
 
     private func receive(_ piece: UnsafeRawBufferPointer) {
-        // Taken out meanwhile: the monitor waits for the lock, and a disk may be slow.
+        // Taken out of the state meanwhile: the monitor waits for the lock, and a disk may be slow.
         var receiver = state.withLock { state in
             state.requestBytes += piece.count
             return state.receiver.take()
@@ -165,8 +165,8 @@ final class Exchange: Sendable {
             state.withLock { $0.receiver = receiver }
         } catch {
             receiver?.discard()
-            // Answered at the body's end: libmicrohttpd takes no response in the middle. Whoever sends four times the
-            // limit on top of it is closed without one.
+            // Answered at the body's end: libmicrohttpd takes no response in the middle. A client that sends four times
+            // the limit on top of it is closed without an answer.
             prepareResponse(to: .transport(error), closing: true)
             let allowance = max(1 << 20, 4 * min(receiver?.maximumBytes ?? 0, 1 << 40))
             state.withLock {
@@ -185,14 +185,13 @@ final class Exchange: Sendable {
             guard let conversation = state.conversation, let head = state.head,
                 let body = state.receiver?.takeBody(), let receiver = state.receiver
             else { return }
-            // Suspended before the handler can possibly answer. A client that has already closed its sending side is
-            // told of at once, which has to find the step set: it waits for the lock.
+            // Suspended before the handler can answer. The monitor reports a client that has already closed its sending
+            // side at once, and that report must find the step set: it waits for the lock.
             MHD_suspend_connection(pointer)
             state.step = .handling
             core.monitor.rewatchClient(connection.id, socket: connection.socket)
             let request = Request(
-                head: head, body: body, bodyReceived: state.bodyReceived ?? received,
-                maximumBodyBytes: receiver.maximumBytes, share: receiver.share)
+                head: head, body: body, maximumBodyBytes: receiver.maximumBytes, share: receiver.share)
             core.activity.update { $0.runningHandlers += 1 }
             state.task = Task { [self] in
                 var conversation = conversation
@@ -217,7 +216,9 @@ final class Exchange: Sendable {
         return response?.queue(on: pointer) ?? false
     }
 
-    /// Ends the exchange, however it went, and returns what the application is to be told.
+    /// Ends the exchange.
+    ///
+    /// - Returns: what to tell the application, and the application's side of the request.
     func end(termination: CMHDTermination, status: Int) -> (ExchangeRecord, any Conversation) {
         connection.exchange = nil
         connection.deadline = .now + core.configuration.idleTimeout
@@ -229,7 +230,7 @@ final class Exchange: Sendable {
             state.receiver?.discard()
             state.receiver = nil
             let ending = Ending(
-                termination, status: status, unsentStatus: unsent?.status ?? 0, wasSending: wasSending)
+                termination: termination, status: status, unsentStatus: unsent?.status ?? 0, wasSending: wasSending)
             return (ExchangeRecord(self, state, ending: ending), state.conversation.take() ?? core.converse([:]))
         }
     }
@@ -257,8 +258,7 @@ final class Exchange: Sendable {
         core.activity.endSuspension()
     }
 
-    /// Finishes in the place of the handler, which is cancelled only then: what it says to being cancelled is no answer for the
-    /// client.
+    /// Answers instead of the handler, and then cancels it: what a cancelled handler returns is no answer for the client.
     func finishInPlaceOfHandler(with refusal: TransportRefusal) {
         let (task, conversation) = state.withLock { ($0.task, $0.conversation) }
         guard var conversation else { return }
@@ -275,13 +275,13 @@ final class Exchange: Sendable {
         task?.cancel()
     }
 
-    /// Notes that the client is about to be cut for its slowness.
+    /// Notes that the client is about to be disconnected because it was too slow.
     func timeOut() { state.withLock { $0.isTimedOut = true } }
 
-    /// Notes that the server is about to close the connection, its request being unanswered.
+    /// Notes that the server is about to close the connection without an answer.
     func giveUp() { state.withLock { $0.isAborted = true } }
 
-    /// Whether the connection is suspended and its handler at work.
+    /// Whether the connection is suspended and its handler runs.
     var isHandling: Bool { state.withLock { $0.step == .handling } }
 
     /// Asks a client that has closed its sending side whether it is still there, by an interim response to which a
@@ -316,7 +316,7 @@ private func appendHeader(
         value: text(UnsafeRawBufferPointer(start: value, count: valueLength).trimmingTrailingBlanks))
 }
 
-/// UTF-8, or ISO 8859-1 where it is none that text could be (RFC 9110, 5.5).
+/// Text in UTF-8, or in ISO 8859-1 if the bytes are not valid, stream-safe UTF-8 (RFC 9110, 5.5).
 private func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
     String(streamSafe: bytes) ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
 }

@@ -10,13 +10,6 @@ struct Ending {
     /// Whether the response was ours.
     var wasSending: Bool
 
-    init(_ termination: CMHDTermination, status: Int, unsentStatus: Int, wasSending: Bool) {
-        self.termination = termination
-        self.status = status
-        self.unsentStatus = unsentStatus
-        self.wasSending = wasSending
-    }
-
     func outcome(timedOut: Bool, clientGone: Bool, aborted: Bool) -> ExchangeRecord.Outcome {
         if timedOut { return .timedOut }
         if clientGone { return .clientGone }
@@ -46,10 +39,9 @@ extension ExchangeRecord {
             case .completed: 0
             }
         self.init(
-            method: state.method, target: exchange.target ?? "",
-            remoteAddress: exchange.connection.remoteAddress,
+            method: state.method, remoteAddress: exchange.connection.remoteAddress,
             status: ending.status != 0 ? ending.status : statusWithoutResponse,
-            requestBytes: state.requestBytes, responseBytes: state.responseBytes, received: exchange.received,
+            requestBytes: state.requestBytes, responseBytes: state.responseBytes,
             receiving: bodyReceived - exchange.received, handling: answered - bodyReceived, writing: now - answered,
             outcome: outcome)
     }

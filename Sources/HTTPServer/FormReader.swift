@@ -6,12 +6,12 @@ private let carriageReturn = UInt8(ascii: "\r")
 
 /// Takes a form's body apart (RFC 7578; RFC 2046, 5.1), passing over it once.
 ///
-/// Not by libmicrohttpd's post processor: that moves its buffer at every header line and at every hyphen before the first
-/// boundary, so that a body made of them costs kilobytes a byte; it needs the connection to stay as it is meanwhile; and it
-/// gives a part that follows a nested one the name of that.
+/// libmicrohttpd's post processor was rejected. It moves its buffer at every header line and at every hyphen before the first
+/// boundary, so that a body made of these copies kilobytes for each byte. It needs the connection meanwhile. And it gives a
+/// part that follows a nested one the name of the nested one.
 ///
 /// A delimiter is a whole line: two hyphens and the boundary, two more hyphens if it is the final one, then blanks and the
-/// line's end or the body's. A line that only begins so is content, as it is where one boundary begins with another. Every
+/// line's end or the body's. A line that only begins like that is content: one boundary may begin with another. Every
 /// line may end with a bare line feed. What precedes the first delimiter and what follows the final one is ignored.
 public struct FormReader {
     private let body: [UInt8]
@@ -25,7 +25,7 @@ public struct FormReader {
 
     /// The parts of a form, at least one. Those of a nested `multipart/mixed` part are given one by one under its name.
     ///
-    /// The time taken grows with the body's length, whatever the body holds: large forms belong on a worker.
+    /// The time is proportional to the body's length, whatever its content. Large forms belong on a worker.
     ///
     /// - Throws: ``FormError`` for a form that is malformed, cut off or above its limits, and for a part without a name or in
     ///   a transfer encoding.
@@ -64,7 +64,7 @@ public struct FormReader {
         try requireNoPart(after: opening, boundary, in: range)
     }
 
-    /// An epilogue is ignored, but parts in it would be lost: forms put one behind the other, for example.
+    /// An epilogue is ignored, but parts in it would be lost, as of two forms in one body.
     private func requireNoPart(
         after final: Delimiter, _ boundary: FormBoundary, in range: Range<Int>
     ) throws(FormError) {
@@ -148,7 +148,7 @@ public struct FormReader {
         return (head, position)
     }
 
-    /// Takes from a header field what matters; the first of a name counts.
+    /// Reads a header field, if it matters. The first field of a name counts.
     private func note(_ field: ArraySlice<UInt8>, in head: inout PartHead) throws(FormError) {
         guard field.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
             throw .malformed("a header line contains a control character", after: parts.count)
@@ -164,7 +164,7 @@ public struct FormReader {
             guard value.hasType("multipart/mixed") else { return }
             head.boundary = try FormBoundary(value, of: "part \(parts.count + 1) of the form")
         } else if HTTPHeaders.equal(name, "Content-Transfer-Encoding") {
-            // RFC 7578, 4.7, forbids to encode parts; what is sent so is named here rather than refused as an image.
+            // RFC 7578, 4.7, forbids encodings of parts. The error names the encoding; a decoder would only find no image.
             guard ["", "7bit", "8bit", "binary"].contains(where: { HTTPHeaders.equal(text(value.bytes), $0) }) else {
                 throw FormError(
                     status: 415,
@@ -195,7 +195,7 @@ public struct FormReader {
         return nil
     }
 
-    /// The delimiter that the line beginning at `start` is.
+    /// The delimiter in the line that begins at `start`; nil if the line is none.
     private func delimiter(_ boundary: FormBoundary, at start: Int, in range: Range<Int>) -> Delimiter? {
         let line = body[start..<range.upperBound]
         let pattern = boundary.lineStart.dropFirst()
@@ -224,7 +224,7 @@ public struct FormReader {
 /// What delimits the parts of a form.
 public struct FormBoundary: Sendable, Equatable {
     let bytes: [UInt8]
-    /// What every line that is a delimiter begins with, behind the line feed that ends the line before it.
+    /// What every delimiter begins with, including the line feed that ends the line before it.
     fileprivate let lineStart: [UInt8]
 
     /// The boundary of a form with that Content-Type.

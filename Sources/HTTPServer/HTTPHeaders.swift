@@ -42,7 +42,7 @@ public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral, 
         fields.filter { Self.equal($0.name, name) }.map(\.value)
     }
 
-    /// Adds a field beside those of the same name.
+    /// Adds a field, and leaves those of the same name.
     public mutating func append(name: String, value: String) {
         fields.append(Field(name: name, value: value))
     }

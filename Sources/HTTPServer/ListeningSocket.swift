@@ -1,9 +1,9 @@
 import CMicroHTTPD
 import Glibc
 
-/// A socket that accepts connections, opened here rather than by libmicrohttpd: it tells only that binding failed, not
-/// why, and its `MHD_quiesce_daemon` races with its event threads for the socket's place in their epoll sets, aborting
-/// the process when it loses.
+/// A socket that accepts connections. libmicrohttpd could open it, but reports only that binding failed, not why. And its
+/// `MHD_quiesce_daemon` races with its event threads for the socket's place in their epoll sets, and aborts the process when
+/// it loses.
 struct ListeningSocket {
     let descriptor: Int32
     let address: BoundAddress
@@ -53,7 +53,7 @@ struct ListeningSocket {
         Glibc.close(descriptor)
     }
 
-    /// Prepares a socket of another process's making.
+    /// Prepares a socket that another process made.
     private static func adopt(_ descriptor: Int32) throws(ServerError) {
         func option(_ name: Int32) -> Int32? {
             var value: Int32 = 0
@@ -69,7 +69,7 @@ struct ListeningSocket {
                 "the socket with descriptor \(descriptor) does not listen for streams: "
                     + "in a systemd socket unit give ListenStream= and leave Accept=no")
         }
-        // Of the descriptor, and of the socket, which the process that passed it doesn't read from.
+        // The first is a flag of the descriptor, the second of the socket, which the process that passed it doesn't read from.
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
         // Fails for a socket of the file system, which needs none.

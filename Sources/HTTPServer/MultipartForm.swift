@@ -1,11 +1,10 @@
 /// One part of a `multipart/form-data` body (RFC 7578).
 public struct FormPart: Sendable, Equatable {
-    /// The field's name. Browsers write a quotation mark in it as `%22`, which stays so.
+    /// The field's name. Browsers write a quotation mark in it as `%22`, which isn't decoded.
     public var name: String
-    /// The name of the file it came from, if the client says so, as `filename` or `filename*` (RFC 6266). Not to be trusted
-    /// as a path.
+    /// The name of its file, if the client sends one, as `filename` or `filename*` (RFC 6266). Don't trust it as a path.
     public var fileName: String?
-    /// The part's own Content-Type, if it has one. Not to be trusted.
+    /// The part's own Content-Type, if it has one. Don't trust it.
     public var contentType: String?
     /// The content.
     public var bytes: [UInt8]
@@ -28,7 +27,7 @@ public struct FormLimits: Sendable {
     /// Bytes of one part's header lines together.
     public var maximumHeaderBytes: Int
 
-    /// These limits.
+    /// A form's limits.
     public init(maximumParts: Int = 64, maximumPartBytes: Int = 32 << 20, maximumHeaderBytes: Int = 8192) {
         self.maximumParts = maximumParts
         self.maximumPartBytes = maximumPartBytes

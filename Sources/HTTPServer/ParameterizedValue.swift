@@ -15,7 +15,7 @@ struct ParameterizedValue {
         parameters = Self.parameters(in: self.bytes)
     }
 
-    /// Whether that is what stands before the parameters.
+    /// Whether the value before the parameters is this type.
     func hasType(_ type: String) -> Bool {
         HTTPHeaders.equal(decoded(bytes.prefix { $0 != semicolon }.trimmingBlanks), type)
     }
@@ -23,9 +23,9 @@ struct ParameterizedValue {
     /// The first parameter of that name.
     func bytes(_ name: String) -> [UInt8]? { parameters.first { HTTPHeaders.equal($0.name, name) }?.value }
 
-    /// The text of a parameter, in whatever form it is written: `name*=utf-8''n%C3%A4me` (RFC 8187), which counts before the
-    /// plain form; `name="name"`; or in sections `name*0="na"; name*1*=me` (RFC 2231). What an extended value can't be
-    /// decoded from is given as it stands, so that a file name is one, however it is written.
+    /// The text of a parameter in any of its forms: `name*=utf-8''n%C3%A4me` (RFC 8187), which takes precedence over the plain
+    /// form; `name="name"`; or in sections `name*0="na"; name*1*=me` (RFC 2231). An extended value that can't be decoded is
+    /// returned undecoded: a part with a file name has one, even if it is malformed.
     func text(_ name: String) -> String? {
         let extended = bytes(name + "*")
         if let text = extended.flatMap(Self.extendedText) { return text }
@@ -44,8 +44,8 @@ struct ParameterizedValue {
                 guard section > 0 else { return nil }
                 break
             }
-            // Only the first section names a character set. Quoted sections are as they are: what looks like an escape in
-            // one is put through as text.
+            // Only the first section names a character set. Quoted sections are literal: what looks like an escape in one is
+            // text.
             if section == 0 { isExtended = plain == nil }
             joined += plain == nil || !isExtended ? value : Self.escaped(value)
         }
@@ -71,7 +71,7 @@ struct ParameterizedValue {
 
     // MARK: Parsing
 
-    /// The parameters in their order; one whose quotation has no end is not among them, nor what follows it.
+    /// The parameters in their order, up to one whose quotation has no end.
     private static func parameters(in bytes: ArraySlice<UInt8>) -> [(name: String, value: [UInt8])] {
         var parameters: [(name: String, value: [UInt8])] = []
         var rest = bytes.drop { $0 != semicolon }
@@ -96,11 +96,11 @@ struct ParameterizedValue {
         return parameters
     }
 
-    /// What stands in a quotation, and what follows it; nil if it has no end.
+    /// The content of a quotation, and what follows it; nil if the quotation has no end.
     ///
-    /// A backslash escapes a quotation mark or another backslash, as Python's and Java's clients write them. Before anything
-    /// else it stands for itself: some clients send paths of Windows as they are. Browsers write a quotation mark as %22,
-    /// which stays so, since they leave a % as it is.
+    /// A backslash escapes a quotation mark or another backslash, as in Python's and Java's clients. Before any other character
+    /// it stands for itself: some clients send Windows paths unescaped. Browsers write a quotation mark as %22, which isn't
+    /// decoded, since they don't escape %.
     private static func quotation(_ bytes: ArraySlice<UInt8>) -> (value: [UInt8], rest: ArraySlice<UInt8>)? {
         var value: [UInt8] = []
         var rest = bytes

@@ -1,6 +1,6 @@
 import CMicroHTTPD
 
-/// A response in libmicrohttpd's own form, made off its threads so that they need not copy bodies.
+/// A response in libmicrohttpd's own form, made on another thread so that its event threads don't copy bodies.
 struct PreparedResponse: Sendable {
     let status: Int
     let byteCount: Int
@@ -22,7 +22,7 @@ struct PreparedResponse: Sendable {
         }
     }
 
-    /// Hands the response to the library, which keeps it as long as it needs it. False closes the connection.
+    /// Hands the response to the library, which owns it from then on. False closes the connection.
     func queue(on connection: OpaquePointer) -> Bool {
         let queued = CMHDQueueResponse(connection, UInt32(status), pointer) != 0
         MHD_destroy_response(pointer)

@@ -4,9 +4,7 @@ public struct RequestHead: Sendable {
     public var method: String
     /// Whether the client sent HEAD.
     public var isHead = false
-    /// The target as received, still encoded.
-    public var target: String
-    /// The path, percent-decoded but for slashes (`%2F`) and otherwise untouched.
+    /// The path, percent-decoded except for slashes (`%2F`), and not normalised.
     public var path: String
     /// The query's items, decoded, in order.
     public var query: [QueryItem] = []
@@ -21,11 +19,10 @@ public struct RequestHead: Sendable {
 
     /// A head with these fields, for tests of handlers.
     public init(
-        method: String, target: String, path: String, query: [QueryItem] = [],
+        method: String, path: String, query: [QueryItem] = [],
         headers: HTTPHeaders = [:], remoteAddress: String = "127.0.0.1", received: ContinuousClock.Instant = .now
     ) {
         self.method = method
-        self.target = target
         self.path = path
         self.query = query
         self.headers = headers
@@ -46,28 +43,17 @@ public struct Request: Sendable {
         case file(path: String, byteCount: Int)
     }
 
-    /// What stood before the body.
+    /// The head.
     public var head: RequestHead
     /// The body.
     public var body: Body
-    /// When the body was complete.
-    public var bodyReceived: ContinuousClock.Instant
     /// The most bytes that the body may have, also once it is decompressed.
     private let maximumBodyBytes: Int
-    private let share: BodyShare?
+    private let share: BodyShare
 
-    /// A request that came from no connection, for tests of handlers.
-    public init(head: RequestHead, body: [UInt8] = []) {
-        self.init(head: head, body: .bytes(body), bodyReceived: .now)
-    }
-
-    init(
-        head: RequestHead, body: Body, bodyReceived: ContinuousClock.Instant, maximumBodyBytes: Int = 32 << 20,
-        share: BodyShare? = nil
-    ) {
+    init(head: RequestHead, body: Body, maximumBodyBytes: Int, share: BodyShare) {
         self.head = head
         self.body = body
-        self.bodyReceived = bodyReceived
         self.maximumBodyBytes = maximumBodyBytes
         self.share = share
     }
@@ -79,8 +65,8 @@ public struct Request: Sendable {
 
     /// This request with its body decompressed and without its `Content-Encoding`. A body that is in a file stays as it is.
     ///
-    /// The result is within the limit of the request's ``BodyPolicy`` and at most a hundred times as large as the compressed
-    /// body or 1 MiB, whichever is more. Its memory counts among that of all bodies until the request ends. Decompressing
+    /// The result is within the limit of the request's ``BodyPolicy``. It is also at most 1 MiB or a hundred times as large as
+    /// the compressed body, if that is more. Its memory counts among that of all bodies until the request ends. Decompressing
     /// takes up to some 100 ms, so it belongs on a worker.
     ///
     /// - Throws: ``ContentCodingError`` for data that is damaged, cut off or above these limits.
@@ -91,7 +77,7 @@ public struct Request: Sendable {
         decoded.body = .bytes(
             try ContentDecoder.content(
                 of: bytes, coding: coding, limits: ContentLimits(maximumBytes: maximumBodyBytes),
-                reserve: { share?.reserve($0) ?? true }))
+                reserve: { share.reserve($0) }))
         return decoded
     }
 }

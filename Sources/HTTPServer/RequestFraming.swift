@@ -32,7 +32,7 @@ enum RequestFraming: Equatable, Sendable {
             throw TransportRefusal(status: 400, reason: "Content-Length and Transfer-Encoding exclude each other")
         }
         if let encoding = encodings.first {
-            // RFC 9112, 6.1: HTTP/1.0 has no transfer codings, and whoever passed the request on may not have seen one.
+            // RFC 9112, 6.1: HTTP/1.0 has no transfer codings, and a proxy that passed the request on may not have seen one.
             guard version != "HTTP/1.0" else {
                 throw TransportRefusal(status: 400, reason: "HTTP/1.0 has no Transfer-Encoding")
             }

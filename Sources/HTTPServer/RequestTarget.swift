@@ -2,10 +2,8 @@ import UntrustedText
 
 /// What a request's target says, decoded.
 struct RequestTarget: Equatable, Sendable {
-    /// The target as received.
-    let received: String
-    /// The path, percent-decoded but for slashes, which stay `%2F`: they belong to a segment and separate none. Nothing
-    /// else is done to it: `/a/../b` stays what it is and matches no other path.
+    /// The path, percent-decoded except for slashes, which stay `%2F`: such a slash belongs to a segment and doesn't end it.
+    /// The path isn't normalised: `/a/../b` matches no other path.
     var path: String
     /// The query's items in order; the value is nil where there is no `=`.
     var query: [QueryItem]
@@ -17,7 +15,6 @@ struct RequestTarget: Equatable, Sendable {
     ///   are not UTF-8, escaped or not, and NUL.
     init(_ received: String?) throws(InvalidTarget) {
         guard let received else { throw InvalidTarget(reason: "it is not UTF-8") }
-        self.received = received
         // Bytes, as proxies see them: to Swift an & with an accent behind it is another character.
         let bytes = Array(received.utf8)
         guard bytes.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "#") }) else {
@@ -81,9 +78,9 @@ struct RequestTarget: Equatable, Sendable {
 
 /// One item of a query, percent-decoded, `+` meaning a space.
 public struct QueryItem: Sendable, Equatable {
-    /// What stands before the first `=`.
+    /// The text before the first `=`.
     public var name: String
-    /// What stands after it; nil if there is no `=`.
+    /// The text after it; nil if there is no `=`.
     public var value: String?
 
     /// An item of this name and value.

@@ -20,9 +20,8 @@ public struct Response: Sendable {
         Response(status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], body: Array(text.utf8))
     }
 
-    /// Why the response cannot be sent, nil if it can. A header that would end its line early is a handler's bug; it is
-    /// answered with 500 and logged rather than stripped, which would hide it, or trapped on, which would end every
-    /// other request with it.
+    /// Why the response cannot be sent; nil if it can. A header that would end its line early is a handler's bug. It is
+    /// answered with 500 and logged. Removing the header would hide the bug, and a trap would end every other request too.
     var fault: String? {
         guard (200...599).contains(status) else { return "its status is \(status)" }
         for field in headers {
@@ -44,7 +43,7 @@ public struct TransportRefusal: Error, Equatable, Sendable {
     public let reason: String
 }
 
-/// What became of a request, told when it has ended.
+/// How a request ended, and what it took.
 public struct ExchangeRecord: Sendable {
     /// How a request ended.
     public enum Outcome: String, Sendable {
@@ -54,26 +53,22 @@ public struct ExchangeRecord: Sendable {
         case clientGone = "client gone"
         /// The client was too slow, sending or reading.
         case timedOut = "timed out"
-        /// The server closed the connection: it stopped, could not go on, or had been sent far too much.
+        /// The server closed the connection: it stopped, it could not continue, or the client sent far too much.
         case aborted
     }
 
-    /// The method as received; empty if the head never was complete.
+    /// The method as received; empty if the head was never complete.
     public var method: String
-    /// The target as received; empty if it is not UTF-8.
-    public var target: String
     /// The client's address.
     public var remoteAddress: String
-    /// The status answered. If there was none: 408 for a request that timed out on its way in, 499 for a client gone before
-    /// it was answered, what would have been answered to a body that the server refused and then cut, and otherwise 0.
+    /// The status of the response. Without a response: 408 if the request took too long to arrive, 499 if the client left
+    /// before its answer, the status of the refusal if the client was disconnected for sending on, and otherwise 0.
     public var status: Int
     /// Bytes of the body received.
     public var requestBytes: Int
-    /// Bytes of the body answered, whether or not the client read them all; none to HEAD.
+    /// Bytes of the response's body, whether or not the client read all of them; 0 for HEAD.
     public var responseBytes: Int
-    /// When the request line had arrived.
-    public var received: ContinuousClock.Instant
-    /// From there to the complete body.
+    /// From the request's line to its complete body.
     public var receiving: Duration
     /// From there to the handler's response.
     public var handling: Duration
@@ -87,15 +82,15 @@ public struct ExchangeRecord: Sendable {
 public struct ServerCounters: Sendable, Equatable {
     /// Connections open now.
     public var openConnections = 0
-    /// Requests whose line has arrived and that haven't ended.
+    /// Requests whose first line has arrived and that haven't ended.
     public var activeRequests = 0
     /// Connections suspended while their handler works.
     public var suspendedConnections = 0
-    /// Handlers running, those of requests already failed included.
+    /// Handlers running, including those of requests that have already failed.
     public var runningHandlers = 0
     /// Bytes of bodies held in memory.
     public var heldBodyBytes = 0
-    /// Sockets kept open for clients to read an early answer.
+    /// Sockets still open so that clients can read an early answer.
     public var lingeringSockets = 0
     /// Connections accepted since the start.
     public var acceptedConnections = 0

@@ -8,14 +8,14 @@ import Synchronization
 /// Bodies are read under their limits by a few event threads; a complete request suspends its connection while its
 /// handler runs as a task. A started server must be stopped, by ``drain(timeout:)`` or ``stop()``.
 ///
-/// What a client sees that is refused:
+/// How the server treats a client that it refuses:
 /// - above ``ServerConfiguration/maximumConnections``: 503 and a close; far above it, a close.
-/// - too slow to send or to read: a close, since libmicrohttpd takes no response before the request is whole.
+/// - too slow to send or to read: a close, since libmicrohttpd takes no response before the request is complete.
 /// - announcing too large a body: 413 and a close, its bytes read and dropped for two seconds so that it can read that.
 /// - sending too large a chunked body: 413 at its end, or a close after four times the limit (at least 1 MiB) on top.
-/// - speaking what libmicrohttpd cannot parse (a garbled length or chunk, no HTTP/1.x, a head beyond all measure): the
-///   library's own small HTML page with 400, 413, 414, 431 or 505, for which it has no option. Behind a wrong
-///   Content-Length 0.9.75 sends its head twice. Then a close.
+/// - sending what libmicrohttpd cannot parse (a malformed length or chunk, not HTTP/1.x, a far too large head): the
+///   library's own small HTML page with 400, 413, 414, 431 or 505, which no option changes, and a close. After a wrong
+///   Content-Length, version 0.9.75 sends the page's head twice.
 public final class Server: Sendable {
     private enum Phase {
         case idle
@@ -29,7 +29,7 @@ public final class Server: Sendable {
     private let phase = Mutex(Phase.idle)
     private let startMessages: StartMessages
 
-    /// Makes a server, which does nothing yet.
+    /// Makes a server. ``start()`` starts it.
     ///
     /// - Parameters:
     ///   - application: what it serves.
@@ -54,10 +54,10 @@ public final class Server: Sendable {
         }
     }
 
-    /// The TCP port listened on, once started; 0 otherwise.
+    /// The TCP port that it listens on; 0 before the start and after the stop.
     public var port: Int { address?.port ?? 0 }
 
-    /// Where it listens, once started; nil otherwise.
+    /// Where it listens; nil before the start and after the stop.
     public var address: BoundAddress? {
         phase.withLock { if case .running(let address) = $0 { address } else { nil } }
     }
@@ -122,7 +122,7 @@ public final class Server: Sendable {
         return listener.address
     }
 
-    /// Presents another certificate from now on. Connections that are open go on under the one that they began with.
+    /// Presents another certificate from now on. Open connections keep the one that they began with.
     ///
     /// - Returns: whether it is another one than before.
     /// - Throws: ``ServerError`` if it can't be used, or the server wasn't started with TLS; the one before then stays.
@@ -136,8 +136,8 @@ public final class Server: Sendable {
 
     /// Stops accepting, lets the requests in flight end, up to `timeout`, and then stops as ``stop()`` does.
     ///
-    /// Connections already waiting to be accepted still are, requests arriving on open connections are served, and
-    /// every response says `Connection: close`.
+    /// Connections that already wait are still accepted, requests on open connections are served, and every response says
+    /// `Connection: close`.
     ///
     /// - Returns: whether every request got its own answer in time.
     @discardableResult
@@ -151,7 +151,7 @@ public final class Server: Sendable {
     }
 
     /// Stops at once: cancels every handler, answers its request 503, and returns when all connections are closed. A
-    /// handler that doesn't heed its cancellation may go on; its response is dropped.
+    /// handler that ignores its cancellation may continue; its response is dropped.
     public func stop() async {
         guard takeStop() else { return }
         core.startDraining()
@@ -167,8 +167,8 @@ public final class Server: Sendable {
         }
     }
 
-    /// libmicrohttpd aborts the process if it is stopped with a suspended connection, and loses a response if it is
-    /// stopped before it has sent it: so first no new suspension, then every answer, then every end, then the stop.
+    /// libmicrohttpd aborts the process if it is stopped with a suspended connection, and loses responses that it hasn't sent
+    /// yet. So the order is: no new suspension, every answer, every end, the stop.
     private func finishStopping() async {
         core.activity.startStopping()
         var isQuiet = false
@@ -179,7 +179,7 @@ public final class Server: Sendable {
         }
         let core = core
         await withCheckedContinuation { continuation in
-            // Joins the event threads: on a thread of Dispatch, not on one of the few that run tasks.
+            // Joins the event threads, so it runs on a thread of Dispatch and not on one of the few that run tasks.
             DispatchQueue.global().async {
                 core.stopDaemon()
                 continuation.resume()
@@ -189,7 +189,7 @@ public final class Server: Sendable {
     }
 }
 
-/// Keeps what libmicrohttpd says while it starts, for the error; afterwards passes everything on.
+/// Collects the messages of libmicrohttpd while it starts, for the error, and passes every message on.
 private final class StartMessages: Sendable {
     private let kept = Mutex<[String]?>([])
     private let log: @Sendable (String) -> Void

@@ -14,13 +14,13 @@ public struct ServerConfiguration: Sendable {
         }
     }
 
-    /// What to think of a client that has closed its sending side while its request is being worked on.
+    /// How to treat a client that has closed its sending side while its request is being processed.
     ///
     /// A FIN looks the same from a client that only half-closed (`nc -N`) and from one whose process has ended.
     public enum HalfClosePolicy: Sendable {
-        /// Ask: an interim `100 Continue`, which every HTTP/1.1 client ignores (RFC 9110, 15.2), is sent. A closed
-        /// socket answers it with RST, which counts as gone; a half-closed one stays and gets its response. Clients
-        /// that cannot be asked (TLS, HTTP/1.0) count as gone.
+        /// Send an interim `100 Continue`, which every HTTP/1.1 client ignores (RFC 9110, 15.2). A closed socket answers it
+        /// with RST, and its client counts as gone. A half-closed one doesn't, and its client gets the response. Clients
+        /// that can't be asked (TLS, HTTP/1.0) count as gone.
         case answer
         /// A FIN counts as gone.
         case cancel
@@ -29,13 +29,13 @@ public struct ServerConfiguration: Sendable {
     /// An IPv4 or IPv6 address, with or without brackets, a name, or `*` for every address of the machine (IPv6 and IPv4 on
     /// one socket).
     public var host = "127.0.0.1"
-    /// The TCP port; 0 takes any free one, which ``Server/port`` then tells.
+    /// The TCP port; 0 takes any free one, which ``Server/port`` then has.
     public var port: UInt16 = 0
     /// A socket in the file system to listen on instead of a TCP port.
     public var unixSocket: UnixSocket?
-    /// A descriptor of a stream socket that listens already, to be used instead of opening one; the server's from its start
-    /// on. Another process may hold the same socket, as systemd does: connections that come after this server has stopped
-    /// listening wait for that process's next one.
+    /// The descriptor of a stream socket that already listens, used instead of opening one. The server owns it from its start
+    /// on. Another process, such as systemd, may hold the same socket: connections that arrive after this server has
+    /// stopped listening wait for the next server.
     public var inheritedSocket: Int32?
     /// Several processes may listen on the same port, the kernel sharing connections among them (SO_REUSEPORT).
     public var reusePort = false
@@ -43,8 +43,9 @@ public struct ServerConfiguration: Sendable {
     public var backlog: Int32 = 1024
     /// libmicrohttpd's event threads, which only move bytes.
     public var threads = 2
-    /// Connections served at a time. A client above it is told 503 and closed; above it by more than a quarter (at
-    /// least 64), its connection is closed at once. As many sockets at most outlive theirs for an early answer to be read.
+    /// Connections served at a time. A connection above this number gets 503 and is closed. If the number is exceeded by more
+    /// than a quarter (and at least 64), connections are closed at once. As many sockets may stay open for a while after
+    /// their connection, so that an early answer can be read.
     public var maximumConnections = 1024
     /// The largest request head: request line and headers. Larger ones are answered 431 (or, if the head doesn't fit
     /// libmicrohttpd's buffer of four times this size, by the library's own 431 or 414).
@@ -60,10 +61,10 @@ public struct ServerConfiguration: Sendable {
     public var responseTimeout: Duration = .seconds(60)
     /// Whether clients that have closed their sending side still get their answer.
     public var halfClosedClients = HalfClosePolicy.answer
-    /// The identity for HTTPS; nil for plain HTTP.
+    /// The certificate and key for HTTPS; nil for plain HTTP.
     public var tls: TLSIdentity?
 
-    /// Loopback, any free port, the defaults above.
+    /// A configuration of the defaults: loopback and any free port.
     public init() {}
 
     func validate() throws(ServerError) {

@@ -5,7 +5,7 @@ import Synchronization
 /// What libmicrohttpd's callbacks, the monitor, and the public server share.
 final class ServerCore: Sendable {
     let configuration: ServerConfiguration
-    /// Begins what the application does with a request of these headers.
+    /// Begins the application's side of a request with these headers.
     let converse: @Sendable (HTTPHeaders) -> any Conversation
     let log: @Sendable (String) -> Void
 
@@ -134,7 +134,7 @@ final class ServerCore: Sendable {
         try monitor.watchListener(listener.descriptor)
     }
 
-    /// Accepts whoever already waits, and nobody from then on.
+    /// Accepts the connections that already wait, and no others.
     func stopListening() {
         accept()
         listener.withLock {
@@ -146,11 +146,11 @@ final class ServerCore: Sendable {
 
     func removeSocketFile() { listener.withLock { $0?.file?.remove() } }
 
-    /// Waits until every request that has reached this machine has been answered; false if that takes longer.
+    /// Waits until every request that has reached this machine has been answered; false if that takes longer than `timeout`.
     func waitUntilAnswered(timeout: Duration) async -> Bool {
         let deadline = ContinuousClock.now + timeout
         while await activity.waitUntilQuiet(timeout: max(.zero, deadline - .now)) {
-            // A request's bytes may be on their way through the event threads: quiet has to last.
+            // The event threads may be about to read a request's bytes, so the server must stay quiet for a moment.
             try? await Task.sleep(for: .milliseconds(5))
             if activity.counters.activeRequests == 0, !connections.hasUnservedRequests { return true }
             if ContinuousClock.now > deadline { return false }
@@ -161,7 +161,7 @@ final class ServerCore: Sendable {
     /// From now on every response closes its connection.
     func startDraining() { isDraining.store(true, ordering: .releasing) }
 
-    /// Answers 503 in the place of every handler still running and cuts every client still sending.
+    /// Answers 503 instead of every handler that still runs, and disconnects every client that still sends.
     func failRequests() {
         connections.forEach { connection in
             guard let exchange = connection.exchange else { return }
@@ -175,13 +175,13 @@ final class ServerCore: Sendable {
         }
     }
 
-    /// Gives every client no more than this to take its answer.
+    /// Gives every client at most this time to read its answer.
     func hastenClients(within time: Duration) {
         let latest = ContinuousClock.now + time
         connections.forEach { $0.deadline = min($0.deadline ?? latest, latest) }
     }
 
-    /// Closes what is left. No connection may be suspended, nor any become so.
+    /// Closes what is left. No connection may be suspended or become suspended.
     func stopDaemon() {
         let bits = daemon.withLock { bits in
             defer { bits = 0 }
@@ -204,7 +204,7 @@ final class ServerCore: Sendable {
                 }
                 monitor.rearmListener(listener)
             } catch {
-                // Left unarmed until the next tick: the listener stays readable and would spin the monitor.
+                // Not rearmed until the next tick: the listener stays readable, and the monitor would loop.
                 log("no connection can be accepted for now: \(error)")
             }
         }
@@ -215,7 +215,7 @@ final class ServerCore: Sendable {
 extension ServerCore {
     var certificateExpiry: Int64? { identity.withLock { $0.expiry } }
 
-    /// The configured identity for libmicrohttpd, which takes it over; nil without TLS.
+    /// The configured identity for libmicrohttpd, which owns it from then on; nil without TLS.
     func readIdentity() throws(ServerError) -> OpaquePointer? {
         guard let configured = configuration.tls else { return nil }
         let read = try configured.read()
@@ -241,16 +241,16 @@ extension ServerCore {
     }
 }
 
-/// Gives an accepted socket to libmicrohttpd, or closes it if there are too many even to be told so.
+/// Gives an accepted socket to libmicrohttpd, or closes it if there are too many to answer even 503.
 extension ServerCore {
     private func handOver(_ socket: Int32, from address: SocketAddress, to daemon: OpaquePointer) {
         let mostToTell = configuration.maximumConnections + max(64, configuration.maximumConnections / 4)
-        let isWelcome = connections.admit(upTo: mostToTell)
+        let isAdmitted = connections.admit(upTo: mostToTell)
         activity.update {
             $0.acceptedConnections += 1
-            $0.refusedConnections += isWelcome ? 0 : 1
+            $0.refusedConnections += isAdmitted ? 0 : 1
         }
-        guard isWelcome else {
+        guard isAdmitted else {
             close(socket)
             return
         }

@@ -2,7 +2,7 @@ import CMicroHTTPD
 import Glibc
 import Synchronization
 
-/// What a ``SocketMonitor`` tells, on its own thread.
+/// What a ``SocketMonitor`` reports, on its own thread.
 protocol SocketMonitorDelegate: AnyObject, Sendable {
     /// Clients are waiting to be accepted.
     func clientsWaiting()
@@ -10,7 +10,7 @@ protocol SocketMonitorDelegate: AnyObject, Sendable {
     func clientEnded(_ id: UInt64, entirely: Bool)
     /// A lingering socket can be read or has ended.
     func lingeringReadable(_ socket: Int32)
-    /// Time has passed.
+    /// A tick has passed.
     func tick(_ now: ContinuousClock.Instant)
 }
 
@@ -52,7 +52,7 @@ final class SocketMonitor: Sendable {
     private let delegate = Mutex<(any SocketMonitorDelegate)?>(nil)
     private let thread = Mutex<pthread_t?>(nil)
 
-    /// - Parameter tick: the delegate's clock: deadlines are noticed up to this much late.
+    /// - Parameter tick: the time between ticks. Deadlines are noticed up to this much late.
     init(tick: Duration) throws(SystemCallFailure) {
         epoll = try SystemCallFailure.check("epoll_create1", epoll_create1(Int32(EPOLL_CLOEXEC)))
         wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -90,7 +90,7 @@ final class SocketMonitor: Sendable {
         pthread_join(thread, nil)
     }
 
-    /// Tells of waiting clients once; ``rearmListener(_:)`` asks for the next time.
+    /// Reports waiting clients once, and again after each ``rearmListener(_:)``.
     func watchListener(_ socket: Int32) throws(SystemCallFailure) {
         try control(EPOLL_CTL_ADD, socket, .listener, EPOLLIN.rawValue | EPOLLONESHOT.rawValue)
     }
@@ -99,17 +99,17 @@ final class SocketMonitor: Sendable {
         try? control(EPOLL_CTL_MOD, socket, .listener, EPOLLIN.rawValue | EPOLLONESHOT.rawValue)
     }
 
-    /// Tells once when the client has closed its sending side or is gone. Incoming bytes don't count.
+    /// Reports once when the client has closed its sending side or is gone. Incoming bytes don't count.
     func watchClient(_ id: UInt64, socket: Int32) throws(SystemCallFailure) {
         try control(EPOLL_CTL_ADD, socket, .client(id), EPOLLRDHUP.rawValue | EPOLLONESHOT.rawValue)
     }
 
-    /// Tells once more, at once if the client has already closed its sending side.
+    /// Reports once more, at once if the client has already closed its sending side.
     func rewatchClient(_ id: UInt64, socket: Int32) {
         try? control(EPOLL_CTL_MOD, socket, .client(id), EPOLLRDHUP.rawValue | EPOLLONESHOT.rawValue)
     }
 
-    /// Tells once more, when a client that has closed its sending side is gone.
+    /// Reports once more, when a client that has closed its sending side is gone.
     func watchForEnd(of id: UInt64, socket: Int32) {
         try? control(EPOLL_CTL_MOD, socket, .client(id), EPOLLONESHOT.rawValue)
     }

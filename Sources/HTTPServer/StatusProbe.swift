@@ -1,9 +1,9 @@
 import CMicroHTTPD
 import Glibc
 
-/// Asks a server for a status, once, with a time limit: for health checks, which bring no HTTP client along.
+/// Asks a server for a status once, with a time limit, for health checks in images without an HTTP client.
 public struct StatusProbe: Sendable {
-    /// Whom to ask.
+    /// The server to ask.
     public enum Destination: Sendable, Equatable, CustomStringConvertible {
         /// A name or an address, with or without brackets, and a port.
         case internet(host: String, port: UInt16)
@@ -20,14 +20,14 @@ public struct StatusProbe: Sendable {
         }
     }
 
-    /// How to speak TLS.
+    /// The settings of TLS.
     public struct TLS: Sendable, Equatable {
-        /// The name that the server is told, and that its certificate must be for if it is checked.
+        /// The name sent to the server, which its certificate must have if it is checked.
         public var name: String
-        /// PEM of the certificates that are trusted; nil takes any certificate.
+        /// PEM of the trusted certificates; nil accepts any certificate.
         public var trustedPEM: String?
 
-        /// These.
+        /// These settings.
         public init(name: String, trustedPEM: String?) {
             self.name = name
             self.trustedPEM = trustedPEM
@@ -40,7 +40,7 @@ public struct StatusProbe: Sendable {
         public let description: String
     }
 
-    /// Whom to ask.
+    /// The server to ask.
     public var destination: Destination
     /// Nil to speak plain HTTP.
     public var tls: TLS?

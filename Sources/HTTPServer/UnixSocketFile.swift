@@ -5,7 +5,7 @@ import Glibc
 public struct UnixSocket: Sendable, Equatable {
     /// Its path, absolute, at most 107 bytes.
     public var path: String
-    /// Who may connect: those who may write to the file.
+    /// The file's permissions. Users who may write to the file may connect.
     public var permissions: UInt32
 
     /// A socket at that path, open to its owner and group unless said otherwise.
@@ -51,8 +51,8 @@ struct UnixSocketFile: Sendable {
         unlink(path)
     }
 
-    /// Keeps other processes of this program from listening in the same folder meanwhile: between finding that no process
-    /// listens at a path and listening there, another one could begin to.
+    /// Prevents other processes of this program from listening in the same folder meanwhile: one could begin to listen at the
+    /// path between the check that no process listens there and listening.
     private static func lockFolder(of path: String) throws(SystemCallFailure) -> Int32 {
         let parent = path[..<path.lastIndex(of: "/")!]
         let folder = try SystemCallFailure.check(
@@ -87,7 +87,7 @@ struct UnixSocketFile: Sendable {
     ) throws(SystemCallFailure) -> (descriptor: Int32, file: UnixSocketFile) {
         let descriptor = try newSocket()
         do throws(SystemCallFailure) {
-            // The file gets these permissions but for the umask's, so that it is never open to more than it should be.
+            // The umask removes permissions as the file is made, so that it is never open to more users than it should be.
             try SystemCallFailure.check("fchmod", fchmod(descriptor, wanted.permissions))
             let address = SocketAddress(path: wanted.path)
             try SystemCallFailure.check("bind", address.withPointer { bind(descriptor, $0, $1) })

@@ -119,7 +119,9 @@ struct AuthenticatorTests {
         }
     }
 
-    @Test("A web page, which names its origin, is refused by the admin port, and by the public one taken as anybody")
+    @Test(
+        "A web page, which names its origin, is refused by the admin port, and served by the public one like any client"
+    )
     func pages() async throws {
         try await TestService.run { service async throws in
             for origin in ["https://example.org", "null", "http://127.0.0.1:\(service.client.port)"] {

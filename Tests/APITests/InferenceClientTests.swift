@@ -180,7 +180,7 @@ struct InferenceClientTests {
         }
     }
 
-    @Test("Statistics count the requests, images and steps of a model, whichever operation they came by")
+    @Test("Statistics count the requests, images and steps of a model, by any of its operations")
     func statistics() async throws {
         try await TestService.run {
             $0.service.cacheBytes = 1 << 20

@@ -40,7 +40,7 @@ struct WriterTests {
     func timeouts() throws {
         let limits = TimeLimits(standard: .seconds(60), maximum: .seconds(100))
         func granted(_ text: String?) throws -> Duration {
-            var head = RequestHead(method: "POST", target: "/", path: "/")
+            var head = RequestHead(method: "POST", path: "/")
             head.headers["X-Request-Timeout"] = text
             return try RequestDeadline(head, limits).instant() - head.received
         }
@@ -57,7 +57,7 @@ struct WriterTests {
             as [(String?, Int, Int)])
     func bodyTimeouts(header: String?, body: Int, granted: Int) throws {
         let limits = TimeLimits(standard: .seconds(60), maximum: .seconds(100))
-        var head = RequestHead(method: "POST", target: "/", path: "/")
+        var head = RequestHead(method: "POST", path: "/")
         head.headers["X-Request-Timeout"] = header
         let deadline = try RequestDeadline(head, limits)
         #expect(deadline.instant(within: .seconds(body)) == head.received + .seconds(granted))

@@ -11,7 +11,7 @@ struct ActivityTests {
         for _ in 0..<1000 { #expect(await activity.waitUntilQuiet(timeout: .zero) == false) }
     }
 
-    @Test("Where nothing is going on nobody waits; the end of the last request wakes everybody")
+    @Test("While there is no request, waiting ends at once; the end of the last request wakes every waiter")
     func quiet() async {
         let activity = Activity()
         #expect(await activity.waitUntilQuiet(timeout: .zero))

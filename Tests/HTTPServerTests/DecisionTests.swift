@@ -71,7 +71,7 @@ struct DecisionTests {
         }
     }
 
-    @Test("HTTP/1.0 has no transfer codings: whoever passed such a request on may have ended its body elsewhere")
+    @Test("HTTP/1.0 has no transfer codings: a proxy that passed such a request on may have ended its body elsewhere")
     func codingOfOldVersion() throws {
         let headers: HTTPHeaders = ["Host": "h", "Transfer-Encoding": "chunked"]
         #expect(throws: TransportRefusal(status: 400, reason: "HTTP/1.0 has no Transfer-Encoding")) {

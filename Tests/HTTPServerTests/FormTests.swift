@@ -283,7 +283,7 @@ struct FormTests {
         let kept = Mutex<Request?>(nil)
         let body = part("a", file: "b", [1, 13, 10]) + end
         try await withServer(handler: { request in
-            // Whoever polls a service that has ended may knock here, at the port that was its own.
+            // A client of another test's server that has ended may send requests to this port.
             if request.head.method == "POST" { kept.withLock { $0 = request } }
             return .text("ok")
         }) { server in

@@ -8,7 +8,7 @@ import Testing
 struct StopTests {
     private static let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
-    @Test("Draining with 50 requests in flight loses no answer, and accepts nobody new")
+    @Test("Draining with 50 requests in flight loses no answer, and accepts no new connection")
     func drain() async throws {
         let gate = Gate()
         try await withServer(handler: { _ in await gate.pass() ? .text("done") : .text("cancelled", status: 499) }) {

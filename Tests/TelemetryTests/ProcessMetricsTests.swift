@@ -53,7 +53,7 @@ private let promtool = ["/usr/bin/promtool", "/usr/local/bin/promtool"].first(
 
 @Suite struct PromtoolTests {
     @Test(
-        "promtool finds nothing to complain of",
+        "promtool finds no fault",
         .enabled(if: promtool != nil, "promtool (package prometheus) is not installed"))
     func checkMetrics() throws {
         let registry = MetricsRegistry()
@@ -74,8 +74,8 @@ private let promtool = ["/usr/bin/promtool", "/usr/local/bin/promtool"].first(
         try process.run()
         try input.fileHandleForWriting.write(contentsOf: Data(registry.exposition().utf8))
         try input.fileHandleForWriting.close()
-        let complaints = try output.fileHandleForReading.readToEnd() ?? Data()
+        let faults = try output.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
-        #expect(process.terminationStatus == 0, "\(String(decoding: complaints, as: UTF8.self))")
+        #expect(process.terminationStatus == 0, "\(String(decoding: faults, as: UTF8.self))")
     }
 }

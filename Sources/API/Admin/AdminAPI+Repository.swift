@@ -3,8 +3,8 @@ import FeatureService
 import HTTPServer
 import JSON
 
-/// The model-repository extension of the Open Inference Protocol: the models of the model directory under the names that
-/// their configurations give them, which are also those that inference requests name.
+/// The model-repository extension of the Open Inference Protocol. It names the models of the model directory as their
+/// configurations do, and as inference requests name them.
 extension AdminAPI {
     /// `POST /v2/repository/index`.
     func index(_ command: Command) async throws(Problem) -> Response {
@@ -62,7 +62,7 @@ extension AdminAPI {
         return await readers.run { directory.catalogue() }
     }
 
-    /// The model that serves and those that might.
+    /// The model that serves and those that could be loaded.
     private func repository() async -> [RepositoryEntry] {
         let catalogue = await catalogue()
         let active = await checkpoints.status.active
@@ -103,7 +103,7 @@ struct RepositoryEntry: Equatable, Sendable {
 
 /// The body of a repository request: nothing, or JSON, in which null counts as absent.
 struct RepositoryPost: Equatable {
-    /// Whether an index is to hold only what serves.
+    /// Whether the index lists only the models that serve.
     private(set) var isReadyOnly = false
     /// Parameters that would change a model as it is loaded.
     private(set) var overrides: [String] = []
@@ -121,7 +121,7 @@ struct RepositoryPost: Equatable {
                 case .ready: isReadyOnly = try scanner.boolean()
                 case .parameters:
                     try scanner.object { scanner, parameter in
-                        // What unloading a model takes along is nothing here.
+                        // Models have no dependents here.
                         let changesModel = parameter != "unload_dependents" && scanner.nextCharacter != "n"
                         if changesModel { overrides.append(parameter) }
                         try scanner.skipValue(depth: 16)

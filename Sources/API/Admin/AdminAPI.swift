@@ -2,10 +2,10 @@ public import FeatureService
 public import HTTPServer
 public import Telemetry
 
-/// What the admin API grants.
+/// The settings of the admin API.
 public struct AdminAPIConfiguration: Sendable {
-    /// The bearer token that opens everything but health checks; nil opens it to whoever reaches the listener, which
-    /// must then be loopback.
+    /// The bearer token that opens everything but health checks; nil opens it to everyone who reaches the
+    /// listener, which must then be loopback.
     public var token: String?
     var wrongKeys = AuthenticationLimit.Allowance()
     /// Largest checkpoint in bytes that may be uploaded.
@@ -31,7 +31,7 @@ public final class AdminAPI: Sendable {
     let configuration: AdminAPIConfiguration
     let authenticator: Authenticator?
     let observer: RequestObserver
-    /// Looks through the model directory.
+    /// Reads the model directory.
     let readers = DecodePool(width: 1)
 
     /// Makes the API of a service whose checkpoints `checkpoints` manages.

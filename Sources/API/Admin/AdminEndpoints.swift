@@ -40,9 +40,9 @@ struct Command: Sendable {
     let path: [String: String]
     /// Whether the answer comes when the change is complete, not when it has begun.
     let waits: Bool
-    /// The SHA-256 that an upload is to have; nil if the query names none.
+    /// The SHA-256 that an upload must have; nil if the query names none.
     let sha256: String?
-    /// Who asks.
+    /// The client that sent it.
     let client: CheckpointAttempt.Client
     let body: Request.Body
 

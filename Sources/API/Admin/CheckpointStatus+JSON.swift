@@ -9,47 +9,38 @@ extension CheckpointStatus {
     /// The document of `GET /admin/checkpoint`.
     func response(status: Int) -> Response {
         .json(status: status) { json in
-            Self.write("active", active, &json)
-            Self.write("previous", previous, &json)
-            if let loading {
-                json.member("loading") { json in
-                    json.object { json in
-                        json.member("source", loading.source.description)
-                        json.member("phase", loading.phase.rawValue)
-                        json.member("since", loading.since.iso8601)
-                    }
-                }
-            } else {
-                json.null("loading")
+            Self.write("active", active, &json, Self.write)
+            Self.write("previous", previous, &json, Self.write)
+            Self.write("loading", loading, &json) { loading, json in
+                json.member("source", loading.source.description)
+                json.member("phase", loading.phase.rawValue)
+                json.member("since", loading.since.iso8601)
             }
-            if let lastError {
-                json.member("lastError") { json in
-                    json.object { json in
-                        json.member("source", lastError.source.description)
-                        json.member("phase", lastError.phase.rawValue)
-                        json.member("reason", lastError.reason)
-                        json.member("time", lastError.time.iso8601)
-                    }
-                }
-            } else {
-                json.null("lastError")
+            Self.write("lastError", lastError, &json) { error, json in
+                json.member("source", error.source.description)
+                json.member("phase", error.phase.rawValue)
+                json.member("reason", error.reason)
+                json.member("time", error.time.iso8601)
             }
         }
     }
 
-    private static func write(_ name: StaticString, _ record: CheckpointRecord?, _ json: inout JSONWriter) {
-        guard let record else { return json.null(name) }
-        json.member(name) { json in
-            json.object { json in
-                json.member("name", record.version.name)
-                json.member("version", record.version.label)
-                json.member("sha256", record.version.sha256)
-                json.member("source", record.source.description)
-                json.member("byteCount", record.byteCount)
-                json.member("since", record.since.iso8601)
-                json.member("images", record.images)
-            }
-        }
+    /// Writes a member that is an object, or null without a value.
+    private static func write<Value>(
+        _ name: StaticString, _ value: Value?, _ json: inout JSONWriter, _ members: (Value, inout JSONWriter) -> Void
+    ) {
+        guard let value else { return json.null(name) }
+        json.member(name) { json in json.object { members(value, &$0) } }
+    }
+
+    private static func write(_ record: CheckpointRecord, _ json: inout JSONWriter) {
+        json.member("name", record.version.name)
+        json.member("version", record.version.label)
+        json.member("sha256", record.version.sha256)
+        json.member("source", record.source.description)
+        json.member("byteCount", record.byteCount)
+        json.member("since", record.since.iso8601)
+        json.member("images", record.images)
     }
 }
 
@@ -71,7 +62,7 @@ extension Problem {
         self.init(code, "\(failure)")
     }
 
-    /// Why a load was not begun.
+    /// Why a load has not begun.
     init(_ refusal: CheckpointRefusal) {
         switch refusal {
         case .busy:

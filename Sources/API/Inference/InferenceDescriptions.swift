@@ -18,8 +18,8 @@ enum InferenceDescription {
         }
     }
 
-    /// `GET /v2/models/{model}`. Both inputs are listed although a request gives one of them: the protocol has no word
-    /// for alternatives.
+    /// `GET /v2/models/{model}`. Both inputs are listed although a request gives one of them: the protocol has no
+    /// way to state alternatives.
     static func model(_ served: ServedModel) -> Response {
         let side = served.model.side
         return .json { json in
@@ -37,7 +37,7 @@ enum InferenceDescription {
         }
     }
 
-    /// The outputs that a model has, and the numbers of each of an image, -1 where that depends on the request.
+    /// The outputs that a model has, each with its length for one image; -1 if the length depends on the request.
     static func outputs(of served: ServedModel) -> [(InferenceOutput, Int)] {
         let classes = served.configuration.head?.classes
         return [(.embedding, -1)] + (classes.map { [(.logits, $0), (.probabilities, $0)] } ?? [])

@@ -11,19 +11,19 @@ enum InferenceOutput: String, CaseIterable, Sendable {
     case probabilities
 }
 
-/// An output asked for.
+/// A requested output.
 struct RequestedOutput: Equatable, Sendable {
     let output: InferenceOutput
-    /// Whether it is wanted in binary; nil if only the whole request says so, or nothing does.
+    /// Whether it is requested in binary; nil if the output doesn't say so itself.
     var isBinary: Bool?
-    /// How many of the likeliest classes are wanted instead of the numbers, each as `value:index:label`.
+    /// How many of the likeliest classes are requested instead of the numbers, each as `value:index:label`.
     var classCount: Int?
 }
 
-/// The JSON of an inference request as it stands, its tensors' data not yet looked at. Members that are null count as
-/// absent, at every level.
+/// The JSON of an inference request, with the data of its tensors unchecked. Members that are null count as absent, at every
+/// level.
 struct InferenceDocument: Sendable {
-    /// An input as it stands.
+    /// An unchecked input.
     struct Input: Sendable {
         var name: String?
         var datatype: String?
@@ -33,7 +33,7 @@ struct InferenceDocument: Sendable {
     }
 
     private(set) var id: String?
-    /// The model that the body names besides the path.
+    /// The model that the body names in addition to the path.
     private(set) var modelName: String?
     private(set) var modelVersion: String?
     private(set) var inputs: [Input] = []
@@ -44,7 +44,7 @@ struct InferenceDocument: Sendable {
     private(set) var timeout: Duration?
     private let maximumElements: Int
 
-    /// Ids of more characters than this, as JSON schemas count them, aren't echoed but refused.
+    /// The longest id, in characters as JSON schemas count them.
     private static let maximumIDLength = 1024
     private static let maximumDimensions = 8
 
@@ -106,7 +106,7 @@ struct InferenceDocument: Sendable {
             case .timeout:
                 let microseconds = try scanner.natural()
                 timeout = microseconds == 0 ? nil : .microseconds(microseconds)
-            // As in Triton with a model that has neither priority levels nor state: checked, and without effect.
+            // Checked, and without effect, as in Triton for models that have neither priority levels nor state.
             case .priority: _ = try scanner.natural()
             case .sequenceID:
                 if scanner.nextIsNumber {

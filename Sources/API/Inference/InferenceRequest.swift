@@ -4,26 +4,26 @@ import ReverseODE
 import UntrustedText
 
 /// A request of the Open Inference Protocol, version 2, with its binary tensor extension: images, or a model's inputs as
-/// numbers, and which tensors are wanted of them.
+/// numbers, and which tensors are requested.
 struct InferenceRequest: Sendable {
-    /// To be echoed.
-    let id: String?
+    /// The id, which the answer repeats.
+    private(set) var id: String?
     /// The images, at least one.
     let inputs: [FeatureInput]
     /// Whether the inputs were given as numbers, not as files.
-    let isNumeric: Bool
-    /// What is wanted; nil for all that the model has.
-    let outputs: [RequestedOutput]?
-    /// Whether outputs are wanted in binary that don't say so themselves.
+    private(set) var isNumeric = false
+    /// The outputs asked for; nil for all that the model has.
+    private(set) var outputs: [RequestedOutput]?
+    /// Whether outputs are binary that don't state it themselves.
     let prefersBinary: Bool
-    /// What the embedding is to be.
-    let options: RequestOptions
+    /// The options of the embedding.
+    private(set) var options = RequestOptions()
     /// The time that the request may take, counted from its first line; nil for the service's default.
-    let timeout: Duration?
-    /// The model that the body names besides the path; nil if it names none.
-    let modelName: String?
+    private(set) var timeout: Duration?
+    /// The model that the body names in addition to the path; nil if it names none.
+    private(set) var modelName: String?
     /// The version that the body names; nil or empty if it names none.
-    let modelVersion: String?
+    private(set) var modelVersion: String?
 
     /// What a request may hold.
     struct Limits: Sendable {
@@ -45,15 +45,8 @@ struct InferenceRequest: Sendable {
         guard headerLength != 0 else {
             guard !body.isEmpty else { throw Self.noImages }
             try requireFile(body, at: "the body")
-            id = nil
             inputs = [.encoded(body)]
-            isNumeric = false
-            outputs = nil
             prefersBinary = true
-            options = RequestOptions()
-            timeout = nil
-            modelName = nil
-            modelVersion = nil
             return
         }
         let length = headerLength ?? body.count
@@ -76,7 +69,7 @@ struct InferenceRequest: Sendable {
     }
 
     /// Checks that no `Content-Type` calls the body a form. There may be several: KServe's transformers send
-    /// `application/json` and `application/octet-stream` together, and where the JSON ends another header says.
+    /// `application/json` and `application/octet-stream` together, and another header says where the JSON ends.
     ///
     /// - Throws: 415.
     static func requireNoForm(_ headers: HTTPHeaders) throws(Problem) {
@@ -86,7 +79,7 @@ struct InferenceRequest: Sendable {
         }
     }
 
-    /// What the header of that name says.
+    /// The value of `Inference-Header-Content-Length`; nil if the request has none.
     ///
     /// - Throws: 400 unless it is one number of bytes.
     static func headerLength(_ headers: HTTPHeaders) throws(Problem) -> Int? {
@@ -102,12 +95,13 @@ struct InferenceRequest: Sendable {
     fileprivate static let noImages = Problem(.noImages, "the request contains no image")
 }
 
-/// Refuses what is plainly no file's bytes, such as base64 where binary is expected, before a decoder does with fewer words.
+/// Refuses bytes that are evidently no image file, such as base64 where binary is expected. A decoder would refuse them too,
+/// but its error couldn't say what to do.
 private func requireFile(_ bytes: [UInt8], at place: String) throws(Problem) {
     if let problem = MistakenImage(bytes, isURLEncoded: false)?.problem(inferenceInput: place) { throw problem }
 }
 
-/// The one input of a request, checked against the model's.
+/// The one input of a request, checked against what the model takes.
 private struct InputTensor {
     let inputs: [FeatureInput]
     let isNumeric: Bool
@@ -232,7 +226,7 @@ extension InferenceRequest {
         return request
     }
 
-    /// The model that both path and body name. A version that only the body names counts as if the path did.
+    /// The model that both path and body name. A version that only the body names counts as if the path named it.
     private func agreed(with path: ModelRequirement) throws(Problem) -> ModelRequirement {
         if let modelName, modelName != path.name { throw Self.disagreement("model_name", modelName, path.name) }
         guard let modelVersion, !modelVersion.isEmpty else { return path }

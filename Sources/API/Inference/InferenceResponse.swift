@@ -21,7 +21,7 @@ private struct OutputTensor {
         }
     }
 
-    /// Roughly what it takes as JSON.
+    /// Its approximate size as JSON.
     var estimatedTextBytes: Int {
         switch elements {
         case .numbers(let numbers): 14 * numbers.count
@@ -29,7 +29,7 @@ private struct OutputTensor {
         }
     }
 
-    /// What it takes in binary.
+    /// Its elements in binary.
     var bytes: [UInt8] {
         switch elements {
         case .numbers(let numbers): NumPyArray.bytes(numbers)
@@ -44,14 +44,14 @@ private struct OutputTensor {
         }
     }
 
-    /// JSON has no such numbers, and in binary they are kept out as well.
+    /// JSON has no infinity and NaN, and binary tensors must not have them either.
     func requireFinite() throws(JSONWriter.NonFiniteNumber) {
         if case .numbers(let numbers) = elements, !numbers.allSatisfy(\.isFinite) { throw JSONWriter.NonFiniteNumber() }
     }
 }
 
 extension FeatureResults {
-    /// The answer to an inference request: JSON, and behind it the tensors wanted in binary.
+    /// The answer to an inference request: JSON, followed by the binary tensors.
     ///
     /// - Throws: the problem of the first image that failed, since a tensor has no place for it.
     func inference(_ request: InferenceRequest) throws(Problem) -> Response {
@@ -116,7 +116,7 @@ extension FeatureResults {
             case .logits: rows = images.compactMap(\.logits)
             case .probabilities: rows = images.compactMap { $0.logits.map { softmax($0).map { Float($0) } } }
             }
-            // What the model doesn't have is left out where the request leaves the choice to the model.
+            // Outputs that the model doesn't have are left out if the request names no outputs.
             guard let columns = rows.first?.count else { continue }
             let classCount = wanted.classCount.map { min($0, columns) }
             guard classCount == nil || rows.joined().allSatisfy(\.isFinite) else { throw .notFiniteResult }
@@ -156,7 +156,7 @@ extension Problem {
     fileprivate static let notFiniteResult = Problem(
         .internalError, "a result that is not finite reached the writer")
 
-    /// What became of one image; numbers that a client sent are its own fault if the model can't bear them.
+    /// Why one image has no features. For numbers that the client sent, an infinite state is the client's error.
     init(_ failure: ImageFailure, isNumeric: Bool) {
         if isNumeric, failure == .notFinite {
             self.init(

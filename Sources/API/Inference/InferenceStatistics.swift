@@ -4,8 +4,8 @@ import JSON
 
 /// The documents of Triton's extensions of the Open Inference Protocol for a model's configuration and statistics.
 extension InferenceDescription {
-    /// `GET /v2/models/{model}/config`: what of Triton's model configuration has a meaning here. Shapes are those of one
-    /// image, as Triton has it for models with a `max_batch_size`. Both inputs are optional, since a request gives either.
+    /// `GET /v2/models/{model}/config`: the fields of Triton's model configuration that have a meaning here. Shapes are those
+    /// of one image, as in Triton for models with a `max_batch_size`. Both inputs are optional, since a request gives either.
     static func configuration(
         _ served: ServedModel, service: FeatureServiceConfiguration, maximumImages: Int
     ) -> Response {

@@ -19,8 +19,8 @@ func elementCount(_ shape: [Int]) -> Int? {
     return count
 }
 
-/// A tensor's `data` as JSON holds it: numbers or strings, in one flat array or nested as the shape says. Read without
-/// knowing shape or datatype, which may stand behind it.
+/// A tensor's `data` in JSON: numbers or strings, in one flat array or nested as the shape says. It is read before shape and
+/// datatype are known, since these may follow it.
 struct JSONTensorData: Sendable {
     /// Nesting beyond this is refused; the protocol's tensors here have up to four dimensions.
     private static let maximumDepth = 8
@@ -37,14 +37,14 @@ struct JSONTensorData: Sendable {
 
     /// Reads an array.
     ///
-    /// - Parameter maximumCount: more elements than this are refused where they come.
-    /// - Throws: 400 for what is ragged, mixed, nested too deeply or longer than that.
+    /// - Parameter maximumCount: the most elements; the first one above is refused.
+    /// - Throws: 400 for data that is ragged, mixed, nested too deeply or too long.
     init(_ scanner: inout JSONReader, maximumCount: Int) throws {
         self.maximumCount = maximumCount
         try read(&scanner, depth: 0)
     }
 
-    /// Whether the data can be that of a tensor of the given shape: flat with as many elements, or nested just so.
+    /// Whether the data can be that of a tensor of the given shape: flat with as many elements, or nested accordingly.
     func fits(_ shape: [Int]) -> Bool { lengths == shape || elementCount(shape).map { lengths == [$0] } ?? false }
 
     private mutating func read(_ scanner: inout JSONReader, depth: Int) throws {
@@ -87,7 +87,7 @@ struct JSONTensorData: Sendable {
 
 /// A tensor's bytes in the binary part of a body.
 enum BinaryTensorData {
-    /// An element of a BYTES tensor: its length and itself.
+    /// An element of a BYTES tensor: its length, followed by its bytes.
     static func element(_ bytes: [UInt8]) -> [UInt8] {
         withUnsafeBytes(of: UInt32(bytes.count).littleEndian) { Array($0) } + bytes
     }

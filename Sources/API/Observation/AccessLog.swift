@@ -5,7 +5,7 @@ import Telemetry
 public enum AccessLog: String, Sendable, CaseIterable {
     /// Every request. Health checks and scrapes that succeed, which come every few seconds, only at the level debug.
     case all
-    /// Requests that were not answered, or with a status of 400 or above.
+    /// Requests that were not answered, or were answered with a status of 400 or above.
     case errors
     /// None.
     case off
@@ -14,7 +14,7 @@ public enum AccessLog: String, Sendable, CaseIterable {
     ///
     /// - Parameters:
     ///   - isRoutine: whether it is a health check or a scrape.
-    ///   - isComplete: whether its client has got the whole answer.
+    ///   - isComplete: whether the client has received the whole answer.
     func level(status: Int, isComplete: Bool, isRoutine: Bool) -> LogLevel? {
         let isError = status >= 400 || !isComplete
         return switch self {

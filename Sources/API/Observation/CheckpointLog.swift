@@ -1,7 +1,7 @@
 public import FeatureService
 public import Telemetry
 
-/// Logs every attempt to change the model, with what, from where and for whom, and counts how it ends.
+/// Logs every attempt to change the model, with its action, source and client, and counts how it ends.
 public struct CheckpointLog: Sendable {
     private let metrics: ServiceMetrics
     private let logger: Logger
@@ -32,7 +32,7 @@ public struct CheckpointLog: Sendable {
         }
     }
 
-    /// A request asked for what was not even begun.
+    /// A request asked for a change that was refused before it began.
     func refused(_ action: CheckpointAttempt.Action, _ problem: Problem, client: CheckpointAttempt.Client) {
         logger.warning(
             "checkpoint refused",

@@ -2,7 +2,7 @@ import FeatureService
 import HTTPServer
 import Telemetry
 
-/// What metrics and logs call a request's route: never the client's own words, of which there is no end.
+/// What metrics and logs call a request's route: never the client's own text, which could have any number of values.
 struct RouteLabel: Equatable, Sendable {
     let method: String
     let path: String

@@ -9,7 +9,7 @@ struct RequestObserver: Sendable {
     let logger: Logger
     let accessLog: AccessLog
 
-    /// Has the metrics tell of the server whose requests these are.
+    /// Includes the server whose requests these are in the metrics.
     func watch(_ server: Server) { metrics.watch(server, at: listener) }
 
     /// Logs a message of the server.

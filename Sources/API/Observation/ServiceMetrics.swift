@@ -16,7 +16,7 @@ enum Listener: String, Sendable, CaseIterable {
     }
 }
 
-/// What is read again while the service runs.
+/// What is reloaded while the service runs.
 public enum ReloadedPart: String, Sendable, CaseIterable {
     /// The certificate and its key.
     case certificate
@@ -28,22 +28,22 @@ public enum ReloadedPart: String, Sendable, CaseIterable {
     case model
 }
 
-/// How reading something again ended.
+/// How a reload ended.
 public enum ReloadOutcome: String, Sendable, CaseIterable {
-    /// It is another, and in use.
+    /// It has changed, and the new one is in use.
     case changed
-    /// It is what it was.
+    /// It has not changed.
     case unchanged
-    /// It can't be used; what was in use still is.
+    /// It can't be used; the previous one stays in use.
     case failed
 }
 
-/// Everything that the service counts and measures, under the prefix `headwater_`, and what the system tells of the process,
-/// under the names that all programs use for it.
+/// Everything that the service counts and measures, under the prefix `headwater_`, and the system's figures of the process,
+/// under their customary names.
 ///
-/// Made before the service, whose `ServiceEvents` it gives; both APIs report to it; `GET /metrics` reads it.
+/// It is made before the service and supplies its `ServiceEvents`. Both APIs report to it, and `GET /metrics` reads it.
 public final class ServiceMetrics: Sendable {
-    /// Where the metrics are registered; for others to add theirs.
+    /// Where the metrics are registered. Other parts of the program may add theirs.
     public let registry: MetricsRegistry
 
     private let requests: Labelled<Counter>
@@ -79,7 +79,7 @@ public final class ServiceMetrics: Sendable {
     /// - Parameters:
     ///   - configuration: the service's, whose limits are exported with the quantities that they limit.
     ///   - build: which program runs.
-    ///   - kernels: the name of what computes.
+    ///   - kernels: the name of the set of kernels.
     /// - Throws: `MetricError` if `registry` has a metric of the same name.
     public init(
         registry: MetricsRegistry = MetricsRegistry(), configuration: FeatureServiceConfiguration,
@@ -198,9 +198,9 @@ public final class ServiceMetrics: Sendable {
         ) { [weak self] in self?.samples(\.heldBodyBytes) ?? [] }
     }
 
-    /// Has every scrape tell of a listener's server while there is one.
+    /// Includes a listener's server in every scrape while it exists.
     func watch(_ server: Server, at listener: Listener) {
-        // Weakly: the server's closures lead here.
+        // Weakly, since the server's application refers to this object.
         servers.withLock { $0[listener] = { [weak server] in server?.counters } }
     }
 
@@ -216,7 +216,7 @@ public final class ServiceMetrics: Sendable {
         }
     }
 
-    /// What the service is to be made with.
+    /// The events to make the service with.
     public var events: ServiceEvents {
         var events = ServiceEvents()
         events.stepped = { [self] batch, seconds in
@@ -234,10 +234,10 @@ public final class ServiceMetrics: Sendable {
         return events
     }
 
-    /// Counts an attempt to change the model; what `CheckpointManager` is to be made with.
+    /// Counts an attempt to change the model.
     public func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
 
-    /// Counts a file that was read again.
+    /// Counts a reload.
     public func reloaded(_ part: ReloadedPart, _ outcome: ReloadOutcome) {
         reloads[part.rawValue, outcome.rawValue].increment()
     }
@@ -257,7 +257,7 @@ public final class ServiceMetrics: Sendable {
         stageSeconds[.inference]?.observe(timings.inference)
     }
 
-    /// The text of `GET /metrics`, the service's present state in it.
+    /// The text of `GET /metrics`, with the service's present state.
     func exposition(_ status: ServiceStatus, served: ModelVersion?) -> String {
         waiting.set(Double(status.waiting))
         inFlight.set(Double(status.inFlight))

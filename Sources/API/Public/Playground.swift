@@ -2,10 +2,10 @@ import CPlayground
 import Digests
 import HTTPServer
 
-/// The page at `/`, which lets somebody try the public operations in a browser.
+/// The page at `/`, on which users try the public operations in a browser.
 enum Playground {
-    /// The page, under a policy that lets it run its own script and style and nothing else, and talk to nobody but this
-    /// service.
+    /// The page, under a policy that lets it run its own script and style and nothing else, and send requests to this
+    /// service only.
     static let response: Response = {
         var length = 0
         let start = playground_page(&length)

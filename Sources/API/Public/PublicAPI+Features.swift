@@ -60,12 +60,12 @@ extension PublicAPI {
         let parse: @Sendable () -> Result<PostedImages, Problem> = { [limit = configuration.maximumBodyBytes] in
             Result { () throws(Problem) in try PostedImages(request.bytes, call, maximumPartBytes: limit) }
         }
-        // A raw body has nothing to be taken apart.
+        // There is nothing to read in a raw body: it is the image.
         if case .raw = call.form { return try parse().get() }
         return try await workers.run(parse).get()
     }
 
-    /// Has features of posted images computed.
+    /// Computes features of posted images.
     ///
     /// - Throws: the problem of a single image; the failures of one among several are written in their places.
     private func features(
@@ -76,7 +76,7 @@ extension PublicAPI {
         return try await features(posted.images.map { .encoded($0) }, wanted, &observation).unlessSingleFailure()
     }
 
-    /// Has features computed.
+    /// Computes features.
     func features(
         _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ observation: inout RequestObservation
     ) async throws(Problem) -> FeatureResults {
@@ -90,8 +90,8 @@ extension PublicAPI {
         return FeatureResults(response: response, requestID: observation.id.description)
     }
 
-    /// Writes results where they are, or on a worker if there are many numbers: a millisecond of the pool's is the most
-    /// that a request should take.
+    /// Writes results on the calling thread, or on a worker if there are many numbers: a request should take at most a
+    /// millisecond of the cooperative pool's time.
     func written(
         _ results: FeatureResults, _ write: @escaping @Sendable () throws(Problem) -> Response
     ) async throws(Problem) -> Response {

@@ -5,17 +5,17 @@ public import HTTPServer
 import ReverseODE
 public import Telemetry
 
-/// What the public API grants and calls itself.
+/// The settings of the public API.
 public struct PublicAPIConfiguration: Sendable {
     /// Most images in a request.
     public var maximumImages = 32
     /// Largest body in bytes.
     public var maximumBodyBytes = 32 << 20
-    /// The time for requests that don't say `X-Request-Timeout`.
+    /// The time for requests without `X-Request-Timeout`.
     public var defaultTimeout: Duration = .seconds(60)
     /// The longest time granted; a request that asks for more gets this.
     public var maximumTimeout: Duration = .seconds(600)
-    /// Keys that open everything but health checks and the playground's page; nil opens it to everybody.
+    /// Keys that open everything but health checks and the playground's page; nil opens it to everyone.
     public var apiKeys: [String]?
     var wrongKeys = AuthenticationLimit.Allowance()
     /// Whether the playground is at `/`.
@@ -37,14 +37,14 @@ public final class PublicAPI: Sendable {
     let authenticator: Authenticator?
     let observer: RequestObserver
     let timeout: TimeLimits
-    /// Takes large bodies apart and writes large results, neither of which may hold up the cooperative pool.
+    /// Reads large bodies and writes large results, which must not block the cooperative pool.
     let workers = DecodePool(width: 2)
 
     /// Makes the API of a service.
     ///
     /// - Parameters:
-    ///   - metrics: whose `events` the service was made with.
-    ///   - logger: gets one access line a request.
+    ///   - metrics: those whose `events` the service was made with.
+    ///   - logger: gets one access line for each request.
     public init(
         service: FeatureService, configuration: PublicAPIConfiguration, metrics: ServiceMetrics,
         logger: Logger

@@ -23,7 +23,7 @@ extension PublicAPI: EndpointAPI {
         },
         .read("contract", "/openapi.yaml", statuses: [200, 401, 429]) { _, _ in contract },
         .read("version", "/version", statuses: [200, 401, 429]) { api, _ in api.configuration.build.response },
-        // The page has to be there before a key can be typed into it; what it asks for needs one.
+        // Users type their key into the page; its own requests need one.
         .read("playground", "/", [.open, .ignoresUnknownParameters], statuses: [200, 404]) { api, _ throws(Problem) in
             try api.playground()
         },
@@ -41,12 +41,8 @@ extension PublicAPI: EndpointAPI {
     ]
 
     private static let inferenceHealthChecks: [Endpoint<PublicAPI>] = [
-        .read("inferenceLive", "/v2/health/live", .healthCheck, errors: .openInference, statuses: [200, 503]) {
-            api, _ throws(Problem) in try HealthCheck.live.response(await api.service.status())
-        },
-        .read("inferenceReady", "/v2/health/ready", .healthCheck, errors: .openInference, statuses: [200, 503]) {
-            api, _ throws(Problem) in try HealthCheck.ready.response(await api.service.status())
-        },
+        .health("inferenceLive", "/v2/health/live", .live, errors: .openInference),
+        .health("inferenceReady", "/v2/health/ready", .ready, errors: .openInference),
         .ofModel("inferenceModelReady", "/v2/models/{model}/ready", .monitored, answer: readiness),
         .ofModel(
             "inferenceVersionReady", "/v2/models/{model}/versions/{version}/ready", .monitored, answer: readiness),

@@ -6,8 +6,8 @@
 /// by the generic cell rate algorithm (ITU-T I.371): an address is known by the one instant at which it would be forgiven
 /// everything.
 ///
-/// Only wrong keys are counted and refused. A right one is let in however many wrong ones came from its address: behind a
-/// proxy all clients have one address, and whoever sends a few wrong keys could otherwise shut all of them out.
+/// Only wrong keys are counted and refused. A right key is accepted, however many wrong ones came from its address: behind a
+/// proxy all clients have one address, and a client that sends a few wrong keys could otherwise lock all of them out.
 struct AuthenticationLimit: Sendable {
     /// What is granted.
     struct Allowance: Sendable {
@@ -53,8 +53,8 @@ struct AuthenticationLimit: Sendable {
         forgiven[next.key] = nil
     }
 
-    /// Who counts as one client: an IPv4 address, or the /64 network of an IPv6 one, of whose addresses whoever has one
-    /// usually has all.
+    /// What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, since a client that has one address of
+    /// such a network usually has all of them.
     static func client(_ address: String) -> String {
         var bytes = in6_addr()
         guard inet_pton(AF_INET6, address, &bytes) == 1 else { return address }

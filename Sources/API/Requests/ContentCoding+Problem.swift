@@ -3,7 +3,7 @@ import HTTPServer
 extension ContentCoding {
     /// The coding of a request's body; nil if it has none.
     ///
-    /// - Throws: 415 for a coding that isn't known and for several, with the header that names those that are.
+    /// - Throws: 415 for a coding that isn't known and for several, with the header that names the known ones.
     static func checked(_ headers: HTTPHeaders) throws(Problem) -> ContentCoding? {
         do throws(ContentCodingError) {
             return try ContentCoding(headers)
@@ -12,7 +12,7 @@ extension ContentCoding {
         }
     }
 
-    /// Refuses any coding, where bodies are stored as they come.
+    /// Refuses any coding, for bodies that are stored unchanged.
     ///
     /// - Throws: 415.
     static func requireNone(_ headers: HTTPHeaders) throws(Problem) {

@@ -1,7 +1,7 @@
 import UntrustedText
 
-/// What was sent as an image and is plainly something else, as clients send it by mistake. The decoder would only say that it
-/// isn't an image; here the error says what to do instead.
+/// Bytes that were sent as an image and are evidently something else, as clients send by mistake. The decoder would only say
+/// that they aren't an image; these errors say what to do instead.
 enum MistakenImage: Equatable {
     /// A JPEG or PNG file that has lost its line breaks and zero bytes: `curl -d @FILE` strips them.
     case stripped
@@ -12,10 +12,10 @@ enum MistakenImage: Equatable {
     case base64
     case reference(FileReference)
 
-    /// Looks at the first bytes, and at more only where they are text.
+    /// Looks at the first bytes, and at more only if they are text.
     ///
     /// - Parameter isURLEncoded: whether the Content-Type is that of a URL-encoded form, which `curl -d` and
-    ///   `--data-binary` write whatever the body is.
+    ///   `--data-binary` send for any body.
     init?(_ bytes: [UInt8], isURLEncoded: Bool) {
         if bytes.starts(with: [0xFF, 0xD8, 0xFF]) || bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) {
             // A whole file has such bytes within its first ten.
@@ -54,7 +54,7 @@ enum MistakenImage: Equatable {
             && rest.dropFirst().first.map { $0 > 0x20 && $0 != UInt8(ascii: "=") } ?? false
     }
 
-    /// Bytes of the start that are looked at.
+    /// How many bytes of the start are examined.
     private static let inspected = 512
     /// Longer text is neither a URL nor a file's name.
     private static let longestReference = 4096
@@ -100,8 +100,7 @@ extension MistakenImage {
         }
     }
 
-    /// The problem if this is the content of a form's field that has no file name; nil if that says nothing more than the
-    /// decoder will.
+    /// The problem if this is the content of a form's field without a file name; nil if the decoder's error says as much.
     func problem(field: String) -> Problem? {
         switch self {
         case .stripped, .json, .form, .urlEncodedForm: nil
@@ -113,8 +112,7 @@ extension MistakenImage {
         }
     }
 
-    /// The problem if this is where the inference protocol has a file's bytes; nil if that says nothing more than the decoder
-    /// will.
+    /// The problem if the inference protocol expects a file's bytes here; nil if the decoder's error says as much.
     ///
     /// - Parameter place: what the error calls it, such as "image[0]".
     func problem(inferenceInput place: String) -> Problem? {

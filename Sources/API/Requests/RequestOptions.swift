@@ -1,7 +1,7 @@
 import FeatureService
 import ReverseODE
 
-/// What is done to an embedding before it is written.
+/// How an embedding is normalised before it is written.
 enum Normalization: String, CaseIterable, Sendable {
     /// Nothing.
     case none
@@ -9,7 +9,7 @@ enum Normalization: String, CaseIterable, Sendable {
     case l2
 }
 
-/// How JSON results hold embeddings.
+/// How embeddings are written in JSON results.
 enum VectorEncoding: String, CaseIterable, Sendable {
     /// An array of numbers.
     case float
@@ -17,7 +17,7 @@ enum VectorEncoding: String, CaseIterable, Sendable {
     case base64
 }
 
-/// What a request asks for beside its images, from the query, a form's text fields or a JSON body.
+/// What a request asks for in addition to its images, from the query, a form's text fields or a JSON body.
 struct RequestOptions: Equatable, Sendable {
     /// The options' names. `taps` exists in JSON only.
     enum Name: String, CaseIterable, Sendable {

@@ -1,10 +1,10 @@
 import FeatureService
 
-/// What became of a request's images at the cache of answers.
+/// How the cache of answers served a request's images.
 struct CacheOutcome: Equatable, Sendable {
     private let counts: [AnswerSource: Int]
 
-    /// Nil if answers are not kept.
+    /// Nil if answers are not cached.
     init?(_ sources: [AnswerSource]) {
         guard !sources.isEmpty else { return nil }
         counts = Dictionary(sources.map { ($0, 1) }, uniquingKeysWith: +)
@@ -15,9 +15,8 @@ struct CacheOutcome: Equatable, Sendable {
     /// The source that made the request wait longest: a hit only if every image was one.
     var source: AnswerSource { count(.miss) > 0 ? .miss : count(.shared) > 0 ? .shared : .hit }
 
-    /// The value of a `Cache-Status` field (RFC 9211): `hit` if nothing had to be computed; `fwd=partial` if something was
-    /// known and something not; `collapsed` if all that was not was being computed for others. Several images are counted
-    /// in `detail`.
+    /// The value of a `Cache-Status` field (RFC 9211): `hit` if every answer was cached; `fwd=partial` if some were;
+    /// `collapsed` if all the others were already being computed for other requests. `detail` counts several images.
     var status: String {
         var status = "headwater"
         if source == .hit {

@@ -4,7 +4,7 @@ import HTTPServer
 import JSON
 import ReverseODE
 
-/// A response's results in the order of the request, and what they are written with.
+/// The results of a request in its order, and what the documents say besides them.
 struct FeatureResults: Sendable {
     let response: FeatureResponse
     let requestID: String
@@ -18,7 +18,7 @@ struct FeatureResults: Sendable {
         return self
     }
 
-    /// `name@version` of the model: what responses of every form carry as a header.
+    /// `name@version` of the model, which responses of every form have in a header.
     static func modelHeader(_ version: ModelVersion) -> String { "\(version.name)@\(version.label)" }
 
     func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
@@ -30,8 +30,7 @@ struct FeatureResults: Sendable {
         return Response(headers: headers, body: body)
     }
 
-    /// What browsers and load generators read of a response's timings (W3C Server Timing): milliseconds, to the
-    /// microsecond.
+    /// The timings as browsers and load generators read them (W3C Server Timing): milliseconds, to the microsecond.
     static func timingHeader(_ timings: FeatureTimings) -> String {
         func metric(_ name: String, _ seconds: Double) -> String {
             let microseconds = Int((seconds * 1e6).rounded())

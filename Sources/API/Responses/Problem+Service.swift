@@ -3,7 +3,7 @@ import HTTPServer
 import ImagePipeline
 
 extension Problem {
-    /// What became of one image.
+    /// Why one image has no features.
     init(_ failure: ImageFailure) {
         switch failure {
         case .image(let error): self.init(error.kind.problemCode, error.message)
@@ -14,7 +14,7 @@ extension Problem {
         }
     }
 
-    /// What became of a whole request.
+    /// Why a whole request has no answer.
     init(_ error: FeatureServiceError) {
         switch error {
         case .overloaded(let seconds):
@@ -34,7 +34,7 @@ extension Problem {
         }
     }
 
-    /// The model named doesn't serve.
+    /// The named model doesn't serve.
     static func unknownModel(serving: ModelVersion) -> Problem {
         Problem(
             .modelNotFound,
@@ -46,14 +46,14 @@ extension Problem {
         Problem(.starting, "no model is loaded yet; try again soon", headers: ["Retry-After": "1"])
     }
 
-    /// The service ends; another replica takes the next request.
+    /// The service is stopping; another replica takes the next request.
     static var stopping: Problem {
         Problem(.stopping, "the service is stopping", headers: ["Retry-After": "1"])
     }
 }
 
 extension ImageError.Kind {
-    /// A format that isn't taken is 415, too much of it 413, and one that is taken but can't be made sense of 422.
+    /// 415 for a format that isn't supported, 413 for an image that is too large, 422 for one that can't be decoded.
     fileprivate var problemCode: ProblemCode {
         switch self {
         case .unrecognised, .unsupported: .unsupportedImage

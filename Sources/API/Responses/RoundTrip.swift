@@ -4,9 +4,9 @@ import ImagePipeline
 import JSON
 import ReverseODE
 
-/// How far an image that went upstream and came back is from what it was.
+/// The difference between an image and its reconstruction after the way to noise and back.
 struct RoundTrip: Sendable {
-    /// The most states of each leg that are shown.
+    /// The most states shown of each direction.
     static let maximumStates = 64
 
     /// Euclidean length of the difference over that of the input, in the model's own numbers.
@@ -21,7 +21,7 @@ struct RoundTrip: Sendable {
             difference += (Double(after) - Double(before)) * (Double(after) - Double(before))
             norm += Double(before) * Double(before)
         }
-        // An input of zeros, which is an image all of the mean's colour, has no scale to measure by.
+        // An input of zeros, an image in the mean's colour, has no length to divide by.
         relativeError = norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
         let (before, after) = (preprocessing.picture(of: input), preprocessing.picture(of: reconstruction))
         let sum = zip(before.pixels, after.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
@@ -30,7 +30,7 @@ struct RoundTrip: Sendable {
 }
 
 extension FeatureResults {
-    /// The states of one image's way upstream and back as pictures, and the error of the round trip.
+    /// The states of one image on the way to noise and back, as pictures, and the error of the round trip.
     func roundTrip() throws(Problem) -> Response {
         guard case .success(let features) = response.results.first, let input = features.values.first,
             let reconstruction = features.values.last

@@ -1,13 +1,13 @@
 import FeatureService
 import HTTPServer
 
-/// An operation of a listener, a row of its API's table. Routing, admission, the answer, the form of errors and the check of
-/// `openapi.yaml` all follow from the row.
+/// An operation of a listener: a row of its API's table. Routing, admission, the answer, the form of errors and the check of
+/// `openapi.yaml` follow from the row.
 ///
-/// A row is made by the function that is named for its kind, such as `read` or `images`. That function knows how the head of
-/// such a request is checked and what the handler gets of it.
+/// A function named for the row's kind makes it, such as `read` or `images`. The function knows how the head of such a request
+/// is checked and what the handler receives.
 struct Endpoint<API: EndpointAPI>: Sendable {
-    /// Reads a request's head, by which the body is accepted.
+    /// Reads a request's head and accepts its body.
     ///
     /// - Parameters: the API, the head, and the path's parameters by name.
     /// - Throws: why the request is refused.
@@ -46,8 +46,6 @@ struct EndpointTraits: OptionSet, Sendable {
 
     /// What monitors ask for.
     static let monitored: EndpointTraits = [.routine, .ignoresUnknownParameters]
-    /// Health checks, for which load balancers have no key.
-    static let healthCheck: EndpointTraits = [.open, .monitored]
 }
 
 /// A request whose body may come.
@@ -102,18 +100,20 @@ extension Endpoint {
         }
     }
 
-    /// The rows of the health checks, which both listeners have.
+    /// A row for a health check.
+    static func health(
+        _ name: String, _ path: String, _ check: HealthCheck, errors: ErrorFormat = .problemDetails
+    ) -> Endpoint {
+        .read(name, path, [.open, .monitored], errors: errors, statuses: [200, 503]) { api, _ throws(Problem) in
+            try check.response(await api.service.status())
+        }
+    }
+
+    /// The rows of the health checks that both listeners have.
     static var healthChecks: [Endpoint] {
         [
-            .read("live", "/health/live", .healthCheck, statuses: [200, 503]) { api, _ throws(Problem) in
-                try HealthCheck.live.response(await api.service.status())
-            },
-            .read("ready", "/health/ready", .healthCheck, statuses: [200, 503]) { api, _ throws(Problem) in
-                try HealthCheck.ready.response(await api.service.status())
-            },
-            .read("startup", "/health/startup", .healthCheck, statuses: [200, 503]) { api, _ throws(Problem) in
-                try HealthCheck.startup.response(await api.service.status())
-            },
+            .health("live", "/health/live", .live), .health("ready", "/health/ready", .ready),
+            .health("startup", "/health/startup", .startup),
         ]
     }
 }

@@ -6,7 +6,7 @@ import HTTPServer
 struct Gateway<API: EndpointAPI>: Application {
     private let api: API
     private let router = Router<API>()
-    /// Decompresses bodies, which may not hold up the cooperative pool.
+    /// Decompresses bodies, which must not block the cooperative pool.
     private let decompressors = DecodePool(width: 2)
 
     init(_ api: API) { self.api = api }

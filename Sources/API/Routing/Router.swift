@@ -24,7 +24,7 @@ struct PathTemplate: Equatable, Sendable {
         segments.compactMap { if case .parameter(let name) = $0 { name } else { nil } }
     }
 
-    /// What the parameters are in a path; nil if the path is not of this form.
+    /// The values of the parameters in a path; nil if the path doesn't match.
     func match(_ path: String) -> [String: String]? {
         let parts = Self.split(path)
         guard parts.count == segments.count else { return nil }
@@ -45,7 +45,7 @@ struct PathTemplate: Equatable, Sendable {
     }
 }
 
-/// Finds the endpoint of a method and a path. Paths match as they are: no `//`, no `..`, no trailing slash is tidied away. A
+/// Finds the endpoint of a method and a path. Paths aren't normalised: `//`, `..` and a trailing slash stay. A
 /// path without parameters takes precedence over one with them.
 struct Router<API: EndpointAPI>: Sendable {
     private typealias Methods = [String: Endpoint<API>]
@@ -64,7 +64,7 @@ struct Router<API: EndpointAPI>: Sendable {
         patterns = templates.filter { !$0.parameters.isEmpty }.map { ($0, byPath[$0.text]!) }
     }
 
-    /// Finds the endpoint, and the parameters of its path by name. HEAD has become `GET` by then.
+    /// Finds the endpoint, and the parameters of its path by name. The server has changed HEAD to `GET` by then.
     ///
     /// - Throws: 404, or 405 with the methods that the path has.
     func route(

@@ -1,6 +1,6 @@
 /// How much a log line matters, ascending.
 public enum LogLevel: String, Sendable, CaseIterable, Comparable {
-    /// For whoever looks for a fault in the service itself.
+    /// For finding a fault in the service itself.
     case debug
     /// The normal course of things, such as one line per request.
     case info

@@ -10,7 +10,7 @@ public protocol LogSink: Sendable {
 
 /// Writes lines to a descriptor, stderr as a rule, with one `write(2)` each, so that lines never interleave.
 ///
-/// **A full pipe.** The service must not stop because nobody reads its log. A line first waits until the descriptor
+/// **A full pipe.** The service must not stop because its log is not read. A line first waits until the descriptor
 /// takes it, at most `patience`; then it is dropped, and from there on no line waits at all until one gets through,
 /// which a line `log lines dropped` precedes. Lines are at most `PIPE_BUF` bytes (``Logger/longestLine``), which a pipe
 /// that polls as writable takes at once, so the descriptor needn't be non-blocking: that would change it for every
@@ -73,7 +73,7 @@ public final class DescriptorLogSink: LogSink {
     private func isWritable(within patience: Duration) -> Bool {
         var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         let milliseconds = Int32(patience / .milliseconds(1))
-        // An interrupted poll counts as a full descriptor: waiting anew could go on for ever under a timer signal.
+        // An interrupted poll counts as a full descriptor: waiting again could go on for ever under a timer signal.
         guard poll(&request, 1, milliseconds) == 1 else { return false }
         return Int32(request.revents) == POLLOUT
     }

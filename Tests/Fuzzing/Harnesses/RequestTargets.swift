@@ -169,7 +169,7 @@ private func readHeaders(_ input: inout FuzzInput) throws {
     }
     let limits = TimeLimits(standard: .seconds(30), maximum: .seconds(120))
     let now = ContinuousClock.now
-    let head = RequestHead(method: "POST", target: "/", path: "/", headers: headers, received: now)
+    let head = RequestHead(method: "POST", path: "/", headers: headers, received: now)
     require(try RequestDeadline(head, limits).instant() <= now + limits.maximum, "a deadline is within the maximum")
     let presented = Credentials(keys: ["correct horse"]).presented(in: headers)
     if headers["Authorization"] == nil && headers["X-API-Key"] == nil {
