@@ -17,24 +17,43 @@ ImageCodecStatus codec_fail(ImageCodecFailure *failure, ImageCodecStatus status,
     return status;
 }
 
+// Each is defined in the file of its format.
+extern const ImageCodec jpeg_codec, png_codec;
+
+static const ImageCodec *const codecs[] = {&jpeg_codec, &png_codec};
+
+enum { codec_count = sizeof codecs / sizeof codecs[0] };
+
+const ImageCodec *image_codec(size_t format) { return format < codec_count ? codecs[format] : nullptr; }
+
+// The place in the table of the format that the bytes are of; `codec_count` if they are of none.
+static size_t format_of(const uint8_t *bytes, size_t count) {
+    size_t format = 0;
+    while (format < codec_count && !codecs[format]->recognizes(bytes, count)) format++;
+    return format;
+}
+
+static ImageCodecStatus fail_unrecognised(ImageCodecFailure *failure) {
+    return codec_fail(failure, ImageCodecStatusUnrecognised, 0, "no known signature");
+}
+
 ImageCodecStatus image_codec_probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
-    if (is_jpeg(bytes, count)) return jpeg_probe(bytes, count, header, failure);
-    if (is_png(bytes, count)) return png_probe(bytes, count, header, failure);
-    return codec_fail(failure, ImageCodecStatusUnrecognised, 0, "neither the JPEG nor the PNG signature");
+    const size_t format = format_of(bytes, count);
+    if (format == codec_count) return fail_unrecognised(failure);
+    const ImageCodecStatus status = codecs[format]->probe(bytes, count, header, failure);
+    header->format = format;
+    return status;
 }
 
 ImageCodecStatus image_codec_decode(
     const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure) {
-    if (is_jpeg(bytes, count)) {
-        return jpeg_decode(bytes, count, scale_denominator, width, height, pixels, failure);
+    const size_t format = format_of(bytes, count);
+    if (format == codec_count) return fail_unrecognised(failure);
+    const ImageCodec *codec = codecs[format];
+    if (scale_denominator > codec->largest_denominator) {
+        return codec_fail(failure, ImageCodecStatusUnsupported, 0, "this format doesn't decode at that fraction of its size");
     }
-    if (!is_png(bytes, count)) {
-        return codec_fail(failure, ImageCodecStatusUnrecognised, 0, "neither the JPEG nor the PNG signature");
-    }
-    if (scale_denominator != 1) {
-        return codec_fail(failure, ImageCodecStatusUnsupported, 0, "only a JPEG decodes at a fraction of its size");
-    }
-    return png_decode(bytes, count, width, height, pixels, failure);
+    return codec->decode(bytes, count, scale_denominator, width, height, pixels, failure);
 }

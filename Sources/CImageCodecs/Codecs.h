@@ -1,9 +1,7 @@
-// What the decoders share with the probe; no other target sees it.
+// What the files of this target share; no other target sees it.
 #pragma once
 
 #include "CImageCodecs.h"
-
-#include <stdbool.h>
 
 /// Bytes within a file or a buffer; `start` is null where there are none at all.
 typedef struct {
@@ -29,20 +27,9 @@ uint32_t xmp_orientation(ByteRange xmp);
 /// Whether `range` begins with the `count` bytes at `prefix`.
 bool begins_with(ByteRange range, const void *prefix, size_t count);
 
-bool is_jpeg(const uint8_t *bytes, size_t count);
-ImageCodecStatus jpeg_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure);
-ImageCodecStatus jpeg_decode(
-    const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
-    ImageCodecFailure *failure);
-
 /// The kind of JPEG that libjpeg-turbo may not decode, in words, by the first frame header; null for baseline, extended
 /// and progressive files with Huffman coding, and for bytes without a frame header before the first scan.
 const char *jpeg_foreign_process(const uint8_t *bytes, size_t count);
-
-bool is_png(const uint8_t *bytes, size_t count);
-ImageCodecStatus png_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure);
-ImageCodecStatus png_decode(
-    const uint8_t *bytes, size_t count, uint32_t width, uint32_t height, uint8_t *pixels, ImageCodecFailure *failure);
 
 enum { png_signature_size = 8 };
 

@@ -34,8 +34,11 @@ typedef struct {
     uint32_t scanned_components;
 } Decompression;
 
-bool is_jpeg(const uint8_t *bytes, size_t count) {
-    return count >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
+// SOI, and the first byte of the next marker.
+static const uint8_t start[] = {0xff, 0xd8, 0xff};
+
+static bool recognizes(const uint8_t *bytes, size_t count) {
+    return begins_with((ByteRange){bytes, count}, start, sizeof start);
 }
 
 static size_t offset_reached(const Decompression *decompression) {
@@ -223,7 +226,7 @@ static boolean look_for_metadata(j_decompress_ptr info) {
     Decompression *decompression = info->client_data;
     const uint8_t *segment = info->src->next_input_byte;
     const size_t available = info->src->bytes_in_buffer;
-    // The length counts itself, so that less than 2 is wrong; libjpeg passes over it then, and so does Pillow.
+    // The length counts itself, so less than 2 is wrong; libjpeg then skips the length alone, and so does Pillow.
     const size_t stated = available < length_size ? 0 : (size_t)segment[0] << 8 | segment[1];
     const size_t length = stated < length_size ? length_size : stated;
     if (length <= available) {
@@ -246,14 +249,14 @@ static uint32_t orientation_of(const Decompression *decompression) {
     return edited == orientation_unstated ? orientation_upright : edited;
 }
 
-static void probe(Decompression *decompression, const uint8_t *bytes, ImageCodecHeader *header) {
+static void read_information(Decompression *decompression, const uint8_t *bytes, ImageCodecHeader *header) {
     struct jpeg_decompress_struct *info = &decompression->info;
     open_source(decompression, bytes);
     jpeg_set_marker_processor(info, JPEG_APP0 + 1, look_for_metadata);
     read_header(decompression, bytes);
 
     *header = (ImageCodecHeader){
-        .format = ImageCodecFormatJPEG, .width = info->image_width, .height = info->image_height,
+        .width = info->image_width, .height = info->image_height,
         .channels = (uint32_t)info->num_components,
         .orientation = orientation_of(decompression)};
 }
@@ -285,7 +288,7 @@ static size_t count_without_padding(const uint8_t *bytes, size_t count) {
     return used > 0 && used < count && bytes[used - 1] == 0xff ? used + 1 : used;
 }
 
-static void decode(
+static void read_pixels(
     Decompression *decompression, const uint8_t *bytes, uint32_t scale_denominator, uint32_t width, uint32_t height,
     uint8_t *pixels) {
     struct jpeg_decompress_struct *info = &decompression->info;
@@ -335,20 +338,26 @@ static ImageCodecStatus finish(Decompression *decompression) {
     return decompression->status;
 }
 
-ImageCodecStatus jpeg_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
+static ImageCodecStatus probe(
+    const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
     Decompression decompression;
     prepare(&decompression, count, failure);
-    if (setjmp(decompression.escape) == 0) probe(&decompression, bytes, header);
+    if (setjmp(decompression.escape) == 0) read_information(&decompression, bytes, header);
     return finish(&decompression);
 }
 
-ImageCodecStatus jpeg_decode(
+static ImageCodecStatus decode(
     const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure) {
     Decompression decompression;
     prepare(&decompression, count, failure);
     if (setjmp(decompression.escape) == 0) {
-        decode(&decompression, bytes, scale_denominator, width, height, pixels);
+        read_pixels(&decompression, bytes, scale_denominator, width, height, pixels);
     }
     return finish(&decompression);
 }
+
+const ImageCodec jpeg_codec = {
+    .name = "JPEG", .media_type = "image/jpeg", .suffixes = "jpg jpeg", .start = {start, sizeof start},
+    // libjpeg-turbo has smaller inverse DCTs.
+    .largest_denominator = 8, .recognizes = recognizes, .probe = probe, .decode = decode};

@@ -20,9 +20,10 @@ typedef struct {
     ImageCodecFailure *failure;
 } Source;
 
-bool is_png(const uint8_t *bytes, size_t count) {
-    static const uint8_t signature[png_signature_size] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    return count >= png_signature_size && memcmp(bytes, signature, png_signature_size) == 0;
+static const uint8_t signature[png_signature_size] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+
+static bool recognizes(const uint8_t *bytes, size_t count) {
+    return begins_with((ByteRange){bytes, count}, signature, sizeof signature);
 }
 
 static uint32_t channels_of(uint8_t color_type) {
@@ -36,7 +37,8 @@ static uint32_t channels_of(uint8_t color_type) {
 
 // The chunks are walked here rather than by libpng, which would inflate metadata and could not see an eXIf chunk behind
 // the pixels without decoding them. Checksums are left to the decoding.
-ImageCodecStatus png_probe(const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
+static ImageCodecStatus probe(
+    const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
     const uint8_t *ihdr = bytes + png_signature_size + 8;
     if (count < png_signature_size + chunk_overhead + header_size) {
         return codec_fail(failure, ImageCodecStatusTruncated, count, "the IHDR chunk is cut off");
@@ -45,7 +47,7 @@ ImageCodecStatus png_probe(const uint8_t *bytes, size_t count, ImageCodecHeader 
         return codec_fail(failure, ImageCodecStatusCorrupt, png_signature_size, "the first chunk is not IHDR");
     }
     *header = (ImageCodecHeader){
-        .format = ImageCodecFormatPNG, .width = read_big_endian(ihdr), .height = read_big_endian(ihdr + 4),
+        .width = read_big_endian(ihdr), .height = read_big_endian(ihdr + 4),
         .channels = channels_of(ihdr[9]), .orientation = orientation_upright};
     if (header->width == 0 || header->height == 0) {
         return codec_fail(failure, ImageCodecStatusEmpty, png_signature_size, "the IHDR chunk gives a size of zero pixels");
@@ -148,7 +150,7 @@ static void limit_to_row(Source *source, size_t row_bytes) {
     source->limit = source->offset + (allowed < left ? allowed : left);
 }
 
-static void decode(png_structp png, png_infop info, uint32_t width, uint32_t height, uint8_t *pixels) {
+static void read_pixels(png_structp png, png_infop info, uint32_t width, uint32_t height, uint8_t *pixels) {
     Source *source = png_get_io_ptr(png);
     set_limits(png, width, height);
     png_read_info(png, info);
@@ -170,8 +172,9 @@ static void decode(png_structp png, png_infop info, uint32_t width, uint32_t hei
     }
 }
 
-ImageCodecStatus png_decode(
-    const uint8_t *bytes, size_t count, uint32_t width, uint32_t height, uint8_t *pixels, ImageCodecFailure *failure) {
+static ImageCodecStatus decode(
+    const uint8_t *bytes, size_t count, uint32_t, uint32_t width, uint32_t height, uint8_t *pixels,
+    ImageCodecFailure *failure) {
     Source source = {
         .bytes = bytes, .count = count, .limit = count, .missing_rows = UINT64_MAX, .failure = failure};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, on_error, ignore_warning);
@@ -181,10 +184,14 @@ ImageCodecStatus png_decode(
         return codec_fail(failure, ImageCodecStatusTooLarge, 0, "out of memory");
     }
     png_set_read_fn(png, &source, read_bytes);
-    if (setjmp(png_jmpbuf(png)) == 0) decode(png, info, width, height, pixels);
+    if (setjmp(png_jmpbuf(png)) == 0) read_pixels(png, info, width, height, pixels);
     png_destroy_read_struct(&png, &info, nullptr);
     return source.status;
 }
+
+const ImageCodec png_codec = {
+    .name = "PNG", .media_type = "image/png", .suffixes = "png", .start = {signature, 4}, .largest_denominator = 1,
+    .recognizes = recognizes, .probe = probe, .decode = decode};
 
 static png_image description_of(uint32_t width, uint32_t height) {
     return (png_image){.version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};

@@ -1,6 +1,7 @@
 import Arguments
 import Console
 import FeatureService
+import ImagePipeline
 import Synchronization
 import Training
 import UntrustedText
@@ -63,7 +64,8 @@ struct ImageRun {
         guard !images.paths.isEmpty else {
             throw CommandFailure(
                 status: .unreadableInput,
-                description: "there are no images to read (\(images.skipped)); name JPEG or PNG files or folders")
+                description:
+                    "there are no images to read (\(images.skipped)); name \(ImageFormat.names) files or folders")
         }
         if images.skipped.count > 0 { Terminal.report("headwater: in folders, \(images.skipped)") }
         images.restrict(to: shard)

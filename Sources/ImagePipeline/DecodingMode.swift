@@ -2,15 +2,16 @@
 public enum DecodingMode: String, Sendable, CaseIterable {
     /// Every image at its full size.
     case exact
-    /// JPEGs of more than `largestExact` pixels at an eighth, a quarter or half of their size if that leaves the shorter
-    /// side at least `oversampling` times what it will be resized to; every other image at its full size.
+    /// Images of more than `largestExact` pixels, in formats that decode fast at fractions of their size, at an eighth, a quarter or
+    /// half of it if that leaves the shorter side at least `oversampling` times what it will be resized to. Every other image at
+    /// its full size.
     case scaled
 
     /// Most pixels, width times height, of an image that is always decoded at its full size.
     public static let largestExact = 4_000_000
 
-    /// How many times the size wanted a scaled image must at least have, so that the resizing, which averages at least so
-    /// many pixels in each direction, and not the smaller inverse DCT decides what the network sees.
+    /// How many times as large as the size wanted a scaled image must at least be. The resizing then averages at least as many
+    /// pixels in each direction, so it decides what the network sees, and not the smaller inverse DCT.
     public static let oversampling = 4
 
     /// By what an image's size is divided when it is decoded: 1, 2, 4 or 8.
@@ -19,10 +20,10 @@ public enum DecodingMode: String, Sendable, CaseIterable {
     ///
     /// - Parameter shorterSide: the length in pixels that the shorter side will be resized to; at least 1.
     public func denominator(for header: ImageHeader, shorterSide: Int) -> Int {
-        guard self == .scaled, header.format == .jpeg, header.width * header.height > Self.largestExact else {
+        guard self == .scaled, header.width * header.height > Self.largestExact else {
             return 1
         }
         let spare = min(header.width, header.height) / (Self.oversampling * shorterSide)
-        return [8, 4, 2].first { $0 <= spare } ?? 1
+        return [8, 4, 2].first { $0 <= min(spare, header.format.largestDenominator) } ?? 1
     }
 }

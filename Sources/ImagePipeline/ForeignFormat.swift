@@ -1,43 +1,59 @@
-/// File formats that people send in place of a JPEG or PNG, told by their first bytes so that the error can name them.
+/// File formats that people send but that aren't decoded, recognised by their first bytes so that the error can name them.
+///
+/// A format that is decoded is recognised before this is asked, so its row here may stay.
 enum ForeignFormat {
-    /// The error message for bytes that are neither JPEG nor PNG.
+    /// The error message for bytes of no format that is decoded.
     static func describe(_ bytes: [UInt8]) -> String {
         guard let name = name(of: bytes) else {
-            return "the bytes are not an image (they start with \(hexadecimal(bytes.prefix(8)))); send JPEG or PNG"
+            return
+                "the bytes are not an image (they start with \(hexadecimal(bytes.prefix(8)))); send \(ImageFormat.names)"
         }
-        return "this is \(name); send JPEG or PNG"
+        return "this is \(name); send \(ImageFormat.names)"
     }
 
     /// The name of the format with its article; nil for one not known here.
     static func name(of bytes: [UInt8]) -> String? {
-        func has(_ signature: String, at offset: Int = 0) -> Bool {
-            bytes.dropFirst(offset).starts(with: signature.utf8)
-        }
-        func has(_ signature: [UInt8]) -> Bool { bytes.starts(with: signature) }
-
-        if has("GIF8") { return "a GIF image" }
-        if has("RIFF"), has("WEBP", at: 8) { return "a WebP image" }
-        if has("BM"), bytes.count >= 14, bytes[6..<10].allSatisfy({ $0 == 0 }) { return "a BMP image" }
-        if has([0x49, 0x49, 0x2a, 0]) || has([0x4d, 0x4d, 0, 0x2a]) { return "a TIFF image" }
-        if has("ftyp", at: 4) {
-            return isoMediaName(brand: String(decoding: bytes[8..<min(12, bytes.count)], as: UTF8.self))
-        }
-        if has("%PDF-") { return "a PDF document" }
-        if has([0xff, 0x0a]) || has([0, 0, 0, 0x0c, 0x4a, 0x58, 0x4c, 0x20]) { return "a JPEG XL image" }
-        if has([0, 0, 0, 0x0c, 0x6a, 0x50, 0x20, 0x20]) { return "a JPEG 2000 image" }
-        if has([0, 0, 1, 0]) { return "an icon file" }
-        if has([0x1f, 0x8b]) { return "a gzip file" }
-        if has("PK\u{3}\u{4}") { return "a ZIP archive" }
-        return markupName(bytes)
+        table.first { row in
+            row.pieces.allSatisfy { bytes.dropFirst($0.offset).starts(with: $0.bytes) }
+        }?.name ?? markupName(bytes)
     }
 
-    private static func isoMediaName(brand: String) -> String {
-        switch brand {
-        case "avif", "avis": "an AVIF image"
-        case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1": "a HEIC image"
-        default: "an MP4 or other video file"
+    /// A format by the pieces of a file that are the same in all of its files.
+    private struct Row {
+        let name: String
+        let pieces: [(offset: Int, bytes: [UInt8])]
+
+        init(_ name: String, _ pieces: (Int, [UInt8])...) {
+            self.name = name
+            self.pieces = pieces.map { ($0.0, $0.1) }
         }
     }
+
+    private static let table =
+        [
+            Row("a GIF image", (0, text("GIF8"))),
+            Row("a WebP image", (0, text("RIFF")), (8, text("WEBP"))),
+            // The two reserved fields of its header are zero.
+            Row("a BMP image", (0, text("BM")), (6, [0, 0, 0, 0])),
+            Row("a TIFF image", (0, text("II*") + [0])),
+            Row("a TIFF image", (0, text("MM") + [0, 0x2a])),
+        ]
+        + ["avif", "avis"].map { Row("an AVIF image", (4, text("ftyp" + $0))) }
+        + ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"].map {
+            Row("a HEIC image", (4, text("ftyp" + $0)))
+        }
+        + [
+            Row("an MP4 or other video file", (4, text("ftyp"))),
+            Row("a PDF document", (0, text("%PDF-"))),
+            Row("a JPEG XL image", (0, [0xff, 0x0a])),
+            Row("a JPEG XL image", (0, [0, 0, 0, 0x0c] + text("JXL "))),
+            Row("a JPEG 2000 image", (0, [0, 0, 0, 0x0c] + text("jP  "))),
+            Row("an icon file", (0, [0, 0, 1, 0])),
+            Row("a gzip file", (0, [0x1f, 0x8b])),
+            Row("a ZIP archive", (0, text("PK\u{3}\u{4}"))),
+        ]
+
+    private static func text(_ characters: String) -> [UInt8] { Array(characters.utf8) }
 
     /// Text formats may begin with a byte-order mark, spaces, an XML declaration or comments before the root element.
     private static func markupName(_ bytes: [UInt8]) -> String? {

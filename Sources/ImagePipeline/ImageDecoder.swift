@@ -1,14 +1,6 @@
 import CImageCodecs
 
-/// The formats that are decoded.
-public enum ImageFormat: String, Sendable, CaseIterable {
-    /// Baseline, extended or progressive JPEG of 8 bits a sample and Huffman coding.
-    case jpeg = "JPEG"
-    /// PNG of any colour type and depth.
-    case png = "PNG"
-}
-
-/// What an encoded image says about itself.
+/// The header of an encoded image.
 public struct ImageHeader: Sendable, Equatable {
     /// The encoding, from the bytes and never from a name or declared type.
     public let format: ImageFormat
@@ -18,20 +10,20 @@ public struct ImageHeader: Sendable, Equatable {
     public let height: Int
     /// Stored channels: 1 gray or palette, 2 gray and alpha, 3 colour, 4 colour and alpha or CMYK.
     public let channels: Int
-    /// How the stored image is to be turned, as its EXIF or else its XMP metadata state.
+    /// How the stored image must be turned, by its EXIF or else its XMP metadata.
     public let orientation: Orientation
 }
 
-/// JPEG and PNG files to RGB pixels, bit for bit as `exif_transpose(image).convert("RGB")` of Pillow 13.0 decodes them.
+/// Image files to RGB pixels, bit for bit as `exif_transpose(image).convert("RGB")` of Pillow 13.0 decodes them.
 ///
 /// So 16-bit colour keeps its high byte, 16-bit gray is clamped to 255, alpha is dropped, and CMYK counts as inverted.
 ///
-/// A file with several pictures, animated or not, stands for its first one: the picture that a reader shows which knows of
-/// one picture only. In a PNG that is the picture of the IDAT chunks, whether or not it is a frame of the animation.
+/// Of a file with several pictures, animated or not, the first is decoded: the picture that simple viewers show. In a PNG that is
+/// the picture of the IDAT chunks, whether or not it is a frame of the animation.
 ///
 /// An image is decoded if every pixel is there, whatever follows the last one: markers or chunks that close the file may be
-/// missing, wrong, or followed by anything. Zero bytes at the end of a JPEG are padding and no pixels. Metadata may be
-/// damaged too, for which Pillow refuses some files. Refused, though Pillow takes them, are
+/// missing, wrong, or followed by anything. Zero bytes at the end of a JPEG are padding and no pixels. Metadata may also be
+/// damaged, although Pillow refuses some such files. Refused, although Pillow reads them, are
 /// - JPEGs with damaged data, with a colour component that no scan holds, with more than 64 scans, and of arithmetic or
 ///   lossless coding; progressive JPEGs without end-of-image marker whose coefficients are not complete;
 /// - PNGs with a wrong checksum of pixels, with an unknown critical chunk, or with more than twice a row's bytes and 64 KiB
@@ -48,24 +40,25 @@ public struct ImageHeader: Sendable, Equatable {
 public enum ImageDecoder {
     /// Reads format, size and orientation without allocating anything for pixels.
     ///
-    /// - Throws: `ImageError` if the bytes have no readable header; limits are the caller's to check.
+    /// - Throws: `ImageError` if the bytes have no readable header. The caller checks limits.
     public static func probe(_ bytes: [UInt8]) throws(ImageError) -> ImageHeader {
         guard !bytes.isEmpty else {
-            throw ImageError(.empty, "the image has no bytes; send a JPEG or PNG file")
+            throw ImageError(.empty, "the image has no bytes; send a \(ImageFormat.names) file")
         }
         var header = ImageCodecHeader()
         var failure = ImageCodecFailure()
         let status = image_codec_probe(bytes, bytes.count, &header, &failure)
-        guard status == .OK else { throw ImageError(status, failure, bytes) }
+        guard status == .OK, let format = ImageFormat(index: header.format) else {
+            throw ImageError(status, failure, bytes)
+        }
         return ImageHeader(
-            format: header.format == .PNG ? .png : .jpeg, width: Int(header.width), height: Int(header.height),
-            channels: Int(header.channels), orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft)
-
+            format: format, width: Int(header.width), height: Int(header.height), channels: Int(header.channels),
+            orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft)
     }
 
     /// Decodes an image at its full size and applies its orientation.
     ///
-    /// - Throws: `ImageError`; beyond-limit images are refused by their header, before their pixels are allocated.
+    /// - Throws: `ImageError`. Images beyond the limits are refused by their header, before their pixels are allocated.
     public static func decode(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws(ImageError) -> RGBImage {
         let stored = try decodeStored(bytes, limits: limits) { _ in 1 }
         return stored.image.oriented(stored.header.orientation)
@@ -80,10 +73,10 @@ public enum ImageDecoder {
         let image: RGBImage
     }
 
-    /// Decodes without turning the image, whose orientation resampling takes into account more cheaply.
+    /// Decodes without turning the image, because resampling applies the orientation at less cost.
     ///
-    /// - Parameter denominator: decides by what the size is to be divided; anything but 1 is for JPEGs only. Limits apply
-    ///   to the size that the header states.
+    /// - Parameter denominator: decides by what the size is to be divided, up to the format's largest denominator. Limits apply to
+    ///   the size that the header states.
     static func decodeStored(
         _ bytes: [UInt8], limits: ImageLimits, denominator: (ImageHeader) -> Int
     ) throws(ImageError) -> StoredImage {
@@ -108,7 +101,7 @@ public enum ImageDecoder {
 }
 
 extension ImageError {
-    /// Puts a decoder's failure into words.
+    /// The error for a decoder's failure.
     fileprivate init(_ status: ImageCodecStatus, _ failure: ImageCodecFailure, _ bytes: [UInt8]) {
         let detail = withUnsafeBytes(of: failure.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         let place = "at byte \(failure.offset) of \(bytes.count): \(detail)"
@@ -119,11 +112,12 @@ extension ImageError {
             self.init(.truncated, "the image is cut off (\(place)); send the whole file")
         case .unsupported:
             self.init(
-                .unsupported, "this kind of image is not supported (\(place)); save it as 8-bit JPEG or PNG")
+                .unsupported, "this kind of image is not supported (\(place)); save it as 8-bit \(ImageFormat.names)")
         case .empty:
             self.init(.empty, "the image has no pixels (\(place)); send another one")
         case .tooLarge:
-            self.init(.tooLarge, "the image is too costly to decode (\(place)); save it as a plain JPEG or PNG")
+            self.init(
+                .tooLarge, "the image is too costly to decode (\(place)); save it as a plain \(ImageFormat.names)")
         default:
             self.init(.corrupt, "the image is damaged (\(place)); encode it again")
         }

@@ -1,8 +1,8 @@
 /// Why bytes are not an image that this service takes.
 public struct ImageError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The sort of trouble, for choosing a status and counting.
+    /// The kind of error, from which a status and a metric follow.
     public enum Kind: String, Sendable, CaseIterable {
-        /// Neither JPEG nor PNG.
+        /// Of no format that is decoded.
         case unrecognised
         /// The bytes end before the image does.
         case truncated
@@ -18,7 +18,7 @@ public struct ImageError: Error, Sendable, Equatable, CustomStringConvertible {
         case unsupported
     }
 
-    /// The sort of trouble.
+    /// The kind of error.
     public let kind: Kind
     /// What is wrong, where, and what to do about it, in one sentence or two for the person who sent the image.
     public let message: String

@@ -1,7 +1,7 @@
-/// What an image may be at most; checked against its header before anything is allocated for its pixels.
+/// Limits of an image, checked by its header before anything is allocated for its pixels.
 public struct ImageLimits: Sendable, Equatable {
-    /// Pixels, width times height, of three bytes each once decoded; 2^31 - 1 at most, whatever is set here, so that no
-    /// size computed from them overflows.
+    /// Pixels, width times height, of three bytes each once decoded. Never more than 2^31 - 1, whatever is set here, so no size
+    /// computed from them overflows.
     public var maximumPixels: Int
     /// The longer side divided by the shorter one.
     public var maximumAspectRatio: Double
@@ -19,7 +19,7 @@ public struct ImageLimits: Sendable, Equatable {
 
     func check(byteCount: Int) throws(ImageError) {
         guard byteCount > 0 else {
-            throw ImageError(.empty, "the image has no bytes; send a JPEG or PNG file")
+            throw ImageError(.empty, "the image has no bytes; send a \(ImageFormat.names) file")
         }
         guard byteCount <= maximumBytes else {
             throw ImageError(

@@ -20,7 +20,7 @@ public enum Orientation: Int, Sendable, CaseIterable {
     /// Whether the stored rows are shown as columns.
     public var isTransposed: Bool { rawValue >= Self.leftTop.rawValue }
 
-    /// Whether the shown picture's x axis runs against the stored axis that it lies on.
+    /// Whether the shown picture's x axis runs against its stored axis.
     var reflectsShownColumns: Bool {
         switch self {
         case .topRight, .bottomRight, .rightTop, .rightBottom: true
@@ -28,7 +28,7 @@ public enum Orientation: Int, Sendable, CaseIterable {
         }
     }
 
-    /// Whether the shown picture's y axis runs against the stored axis that it lies on.
+    /// Whether the shown picture's y axis runs against its stored axis.
     var reflectsShownRows: Bool {
         switch self {
         case .bottomRight, .bottomLeft, .rightBottom, .leftBottom: true

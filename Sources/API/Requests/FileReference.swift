@@ -1,3 +1,5 @@
+import ImagePipeline
+
 /// Text that stands for a file and isn't it.
 enum FileReference: Equatable {
     case dataURI, url, fileName
@@ -12,8 +14,7 @@ enum FileReference: Equatable {
             if name == "blob" || rest.starts(with: "://".utf8) { self = .url; return }
         }
         guard let last = text.lastIndex(where: { $0 > 0x20 }) else { return nil }
-        let ending = String(decoding: text[...last].suffix(5), as: UTF8.self).lowercased()
-        guard [".jpg", ".jpeg", ".jpe", ".png"].contains(where: ending.hasSuffix) else { return nil }
+        guard ImageFormat.isImageName(text[...last]) else { return nil }
         self = .fileName
     }
 

@@ -1,4 +1,5 @@
 import HTTPServer
+import ImagePipeline
 
 /// What a body is declared to be, as far as it matters: how to take it apart. Image bytes are sniffed, never believed.
 enum BodyForm: Equatable, Sendable {
@@ -39,7 +40,10 @@ enum BodyForm: Equatable, Sendable {
         case _ where type.hasPrefix("multipart/"):
             throw Problem(
                 .unsupportedMediaType, "multipart/form-data is the only multipart type that is supported",
-                headers: ["Accept-Post": "image/jpeg, image/png, multipart/form-data, application/json"])
+                headers: [
+                    "Accept-Post": (ImageFormat.all.map(\.mediaType) + ["multipart/form-data", "application/json"])
+                        .joined(separator: ", ")
+                ])
         default: self = .raw
         }
     }

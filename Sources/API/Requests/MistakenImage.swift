@@ -1,9 +1,11 @@
+import Digests
+import ImagePipeline
 import UntrustedText
 
 /// Bytes that were sent as an image and are evidently something else, as clients send by mistake. The decoder would only say
 /// that they aren't an image; these errors say what to do instead.
 enum MistakenImage: Equatable {
-    /// A JPEG or PNG file that has lost its line breaks and zero bytes: `curl -d @FILE` strips them.
+    /// An image file that has lost its line breaks and zero bytes: `curl -d @FILE` strips them.
     case stripped
     case json
     /// A form whose Content-Type doesn't say so.
@@ -17,7 +19,7 @@ enum MistakenImage: Equatable {
     /// - Parameter isURLEncoded: whether the Content-Type is that of a URL-encoded form, which `curl -d` and
     ///   `--data-binary` send for any body.
     init?(_ bytes: [UInt8], isURLEncoded: Bool) {
-        if bytes.starts(with: [0xFF, 0xD8, 0xFF]) || bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) {
+        if ImageFormat.all.contains(where: { bytes.starts(with: $0.start) }) {
             // A whole file has such bytes within its first ten.
             guard bytes.count > 64, !bytes.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D }) else { return nil }
             self = .stripped
@@ -33,7 +35,7 @@ enum MistakenImage: Equatable {
             self = .json
         } else if start.starts(with: "--".utf8), start.firstRange(of: Array("form-data".utf8)) != nil {
             self = .form
-        } else if start.starts(with: "/9j/".utf8) || start.starts(with: "iVBORw0KGgo".utf8) {
+        } else if ImageFormat.all.contains(where: { start.starts(with: Self.base64(ofStart: $0)) }) {
             self = .base64
         } else if isURLEncoded, Self.isPair(start) {
             self = .urlEncodedForm
@@ -52,6 +54,11 @@ enum MistakenImage: Equatable {
         let rest = text.dropFirst(name.count)
         return !name.isEmpty && rest.first == UInt8(ascii: "=")
             && rest.dropFirst().first.map { $0 > 0x20 && $0 != UInt8(ascii: "=") } ?? false
+    }
+
+    /// How every file of a format begins in base64: the characters that its first bytes decide.
+    private static func base64(ofStart format: ImageFormat) -> ArraySlice<UInt8> {
+        Base64.encode(format.start).prefix(format.start.count * 8 / 6)
     }
 
     /// How many bytes of the start are examined.

@@ -1,4 +1,5 @@
 import HTTPServer
+import ImagePipeline
 import UntrustedText
 
 /// A request's images, still encoded, and its options.
@@ -38,7 +39,8 @@ struct PostedImages: Sendable {
                 .images
         }
         guard !images.isEmpty else {
-            throw Problem(.noImages, "the request contains no image; send the bytes of a JPEG or PNG file as the body")
+            throw Problem(
+                .noImages, "the request contains no image; send the bytes of a \(ImageFormat.names) file as the body")
         }
         self.options = options
     }

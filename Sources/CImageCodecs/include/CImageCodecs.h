@@ -1,12 +1,13 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /// How a call ended. Everything but ok comes with a filled ImageCodecFailure.
 typedef enum __attribute__((enum_extensibility(open))) : int32_t {
     ImageCodecStatusOK = 0,
-    /// The bytes are no JPEG and no PNG.
+    /// The bytes are of no format in the table.
     ImageCodecStatusUnrecognised,
     /// The bytes end before the image does.
     ImageCodecStatusTruncated,
@@ -20,14 +21,10 @@ typedef enum __attribute__((enum_extensibility(open))) : int32_t {
     ImageCodecStatusTooLarge,
 } ImageCodecStatus;
 
-typedef enum __attribute__((enum_extensibility(open))) : int32_t {
-    ImageCodecFormatJPEG = 0,
-    ImageCodecFormatPNG,
-} ImageCodecFormat;
-
-/// What an encoded image says about itself.
+/// The header of an encoded image.
 typedef struct {
-    ImageCodecFormat format;
+    /// The format's place in the table of codecs.
+    size_t format;
     /// Stored width and height in pixels, before the orientation is applied.
     uint32_t width, height;
     /// Stored channels: 1 gray or palette, 2 gray and alpha, 3 colour, 4 colour and alpha or CMYK.
@@ -42,6 +39,38 @@ typedef struct {
     char message[192];
 } ImageCodecFailure;
 
+/// A format that is decoded: a row of the table in CImageCodecs.c.
+///
+/// A new format is one C file that defines its row, and the row's name in that table. What the program says of formats, such as
+/// the media types that it accepts, follows from the rows.
+typedef struct {
+    /// The name for messages, such as "JPEG".
+    const char *name;
+    /// The media type, such as "image/jpeg".
+    const char *media_type;
+    /// The endings of file names, in lower case and separated by spaces, the most usual one first.
+    const char *suffixes;
+    /// How every file begins, as far as these bytes are neither zero nor line breaks, which some clients strip.
+    struct {
+        const uint8_t *bytes;
+        size_t count;
+    } start;
+    /// The largest denominator of the fraction of its size at which an image decodes: 8, or 1 if only whole images do.
+    uint32_t largest_denominator;
+    /// Whether the bytes begin as a file of this format does.
+    bool (*recognizes)(const uint8_t *bytes, size_t count);
+    /// As `image_codec_probe`, for bytes that are recognised; `format` is the caller's to set.
+    ImageCodecStatus (*probe)(
+        const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure);
+    /// As `image_codec_decode`, for bytes that are recognised and a denominator up to the largest.
+    ImageCodecStatus (*decode)(
+        const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
+        ImageCodecFailure *failure);
+} ImageCodec;
+
+/// The codec at a place of the table; null behind its end.
+const ImageCodec *image_codec(size_t format);
+
 /// Reads the header without allocating anything that grows with the pixels.
 ImageCodecStatus image_codec_probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure);
@@ -52,7 +81,7 @@ ImageCodecStatus image_codec_probe(
 ///
 /// Decoding ends with the last pixel, whatever follows, and whether or not anything does.
 ///
-/// `scale_denominator` is 1, or 2, 4 or 8 for a JPEG decoded at that fraction of its size by a smaller inverse DCT.
+/// `scale_denominator` is a power of two, up to the format's largest one.
 /// `width` and `height` are what the caller allocated `pixels` for, ceil(stored / scale_denominator): a file that turns
 /// out to have another size is corrupt.
 ImageCodecStatus image_codec_decode(

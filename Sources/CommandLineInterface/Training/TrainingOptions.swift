@@ -14,7 +14,7 @@ import UntrustedText
 /// Options that pretraining and fine-tuning share.
 enum TrainingOptions {
     static let data = Option(
-        "data", required: .file, help: "A folder, or an uncompressed tar archive, of JPEG and PNG images.")
+        "data", required: .file, help: "A folder, or a tar or zip archive, of \(ImageFormat.names) images.")
     static let output = Option(
         "output", short: "o", required: .folder,
         help: "The folder for state.safetensors, model.safetensors, log.csv and progress.svg. It is created if "
@@ -36,7 +36,7 @@ enum TrainingOptions {
     static let validation = Option(
         "validation", optional: ValueSyntax<ValidationSource>.validation,
         help: "The images by which each epoch is judged, to keep the best model: a fraction of every class to hold "
-            + "back, such as 0.1, or a folder or tar archive. Without it, the last model is kept.")
+            + "back, such as 0.1, or a folder or archive. Without it, the last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
         help: "The seed that determines which images a fraction holds back. It is separate from --seed, so that a "
@@ -199,7 +199,7 @@ extension ValueSyntax where Value == ValidationSource {
     static var validation: ValueSyntax {
         ValueSyntax(
             placeholder: "FRACTION|PATH",
-            rule: "a fraction above 0 and below 1, such as 0.1, or the path of a folder or tar archive",
+            rule: "a fraction above 0 and below 1, such as 0.1, or the path of a folder or archive",
             completion: .file,
             parse: { $0.isEmpty || $0.utf8.contains(0) ? nil : ValidationSource($0) },
             format: { $0.text })

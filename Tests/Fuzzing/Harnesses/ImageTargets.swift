@@ -42,8 +42,8 @@ private func decode(_ bytes: [UInt8], _ input: inout FuzzInput) throws {
     let atOnce = try preprocessing.croppedImage(for: bytes, limits: limits, decoding: .exact)
     require(atOnce == preprocessing.croppedImage(for: whole), "the order of turning and resizing doesn't matter")
 
-    guard header.format == .jpeg else { return }
-    let denominator = input.element(of: [2, 4, 8])
+    guard header.format.largestDenominator > 1 else { return }
+    let denominator = input.element(of: [2, 4, 8].filter { $0 <= header.format.largestDenominator })
     let stored = try ImageDecoder.decodeStored(bytes, limits: limits) { _ in denominator }
     _ = preprocessing.croppedImage(
         for: stored.image, storedAs: (header.width, header.height), denominator: denominator,
