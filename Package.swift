@@ -45,6 +45,7 @@ let package = Package(
         cLibrary("COpenBLAS", links: ["openblas"]),
         cLibrary("CImageCodecs", ["CZlib"], links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CZip", links: ["zip"]),
+        cLibrary("CArchive", links: ["archive"]),
         cLibrary("CNettle", links: ["nettle"]),
         cLibrary("CZlib", links: ["z"]),
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
@@ -60,7 +61,7 @@ let package = Package(
         library("Files", ["UntrustedText"]),
         library("JSON", ["UntrustedText"]),
         library("Digests", ["CNettle"]),
-        library("Telemetry", []),
+        library("Telemetry", ["Files"]),
         library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests", "Files", "JSON", "UntrustedText"]),
         library("Machine", ["CMachine"]),
         hotLibrary("Tensor", ["CKernels", "COpenBLAS", "Machine"]),
@@ -80,25 +81,26 @@ let package = Package(
             "Training",
             [
                 "Differentiation", "CheckpointFormats", "FlowModel", "ReverseODE", "Augmentation", "ImagePipeline",
-                "Plotting", "Digests", "Files", "JSON", "Tensor", "CKernels", "UntrustedText",
+                "Plotting", "Digests", "Files", "JSON", "Tensor", "CKernels", "CArchive", "UntrustedText",
             ]),
         library("Plotting", []),
-        library("HTTPServer", ["CMicroHTTPD", "CZlib", "UntrustedText"]),
-        library("LoadGeneration", ["CEventPolling", "Machine"]),
+        library("HTTPServer", ["CMicroHTTPD", "CZlib", "Files", "UntrustedText"]),
+        library("LoadGeneration", ["CEventPolling", "Files", "Machine"]),
         library("Arguments", ["UntrustedText"]),
-        library("Console", ["CProcess", "UntrustedText"]),
+        library("Console", ["CProcess", "Files", "UntrustedText"]),
         library(
             "API",
             [
                 "FeatureService", "ReverseODE", "FlowModel", "ImagePipeline", "CheckpointFormats", "Digests",
-                "HTTPServer", "JSON", "Telemetry", "CContract", "CPlayground", "UntrustedText",
+                "Files", "HTTPServer", "JSON", "Telemetry", "CContract", "CPlayground", "UntrustedText",
             ]),
         library(
             "CommandLineInterface",
             [
                 "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
-                "Files", "FlowModel", "JSON", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry", "Layers",
-                "Tensor", "CKernels", "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText", "Arguments",
+                "Digests", "Files", "FlowModel", "JSON", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry",
+                "Layers", "Tensor", "CKernels", "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText",
+                "Arguments",
                 "Console", "Machine",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
@@ -135,8 +137,9 @@ let package = Package(
         tests(
             of: "Training",
             [
-                "Augmentation", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files", "FlowModel", "JSON",
-                "Tensor", "UntrustedText",
+                "Augmentation", "CArchive", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files",
+                "FlowModel",
+                "JSON", "Tensor", "UntrustedText",
             ]),
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
@@ -147,8 +150,8 @@ let package = Package(
         tests(
             of: "API",
             [
-                "FeatureService", "CheckpointFormats", "ReverseODE", "FlowModel", "ImagePipeline", "HTTPServer",
-                "Telemetry", "Tensor", "TestBench",
+                "FeatureService", "CheckpointFormats", "Digests", "Files", "ReverseODE", "FlowModel", "ImagePipeline",
+                "HTTPServer", "JSON", "Telemetry", "Tensor", "TestBench",
             ]),
         tests(
             of: "CommandLineInterface",

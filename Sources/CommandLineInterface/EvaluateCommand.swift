@@ -11,7 +11,7 @@ import Training
 /// `headwater evaluate`: a model's accuracy on labelled images.
 enum EvaluateCommand {
     private static let data = Option(
-        "data", required: .file, help: "A folder, or an uncompressed tar archive, of class folders of images.")
+        "data", required: .file, help: "A folder, or a tar or zip archive, of class folders of images.")
     private static let neighbours = Option(
         "knn", .integer(in: 0...1000), default: 20,
         help: "The number of neighbours that vote. 0 turns nearest-neighbour accuracy off.")

@@ -261,7 +261,7 @@ struct LabelledImagesTests {
         let stray = try folder.write("data/stray.jpg")
         for (path, part) in [
             (folder.path + "/missing", "No such file"), (folder.path + "/data", "1 outside class folders"),
-            (stray, "cut off"), ("/dev/null", "not a regular file"),
+            (stray, "neither a folder nor an archive"), ("/dev/null", "not a regular file"),
         ] {
             let error = #expect(throws: DataSetError.self) { try LabelledImages(at: path) }
             #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")

@@ -1,5 +1,6 @@
-import CheckpointFormats
+import Digests
 import Foundation
+import JSON
 import ReverseODE
 import Telemetry
 
@@ -17,7 +18,7 @@ let requestTargets = [
         promise: "what passes the strict reader is JSON to Foundation too",
         run: { input in
             let document = String(decoding: input.rest, as: UTF8.self)
-            try requireStrictJSON(document)
+            try JSONReader.check(Array(document.utf8))
             requireFoundationReads(Array(document.utf8))
         }),
     FuzzTarget(
@@ -121,7 +122,7 @@ private func readBody(_ input: inout FuzzInput) throws {
     guard !body.isEmpty else { return }
     let document = body.starts(with: [0xEF, 0xBB, 0xBF]) ? body.dropFirst(3) : body[...]
     // What is passed over may nest deeper than what is read.
-    try requireStrictJSON(String(decoding: document, as: UTF8.self), maximumDepth: 32)
+    try JSONReader.check(Array(document), maximumDepth: 32)
 }
 
 // MARK: - Heads

@@ -15,7 +15,7 @@ public struct Batch: Sendable {
     /// The place of each image in the subset that is fed; none if the batch was made up.
     public let positions: [Int]
 
-    /// Images in the batch; none where all that it would have are damaged.
+    /// Images in the batch; none if all of its images are damaged.
     public var count: Int { labels.count }
 
     /// Puts a batch together.
@@ -28,20 +28,19 @@ public struct Batch: Sendable {
     }
 }
 
-/// Batches of a data set: every epoch each image once, or each class equally often, in an order of its own and changed at
-/// random.
+/// Batches of a data set: in every epoch each image once, or each class equally often, in another order and with random
+/// augmentation.
 ///
-/// A batch follows from the seed, its epoch and its index alone, so a run that is resumed in the middle of an epoch sees
-/// what it would have seen. A damaged image that is skipped leaves its batch smaller by one: the other images, their order
-/// and how they are changed stay the same. Filling the gap with the next image was rejected, since every batch behind it
-/// would depend on damage before it. Without augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that
+/// A batch follows from the seed, its epoch and its index alone, so a run that is resumed in the middle of an epoch sees the same
+/// batches. A damaged image that is skipped makes its batch smaller by one: the other images, their order and their augmentation
+/// stay the same. Filling the gap with the next image was rejected, since every later batch would depend on earlier damage. Without augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that
 /// training and evaluation agree.
 public final class DataFeed: Sendable {
-    /// What of an epoch's images doesn't fill a batch.
+    /// What happens with the images at an epoch's end that don't fill a batch.
     public enum Remainder: Sendable {
-        /// Is left out of that epoch, unless it is all there is.
+        /// They are left out of that epoch, unless there are no others.
         case dropped
-        /// Comes as a smaller batch.
+        /// They are a smaller batch.
         case kept
     }
 
@@ -53,15 +52,15 @@ public final class DataFeed: Sendable {
         public var seed: UInt64
         /// How images are changed.
         public var augmentation = AugmentationPolicy.none
-        /// Whether each epoch has an order of its own; otherwise images come in that of the data set.
+        /// Whether each epoch has another order; otherwise images come in the order of the data set.
         public var shuffles = true
-        /// What becomes of the images that don't fill a batch.
+        /// What happens with the images that don't fill a batch.
         public var remainder = Remainder.dropped
         /// Whether every class is drawn equally often.
         public var balancesClasses = false
-        /// What becomes of a damaged image.
+        /// What happens with a damaged image.
         public var damage = DamagePolicy.fail
-        /// At what size large JPEGs are decoded where evaluation's square is what is needed.
+        /// At what size large JPEGs are decoded where the square that evaluation sees is needed.
         public var decoding = DecodingMode.scaled
         /// Most bytes of decoded images kept in memory.
         public var cacheBytes = 512 << 20
@@ -73,9 +72,9 @@ public final class DataFeed: Sendable {
         }
     }
 
-    /// What is fed.
+    /// The images that are fed.
     public let subset: LabelledSubset
-    /// How it is fed.
+    /// How they are fed.
     public let configuration: Configuration
     /// Batches of every epoch; at least one.
     public let batchesPerEpoch: Int
@@ -85,7 +84,7 @@ public final class DataFeed: Sendable {
     private let preprocessing: Preprocessing
     private let cache: DecodedImageCache
 
-    /// Feeds `subset`, which isn't empty, as `preprocessing` has it.
+    /// Feeds `subset`, which isn't empty, as `preprocessing` prepares it.
     public init(_ subset: LabelledSubset, preprocessing: Preprocessing, _ configuration: Configuration) {
         precondition(subset.count > 0 && configuration.batchSize > 0, "a batch has at least one image")
         self.subset = subset
@@ -104,7 +103,7 @@ public final class DataFeed: Sendable {
     /// Side in pixels of the images fed.
     public var side: Int { preprocessing.cropSize }
 
-    /// Bytes of decoded images that are yet to come into memory, by the mean of those that are there.
+    /// The bytes of memory that decoded images will still take, estimated from the mean of those that are there.
     public var expectedBytes: Int { cache.expectedBytes }
 
     /// Makes a batch, on the calling thread.
@@ -114,7 +113,7 @@ public final class DataFeed: Sendable {
         try batch(index, order: order(epoch: epoch), epoch: epoch)
     }
 
-    /// Batches from a place on, without end, made ahead on a thread of their own.
+    /// Batches from a place on, without end, made ahead on another thread.
     ///
     /// - Parameter depth: most batches that wait to be taken; at least 1.
     public func batches(fromEpoch epoch: Int = 0, index: Int = 0, depth: Int = 4) -> BatchStream {
@@ -162,14 +161,16 @@ public final class DataFeed: Sendable {
             positions: positions)
     }
 
-    /// What the numbers of a stream are for.
+    /// The uses of random numbers, one stream each.
     private enum Purpose: Int {
         case order, augmentation, balance
     }
 
-    /// Writes the pixels of an epoch's image; answers false if it is damaged and left out.
+    /// Writes the pixels of an epoch's image.
     ///
-    /// An image that can't be read at all is an error whatever the policy: then the disk fails or somebody deletes files.
+    /// An image that can't be read at all is an error under every policy: then the disk fails or files are being deleted.
+    ///
+    /// - Returns: false if the image is damaged and left out.
     private func write(
         _ order: EpochOrder, _ place: Int, epoch: Int, into buffer: UnsafeMutableBufferPointer<Float>
     ) throws(DataSetError) -> Bool {
@@ -183,7 +184,7 @@ public final class DataFeed: Sendable {
             return false
         }
         let policy = configuration.augmentation
-        // Only an image that comes again has a further key, so that without balance the numbers are those of its index.
+        // Only an image that occurs again has a further key, so without balancing the numbers are those of its index.
         let keys = [Purpose.augmentation.rawValue, epoch, subset.indices[position]]
         var random = RandomStream(seed: configuration.seed, keys: repetition == 0 ? keys : keys + [repetition])
         let picture = policy.picture(of: source, side: side, fill: preprocessing.meanColor, using: &random)
@@ -205,7 +206,7 @@ public final class DataFeed: Sendable {
     }
 }
 
-/// Decoded images, as many as a limit of bytes allows; those seen first stay.
+/// Decoded images, as many as a limit of bytes allows. Those seen first stay.
 private final class DecodedImageCache: Sendable {
     private struct State {
         var images: [RGBImage?]
@@ -222,7 +223,7 @@ private final class DecodedImageCache: Sendable {
         state = Mutex(State(images: [RGBImage?](repeating: nil, count: capacity), room: byteLimit))
     }
 
-    /// Bytes that the cache will grow by once every image has been seen.
+    /// By how many bytes the cache will still grow until every image has been seen.
     var expectedBytes: Int {
         state.withLock { state in
             guard state.count > 0 else { return 0 }

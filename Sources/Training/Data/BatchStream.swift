@@ -3,14 +3,14 @@ private import Synchronization
 
 /// Batches made ahead, so that the network needn't wait for them.
 ///
-/// One thread makes them and stops when enough wait; it leaves when the stream is gone. One consumer takes them.
+/// One thread makes them. It waits when enough are ready, and ends when the stream is freed. One consumer takes them.
 public final class BatchStream: Sendable {
     private let queue: BatchQueue
 
     init(_ feed: DataFeed, epoch: Int, index: Int, depth: Int) {
         let queue = BatchQueue(depth: depth)
         self.queue = queue
-        // A thread of its own that blocks; not the cooperative pool, nor a global queue's.
+        // The thread blocks, so it is neither one of the cooperative pool nor of a global queue.
         DispatchQueue(label: "headwater.batches", qos: .userInitiated).async {
             Self.fill(queue, from: feed, epoch: epoch, index: index)
         }
@@ -38,7 +38,7 @@ public final class BatchStream: Sendable {
     }
 }
 
-/// At most `depth` batches on their way from one thread to another.
+/// A queue of at most `depth` batches between two threads.
 private final class BatchQueue: Sendable {
     private struct State {
         var waiting: [Result<Batch, DataSetError>] = []
@@ -56,7 +56,7 @@ private final class BatchQueue: Sendable {
         for _ in 0..<depth { room.signal() }
     }
 
-    /// Waits for room; false if nobody will take it.
+    /// Waits for room; false if the consumer is gone.
     func put(_ result: Result<Batch, DataSetError>) -> Bool {
         room.wait()
         return state.withLock { state in
@@ -67,7 +67,7 @@ private final class BatchQueue: Sendable {
         }
     }
 
-    /// The oldest; a failure stays.
+    /// The oldest batch. After a failure, every call throws it.
     func take() -> Result<Batch, DataSetError> {
         filled.wait()
         return state.withLock { state in

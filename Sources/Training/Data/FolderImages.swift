@@ -4,9 +4,9 @@ import UntrustedText
 
 /// Which symbolic links inside a folder are followed.
 public enum FollowedLinks: Sendable {
-    /// Those to a file that lies in the folder too, so that what is read is what was handed over.
+    /// Those to a file in the same folder tree, so that nothing outside it is read.
     case insideFolder
-    /// All, to files and folders anywhere, but for those that lead back to a folder that they lie in.
+    /// All, to files and folders anywhere, except those that lead back to a folder that contains them.
     case all
 }
 
@@ -44,7 +44,7 @@ struct FolderImages {
 
     private struct Folder {
         let path: [UInt8]
-        /// Itself and the folders that the search came through, by which links back to them are known.
+        /// The folder itself and the folders that contain it, to recognise links back to them.
         let ancestors: [FileIdentity]
     }
 
@@ -100,7 +100,7 @@ private struct FileIdentity: Equatable {
     }
 }
 
-/// Decides what an entry of a folder counts as.
+/// Decides what kind of entry of a folder a path is.
 private struct EntryFinder {
     enum Kind {
         case folder(FileIdentity), file, special, loop

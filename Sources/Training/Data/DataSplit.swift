@@ -28,12 +28,13 @@ public struct LabelledSubset: Sendable {
         self.labels = labels
     }
 
-    /// The first so many of them.
+    /// The first `count` of them.
     public func prefix(_ count: Int) -> LabelledSubset {
         LabelledSubset(images, indices: Array(indices.prefix(count)), Array(labels.prefix(count)))
     }
 
-    /// All images of a set, labelled as another set labels its own. Classes that were left out of that are left out here too.
+    /// All images of a set, with the labels that another set has for the same classes. Classes that were left out of the other set
+    /// are left out here too.
     ///
     /// - Throws: `DataSetError` if it has a class that the other doesn't know, or none of the classes of the other.
     public init(_ images: LabelledImages, labelledAs other: LabelledImages) throws(DataSetError) {
@@ -60,7 +61,7 @@ public struct LabelledSubset: Sendable {
     }
 }
 
-/// What is held back to judge a training run by.
+/// The images that a training run is validated on.
 public enum ValidationSource: Sendable, Equatable {
     /// Nothing.
     case none
@@ -69,7 +70,7 @@ public enum ValidationSource: Sendable, Equatable {
     /// The data set at a path, whose classes are among the training data's.
     case dataSet(path: String)
 
-    /// Reads `0.1`, or a path; nil for a number that is no part of a whole.
+    /// Reads `0.1`, or a path; nil for a number that is not between 0 and 1.
     public init?(_ text: String) {
         guard let fraction = Double(text) else {
             self = .dataSet(path: text)
@@ -80,17 +81,17 @@ public enum ValidationSource: Sendable, Equatable {
     }
 }
 
-/// A data set divided into what is trained on and what is held back.
+/// A data set divided into images for training and images for validation.
 public struct DataSplit: Sendable {
-    /// To be trained on.
+    /// The images for training.
     public let training: LabelledSubset
-    /// Held back; nil if nothing is.
+    /// The images for validation; nil if there are none.
     public let validation: LabelledSubset?
 
     /// Divides `images`. Which image goes where doesn't depend on whether it is damaged.
     ///
-    /// By a fraction, those images of every class are held back whose seeded hash of their path is lowest. So the same seed
-    /// gives the same parts wherever the data lie, and few images change sides when some are added.
+    /// A fraction holds back the images of every class whose paths have the lowest seeded hashes. So the same seed gives the same
+    /// parts wherever the data are, and few images change sides when some are added.
     ///
     /// - Parameters:
     ///   - labels: the classes of a validation set of its own, if not by its folders.

@@ -13,13 +13,13 @@ struct EpochOrder: Equatable {
         repetitions = nil
     }
 
-    /// As many images as there are labels, each class equally often, or once more where that doesn't divide.
+    /// As many images as there are labels, each class equally often; if the count doesn't divide, some classes once more.
     ///
-    /// A class goes through its images in a random order, then in another, until it has had its share. So a rare class has
-    /// each of its images about equally often, and a frequent one leaves some out.
+    /// A class goes through its images in a random order, then in another, until it has its share. So each image of a rare class
+    /// occurs about equally often, and a frequent class leaves some out.
     ///
     /// - Parameters:
-    ///   - random: for the order of the whole, and for which classes come once more.
+    ///   - random: for the order of the whole, and for the classes that occur once more.
     ///   - round: the numbers for a class's order, the first time, the second, and so on.
     init(
         balancing labels: [Int], using random: inout RandomStream, round: (_ label: Int, _ round: Int) -> RandomStream

@@ -1,9 +1,10 @@
 import Files
+import ImagePipeline
 import UntrustedText
 
 /// Why a data set or one of its files can't be read.
 public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What sort of reason.
+    /// The kinds of reason.
     public enum Kind: Sendable {
         /// A file or folder isn't there or can't be read.
         case unreadable
@@ -11,7 +12,7 @@ public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible 
         case malformed
     }
 
-    /// The sort of reason.
+    /// The kind of reason.
     public let kind: Kind
     /// What is wrong, where, and what to do about it.
     public let message: String
@@ -32,19 +33,19 @@ public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible 
     public var description: String { message }
 }
 
-/// How many entries of a folder or archive were passed over, and why.
+/// How many entries of a folder or archive were skipped, and why.
 public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
-    /// Files and folders, counted once with all they hold, whose name begins with a dot.
+    /// Files and folders whose name begins with a dot. A folder counts once, with all that is in it.
     public var hidden = 0
-    /// Files whose name doesn't end in .jpg, .jpeg or .png.
+    /// Files whose name doesn't end as an image's does.
     public var notImages = 0
-    /// Images that lie in no class folder.
+    /// Images outside class folders.
     public var unlabelled = 0
     /// Images that a table of labels doesn't name.
     public var unlisted = 0
     /// Links that aren't followed, links that lead nowhere, links inside archives, devices, and other special entries.
     public var special = 0
-    /// Links that lead back to a folder that they lie in.
+    /// Links that lead back to a folder that contains them.
     public var loops = 0
 
     /// Nothing skipped.
@@ -56,7 +57,7 @@ public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     /// Such as `3 skipped: 2 hidden, 1 not .jpg, .jpeg or .png`; `none skipped` for none.
     public var description: String {
         let parts = [
-            (hidden, "hidden"), (notImages, "not .jpg, .jpeg or .png"), (unlabelled, "outside class folders"),
+            (hidden, "hidden"), (notImages, "not \(ImageFormat.suffixes)"), (unlabelled, "outside class folders"),
             (unlisted, "not in the labels"), (special, "links or special files"),
             (loops, "links to a folder that contains them"),
         ]
@@ -65,10 +66,11 @@ public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
             + parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
     }
 
-    /// Counts a file by its name, in bytes; answers whether it is an image to keep.
-    mutating func keeps(fileNamed name: some Collection<UInt8>) -> Bool {
-        let lowercased = name.suffix(5).map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
-        let isImage = [".jpg", ".jpeg", ".png"].contains { lowercased.suffix($0.utf8.count).elementsEqual($0.utf8) }
+    /// Counts a file by its name, in bytes.
+    ///
+    /// - Returns: whether it is an image to keep.
+    mutating func keeps(fileNamed name: some BidirectionalCollection<UInt8>) -> Bool {
+        let isImage = ImageFormat.isImageName(name)
         if !isImage { notImages += 1 }
         return isImage
     }

@@ -1,11 +1,11 @@
 private import Synchronization
 
-/// What becomes of a damaged image of a data set.
+/// What happens with a damaged image of a data set.
 public enum DamagePolicy: Sendable, Equatable {
     /// It ends the work.
     case fail
-    /// It is left out, as long as no more than that share of the images, 0 to 1, are damaged. One may always be, unless the
-    /// share is 0.
+    /// It is left out, as long as no more than that share of the images, 0 to 1, are damaged. One damaged image is always allowed,
+    /// unless the share is 0.
     case skip(share: Double)
 
     /// How many of `count` images may be damaged.
@@ -17,10 +17,10 @@ public enum DamagePolicy: Sendable, Equatable {
     }
 }
 
-/// The images of a data set that were found to be damaged, each counted once, whichever threads find them.
+/// The damaged images of a data set that were found so far, by any thread, each counted once.
 ///
-/// Whether an image is damaged follows from its bytes alone. So a run that is resumed leaves out the same ones, though it
-/// counts them again.
+/// Whether an image is damaged follows from its bytes alone. So a resumed run leaves out the same images, though it counts them
+/// again.
 public final class DamagedImages: Sendable {
     private struct State {
         var found: [Int: DataSetError] = [:]
@@ -33,7 +33,7 @@ public final class DamagedImages: Sendable {
     private let dataSet: String
     private let state = Mutex(State())
 
-    /// None so far of `total` images of the data set at `dataSet`, which is a path for messages.
+    /// Begins with no damaged image out of `total` in the data set at `dataSet`, a path for messages.
     public init(of total: Int, in dataSet: String, _ policy: DamagePolicy) {
         self.policy = policy
         self.total = total
@@ -46,10 +46,10 @@ public final class DamagedImages: Sendable {
     /// Whether the image at an index was found to be damaged.
     public func contains(_ index: Int) -> Bool { state.withLock { $0.found[index] != nil } }
 
-    /// Takes in that an image is damaged.
+    /// Records that an image is damaged.
     ///
     /// - Parameters:
-    ///   - index: the image's index, the same for every mention of it.
+    ///   - index: the image's index, the same at every call for it.
     ///   - error: what is wrong with it, its path included.
     /// - Throws: `error` if damage is not tolerated; a `DataSetError` naming the first few images if too many are damaged
     ///   or none is left.
@@ -71,7 +71,7 @@ public final class DamagedImages: Sendable {
             "\(dataSet): \(problem): \(first); repair or remove them, or raise --damaged-limit to leave them out")
     }
 
-    /// What is wrong with the images found since this was last asked, in the order in which they were found.
+    /// The errors of the images found since the last call, in the order in which they were found.
     public func takeNew() -> [DataSetError] {
         state.withLock { state in
             defer { state.told = state.order.count }

@@ -1,13 +1,14 @@
 public import Digests
 import Files
 import Glibc
+import ImagePipeline
 import UntrustedText
 
-/// Images with a class each: a folder or an uncompressed tar archive, with a class folder an image or a table of labels.
+/// Images with a class each: a folder, a tar archive or a zip archive, with a class folder for each image or a table of labels.
 ///
 /// The class of `test/airplane/0000.jpg` is `airplane`, the last folder in its path, unless a table says otherwise. A
-/// folder whose name is not UTF-8 gives its class a name with escapes, such as `caf\xE9`. Opening the set reads names
-/// only; the images stay where they are and any of them may be read at any time from any thread.
+/// folder whose name is not UTF-8 gives its class a name with escapes, such as `caf\xE9`. Any image may be read at any time from any
+/// thread. Opening the set reads names only, but unpacks a compressed archive to a temporary file.
 public struct LabelledImages: Sendable {
     /// An image and its class.
     public struct Item: Sendable, Equatable {
@@ -15,8 +16,8 @@ public struct LabelledImages: Sendable {
         public let path: String
         /// The index of its class in `classes`; 0 if classes are ignored.
         public let label: Int
-        /// Where its bytes lie in the archive; nil in a folder.
-        fileprivate let range: Range<Int>?
+        /// Where its bytes are in the archive; nil in a folder.
+        fileprivate let place: ImageArchive.Place?
     }
 
     /// The folder or archive that was opened.
@@ -27,7 +28,7 @@ public struct LabelledImages: Sendable {
     public private(set) var classesLeftOut: [String] = []
     /// The images, sorted by path.
     public private(set) var items: [Item]
-    /// What was passed over.
+    /// What was skipped.
     public private(set) var skipped: SkippedEntries
     /// The first few images that the table of labels doesn't name.
     public private(set) var firstUnlisted: [String] = []
@@ -36,17 +37,17 @@ public struct LabelledImages: Sendable {
 
     private enum Source {
         case folder(String)
-        case archive(RegularFile)
+        case archive(ImageArchive)
     }
 
-    /// Opens the folder or tar archive at `path`.
+    /// Opens the folder or archive at `path`.
     ///
     /// - Parameters:
-    ///   - ignoringClasses: takes all images, wherever they lie, as pretraining can use them.
+    ///   - ignoringClasses: takes all images, in whichever folder, as pretraining can use them.
     ///   - labels: the class of every image instead of its folder; images that it doesn't name are left out.
     ///   - links: which links in a folder are followed.
-    /// - Throws: `DataSetError` if it can't be read, is a damaged or compressed archive, holds no image to take, lacks an
-    ///   image that `labels` names, or has a class whose name no model can hold.
+    /// - Throws: `DataSetError` if it can't be read, is a damaged archive, contains no image to take, lacks an image that `labels`
+    ///   names, has a class name that no model can have, or if there is no room to unpack it.
     public init(
         at path: String, ignoringClasses: Bool = false, labels: ImageLabels? = nil,
         following links: FollowedLinks = .insideFolder
@@ -57,25 +58,21 @@ public struct LabelledImages: Sendable {
         if try ImageFiles.isFolder(path) {
             source = .folder(path)
             found = try FolderImages(in: path, following: links, skipped: &skipped).relativePaths
-                .map { Found(path: $0, range: nil) }
+                .map { Found(path: $0, place: nil) }
         } else {
-            let file: RegularFile
-            do throws(FileError) {
-                file = try RegularFile(path: path)
-            } catch {
-                throw DataSetError(error)
-            }
-            source = .archive(file)
-            found = try Self.images(in: file, skipped: &skipped)
+            let archive = try ImageArchive(at: path) { name in Self.isImage(name, &skipped) }
+            source = .archive(archive)
+            skipped.special += archive.specialCount
+            found = Self.images(in: archive)
         }
         self.skipped = skipped
         items = []
         classes = []
         if ignoringClasses {
             guard !found.isEmpty else {
-                throw DataSetError("\(path): contains no .jpg, .jpeg or .png (\(skipped))")
+                throw DataSetError("\(path): contains no \(ImageFormat.suffixes) (\(skipped))")
             }
-            items = found.map { Item(path: String(pathBytes: $0.path), label: 0, range: $0.range) }
+            items = found.map { Item(path: String(pathBytes: $0.path), label: 0, place: $0.place) }
         } else if let labels {
             try takeLabels(labels, of: found)
         } else {
@@ -86,10 +83,10 @@ public struct LabelledImages: Sendable {
     /// An image of the folder or archive.
     private struct Found {
         let path: [UInt8]
-        let range: Range<Int>?
+        let place: ImageArchive.Place?
     }
 
-    /// Labels images by the folders that they lie in.
+    /// Labels images by the folders that contain them.
     private mutating func takeFolders(of found: [Found]) throws(DataSetError) {
         var classNames: [[UInt8]: String] = [:]
         var foldersOfNames: [String: [UInt8]] = [:]
@@ -115,7 +112,7 @@ public struct LabelledImages: Sendable {
         skipped.unlabelled = found.count - labelled.count
         guard !labelled.isEmpty else {
             throw DataSetError(
-                "\(path): contains no .jpg, .jpeg or .png inside a class folder, such as airplane/0000.jpg (\(skipped))"
+                "\(path): contains no \(ImageFormat.suffixes) inside a class folder, such as airplane/0000.jpg (\(skipped))"
             )
         }
         take(labelled)
@@ -134,7 +131,7 @@ public struct LabelledImages: Sendable {
             }
         }
         guard !labelled.isEmpty else {
-            throw DataSetError("\(path): contains no .jpg, .jpeg or .png that \(labels.path) names (\(skipped))")
+            throw DataSetError("\(path): contains no \(ImageFormat.suffixes) that \(labels.path) names (\(skipped))")
         }
         take(labelled)
     }
@@ -143,11 +140,11 @@ public struct LabelledImages: Sendable {
         classes = Set(labelled.map(\.name)).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let labels = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
         items = labelled.map { image, name in
-            Item(path: String(pathBytes: image.path), label: labels[name]!, range: image.range)
+            Item(path: String(pathBytes: image.path), label: labels[name]!, place: image.place)
         }
     }
 
-    /// The name of the class whose folder has a name of these bytes.
+    /// The name of the class of a folder, whose name's bytes are given.
     private func className(_ folder: ArraySlice<UInt8>) throws(DataSetError) -> String {
         let name = String(validating: folder, as: UTF8.self) ?? printable(String(pathBytes: folder))
         guard name.isStreamSafe else {
@@ -161,7 +158,7 @@ public struct LabelledImages: Sendable {
     /// The images of some classes only, labelled as if there were no others.
     ///
     /// - Parameter names: in any order.
-    /// - Throws: `DataSetError` listing the classes that there are, if one of the names is none of them.
+    /// - Throws: `DataSetError` that lists the classes if one of the names is not among them.
     public func restricted(to names: [String]) throws(DataSetError) -> LabelledImages {
         if let unknown = names.first(where: { !classes.contains($0) }) {
             throw DataSetError(
@@ -175,7 +172,7 @@ public struct LabelledImages: Sendable {
         }
         let labels = Dictionary(uniqueKeysWithValues: result.classes.enumerated().map { ($1, $0) })
         result.items = items.compactMap { item in
-            labels[classes[item.label]].map { Item(path: item.path, label: $0, range: item.range) }
+            labels[classes[item.label]].map { Item(path: item.path, label: $0, place: item.place) }
         }
         return result
     }
@@ -188,25 +185,17 @@ public struct LabelledImages: Sendable {
         switch source {
         case .folder(let root):
             return try ImageFiles.bytes(of: root + "/" + item.path, maximumBytes: maximumBytes)
-        case .archive(let file):
-            let range = item.range ?? 0..<0
-            guard range.count <= maximumBytes else {
+        case .archive(let archive):
+            let count = item.place!.byteCount
+            guard count <= maximumBytes else {
                 throw DataSetError(
-                    "\(file.path): \(item.path) has \(range.count) bytes, more than the \(maximumBytes) allowed")
+                    "\(archive.path): \(item.path) has \(count) bytes, more than the \(maximumBytes) allowed")
             }
-            return try Self.bytes(in: range, of: file)
+            return try archive.bytes(at: item.place!)
         }
     }
 
-    private static func bytes(in range: Range<Int>, of file: RegularFile) throws(DataSetError) -> [UInt8] {
-        do throws(FileError) {
-            return try file.bytes(in: range)
-        } catch {
-            throw DataSetError(error)
-        }
-    }
-
-    /// SHA-256 over the path and the encoded size of every image, by which a resumed run recognises its data.
+    /// SHA-256 over the path and the encoded size of every image. A resumed run recognises its data by it.
     ///
     /// - Throws: `DataSetError` if a file is gone or unreadable.
     public func fingerprint() throws(DataSetError) -> SHA256.Digest {
@@ -217,7 +206,7 @@ public struct LabelledImages: Sendable {
 
     private func byteCount(of item: Item) throws(DataSetError) -> Int {
         switch source {
-        case .archive: return item.range?.count ?? 0
+        case .archive: return item.place!.byteCount
         case .folder(let root):
             let path = root + "/" + item.path
             var status = stat()
@@ -228,30 +217,25 @@ public struct LabelledImages: Sendable {
         }
     }
 
-    /// The images of an archive, sorted by path; of several with one path the last counts, as if unpacked.
-    private static func images(
-        in file: RegularFile, skipped: inout SkippedEntries
-    ) throws(DataSetError) -> [Found] {
-        let index: TarIndex
-        do throws(DataSetError) {
-            index = try TarIndex(count: file.byteCount) { range throws(DataSetError) in try bytes(in: range, of: file) }
-        } catch {
-            throw DataSetError("\(file.path): \(error.message)", kind: error.kind)
+    /// Whether an archive's file is an image to take; what isn't is counted.
+    private static func isImage(_ name: [UInt8], _ skipped: inout SkippedEntries) -> Bool {
+        let components = ImageLabels.components(of: name)
+        guard let last = components.last, !components.contains(where: { $0.first == UInt8(ascii: ".") }) else {
+            skipped.hidden += 1
+            return false
         }
-        skipped.special += index.specialCount
+        return skipped.keeps(fileNamed: last)
+    }
+
+    /// The images of an archive, sorted by path. Of several with one path the last counts, as if the archive were unpacked.
+    private static func images(in archive: ImageArchive) -> [Found] {
         // By bytes: two names that look alike in Unicode are two files.
-        var ranges: [[UInt8]: Range<Int>] = [:]
-        for entry in index.files {
-            let components = ImageLabels.components(of: entry.name.pathBytes)
-            guard let name = components.last, !components.contains(where: { $0.first == UInt8(ascii: ".") }) else {
-                skipped.hidden += 1
-                continue
-            }
-            guard skipped.keeps(fileNamed: name) else { continue }
-            let path = Array(components.joined(separator: [UInt8(ascii: "/")]))
-            ranges[path] = entry.offset..<entry.offset + entry.count
+        var places: [[UInt8]: ImageArchive.Place] = [:]
+        for file in archive.files {
+            let components = ImageLabels.components(of: file.name)
+            places[Array(components.joined(separator: [UInt8(ascii: "/")]))] = file.place
         }
-        return ranges.map { Found(path: $0.key, range: $0.value) }.sorted { $0.path.lexicographicallyPrecedes($1.path) }
+        return places.map { Found(path: $0.key, place: $0.value) }.sorted { $0.path.lexicographicallyPrecedes($1.path) }
     }
 
     private static func folderName(of path: [UInt8]) -> ArraySlice<UInt8>? {

@@ -2,18 +2,18 @@ import Files
 import Glibc
 import UntrustedText
 
-/// The image files that paths on a command line stand for.
+/// The image files that the paths on a command line mean.
 public struct ImageFiles: Sendable {
     /// Paths to read: a file as it was named, whatever its suffix, and a folder's images, sorted by path, in its place.
     public private(set) var paths: [String] = []
-    /// What was passed over inside folders.
+    /// What was skipped inside folders.
     public private(set) var skipped = SkippedEntries()
-    /// Arguments that lead to nothing readable; the others are complete all the same.
+    /// Arguments that lead to nothing readable. The others are complete nevertheless.
     public private(set) var unreadable: [DataSetError] = []
 
-    /// Looks the paths up; folders are searched with all they hold.
+    /// Looks the paths up. Folders are searched with their subfolders.
     ///
-    /// - Parameter names: arguments that are taken over without being looked up.
+    /// - Parameter names: arguments that are kept as they are, without being looked up.
     public init(
         _ arguments: [String], following links: FollowedLinks = .insideFolder, asTheyAre names: Set<String> = []
     ) {

@@ -1,11 +1,11 @@
 /// The records of comma-separated values as RFC 4180 describes them, read strictly.
 ///
 /// Lines end in CRLF or LF. A field in quotation marks may hold commas, line ends and, doubled, quotation marks. What the
-/// standard doesn't allow is an error rather than a guess: a quotation mark inside a field without any, text behind a
-/// closing one, a carriage return alone. Empty lines are passed over, and so is a byte-order mark in front. Fields are
+/// standard doesn't allow is an error rather than a guess: a quotation mark inside an unquoted field, text after a
+/// closing one, a carriage return alone. Empty lines are skipped, and so is a byte-order mark at the start. Fields are
 /// bytes, since a path need not be UTF-8.
 public struct CommaSeparatedValues: Sendable {
-    /// Where the bytes are no comma-separated values.
+    /// Why bytes are not comma-separated values.
     public struct Fault: Error, Equatable, CustomStringConvertible {
         /// The line, counted from 1.
         public let line: Int
@@ -38,7 +38,7 @@ public struct CommaSeparatedValues: Sendable {
 
     /// The next record; nil at the end.
     ///
-    /// - Throws: `Fault`; there is nothing to read behind it.
+    /// - Throws: `Fault`. Nothing can be read after it.
     public mutating func next() throws(Fault) -> Record? {
         while try takeLineEnd() {}
         guard place < bytes.count else { return nil }
@@ -60,7 +60,7 @@ public struct CommaSeparatedValues: Sendable {
 
     private func fault(_ problem: String) -> Fault { Fault(line: line, problem: problem) }
 
-    /// Passes a line's end, if it is here.
+    /// Consumes a line end if there is one here.
     private mutating func takeLineEnd() throws(Fault) -> Bool {
         switch current {
         case Self.lineFeed: place += 1

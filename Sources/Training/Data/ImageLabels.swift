@@ -1,14 +1,14 @@
 public import Digests
 import UntrustedText
 
-/// The class of each image, as a table says it: comma-separated values with a column `path` and a column `label`.
+/// The class of each image from a table: comma-separated values with a column `path` and a column `label`.
 ///
-/// The first line names the columns; others than these two are passed over. Paths are those inside the data set, `./` in
-/// front being of no meaning. A label is UTF-8.
+/// The first line names the columns; other columns are ignored. Paths are relative to the data set, with or without `./` in
+/// front. A label is UTF-8.
 public struct ImageLabels: Sendable {
     /// The file that it was read from.
     public let path: String
-    /// SHA-256 of the file, by which a resumed run recognises its labels.
+    /// SHA-256 of the file. A resumed run recognises its labels by it.
     public let fingerprint: SHA256.Digest
 
     private struct Row {
@@ -71,7 +71,7 @@ public struct ImageLabels: Sendable {
                 + "; give paths inside it, such as airplane/0000.jpg")
     }
 
-    /// The names that a path in a data set goes through.
+    /// The components of a path in a data set, without `.`.
     static func components(of path: [UInt8]) -> [ArraySlice<UInt8>] {
         path.split(separator: UInt8(ascii: "/")).filter { !$0.elementsEqual(".".utf8) }
     }
@@ -102,7 +102,7 @@ public struct ImageLabels: Sendable {
         return Row(line: record.line, path: path, label: label)
     }
 
-    /// Where the two columns stand.
+    /// The places of the two columns.
     private struct Columns {
         let path: Int
         let label: Int
