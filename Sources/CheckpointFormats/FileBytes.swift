@@ -17,8 +17,8 @@ final class FileBytes: Sendable {
     /// How many bytes there are.
     let count: Int
 
-    // Immutable memory that only `deinit` gives back: sharing the pointer between threads is safe, which the compiler
-    // can't see of any pointer.
+    // Immutable memory that only `deinit` frees, so sharing the pointer between threads is safe. The compiler can't know that of
+    // a pointer.
     nonisolated(unsafe) private let place: Place
     private let digest = Mutex<SHA256.Digest?>(nil)
 
@@ -34,7 +34,7 @@ final class FileBytes: Sendable {
         }
     }
 
-    /// Calls `body` with the bytes of a range that lies within `count`, valid during the call only.
+    /// Calls `body` with the bytes of a range within `count`. They are valid only during the call.
     ///
     /// - Throws: `FileError` if they are on the disk and can't be read, `CheckpointError` if there is no memory for them; and
     ///   what `body` throws.
@@ -50,7 +50,7 @@ final class FileBytes: Sendable {
         }
     }
 
-    /// The SHA-256 digest, computed when it is first asked for.
+    /// The SHA-256 digest, computed when it is first needed.
     ///
     /// - Throws: `FileError` if the bytes are on the disk and can't be read.
     var sha256: SHA256.Digest {

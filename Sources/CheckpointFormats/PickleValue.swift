@@ -85,8 +85,8 @@ struct Pickle {
 }
 
 extension PickleValue {
-    /// What sort of value this is, for messages.
-    var sort: String {
+    /// Python's type of the value with its article, for messages.
+    var typeName: String {
         switch self {
         case .none: "None"
         case .boolean: "a boolean"

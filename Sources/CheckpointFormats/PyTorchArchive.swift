@@ -4,8 +4,8 @@ import UntrustedText
 /// A checkpoint as `torch.save` has written it since PyTorch 1.6: a zip archive of one pickle, `data.pkl`, which describes
 /// objects and tensors, and one entry `data/<key>` for each storage of numbers.
 ///
-/// Opening reads the pickle and no numbers; a tensor's storage is read when its numbers are asked for, so that what isn't
-/// needed, such as an optimizer's state, costs nothing and may even be missing. Not for use from two threads at once.
+/// Opening reads the pickle and no numbers. A tensor's storage is read when its numbers are needed, so what isn't needed, such as
+/// an optimizer's state, costs nothing and may even be missing. Not for use from two threads at once.
 public final class PyTorchArchive {
     /// The longest `data.pkl` that is read, in bytes.
     public static let largestPickle = 64 << 20
@@ -28,7 +28,8 @@ public final class PyTorchArchive {
 
     /// Opens the checkpoint at `path`.
     ///
-    /// - Throws: `FileError`, or `CheckpointError` with the path in front: for other formats, legacy files included, one that says what to do.
+    /// - Throws: `FileError`, or `CheckpointError` with the path in front. For other formats, legacy files included, it says what
+    ///   to do.
     public convenience init(path: String) throws {
         let (zip, byteCount) = try CheckpointError.locating(in: path) {
             let byteCount = try Self.requireZip(path)
@@ -66,14 +67,14 @@ public final class PyTorchArchive {
         }
     }
 
-    /// The tensors of the state dict at a name of the checkpoint's top, in its order.
+    /// The tensors of the state dict under a name at the top of the checkpoint, in its order.
     ///
     /// - Throws: `CheckpointError` if it isn't there, holds something that isn't a tensor, names one twice, or if a
     ///   tensor's description doesn't fit its storage.
     public func stateDictionary(_ name: String) throws -> [NamedTensor] {
         guard let top = pickle.pairs(pickle.root) else {
             throw CheckpointError(
-                .unsupported, "the checkpoint is \(pickle.root.sort), not a dict with \(quoted(name))")
+                .unsupported, "the checkpoint is \(pickle.root.typeName), not a dict with \(quoted(name))")
         }
         let values = top.filter { $0.key == .string(name) }
         guard values.count == 1, let members = pickle.pairs(values[0].value) else {
@@ -84,13 +85,14 @@ public final class PyTorchArchive {
         var names: Set<String> = []
         return try members.map { key, value in
             guard case .string(let key) = key else {
-                throw CheckpointError(.malformed, "\(quoted(name)) has \(key.sort) as a key")
+                throw CheckpointError(.malformed, "\(quoted(name)) has \(key.typeName) as a key")
             }
             guard names.insert(key).inserted else {
                 throw CheckpointError(.malformed, "\(quoted(name)) has \(quoted(key)) twice")
             }
             guard case .tensor(let tensor) = value else {
-                throw CheckpointError(.unsupported, "\(quoted(key)) in \(quoted(name)) is \(value.sort), not a tensor")
+                throw CheckpointError(
+                    .unsupported, "\(quoted(key)) in \(quoted(name)) is \(value.typeName), not a tensor")
             }
             try CheckpointError.locating(in: quoted(key)) { _ = try check(tensor) }
             return NamedTensor(name: key, tensor: tensor)
@@ -134,7 +136,9 @@ public final class PyTorchArchive {
 // MARK: - The container
 
 extension PyTorchArchive {
-    /// Looks at the first bytes and explains what a file is that isn't a zip archive; gives the file's length.
+    /// Checks that a file begins as a zip archive, and says what it is otherwise.
+    ///
+    /// - Returns: the file's length.
     private static func requireZip(_ path: String) throws -> Int {
         let file = try RegularFile(path: path)
         let start = try file.bytes(in: 0..<min(512, file.byteCount))
@@ -154,7 +158,7 @@ extension PyTorchArchive {
             .unsupported, start.isEmpty ? "it is empty" : "it is not a PyTorch checkpoint, which is a zip archive")
     }
 
-    /// The folder inside the archive, its slash included, that `data.pkl` lies in.
+    /// The folder in the archive that contains `data.pkl`, with its slash.
     private static func findPrefix(_ entries: [String: ZipReader.Entry]) throws -> String {
         let prefixes = entries.keys.filter { $0.hasSuffix("/data.pkl") }.map { String($0.dropLast("data.pkl".count)) }
         guard prefixes.count == 1, prefixes[0].utf8.count(where: { $0 == UInt8(ascii: "/") }) == 1 else {

@@ -20,7 +20,7 @@ public struct PyTorchTensor: Sendable, Equatable {
     public let offset: Int
     /// Extents, outermost first.
     public let shape: [Int]
-    /// How many numbers further the next one along each dimension lies.
+    /// The distance, in numbers, to the next number along each dimension.
     public let strides: [Int]
 
     /// A view that is known to stay inside its storage.
@@ -33,8 +33,8 @@ public struct PyTorchTensor: Sendable, Equatable {
         let isContiguous: Bool
     }
 
-    /// Checks that every number of the view lies in its storage, and that it has no more numbers than the storage, so
-    /// that a small file can't ask for a huge tensor by repeating (a stride of 0, as `expand` gives).
+    /// Checks that every number of the view is in its storage, and that it has no more numbers than the storage. So a small file
+    /// can't ask for a huge tensor by repeating numbers (a stride of 0, as `expand` gives).
     ///
     /// - Throws: `CheckpointError` of kind `malformed`.
     func layout() throws(CheckpointError) -> Layout {

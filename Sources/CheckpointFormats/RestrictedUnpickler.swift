@@ -4,7 +4,7 @@ import UntrustedText
 ///
 /// Python's pickle is a program for a stack machine that may import and call anything. This machine knows the opcodes
 /// that build plain data, and of the globals only those in `PickleGlobal`, which it understands as descriptions of data;
-/// anything else is an error that names it. There is no recursion, so that nesting can't exhaust the stack.
+/// anything else is an error that names it. There is no recursion, so nesting can't exhaust the stack.
 struct RestrictedUnpickler {
     /// What a pickle may cost. A checkpoint of 1000 parameters with AdamW's state takes about 130 000 operations.
     struct Limits {
@@ -145,7 +145,7 @@ extension RestrictedUnpickler {
 
     private mutating func extend(_ kind: PickleCollection.Kind, with elements: [PickleValue]) throws {
         guard case .collection(let index) = try top(), collections[index].kind == kind else {
-            throw CheckpointError(.malformed, "expected \(kind) under the elements, not \(try top().sort)")
+            throw CheckpointError(.malformed, "expected \(kind) under the elements, not \(try top().typeName)")
         }
         collections[index].elements += elements
     }
@@ -179,7 +179,7 @@ extension RestrictedUnpickler {
         let target = try top()
         for value in [state, target] {
             guard case .collection(let index) = value, collections[index].kind == .dictionary else {
-                throw CheckpointError(.unsupported, "allowed only on a dict, with a dict, not \(value.sort)")
+                throw CheckpointError(.unsupported, "allowed only on a dict, with a dict, not \(value.typeName)")
             }
         }
     }
@@ -234,10 +234,10 @@ extension RestrictedUnpickler {
     private func requireNoMetadata(_ metadata: PickleValue) throws {
         if metadata == .none { return }
         guard case .collection(let index) = metadata, collections[index].kind == .dictionary else {
-            throw CheckpointError(.malformed, "a tensor's metadata must be a dict or None, not \(metadata.sort)")
+            throw CheckpointError(.malformed, "a tensor's metadata must be a dict or None, not \(metadata.typeName)")
         }
         guard let key = collections[index].elements.first else { return }
-        let name = if case .string(let name) = key { quoted(name) } else { key.sort }
+        let name = if case .string(let name) = key { quoted(name) } else { key.typeName }
         throw CheckpointError(
             .unsupported,
             "a tensor has the metadata \(name), which is not supported; save tensor.resolve_conj().resolve_neg() instead"
@@ -266,7 +266,7 @@ extension RestrictedUnpickler {
         }
         return try elements.map { element in
             guard case .integer(let integer) = element else {
-                throw CheckpointError(.malformed, "sizes and strides must be integers, not \(element.sort)")
+                throw CheckpointError(.malformed, "sizes and strides must be integers, not \(element.typeName)")
             }
             return integer
         }
@@ -283,7 +283,7 @@ extension RestrictedUnpickler {
 
     private func tupleElements(_ value: PickleValue) throws -> [PickleValue] {
         guard case .collection(let index) = value, collections[index].kind == .tuple else {
-            throw CheckpointError(.malformed, "expected a tuple, not \(value.sort)")
+            throw CheckpointError(.malformed, "expected a tuple, not \(value.typeName)")
         }
         return collections[index].elements
     }

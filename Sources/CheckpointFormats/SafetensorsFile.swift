@@ -1,14 +1,14 @@
 import Digests
 import UntrustedText
 
-/// A safetensors file, checked as a whole when it is opened: whatever a tensor's description says is true of the bytes.
+/// A safetensors file. It is checked as a whole when it is opened: what a tensor's description says is true of the bytes.
 public struct SafetensorsFile: Sendable {
-    /// How a file's bytes are reached.
+    /// When a file's bytes are read.
     public enum Access: Sendable {
-        /// Read into memory at once. What a service wants: nothing that happens to the file afterwards can harm it.
+        /// Into memory when it is opened. For a service: nothing that happens to the file afterwards can harm it.
         case load
-        /// Read piece by piece when it is asked for, the header at once. For looking at large files. If the file is
-        /// truncated while it is open, asking for what is gone is an error.
+        /// The header when it is opened, each tensor when it is needed. For inspecting large files. If the file is truncated
+        /// while it is open, reading what is gone is an error.
         case onDemand
     }
 
@@ -23,7 +23,7 @@ public struct SafetensorsFile: Sendable {
 
     /// Opens and checks the file at `path`.
     ///
-    /// - Throws: `CheckpointError`, the path in front.
+    /// - Throws: `FileError`, or `CheckpointError` with the path in front.
     public init(path: String, access: Access = .load) throws {
         let contents =
             switch access {
@@ -68,7 +68,7 @@ public struct SafetensorsFile: Sendable {
 
     /// Calls `body` with a tensor's bytes: row-major, little endian, not necessarily aligned, valid during the call only.
     ///
-    /// - Throws: `CheckpointError` of kind `missing`, and whatever `body` throws.
+    /// - Throws: `CheckpointError` of kind `missing`, and what `body` throws.
     public func withUnsafeBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
         guard let range = ranges[name] else {
             throw CheckpointError(.missing, "the tensor \(quoted(name)) is missing")
@@ -99,8 +99,8 @@ public struct SafetensorsFile: Sendable {
         }
     }
 
-    /// The SHA-256 digest of the whole file; computed when it is first asked for, at some hundred megabytes a second.
+    /// The SHA-256 digest of the whole file, computed when it is first needed, at some hundred megabytes a second.
     ///
-    /// - Throws: `CheckpointError` if the file is read on demand and can't be.
+    /// - Throws: `FileError` if the file is read on demand and can't be.
     public var sha256: SHA256.Digest { get throws { try contents.sha256 } }
 }

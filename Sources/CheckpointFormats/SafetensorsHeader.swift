@@ -1,18 +1,18 @@
 import JSON
 import UntrustedText
 
-/// The head of a safetensors file: what is in it, and where.
+/// The header of a safetensors file: its tensors, and where their bytes are.
 ///
 /// The rules are the format's own (github.com/huggingface/safetensors, "Format"): an 8-byte little-endian length, that
 /// many bytes of JSON beginning with `{`, then the data, which the tensors' ranges cover from the first byte to the last
-/// without hole or overlap. Stricter than the specification asks: unknown members of a tensor's entry are refused.
+/// without gap or overlap. This reader is stricter than the specification: it refuses unknown members of a tensor's entry.
 struct SafetensorsHeader {
     /// The longest header that is parsed, in bytes.
     static let largestByteCount = 100_000_000
     /// The most tensors that are read from one file.
     static let mostTensors = 100_000
 
-    /// A tensor and where its bytes lie, counted from the start of the data.
+    /// A tensor and where its bytes are, counted from the start of the data.
     struct Entry {
         let description: TensorDescription
         let range: Range<Int>
@@ -25,7 +25,7 @@ struct SafetensorsHeader {
     /// Where the data begin in the file.
     let dataStart: Int
 
-    /// Reads and parses the head of a file, and nothing else of it.
+    /// Reads and parses the header of a file, and nothing else of it.
     init(of file: FileBytes) throws {
         guard file.count >= 8 else {
             throw CheckpointError(.malformed, "\(file.count) bytes are too few for a safetensors file")
@@ -59,7 +59,7 @@ struct SafetensorsHeader {
 
     /// Sorts entries by their place and checks that they cover the data exactly.
     private static func inDataOrder(_ entries: [Entry], dataByteCount: Int) throws -> [Entry] {
-        // Empty tensors go before the one that begins where they lie; names make the order unique.
+        // Empty tensors go before the one that begins at the same place; names make the order unique.
         let sorted = entries.sorted {
             ($0.range.lowerBound, $0.range.upperBound, $0.description.name)
                 < ($1.range.lowerBound, $1.range.upperBound, $1.description.name)

@@ -2,11 +2,11 @@ import Files
 import JSON
 import UntrustedText
 
-/// A tensor's numbers on their way into a file.
+/// The contents of a tensor that is written.
 public enum TensorContents: Sendable {
-    /// Numbers still to be converted to the tensor's type, row-major.
+    /// Numbers, row-major, which are converted to the tensor's type.
     case floats([Float])
-    /// The tensor's bytes as they are to lie in the file, row-major, little endian.
+    /// The tensor's bytes as they are in the file, row-major, little endian.
     case bytes([UInt8])
 }
 
@@ -18,13 +18,13 @@ public enum TensorContents: Sendable {
 public enum SafetensorsWriter {
     private static let alignment = 64
 
-    /// Writes a file, replacing what is at `path` only once everything is on the disk (see `AtomicFile`).
+    /// Writes a file, which replaces what is at `path` only once everything is on the disk (see `AtomicFile`).
     ///
     /// - Parameters:
     ///   - tensors: what to write; names must differ.
     ///   - metadata: the file's `__metadata__`.
     ///   - path: where.
-    ///   - contents: called once for each tensor, in the order of the file, so that only one need be in memory.
+    ///   - contents: called once for each tensor, in the order of the file, so only one must be in memory.
     /// - Throws: `FileError` if the file can't be written; `CheckpointError`, naming the tensor whose contents don't fit its
     ///   description or type; and what `contents` throws. The old file is then still there.
     public static func write(

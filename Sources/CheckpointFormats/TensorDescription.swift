@@ -1,6 +1,6 @@
 import UntrustedText
 
-/// A tensor's name, element type and shape, known to be of a size that can be counted.
+/// A tensor's name, element type and shape, whose size doesn't overflow.
 public struct TensorDescription: Sendable, Equatable {
     /// The most dimensions that a tensor may have.
     public static let highestRank = 16

@@ -1,8 +1,8 @@
 import CZip
 import UntrustedText
 
-/// Reads entries of a zip archive whole. Only stored entries are read, as `torch.save` writes them, so that nothing can
-/// unfold to more than the file's own length.
+/// Reads whole entries of a zip archive. Only stored entries are read, as `torch.save` writes them, so nothing can decompress to
+/// more than the file's own length.
 final class ZipReader {
     /// The most entries that an archive may have.
     static let mostEntries = 1_000_000
@@ -104,7 +104,7 @@ final class ZipReader {
                 guard received > 0 else { return }
                 filled += Int(received)
             }
-            // libzip compares the checksum when it meets the end.
+            // libzip compares the checksum when it reads the end.
             var beyond: UInt8 = 0
             end = Int(zip_fread(file, &beyond, 1))
         }

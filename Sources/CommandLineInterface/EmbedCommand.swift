@@ -2,6 +2,7 @@ import API
 import Arguments
 import Console
 import FeatureService
+import Files
 import ImagePipeline
 import ReverseODE
 import UntrustedText

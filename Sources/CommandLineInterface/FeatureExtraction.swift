@@ -25,7 +25,7 @@ struct FeatureExtraction {
     /// The model that computes.
     let served: ServedModel
     private let service: FeatureService
-    private let readers: DecodePool
+    private let readers: BlockingPool
     /// Images in memory: one batch under way, one waiting decoded, and what is being read and decoded.
     private let window: Int
 
@@ -44,7 +44,7 @@ struct FeatureExtraction {
         window = 2 * batch + 2 * configuration.decoders
         configuration.queueLimit = window
         configuration.waitLimit = nil
-        readers = DecodePool(width: configuration.decoders)
+        readers = BlockingPool(width: configuration.decoders)
         service = FeatureService(configuration: configuration, kernels: kernels, pool: pool, events: ServiceEvents())
         await service.activate(served)
     }

@@ -1,7 +1,9 @@
 import API
 import CheckpointFormats
+import Digests
 import FeatureService
-import FoundationEssentials
+import Files
+import JSON
 import UntrustedText
 
 #if canImport(Glibc)
@@ -151,7 +153,7 @@ struct PathText {
         let bytes = path.pathBytes
         let isText = bytes.elementsEqual(path.utf8)
         text = isText ? path : printable(path)
-        self.bytes = isText ? nil : Data(bytes).base64EncodedString()
+        self.bytes = isText ? nil : String(decoding: Base64.encode(bytes), as: UTF8.self)
     }
 }
 
@@ -159,9 +161,7 @@ struct PathText {
 enum TextRow {
     /// One line of JSON.
     static func json(_ value: some Encodable) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+        try JSONCoder.encode(value) + [UInt8(ascii: "\n")]
     }
 
     /// One line of CSV, fields quoted where RFC 4180 wants it; the path, which need not be UTF-8, as it is.

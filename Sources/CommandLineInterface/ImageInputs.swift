@@ -1,5 +1,6 @@
 import Arguments
 import Console
+import Files
 import Training
 import UntrustedText
 
@@ -104,12 +105,13 @@ struct ImageInputs: Sendable {
         let bytes: [UInt8]
         if path == standardInput {
             bytes = try standardInput(atMost: largestList)
-        } else if let read = InputFile.bytes(at: path, limit: largestList) {
-            bytes = read
         } else {
-            throw CommandFailure(
-                status: .unreadableInput,
-                description: "\(path): can't read the list of paths: \(String(cString: strerror(errno)))")
+            do throws(SystemError) {
+                bytes = try FileDescriptor.contents(of: path, limit: largestList)
+            } catch {
+                throw CommandFailure(
+                    status: .unreadableInput, description: "\(path): can't read the list of paths: \(error)")
+            }
         }
         guard bytes.count <= largestList else {
             throw CommandFailure(
@@ -127,11 +129,10 @@ struct ImageInputs: Sendable {
     }
 
     private static func standardInput(atMost limit: Int) throws -> [UInt8] {
-        guard let bytes = InputFile.bytes(of: STDIN_FILENO, limit: limit) else {
-            throw CommandFailure(
-                status: .unreadableInput,
-                description: "can't read standard input: \(String(cString: strerror(errno)))")
+        do throws(SystemError) {
+            return try FileDescriptor.standardInput.readToEnd(limit: limit)
+        } catch {
+            throw CommandFailure(status: .unreadableInput, description: "can't read standard input: \(error)")
         }
-        return bytes
     }
 }

@@ -2,6 +2,7 @@ import Arguments
 import CheckpointFormats
 import Console
 import FeatureService
+import Files
 import FlowModel
 import FoundationEssentials
 import Machine
@@ -104,7 +105,7 @@ enum ImportCommand {
     }
 
     private static func readLabels(_ path: String) throws -> [String] {
-        guard let bytes = InputFile.bytes(at: path, limit: 1 << 30) else {
+        guard let bytes = try? FileDescriptor.contents(of: path, limit: 1 << 30) else {
             throw CommandFailure(status: .unreadableInput, description: "\(path): the file of labels can't be read")
         }
         do throws(ClassNames.NotText) {

@@ -1,7 +1,7 @@
 import Arguments
 import Console
 import Files
-import FoundationEssentials
+import JSON
 import UntrustedText
 
 #if canImport(Glibc)
@@ -46,7 +46,7 @@ final class ProgressFile {
     /// What differs between the run that left a file and this one, if its file was dropped for that.
     private(set) var differences: [String] = []
 
-    private let descriptor: Int32
+    private let file: FileDescriptor
     private var checksum = Checksum()
     private var start = 0
     private var end = 0
@@ -62,7 +62,7 @@ final class ProgressFile {
         of output: String, settings: [String: String], _ continuation: Continuation, fingerprint: (Int) -> UInt64?
     ) throws {
         path = output + Self.suffix
-        descriptor = try Self.openLocked(path)
+        file = try Self.openLocked(path)
         let header = try Header(settings)
         let found = continuation == .never ? nil : try readHeader()
         guard let found, found.settings == settings else {
@@ -77,15 +77,15 @@ final class ProgressFile {
         }
         start = found.length
         end = start
-        checksum.add(header.bytes)
+        checksum.add(try read(at: 0, atMost: found.length))
         try keepRecords(fingerprint)
-        guard ftruncate(descriptor, end) == 0 else { throw failure("shorten") }
+        try attempt("shorten") { () throws(SystemError) in try file.truncate(to: end) }
     }
 
     deinit {
         // A process that is being started may still hold the descriptor, and with it the lock.
-        flock(descriptor, LOCK_UN)
-        close(descriptor)
+        flock(file.number, LOCK_UN)
+        file.close()
     }
 
     /// Appends what became of the next image.
@@ -102,7 +102,9 @@ final class ProgressFile {
     func forEach(_ body: (Int, Outcome) throws -> Void) throws {
         var place = start
         for index in 0..<count {
-            guard let (record, length) = try record(at: place) else { throw failure("read") }
+            guard let (record, length) = try record(at: place) else {
+                throw Self.failure("read", path, SystemError(code: EIO))
+            }
             try body(index, record.outcome)
             place += length
         }
@@ -113,24 +115,26 @@ final class ProgressFile {
 
     // MARK: Opening
 
-    private static func openLocked(_ path: String) throws -> Int32 {
+    private static func openLocked(_ path: String) throws -> FileDescriptor {
         while true {
-            let descriptor = open(path.systemPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
-            guard descriptor >= 0 else { throw failure("open", path) }
-            while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-                guard errno != EINTR else { continue }
-                let isHeld = errno == EWOULDBLOCK
-                defer { close(descriptor) }
-                throw isHeld
-                    ? CommandFailure(
-                        status: .unwritableOutput,
-                        description: "another process is writing \(path.dropLast(suffix.count)); wait until it ends")
-                    : failure("lock", path)
+            let file: FileDescriptor
+            do throws(SystemError) {
+                file = try FileDescriptor(opening: path, O_RDWR | O_CREAT | O_NOFOLLOW)
+            } catch {
+                throw failure("open", path, error)
+            }
+            guard uninterrupted({ flock(file.number, LOCK_EX | LOCK_NB) }) == 0 else {
+                let error = SystemError.last
+                file.close()
+                guard error.code == EWOULDBLOCK else { throw failure("lock", path, error) }
+                throw CommandFailure(
+                    status: .unwritableOutput,
+                    description: "another process is writing \(path.dropLast(suffix.count)); wait until it ends")
             }
             // The process that held it may have removed it meanwhile.
             var status = stat()
-            if fstat(descriptor, &status) == 0, status.st_nlink > 0 { return descriptor }
-            close(descriptor)
+            if fstat(file.number, &status) == 0, status.st_nlink > 0 { return file }
+            file.close()
         }
     }
 
@@ -142,8 +146,7 @@ final class ProgressFile {
             return nil
         }
         guard bytes.starts(with: Header.start.utf8),
-            let settings = try? JSONDecoder().decode(
-                [String: String].self, from: Data(bytes[Header.start.utf8.count..<lineEnd]))
+            let settings = try? JSONCoder.decode([String: String].self, from: bytes[Header.start.utf8.count..<lineEnd])
         else { throw foreign }
         return (settings, lineEnd + 1)
     }
@@ -155,7 +158,7 @@ final class ProgressFile {
     }
 
     private func begin(_ header: Header) throws {
-        guard ftruncate(descriptor, 0) == 0 else { throw failure("shorten") }
+        try attempt("shorten") { () throws(SystemError) in try file.truncate(to: 0) }
         try write(header.bytes)
         checksum.add(header.bytes)
         start = header.bytes.count
@@ -200,14 +203,13 @@ final class ProgressFile {
     }
 
     private func read(at place: Int, atMost count: Int) throws -> [UInt8] {
+        // A torn record may state any length.
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure("examine") }
+        guard fstat(file.number, &status) == 0 else { throw Self.failure("examine", path, .last) }
         let length = min(count, max(Int(status.st_size) - place, 0))
         var bytes = [UInt8](repeating: 0, count: length)
         do {
-            try bytes.withUnsafeMutableBytes {
-                try RegularFile.fill($0, from: FileDescriptor(descriptor), path, at: place)
-            }
+            try bytes.withUnsafeMutableBytes { try RegularFile.fill($0, from: file, path, at: place) }
         } catch {
             throw CommandFailure(status: .unwritableOutput, description: "\(error)")
         }
@@ -215,22 +217,19 @@ final class ProgressFile {
     }
 
     private func write(_ bytes: [UInt8]) throws {
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                pwrite(descriptor, $0.baseAddress! + written, $0.count - written, end + written)
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw failure("write") }
-            written += count
+        try attempt("write") { () throws(SystemError) in try file.write(bytes, at: end) }
+    }
+
+    private func attempt(_ action: String, _ body: () throws(SystemError) -> Void) throws(CommandFailure) {
+        do throws(SystemError) {
+            try body()
+        } catch {
+            throw Self.failure(action, path, error)
         }
     }
 
-    private func failure(_ action: String) -> CommandFailure { Self.failure(action, path) }
-
-    private static func failure(_ action: String, _ path: String) -> CommandFailure {
-        CommandFailure(
-            status: .unwritableOutput, description: "can't \(action) \(path): \(String(cString: strerror(errno)))")
+    private static func failure(_ action: String, _ path: String, _ error: SystemError) -> CommandFailure {
+        CommandFailure(status: .unwritableOutput, description: "can't \(action) \(path): \(error)")
     }
 }
 
@@ -242,9 +241,7 @@ private struct Header {
     let bytes: [UInt8]
 
     init(_ settings: [String: String]) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        bytes = Array(Self.start.utf8) + Array(try encoder.encode(settings)) + [UInt8(ascii: "\n")]
+        bytes = Array(Self.start.utf8) + (try JSONCoder.encode(settings)) + [UInt8(ascii: "\n")]
     }
 }
 

@@ -1,10 +1,6 @@
 import Console
 import Files
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Where a command's results go: a file that appears complete or not at all, or standard output.
 @MainActor
 final class ResultFile {
@@ -55,16 +51,10 @@ final class ResultFile {
     }
 
     private func writeToStandardOutput() throws {
-        var rest = pending[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                throw CommandFailure(
-                    status: .unwritableOutput,
-                    description: "can't write to standard output: \(String(cString: strerror(errno)))")
-            }
-            rest = rest.dropFirst(count)
+        do throws(SystemError) {
+            try FileDescriptor.standardOutput.write(pending)
+        } catch {
+            throw CommandFailure(status: .unwritableOutput, description: "can't write to standard output: \(error)")
         }
     }
 }

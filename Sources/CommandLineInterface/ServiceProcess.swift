@@ -1,6 +1,8 @@
 import Console
 import Dispatch
+import Files
 import FoundationEssentials
+import JSON
 import Synchronization
 
 #if canImport(Glibc)
@@ -36,10 +38,10 @@ final class ServiceProcess: Sendable {
             close(pipe[0])
             throw error
         }
-        var log = LogReader(descriptor: pipe[0])
+        var log = LogReader(FileDescriptor(pipe[0]))
         var said = ""
         while let line = log.next() {
-            let decoded = try? JSONDecoder().decode(LogLine.self, from: Data(line))
+            let decoded = try? JSONCoder.decode(LogLine.self, from: line)
             if decoded?.message == "ready", let port = decoded?.url?.split(separator: ":").last.flatMap({ UInt16($0) })
             {
                 self.port = port
@@ -105,7 +107,7 @@ final class ServiceProcess: Sendable {
 
     private static func wait(_ process: pid_t) -> Int32 {
         var status: Int32 = 0
-        while waitpid(process, &status, 0) < 0 && errno == EINTR {}
+        _ = uninterrupted { waitpid(process, &status, 0) }
         return status
     }
 
@@ -118,10 +120,10 @@ final class ServiceProcess: Sendable {
 
 /// Reads a pipe's lines.
 private struct LogReader {
-    let descriptor: Int32
+    let descriptor: FileDescriptor
     private var pending: [UInt8] = []
 
-    init(descriptor: Int32) { self.descriptor = descriptor }
+    init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
 
     /// The next line; nil at the end.
     mutating func next() -> [UInt8]? {
@@ -130,28 +132,24 @@ private struct LogReader {
                 defer { pending.removeSubrange(...end) }
                 return Array(pending[..<end])
             }
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            let count = read(descriptor, &buffer, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return nil }
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+            defer { buffer.deallocate() }
+            guard let count = try? descriptor.readSome(into: buffer), count > 0 else { return nil }
             pending += buffer[..<count]
         }
     }
 
-    /// Takes the rest of the pipe without looking at it, as whoever collects logs would: a full pipe would cost the
-    /// service time.
+    /// Takes the rest of the pipe without looking at it, as a log collector would: a full pipe would cost the service
+    /// time.
     func drop() {
         let descriptor = descriptor
         DispatchQueue(label: "headwater.bench.log").async {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 1)
             defer {
                 buffer.deallocate()
-                close(descriptor)
+                descriptor.close()
             }
-            while true {
-                let count = read(descriptor, buffer.baseAddress, buffer.count)
-                guard count > 0 || count < 0 && errno == EINTR else { return }
-            }
+            while let count = try? descriptor.readSome(into: buffer), count > 0 {}
         }
     }
 }

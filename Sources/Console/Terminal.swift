@@ -1,3 +1,4 @@
+import Files
 import FoundationEssentials
 import UntrustedText
 
@@ -13,11 +14,12 @@ public enum Terminal {
     /// Writes lines to standard output.
     public static func print(_ text: String) { write(text, to: .standardOutput) }
 
-    private static func write(_ text: String, to output: FileDescriptorOutput) {
+    private static func write(_ text: String, to output: FileDescriptor) {
         TerminalLine.standardError.erase()
         // Names of files and of what is in archives may hold anything, such as commands to the terminal.
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { printable($0) }
-        output.write(Array((lines.joined(separator: "\n") + "\n").utf8))
+        // What the receiver no longer wants is dropped.
+        try? output.write(Array((lines.joined(separator: "\n") + "\n").utf8))
     }
 
     /// The columns of the terminal on a descriptor, or 80 if it isn't one.
@@ -43,26 +45,5 @@ public enum ProcessText {
 
     private static func text(_ pointer: UnsafeMutablePointer<CChar>) -> String {
         String(pathBytes: UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)))
-    }
-}
-
-/// Whole writes to a descriptor.
-struct FileDescriptorOutput: Sendable {
-    static let standardOutput = FileDescriptorOutput(descriptor: 1)
-    static let standardError = FileDescriptorOutput(descriptor: 2)
-
-    let descriptor: Int32
-
-    /// Writes everything; what the receiver no longer wants is dropped.
-    func write(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { buffer in
-            var rest = buffer[...]
-            while !rest.isEmpty {
-                let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { return }
-                rest = rest.dropFirst(count)
-            }
-        }
     }
 }

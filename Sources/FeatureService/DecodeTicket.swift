@@ -1,9 +1,9 @@
 private import Synchronization
 
-/// An image that waits to be decoded, until the thread whose turn it is takes it, or nobody wants it any more: then its
-/// bytes, which nothing counts from there on, are freed at once.
+/// An image that waits to be decoded, until a thread takes it or its request withdraws it. Withdrawn bytes are freed at once,
+/// because no limit counts them any more.
 final class DecodeTicket: Sendable {
-    /// Whether it takes a decoder's time.
+    /// Whether it has to be decoded.
     let needsDecoder: Bool
     private let input: Mutex<FeatureInput?>
 

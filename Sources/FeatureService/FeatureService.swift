@@ -16,7 +16,7 @@ public actor FeatureService {
     /// What each model has done.
     public nonisolated let tally = ModelTally()
     private let engine: Engine
-    private let decoders: DecodePool
+    private let decoders: BlockingPool
     private let events: ServiceEvents
     private let clock: @Sendable () -> ContinuousClock.Instant
 
@@ -79,7 +79,7 @@ public actor FeatureService {
     ///   - clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
     public init(
         configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents,
-        decoders: DecodePool? = nil,
+        decoders: BlockingPool? = nil,
         clock: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
     ) {
         self.clock = clock
@@ -87,7 +87,7 @@ public actor FeatureService {
         self.configuration = configuration
         self.events = events
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
-        self.decoders = decoders ?? DecodePool(width: configuration.decoders)
+        self.decoders = decoders ?? BlockingPool(width: configuration.decoders)
         policy = AdmissionPolicy(imageLimit: configuration.queueLimit, waitLimit: configuration.waitLimit?.seconds)
         backlog = Backlog(decoders: configuration.decoders)
         cache = LeastRecentlyUsedCache(capacity: configuration.cacheBytes)

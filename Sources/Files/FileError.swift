@@ -2,7 +2,7 @@ import Glibc
 
 /// Why a file can't be read or written.
 public struct FileError: Error, Equatable, CustomStringConvertible {
-    /// What sort of reason.
+    /// The kinds of reason.
     public enum Kind: Sendable {
         /// The operating system refused to open or read the file, or it is of a kind that isn't read.
         case unreadable
@@ -12,7 +12,7 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
         case tooLarge
     }
 
-    /// The sort of reason.
+    /// The kind of reason.
     public let kind: Kind
     /// What failed, on which file, and what the system said.
     public let description: String

@@ -10,7 +10,8 @@ public final class RegularFile: Sendable {
     public let path: String
     /// Its length in bytes when it was opened.
     public let byteCount: Int
-    private let descriptor: FileDescriptor
+    /// Its descriptor, for libraries that read it themselves. Only they may move its position.
+    package let descriptor: FileDescriptor
 
     /// Opens a file for reading. Folders, pipes and devices, which have no length and may block, are refused.
     ///
@@ -36,6 +37,13 @@ public final class RegularFile: Sendable {
         self.path = path
         self.descriptor = descriptor
         byteCount = Int(status.st_size)
+    }
+
+    /// Takes over an open file; `path` is for messages.
+    init(_ descriptor: FileDescriptor, path: String, byteCount: Int) {
+        self.descriptor = descriptor
+        self.path = path
+        self.byteCount = byteCount
     }
 
     deinit { descriptor.close() }

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Files
 import Glibc
 import Synchronization
 
@@ -106,7 +107,7 @@ final class SpoolFile: Sendable {
     init(directory: String) throws(TransportRefusal) {
         var template = Array("\(directory)/.upload-XXXXXX".utf8CString)
         let descriptor = CLinuxMakeTemporaryFile(&template)
-        guard descriptor >= 0 else { throw Self.refusal(errno) }
+        guard descriptor >= 0 else { throw Self.refusal(.last) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         self.descriptor = Mutex(descriptor)
     }
@@ -115,14 +116,10 @@ final class SpoolFile: Sendable {
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(TransportRefusal) {
         guard let descriptor = descriptor.withLock({ $0 }) else { return }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            if written < 0 {
-                if errno == EINTR { continue }
-                throw Self.refusal(errno)
-            }
-            rest = rest.dropFirst(written)
+        do throws(SystemError) {
+            try FileDescriptor(descriptor).write(bytes)
+        } catch {
+            throw Self.refusal(error)
         }
     }
 
@@ -136,10 +133,10 @@ final class SpoolFile: Sendable {
     /// Removes the file, unless it has been renamed.
     func remove() { unlink(path) }
 
-    private static func refusal(_ error: Int32) -> TransportRefusal {
+    private static func refusal(_ error: SystemError) -> TransportRefusal {
         // Descriptors become free when connections end; a full disk stays full until its owner acts.
-        let isPassing = error == EMFILE || error == ENFILE
+        let isPassing = error.code == EMFILE || error.code == ENFILE
         return TransportRefusal(
-            status: isPassing ? 503 : 507, reason: "the body cannot be stored: \(String(cString: strerror(error)))")
+            status: isPassing ? 503 : 507, reason: "the body cannot be stored: \(error)")
     }
 }

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Files
 import Glibc
 import Synchronization
 
@@ -80,10 +81,10 @@ final class ConnectionRegistry: Sendable {
     func drainLingering(_ socket: Int32, monitor: SocketMonitor) {
         lingering.withLock { sockets in
             guard var entry = sockets[socket] else { return }
-            let count = withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) {
-                recv(socket, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+            let count = withUnsafeTemporaryAllocation(byteCount: 64 << 10, alignment: 1) { buffer in
+                uninterrupted { recv(socket, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT)) }
             }
-            if count < 0, errno == EAGAIN || errno == EINTR { return }
+            if count < 0, errno == EAGAIN { return }
             entry.allowance -= max(0, count)
             sockets[socket] = entry
             if count <= 0 || entry.allowance < 0 { Self.end(socket, &sockets, monitor) }

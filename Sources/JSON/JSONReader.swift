@@ -133,7 +133,7 @@ package struct JSONReader {
 
     /// The error for a value that is JSON but not what it should be.
     ///
-    /// - Parameter problem: what is said of it, such as "has no name".
+    /// - Parameter problem: the rest of the sentence, such as "has no name".
     package func invalid(_ problem: String) -> JSONError { JSONError("\(path) \(problem)") }
 
     /// The error for a value that is not of the type asked for: by its path if the value is one of JSON's, else by its byte.

@@ -1,4 +1,5 @@
 import CEventPolling
+import Files
 import Glibc
 
 /// A load that could not be put on a service.
@@ -78,10 +79,11 @@ final class Connection {
     func proceed(buffer: UnsafeMutableRawBufferPointer) -> Progress {
         guard exchange != nil else { return idle(buffer) }
         while written < request.count {
-            let count = request.withUnsafeBytes {
-                send(socket, $0.baseAddress! + written, request.count - written, Int32(MSG_NOSIGNAL))
+            let count = request.withUnsafeBytes { request in
+                uninterrupted {
+                    send(socket, request.baseAddress! + written, request.count - written, Int32(MSG_NOSIGNAL))
+                }
             }
-            if count < 0 && errno == EINTR { continue }
             if count < 0 && (errno == EAGAIN || errno == ENOTCONN) { break }
             guard count > 0 else { return lost() }
             written += count
@@ -92,8 +94,7 @@ final class Connection {
 
     private func receive(_ buffer: UnsafeMutableRawBufferPointer) -> Progress {
         while true {
-            let count = recv(socket, buffer.baseAddress, buffer.count, 0)
-            if count < 0 && errno == EINTR { continue }
+            let count = uninterrupted { recv(socket, buffer.baseAddress, buffer.count, 0) }
             if count < 0 && (errno == EAGAIN || errno == ENOTCONN) { return .waiting }
             guard count >= 0 else { return lost() }
             guard count > 0 else { return .lost("the connection was closed before the answer") }
@@ -109,8 +110,8 @@ final class Connection {
 
     /// Between requests nothing may come but the end.
     private func idle(_ buffer: UnsafeMutableRawBufferPointer) -> Progress {
-        let count = recv(socket, buffer.baseAddress, buffer.count, 0)
-        return count < 0 && (errno == EAGAIN || errno == EINTR) ? .waiting : .lost("the connection was closed")
+        let count = uninterrupted { recv(socket, buffer.baseAddress, buffer.count, 0) }
+        return count < 0 && errno == EAGAIN ? .waiting : .lost("the connection was closed")
     }
 
     private func lost() -> Progress { .lost("the connection failed: \(String(cString: strerror(errno)))") }

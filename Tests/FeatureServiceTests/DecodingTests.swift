@@ -14,7 +14,7 @@ struct DecodingTests {
 
     /// A service whose only decoder is at work until `release` is called.
     private func busyService() async throws -> (service: FeatureService, release: @Sendable () -> Void) {
-        let decoders = DecodePool(width: 1)
+        let decoders = BlockingPool(width: 1)
         let (begun, end) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         Task {
             await decoders.run {

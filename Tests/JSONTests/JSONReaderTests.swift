@@ -46,7 +46,7 @@ struct JSONDocumentTests {
     @Test(
         "is UTF-8, is not empty, and ends where its value does",
         arguments: [
-            ("", "empty"), ("[1] 2", "after the end"), ("\0[", "UTF-16"), ("[\u{0}1", "UTF-16"),
+            ("", "empty"), ("[1] 2", "follows the end"), ("\0[", "UTF-16"), ("[\u{0}1", "UTF-16"),
         ])
     func refused(document: String, reason: String) {
         let error = #expect(throws: JSONError.self) { try numbers(Array(document.utf8)) }

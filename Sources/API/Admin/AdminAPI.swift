@@ -32,7 +32,7 @@ public final class AdminAPI: Sendable {
     let authenticator: Authenticator?
     let observer: RequestObserver
     /// Reads the model directory.
-    let readers = DecodePool(width: 1)
+    let readers = BlockingPool(width: 1)
 
     /// Makes the API of a service whose checkpoints `checkpoints` manages.
     public init(

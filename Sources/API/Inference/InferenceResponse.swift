@@ -1,4 +1,5 @@
 import FeatureService
+import Files
 import HTTPServer
 import JSON
 

@@ -38,7 +38,7 @@ public final class PublicAPI: Sendable {
     let observer: RequestObserver
     let timeout: TimeLimits
     /// Reads large bodies and writes large results, which must not block the cooperative pool.
-    let workers = DecodePool(width: 2)
+    let workers = BlockingPool(width: 2)
 
     /// Makes the API of a service.
     ///

@@ -1,3 +1,4 @@
+import Digests
 import HTTPServer
 
 /// A file that a JSON document holds as text: in base64, alone or in a `data:` URI (RFC 2397), as browsers' `toDataURL` and

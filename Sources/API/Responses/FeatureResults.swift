@@ -1,4 +1,6 @@
+import Digests
 import FeatureService
+import Files
 import Glibc
 import HTTPServer
 import JSON

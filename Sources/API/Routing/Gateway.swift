@@ -7,7 +7,7 @@ struct Gateway<API: EndpointAPI>: Application {
     private let api: API
     private let router = Router<API>()
     /// Decompresses bodies, which must not block the cooperative pool.
-    private let decompressors = DecodePool(width: 2)
+    private let decompressors = BlockingPool(width: 2)
 
     init(_ api: API) { self.api = api }
 

@@ -1,8 +1,9 @@
 import CheckpointFormats
 import Console
+import Files
 import FlowModel
-import FoundationEssentials
 import ImagePipeline
+import JSON
 
 /// The shape of a network as a JSON document, with the keys that a model's configuration has under `architecture`.
 enum ArchitectureFile {
@@ -12,7 +13,7 @@ enum ArchitectureFile {
     ///
     /// - Throws: `CommandFailure`, or `ConfigurationError` if the network can't be built.
     static func read(_ path: String) throws -> UNetArchitecture {
-        guard let bytes = InputFile.bytes(at: path, limit: largest) else {
+        guard let bytes = try? FileDescriptor.contents(of: path, limit: largest) else {
             throw CommandFailure(status: .unreadableInput, description: "\(path): the architecture can't be read")
         }
         guard bytes.count <= largest, let document = String(validating: bytes, as: UTF8.self) else {
@@ -26,11 +27,7 @@ enum ArchitectureFile {
     }
 
     /// As a file would have it, on one line.
-    static func text(_ architecture: UNetArchitecture) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        return String(decoding: try encoder.encode(architecture), as: UTF8.self)
-    }
+    static func text(_ architecture: UNetArchitecture) throws -> String { try JSONCoder.text(architecture) }
 }
 
 extension Preprocessing {

@@ -8,6 +8,9 @@ public enum LogFormat: String, Sendable, CaseIterable {
 
 /// Encodes one log line, of at most a given length and safe to show: no value can end the line, forge another or
 /// command a terminal.
+///
+/// JSON is put together here and not by `JSONWriter`, because both forms share the escaping, which is stricter, and because fields
+/// that don't fit are left out.
 struct LogLine {
     /// A name that a field can't take, since every line has it already; such a field gets an underscore appended.
     private static let reservedNames: Set<String> = ["time", "level", "message", "truncated"]

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 import Synchronization
 
@@ -79,8 +80,6 @@ public final class DescriptorLogSink: LogSink {
     }
 
     private func writeWhole(_ line: [UInt8]) -> Bool {
-        var result: Int
-        repeat { result = Glibc.write(descriptor, line, line.count) } while result < 0 && errno == EINTR
-        return result == line.count
+        uninterrupted { Glibc.write(descriptor, line, line.count) } == line.count
     }
 }

@@ -1,3 +1,4 @@
+import Files
 import Glibc
 
 extension MetricsRegistry {
@@ -99,22 +100,8 @@ struct ProcessStatus: Equatable {
         return limit.rlim_cur == .max ? .infinity : Double(limit.rlim_cur)
     }
 
-    /// Whole small files of `/proc`, whose size isn't known beforehand; nil if unreadable or not UTF-8.
+    /// The text of a file of `/proc`; nil if it is unreadable or not UTF-8.
     private static func contents(of path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16384)
-        while true {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count > 0 {
-                bytes += chunk[..<count]
-            } else if count == 0 {
-                return String(validating: bytes, as: UTF8.self)
-            } else if errno != EINTR {
-                return nil
-            }
-        }
+        (try? FileDescriptor.contents(of: path, limit: 1 << 24)).flatMap { String(validating: $0, as: UTF8.self) }
     }
 }

@@ -1,19 +1,20 @@
 private import Dispatch
 
-/// Decodes images on Dispatch threads of its own: never on the cooperative pool, never on a thread of the HTTP server.
-public final class DecodePool: Sendable {
+/// Runs work that blocks its thread for long, such as decoding an image or reading a file, on threads of Dispatch, a few at a
+/// time. Swift's cooperative threads must not block, and the threads of the HTTP server have connections to serve.
+public final class BlockingPool: Sendable {
     private let queue: DispatchQueue
     private let slots: DispatchSemaphore
 
-    /// At most `width` images are decoded at a time.
+    /// A pool that runs at most `width` pieces of work at a time, in the order in which they come.
     public init(width: Int) {
         precondition(width > 0)
         // A serial queue hands out the slots, so that at most one thread waits for one.
-        queue = DispatchQueue(label: "headwater.decode.admission", qos: .userInitiated)
+        queue = DispatchQueue(label: "headwater.blocking.admission", qos: .userInitiated)
         slots = DispatchSemaphore(value: width)
     }
 
-    /// Runs `work` on a decoder thread.
+    /// Runs `work` on a thread that may block.
     public func run<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { continuation in
             queue.async { [slots] in

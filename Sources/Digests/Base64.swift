@@ -1,9 +1,11 @@
+import CNettle
+
 /// Base64 with padding (RFC 4648, section 4).
-enum Base64 {
+package enum Base64 {
     /// Where text is not base64.
-    struct DecodingFailure: Error, Equatable {
+    package struct DecodingFailure: Error, Equatable {
         /// What is wrong and at which character.
-        let reason: String
+        package let reason: String
     }
 
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
@@ -15,34 +17,27 @@ enum Base64 {
         return values
     }()
 
-    /// The text's characters.
-    static func encode(_ bytes: [UInt8]) -> [UInt8] {
-        // A local constant: the static one is checked for its initialisation at every use.
-        let alphabet = alphabet
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count + 2) / 3 * 4)
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let count = min(3, bytes.count - start)
-            var group = UInt32(bytes[start]) << 16
-            if count > 1 { group |= UInt32(bytes[start + 1]) << 8 }
-            if count > 2 { group |= UInt32(bytes[start + 2]) }
-            for place in 0..<4 {
-                text.append(place <= count ? alphabet[Int(group >> (18 - 6 * place) & 63)] : padding)
-            }
+    /// The characters of the text, by nettle.
+    package static func encode(_ bytes: [UInt8]) -> [UInt8] {
+        let count = base64_encoded_length(bytes.count)
+        return [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            buffer.withMemoryRebound(to: CChar.self) { nettle_base64_encode_raw($0.baseAddress, bytes.count, bytes) }
+            initializedCount = count
         }
-        return text
     }
 
     /// The bytes that text stands for.
     ///
-    /// Line breaks are passed over, since MIME's encoders write one after every 76 characters (RFC 2045, 6.8). Everything
+    /// Line breaks are skipped, since MIME's encoders write one after every 76 characters (RFC 2045, 6.8). Everything
     /// else is strict: padding is required, unused bits are zero, the alphabet is that of RFC 4648, section 4. So a text
-    /// that is cut off is refused here, and a space is not passed over: it may have been a + that was decoded as in a URL.
+    /// that is cut off is refused here, and a space is not skipped: it may have been a + that was decoded as in a URL.
+    ///
+    /// Not by nettle, whose decoder skips spaces, doesn't say where it fails, and is a quarter slower.
     ///
     /// - Parameters:
     ///   - text: UTF-8.
     ///   - offset: how many characters precede these, for the position in an error.
-    static func decode(
+    package static func decode(
         _ text: UnsafeBufferPointer<UInt8>, offset: Int = 0
     ) throws(DecodingFailure) -> [UInt8] {
         let values = values

@@ -1,10 +1,10 @@
 /// NumPy's array file format, version 1.0, for little-endian f32 matrices (numpy.lib.format).
-public enum NumPyArray {
-    /// Length of `header`: constant, so that a writer can put the final row count in when it knows it.
-    public static let headerLength = 128
+package enum NumPyArray {
+    /// The length of a header, which is the same for all matrices.
+    package static let headerLength = 128
 
     /// The header of a [rows][columns] matrix in C order, `headerLength` bytes; the numbers follow it.
-    public static func header(rows: Int, columns: Int) -> [UInt8] {
+    package static func header(rows: Int, columns: Int) -> [UInt8] {
         let description = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(columns)), }"
         var text = Array(description.utf8)
         let textLength = headerLength - 10
@@ -15,7 +15,7 @@ public enum NumPyArray {
     }
 
     /// Numbers as little-endian bytes.
-    public static func bytes(_ values: [Float]) -> [UInt8] {
+    package static func bytes(_ values: [Float]) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: values.count * 4)
         bytes.withUnsafeMutableBytes { target in
             for (i, value) in values.enumerated() {
