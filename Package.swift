@@ -66,8 +66,11 @@ let package = Package(
         library("Machine", ["CMachine"]),
         hotLibrary("Tensor", ["CKernels", "COpenBLAS", "Machine"]),
         hotLibrary("Layers", ["Tensor"]),
-        hotLibrary("FlowModel", ["Layers", "Tensor", "CKernels", "CheckpointFormats", "JSON", "UntrustedText"]),
-        hotLibrary("ReverseODE", ["FlowModel", "Layers", "Tensor", "CKernels", "JSON", "UntrustedText"]),
+        hotLibrary("Networks", ["Layers", "Tensor", "CKernels"]),
+        hotLibrary(
+            "FlowModel", ["Networks", "Layers", "Tensor", "CheckpointFormats", "JSON", "UntrustedText"]),
+        hotLibrary(
+            "ReverseODE", ["Networks", "FlowModel", "Layers", "Tensor", "CKernels", "JSON", "UntrustedText"]),
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
@@ -75,13 +78,14 @@ let package = Package(
                 "CheckpointFormats", "Digests", "Files", "JSON", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel",
                 "Machine",
             ]),
-        hotLibrary("Differentiation", ["FlowModel", "Layers", "Tensor", "CKernels"]),
+        hotLibrary("Differentiation", ["Networks", "FlowModel", "Layers", "Tensor", "CKernels"]),
         hotLibrary("Augmentation", ["ImagePipeline"]),
         hotLibrary(
             "Training",
             [
-                "Differentiation", "CheckpointFormats", "FlowModel", "ReverseODE", "Augmentation", "ImagePipeline",
-                "Plotting", "Digests", "Files", "JSON", "Tensor", "CKernels", "CArchive", "UntrustedText",
+                "Differentiation", "CheckpointFormats", "FlowModel", "Networks", "ReverseODE", "Augmentation",
+                "ImagePipeline", "Plotting", "Digests", "Files", "JSON", "Tensor", "CKernels", "CArchive",
+                "UntrustedText",
             ]),
         library("Plotting", []),
         library("HTTPServer", ["CMicroHTTPD", "CZlib", "Files", "UntrustedText"]),
@@ -98,10 +102,9 @@ let package = Package(
             "CommandLineInterface",
             [
                 "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
-                "Digests", "Files", "FlowModel", "JSON", "ReverseODE", "ImagePipeline", "HTTPServer", "Telemetry",
-                "Layers", "Tensor", "CKernels", "CBundledModel", "LoadGeneration", "Plotting", "UntrustedText",
-                "Arguments",
-                "Console", "Machine",
+                "Digests", "Files", "FlowModel", "JSON", "Networks", "ReverseODE", "ImagePipeline", "HTTPServer",
+                "Telemetry", "Layers", "Tensor", "CKernels", "CBundledModel", "LoadGeneration", "Plotting",
+                "UntrustedText", "Arguments", "Console", "Machine",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
         .plugin(name: "RecordCommit", capability: .buildTool()),
@@ -116,7 +119,8 @@ let package = Package(
             dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor", "CZlib", "UntrustedText"],
             path: "Tests/TestBench", swiftSettings: strict),
         .target(
-            name: "ReferenceNetwork", dependencies: ["FlowModel", "TestFixtures"], path: "Tests/ReferenceNetwork",
+            name: "ReferenceNetwork", dependencies: ["FlowModel", "Layers", "Networks", "TestFixtures"],
+            path: "Tests/ReferenceNetwork",
             swiftSettings: strict + [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"])]),
         tests(of: "CheckpointFormats", ["Files"]),
         tests(of: "Digests"),
@@ -126,20 +130,24 @@ let package = Package(
         tests(of: "Machine"),
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
-        tests(of: "FlowModel"),
+        tests(of: "FlowModel", ["Networks"]),
+        tests(of: "Networks", ["FlowModel", "Layers", "Tensor"]),
         tests(
-            of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel"], computes: true),
+            of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel", "Networks"],
+            computes: true),
         tests(of: "ImagePipeline", ["CImageCodecs"]),
-        tests(of: "FeatureService", ["Digests", "FlowModel", "ReverseODE", "ImagePipeline", "Tensor", "TestBench"]),
         tests(
-            of: "Differentiation", ["ReferenceNetwork", "FlowModel", "CheckpointFormats", "Tensor"], computes: true),
+            of: "FeatureService",
+            ["Digests", "FlowModel", "Networks", "ReverseODE", "ImagePipeline", "Tensor", "TestBench"]),
+        tests(
+            of: "Differentiation", ["ReferenceNetwork", "FlowModel", "Networks", "CheckpointFormats", "Tensor"],
+            computes: true),
         tests(of: "Augmentation", ["ImagePipeline"]),
         tests(
             of: "Training",
             [
                 "Augmentation", "CArchive", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files",
-                "FlowModel",
-                "JSON", "Tensor", "UntrustedText",
+                "FlowModel", "JSON", "Networks", "Tensor", "UntrustedText",
             ]),
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),

@@ -75,7 +75,7 @@ struct Benchmark {
         return Measurement(
             model: name, batch: batch, evaluation: evaluation, evaluations: model.evaluationsPerPass,
             pass: Spread(passes),
-            effectiveGigaflops: Double(model.network.layout.floatingPointOperations) / evaluation.median / 1e6,
+            effectiveGigaflops: Double(model.field.program.floatingPointOperations) / evaluation.median / 1e6,
             loadSeconds: loadSeconds, activationBytes: integrator.byteCount)
     }
 
@@ -112,10 +112,10 @@ struct Benchmark {
         _ architecture: UNetArchitecture, name: String, evaluations: Int, precision: Precision, kernels: Kernels,
         pool: WorkerPool
     ) throws -> ReversibleModel {
-        let weights = try randomWeights(architecture)
+        let configuration = configuration(architecture, name: name, evaluations: evaluations)
+        let weights = try randomWeights(configuration)
         return try ReversibleModel(
-            configuration: configuration(architecture, name: name, evaluations: evaluations), precision: precision,
-            kernels: kernels, pool: pool
+            configuration: configuration, precision: precision, kernels: kernels, pool: pool
         ) { weights($0) }
     }
 
@@ -123,8 +123,9 @@ struct Benchmark {
     static func writeRandom(
         _ architecture: UNetArchitecture, name: String, evaluations: Int, to path: String
     ) throws {
-        let weights = try randomWeights(architecture)
-        try ModelFile.write(configuration(architecture, name: name, evaluations: evaluations), to: path) { weights($0) }
+        let configuration = configuration(architecture, name: name, evaluations: evaluations)
+        let weights = try randomWeights(configuration)
+        try ModelFile.write(configuration, to: path) { weights($0) }
     }
 
     static func configuration(
@@ -137,11 +138,11 @@ struct Benchmark {
     }
 
     private static func randomWeights(
-        _ architecture: UNetArchitecture
+        _ configuration: ModelConfiguration
     ) throws -> @Sendable (_ key: String) -> [Float] {
-        var shapes: [String: [Int]] = [:]
-        for parameter in try UNetLayout(architecture).parameters { shapes["unet." + parameter.key] = parameter.shape }
-        return { [shapes] key in
+        let shapes = Dictionary(
+            uniqueKeysWithValues: try ModelFile.parameters(of: configuration).map { ($0.key, $0.shape) })
+        return { key in
             let shape = shapes[key]!
             let count = shape.reduce(1, *)
             let bound = shape.count == 1 ? Float(0.1) : (3 / Float(count / shape[0])).squareRoot()

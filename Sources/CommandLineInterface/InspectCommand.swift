@@ -46,7 +46,7 @@ enum InspectCommand {
             configuration: file.configuration, sha256: try file.sha256.description, byteCount: file.byteCount,
             storedType: file.elementTypes.map(\.rawValue).joined(separator: "+"))
         print(
-            try arguments[json] ? try description.json() : text(description, file.configuration.selfTest),
+            try arguments[json] ? try description.json() : text(description, file),
             terminator: "")
         if try arguments[plan] {
             let kernels = try KernelChoice.kernels(arguments)
@@ -66,13 +66,13 @@ enum InspectCommand {
     /// A line a layer. A division AxB means that the rows of all images are divided among A workers, and the output
     /// channels among B; "images", that each worker evaluates whole images of its own.
     private static func planTable(of model: ReversibleModel, batches: [Int], on pool: WorkerPool) -> String {
-        let plans = batches.map { model.network.plans(batch: $0, on: pool) }
+        let plans = batches.map { model.field.plans(batch: $0, on: pool) }
         guard let first = plans.first else { return "" }
         var lines = [
             padded("layer", 34) + padded("algorithm", 16) + paddedLeft("channels", 12) + paddedLeft("side", 5)
                 + paddedLeft("weights KiB", 12) + batches.map { paddedLeft("batch \($0)", 10) }.joined()
         ]
-        let isDivided = batches.map { model.network.isDividedByImages(batch: $0, workers: pool.count) }
+        let isDivided = batches.map { model.field.isDividedByImages(batch: $0, workers: pool.count) }
         for (index, (key, plan)) in first.enumerated() {
             let algorithm = plan.kind.rawValue + (plan.precision == .f32 ? "" : " " + plan.precision.rawValue)
             let divisions = zip(isDivided, plans).map { isDivided, plans in
@@ -94,9 +94,7 @@ enum InspectCommand {
         return lines.joined(separator: "\n")
     }
 
-    private static func text(_ model: ModelDescription, _ selfTest: SelfTestRecord?) throws -> String {
-        let unet = model.architecture
-        let layout = try UNetLayout(unet)
+    private static func text(_ model: ModelDescription, _ file: ModelFile) -> String {
         func inThousandths(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
         func list(_ values: [some Any]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         var rows = [
@@ -104,13 +102,7 @@ enum InspectCommand {
             ("version", model.version),
             ("sha256", model.sha256),
             ("size", "\(model.byteCount) bytes, weights stored as \(model.storedType)"),
-            (
-                "network",
-                "UNet, \(unet.imageSize)x\(unet.imageSize) pixels, width \(unet.modelChannels) times "
-                    + "\(list(unet.channelMultipliers)), \(unet.residualBlocks) residual blocks a level, "
-                    + "attention at 1/\(unet.attentionDownsampling.map(String.init).joined(separator: ", 1/")), "
-                    + "\(unet.heads) heads"
-            ),
+            ("network", "\(model.architecture)"),
             (
                 "head",
                 model.head.map { head in
@@ -125,8 +117,8 @@ enum InspectCommand {
             ("cost", "\(inThousandths(model.gigaflopsPerEvaluation)) GFLOP an evaluation"),
             (
                 "cost up to",
-                layout.places.map { place in
-                    "\(place) \(inThousandths(Double(layout.floatingPointOperations(through: place)) / 1e9))"
+                file.network.places.map { place in
+                    "\(place) \(inThousandths(Double(file.network.floatingPointOperations(through: place)) / 1e9))"
                 }.joined(separator: ", ") + " GFLOP"
             ),
             ("path", "\(model.pass.path), integrated by \(model.pass.solver)"),
@@ -144,7 +136,7 @@ enum InspectCommand {
         rows.append(
             (
                 "self-test",
-                selfTest.map {
+                file.configuration.selfTest.map {
                     "\($0.embedding.count) numbers at \($0.tap) and \($0.logits?.count ?? 0) logits recorded, tolerance "
                         + "\($0.tolerance)"
                 } ?? "nothing recorded"

@@ -1,6 +1,7 @@
 import Arguments
 import FeatureService
 import FlowModel
+import Networks
 import ReverseODE
 
 /// The flags that say which taps are wanted, with the meaning that they have in requests to the service.

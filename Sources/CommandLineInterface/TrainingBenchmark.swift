@@ -58,7 +58,7 @@ struct TrainingBenchmark {
         if configuration.head == nil {
             var head = HeadConfiguration(
                 pooledSize: min(16, configuration.architecture.imageSize), hiddenWidth: 1, classes: classes)
-            head.hiddenWidth = head.inputWidth(on: try UNetLayout(configuration.architecture))
+            head.hiddenWidth = head.inputWidth(on: try configuration.network())
             configuration.head = head
         }
         return configuration
@@ -91,7 +91,7 @@ struct TrainingBenchmark {
         switch stage {
         case .pretrain:
             learner = PretrainingLearner(
-                layout: try UNetLayout(configuration.architecture), coupling: configuration.path, seed: 1,
+                try configuration.network(), coupling: configuration.path, seed: 1,
                 capacity: capacity, validation: nil, kernels: kernels, pool: pool)
         case .finetune:
             let finetuning = try FineTuningLearner(

@@ -1,4 +1,4 @@
-public import FlowModel
+public import Networks
 import Tensor
 
 /// Named parameters and their gradients, each in one flat row-major piece of memory, as an optimizer wants them.
@@ -29,7 +29,7 @@ public final class ParameterStore {
         gradientBuffer = AlignedBuffer(count: count)
     }
 
-    /// All values, [count]. Whoever writes them has the network and the head take them (`takeValues(from:)`).
+    /// All values, [count]. After a change the network and the head must take them (`takeValues(from:)`).
     public var values: UnsafeMutablePointer<Float> { valueBuffer.pointer }
 
     /// All gradients, [count], laid out as `values`.

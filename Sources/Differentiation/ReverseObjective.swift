@@ -55,12 +55,12 @@ public final class ReverseObjective {
     /// Keys of the parameters that gradients reach: all if they are taken back through a step; else the head's own and those
     /// that the activations at its place depend on.
     public var keysReached: Set<String> {
-        let layout = network.layout
-        var parameters = head.configuration.parameters(on: layout)
+        let program = network.program
+        var parameters = head.configuration.parameters(on: program)
         if gradientSteps > 0 {
-            parameters += layout.parameters
+            parameters += program.parameters
         } else if let place = head.configuration.place {
-            parameters += layout.parameters(through: place)
+            parameters += program.parameters(through: place)
         }
         return Set(parameters.map(\.key))
     }
@@ -69,8 +69,8 @@ public final class ReverseObjective {
     /// - Parameters:
     ///   - images: [labels.count][3][side][side].
     ///   - labels: of each image, less than the head's classes.
-    ///   - imageGradients: receives the gradient by `images`, which takes the gradient through every step; nil if nobody
-    ///     wants it.
+    ///   - imageGradients: receives the gradient by `images`, which takes the gradient through every step; nil if it
+    ///     isn't wanted.
     public func differentiate(
         images: UnsafePointer<Float>, labels: [Int], imageGradients: UnsafeMutablePointer<Float>? = nil
     ) -> Outcome {
@@ -114,7 +114,7 @@ public final class ReverseObjective {
         if let place = head.configuration.place {
             return network.forward(last, times: [Float](repeating: stopTime, count: batch)[...], to: place)
         }
-        let (side, size) = (network.layout.architecture.imageSize, network.stateCount)
+        let (side, size) = (network.program.side, network.stateCount)
         return (0..<batch).flatMap { n in
             let planes = Array(UnsafeBufferPointer(start: last + n * size, count: size))
             return AveragePool.pool(planes, side: side, to: head.configuration.pooledSize)
@@ -131,7 +131,7 @@ public final class ReverseObjective {
             }
             return
         }
-        let (side, size) = (network.layout.architecture.imageSize, network.stateCount)
+        let (side, size) = (network.program.side, network.stateCount)
         gradient.withUnsafeMutableBufferPointer { planes in
             for n in 0..<batch {
                 AveragePool.spread(
@@ -159,18 +159,6 @@ public final class ReverseObjective {
             }
             if wanted { for i in 0..<count { gradient[i] += share[i] } }
         }
-    }
-}
-
-extension UNetLayout {
-    /// The parameters that activations at `place` depend on, the time embedding's among them if a block on the way takes it.
-    func parameters(through place: ActivationPlace) -> [ParameterShape] {
-        let blocks = (inputBlocks + [middle] + outputBlocks).prefix(stages(through: place)).flatMap(\.blocks)
-        let takesTime = blocks.contains { block in
-            if case .residual = block { true } else { false }
-        }
-        return parameters.filter { takesTime && $0.key.hasPrefix("time_embed.") }
-            + blocks.flatMap { $0.parameters(embeddingWidth: embeddingWidth) }
     }
 }
 

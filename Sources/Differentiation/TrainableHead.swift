@@ -44,7 +44,7 @@ public final class TrainableHead {
     /// Lays a head out for what it reads of `network`; `takeValues` must follow.
     public init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
         self.configuration = configuration
-        let width = configuration.inputWidth(on: network.layout)
+        let width = configuration.inputWidth(on: network.program)
         let capacity = network.capacity
         self.width = width
         self.capacity = capacity
@@ -78,8 +78,8 @@ public final class TrainableHead {
             gamma[i] = store.value("classifier.0.weight")[i]
             beta[i] = store.value("classifier.0.bias")[i]
         }
-        hiddenLayer?.linear.takeValues(from: store, pool: workspace.pool)
-        last.takeValues(from: store, pool: workspace.pool)
+        hiddenLayer?.linear.takeValues(from: store)
+        last.takeValues(from: store)
     }
 
     /// Adds the gradients that have come together since the last call to the store's.
@@ -90,8 +90,8 @@ public final class TrainableHead {
             gammaGradient[i] = 0
             betaGradient[i] = 0
         }
-        hiddenLayer?.linear.giveGradients(to: store, pool: workspace.pool)
-        last.giveGradients(to: store, pool: workspace.pool)
+        hiddenLayer?.linear.giveGradients(to: store)
+        last.giveGradients(to: store)
     }
 
     /// Computes the logits, [batch][classes], of `inputs`, [batch][width], and keeps what the way back needs.

@@ -1,15 +1,15 @@
-import FlowModel
 import Layers
+import Networks
 import Tensor
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// From times to every residual block's scale and shift, in both directions: sinusoids, Linear, SiLU, Linear, SiLU, and a
-/// Linear for each block, each image at its own time.
-final class TrainableTimeEmbedding: Trainable {
-    private let channels: Int
+/// From times to every modulation, in both directions: sinusoids, Linear, SiLU, Linear, SiLU, and a Linear for each
+/// modulation, each image at its own time.
+final class TrainableTimeEmbedding {
+    private let timeEmbedding: TimeEmbedding
     private let first: TrainableLinear
     private let second: TrainableLinear
     private let projections: [TrainableLinear]
@@ -20,23 +20,24 @@ final class TrainableTimeEmbedding: Trainable {
     private let activatedEmbedding: BlockedMatrix
     private let gradient: BlockedMatrix
     private let share: BlockedMatrix
-    /// Each block's scale and shift, and the gradients by them.
-    private let films: [BlockedMatrix]
+    /// Each modulation's numbers, then the gradients by them.
+    private let projected: [BlockedMatrix]
     private let rows: AlignedBuffer
     private let gradientRows: AlignedBuffer
     private let width: Int
-    /// For image n, every block's scale and shift one after another.
-    let film: UnsafeMutablePointer<UnsafePointer<Float>>
+    /// For image n, all modulations one after another.
+    let modulations: UnsafeMutablePointer<UnsafePointer<Float>>
     /// Where the gradients by them go.
-    let filmGradient: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+    let modulationGradients: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
 
-    /// `blocks` are the residual blocks' keys and channels, in the order in which their films follow each other.
-    init(channels: Int, width embeddingWidth: Int, blocks: [(key: String, channels: Int)], capacity: Int) {
-        self.channels = channels
-        first = TrainableLinear("time_embed.0", inputs: channels, outputs: embeddingWidth)
-        second = TrainableLinear("time_embed.2", inputs: embeddingWidth, outputs: embeddingWidth)
-        projections = blocks.map {
-            TrainableLinear($0.key + ".emb_layers.1", inputs: embeddingWidth, outputs: 2 * $0.channels)
+    /// Allocates for `capacity` images; modulations are in the order of their offsets.
+    init(_ timeEmbedding: TimeEmbedding, modulations list: [NetworkOperation.Modulation], capacity: Int) {
+        self.timeEmbedding = timeEmbedding
+        let (channels, embeddingWidth) = (timeEmbedding.channels, timeEmbedding.width)
+        first = TrainableLinear(timeEmbedding.firstKey, inputs: channels, outputs: embeddingWidth)
+        second = TrainableLinear(timeEmbedding.secondKey, inputs: embeddingWidth, outputs: embeddingWidth)
+        projections = list.map {
+            TrainableLinear($0.key, inputs: $0.embeddingWidth, outputs: $0.width)
         }
         func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: capacity, columns: columns) }
         sinusoids = matrix(channels)
@@ -46,34 +47,34 @@ final class TrainableTimeEmbedding: Trainable {
         activatedEmbedding = matrix(embeddingWidth)
         gradient = matrix(embeddingWidth)
         share = matrix(embeddingWidth)
-        films = blocks.map { matrix(2 * $0.channels) }
-        width = blocks.reduce(0) { $0 + 2 * $1.channels }
+        projected = list.map { matrix($0.width) }
+        width = list.reduce(0) { $0 + $1.width }
         rows = AlignedBuffer(count: capacity * width)
         gradientRows = AlignedBuffer(count: capacity * width)
-        film = .allocate(capacity: capacity)
-        filmGradient = .allocate(capacity: capacity)
+        modulations = .allocate(capacity: capacity)
+        modulationGradients = .allocate(capacity: capacity)
         for n in 0..<capacity {
-            (film + n).initialize(to: UnsafePointer(rows.pointer + n * width))
-            (filmGradient + n).initialize(to: gradientRows.pointer + n * width)
+            (modulations + n).initialize(to: UnsafePointer(rows.pointer + n * width))
+            (modulationGradients + n).initialize(to: gradientRows.pointer + n * width)
         }
     }
 
     deinit {
-        film.deallocate()
-        filmGradient.deallocate()
+        modulations.deallocate()
+        modulationGradients.deallocate()
     }
 
     func forward(_ times: ArraySlice<Float>, on workspace: Workspace) {
         let count = times.count
         for (n, time) in times.enumerated() {
-            for (i, value) in TimeEmbedding.sinusoid(time, channels: channels).enumerated() { sinusoids[n, i] = value }
+            for (i, value) in timeEmbedding.sinusoids(time).enumerated() { sinusoids[n, i] = value }
         }
         first.layer.forward(sinusoids, into: hidden, rows: count, on: workspace)
         activatedHidden.combine(with: hidden, rows: count) { silu($1) }
         second.layer.forward(activatedHidden, into: embedding, rows: count, on: workspace)
         activatedEmbedding.combine(with: embedding, rows: count) { silu($1) }
         var offset = 0
-        for (projection, matrix) in zip(projections, films) {
+        for (projection, matrix) in zip(projections, projected) {
             projection.layer.forward(activatedEmbedding, into: matrix, rows: count, on: workspace)
             for n in 0..<count {
                 for i in 0..<matrix.columns { rows.pointer[n * width + offset + i] = matrix[n, i] }
@@ -82,13 +83,13 @@ final class TrainableTimeEmbedding: Trainable {
         }
     }
 
-    /// Forgets the gradients by scales and shifts: what blocks that don't run would have written must be zero.
-    func clearFilmGradients() { gradientRows.pointer.update(repeating: 0, count: gradientRows.count) }
+    /// Sets the gradients by modulations to zero: operations that don't run write none.
+    func clearModulationGradients() { gradientRows.pointer.update(repeating: 0, count: gradientRows.count) }
 
     func backward(batch count: Int, on workspace: Workspace) {
         var offset = 0
         gradient.combine(with: share, rows: count) { _, _ in 0 }
-        for (projection, matrix) in zip(projections, films) {
+        for (projection, matrix) in zip(projections, projected) {
             for n in 0..<count {
                 for i in 0..<matrix.columns { matrix[n, i] = gradientRows.pointer[n * width + offset + i] }
             }
@@ -106,15 +107,13 @@ final class TrainableTimeEmbedding: Trainable {
 
     private var parts: [TrainableLinear] { [first, second] + projections }
 
-    func takeValues(from store: ParameterStore, pool: WorkerPool) {
-        for part in parts { part.takeValues(from: store, pool: pool) }
+    func takeValues(from store: ParameterStore) {
+        for part in parts { part.takeValues(from: store) }
     }
 
-    func giveGradients(to store: ParameterStore, pool: WorkerPool) {
-        for part in parts { part.giveGradients(to: store, pool: pool) }
+    func giveGradients(to store: ParameterStore) {
+        for part in parts { part.giveGradients(to: store) }
     }
-
-    var scratchFloats: Int { 0 }
 }
 
 private func silu(_ x: Float) -> Float { x / (1 + exp(-x)) }

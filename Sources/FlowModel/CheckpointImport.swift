@@ -1,4 +1,5 @@
 import CheckpointFormats
+public import Networks
 import UntrustedText
 
 /// A checkpoint of the reference implementation, understood: its configuration, and which tensor goes where.
@@ -176,7 +177,7 @@ extension CheckpointImport {
 // MARK: - Inference from keys and shapes
 
 extension CheckpointImport {
-    /// The architecture that the encoder's keys and widths tell; the comparison with its layout checks all the rest.
+    /// The architecture that the encoder's keys and widths tell; the comparison with its parameters checks all the rest.
     private static func architecture(
         _ shapes: [String: [Int]], heads: Int, imageSize: Int
     ) throws -> UNetArchitecture {
@@ -184,11 +185,12 @@ extension CheckpointImport {
         var levels: [Level] = [Level()]
         for index in 1... {
             let stage = "input_blocks.\(index)"
-            if shapes["unet.\(stage).0.in_layers.0.weight"] != nil {
+            let prefix = ModelFile.networkPrefix + stage
+            if shapes["\(prefix).0.in_layers.0.weight"] != nil {
                 let width = try extent(0, of: "\(stage).0.in_layers.2.weight", in: shapes)
-                let hasAttention = shapes["unet.\(stage).1.qkv.weight"] != nil
+                let hasAttention = shapes["\(prefix).1.qkv.weight"] != nil
                 levels[levels.count - 1].append(width: width, hasAttention: hasAttention)
-            } else if shapes["unet.\(stage).0.op.weight"] != nil {
+            } else if shapes["\(prefix).0.op.weight"] != nil {
                 levels.append(Level())
             } else {
                 break

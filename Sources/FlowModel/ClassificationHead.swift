@@ -1,4 +1,5 @@
 import Layers
+public import Networks
 public import Tensor
 
 #if canImport(Glibc)
@@ -19,13 +20,15 @@ public final class ClassificationHead: Sendable {
     private static let epsilon = 1e-5
 
     /// Takes the parameters `classifier.{0,1,3}`, of a linear head `classifier.{0,1}`, on that network.
-    public init(_ configuration: HeadConfiguration, layout: UNetLayout, parameters: ParameterSource) throws {
+    public init(
+        _ configuration: HeadConfiguration, on network: NetworkProgram, parameters: ParameterSource
+    ) throws {
         self.configuration = configuration
         gamma = try parameters("classifier.0.weight")
         beta = try parameters("classifier.0.bias")
         let first = Linear(
             weight: try parameters("classifier.1.weight"), bias: try parameters("classifier.1.bias"),
-            inputs: configuration.inputWidth(on: layout), outputs: configuration.hiddenWidth ?? configuration.classes)
+            inputs: configuration.inputWidth(on: network), outputs: configuration.hiddenWidth ?? configuration.classes)
         guard let hiddenWidth = configuration.hiddenWidth else {
             (hidden, classes) = (nil, first)
             return
@@ -57,6 +60,32 @@ public final class ClassificationHead: Sendable {
         let variance = x.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
         let inverse = 1 / (variance + epsilon).squareRoot()
         return x.map { Float((Double($0) - mean) * inverse) }
+    }
+}
+
+extension HeadConfiguration {
+    /// How many numbers the pooled state has: three channels of `pooledSize` squared.
+    public var representationWidth: Int { 3 * pooledSize * pooledSize }
+
+    /// How many numbers the head reads: the pooled state's, or the channels at its place, which `validate(on:)` found there.
+    public func inputWidth(on network: NetworkProgram) -> Int {
+        guard let place else { return representationWidth }
+        guard let channels = network.channels(at: place) else { preconditionFailure("there is no place \(place)") }
+        return channels
+    }
+
+    /// The head's parameters in the reference's order, keys such as `classifier.1.weight`: LayerNorm (0), the hidden
+    /// Linear (1), after Tanh (2) the Linear without bias (3). A linear head's second and last is the Linear (1) that gives the
+    /// logits.
+    public func parameters(on network: NetworkProgram) -> [ParameterShape] {
+        let width = inputWidth(on: network)
+        guard let hiddenWidth else {
+            return ParameterShape.affine("classifier.0", [width])
+                + ParameterShape.affine("classifier.1", [classes, width])
+        }
+        return ParameterShape.affine("classifier.0", [width])
+            + ParameterShape.affine("classifier.1", [hiddenWidth, width])
+            + [ParameterShape(key: "classifier.3.weight", shape: [classes, hiddenWidth])]
     }
 }
 

@@ -128,11 +128,8 @@ extension HeadConfiguration {
     public func validate(on architecture: UNetArchitecture) throws(ConfigurationError) {
         try validate()
         guard let place else { return }
-        let layout = try UNetLayout(architecture)
-        try require(
-            layout.channels(at: place) != nil, "head.place",
-            "the place \(place) doesn't exist; the last are down.\(layout.inputBlocks.count - 1) and "
-                + "up.\(layout.outputBlocks.count - 1)")
+        let network = try architecture.program()
+        try require(network.channels(at: place) != nil, "head.place", network.problem(withPlace: place))
     }
 
     /// Checks the head's own sizes.

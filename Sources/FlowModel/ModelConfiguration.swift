@@ -1,3 +1,5 @@
+public import Networks
+
 /// The kind of probability path that a flow model was trained on; it fixes where the data lie in time and so which way
 /// the reverse pass runs (PRG, section 3; Lipman et al. 2022 for `icfm`, Tong et al. 2023 for `otcfm`, Albergo and
 /// Vanden-Eijnden 2022 for the trigonometric `gvp` path).
@@ -50,6 +52,18 @@ public struct UNetArchitecture: Codable, Sendable, Equatable {
         self.attentionDownsampling = attentionDownsampling
         self.heads = heads
         self.imageSize = imageSize
+    }
+}
+
+extension UNetArchitecture: CustomStringConvertible {
+    /// The sizes, as `headwater inspect` prints them.
+    public var description: String {
+        func list(_ values: [Int], _ separator: String = ", ") -> String {
+            values.map(String.init).joined(separator: separator)
+        }
+        return "UNet, \(imageSize)x\(imageSize) pixels, width \(modelChannels) times \(list(channelMultipliers)), "
+            + "\(residualBlocks) residual blocks a level, attention at 1/\(list(attentionDownsampling, ", 1/")), "
+            + "\(heads) heads"
     }
 }
 
@@ -166,7 +180,15 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
         self.selfTest = selfTest
     }
 
+    /// The velocity network, without weights.
+    ///
+    /// - Throws: `ConfigurationError` if it can't be built.
+    public func network() throws(ConfigurationError) -> NetworkProgram { try architecture.program() }
+
+    /// Height and width of the network's input in pixels.
+    public var imageSize: Int { architecture.imageSize }
+
     /// Height and width that states are pooled to: the head's; without a head those of the published heads, 16, or the image's
     /// own if it is smaller.
-    public var pooledSize: Int { head?.pooledSize ?? min(16, architecture.imageSize) }
+    public var pooledSize: Int { head?.pooledSize ?? min(16, imageSize) }
 }

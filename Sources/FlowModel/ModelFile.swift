@@ -1,6 +1,7 @@
 import CheckpointFormats
 import Digests
 import JSON
+public import Networks
 import UntrustedText
 
 /// A model as it is served: a safetensors file whose `__metadata__` holds the configuration as one JSON document under
@@ -16,8 +17,8 @@ public struct ModelFile: Sendable {
 
     /// The configuration, valid.
     public let configuration: ModelConfiguration
-    /// The network's layout.
-    public let layout: UNetLayout
+    /// The velocity network, without weights.
+    public let network: NetworkProgram
     /// Every tensor of the model, in the reference's order: the network's, then the head's.
     public let parameters: [ParameterShape]
 
@@ -30,11 +31,11 @@ public struct ModelFile: Sendable {
         guard let document = file.metadata[Self.metadataKey] else { throw ModelError.noConfiguration }
         configuration = try Self.decode(document)
         do {
-            layout = try UNetLayout(configuration.architecture)
+            network = try configuration.network()
         } catch {
             throw ModelError.invalidConfiguration(error)
         }
-        parameters = Self.parameters(of: layout, head: configuration.head)
+        parameters = Self.parameters(of: network, head: configuration.head)
         for parameter in parameters {
             guard let tensor = file[parameter.key] else {
                 throw ModelError.missingTensor(key: parameter.key, expected: parameter.shape)
@@ -164,19 +165,29 @@ extension UNetArchitecture {
 
 extension ModelFile {
     /// What the network's keys begin with.
-    public static let networkPrefix = "unet."
+    static let networkPrefix = "unet."
     /// What the head's keys begin with.
-    public static let headPrefix = "head."
+    static let headPrefix = "head."
+
+    /// The key that a model file has for a parameter of the network (`NetworkProgram.parameters`) or of the head
+    /// (`HeadConfiguration.parameters(on:)`), such as `unet.out.2.bias` for `out.2.bias`.
+    public static func key(ofParameter key: String) -> String {
+        (key.hasPrefix("classifier.") ? headPrefix : networkPrefix) + key
+    }
+
+    /// The parameter whose key in a model file that is.
+    public static func parameter(ofKey key: String) -> String { String(key.drop { $0 != "." }.dropFirst()) }
 
     /// The tensors that a model of this configuration has, in the reference's order.
     ///
     /// - Throws: `ConfigurationError` if the architecture can't be built.
     public static func parameters(of configuration: ModelConfiguration) throws(ConfigurationError) -> [ParameterShape] {
-        parameters(of: try UNetLayout(configuration.architecture), head: configuration.head)
+        parameters(of: try configuration.network(), head: configuration.head)
     }
 
-    private static func parameters(of layout: UNetLayout, head: HeadConfiguration?) -> [ParameterShape] {
-        layout.parameters.map { ParameterShape(key: networkPrefix + $0.key, shape: $0.shape) }
-            + (head?.parameters(on: layout) ?? []).map { ParameterShape(key: headPrefix + $0.key, shape: $0.shape) }
+    private static func parameters(of network: NetworkProgram, head: HeadConfiguration?) -> [ParameterShape] {
+        (network.parameters + (head?.parameters(on: network) ?? [])).map {
+            ParameterShape(key: key(ofParameter: $0.key), shape: $0.shape)
+        }
     }
 }

@@ -5,21 +5,24 @@ import Tensor
 /// over keys of q·k/√d, applied to the values, for each head.
 ///
 /// Every head's d channels are padded to a multiple of 16 in memory, with zero weights, so that a head starts a block:
-/// `packedOrder` says how the convolutions before and after must arrange theirs.
-public struct Attention: Sendable {
+/// `WeightArrangement` says how the convolutions before and after arrange theirs.
+public struct Attention: Hashable, Sendable {
     /// Channels over all heads.
     public let channels: Int
     /// How many heads.
     public let heads: Int
+    /// Height and width of the maps in pixels.
+    public let side: Int
     let headBlocks: Int
 
     /// Most queries whose scores are held at a time.
     static let chunkQueries = 64
 
     /// `heads` divides `channels`.
-    public init(channels: Int, heads: Int) {
+    public init(channels: Int, heads: Int, side: Int) {
         precondition(heads > 0 && channels % heads == 0)
         self.channels = channels
+        self.side = side
         self.heads = heads
         headBlocks = FeatureMap.blocks(channels / heads)
     }
@@ -30,97 +33,47 @@ public struct Attention: Sendable {
     /// Channels in memory of the attended values.
     public var paddedChannels: Int { heads * headBlocks * channelBlock }
 
-    /// Rearranges the weights and bias of the 1x1 convolution that makes q, k and v, from the reference's head-major
-    /// order to padded heads, and folds the factor 1/√d into q.
-    /// - Parameters:
-    ///   - weight: [3·channels][channels].
-    ///   - bias: [3·channels].
-    ///   - precision: what its products are computed in.
-    public func queryKeyValueConvolution(
-        weight: [Float], bias: [Float], precision: Precision = .f32
-    ) -> PointwiseConvolution {
-        let packed = packedQueryKeyValue(weight: weight, bias: bias)
-        return PointwiseConvolution(
-            weight: packed.weight, bias: packed.bias, inputs: channels, outputs: 3 * paddedChannels,
-            precision: precision)
+    /// The 1x1 convolution that makes its queries, keys and values of `channels` channels.
+    public var queriesKeysValues: PointwiseShape {
+        PointwiseShape(inputs: channels, outputs: 3 * paddedChannels, side: side, weights: .queriesKeysValues(self))
     }
 
-    /// The weights of `queryKeyValueConvolution`: [3·paddedChannels][channels] and [3·paddedChannels].
-    func packedQueryKeyValue(
-        weight: UnsafePointer<Float>, bias: UnsafePointer<Float>
-    ) -> (weight: [Float], bias: [Float]) {
-        var packed = [Float](repeating: 0, count: 3 * paddedChannels * channels)
-        var packedBias = [Float](repeating: 0, count: 3 * paddedChannels)
-        forEachQueryKeyValueRow { source, target, scale in
-            packedBias[target] = bias[source] * scale
-            for c in 0..<channels { packed[target * channels + c] = weight[source * channels + c] * scale }
-        }
-        return (packed, packedBias)
+    /// The 1x1 convolution that makes `channels` channels of the attended values.
+    public var projection: PointwiseShape {
+        PointwiseShape(inputs: paddedChannels, outputs: channels, side: side, weights: .attendedValues(self))
     }
 
-    /// Every row of the reference's weights of q, k and v, its place among the padded rows, and the factor folded into it.
-    func forEachQueryKeyValueRow(_ body: (_ source: Int, _ target: Int, _ scale: Float) -> Void) {
-        let padded = headBlocks * channelBlock
-        let factor = 1 / Float(headChannels).squareRoot()
-        for part in 0..<(3 * heads) {
-            for i in 0..<headChannels { body(part * headChannels + i, part * padded + i, part % 3 == 0 ? factor : 1) }
-        }
+    /// Multiply-adds for one image.
+    public var multiplyAdds: Int { 2 * channels * tokens * tokens }
+
+    private var tokens: Int { side * side }
+
+    /// Floats of scratch that a worker needs.
+    public var scratchFloats: Int {
+        FeatureMap.blocks(tokens) * channelBlock * (headBlocks * channelBlock + Self.chunkQueries)
     }
 
-    /// Rearranges the weights of the 1x1 convolution after the attention for padded heads.
-    /// - Parameters:
-    ///   - weight: [channels][channels].
-    ///   - bias: [channels].
-    ///   - precision: what its products are computed in.
-    public func projection(
-        weight: [Float], bias: [Float], precision: Precision = .f32
-    ) -> PointwiseConvolution {
-        PointwiseConvolution(
-            weight: packedProjection(weight: weight), bias: bias, inputs: paddedChannels, outputs: channels,
-            precision: precision)
-    }
-
-    /// The weights of `projection`: [channels][paddedChannels].
-    func packedProjection(weight: UnsafePointer<Float>) -> [Float] {
-        var packed = [Float](repeating: 0, count: channels * paddedChannels)
-        for output in 0..<channels {
-            for c in 0..<channels {
-                packed[output * paddedChannels + paddedChannel(c)] = weight[output * channels + c]
-            }
-        }
-        return packed
-    }
-
-    /// Where channel `c` of the attended values lies.
-    func paddedChannel(_ c: Int) -> Int { c / headChannels * headBlocks * channelBlock + c % headChannels }
-
-    /// Floats of scratch that a worker needs on maps of `side` pixels.
-    public func scratchFloats(side: Int) -> Int {
-        let keyBlocks = FeatureMap.blocks(side * side)
-        return keyBlocks * channelBlock * (headBlocks * channelBlock + Self.chunkQueries)
-    }
-
-    /// How maps of `side` pixels are attended: by chunks of queries of one head of one image.
-    public func plan(side: Int, on pool: WorkerPool) -> LayerPlan {
-        let tokens = side * side
-        return LayerPlan(
+    /// How maps are attended: by chunks of queries of one head of one image.
+    public func plan(on pool: WorkerPool) -> LayerPlan {
+        LayerPlan(
             kind: .attention, precision: .f32, inputs: 3 * channels, outputs: channels, side: side,
-            multiplyAdds: 2 * channels * tokens * tokens,
+            multiplyAdds: multiplyAdds,
             products: paddedChannels * tokens * (FeatureMap.blocks(tokens) * channelBlock + tokens), weightBytes: 0,
             unitParts: pool.count, blockParts: 1)
     }
 
     /// Attends within each of the first `batch` images.
     /// - Parameters:
-    ///   - queriesKeysValues: `3·paddedChannels` channels, as `queryKeyValueConvolution` writes them.
+    ///   - queriesKeysValues: `3·paddedChannels` channels, as `queriesKeysValues` writes them.
     ///   - output: `paddedChannels` channels; its moments are not written.
     public func forward(_ queriesKeysValues: FeatureMap, into output: FeatureMap, batch: Int, on workspace: Workspace) {
-        let tokens = output.side * output.side
+        precondition(output.side == side)
+        let tokens = tokens
         let chunks = (tokens + Self.chunkQueries - 1) / Self.chunkQueries
         var call = Call(
             layer: self, input: queriesKeysValues, output: output, workspace: workspace, tokens: tokens,
             chunks: chunks, units: batch * heads * chunks)
-        workspace.run(plan(side: output.side, on: workspace.pool), on: &call) { context, worker in
+        workspace.run(plan(on: workspace.pool), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
     }

@@ -2,10 +2,9 @@ import CKernels
 import Tensor
 
 extension Attention {
-    /// Floats of scratch that a worker needs for `backward` on maps of `side` pixels.
-    public func gradientScratchFloats(side: Int) -> Int {
-        let tokens = FeatureMap.blocks(side * side) * channelBlock
-        return 2 * tokens * (headBlocks * channelBlock + Self.chunkQueries)
+    /// Floats of scratch that a worker needs for `backward`.
+    public var gradientScratchFloats: Int {
+        2 * FeatureMap.blocks(side * side) * channelBlock * (headBlocks * channelBlock + Self.chunkQueries)
     }
 
     /// Computes the gradient by queries, keys and values of the first `batch` images; the probabilities are computed again.
@@ -27,45 +26,6 @@ extension Attention {
                 ).run(memory)
             }
         }
-    }
-
-    /// Adds gradients by the weights of `queryKeyValueConvolution` to those by the reference's.
-    public func addQueryKeyValueGradients(
-        of layer: PointwiseGradient, weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>
-    ) {
-        var packed = [Float](repeating: 0, count: 3 * paddedChannels * channels)
-        var packedBias = [Float](repeating: 0, count: 3 * paddedChannels)
-        layer.addGradients(weight: &packed, bias: &packedBias)
-        forEachQueryKeyValueRow { source, target, scale in
-            bias[source] += packedBias[target] * scale
-            for c in 0..<channels { weight[source * channels + c] += packed[target * channels + c] * scale }
-        }
-    }
-
-    /// Adds gradients by the weights of `projection` to those by the reference's.
-    public func addProjectionGradients(
-        of layer: PointwiseGradient, weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>
-    ) {
-        var packed = [Float](repeating: 0, count: channels * paddedChannels)
-        layer.addGradients(weight: &packed, bias: bias)
-        for output in 0..<channels {
-            for c in 0..<channels {
-                weight[output * channels + c] += packed[output * paddedChannels + paddedChannel(c)]
-            }
-        }
-    }
-
-    /// Takes new weights, in the reference's order, for both convolutions.
-    public func repack(
-        queryKeyValue: PointwiseGradient, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>
-    ) {
-        let packed = packedQueryKeyValue(weight: weight, bias: bias)
-        queryKeyValue.repack(weight: packed.weight, bias: packed.bias)
-    }
-
-    /// Takes new weights, in the reference's order, for the convolution after the attention.
-    public func repack(projection: PointwiseGradient, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>) {
-        projection.repack(weight: packedProjection(weight: weight), bias: bias)
     }
 }
 

@@ -2,7 +2,7 @@ import Tensor
 
 /// A matrix of rows (images, say) in the kernels' form, [columns/16][rows][16], with memory of its own.
 ///
-/// Columns past the last in the last block are zero, if whoever writes through `subscript` or a layer writes them.
+/// Columns past the last in the last block are zero as long as nothing writes them.
 public final class BlockedMatrix {
     /// How many rows there is room for.
     public let rows: Int

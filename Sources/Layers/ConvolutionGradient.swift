@@ -22,25 +22,23 @@ public final class ConvolutionGradient {
     /// all images; beyond, sums wouldn't stay in the cache.
     private static let largestOwnSums = 1 << 18
 
-    /// Allocates for `layer`, computing in f32; `repack` must follow.
-    public init(_ layer: Convolution, pool: WorkerPool) {
-        precondition(layer.precision == .f32)
-        self.layer = layer
+    /// Allocates for a convolution in f32 whose weights are zero; `repack` must follow.
+    public init(_ shape: ConvolutionShape, pool: WorkerPool) {
+        precondition(shape.precision == .f32)
+        layer = Convolution(zeros: shape)
         adjoint = Convolution(
-            weight: [Float](repeating: 0, count: layer.inputs * layer.outputs * 9),
-            bias: [Float](repeating: 0, count: layer.inputs), inputs: layer.outputs,
-            outputs: layer.inputs, side: layer.fullSide, pool: pool)
-        let parts = layer.weights.count <= Self.largestOwnSums ? pool.count : 1
+            zeros: ConvolutionShape(inputs: shape.outputs, outputs: shape.inputs, side: shape.fullSide))
+        let parts = shape.weightFloats <= Self.largestOwnSums ? pool.count : 1
         sums = (0..<parts).map { _ in
-            AlignedBuffer(count: layer.weights.count + layer.outputBlocks * channelBlock)
+            AlignedBuffer(count: shape.weightFloats + shape.outputBlocks * channelBlock)
         }
     }
 
     /// Takes new weights, [outputs][inputs][3][3], and bias, for both directions.
     public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, pool: WorkerPool) {
         layer.repack(weight: weight, bias: bias, pool: pool)
-        let (inputs, outputs) = (layer.inputs, layer.outputs)
-        // Not kept: between two steps nobody needs them in this form.
+        let (inputs, outputs) = (layer.shape.inputs, layer.shape.outputs)
+        // Freed at once: no step needs them in this form.
         let flipped = AlignedBuffer(count: inputs * outputs * 9)
         pool.run { worker in
             for i in WorkerPool.part(worker, of: pool.count, total: inputs) {
@@ -53,72 +51,59 @@ public final class ConvolutionGradient {
         withExtendedLifetime(flipped) { adjoint.repack(weight: flipped.pointer, bias: nil, pool: pool) }
     }
 
-    /// Channels and side of the map that `inputGradient` needs for itself; nil if it needs none.
-    public var temporary: (channels: Int, side: Int)? {
-        switch layer.resampling {
-        case .none: nil
-        case .down: (layer.outputs, layer.fullSide)
-        case .up: (layer.inputs, layer.fullSide)
-        }
-    }
-
     /// Bands worked on together. Sums that the cache doesn't hold are read and written once a chunk, so there chunks are
     /// longer, although their transforms then don't stay near the core.
     private var chunkBands: Int {
-        let own = layer.weights.count <= Self.largestOwnSums
-        return layer.algorithm == .direct || own ? layer.chunkBands : max(1, 256 / layer.rowsPerBand)
+        let own = layer.shape.weightFloats <= Self.largestOwnSums
+        return layer.shape.algorithm == .direct || own ? layer.shape.chunkBands : max(1, 256 / layer.shape.rowsPerBand)
     }
 
     private var stripFloats: Int {
-        layer.stripRows(bands: min(chunkBands, FeatureMap.bands(layer.side))) * layer.stripWidth * channelBlock
+        layer.shape.stripRows(bands: min(chunkBands, FeatureMap.bands(layer.shape.side))) * layer.shape.stripWidth
+            * channelBlock
     }
 
-    /// Floats of scratch that a worker needs.
+    /// Floats of scratch that a worker needs for both directions.
     public var scratchFloats: Int {
         let reading =
-            InputReader.scratchFloats(channels: layer.inputBlocks * channelBlock)
+            InputReader.scratchFloats(channels: layer.shape.inputBlocks * channelBlock)
             + Scratch.rounded(stripFloats)
-        let tiles = chunkBands * layer.rowsPerBand
+        let tiles = chunkBands * layer.shape.rowsPerBand
         let products =
-            layer.algorithm == .direct
-            ? layer.directScratchFloats
-            : layer.positions * tiles * (layer.inputBlocks + layer.outputBlocks) * channelBlock
-        return max(adjoint.scratchFloats, reading + products)
+            layer.shape.algorithm == .direct
+            ? layer.shape.directScratchFloats
+            : layer.shape.positions * tiles * (layer.shape.inputBlocks + layer.shape.outputBlocks) * channelBlock
+        return max(layer.shape.scratchFloats, adjoint.shape.scratchFloats, reading + products)
     }
 
     /// Computes the gradient by the input.
     /// - Parameters:
     ///   - outputGradient: by the output of the first `batch` images.
     ///   - result: receives it.
-    ///   - adds: whether it is added to what is there.
-    ///   - normalization: the place where the input was normalised while it was read, with the map that was and the film
-    ///     that was applied: the result is then the gradient before `NormalizationGradient.finish`.
-    ///   - temporary: memory for a map as `temporary` says.
+    ///   - addend: added to it; may be `result` itself.
+    ///   - transform: the transform that was applied while the input was read; the result is then the gradient before
+    ///     `InputTransformGradient.finish`. A convolution that doubles the resolution has none.
+    ///   - temporary: memory for a map as the shape's `gradientTemporary` says.
     public func inputGradient(
-        _ outputGradient: FeatureMap, into result: FeatureMap, adds: Bool = false,
-        normalization: (gradient: NormalizationGradient, input: FeatureMap, film: Normalization.Film?)? = nil,
-        temporary: FeatureMap? = nil, batch: Int, on workspace: Workspace
+        _ outputGradient: FeatureMap, into result: FeatureMap, addend: FeatureMap? = nil,
+        through transform: InputTransformGradient.Call? = nil, temporary: FeatureMap? = nil, batch: Int,
+        on workspace: Workspace
     ) {
-        let epilogue =
-            normalization.map {
-                Epilogue.activationGradient(
-                    $0.gradient.activation(of: $0.input, film: $0.film, batch: batch, on: workspace))
-            } ?? .none
-        func convolve(_ source: FeatureMap, into target: FeatureMap) {
+        func convolve(_ source: FeatureMap, into target: FeatureMap, addend: FeatureMap?) {
             adjoint.forward(
-                source, normalization: nil, into: target, residual: adds ? target : nil, epilogue: epilogue,
-                batch: batch, on: workspace)
+                source, transform: nil, into: target, residual: addend,
+                epilogue: transform.epilogue(batch: batch, on: workspace), batch: batch, on: workspace)
         }
-        switch layer.resampling {
+        switch layer.shape.resampling {
         case .none:
-            convolve(outputGradient, into: result)
+            convolve(outputGradient, into: result, addend: addend)
         case .down:
             spread(outputGradient, over: temporary!, batch: batch, on: workspace.pool)
-            convolve(temporary!, into: result)
+            convolve(temporary!, into: result, addend: addend)
         case .up:
-            precondition(normalization == nil && !adds)
-            convolve(outputGradient, into: temporary!)
-            fold(temporary!, into: result, batch: batch, on: workspace.pool)
+            precondition(transform == nil)
+            convolve(outputGradient, into: temporary!, addend: nil)
+            fold(temporary!, into: result, addend: addend, batch: batch, on: workspace.pool)
         }
     }
 
@@ -139,13 +124,20 @@ public final class ConvolutionGradient {
         }
     }
 
-    private func fold(_ source: FeatureMap, into target: FeatureMap, batch: Int, on pool: WorkerPool) {
+    private func fold(
+        _ source: FeatureMap, into target: FeatureMap, addend: FeatureMap?, batch: Int, on pool: WorkerPool
+    ) {
         let row = source.side * channelBlock
         pool.run { worker in
             for unit in WorkerPool.part(worker, of: pool.count, total: batch * target.blocks) {
                 let (n, block) = (unit / target.blocks, unit % target.blocks)
                 let plane = target.image(n) + block * target.blockStride
-                plane.update(repeating: 0, count: target.blockStride)
+                if let addend {
+                    let source = addend.image(n) + block * addend.blockStride
+                    if source != plane { plane.update(from: source, count: target.blockStride) }
+                } else {
+                    plane.update(repeating: 0, count: target.blockStride)
+                }
                 for y in 0..<target.side {
                     let upper = source.image(n) + block * source.blockStride + 2 * y * row
                     hw_fold_doubled(plane + y * target.side * channelBlock, upper, upper + row, target.side)
@@ -156,33 +148,33 @@ public final class ConvolutionGradient {
 
     /// Adds up the gradients by weights and bias of the first `batch` images.
     /// - Parameters:
-    ///   - input: what the layer read, through `normalization`.
+    ///   - input: what the layer read, through `transform`.
     ///   - outputGradient: by the layer's output.
     public func accumulate(
-        _ input: FeatureMap, normalization: Normalization?, outputGradient: FeatureMap, batch: Int,
+        _ input: FeatureMap, transform: InputTransform?, outputGradient: FeatureMap, batch: Int,
         on workspace: Workspace
     ) {
         let units = batch * outputGradient.bands
         let call = Convolution.Call(
-            layer: layer, input: input, normalization: normalization, output: outputGradient, residual: nil,
+            layer: layer, input: input, transform: transform, output: outputGradient, residual: nil,
             epilogue: .none, workspace: workspace, units: units,
             division: WorkDivision(unitParts: sums.count, blockParts: workspace.pool.count / sums.count))
         let starts = isFresh
         isFresh = false
         workspace.pool.run { [self] worker in
-            let part = call.division.part(of: worker, units: units, blocks: layer.outputBlocks)
+            let part = call.division.part(of: worker, units: units, blocks: layer.shape.outputBlocks)
             let own = sums[sums.count > 1 ? worker : 0]
             guard !part.units.isEmpty, !part.blocks.isEmpty else {
-                // Sums of one's own without images are zero.
+                // A worker's own sums without images are zero.
                 if starts && sums.count > 1 { own.pointer.update(repeating: 0, count: own.count) }
                 return
             }
             let sums = own.pointer
             if starts {
-                (sums + layer.weights.count + part.blocks.lowerBound * channelBlock).update(
+                (sums + layer.shape.weightFloats + part.blocks.lowerBound * channelBlock).update(
                     repeating: 0, count: part.blocks.count * channelBlock)
             }
-            if layer.algorithm == .direct {
+            if layer.shape.algorithm == .direct {
                 accumulateDirect(
                     call, units: part.units, blocks: part.blocks, worker: worker, sums: sums, starts: starts)
             } else {
@@ -192,7 +184,7 @@ public final class ConvolutionGradient {
         }
     }
 
-    /// Adds the gradients that have come together to `weight`, [outputs][inputs][3][3], and `bias`, and starts anew.
+    /// Adds the gradients that have come together to `weight`, [outputs][inputs][3][3], and `bias`, and resets them.
     public func addGradients(
         weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>, pool: WorkerPool
     ) {
@@ -200,19 +192,20 @@ public final class ConvolutionGradient {
         isFresh = true
         let total = sums[0]
         for other in sums.dropFirst() { hw_axpy(total.pointer, other.pointer, 1, total.count) }
-        let padded = layer.inputBlocks * channelBlock
-        if layer.algorithm == .direct {
-            hw_add_direct3x3(weight, total.pointer, layer.outputs, layer.inputs, padded)
+        let padded = layer.shape.inputBlocks * channelBlock
+        if layer.shape.algorithm == .direct {
+            hw_add_direct3x3(weight, total.pointer, layer.shape.outputs, layer.shape.inputs, padded)
         } else {
-            let tile: Int32 = layer.isLarge ? 4 : 2
+            let tile: Int32 = layer.shape.isLarge ? 4 : 2
             pool.run { [layer] worker in
-                let part = WorkerPool.part(worker, of: pool.count, total: layer.outputBlocks)
+                let part = WorkerPool.part(worker, of: pool.count, total: layer.shape.outputBlocks)
                 hw_add_winograd3x3(
-                    weight, total.pointer + part.lowerBound * layer.positions * padded * channelBlock, layer.outputs,
-                    layer.inputs, padded, tile, part.lowerBound, part.count)
+                    weight, total.pointer + part.lowerBound * layer.shape.positions * padded * channelBlock,
+                    layer.shape.outputs,
+                    layer.shape.inputs, padded, tile, part.lowerBound, part.count)
             }
         }
-        hw_axpy(bias, total.pointer + layer.weights.count, 1, layer.outputs)
+        hw_axpy(bias, total.pointer + layer.shape.weightFloats, 1, layer.shape.outputs)
     }
 }
 
@@ -225,31 +218,33 @@ extension ConvolutionGradient {
         var scratch = call.workspace.scratch(of: worker)
         let kernels = call.workspace.kernels
         let reader = InputReader(
-            kernels: kernels, channels: layer.inputBlocks * channelBlock, normalization: call.normalization,
+            kernels: kernels, channels: layer.shape.inputBlocks * channelBlock, transform: call.transform,
             scratch: &scratch)
         let strip = scratch.take(stripFloats)
-        let panel = layer.inputBlocks * channelBlock * channelBlock
+        let panel = layer.shape.inputBlocks * channelBlock * channelBlock
         var start = units.lowerBound
         while start < units.upperBound {
             let end = min(start + chunkBands, units.upperBound)
-            let tiles = (end - start) * layer.rowsPerBand
+            let tiles = (end - start) * layer.shape.rowsPerBand
             // One row group: all tiles of a block lie side by side.
             let chunk = Convolution.Chunk(
-                units: start..<end, tilesPerBand: layer.rowsPerBand, inputs: layer.inputBlocks * channelBlock,
+                units: start..<end, tilesPerBand: layer.shape.rowsPerBand,
+                inputs: layer.shape.inputBlocks * channelBlock,
                 groups: 1)
             var memory = scratch
-            let v = memory.take(layer.positions * chunk.positionStride)
+            let v = memory.take(layer.shape.positions * chunk.positionStride)
             let plane = tiles * channelBlock
-            let products = memory.take(layer.positions * plane * blocks.count)
+            let products = memory.take(layer.shape.positions * plane * blocks.count)
             layer.transformInput(call, chunk, reader: reader, strip: strip, v: v)
-            spreadOutput(call, chunk, blocks: blocks, products: products, sums: sums + layer.weights.count)
-            for position in 0..<layer.positions {
+            spreadOutput(call, chunk, blocks: blocks, products: products, sums: sums + layer.shape.weightFloats)
+            for position in 0..<layer.shape.positions {
                 kernels.gemmTransposed(
                     hw_gemm_transposed_arguments(
                         a: v + position * chunk.positionStride, a_block_stride: plane,
                         b: products + position * plane * blocks.count, b_block_stride: plane,
-                        c: sums + (blocks.lowerBound * layer.positions + position) * panel,
-                        c_block_stride: layer.positions * panel, k: tiles, rows: layer.inputBlocks * channelBlock,
+                        c: sums + (blocks.lowerBound * layer.shape.positions + position) * panel,
+                        c_block_stride: layer.shape.positions * panel, k: tiles,
+                        rows: layer.shape.inputBlocks * channelBlock,
                         blocks: blocks.count, accumulates: !starts || start > units.lowerBound))
             }
             start = end
@@ -263,9 +258,9 @@ extension ConvolutionGradient {
         products: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>
     ) {
         let table = call.workspace.kernels.table
-        let spread = layer.isLarge ? table.pointee.winograd4_spread! : table.pointee.winograd2_spread!
-        let tileRows = layer.isLarge ? 4 : 2
-        let rowTiles = layer.isLarge ? layer.rowsPerBand : layer.rowsPerBand / 2
+        let spread = layer.shape.isLarge ? table.pointee.winograd4_spread! : table.pointee.winograd2_spread!
+        let tileRows = layer.shape.isLarge ? 4 : 2
+        let rowTiles = layer.shape.isLarge ? layer.shape.rowsPerBand : layer.shape.rowsPerBand / 2
         let plane = chunk.tiles * channelBlock
         let gradient = call.output
         for unit in chunk.units {
@@ -273,16 +268,17 @@ extension ConvolutionGradient {
             let rows = gradient.rows(ofBand: band)
             for block in blocks {
                 let source =
-                    gradient.image(image) + block * gradient.blockStride + band * bandRows * layer.side * channelBlock
-                hw_add_columns(sums + block * channelBlock, source, rows * layer.side)
+                    gradient.image(image) + block * gradient.blockStride + band * bandRows * layer.shape.side
+                    * channelBlock
+                hw_add_columns(sums + block * channelBlock, source, rows * layer.shape.side)
                 var target =
                     products + (block - blocks.lowerBound) * plane
-                    + (unit - chunk.units.lowerBound) * layer.rowsPerBand * channelBlock
+                    + (unit - chunk.units.lowerBound) * layer.shape.rowsPerBand * channelBlock
                 for row in stride(from: 0, to: bandRows, by: tileRows) {
                     // A band below the image's edge has tiles too; their gradient is zero.
                     var arguments = hw_winograd_spread_arguments(
                         products: target, position_stride: plane * blocks.count,
-                        source: source + row * layer.side * channelBlock, width: layer.side,
+                        source: source + row * layer.shape.side * channelBlock, width: layer.shape.side,
                         rows: max(0, min(tileRows, rows - row)))
                     spread(&arguments)
                     target += rowTiles * channelBlock
@@ -299,29 +295,29 @@ extension ConvolutionGradient {
         var scratch = call.workspace.scratch(of: worker)
         let kernels = call.workspace.kernels
         let reader = InputReader(
-            kernels: kernels, channels: layer.inputBlocks * channelBlock, normalization: call.normalization,
+            kernels: kernels, channels: layer.shape.inputBlocks * channelBlock, transform: call.transform,
             scratch: &scratch)
         let strip = scratch.take(stripFloats)
-        let matrix = scratch.take(layer.directScratchFloats)
+        let matrix = scratch.take(layer.shape.directScratchFloats)
         let gradient = call.output
-        let panel = layer.columns * channelBlock
+        let panel = layer.shape.columns * channelBlock
         var unit = units.lowerBound
         while unit < units.upperBound {
             let segment = Segment(
-                at: unit, before: min(unit + layer.stripBands, units.upperBound), bandsPerImage: gradient.bands)
+                at: unit, before: min(unit + layer.shape.stripBands, units.upperBound), bandsPerImage: gradient.bands)
             layer.gather(call, segment, reader: reader, strip: strip, matrix: matrix)
-            let count = layer.pixels(segment)
+            let count = layer.shape.pixels(segment)
             let source =
-                gradient.image(segment.image) + segment.bands.lowerBound * bandRows * layer.side * channelBlock
+                gradient.image(segment.image) + segment.bands.lowerBound * bandRows * layer.shape.side * channelBlock
                 + blocks.lowerBound * gradient.blockStride
             kernels.gemmTransposed(
                 hw_gemm_transposed_arguments(
                     a: matrix, a_block_stride: count * channelBlock, b: source, b_block_stride: gradient.blockStride,
-                    c: sums + blocks.lowerBound * panel, c_block_stride: panel, k: count, rows: layer.columns,
+                    c: sums + blocks.lowerBound * panel, c_block_stride: panel, k: count, rows: layer.shape.columns,
                     blocks: blocks.count, accumulates: !starts || unit > units.lowerBound))
             for block in blocks {
                 hw_add_columns(
-                    sums + layer.weights.count + block * channelBlock,
+                    sums + layer.shape.weightFloats + block * channelBlock,
                     source + (block - blocks.lowerBound) * gradient.blockStride, count)
             }
             unit += segment.bands.count
@@ -329,7 +325,13 @@ extension ConvolutionGradient {
     }
 }
 
-extension Convolution {
-    /// The side at which the 3x3 windows lie: the input's where a stride follows, the output's otherwise.
-    var fullSide: Int { resampling == .down ? inputSide : side }
+extension ConvolutionShape {
+    /// Channels and side of the map that `ConvolutionGradient.inputGradient` needs for itself; nil if it needs none.
+    public var gradientTemporary: (channels: Int, side: Int)? {
+        switch resampling {
+        case .none: nil
+        case .down: (outputs, fullSide)
+        case .up: (inputs, fullSide)
+        }
+    }
 }

@@ -6,9 +6,9 @@ public import Tensor
 public final class Workspace {
     /// The kernels that every layer calls.
     public let kernels: Kernels
-    /// Who carries out the layers' parallel sections.
+    /// The workers that carry out the layers' parallel sections.
     public let pool: WorkerPool
-    /// Where the time of sections is noted, if anybody wants to know.
+    /// Optional profiler.
     public var profile: LayerProfile?
     private let scratch: [AlignedBuffer]
 

@@ -1,22 +1,23 @@
 public import FlowModel
+import Networks
 
 /// The taps that a model has. They follow from its configuration alone, so its weights need not be read.
 public struct AvailableTaps: Sendable {
     /// The points of the reverse pass, at which taps read.
     public let grid: TimeGrid
     private let configuration: ModelConfiguration
-    private let layout: UNetLayout
+    private let network: NetworkProgram
 
     /// How far a requested time may be from a grid point: people type three digits.
     private static let timeTolerance: Float = 1e-3
 
     /// The taps of a model with that configuration, which passes `ModelConfiguration.validate()`.
     ///
-    /// - Throws: `ConfigurationError` if the network can't be laid out.
+    /// - Throws: `ConfigurationError` if the network can't be built.
     public init(_ configuration: ModelConfiguration) throws(ConfigurationError) {
         grid = TimeGrid(configuration.grid, path: configuration.path)
         self.configuration = configuration
-        layout = try UNetLayout(configuration.architecture)
+        network = try configuration.network()
     }
 
     /// Finds a tap.
@@ -42,8 +43,7 @@ public struct AvailableTaps: Sendable {
     private func dimension(_ place: TapPlace) throws(TapError) -> Int {
         switch place {
         case .state:
-            let side = configuration.architecture.imageSize
-            return 3 * side * side
+            return network.stateCount
         case .pooled:
             return 3 * configuration.pooledSize * configuration.pooledSize
         case .head:
@@ -55,10 +55,8 @@ public struct AvailableTaps: Sendable {
             }
             return width
         case .activation(let place):
-            guard let channels = layout.channels(at: place) else {
-                throw TapError(
-                    "the place \(place) doesn't exist; the last are down.\(layout.inputBlocks.count - 1) and "
-                        + "up.\(layout.outputBlocks.count - 1)")
+            guard let channels = network.channels(at: place) else {
+                throw TapError(network.problem(withPlace: place))
             }
             return channels
         }

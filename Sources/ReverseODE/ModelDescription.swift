@@ -1,5 +1,6 @@
 public import FlowModel
 import JSON
+import Networks
 public import Tensor
 
 /// What `headwater inspect --json` prints and `GET /model` answers: all that is known of a model without running it.
@@ -71,7 +72,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         configuration: ModelConfiguration, sha256: String, byteCount: Int, storedType: String,
         precision: Precision? = nil, decoding: String? = nil
     ) throws(ConfigurationError) {
-        let layout = try UNetLayout(configuration.architecture)
+        let network = try configuration.network()
         let grid = TimeGrid(configuration.grid, path: configuration.path)
         name = configuration.name
         version = String(sha256.prefix(12))
@@ -83,8 +84,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         architecture = configuration.architecture
         head = configuration.head
         parameters =
-            layout.parameterCount + (configuration.head?.parameters(on: layout).reduce(0) { $0 + $1.count } ?? 0)
-        gigaflopsPerEvaluation = Double(layout.floatingPointOperations) / 1e9
+            network.parameterCount + (configuration.head?.parameters(on: network).reduce(0) { $0 + $1.count } ?? 0)
+        gigaflopsPerEvaluation = Double(network.floatingPointOperations) / 1e9
         pass = Pass(
             path: configuration.path, solver: configuration.solver, count: configuration.grid.count,
             cutoff: configuration.grid.cutoff, times: grid.times,
@@ -93,16 +94,17 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         self.decoding = decoding
         labels = configuration.labels
         defaultTap = configuration.defaultTap
-        places = Self.places(layout, configuration)
+        places = Self.places(network, configuration)
     }
 
-    private static func places(_ layout: UNetLayout, _ configuration: ModelConfiguration) -> [Place] {
-        let (side, pooled) = (configuration.architecture.imageSize, configuration.pooledSize)
+    private static func places(_ network: NetworkProgram, _ configuration: ModelConfiguration) -> [Place] {
+        let pooled = configuration.pooledSize
         var places = [
-            Place(place: "state", dimension: 3 * side * side), Place(place: "pooled", dimension: 3 * pooled * pooled),
+            Place(place: "state", dimension: network.stateCount),
+            Place(place: "pooled", dimension: 3 * pooled * pooled),
         ]
         if let width = configuration.head?.hiddenWidth { places.append(Place(place: "head", dimension: width)) }
-        return places + layout.places.map { Place(place: "\($0)", dimension: layout.channels(at: $0)!) }
+        return places + network.places.map { Place(place: "\($0)", dimension: network.channels(at: $0)!) }
     }
 }
 

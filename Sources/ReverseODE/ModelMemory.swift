@@ -1,7 +1,8 @@
 public import FlowModel
+import Networks
 public import Tensor
 
-/// The memory that serving a model takes, told from its configuration before its weights are read.
+/// The memory that serving a model takes, computed from its configuration before its weights are read.
 public struct ModelMemory: Sendable, Equatable {
     /// What is held as long as the model is.
     public let modelBytes: Int
@@ -17,14 +18,14 @@ public struct ModelMemory: Sendable, Equatable {
     public init(
         _ configuration: ModelConfiguration, precision: Precision, capacity: Int, workers: Int
     ) throws(ConfigurationError) {
-        let layout = try UNetLayout(configuration.architecture)
+        let program = try configuration.network()
         let schedule = Schedule(
             grid: TimeGrid(configuration.grid, path: configuration.path), solver: configuration.solver)
-        let network = NetworkMemory(layout: layout, timeCount: schedule.times.count, precision: precision)
-        let head = configuration.head?.parameters(on: layout).reduce(0) { $0 + $1.count } ?? 0
+        let network = NetworkMemory(program, timeCount: schedule.times.count, precision: precision)
+        let head = configuration.head?.parameters(on: program).reduce(0) { $0 + $1.count } ?? 0
         modelBytes = network.networkBytes + head * MemoryLayout<Float>.stride
         packingBytes = network.packingBytes
-        // The self-test evaluates one image beside the memory of a full batch.
+        // The self-test evaluates one image while the memory of a full batch exists.
         evaluatingBytes =
             network.evaluatorBytes(capacity: capacity, workers: workers)
             + network.evaluatorBytes(capacity: 1, workers: workers)

@@ -1,4 +1,4 @@
-import FlowModel
+import Networks
 
 /// How far a pass goes: to the last position that something is read at, and there into the network as far as activations are
 /// wanted.
@@ -15,12 +15,12 @@ public struct PassExtent: Sendable, Equatable {
         let headPlace = model.configuration.head?.place
         var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace) }
         if wantsLogits && last == grid.steps, let headPlace { places.append(headPlace) }
-        let layout = model.network.layout
+        let network = model.field.program
         lastPosition = last
-        lastPlace = places.max { layout.stages(through: $0) < layout.stages(through: $1) }
+        lastPlace = places.max { network.operationCount(through: $0) < network.operationCount(through: $1) }
     }
 
-    /// Floating-point operations of the pass for one image, as `UNetLayout.floatingPointOperations` counts them.
+    /// Floating-point operations of the pass for one image, as `NetworkProgram.floatingPointOperations` counts them.
     public func operations(on model: ReversibleModel) -> Double { operations(from: 0, stage: 0, on: model) }
 
     /// Those left when a pass is at a position and has evaluated so many stages of the step that begins there.

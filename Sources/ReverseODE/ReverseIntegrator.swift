@@ -1,5 +1,5 @@
-import FlowModel
 public import Layers
+import Networks
 public import Tensor
 
 /// Advances trajectories through a model's reverse pass, one network evaluation for a whole batch at a time.
@@ -10,13 +10,13 @@ public final class ReverseIntegrator {
     /// The model whose pass it is.
     public let model: ReversibleModel
     private let evaluator: VelocityEvaluator
-    /// The trajectories of the batch under way, by index, those that go furthest first.
+    /// The trajectories of the current batch, by index, those that go furthest first.
     private var order: [Int] = []
 
     /// Allocates memory for batches of up to `capacity` images.
     public init(model: ReversibleModel, capacity: Int, kernels: Kernels, pool: WorkerPool) {
         self.model = model
-        evaluator = VelocityEvaluator(network: model.network, capacity: capacity, kernels: kernels, pool: pool)
+        evaluator = VelocityEvaluator(model.field, capacity: capacity, kernels: kernels, pool: pool)
         order.reserveCapacity(capacity)
     }
 
@@ -26,7 +26,7 @@ public final class ReverseIntegrator {
     /// The kernels in use.
     public var kernels: Kernels { evaluator.kernels }
 
-    /// Where the time of evaluations is noted, if anybody wants to know.
+    /// Optional profiler.
     public var profile: LayerProfile? {
         get { evaluator.profile }
         set { evaluator.profile = newValue }
@@ -41,8 +41,8 @@ public final class ReverseIntegrator {
         guard !indices.isEmpty else { return }
         order.removeAll(keepingCapacity: true)
         for index in indices {
-            let stages = trajectories[index].stagesWanted(of: model)
-            let place = order.firstIndex { trajectories[$0].stagesWanted(of: model) < stages } ?? order.endIndex
+            let count = trajectories[index].operationsWanted(of: model)
+            let place = order.firstIndex { trajectories[$0].operationsWanted(of: model) < count } ?? order.endIndex
             order.insert(index, at: place)
         }
         for (n, index) in order.enumerated() {

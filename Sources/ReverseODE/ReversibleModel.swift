@@ -1,4 +1,5 @@
 public import FlowModel
+public import Networks
 public import Tensor
 
 /// A model ready to be run in reverse: its configuration, its network packed for the times of its grid, and its head.
@@ -9,7 +10,7 @@ public final class ReversibleModel: Sendable {
     /// The points of the reverse pass.
     public let grid: TimeGrid
     /// The velocity network.
-    public let network: VelocityNetwork
+    public let field: VelocityField
     /// The classification head, if the model has one.
     public let head: ClassificationHead?
     let schedule: Schedule
@@ -24,7 +25,7 @@ public final class ReversibleModel: Sendable {
     ///   - precision: what the network's products are computed in.
     ///   - kernels: what embeds the grid's times.
     ///   - pool: workers that share the packing.
-    ///   - parameters: gives the tensors `unet.…` and `head.…`; what it throws is rethrown.
+    ///   - parameters: gives each tensor by its key in a model file; what it throws is rethrown.
     public init(
         configuration: ModelConfiguration, precision: Precision = .f32, kernels: Kernels = .best, pool: WorkerPool,
         parameters: @escaping ParameterSource
@@ -33,27 +34,24 @@ public final class ReversibleModel: Sendable {
         taps = try AvailableTaps(configuration)
         grid = taps.grid
         schedule = Schedule(grid: grid, solver: configuration.solver)
-        network = try VelocityNetwork(
-            layout: try UNetLayout(configuration.architecture), times: schedule.times, precision: precision,
-            kernels: kernels, pool: pool
-        ) { try parameters("unet." + $0) }
-        let layout = network.layout
-        operationsPerEvaluation = Double(layout.floatingPointOperations)
+        let network = try configuration.network()
+        let source = { try parameters(ModelFile.key(ofParameter: $0)) }
+        field = try VelocityField(
+            network, times: schedule.times, precision: precision, kernels: kernels, pool: pool, parameters: source)
+        operationsPerEvaluation = Double(network.floatingPointOperations)
         operationsThroughPlaces = Dictionary(
-            uniqueKeysWithValues: layout.places.map { ($0, Double(layout.floatingPointOperations(through: $0))) })
-        head = try configuration.head.map { head in
-            try ClassificationHead(head, layout: layout) { try parameters("head." + $0) }
-        }
+            uniqueKeysWithValues: network.places.map { ($0, Double(network.floatingPointOperations(through: $0))) })
+        head = try configuration.head.map { try ClassificationHead($0, on: network, parameters: source) }
     }
 
     /// What the network's products are computed in.
-    public var precision: Precision { network.precision }
+    public var precision: Precision { field.precision }
 
     /// Side in pixels of the network's input.
-    public var side: Int { configuration.architecture.imageSize }
+    public var side: Int { configuration.imageSize }
 
     /// Numbers in a state.
-    public var stateCount: Int { 3 * side * side }
+    public var stateCount: Int { field.program.stateCount }
 
     /// Network evaluations that a pass to the end of the grid takes.
     public var evaluationsPerPass: Int { grid.steps * configuration.solver.evaluationsPerStep }

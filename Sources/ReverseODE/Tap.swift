@@ -1,4 +1,4 @@
-public import FlowModel
+public import Networks
 import UntrustedText
 
 /// What a tap reads at its time.

@@ -1,5 +1,6 @@
 import CKernels
 import FlowModel
+import Networks
 import Tensor
 
 /// One image on its way upstream, and if a tap wants it on its way back: its state, where it is, and what has been read of it
@@ -58,10 +59,10 @@ public struct Trajectory: Sendable {
         }
     }
 
-    /// How far the next evaluation must go, in the network's stages.
-    func stagesWanted(of model: ReversibleModel) -> Int {
+    /// How far the next evaluation must go, in the network's operations.
+    func operationsWanted(of model: ReversibleModel) -> Int {
         guard position == extent.lastPosition, let lastPlace = extent.lastPlace else { return .max }
-        return model.network.layout.stages(through: lastPlace)
+        return model.field.program.operationCount(through: lastPlace)
     }
 
     /// Takes image `n` of the evaluation just done and moves on by one stage of a step.
@@ -114,7 +115,7 @@ public struct Trajectory: Sendable {
         var activations: [Float]?
         func headActivations() -> [Float] {
             guard let activations else {
-                let means = headPlace.flatMap { evaluator.spatialMeans($0, image: n) } ?? []
+                let means = headPlace.map { evaluator.spatialMeans($0, image: n) } ?? []
                 let computed = model.head?.activations(means, kernels: evaluator.kernels) ?? []
                 activations = computed
                 return computed
@@ -123,7 +124,7 @@ public struct Trajectory: Sendable {
         }
         for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
             switch tap.place {
-            case .activation(let place): features[i] = evaluator.spatialMeans(place, image: n) ?? []
+            case .activation(let place): features[i] = evaluator.spatialMeans(place, image: n)
             case .head where headPlace != nil: features[i] = headActivations()
             case .state, .pooled, .head: continue
             }

@@ -1,6 +1,7 @@
 import CheckpointFormats
 import Differentiation
 import FlowModel
+import Networks
 import ReferenceNetwork
 import TestFixtures
 import Testing
@@ -15,23 +16,23 @@ struct GradientCase: Sendable {
     static let labels = [3, 0]
     static let smoothing = 0.1
 
-    let layout: UNetLayout
+    let program: NetworkProgram
     let head: HeadConfiguration
     /// The network's parameters, then the head's.
-    var shapes: [ParameterShape] { layout.parameters + head.parameters(on: layout) }
-    var side: Int { layout.architecture.imageSize }
+    var shapes: [ParameterShape] { program.parameters + head.parameters(on: program) }
+    var side: Int { program.side }
 
     init(side: Int, place: ActivationPlace? = nil) throws {
-        layout = try UNetLayout(
-            UNetArchitecture(
-                modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2], attentionDownsampling: [2], heads: 4,
-                imageSize: side))
+        program = try UNetArchitecture(
+            modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2], attentionDownsampling: [2], heads: 4,
+            imageSize: side
+        ).program()
         head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5, place: place)
     }
 
     /// Of another network, whatever its shape.
-    init(layout: UNetLayout) {
-        self.layout = layout
+    init(_ program: NetworkProgram) {
+        self.program = program
         head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5)
     }
 
@@ -46,7 +47,7 @@ struct GradientCase: Sendable {
 
     func reference() -> ReferenceNetwork {
         let parameters = parameters
-        return ReferenceNetwork(layout: layout, head: head) { parameters[$0.key]! }
+        return ReferenceNetwork(program, head: head) { parameters[$0.key]! }
     }
 
     /// [count][3][side][side] of noise.

@@ -1,5 +1,5 @@
 import Differentiation
-import FlowModel
+import Networks
 import Testing
 
 /// Keeps the promise that an optimizer can be told some parameters by their keys.

@@ -1,4 +1,5 @@
 import FlowModel
+import Networks
 import ReferenceNetwork
 import TestFixtures
 import Testing

@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import Networks
 import ReferenceNetwork
 import Tensor
 import TestFixtures
@@ -17,7 +18,7 @@ struct TrainableCase {
         store = ParameterStore(shapes: sample.shapes)
         for (key, numbers) in sample.parameters { store.value(key).update(from: numbers, count: numbers.count) }
         network = TrainableNetwork(
-            layout: sample.layout, capacity: capacity, kernels: kernels, pool: WorkerPool(count: workers))
+            sample.program, capacity: capacity, kernels: kernels, pool: WorkerPool(count: workers))
         head = TrainableHead(sample.head, network: network)
         network.takeValues(from: store)
         head.takeValues(from: store)
@@ -98,11 +99,11 @@ struct TrainableNetworkTests {
 
     @Test("agree with the reference for two blocks a level and three levels")
     func deeper() throws {
-        let layout = try UNetLayout(
-            UNetArchitecture(
-                modelChannels: 32, residualBlocks: 2, channelMultipliers: [1, 2, 1], attentionDownsampling: [4],
-                heads: 2, imageSize: 16))
-        let sample = GradientCase(layout: layout)
+        let program = try UNetArchitecture(
+            modelChannels: 32, residualBlocks: 2, channelMultipliers: [1, 2, 1], attentionDownsampling: [4],
+            heads: 2, imageSize: 16
+        ).program()
+        let sample = GradientCase(program)
         let trainable = TrainableCase(sample, capacity: 1, workers: 3)
         let states = sample.noise(31, 2)
         let targets = sample.noise(32, 2)
@@ -116,7 +117,7 @@ struct TrainableNetworkTests {
         let expected = tape.flowMatchingLoss(velocity, target: targets.map(Double.init))
         tape.differentiate(expected, seed: [1])
         #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
-        expectClose(trainable, reference, layout.parameters)
+        expectClose(trainable, reference, program.parameters)
     }
 
     private func expectClose(_ trainable: TrainableCase, _ reference: ReferenceNetwork, _ shapes: [ParameterShape]) {
@@ -187,7 +188,8 @@ struct TrainableNetworkTests {
                 pooledSize: 8, hiddenWidth: 8, classes: trainable.head.configuration.classes, place: .middle),
             network: trainable.network)
         let store = ParameterStore(
-            shapes: trainable.network.layout.parameters + head.configuration.parameters(on: trainable.network.layout))
+            shapes: trainable.network.program.parameters
+                + head.configuration.parameters(on: trainable.network.program))
         let values = trainable.sample.noise(1004, store.count / 64 + 1)
         for i in 0..<store.count { store.values[i] = 0.1 * values[i % values.count] }
         trainable.network.takeValues(from: store)

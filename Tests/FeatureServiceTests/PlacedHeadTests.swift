@@ -1,4 +1,5 @@
 import FlowModel
+import Networks
 import ReverseODE
 import Tensor
 import Testing

@@ -1,4 +1,5 @@
 import FlowModel
+import Networks
 import ReverseODE
 import Tensor
 import TestFixtures
@@ -25,12 +26,8 @@ enum TinyModel {
                 resizeShorterSide: side, cropSize: side, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]),
             selfTest: selfTest)
         try configuration.validate()
-        let layout = try UNetLayout(architecture)
-        var shapes: [String: [Int]] = [:]
-        for parameter in layout.parameters { shapes["unet." + parameter.key] = parameter.shape }
-        for parameter in configuration.head!.parameters(on: layout) {
-            shapes["head." + parameter.key] = parameter.shape
-        }
+        let shapes = Dictionary(
+            uniqueKeysWithValues: try ModelFile.parameters(of: configuration).map { ($0.key, $0.shape) })
         var random = SeededGenerator(seed: seed)
         let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
             let shape = shapes[key]!

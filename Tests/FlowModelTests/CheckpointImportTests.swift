@@ -87,10 +87,10 @@ struct GoldenCase: Decodable {
         }
         var checkpoint = CheckpointBuilder()
         let prefix = pretrainedOnly ? "model.backbone.unet." : network
-        checkpoint.tensors = try UNetLayout(architecture).parameters.map { tensor(prefix + $0.key, $0.shape) }
+        checkpoint.tensors = try architecture.program().parameters.map { tensor(prefix + $0.key, $0.shape) }
         if !pretrainedOnly {
             let head = HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 5)
-            checkpoint.tensors += try head.parameters(on: UNetLayout(architecture)).map {
+            checkpoint.tensors += try head.parameters(on: architecture.program()).map {
                 tensor("grlHead." + $0.key, $0.shape)
             }
         }

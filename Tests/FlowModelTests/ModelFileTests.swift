@@ -19,10 +19,10 @@ import Testing
     @discardableResult static func open(
         document: String?, _ change: (inout [TensorDescription]) throws -> Void = { _ in }
     ) throws -> ModelFile {
-        let layout = try UNetLayout(configuration.architecture)
+        let network = try configuration.network()
         var tensors = try
-            (layout.parameters.map { ("unet." + $0.key, $0.shape) }
-            + configuration.head!.parameters(on: layout).map { ("head." + $0.key, $0.shape) })
+            (network.parameters.map { ("unet." + $0.key, $0.shape) }
+            + configuration.head!.parameters(on: network).map { ("head." + $0.key, $0.shape) })
             .map { try TensorDescription(name: $0.0, type: .f16, shape: $0.1) }
         try change(&tensors)
         return try withTemporaryFolder { folder in
@@ -73,11 +73,11 @@ import Testing
     }
 
     @Test("may hold weights that aren't finite until it is asked") func finiteWeights() throws {
-        let layout = try UNetLayout(Self.configuration.architecture)
+        let network = try Self.configuration.network()
         let document = try Self.document()
         let model = try Self.open(document: document)
         try model.requireFiniteWeights()
-        #expect(model.layout == layout)
+        #expect(model.network == network)
         try withTemporaryFolder { folder in
             let path = folder.appending(path: "model.safetensors").path
             let tensors = try model.parameters.map { try TensorDescription(name: $0.key, type: .f16, shape: $0.shape) }

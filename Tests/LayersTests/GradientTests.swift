@@ -39,7 +39,7 @@ struct GradientTests {
 
     @Test("3x3 convolution: any size, resampling and number of workers", arguments: shapes)
     func convolution(shape: (inputs: Int, outputs: Int, side: Int, images: Int)) {
-        for resampling in [Convolution.Resampling.none, .down, .up] {
+        for resampling in [ConvolutionShape.Resampling.none, .down, .up] {
             for workers in [1, 3] { expectConvolution(shape, resampling, .best, workers: workers) }
         }
     }
@@ -56,7 +56,7 @@ struct GradientTests {
     }
 
     private func expectConvolution(
-        _ shape: (inputs: Int, outputs: Int, side: Int, images: Int), _ resampling: Convolution.Resampling,
+        _ shape: (inputs: Int, outputs: Int, side: Int, images: Int), _ resampling: ConvolutionShape.Resampling,
         _ kernels: Kernels, workers: Int
     ) {
         var noise = SeededGenerator(seed: UInt64(shape.side))
@@ -64,9 +64,8 @@ struct GradientTests {
         let bias = noise.floats(shape.outputs)
         let input = Sides(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
         let pool = WorkerPool(count: workers)
-        let layer = Convolution(
-            weight: weight, bias: bias, inputs: shape.inputs, outputs: shape.outputs, side: shape.side,
-            resampling: resampling, pool: pool)
+        let layer = ConvolutionShape(
+            inputs: shape.inputs, outputs: shape.outputs, side: shape.side, resampling: resampling)
         let output = Sides(images: shape.images, channels: shape.outputs, side: layer.side, noise: &noise)
         let tape = Tape()
         let w = variable(weight, [shape.outputs, shape.inputs, 3, 3])
@@ -78,9 +77,8 @@ struct GradientTests {
 
         let gradient = ConvolutionGradient(layer, pool: pool)
         gradient.repack(weight: weight, bias: bias, pool: pool)
-        let workspace = Workspace(
-            kernels: kernels, pool: pool, scratchFloats: max(layer.scratchFloats, gradient.scratchFloats))
-        let temporary = gradient.temporary.map {
+        let workspace = Workspace(kernels: kernels, pool: pool, scratchFloats: gradient.scratchFloats)
+        let temporary = layer.gradientTemporary.map {
             OwnedMap(images: shape.images, channels: $0.channels, side: $0.side)
         }
         let result = OwnedMap(images: shape.images, channels: shape.inputs, side: shape.side)
@@ -94,7 +92,7 @@ struct GradientTests {
         // Twice, so that the sums must have started anew.
         for times in 1...2 {
             gradient.accumulate(
-                input.map.map, normalization: nil, outputGradient: output.map.map, batch: shape.images, on: workspace)
+                input.map.map, transform: nil, outputGradient: output.map.map, batch: shape.images, on: workspace)
             gradient.addGradients(weight: &weightGradient, bias: &biasGradient, pool: pool)
             let factor = Double(times)
             #expect(relativeError(weightGradient, w.gradient.map { $0 * factor }) < 1e-5, message)
@@ -127,13 +125,12 @@ struct GradientTests {
             tape.convolution(read, weight: w, bias: variable(bias, [outputs])), seed: output.plain.values)
 
         let pool = WorkerPool(count: 2)
-        let layer = Convolution(weight: weight, bias: bias, inputs: channels, outputs: outputs, side: side, pool: pool)
+        let layer = ConvolutionShape(inputs: channels, outputs: outputs, side: side)
         let gradient = ConvolutionGradient(layer, pool: pool)
         gradient.repack(weight: weight, bias: bias, pool: pool)
         let norm = GroupNorm(weight: gamma, bias: beta)
-        let normGradient = NormalizationGradient(norm, isActivated: true, capacity: images)
-        let workspace = Workspace(
-            kernels: kernels, pool: pool, scratchFloats: max(layer.scratchFloats, gradient.scratchFloats))
+        let normGradient = InputTransformGradient(norm, isActivated: true, capacity: images)
+        let workspace = Workspace(kernels: kernels, pool: pool, scratchFloats: gradient.scratchFloats)
         let films = AlignedBuffer(film)
         let filmGradients = AlignedBuffer(count: film.count)
         let result = OwnedMap(images: images, channels: channels, side: side)
@@ -144,16 +141,16 @@ struct GradientTests {
         var biasGradient = [Float](repeating: 0, count: bias.count)
         rows.withUnsafeBufferPointer { rows in
             gradientRows.withUnsafeBufferPointer { gradientRows in
-                let film = Normalization.Film(rows: rows.baseAddress!, offset: 0)
+                let modulation = InputTransform.Modulation(rows: rows.baseAddress!, offset: 0)
                 gradient.accumulate(
-                    input.map, normalization: Normalization(norm, film: film, isActivated: true),
+                    input.map, transform: InputTransform(norm, modulation: modulation, isActivated: true),
                     outputGradient: output.map.map, batch: images, on: workspace)
+                let call = InputTransformGradient.Call(normGradient, input: input.map, modulation: modulation)
                 gradient.inputGradient(
-                    output.map.map, into: result.map, normalization: (normGradient, input.map, film), batch: images,
-                    on: workspace)
+                    output.map.map, into: result.map, through: call, batch: images, on: workspace)
                 normGradient.finish(
-                    result.map, input: input.map, film: film, addend: nil, into: result.map,
-                    filmGradient: .init(rows: gradientRows.baseAddress!, offset: 0), batch: images, on: workspace)
+                    result.map, of: call, addend: nil, into: result.map,
+                    modulationGradient: .init(rows: gradientRows.baseAddress!, offset: 0), batch: images, on: workspace)
             }
         }
         gradient.addGradients(weight: &weightGradient, bias: &biasGradient, pool: pool)
@@ -188,35 +185,34 @@ struct GradientTests {
             seed: output.plain.values)
 
         let pool = WorkerPool(count: 3)
-        let layer = Attention(channels: channels, heads: heads)
-        let before = PointwiseGradient(layer.queryKeyValueConvolution(weight: weight, bias: bias), pool: pool)
-        let projection = PointwiseGradient(layer.projection(weight: after, bias: afterBias), pool: pool)
-        layer.repack(queryKeyValue: before, weight: weight, bias: bias)
-        layer.repack(projection: projection, weight: after, bias: afterBias)
+        let layer = Attention(channels: channels, heads: heads, side: side)
+        let before = PointwiseGradient(layer.queriesKeysValues, pool: pool)
+        let projection = PointwiseGradient(layer.projection, pool: pool)
+        before.repack(weight: weight, bias: bias)
+        projection.repack(weight: after, bias: afterBias)
         let scratch = max(
-            layer.scratchFloats(side: side), layer.gradientScratchFloats(side: side), before.scratchFloats(side: side),
-            projection.scratchFloats(side: side))
+            layer.scratchFloats, layer.gradientScratchFloats, before.scratchFloats, projection.scratchFloats)
         let workspace = Workspace(kernels: kernels, pool: pool, scratchFloats: scratch)
         func map(_ channels: Int) -> OwnedMap { OwnedMap(images: images, channels: channels, side: side) }
-        let (mixed, mixedGradient) = (map(before.layer.outputs), map(before.layer.outputs))
+        let (mixed, mixedGradient) = (map(before.layer.shape.outputs), map(before.layer.shape.outputs))
         let (attended, attendedGradient) = (map(layer.paddedChannels), map(layer.paddedChannels))
         let result = map(channels)
         defer { withExtendedLifetime((input, output, mixed, mixedGradient, attended, attendedGradient, result)) {} }
         before.layer.forward(
-            input.map.map, normalization: nil, into: mixed.map, recordsMoments: false, batch: images, on: workspace)
+            input.map.map, transform: nil, into: mixed.map, recordsMoments: false, batch: images, on: workspace)
         layer.forward(mixed.map, into: attended.map, batch: images, on: workspace)
         projection.accumulate(
-            attended.map, normalization: nil, outputGradient: output.map.map, batch: images, on: workspace)
+            attended.map, transform: nil, outputGradient: output.map.map, batch: images, on: workspace)
         projection.inputGradient(output.map.map, into: attendedGradient.map, batch: images, on: workspace)
         layer.backward(
             mixed.map, outputGradient: attendedGradient.map, into: mixedGradient.map, batch: images, on: workspace)
         before.accumulate(
-            input.map.map, normalization: nil, outputGradient: mixedGradient.map, batch: images, on: workspace)
+            input.map.map, transform: nil, outputGradient: mixedGradient.map, batch: images, on: workspace)
         before.inputGradient(mixedGradient.map, into: result.map, batch: images, on: workspace)
         var (weightGradient, biasGradient) = (weight.map { _ in Float(0) }, bias.map { _ in Float(0) })
         var (afterGradient, afterBiasGradient) = (after.map { _ in Float(0) }, afterBias.map { _ in Float(0) })
-        layer.addQueryKeyValueGradients(of: before, weight: &weightGradient, bias: &biasGradient)
-        layer.addProjectionGradients(of: projection, weight: &afterGradient, bias: &afterBiasGradient)
+        before.addGradients(weight: &weightGradient, bias: &biasGradient)
+        projection.addGradients(weight: &afterGradient, bias: &afterBiasGradient)
         #expect(relativeError(result.plain.values.map(Float.init), input.reference.gradient) < 1e-4)
         for (found, expected) in zip([weightGradient, biasGradient, afterGradient, afterBiasGradient], [w, b, p, c]) {
             #expect(relativeError(found, expected.gradient) < 1e-4, "\(expected.shape)")

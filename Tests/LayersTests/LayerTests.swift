@@ -20,25 +20,26 @@ struct LayerTests {
         let weight = noise.floats(shape.outputs * shape.inputs * 9)
         let bias = noise.floats(shape.outputs)
         let input = PlainMap(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
-        for resampling in [Convolution.Resampling.none, .down, .up] {
+        for resampling in [ConvolutionShape.Resampling.none, .down, .up] {
             for workers in [1, 3] {
                 let pool = WorkerPool(count: workers)
                 let layer = Convolution(
-                    weight: weight, bias: bias, inputs: shape.inputs, outputs: shape.outputs, side: shape.side,
-                    resampling: resampling, pool: pool)
+                    ConvolutionShape(
+                        inputs: shape.inputs, outputs: shape.outputs, side: shape.side, resampling: resampling),
+                    weight: weight, bias: bias, pool: pool)
                 let residual = PlainMap(
-                    images: shape.images, channels: shape.outputs, side: layer.side, noise: &noise)
-                let output = OwnedMap(images: shape.images, channels: shape.outputs, side: layer.side)
+                    images: shape.images, channels: shape.outputs, side: layer.shape.side, noise: &noise)
+                let output = OwnedMap(images: shape.images, channels: shape.outputs, side: layer.shape.side)
                 let residualMap = OwnedMap(residual)
                 let source = OwnedMap(input)
                 defer { withExtendedLifetime((source, residualMap, output)) {} }
                 layer.forward(
-                    source.map, normalization: nil, into: output.map, residual: residualMap.map,
+                    source.map, transform: nil, into: output.map, residual: residualMap.map,
                     batch: shape.images,
-                    on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.scratchFloats))
+                    on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
                 let expected = input.convolved(
                     weight: weight, bias: bias, outputs: shape.outputs, resampling: resampling, residual: residual)
-                #expect(output.plain.relativeError(to: expected) < 3e-6, "\(resampling) \(layer.algorithm)")
+                #expect(output.plain.relativeError(to: expected) < 3e-6, "\(resampling) \(layer.shape.algorithm)")
                 expectMoments(output)
             }
         }
@@ -57,12 +58,13 @@ struct LayerTests {
         let output = OwnedMap(images: shape.images, channels: shape.outputs, side: shape.side)
         defer { withExtendedLifetime((source, output)) {} }
         let layer = Convolution(
-            weight: weight, bias: bias, inputs: shape.inputs, outputs: shape.outputs, side: shape.side,
-            precision: .bf16, pool: pool)
-        #expect(layer.precision == .bf16)
+            ConvolutionShape(
+                inputs: shape.inputs, outputs: shape.outputs, side: shape.side, precision: .bf16),
+            weight: weight, bias: bias, pool: pool)
+        #expect(layer.shape.precision == .bf16)
         layer.forward(
-            source.map, normalization: nil, into: output.map, batch: shape.images,
-            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.scratchFloats))
+            source.map, transform: nil, into: output.map, batch: shape.images,
+            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
         let expected = input.convolved(
             weight: weight, bias: bias, outputs: shape.outputs, resampling: .none, residual: nil)
         #expect((1e-5..<6e-3).contains(output.plain.relativeError(to: expected)))
@@ -71,11 +73,11 @@ struct LayerTests {
         let centre = (0..<(shape.outputs * shape.inputs)).map { weight[$0 * 9 + 4] }
         let padded = centre.flatMap { w -> [Float] in [0, 0, 0, 0, w, 0, 0, 0, 0] }
         let pointwise = PointwiseConvolution(
-            weight: centre, bias: bias, inputs: shape.inputs, outputs: shape.outputs, precision: .bf16)
+            PointwiseShape(inputs: shape.inputs, outputs: shape.outputs, side: shape.side, precision: .bf16),
+            weight: centre, bias: bias)
         pointwise.forward(
-            source.map, normalization: nil, into: output.map, recordsMoments: true, batch: shape.images,
-            on: Workspace(
-                kernels: kernels, pool: pool, scratchFloats: pointwise.scratchFloats(side: shape.side)))
+            source.map, transform: nil, into: output.map, recordsMoments: true, batch: shape.images,
+            on: Workspace(kernels: kernels, pool: pool, scratchFloats: pointwise.shape.scratchFloats))
         let plain = input.convolved(
             weight: padded, bias: bias, outputs: shape.outputs, resampling: .none, residual: nil)
         #expect((1e-5..<6e-3).contains(output.plain.relativeError(to: plain)))
@@ -103,7 +105,7 @@ struct LayerTests {
         // A mean far from zero would expose a variance computed by cancellation.
         for i in input.values.indices { input.values[i] += 20 }
         let (gamma, beta) = (noise.floats(channels), noise.floats(channels))
-        let film = (0..<images).map { _ in AlignedBuffer(noise.floats(2 * channels)) }
+        let modulation = (0..<images).map { _ in AlignedBuffer(noise.floats(2 * channels)) }
         let weight = noise.floats(32 * channels * 9)
         let bias = noise.floats(32)
         var normalized = input
@@ -124,7 +126,7 @@ struct LayerTests {
                 }
                 let inverse = 1 / (squares / count + 1e-5).squareRoot()
                 for c in members {
-                    let (scale, shift) = (Double(film[n].pointer[c]), Double(film[n].pointer[channels + c]))
+                    let (scale, shift) = (Double(modulation[n].pointer[c]), Double(modulation[n].pointer[channels + c]))
                     for y in 0..<side {
                         for x in 0..<side {
                             let affine =
@@ -137,19 +139,20 @@ struct LayerTests {
             }
         }
         let pool = WorkerPool(count: 2)
-        let layer = Convolution(weight: weight, bias: bias, inputs: channels, outputs: 32, side: side, pool: pool)
+        let layer = Convolution(
+            ConvolutionShape(inputs: channels, outputs: 32, side: side), weight: weight, bias: bias, pool: pool)
         let output = OwnedMap(images: images, channels: 32, side: side)
         let source = OwnedMap(input)
-        defer { withExtendedLifetime((source, output, film)) {} }
-        let rows = film.map { UnsafePointer($0.pointer) }
+        defer { withExtendedLifetime((source, output, modulation)) {} }
+        let rows = modulation.map { UnsafePointer($0.pointer) }
         rows.withUnsafeBufferPointer { rows in
             layer.forward(
                 source.map,
-                normalization: Normalization(
-                    GroupNorm(weight: gamma, bias: beta), film: .init(rows: rows.baseAddress!, offset: 0),
+                transform: InputTransform(
+                    GroupNorm(weight: gamma, bias: beta), modulation: .init(rows: rows.baseAddress!, offset: 0),
                     isActivated: true),
                 into: output.map, batch: images,
-                on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.scratchFloats))
+                on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
         }
         let expected = normalized.convolved(weight: weight, bias: bias, outputs: 32, resampling: .none, residual: nil)
         #expect(output.plain.relativeError(to: expected) < 1e-5)
@@ -162,13 +165,14 @@ struct LayerTests {
         let weight = noise.floats(shape.outputs * shape.inputs)
         let bias = noise.floats(shape.outputs)
         let pool = WorkerPool(count: 2)
-        let layer = PointwiseConvolution(weight: weight, bias: bias, inputs: shape.inputs, outputs: shape.outputs)
+        let layer = PointwiseConvolution(
+            PointwiseShape(inputs: shape.inputs, outputs: shape.outputs, side: shape.side), weight: weight, bias: bias)
         let output = OwnedMap(images: 3, channels: shape.outputs, side: shape.side)
         let source = OwnedMap(input)
         defer { withExtendedLifetime((source, output)) {} }
         layer.forward(
-            source.map, normalization: nil, into: output.map, recordsMoments: true, batch: 3,
-            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.scratchFloats(side: shape.side)))
+            source.map, transform: nil, into: output.map, recordsMoments: true, batch: 3,
+            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
         var expected = PlainMap(images: 3, channels: shape.outputs, side: shape.side)
         for n in 0..<3 {
             for o in 0..<shape.outputs {
@@ -223,22 +227,21 @@ struct LayerTests {
             }
         }
         let pool = WorkerPool(count: 2)
-        let layer = Attention(channels: channels, heads: heads)
-        let before = layer.queryKeyValueConvolution(weight: qkv.weight, bias: qkv.bias)
-        let after = layer.projection(weight: projection.weight, bias: projection.bias)
-        let scratch = max(
-            layer.scratchFloats(side: side), before.scratchFloats(side: side), after.scratchFloats(side: side))
+        let layer = Attention(channels: channels, heads: heads, side: side)
+        let before = PointwiseConvolution(layer.queriesKeysValues, weight: qkv.weight, bias: qkv.bias)
+        let after = PointwiseConvolution(layer.projection, weight: projection.weight, bias: projection.bias)
+        let scratch = max(layer.scratchFloats, before.shape.scratchFloats, after.shape.scratchFloats)
         let workspace = Workspace(kernels: kernels, pool: pool, scratchFloats: scratch)
         let source = OwnedMap(input)
-        let mixed = OwnedMap(images: 2, channels: before.outputs, side: side)
+        let mixed = OwnedMap(images: 2, channels: before.shape.outputs, side: side)
         let attended = OwnedMap(images: 2, channels: layer.paddedChannels, side: side)
         let output = OwnedMap(images: 2, channels: channels, side: side)
         defer { withExtendedLifetime((source, mixed, attended, output)) {} }
         before.forward(
-            source.map, normalization: nil, into: mixed.map, recordsMoments: false, batch: 2, on: workspace)
+            source.map, transform: nil, into: mixed.map, recordsMoments: false, batch: 2, on: workspace)
         layer.forward(mixed.map, into: attended.map, batch: 2, on: workspace)
         after.forward(
-            attended.map, normalization: nil, into: output.map, recordsMoments: true, batch: 2, on: workspace)
+            attended.map, transform: nil, into: output.map, recordsMoments: true, batch: 2, on: workspace)
         #expect(output.plain.relativeError(to: expected) < 2e-6)
     }
 

@@ -40,7 +40,7 @@ struct PlainMap {
     }
 
     func convolved(
-        weight: [Float], bias: [Float], outputs: Int, resampling: Convolution.Resampling, residual: PlainMap?
+        weight: [Float], bias: [Float], outputs: Int, resampling: ConvolutionShape.Resampling, residual: PlainMap?
     ) -> PlainMap {
         let outputSide =
             switch resampling {

@@ -1,51 +1,38 @@
 public import FlowModel
+import Layers
+public import Networks
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// The velocity network and the head in double and without any cleverness: what the fast ones are held against.
+/// A network program and a head, interpreted in double by the definition of each operation: what the fast ones are held against.
 public final class ReferenceNetwork {
-    /// The network spelled out.
-    public let layout: UNetLayout
+    /// What is interpreted.
+    public let program: NetworkProgram
     /// Every parameter by its key: the network's, and the head's if there is one.
     public let parameters: [String: Variable]
     private let head: HeadConfiguration?
 
     /// Takes the parameters' numbers from `source`.
-    public init(layout: UNetLayout, head: HeadConfiguration? = nil, source: (ParameterShape) -> [Float]) {
-        self.layout = layout
+    public init(_ program: NetworkProgram, head: HeadConfiguration? = nil, source: (ParameterShape) -> [Float]) {
+        self.program = program
         self.head = head
         parameters = Dictionary(
-            uniqueKeysWithValues: (layout.parameters + (head?.parameters(on: layout) ?? [])).map {
+            uniqueKeysWithValues: (program.parameters + (head?.parameters(on: program) ?? [])).map {
                 ($0.key, Variable(source($0).map(Double.init), shape: $0.shape))
             })
     }
 
-    /// The velocity of `x`, [images][3][side][side], each image at its own time.
+    /// The velocity of `x`, [images][channels][side][side], each image at its own time.
     public func velocity(_ x: Variable, times: [Float], on tape: Tape) -> Variable {
-        let last = activations(x, times: times, at: .up(layout.outputBlocks.count - 1), on: tape)
-        return convolution("out.2", tape.silu(norm("out.0", last, tape)), tape)
+        run(x, times: times, operationCount: program.operations.count, on: tape).value(program.output, tape)
     }
 
     /// The activations at `place`, [images][channels][side][side], of an evaluation of the velocity.
     public func activations(_ x: Variable, times: [Float], at place: ActivationPlace, on tape: Tape) -> Variable {
-        let embedding = timeEmbedding(times, on: tape)
-        var current = x
-        var skips: [Variable] = []
-        for (i, stage) in layout.inputBlocks.enumerated() {
-            current = run(stage, on: current, embedding: embedding, tape: tape)
-            if place == .down(i) { return current }
-            skips.append(current)
-        }
-        current = run(layout.middle, on: current, embedding: embedding, tape: tape)
-        if place == .middle { return current }
-        for (i, stage) in layout.outputBlocks.enumerated() {
-            current = run(
-                stage, on: tape.concatenated(current, skips.removeLast()), embedding: embedding, tape: tape)
-            if place == .up(i) { return current }
-        }
-        preconditionFailure("no place \(place)")
+        run(x, times: times, operationCount: program.operationCount(through: place), on: tape)
+            .value(program.buffer(at: place), tape)
     }
 
     /// The logits, [images][classes], of final states, [images][3][side][side], at `time`.
@@ -69,57 +56,80 @@ public final class ReferenceNetwork {
     }
 
     private subscript(_ key: String) -> Variable { parameters[key]! }
+}
+
+// MARK: - Operations
+
+extension ReferenceNetwork {
+    /// What the buffers of a program hold.
+    private struct Buffers {
+        let program: NetworkProgram
+        var written: [NetworkProgram.BufferIndex: Variable] = [:]
+
+        /// What a buffer holds; of one whose ranges have writers, their concatenation.
+        func value(_ buffer: NetworkProgram.BufferIndex, _ tape: Tape) -> Variable {
+            if let value = written[buffer] { return value }
+            let parts = program.ranges(of: buffer).map { written[$0]! }
+            return parts.dropFirst().reduce(parts[0]) { tape.concatenated($0, $1) }
+        }
+    }
+
+    private func run(_ x: Variable, times: [Float], operationCount: Int, on tape: Tape) -> Buffers {
+        let embedding = timeEmbedding(times, on: tape)
+        var buffers = Buffers(program: program, written: [program.input: x])
+        for operation in program.operations.prefix(operationCount) {
+            let input = transformed(
+                buffers.value(operation.input, tape), by: operation.transform, embedding: embedding, tape)
+            let result = result(of: operation, input, tape)
+            buffers.written[operation.output] =
+                operation.residual.map { tape.sum(buffers.value($0, tape), result) } ?? result
+        }
+        return buffers
+    }
+
+    private func result(of operation: NetworkOperation, _ x: Variable, _ tape: Tape) -> Variable {
+        func convolution(_ x: Variable, stride: Int = 1) -> Variable {
+            tape.convolution(
+                x, weight: self[operation.key + ".weight"], bias: self[operation.key + ".bias"], stride: stride)
+        }
+        switch operation.kind {
+        case .convolution(let shape):
+            switch shape.resampling {
+            case .none: return convolution(x)
+            case .down: return convolution(x, stride: 2)
+            case .up: return convolution(tape.doubled(x))
+            }
+        case .pointwise: return convolution(x)
+        case .attention(let attention): return tape.attention(x, heads: attention.heads)
+        }
+    }
+
+    private func transformed(
+        _ x: Variable, by transform: NetworkOperation.Transform?, embedding: Variable, _ tape: Tape
+    ) -> Variable {
+        guard let transform else { return x }
+        var result = tape.groupNorm(
+            x, weight: self[transform.normKey + ".weight"], bias: self[transform.normKey + ".bias"])
+        if let modulation = transform.modulation {
+            result = tape.modulated(result, by: linear(modulation.key, embedding, tape))
+        }
+        return transform.isActivated ? tape.silu(result) : result
+    }
 
     private func timeEmbedding(_ times: [Float], on tape: Tape) -> Variable {
-        let channels = layout.architecture.modelChannels
-        let half = channels / 2
+        let embedding = program.timeEmbedding
+        let half = embedding.channels / 2
         // The frequencies are f32 in the reference implementation, and so is their product with the time.
         let arguments = times.map { t in
             (0..<half).map { Double(t * Float(exp(-log(10_000.0) * Double($0) / Double(half)))) }
         }
         let sinusoids = arguments.flatMap { row in row.map { cos($0) } + row.map { sin($0) } }
-        let hidden = linear("time_embed.0", Variable(sinusoids, shape: [times.count, channels]), tape)
-        return tape.silu(linear("time_embed.2", tape.silu(hidden), tape))
-    }
-
-    private func run(_ stage: UNetLayout.Stage, on x: Variable, embedding: Variable, tape: Tape) -> Variable {
-        stage.blocks.reduce(x) { x, block in
-            switch block {
-            case .convolution(let key, _, _): convolution(key, x, tape)
-            case .downsample(let key, _): convolution(key + ".op", x, tape, stride: 2)
-            case .upsample(let key, _): convolution(key + ".conv", tape.doubled(x), tape)
-            case .residual(let key, let inputs, let outputs):
-                residual(key, x, hasProjection: inputs != outputs, embedding: embedding, tape: tape)
-            case .attention(let key, _): attention(key, x, tape)
-            }
-        }
-    }
-
-    private func residual(
-        _ key: String, _ x: Variable, hasProjection: Bool, embedding: Variable, tape: Tape
-    ) -> Variable {
-        let hidden = convolution(key + ".in_layers.2", tape.silu(norm(key + ".in_layers.0", x, tape)), tape)
-        let modulated = tape.modulated(
-            norm(key + ".out_layers.0", hidden, tape), by: linear(key + ".emb_layers.1", embedding, tape))
-        let result = convolution(key + ".out_layers.3", tape.silu(modulated), tape)
-        return tape.sum(hasProjection ? convolution(key + ".skip_connection", x, tape) : x, result)
-    }
-
-    private func attention(_ key: String, _ x: Variable, _ tape: Tape) -> Variable {
-        let mixed = convolution(key + ".qkv", norm(key + ".norm", x, tape), tape)
-        let attended = tape.attention(mixed, heads: layout.architecture.heads)
-        return tape.sum(x, convolution(key + ".proj_out", attended, tape))
-    }
-
-    private func norm(_ key: String, _ x: Variable, _ tape: Tape) -> Variable {
-        tape.groupNorm(x, weight: self[key + ".weight"], bias: self[key + ".bias"])
+        let hidden = linear(
+            embedding.firstKey, Variable(sinusoids, shape: [times.count, embedding.channels]), tape)
+        return tape.silu(linear(embedding.secondKey, tape.silu(hidden), tape))
     }
 
     private func linear(_ key: String, _ x: Variable, _ tape: Tape) -> Variable {
         tape.linear(x, weight: self[key + ".weight"], bias: self[key + ".bias"])
-    }
-
-    private func convolution(_ key: String, _ x: Variable, _ tape: Tape, stride: Int = 1) -> Variable {
-        tape.convolution(x, weight: self[key + ".weight"], bias: self[key + ".bias"], stride: stride)
     }
 }

@@ -45,8 +45,10 @@ public final class Tape {
         let result = Variable(shape: shape)
         forward(&result.value)
         record { [unowned result] in backward(result.gradient) }
-        keep.append(result)
+        results.append(result)
         return result
     }
-    private var keep: [Variable] = []
+
+    /// Kept alive for the way back.
+    private var results: [Variable] = []
 }

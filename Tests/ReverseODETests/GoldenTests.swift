@@ -1,4 +1,5 @@
 import FlowModel
+import Networks
 import Tensor
 import TestFixtures
 import Testing
@@ -144,7 +145,7 @@ struct CompanyTests {
         var random = SeededGenerator(seed: UInt64(seed))
         let golden = try GoldenModel(["icfm32", "icfm64-cutoff"][seed % 2], workers: 1 + seed % 3)
         let model = golden.model
-        let places = model.network.layout.places
+        let places = model.field.program.places
         let start = model.grid.times[0]
         // Whole evaluations, since they go on to the next grid point, read every place on their way.
         let whole = golden.integrator(capacity: 1)
@@ -186,7 +187,7 @@ struct CompanyTests {
         let expected = try (0..<3).map { try run([$0], alone)[0] }
         let integrator = golden.integrator(capacity: 2 * workers)
         for batch in [workers, 2 * workers, 2 * workers] {
-            #expect(golden.model.network.isDividedByImages(batch: batch, workers: workers), "what this is to try")
+            #expect(golden.model.field.isDividedByImages(batch: batch, workers: workers), "what this is to try")
             let images = (0..<batch).map { $0 % 3 }
             #expect(try run(images, integrator) == images.map { expected[$0] })
         }

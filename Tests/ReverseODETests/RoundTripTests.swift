@@ -1,4 +1,5 @@
 import FlowModel
+import Networks
 import Tensor
 import Testing
 
@@ -40,10 +41,10 @@ struct RoundTripTests {
         let count = model.grid.times.count
         let downstream = Array(try states(of: golden).states[count...])
         // The velocity at a state and time is what one step upstream from there would add: taken from an evaluator itself.
-        let evaluator = VelocityEvaluator(network: model.network, capacity: 1, kernels: .best, pool: golden.pool)
+        let evaluator = VelocityEvaluator(model.field, capacity: 1, kernels: .best, pool: golden.pool)
         for step in 0..<count - 1 {
             let (from, to) = (count - 1 - step, count - 2 - step)
-            let time = try #require(model.network.times.firstIndex(of: model.grid.times[from]))
+            let time = try #require(model.field.times.firstIndex(of: model.grid.times[from]))
             downstream[step].withUnsafeBufferPointer { evaluator.setInput(0, planes: $0.baseAddress!, time: time) }
             evaluator.evaluate(batch: 1)
             var velocity = [Float](repeating: 0, count: model.stateCount)

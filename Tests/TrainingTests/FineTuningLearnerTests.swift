@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import Networks
 import Tensor
 import TestFixtures
 import Testing
@@ -39,7 +40,7 @@ struct FineTuningLearnerTests {
         let found = learner.differentiate(batch, step: 0).loss
 
         let network = TrainableNetwork(
-            layout: try UNetLayout(SmallRun.architecture), capacity: 8, kernels: .best, pool: pool)
+            try SmallRun.architecture.program(), capacity: 8, kernels: .best, pool: pool)
         let head = TrainableHead(configuration.head!, network: network)
         network.takeValues(from: learner.store)
         head.takeValues(from: learner.store)
@@ -109,10 +110,10 @@ struct FineTuningLearnerTests {
             #expect(abs(Double(gradient) - slope) < 1e-3 * max(abs(slope), 0.1), "\(key)")
         }
         let network = TrainableNetwork(
-            layout: try UNetLayout(SmallRun.architecture), capacity: 8, kernels: .best, pool: pool)
+            try SmallRun.architecture.program(), capacity: 8, kernels: .best, pool: pool)
         let head = TrainableHead(configuration.head!, network: network)
         head.takeValues(from: store)
-        let served = try ClassificationHead(configuration.head!, layout: network.layout) { key in
+        let served = try ClassificationHead(configuration.head!, on: network.program) { key in
             Array(UnsafeBufferPointer(start: store.value(key), count: store.shapes.first { $0.key == key }!.count))
         }
         let input = (0..<head.width).map { Float($0 % 11) - 4 }

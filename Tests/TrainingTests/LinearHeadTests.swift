@@ -9,7 +9,7 @@ import Testing
 
 @Suite("A linear head that is solved for")
 struct LinearHeadTests {
-    private static let layout = try! UNetLayout(SmallRun.architecture)
+    private static let program = try! SmallRun.architecture.program()
     private static let configuration = HeadConfiguration(
         pooledSize: 2, hiddenWidth: nil, classes: 3, place: nil)
 
@@ -40,7 +40,7 @@ struct LinearHeadTests {
         let solved = try LinearHead(
             training, validation: validation, classes: 3, penalties: LinearHead.penalties, storing: type, on: pool
         ) { _, _ in }
-        let head = try ClassificationHead(Self.configuration, layout: Self.layout) { key in
+        let head = try ClassificationHead(Self.configuration, on: Self.program) { key in
             try type.rounded(try #require(solved.weights(key)))
         }
         var tally = ValidationTally()

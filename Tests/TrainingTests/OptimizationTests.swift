@@ -1,6 +1,7 @@
 import CheckpointFormats
 import Differentiation
 import FlowModel
+import Networks
 import Tensor
 import TestFixtures
 import Testing

@@ -4,6 +4,7 @@ import Files
 import FlowModel
 import Foundation
 import ImagePipeline
+import Networks
 import Tensor
 import TestFixtures
 import Testing
@@ -38,7 +39,7 @@ struct SmallRun {
             learner = tuning
         } else {
             learner = PretrainingLearner(
-                layout: try UNetLayout(Self.architecture), coupling: coupling, seed: seed, capacity: 4,
+                try Self.architecture.program(), coupling: coupling, seed: seed, capacity: 4,
                 validation: validation, kernels: .best, pool: pool)
         }
         trainer = Trainer(
@@ -497,10 +498,10 @@ struct TrainingRunTests {
 
     @Test("Networks begin at zero velocity with weights of the right size")
     func initialization() throws {
-        let layout = try UNetLayout(SmallRun.architecture)
-        let store = ParameterStore(shapes: layout.parameters)
+        let program = try SmallRun.architecture.program()
+        let store = ParameterStore(shapes: program.parameters)
         WeightInitialization.initialize(store, seed: 3)
-        for shape in layout.parameters {
+        for shape in program.parameters {
             let values = (0..<shape.count).map { store.value(shape.key)[$0] }
             if WeightInitialization.startsAtZero(shape.key) {
                 #expect(values.allSatisfy { $0 == 0 }, "\(shape.key)")
@@ -511,6 +512,6 @@ struct TrainingRunTests {
                 #expect(values.allSatisfy { $0 == 1 })
             }
         }
-        #expect(layout.parameters.count { WeightInitialization.startsAtZero($0.key) } == 2 * (1 + 2 + 2 + 1 + 1))
+        #expect(program.parameters.count { WeightInitialization.startsAtZero($0.key) } == 2 * (1 + 2 + 2 + 1 + 1))
     }
 }

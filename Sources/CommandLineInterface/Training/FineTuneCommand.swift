@@ -197,7 +197,7 @@ enum FineTuneCommand {
             arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
             damage: data.damageReport,
             keepModel: { trainer in
-                try model.write(to: files.model) { trainer.weights(ParameterStore.ownKey($0)) }
+                try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
             })
         return try session.run(resumes: resumes) { epoch, index in
             let stream = feed.batches(fromEpoch: epoch, index: index)

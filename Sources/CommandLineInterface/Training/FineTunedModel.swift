@@ -66,7 +66,7 @@ struct FineTunedModel {
             pooledSize: base.pooledSize, hiddenWidth: nil, classes: classes.count, place: place)
         try head.validate(on: base.architecture)
         guard !wishes.isHeadSolved, wishes.headWidth != 0 else { return head }
-        head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: UNetLayout(base.architecture))
+        head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: base.network())
         return head
     }
 

@@ -55,7 +55,7 @@ struct HeadTraining {
 
     private func width() throws -> Int {
         let configuration = source.tuned.configuration
-        return configuration.head!.inputWidth(on: try UNetLayout(configuration.architecture))
+        return configuration.head!.inputWidth(on: try configuration.network())
     }
 
     /// Runs to the end, or until a signal comes.
@@ -175,11 +175,11 @@ struct HeadTraining {
     /// The model, with a head of zeros: the features are read before the head.
     private func model() throws -> ReversibleModel {
         let (configuration, base) = (source.tuned.configuration, source.base)
-        let layout = try UNetLayout(configuration.architecture)
+        let network = try configuration.network()
         let zeros = Dictionary(
-            uniqueKeysWithValues: configuration.head!.parameters(on: layout).map { ($0.key, $0.count) })
+            uniqueKeysWithValues: configuration.head!.parameters(on: network).map { ($0.key, $0.count) })
         return try ReversibleModel(configuration: configuration, kernels: source.kernels, pool: source.pool) { key in
-            if let count = zeros[ParameterStore.ownKey(key)] { return [Float](repeating: 0, count: count) }
+            if let count = zeros[ModelFile.parameter(ofKey: key)] { return [Float](repeating: 0, count: count) }
             return try base.tensor(key)
         }
     }
@@ -207,7 +207,7 @@ struct HeadTraining {
         let base = source.base
         try SelfTestedModel(
             configuration: source.tuned.configuration, type: type, kernels: source.kernels, pool: source.pool
-        ).write(to: files.model) { key in try head.weights(ParameterStore.ownKey(key)) ?? base.tensor(key) }
+        ).write(to: files.model) { key in try head.weights(ModelFile.parameter(ofKey: key)) ?? base.tensor(key) }
     }
 
     private func summary(_ head: LinearHead) -> String {

@@ -80,7 +80,7 @@ enum PretrainCommand {
             arguments, preprocessing, try arguments[augmentation])
         let files = try TrainingOptions.files(arguments)
         let learner = PretrainingLearner(
-            layout: try UNetLayout(configuration.architecture), coupling: configuration.path,
+            try configuration.network(), coupling: configuration.path,
             seed: try TrainingOptions.seed(arguments), capacity: try arguments[TrainingOptions.capacity],
             validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
         let trainer = Trainer(
@@ -107,7 +107,7 @@ enum PretrainCommand {
             damage: data.damageReport,
             keepModel: { trainer in
                 try model.write(to: files.model) { key in
-                    trainer.weights(ParameterStore.ownKey(key))
+                    trainer.weights(ModelFile.parameter(ofKey: key))
                 }
             })
         return try session.run(resumes: resumes) { epoch, index in

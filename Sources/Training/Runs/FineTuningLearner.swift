@@ -30,10 +30,10 @@ public final class FineTuningLearner: Learner {
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
         capacity: Int, validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
-        let layout = try UNetLayout(configuration.architecture)
+        let program = try configuration.network()
         let head = configuration.head!
-        store = ParameterStore(shapes: layout.parameters + head.parameters(on: layout))
-        network = TrainableNetwork(layout: layout, capacity: capacity, kernels: kernels, pool: pool)
+        store = ParameterStore(shapes: program.parameters + head.parameters(on: program))
+        network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
         self.head = TrainableHead(head, network: network)
         let grid = TimeGrid(configuration.grid, path: configuration.path)
         let steps = Array(grid.eulerSteps.prefix(forwardSteps ?? grid.steps))
@@ -78,19 +78,11 @@ extension TimeGrid {
 }
 
 extension ParameterStore {
-    /// The key that a model file has for a parameter of the network or the head.
-    public static func fileKey(_ key: String) -> String {
-        (key.hasPrefix("classifier.") ? ModelFile.headPrefix : ModelFile.networkPrefix) + key
-    }
-
-    /// The key here of what a model file has under `fileKey`, such as `out.2.bias` of `unet.out.2.bias`.
-    public static func ownKey(_ fileKey: String) -> String { String(fileKey.drop { $0 != "." }.dropFirst()) }
-
     /// A parameter's values by its key in a model file.
     public func values(fileKey key: String) -> [Float] {
-        let own = Self.ownKey(key)
-        let shape = shapes.first { $0.key == own }!
-        return Array(UnsafeBufferPointer(start: value(own), count: shape.count))
+        let parameter = ModelFile.parameter(ofKey: key)
+        let shape = shapes.first { $0.key == parameter }!
+        return Array(UnsafeBufferPointer(start: value(parameter), count: shape.count))
     }
 
     /// Takes those values over from a model that it has and whose shapes are these parameters'.
@@ -98,7 +90,7 @@ extension ParameterStore {
     /// - Throws: `CheckpointError` if a tensor can't be read.
     public func load(_ file: ModelFile, where isWanted: (String) -> Bool = { _ in true }) throws {
         for shape in shapes where isWanted(shape.key) {
-            let values = try file.tensor(Self.fileKey(shape.key))
+            let values = try file.tensor(ModelFile.key(ofParameter: shape.key))
             precondition(values.count == shape.count)
             value(shape.key).update(from: values, count: values.count)
         }

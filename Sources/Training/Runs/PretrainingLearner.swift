@@ -1,5 +1,6 @@
 public import Differentiation
 public import FlowModel
+public import Networks
 public import Tensor
 
 /// Learns the velocity of a probability path (PRG, section 6, stage 1).
@@ -16,15 +17,15 @@ public final class PretrainingLearner: Learner {
     /// Begins with random weights.
     ///
     /// - Parameters:
-    ///   - layout: the network.
+    ///   - program: the network.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
     public init(
-        layout: UNetLayout, coupling: ProbabilityPath, seed: UInt64, capacity: Int, validation: DataFeed?,
+        _ program: NetworkProgram, coupling: ProbabilityPath, seed: UInt64, capacity: Int, validation: DataFeed?,
         kernels: Kernels, pool: WorkerPool
     ) {
-        store = ParameterStore(shapes: layout.parameters)
-        network = TrainableNetwork(layout: layout, capacity: capacity, kernels: kernels, pool: pool)
+        store = ParameterStore(shapes: program.parameters)
+        network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
         objective = FlowMatchingObjective(network)
         self.coupling = coupling
         self.seed = seed

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import FlowModel
+@testable import Networks
 
 @Suite("Which batches are divided by images")
 struct DivisionTests {
@@ -21,6 +21,6 @@ struct DivisionTests {
         ])
     func rule(batch: Int, workers: Int, bytes: Int, isDivided: Bool) {
         #expect(
-            VelocityNetwork.isDividedByImages(batch: batch, workers: workers, weightBytes: bytes) == isDivided)
+            VelocityField.isDividedByImages(batch: batch, workers: workers, weightBytes: bytes) == isDivided)
     }
 }

@@ -56,28 +56,3 @@ extension ActivationPlace: Codable {
         try container.encode(description)
     }
 }
-
-extension UNetLayout {
-    /// Channels at a place; nil if this network has no such place.
-    public func channels(at place: ActivationPlace) -> Int? {
-        switch place {
-        case .middle: middle.outputChannels
-        case .down(let i): inputBlocks.indices.contains(i) ? inputBlocks[i].outputChannels : nil
-        case .up(let i): outputBlocks.indices.contains(i) ? outputBlocks[i].outputChannels : nil
-        }
-    }
-
-    /// Every place, from the image to the velocity.
-    public var places: [ActivationPlace] {
-        inputBlocks.indices.map(ActivationPlace.down) + [.middle] + outputBlocks.indices.map(ActivationPlace.up)
-    }
-
-    /// How many stages, of input blocks, middle and output blocks in the order they run, an evaluation takes as far as `place`.
-    public func stages(through place: ActivationPlace) -> Int {
-        switch place {
-        case .down(let i): i + 1
-        case .middle: inputBlocks.count + 1
-        case .up(let i): inputBlocks.count + 2 + i
-        }
-    }
-}

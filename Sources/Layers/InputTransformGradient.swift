@@ -21,11 +21,11 @@ struct ActivationGradient {
     }
 }
 
-/// The gradients of one place where a map is normalised, modulated and activated while a convolution reads it.
+/// The gradients of one transform of a convolution's input.
 ///
-/// The convolution's input gradient is taken through the activation as it is written (`activation`); `finish` then takes
+/// The convolution's input gradient is taken through the activation as it is written (`Call`); `finish` then takes
 /// it through GroupNorm, which needs sums over all of a group. Gradients by the parameters add up until `addGradients`.
-public final class NormalizationGradient {
+public final class InputTransformGradient {
     private let norm: GroupNorm
     private let isActivated: Bool
     private let coefficients: AlignedBuffer
@@ -35,7 +35,7 @@ public final class NormalizationGradient {
     private var blocks: Int { FeatureMap.blocks(norm.channels) }
 
     /// Where the gradients by the time embedding's scale and shift go: for image n, [2][channels] at `rows[n] + offset`.
-    public struct Film {
+    public struct ModulationGradient {
         let rows: UnsafePointer<UnsafeMutablePointer<Float>>
         let offset: Int
 
@@ -43,6 +43,20 @@ public final class NormalizationGradient {
         public init(rows: UnsafePointer<UnsafeMutablePointer<Float>>, offset: Int) {
             self.rows = rows
             self.offset = offset
+        }
+    }
+
+    /// A transform on the way back: its gradient, the map that it read, and the modulation that it applied.
+    public struct Call {
+        let gradient: InputTransformGradient
+        let input: FeatureMap
+        let modulation: InputTransform.Modulation?
+
+        /// What a convolution's `inputGradient` is taken through as it is written.
+        public init(_ gradient: InputTransformGradient, input: FeatureMap, modulation: InputTransform.Modulation?) {
+            self.gradient = gradient
+            self.input = input
+            self.modulation = modulation
         }
     }
 
@@ -55,18 +69,18 @@ public final class NormalizationGradient {
         sums = AlignedBuffer(count: 2 * norm.channels)
     }
 
-    /// Computes what the first `batch` images of `input`, the normalised map, need on the way back.
-    func activation(
-        of input: FeatureMap, film: Normalization.Film?, batch: Int, on workspace: Workspace
+    /// Computes what the first `batch` images of `input`, the transformed map, need on the way back.
+    fileprivate func activation(
+        of input: FeatureMap, modulation: InputTransform.Modulation?, batch: Int, on workspace: Workspace
     ) -> ActivationGradient {
         workspace.pool.run { [self] worker in
             for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
-                let film = film.map { $0.rows[n] + $0.offset }
+                let modulation = modulation?.values(ofImage: n)
                 hw_groupnorm_gradient_prepare(
                     coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
                     input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
-                    GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, film, film.map { $0 + channels },
-                    GroupNorm.epsilon)
+                    GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, modulation,
+                    modulation.map { $0 + channels }, GroupNorm.epsilon)
             }
         }
         return ActivationGradient(
@@ -75,26 +89,26 @@ public final class NormalizationGradient {
 
     /// Takes `gradient`, as the activation's gradient left it, through the normalisation.
     /// - Parameters:
-    ///   - input: what was normalised.
-    ///   - film: as it was applied.
+    ///   - call: as it was given to the convolution.
     ///   - addend: added to the result; may be `result` itself.
-    ///   - result: the gradient by `input`; may be `gradient` itself.
-    ///   - filmGradient: where the gradients by `film` go.
+    ///   - result: the gradient by the transform's input; may be `gradient` itself.
+    ///   - modulationGradient: where the gradients by the call's modulation go.
     public func finish(
-        _ gradient: FeatureMap, input: FeatureMap, film: Normalization.Film? = nil, addend: FeatureMap?,
-        into result: FeatureMap, filmGradient: Film? = nil, batch: Int, on workspace: Workspace
+        _ gradient: FeatureMap, of call: Call, addend: FeatureMap?, into result: FeatureMap,
+        modulationGradient: ModulationGradient? = nil, batch: Int, on workspace: Workspace
     ) {
-        precondition((film == nil) == (filmGradient == nil))
+        precondition((call.modulation == nil) == (modulationGradient == nil))
+        let input = call.input
         let pixels = input.side * input.side
         workspace.pool.run { [self] worker in
             for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
                 let own = coefficients.pointer + n * blocks * 4 * channelBlock
                 let parameters = partial.pointer + n * 2 * channels
-                let filmRow = filmGradient.map { $0.rows[n] + $0.offset }
+                let modulationRow = modulationGradient.map { $0.rows[n] + $0.offset }
                 hw_groupnorm_gradient_finish(
-                    own, parameters, parameters + channels, filmRow, filmRow.map { $0 + channels },
+                    own, parameters, parameters + channels, modulationRow, modulationRow.map { $0 + channels },
                     gradient.moments + n * gradient.momentsStride, gradient.bands, pixels, channels, GroupNorm.groups,
-                    norm.gamma.pointer, norm.beta.pointer, film.map { $0.rows[n] + $0.offset })
+                    norm.gamma.pointer, norm.beta.pointer, call.modulation?.values(ofImage: n))
                 for block in 0..<blocks {
                     workspace.kernels.table.pointee.normalize_gradient(
                         result.image(n) + block * result.blockStride, gradient.image(n) + block * gradient.blockStride,
@@ -107,10 +121,19 @@ public final class NormalizationGradient {
         for n in 0..<batch { hw_axpy(sums.pointer, partial.pointer + n * 2 * channels, 1, 2 * channels) }
     }
 
-    /// Adds the parameters' gradients, [channels] each, to `weight` and `bias`, and starts anew.
+    /// Adds the parameters' gradients, [channels] each, to `weight` and `bias`, and resets them.
     public func addGradients(weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>) {
         hw_axpy(weight, sums.pointer, 1, channels)
         hw_axpy(bias, sums.pointer + channels, 1, channels)
         sums.pointer.update(repeating: 0, count: sums.count)
+    }
+}
+
+extension InputTransformGradient.Call? {
+    /// What a convolution does with an input gradient while it is in the cache.
+    func epilogue(batch: Int, on workspace: Workspace) -> Epilogue {
+        guard let self else { return .none }
+        return .activationGradient(
+            self.gradient.activation(of: self.input, modulation: self.modulation, batch: batch, on: workspace))
     }
 }

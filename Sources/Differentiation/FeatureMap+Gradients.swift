@@ -1,0 +1,40 @@
+import CKernels
+import Layers
+import Tensor
+
+extension FeatureMap {
+    private var imageCount: Int { FeatureMap.dataCount(channels: channels, side: side) }
+
+    /// Sets the first `batch` images to zero.
+    func clear(batch: Int) {
+        for n in 0..<batch { image(n).update(repeating: 0, count: imageCount) }
+    }
+
+    /// Sets the first `batch` images to those of another map of the same size.
+    func copy(_ other: FeatureMap, batch: Int) {
+        for n in 0..<batch { image(n).update(from: other.image(n), count: imageCount) }
+    }
+
+    /// Adds the first `batch` images of another map of the same size.
+    func add(_ other: FeatureMap, batch: Int, pool: WorkerPool) {
+        pool.run { worker in
+            for n in WorkerPool.part(worker, of: pool.count, total: batch) {
+                hw_axpy(image(n), other.image(n), 1, imageCount)
+            }
+        }
+    }
+
+    /// Sets the first `batch` images to the gradient by their numbers that follows from `gradients`, [batch][channels], by
+    /// their spatial means.
+    func spread(_ gradients: [Float], batch: Int) {
+        clear(batch: batch)
+        let pixels = side * side
+        for n in 0..<batch {
+            for channel in 0..<channels {
+                let first = image(n) + channel / channelBlock * pixels * channelBlock + channel % channelBlock
+                let value = gradients[n * channels + channel] / Float(pixels)
+                for pixel in 0..<pixels { first[pixel * channelBlock] = value }
+            }
+        }
+    }
+}

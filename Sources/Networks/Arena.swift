@@ -1,0 +1,118 @@
+public import Layers
+import Tensor
+
+/// Where the maps of one image lie in an arena: a program's buffers, or the gradients by them.
+///
+/// Every image has its own part of the arena, the same for all operations, since workers that are divided by images may be
+/// at different operations.
+public struct ArenaLayout: Sendable, Equatable {
+    /// A map of an arena, and when it is needed.
+    public struct Map: Sendable, Equatable {
+        let channels: Int
+        let side: Int
+        let data: ClosedRange<Int>
+        let moments: ClosedRange<Int>
+
+        /// Describes a map that is written first at the start of its lifetime and read last at its end. Steps count operations.
+        /// - Parameter moments: the lifetime of its moments, if it is another one.
+        public init(channels: Int, side: Int, lifetime: ClosedRange<Int>, moments: ClosedRange<Int>? = nil) {
+            self.channels = channels
+            self.side = side
+            data = lifetime
+            self.moments = moments ?? lifetime
+        }
+    }
+
+    private let maps: [Map]
+    private let plan: MemoryPlan
+
+    /// Lays out maps.
+    public init(_ maps: [Map]) {
+        self.maps = maps
+        plan = MemoryPlan(
+            maps.flatMap { map in
+                [
+                    MemoryPlan.Block(
+                        count: FeatureMap.dataCount(channels: map.channels, side: map.side), lifetime: map.data),
+                    MemoryPlan.Block(
+                        count: FeatureMap.momentsCount(channels: map.channels, side: map.side), lifetime: map.moments),
+                ]
+            })
+    }
+
+    /// Bytes of memory that an arena for `capacity` images takes.
+    public func byteCount(capacity: Int) -> Int { AlignedBuffer.byteCount(count: capacity * plan.count) }
+
+    fileprivate func memory(capacity: Int) -> AlignedBuffer { AlignedBuffer(count: capacity * plan.count) }
+
+    fileprivate func maps(in memory: AlignedBuffer) -> [FeatureMap] {
+        maps.enumerated().map { index, map in
+            FeatureMap(
+                channels: map.channels, side: map.side, data: memory.pointer + plan.offsets[2 * index],
+                imageStride: plan.count, moments: memory.pointer + plan.offsets[2 * index + 1],
+                momentsStride: plan.count)
+        }
+    }
+}
+
+/// The memory of a batch of maps, allocated once.
+public final class Arena {
+    /// The maps in the order of the layout.
+    public let maps: [FeatureMap]
+    private let memory: AlignedBuffer
+
+    /// Allocates memory for `capacity` images.
+    public init(_ layout: ArenaLayout, capacity: Int) {
+        memory = layout.memory(capacity: capacity)
+        maps = layout.maps(in: memory)
+    }
+
+    /// Bytes held.
+    public var byteCount: Int { memory.count * MemoryLayout<Float>.stride }
+}
+
+extension NetworkProgram {
+    /// The layout of an evaluation: a buffer's memory is free for others before its first writer and after its last reader.
+    /// Moments at places stay to the end, when they are read.
+    var evaluationLayout: ArenaLayout {
+        let end = operations.count
+        var lifetimes: [BufferIndex: ClosedRange<Int>] = [:]
+        func use(_ buffer: BufferIndex, at step: Int) {
+            let old = lifetimes[owner(of: buffer)] ?? step...step
+            lifetimes[owner(of: buffer)] = min(old.lowerBound, step)...max(old.upperBound, step)
+        }
+        use(input, at: -1)
+        for (step, operation) in operations.enumerated() {
+            for buffer in operation.buffers { use(buffer, at: step) }
+        }
+        use(output, at: end)
+        let places = Set(namedPlaces.map { owner(of: $0.buffer) })
+        return ArenaLayout(
+            owners.map { buffer in
+                let lifetime = lifetimes[buffer] ?? end...end
+                return map(
+                    buffer, lifetime: lifetime,
+                    moments: places.contains(buffer) ? lifetime.lowerBound...end : lifetime)
+            })
+    }
+
+    /// The buffers with memory of their own, which are what layouts place.
+    public var owners: [BufferIndex] { buffers.indices.filter { buffers[$0].owner == nil } }
+
+    /// A buffer as a map of a layout.
+    public func map(
+        _ buffer: BufferIndex, lifetime: ClosedRange<Int>, moments: ClosedRange<Int>? = nil
+    ) -> ArenaLayout.Map {
+        ArenaLayout.Map(
+            channels: buffers[buffer].channels, side: buffers[buffer].side, lifetime: lifetime, moments: moments)
+    }
+
+    /// The map of every buffer, from those of the owners in the order of `owners`, which may be followed by others.
+    public func maps(ofOwners maps: [FeatureMap]) -> [FeatureMap] {
+        let ofOwner = Dictionary(uniqueKeysWithValues: zip(owners, maps))
+        return buffers.indices.map { index in
+            guard let range = buffers[index].owner else { return ofOwner[index]! }
+            return ofOwner[range.buffer]!.channels(range.firstChannel..<range.firstChannel + buffers[index].channels)
+        }
+    }
+}

@@ -1,0 +1,122 @@
+public import Layers
+
+/// Puts a `NetworkProgram` together, operation by operation.
+public struct ProgramBuilder {
+    private var buffers: [NetworkProgram.Buffer] = []
+    private var operations: [NetworkOperation] = []
+    private var parameters: [ParameterShape]
+    private var places: [NetworkProgram.Place] = []
+    private var modulationWidth = 0
+    private let timeEmbedding: TimeEmbedding
+
+    /// Begins a program whose modulations come from that embedding, whose parameters are the first.
+    public init(_ timeEmbedding: TimeEmbedding) {
+        self.timeEmbedding = timeEmbedding
+        parameters = timeEmbedding.parameters
+    }
+
+    /// Adds a buffer with memory of its own.
+    public mutating func buffer(_ name: String, channels: Int, side: Int) -> NetworkProgram.BufferIndex {
+        buffers.append(NetworkProgram.Buffer(name: name, channels: channels, side: side, owner: nil))
+        return buffers.count - 1
+    }
+
+    /// Adds a buffer of another one's size.
+    public mutating func buffer(
+        _ name: String, like other: NetworkProgram.BufferIndex
+    ) -> NetworkProgram.BufferIndex {
+        buffer(name, channels: channels(of: other), side: side(of: other))
+    }
+
+    /// Channels of a buffer.
+    public func channels(of buffer: NetworkProgram.BufferIndex) -> Int { buffers[buffer].channels }
+
+    /// Height and width of a buffer in pixels.
+    public func side(of buffer: NetworkProgram.BufferIndex) -> Int { buffers[buffer].side }
+
+    /// Adds the buffer of some channels of another one.
+    public mutating func channels(
+        _ range: Range<Int>, of owner: NetworkProgram.BufferIndex, _ name: String
+    ) -> NetworkProgram.BufferIndex {
+        precondition(buffers[owner].owner == nil && range.upperBound <= buffers[owner].channels)
+        buffers.append(
+            NetworkProgram.Buffer(
+                name: name, channels: range.count, side: buffers[owner].side,
+                owner: NetworkProgram.Buffer.Range(buffer: owner, firstChannel: range.lowerBound)))
+        return buffers.count - 1
+    }
+
+    /// Adds a modulation of `channels` channels; to be called in the order in which operations use them.
+    public mutating func modulation(_ key: String, channels: Int) -> NetworkOperation.Modulation {
+        let modulation = NetworkOperation.Modulation(
+            key: key, channels: channels, embeddingWidth: timeEmbedding.width, offset: modulationWidth)
+        modulationWidth += modulation.width
+        return modulation
+    }
+
+    /// A 3x3 convolution; its sizes follow from its buffers.
+    public func convolution(
+        _ key: String, _ input: NetworkProgram.BufferIndex, into output: NetworkProgram.BufferIndex,
+        resampling: ConvolutionShape.Resampling = .none, transform: NetworkOperation.Transform? = nil,
+        residual: NetworkProgram.BufferIndex? = nil
+    ) -> NetworkOperation {
+        let shape = ConvolutionShape(
+            inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
+            resampling: resampling)
+        return NetworkOperation(
+            key: key, kind: .convolution(shape), input: input, transform: transform, residual: residual, output: output)
+    }
+
+    /// A 1x1 convolution; its sizes follow from its buffers.
+    public func pointwise(
+        _ key: String, _ input: NetworkProgram.BufferIndex, into output: NetworkProgram.BufferIndex,
+        weights: WeightArrangement = .plain, transform: NetworkOperation.Transform? = nil,
+        residual: NetworkProgram.BufferIndex? = nil
+    ) -> NetworkOperation {
+        let shape = PointwiseShape(
+            inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
+            weights: weights)
+        return NetworkOperation(
+            key: key, kind: .pointwise(shape), input: input, transform: transform, residual: residual, output: output)
+    }
+
+    /// An attention, from its queries, keys and values to the attended values.
+    public func attention(
+        _ key: String, _ attention: Attention, _ input: NetworkProgram.BufferIndex,
+        into output: NetworkProgram.BufferIndex
+    ) -> NetworkOperation {
+        NetworkOperation(
+            key: key, kind: .attention(attention), input: input, transform: nil, residual: nil, output: output)
+    }
+
+    /// Appends operations in the order in which they run.
+    ///
+    /// - Parameter parameterOrder: the same operations in the order in which their parameters follow each other in model
+    ///   files; nil if it is the same.
+    public mutating func append(_ added: [NetworkOperation], parameterOrder: [NetworkOperation]? = nil) {
+        for operation in added {
+            let (input, output) = (buffers[operation.input], buffers[operation.output])
+            precondition(input.channels == operation.inputChannels && input.side == operation.inputSide)
+            precondition(output.channels == operation.outputChannels && output.side == operation.outputSide)
+            if let residual = operation.residual {
+                precondition(buffers[residual].channels == output.channels && buffers[residual].side == output.side)
+            }
+        }
+        operations += added
+        parameters += (parameterOrder ?? added).flatMap(\.parameters)
+    }
+
+    /// Names what the operations so far have written to `buffer`, which no later one may change.
+    public mutating func place(_ name: ActivationPlace, at buffer: NetworkProgram.BufferIndex) {
+        places.append(NetworkProgram.Place(name: name, buffer: buffer, operationCount: operations.count))
+    }
+
+    /// The program that evaluates states in `input` to velocities in `output`.
+    public func program(
+        from input: NetworkProgram.BufferIndex, to output: NetworkProgram.BufferIndex
+    ) -> NetworkProgram {
+        NetworkProgram(
+            buffers: buffers, operations: operations, timeEmbedding: timeEmbedding, parameters: parameters,
+            input: input, output: output, namedPlaces: places)
+    }
+}

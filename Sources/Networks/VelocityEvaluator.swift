@@ -1,0 +1,123 @@
+import CKernels
+public import Layers
+public import Tensor
+
+/// Evaluates the velocity of a batch of images, each at its own time, in memory allocated once for the largest batch.
+///
+/// Not for use by two threads at a time.
+public final class VelocityEvaluator {
+    /// What is evaluated.
+    public let field: VelocityField
+    /// Most images in a batch.
+    public let capacity: Int
+    private let workspace: Workspace
+    /// For each worker the workspace in which it evaluates images of its own.
+    private let divided: [Workspace]
+    private let arena: Arena
+    /// Of every buffer.
+    private let maps: [FeatureMap]
+    private let image: FeatureMap
+    private let velocity: FeatureMap
+    /// The row of modulations of each image.
+    private let modulations: UnsafeMutablePointer<UnsafePointer<Float>>
+    /// How many operations each image of the next batch takes.
+    private var operationCounts: [Int]
+
+    /// Allocates memory for `capacity` images. `kernels` compute in the field's precision.
+    public init(_ field: VelocityField, capacity: Int, kernels: Kernels, pool: WorkerPool) {
+        precondition(capacity > 0)
+        precondition(kernels.computes(field.precision), "the kernels \(kernels.name) don't multiply bf16")
+        self.field = field
+        self.capacity = capacity
+        let program = field.program
+        workspace = Workspace(
+            kernels: kernels, pool: pool, scratchFloats: program.scratchFloats(in: field.precision))
+        divided = workspace.divided()
+        arena = Arena(program.evaluationLayout, capacity: capacity)
+        maps = program.maps(ofOwners: arena.maps)
+        image = maps[program.input]
+        velocity = maps[program.output]
+        modulations = .allocate(capacity: capacity)
+        modulations.initialize(repeating: field.modulations.row(0), count: capacity)
+        operationCounts = [Int](repeating: 0, count: capacity)
+    }
+
+    deinit { modulations.deallocate() }
+
+    /// The kernels in use.
+    public var kernels: Kernels { workspace.kernels }
+
+    /// Optional profiler.
+    public var profile: LayerProfile? {
+        get { workspace.profile }
+        set { workspace.profile = newValue }
+    }
+
+    /// Bytes of activations and scratch.
+    public var byteCount: Int { arena.byteCount + workspace.byteCount }
+
+    /// Sets image `n` of the next batch, which overwrites what the last evaluation left of it: `planes` is [3][side][side],
+    /// `time` an index into the field's times.
+    ///
+    /// - Parameter place: the last place whose activations are wanted, if the velocity isn't: the image is evaluated no further.
+    ///   An image goes no further than the one before it.
+    public func setInput(_ n: Int, planes: UnsafePointer<Float>, time: Int, through place: ActivationPlace? = nil) {
+        precondition(n < capacity && time >= 0 && time < field.times.count)
+        hw_block_rgb(image.image(n), planes, image.side * image.side)
+        modulations[n] = field.modulations.row(time)
+        operationCounts[n] = place.map(field.program.operationCount) ?? field.operations.count
+        precondition(n == 0 || operationCounts[n] <= operationCounts[n - 1], "images that go further come first")
+    }
+
+    /// Writes image `n`'s velocity of the last evaluation to `planes`, [3][side][side]; the image must have been evaluated whole.
+    public func copyVelocity(_ n: Int, into planes: UnsafeMutablePointer<Float>) {
+        hw_unblock_rgb(planes, velocity.image(n), velocity.side * velocity.side)
+    }
+
+    /// The spatial means of the last evaluation's activations at `place`, one of the program's, [channels]; image `n` must have
+    /// been evaluated as far as there.
+    public func spatialMeans(_ place: ActivationPlace, image n: Int) -> [Float] {
+        let map = maps[field.program.buffer(at: place)]
+        var means = [Float](repeating: 0, count: map.channels)
+        map.spatialMeans(ofImage: n, into: &means)
+        return means
+    }
+
+    /// Evaluates v(t, x) for images 0 ..< `batch`, each as far as is wanted of it.
+    ///
+    /// Where every worker gets as much to do, each evaluates images of its own from end to end, and they meet once: other work on
+    /// the machine then delays one of them, and not all of them at the end of every operation. Otherwise they share the
+    /// operations. Which worker computes a number never changes it.
+    public func evaluate(batch: Int) {
+        precondition(batch > 0 && batch <= capacity)
+        guard
+            field.isDividedByImages(batch: batch, workers: divided.count),
+            operationCounts[0] == operationCounts[batch - 1], profile == nil
+        else { return evaluate(0..<batch, on: workspace) }
+        var section = ImageSection(evaluator: self, batch: batch)
+        workspace.pool.run(on: &section) { context, worker in
+            context.assumingMemoryBound(to: ImageSection.self).pointee.perform(worker)
+        }
+    }
+
+    /// A whole evaluation as one section, divided by images.
+    private struct ImageSection {
+        let evaluator: VelocityEvaluator
+        let batch: Int
+
+        func perform(_ worker: Int) {
+            let own = WorkerPool.part(worker, of: evaluator.divided.count, total: batch)
+            evaluator.evaluate(own, on: evaluator.divided[worker])
+        }
+    }
+
+    private func evaluate(_ images: Range<Int>, on workspace: Workspace) {
+        var end = images.upperBound
+        for index in field.operations.indices {
+            while end > images.lowerBound && operationCounts[end - 1] <= index { end -= 1 }
+            guard end > images.lowerBound else { return }
+            field.operations[index].run(
+                maps, images: images.lowerBound..<end, modulations: modulations, on: workspace)
+        }
+    }
+}
