@@ -54,20 +54,20 @@ enum EvaluateCommand {
     static let command = Command(
         name: "evaluate", abstract: "measure a model's accuracy on labelled images",
         discussion: """
-            The class of an image is the name of its folder, as in test/airplane/0000.jpg, or its label in the table of \
-            --labels. The command measures the head, whose class names the folders must have: top-1 accuracy, top-5 accuracy \
-            if there are more than five classes, the accuracy of each class, and the confusion matrix. For every tap it \
-            measures the accuracy of a majority vote of the k nearest neighbours by cosine, which needs no head. With \
-            --probe, it also measures a linear classifier trained on the tap's embeddings, which shows how good a general \
-            embedding the tap is.
+            The class of an image is the name of its folder, as in test/airplane/0000.jpg, or its label in the table \
+            of --labels. To measure the head, these names must be the model's class names. The command measures the \
+            head: top-1 accuracy, top-5 accuracy if there are more than five classes, the accuracy of each class, and \
+            the confusion matrix. For every tap it measures the accuracy of a majority vote of the k nearest \
+            neighbours by cosine, which needs no head. With --probe, it also measures a linear classifier trained on \
+            the tap's embeddings, which shows how good a general embedding the tap is.
 
-            With --corruption, the head is measured once more for each corruption and severity: the families of Hendrycks \
-            and Dietterich (2019) with their parameters for 32x32 pixels; lengths grow with the model's input. Images are \
-            corrupted after resizing and cropping, always in the same way.
+            With --corruption, the head is measured once more for each corruption and severity: the families of \
+            Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels; lengths grow with the model's \
+            input. Images are corrupted after resizing and cropping, always in the same way.
 
-            If an image is damaged or can't be read, it is reported and left out of all counts. If it can't be used after a \
-            corruption, it is left out of that count. The exit status is then 1. --damaged and --damaged-limit say when the \
-            command fails instead.
+            If an image is damaged or can't be read, it is reported and left out of all counts. If it can't be used \
+            after a corruption, it is left out of that count. The exit status is then 1. --damaged and --damaged-limit \
+            say when the command fails instead.
             """,
         options: [
             data.specification, DataOptions.labels.specification, train.specification, trainLabels.specification,
@@ -287,8 +287,8 @@ struct EvaluationSet {
         ) { position, result in
             let item = images.items[indices[position]]
             switch result {
-            case .failure(let trouble):
-                let error = DataSetError(trouble.located(at: item.path))
+            case .failure(let problem):
+                let error = DataSetError(problem.located(at: item.path))
                 measured.unusable.insert(indices[position])
                 bar.report("headwater: skipped: \(error)")
                 try damaged.add(position, error)

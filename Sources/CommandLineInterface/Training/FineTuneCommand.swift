@@ -98,8 +98,8 @@ enum FineTuneCommand {
             served at once.
 
             With --freeze flow, every image goes through the network once. The head is the solution of a convex problem on \
-            what it reads: multinomial logistic regression after a LayerNorm. It depends on no seed and no schedule, so \
-            options for these are refused. With --validation, there is nothing to choose; without it, only the penalty. \
+            what it reads: multinomial logistic regression after a LayerNorm. It doesn't depend on a seed or a schedule, \
+            so options for these are refused. With --validation, no option needs tuning; without it, only --penalty does. \
             --resume reuses the computed features and solves again under another --penalty in seconds.
             """,
         options: TrainingOptions.outputs(name: TrainingOptions.keptName.specification) + [
