@@ -2,7 +2,7 @@ import UntrustedText
 
 /// Finds what the environment sets for a command. An empty variable counts as unset, as compose files write them.
 ///
-/// The commands of a program share an environment: in a service's container others are run beside it. So a variable of
+/// The commands of a program share an environment: in a service's container others run as well. So a variable of
 /// another command is passed over in silence.
 struct EnvironmentScanner {
     /// Per option name, what its variable holds.

@@ -71,7 +71,7 @@ struct HelpText {
         return ["Environment:"] + wrapped(Command.environmentRule, to: width - 2).map { "  " + $0 } + others
     }
 
-    /// A term, and its description beside it, or below where the term is too long or the terminal too narrow.
+    /// A term, and its description to the right of it, or below where the term is too long or the terminal too narrow.
     private func row(_ term: String, _ description: String) -> [String] {
         let indent = width >= 70 ? Self.indent : 10
         let margin = String(repeating: " ", count: indent)

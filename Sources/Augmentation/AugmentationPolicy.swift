@@ -1,6 +1,6 @@
 public import ImagePipeline
 
-/// How a training image is changed at random, so that a network sees each one anew in every epoch.
+/// How a training image is changed at random, so that a network sees a different one in every epoch.
 ///
 /// Written as the changes' names in any order, such as `crop,flip,randaugment=9,jitter=0.4,erasing=0.25`, or `none`. They
 /// are made in this order.

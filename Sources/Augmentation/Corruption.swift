@@ -1,8 +1,8 @@
 import Glibc
 public import ImagePipeline
 
-/// A way in which pictures are spoilt to see how a classifier stands it: families of Hendrycks and Dietterich, "Benchmarking
-/// Neural Network Robustness to Common Corruptions and Perturbations" (2019), with their parameters for CIFAR-10.
+/// A way in which pictures are damaged to see how a classifier withstands it: families of Hendrycks and Dietterich,
+/// "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations" (2019), with their parameters for CIFAR-10.
 ///
 /// Lengths in pixels are meant at a side of 32 and grow with it. Everything random follows from a seed: pictures differ from
 /// the published ones in the draws, not in the distribution.
@@ -18,7 +18,7 @@ public enum Corruption: String, Sendable, CaseIterable {
     /// From the slightest to the worst.
     public static let severities = 1...5
 
-    /// The picture spoilt.
+    /// The damaged picture.
     ///
     /// - Parameters:
     ///   - image: a square.

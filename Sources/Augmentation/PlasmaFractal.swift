@@ -21,7 +21,7 @@ struct PlasmaFractal {
             let half = step / 2
             // Amplitudes grow with the square of the displacement, as the benchmark has it.
             func displaced(_ sum: Double) -> Double { sum / 4 + displacement * displacement * (2 * uniform() - 1) }
-            // Middles of squares from their corners, then middles of edges from the corners and middles beside them.
+            // Middles of squares from their corners, then middles of edges from the adjacent corners and middles.
             for (rowStart, columnStart) in [(half, half), (0, half), (half, 0)] {
                 for row in stride(from: rowStart, to: side, by: step) {
                     for column in stride(from: columnStart, to: side, by: step) {

@@ -1,8 +1,8 @@
 public import ImagePipeline
 
 /// Two operations chosen at random, each carried out with probability 1/2 (RandAugment, Cubuk et al. 2020, in the variant
-/// that the image-model community calls `rand-m9-mstd0.5`): fifteen operations, whose strength is drawn from a normal
-/// distribution about `magnitude` for each of them anew.
+/// that the image-model community calls `rand-m9-mstd0.5`): fifteen operations, whose strength is drawn for each from a
+/// normal distribution about `magnitude`.
 public struct RandAugment: Sendable, Equatable {
     /// What may be done to an image.
     public enum Operation: String, Sendable, CaseIterable {

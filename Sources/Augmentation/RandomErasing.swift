@@ -2,7 +2,7 @@ import Glibc
 
 /// A rectangle of a normalised image filled with normal noise, pixel by pixel (random erasing, Zhong et al. 2020).
 public struct RandomErasing: Sendable, Equatable {
-    /// How many images it befalls, 0...1.
+    /// The share of images that it changes, 0...1.
     public var probability: Double
 
     private static let area = 0.02...1.0 / 3

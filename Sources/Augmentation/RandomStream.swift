@@ -3,7 +3,7 @@ import Glibc
 /// Random numbers that a seed and any keys name, such as an epoch and an image's index: SplitMix64 (Steele, Lea and
 /// Flood 2014), started at a hash of them.
 ///
-/// Whoever needs randomness names a stream of their own, so that nobody's numbers depend on what others drew before, nor
+/// Each use of randomness names a stream of its own, so that its numbers don't depend on what others drew before, nor
 /// on which thread came first. How numbers are drawn is written out here because the standard library may change how it
 /// draws, and then a resumed run would differ.
 public struct RandomStream: RandomNumberGenerator, Sendable {

@@ -1,6 +1,6 @@
 #include "CContract.h"
 
-// Embedded rather than a SwiftPM resource: a resource bundle is a folder that would have to lie beside the binary.
+// Embedded rather than a SwiftPM resource: a resource bundle is a folder that would have to be next to the binary.
 static const unsigned char document[] = {
 #embed "../../openapi.yaml"
 };

@@ -21,7 +21,7 @@ static int64_t read_signed(const uint8_t *at, size_t size, bool little_endian) {
     return (int64_t)(read_number(at, size, little_endian) << unused) >> unused;
 }
 
-// Bytes of one number; 0 for a type that there is not.
+// Bytes of one number; 0 for an unknown type.
 static size_t size_of(uint64_t type) {
     switch (type) {
         case type_byte: case type_ascii: case type_sbyte: case type_undefined: return 1;

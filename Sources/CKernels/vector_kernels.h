@@ -158,7 +158,7 @@ static void softmax(float *scores, size_t block_stride, size_t rows, size_t colu
         vector sums = (vector)0.0f;
         for (size_t b = 0; b < blocks; b++) {
             vector difference = load(base + b * block_stride) - highest;
-            // What lies more than 87 below the highest score is nothing beside it, and so are the padding's -inf.
+            // What lies more than 87 below the highest score is negligible, and so are the padding's -inf.
             vector e = difference < -87.0f ? (vector)0.0f : exponential(difference);
             store(base + b * block_stride, e);
             sums += e;

@@ -1,6 +1,6 @@
 #include "CPlayground.h"
 
-// Embedded for the same reason as openapi.yaml: a resource bundle would have to lie beside the binary.
+// Embedded for the same reason as openapi.yaml: a resource bundle would have to be next to the binary.
 static const unsigned char page[] = {
 #embed "playground.html"
 };

@@ -5,7 +5,7 @@ import FlowModel
 import ReverseODE
 import Tensor
 
-/// `headwater convert`: a model file written anew, described otherwise.
+/// `headwater convert`: a model file written again with another description.
 enum ConvertCommand {
     private static let model = Positional(
         "MODEL", optional: .file,

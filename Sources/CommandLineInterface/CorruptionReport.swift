@@ -160,7 +160,7 @@ extension EvaluationSet {
         ) { position, result in
             let item = images.items[indices[position]]
             switch result {
-            case .failure(let trouble): bar.report("headwater: \(activity): \(trouble.located(at: item.path))")
+            case .failure(let problem): bar.report("headwater: \(activity): \(problem.located(at: item.path))")
             case .success(let features): tally.add(logits: features.logits!, answer: logitIndices[item.label])
             }
             bar.update(position + 1)

@@ -3,7 +3,7 @@ import Layers
 import ReverseODE
 import Tensor
 
-/// Where the time of an evaluation goes, layer class by layer class, beside what the processor can do at most.
+/// Where the time of an evaluation goes, layer class by layer class, compared with the processor's peak.
 struct EvaluationProfile: Codable, Sendable {
     /// Layers of one algorithm, precision and size.
     struct Row: Codable, Sendable {

@@ -34,7 +34,7 @@ struct ImageRun {
         /// Nil for standard output.
         let output: String?
         let format: RowFormat
-        /// What rows depend on besides images and model, by the name that a message has for it.
+        /// What rows depend on in addition to images and model, by the name that a message has for it.
         let settings: [String: String]
         /// What a row holds, for the line that tells what was written.
         let contents: String
@@ -112,8 +112,8 @@ struct ImageRun {
             let fingerprint = fingerprints.take(index)
             switch result {
             case .success(let features): try writer.append(images.paths[index], features, fingerprint: fingerprint)
-            case .failure(let trouble):
-                let message = trouble.located(at: images.paths[index])
+            case .failure(let problem):
+                let message = problem.located(at: images.paths[index])
                 guard damage == .skip else { throw CommandFailure(status: .unusableData, description: message) }
                 bar.report("headwater: skipped: \(message)")
                 try writer.skip(message, fingerprint: fingerprint)

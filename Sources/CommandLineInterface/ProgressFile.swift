@@ -54,7 +54,7 @@ final class ProgressFile {
     /// Opens the progress file of the output at `output`, made if there is none.
     ///
     /// - Parameters:
-    ///   - settings: what rows depend on besides their images, by the name that a message has for it.
+    ///   - settings: what rows depend on in addition to their images, by the name that a message has for it.
     ///   - fingerprint: of the image at an index, to compare with that of a record; nil if there is no such image.
     /// - Throws: `UsageError` if the file belongs to other settings and must not, `CommandFailure` if another process
     ///   holds it, if it isn't such a file or can't be read or written.

@@ -12,7 +12,7 @@ struct AnswerKey: Hashable, Sendable {
 }
 
 extension AnswerKey {
-    /// What an array costs beside its elements: its header, and what the allocator rounds up.
+    /// What an array costs in addition to its elements: its header, and what the allocator rounds up.
     private static let arrayOverhead = 48
 
     /// Bytes on the heap of this key and its answer. The taps are the same buffer in both; the version's strings belong

@@ -114,7 +114,7 @@ public struct FeatureResponse: Sendable {
 public enum AnswerSource: String, Sendable, CaseIterable {
     /// It was kept.
     case hit
-    /// It was being computed for somebody else, or for another place of the same request.
+    /// It was being computed for another request, or for another place of the same request.
     case shared
     /// It was computed for this request.
     case miss

@@ -213,7 +213,7 @@ public actor FeatureService {
     }
 
     /// Decodes a request's images and queues them together, while the request waits. One that ends meanwhile withdraws those
-    /// that nobody else waits for: they leave the queue at once, and are skipped when their turn to be decoded comes.
+    /// that no other request waits for: they leave the queue at once, and are skipped when their turn to be decoded comes.
     private func decode(_ images: [(image: ImageID, input: FeatureInput)], plan: RequestPlan) {
         guard !images.isEmpty else { return }
         let tickets = images.map { ($0.image, DecodeTicket($0.input)) }
@@ -293,7 +293,7 @@ public actor FeatureService {
         }
     }
 
-    /// Ends a request early: images that nobody else waits for leave the queue and the batch.
+    /// Ends a request early: images that no other request waits for leave the queue and the batch.
     private func cancel(_ id: RequestID, because error: FeatureServiceError) {
         guard let pending = requests.removeValue(forKey: id) else { return }
         if error == .deadlineExceeded { events.expired() } else { events.abandoned() }
@@ -430,7 +430,7 @@ public actor FeatureService {
 
     // MARK: Models
 
-    /// Allocates a model's memory beside the active one's and steps a full batch once.
+    /// Allocates a model's memory in addition to the active one's and steps a full batch once.
     ///
     /// - Returns: whether the step's result was finite.
     /// - Throws: `TapError` if the model's grid is not what it says.

@@ -22,7 +22,7 @@ struct LeastRecentlyUsedCache<Key: Hashable & Sendable, Value: Sendable>: Sendab
 
     private static var absent: Int { -1 }
 
-    /// What an entry costs beside what its key and value refer to. Arrays and dictionaries grow by doubling, and a
+    /// What an entry costs in addition to what its key and value refer to. Arrays and dictionaries grow by doubling, and a
     /// dictionary is filled to three quarters, so that up to so many times an entry's own room is allocated for it.
     static var entryOverhead: Int {
         2 * (MemoryLayout<Slot?>.stride + MemoryLayout<Int>.stride)

@@ -29,7 +29,7 @@ public struct ModelLoader: Sendable {
         self.budget = budget
     }
 
-    /// Loads the checkpoint at `path`, reading it whole, so that nobody who changes the file later changes the model.
+    /// Loads the checkpoint at `path`, reading it whole, so that a later change of the file doesn't change the model.
     ///
     /// - Parameter sha256: the digest that the file must have, if the caller knows it.
     /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, or `InsufficientMemory` before anything is read but

@@ -1,7 +1,7 @@
 /// Which requests wait for which images, from decoding to the answer: identical images, while one of them is under way, are
 /// computed once. A pure value.
 ///
-/// An image is wanted as long as one request waits for it, whoever asked first.
+/// An image is wanted as long as any request waits for it, not only the first one.
 struct SharedWork<Key: Hashable & Sendable, Instant: Sendable>: Sendable {
     /// A place of a request that an image's answer goes to.
     struct Waiter: Sendable {
@@ -36,13 +36,13 @@ struct SharedWork<Key: Hashable & Sendable, Instant: Sendable>: Sendable {
         return (image, true)
     }
 
-    /// Those who wait for an image; empty once nobody does.
+    /// The requests that wait for an image; empty once none does.
     func waiters(for image: ImageID) -> [Waiter] { works[image]?.waiters ?? [] }
 
     /// Ends a request's waiting.
     ///
-    /// - Returns: those of the images that nobody waits for any more. They are forgotten: whoever asks for the same now
-    ///   begins anew.
+    /// - Returns: those of the images that no request waits for any more. They are forgotten: a request for the same image now
+    ///   starts again.
     mutating func leave(_ request: UInt64, _ waited: Set<ImageID>) -> Set<ImageID> {
         var abandoned: Set<ImageID> = []
         for image in waited {

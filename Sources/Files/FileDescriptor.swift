@@ -63,7 +63,7 @@ package struct FileDescriptor: Sendable {
         return filled
     }
 
-    /// The bytes from the present position to the end, for files whose length isn't known beforehand.
+    /// The bytes from the present position to the end, for files whose length isn't known in advance.
     ///
     /// - Parameter limit: most bytes wanted. One byte more is returned if there are more.
     package func readToEnd(limit: Int) throws(SystemError) -> [UInt8] {

@@ -5,7 +5,7 @@ import UntrustedText
 /// A checkpoint of the reference implementation, understood: its configuration, and which tensor goes where.
 ///
 /// Width, depth, multipliers, attention places, the head's sizes and the number of classes follow from keys and shapes;
-/// the rest isn't in such a file and is given by whoever imports it (PRG, section 2).
+/// the rest isn't in such a file and is given by the user who imports it (PRG, section 2).
 public struct CheckpointImport {
     /// What the file doesn't say.
     public struct Settings: Sendable, Equatable {

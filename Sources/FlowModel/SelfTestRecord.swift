@@ -1,4 +1,4 @@
-/// What a model answered to a fixed input when its file was written, kept in the file, so that whoever loads it can tell
+/// What a model answered to a fixed input when its file was written, kept in the file, so that its loader can tell
 /// whether it still computes the same.
 ///
 /// The input is `SelfTestRecord.input(seed:count:)`, taken as the normalised image. Of each result, `count` numbers spread

@@ -184,7 +184,7 @@ public final class ConvolutionGradient {
         }
     }
 
-    /// Adds the gradients that have come together to `weight`, [outputs][inputs][3][3], and `bias`, and resets them.
+    /// Adds the accumulated gradients to `weight`, [outputs][inputs][3][3], and `bias`, and resets them.
     public func addGradients(
         weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>, pool: WorkerPool
     ) {

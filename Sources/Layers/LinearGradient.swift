@@ -91,7 +91,7 @@ public final class LinearGradient {
         }
     }
 
-    /// Adds the gradients that have come together to `weight`, [outputs][inputs], and `bias`, and resets them.
+    /// Adds the accumulated gradients to `weight`, [outputs][inputs], and `bias`, and resets them.
     public func addGradients(weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>?) {
         hw_add_panels(weight, sums.pointer, outputs, inputs, paddedInputs)
         if let bias { hw_axpy(bias, sums.pointer + weights.count, 1, outputs) }

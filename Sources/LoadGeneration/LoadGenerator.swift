@@ -124,7 +124,7 @@ private final class Run {
             end(connection, .answered(head.status), timing: head.timings)
             if head.closes { forget(connection) } else { idle.append(socket) }
         case .lost(let reason):
-            // A client whose service is gone would begin anew without end.
+            // A client whose service is gone would start again without end.
             guard connection.isConnected else { throw LoadError(reason) }
             if connection.exchange == nil { idle.removeAll { $0 == socket } }
             end(connection, .failed(reason))

@@ -3,7 +3,7 @@ public import FlowModel
 /// One network evaluation of a step of an explicit method: where, and what becomes of the velocity.
 ///
 /// Every method here evaluates its stages in a chain: stage i at x + h·a_i·k_(i-1), the step's result being
-/// x + h·Σ b_i·k_i, so two buffers beside the state suffice.
+/// x + h·Σ b_i·k_i, so two buffers in addition to the state suffice.
 struct SolverStage: Sendable, Equatable {
     /// Fraction of the step at which the stage is evaluated.
     let node: Float

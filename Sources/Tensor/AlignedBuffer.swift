@@ -8,8 +8,8 @@
 /// From 64 KiB on it is a mapping of its own. From malloc, a service that changes its model under load would come to hold
 /// up to half as much again: what requests allocate lies between the weights and keeps their pages.
 ///
-/// Unchecked: the memory may be written through `pointer`. Whoever shares a buffer between threads either only reads it
-/// (packed weights) or divides it into parts with one writer each (arenas under a `WorkerPool`).
+/// Unchecked: the memory may be written through `pointer`. Threads that share a buffer either only read it
+/// (packed weights) or divide it into parts with one writer each (arenas under a `WorkerPool`).
 public final class AlignedBuffer: @unchecked Sendable {
     /// The first float.
     public let pointer: UnsafeMutablePointer<Float>

@@ -8,7 +8,7 @@ public struct KernelSelfTestError: Error, Equatable, Sendable, CustomStringConve
     public let description: String
 }
 
-/// Compares kernels with their scalar twins on a fixed input, before anybody is served by them.
+/// Compares kernels with their scalar twins on a fixed input, before they compute any answer.
 public enum KernelSelfTest {
     /// Runs the test; it takes about a millisecond.
     ///

@@ -125,7 +125,7 @@ private final class Rendezvous: @unchecked Sendable {
         var spins = 0
         while unfinished.load(ordering: .acquiring) > 0 {
             spins += 1
-            // A worker that the kernel has taken off its processor gets ours rather than a busy loop beside it.
+            // A worker that the kernel has taken off its processor gets ours instead of a busy loop next to it.
             if spins > Self.spins { sched_yield() } else { hw_pause() }
         }
     }
@@ -152,7 +152,7 @@ private final class Rendezvous: @unchecked Sendable {
             }
             seat.isParked.store(true, ordering: .sequentiallyConsistent)
             let isStillIdle = generation.load(ordering: .sequentiallyConsistent) == seen
-            // Whoever turns the flag back owns the wake-up: if the announcer did, its signal is on the way.
+            // The thread that turns the flag back owns the wake-up: if the announcer did, its signal is on the way.
             if isStillIdle || !seat.isParked.exchange(false, ordering: .sequentiallyConsistent) { seat.wake.wait() }
             spins = 0
         }

@@ -1,7 +1,7 @@
 /// The one-to-one assignment of rows to columns of a square cost matrix whose costs have the least sum.
 ///
 /// Shortest augmenting paths with dual variables, after a reduction of the columns (Jonker and Volgenant 1987): exact, in
-/// O(n³) time and O(n) memory beside the costs. Of several optima one is found, always the same.
+/// O(n³) time and O(n) memory in addition to the costs. Of several optima one is found, always the same.
 public struct MinimumCostAssignment: Sendable, Equatable {
     /// The column of each row, each column once.
     public let columns: [Int]

@@ -41,7 +41,7 @@ public struct NearestNeighbours: Sendable {
 
     /// Looks for neighbours among `references`.
     public init(among references: LabelledEmbeddings, k: Int) {
-        precondition(k > 0, "somebody must vote")
+        precondition(k > 0, "at least one neighbour votes")
         self.references = references
         self.k = k
     }

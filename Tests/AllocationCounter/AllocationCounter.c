@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-// Of the calling thread only: other tests run beside the one that counts.
+// Of the calling thread only: other tests run at the same time.
 static _Thread_local int64_t allocations;
 static _Thread_local bool counting;
 

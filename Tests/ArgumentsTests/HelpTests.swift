@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test("Help is shown wherever it is asked for, even beside faults, but not after --")
+    @Test("Help is shown wherever it is asked for, even with other faults, but not after --")
     func asking() throws {
         let text = try Sample.shown(["serve", "--help"])
         #expect(try Sample.shown(["serve", "--nonsense", "-h"]) == text)

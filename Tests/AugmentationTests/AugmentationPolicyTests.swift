@@ -80,7 +80,7 @@ struct AugmentationPolicyTests {
         #expect(places.count == 81 && (440...560).contains(mirrored))
     }
 
-    @Test("Erasing befalls the share of images stated, fills 2 to 33 % and nothing else")
+    @Test("Erasing changes the share of images stated, fills 2 to 33 % and nothing else")
     func erasing() {
         var random = RandomStream(seed: 6)
         var shares: [Double] = []

@@ -171,12 +171,12 @@ struct EvaluateCommandTests {
         let text = try await BuiltProgram.run(["evaluate", "--data", data.path, "--model", model.path])
         #expect(text.errors.contains("class 1/cut.jpg: the image is cut off"))
         #expect(text.output.contains("3, and 1 left out") && text.output.contains("top-1"))
-        let spoilt = try await Self.report(
+        let corrupted = try await Self.report(
             ["--data", data.path, "--model", model.path, "--knn", "0", "--corruption", "fog:1"], status: 1)
-        #expect(spoilt.failed == 1 && spoilt.corruptions?.failed == 0, "it is not counted again")
+        #expect(corrupted.failed == 1 && corrupted.corruptions?.failed == 0, "it is not counted again")
     }
 
-    @Test("An image that can't be used only once it is spoilt is left out of those counts, which say so")
+    @Test("An image that can't be used only once it is corrupted is left out of those counts, which say so")
     @MainActor
     func leavesOutSpoilt() async throws {
         let model = try await ImportedModel.classifier()
@@ -207,7 +207,7 @@ struct EvaluateCommandTests {
         #expect(outcome.errors.contains("no class named \"kitten\"") && outcome.errors.contains("--no-head"))
     }
 
-    @Test("Spoilt images are classified in every family and severity, always alike, with the mean")
+    @Test("Corrupted images are classified in every family and severity, always alike, with the mean")
     func measuresCorruptions() async throws {
         let model = try await ImportedModel.classifier()
         let data = try ClassFolders(["class 0", "class 1", "class 5"])

@@ -243,7 +243,7 @@ struct TrainingCommandTests {
         #expect(try data(["--split-seed", "2"]).settings["--validation"] == "0.25 with --split-seed 2")
     }
 
-    @Test("A head is made anew where another width is asked for, and kept where none is")
+    @Test("A new head is made where another width is asked for, and kept where none is")
     func headWidth() async throws {
         struct Inspected: Decodable {
             struct Head: Decodable { let hiddenWidth: Int }

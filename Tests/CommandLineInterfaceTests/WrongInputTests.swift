@@ -143,7 +143,7 @@ struct WrongInputTests {
         #expect(flagged.errors.contains("/nonexistent") && !flagged.errors.contains("warning"))
     }
 
-    @Test("What belongs to the service disturbs no health check beside it")
+    @Test("What belongs to the service disturbs no health check of it")
     func healthBesideService() async throws {
         let outcome = try await BuiltProgram.run(
             ["health"],
@@ -192,7 +192,7 @@ struct WrongInputTests {
 
     @Test("A service that isn't there isn't healthy")
     func health() async throws {
-        // Port 1 is tcpmux, which nobody has run for decades.
+        // Port 1 is tcpmux, which has been out of use for decades.
         let outcome = try await BuiltProgram.run(["health", "--port", "1"])
         #expect(outcome.status != 0 && outcome.errors.contains("127.0.0.1:1: Connection refused"))
     }

@@ -39,7 +39,7 @@ struct TrainableCase {
         return (outcome.loss, start)
     }
 
-    /// All gradients, which then start anew.
+    /// All gradients, which are then set to zero.
     func gradients() -> [Float] {
         store.clearGradients()
         network.giveGradients(to: store)

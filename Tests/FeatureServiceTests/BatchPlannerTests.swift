@@ -7,7 +7,8 @@ import Testing
 struct BatchPlannerTests {
     typealias Planner = BatchPlanner<String>
 
-    @Test("First come, first served; nobody starves under random arrivals, depths and departures", arguments: 0..<20)
+    @Test(
+        "First come, first served; no request starves under random arrivals, depths and departures", arguments: 0..<20)
     func nobodyStarves(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let limit = 1 + Int(random.next() % 8)
@@ -47,7 +48,7 @@ struct BatchPlannerTests {
             }
             planner.remove(finished)
             for image in finished { remaining[image] = nil }
-            // Whoever waits while there is room has been forgotten.
+            // A request that waits while there is room has been forgotten.
             #expect(planner.waiting.isEmpty || batch.images.count == limit)
         }
         #expect(started == started.sorted(), "in the order of admission")

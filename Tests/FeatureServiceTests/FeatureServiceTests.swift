@@ -234,7 +234,7 @@ struct FeatureServiceTests {
         #expect(log.count("notFinite") == 1)
     }
 
-    @Test("Swapping models under load: every answer is one model's, the one it names, and nobody is refused")
+    @Test("Swapping models under load: every answer is one model's, the one it names, and none is refused")
     func swap() async throws {
         let models = try (1...2).map { try TinyModel.make(seed: UInt64($0), pool: pool) }
         let service = try await service(model: models[0])

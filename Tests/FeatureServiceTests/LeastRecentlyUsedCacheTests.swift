@@ -103,7 +103,7 @@ struct SharedWorkTests {
     }
 
     @Test(
-        "An image is abandoned when its last request leaves, whoever came first", arguments: [[1, 2, 3], [3, 1, 2]])
+        "An image is abandoned when its last request leaves, not its first", arguments: [[1, 2, 3], [3, 1, 2]])
     func abandonment(order: [UInt64]) {
         var work = Work()
         let image = work.join("a", waiter(1)).image
@@ -115,6 +115,6 @@ struct SharedWorkTests {
         #expect(Set(work.waiters(for: image).map(\.request)) == [order[2]])
         #expect(work.leave(order[2], [image]) == [image] && work.isEmpty)
         #expect(work.leave(order[2], [image]).isEmpty)
-        #expect(work.join("a", waiter(9)).isNew, "who asks now begins anew")
+        #expect(work.join("a", waiter(9)).isNew, "a request now starts again")
     }
 }

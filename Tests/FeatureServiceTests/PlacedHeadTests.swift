@@ -9,7 +9,7 @@ struct PlacedHeadTests {
     private let pool = WorkerPool(count: 2)
 
     private func trajectory(
-        _ model: ReversibleModel, _ taps: [Tap], wantsLogits: Bool, beside others: Int = 0
+        _ model: ReversibleModel, _ taps: [Tap], wantsLogits: Bool, among others: Int = 0
     ) throws -> Trajectory {
         let integrator = ReverseIntegrator(model: model, capacity: 1 + others, kernels: .best, pool: pool)
         let resolved = try taps.map { try model.resolve($0) }
@@ -34,7 +34,7 @@ struct PlacedHeadTests {
         let means = try trajectory(
             model, [Tap(time: .end, place: .activation(place))], wantsLogits: false
         ).features[0]
-        let classified = try trajectory(model, [Tap(time: .end, place: .head)], wantsLogits: true, beside: 2)
+        let classified = try trajectory(model, [Tap(time: .end, place: .head)], wantsLogits: true, among: 2)
         let activations = head.activations(means, kernels: .best)
         #expect(classified.features[0] == activations)
         #expect(classified.logits == head.logits(activations: activations, kernels: .best))

@@ -50,7 +50,7 @@ import Testing
         #expect(throws: FileError.self) { _ = try AtomicFile(path: path) }
     }
 
-    @Test("removes what a killed process left of it, and nothing that is anybody's")
+    @Test("removes what a killed process left of it, and nothing that is in use")
     func abandoned() throws {
         try withTemporaryFolder { folder in
             func names() throws -> Set<String> {
@@ -59,7 +59,7 @@ import Testing
             let target = folder.appending(path: "model").path
             let living = try AtomicFile(path: target)
             let livingName = try #require(try names().first)
-            // A file of such a name that nobody has locked is one whose writer has ended.
+            // A file of such a name without a lock is one whose writer has ended.
             let abandoned = ".model.0123456789abcdef.partial"
             let others = [
                 ".model.b.0123456789abcdef.partial", ".other.0123456789abcdef.partial", ".model.partial",

@@ -297,7 +297,7 @@ struct LimitTests {
         }
     }
 
-    @Test("Above the connection limit a client is told 503 and closed; below it again it is served")
+    @Test("Above the connection limit a client receives 503 and is closed; below it again it is served")
     func connectionLimit() async throws {
         try await withServer {
             $0.maximumConnections = 10

@@ -41,7 +41,7 @@ struct EXIFTests {
     }
 
     @Test(
-        "is ignored as BYTE, text, UNDEFINED or a type that there is not",
+        "is ignored as BYTE, text, UNDEFINED or an unknown type",
         arguments: [(1, 1), (2, 1), (7, 1), (0, 2), (99, 2)] as [(UInt32, Int)])
     func otherTypes(type: UInt32, size: Int) throws {
         #expect(try orientation(inPNGWith: tiff(type: type, size: size)) == .topLeft)

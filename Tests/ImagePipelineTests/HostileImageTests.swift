@@ -3,7 +3,7 @@ import Testing
 
 @testable import ImagePipeline
 
-/// Keeps the promise that no bytes crash the service or make it allocate beyond its limits, and that whoever sent them
+/// Keeps the promise that no bytes crash the service or make it allocate beyond its limits, and that their sender
 /// learns what is wrong.
 @Suite("Hostile and broken images get a clear error")
 struct HostileImageTests {

@@ -89,7 +89,7 @@ struct GradientTests {
         #expect(relativeError(result.plain.values.map(Float.init), input.reference.gradient) < 1e-5, message)
         var weightGradient = [Float](repeating: 0, count: weight.count)
         var biasGradient = [Float](repeating: 0, count: bias.count)
-        // Twice, so that the sums must have started anew.
+        // Twice, so that the sums must have been set to zero.
         for times in 1...2 {
             gradient.accumulate(
                 input.map.map, transform: nil, outputGradient: output.map.map, batch: shape.images, on: workspace)

@@ -53,7 +53,7 @@ struct LoadGeneratorTests {
         #expect(count.load(ordering: .relaxed) == schedule.times.count)
     }
 
-    @Test("A closed load keeps its clients busy and no more, over as many connections; closed ones are opened anew")
+    @Test("A closed load keeps its clients busy and no more, over as many connections; closed ones are opened again")
     func closed() async throws {
         struct Seen {
             var atOnce = 0

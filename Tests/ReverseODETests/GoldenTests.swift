@@ -122,7 +122,7 @@ struct CompanyTests {
                 integrator.trajectory(
                     input: try crowd.input(n % 3), taps: try taps(crowd.model), wantsLogits: n % 2 == 0))
         }
-        // The others set off at random before and beside the subject, which is somewhere among them.
+        // The others set off at random before and together with the subject, which is somewhere among them.
         let place = Int(random.next() % UInt64(capacity))
         trajectories[place] = integrator.trajectory(
             input: try crowd.input(0), taps: try taps(crowd.model), wantsLogits: true)
@@ -139,7 +139,7 @@ struct CompanyTests {
     }
 
     @Test(
-        "What only reads activations goes no further, and has the bits of whole evaluations, beside others of any depth",
+        "What only reads activations goes no further, and has the bits of whole evaluations, together with others of any depth",
         arguments: 0..<6)
     func partialEvaluations(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))

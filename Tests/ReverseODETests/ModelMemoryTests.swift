@@ -5,7 +5,7 @@ import Testing
 
 @testable import ReverseODE
 
-@Suite("Memory of models, told beforehand")
+@Suite("Memory of models, predicted")
 struct ModelMemoryTests {
     @Test(
         "It is what the network and its evaluators then hold, or little more", arguments: GoldenModel.names,

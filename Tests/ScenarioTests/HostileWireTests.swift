@@ -24,7 +24,7 @@ struct HostileWireTests {
         }
     }
 
-    @Test("Slow senders are closed without an answer, however they begin, and nobody else waits for them")
+    @Test("Slow senders are closed without an answer, however they begin, and no other client waits for them")
     func slowSenders() async throws {
         try await Self.serve(["--request-timeout", "300ms"]) { service, truth in
             let beginnings = [
@@ -73,7 +73,7 @@ struct HostileWireTests {
         }
     }
 
-    @Test("A thousand idle connections disturb nobody, cost little and leave nothing behind")
+    @Test("A thousand idle connections disturb no other client, cost little and leave nothing behind")
     func idleConnections() async throws {
         try await Self.serve { service, truth in
             let port = service.client.port

@@ -65,7 +65,7 @@ struct LifeCycleTests {
         }
     }
 
-    @Test("Once the delay is over nobody is accepted, while a request half sent until then is still answered")
+    @Test("Once the delay is over no connection is accepted, while a request half sent until then is still answered")
     func refusesNewcomers() async throws {
         let scratch = try Scratch()
         try await RunningService.serve(["--model", try Self.model(scratch, steps: 3)]) { service async throws in

@@ -39,7 +39,7 @@ struct RunningService: Sendable {
         }
     }
 
-    /// Starts the service; whoever calls this ends it.
+    /// Starts the service; the caller ends it.
     static func start(_ arguments: [String], keepingRequests: Bool = false) async throws -> RunningService {
         let ports = ["--port", "0", "--admin-port", "0", "--log-format", "json"]
         let (run, errors) = try BuiltProgram.start(["serve"] + ports + arguments)

@@ -3,7 +3,7 @@ import TestBench
 import TestFixtures
 import Testing
 
-/// What no one may find in what the service says.
+/// What must not appear in anything that the service says.
 private struct Secret: Sendable {
     let name: String
     /// The secret, and other spellings that would give it away.

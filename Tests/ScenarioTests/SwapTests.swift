@@ -183,7 +183,7 @@ struct SwapTests {
         return sum
     }
 
-    @Test("Of loads at the same moment one at a time is done, the others are told 409, and all models answer truly")
+    @Test("Of loads at the same moment one at a time is done, the others receive 409, and all models answer truly")
     func concurrentSwaps() async throws {
         let folder = try ModelFolder()
         try await RunningService.serve(["--model", folder.configured, "--model-directory", folder.directory]) {
@@ -213,7 +213,7 @@ struct SwapTests {
             }
             let begun = statuses.count { $0 != 409 }
             #expect((1..<12).contains(begun) && Set(statuses).isSubset(of: [200, 409, 422]), "\(statuses)")
-            #expect(try await Self.endedChanges(service) == before + Double(begun), "what was told 409 was not begun")
+            #expect(try await Self.endedChanges(service) == before + Double(begun), "what received 409 was not begun")
             for name in ["b", "a"] {
                 #expect(try await service.load(name).status == 200)
                 #expect(try await service.active()["name"] as? String == name)
@@ -286,7 +286,7 @@ struct SwapTests {
             "\(outcome.errors)")
     }
 
-    @Test("At SIGHUP the configured file is read anew; if it is corrupt, the model before serves on")
+    @Test("At SIGHUP the configured file is read again; if it is corrupt, the model before serves on")
     func reload() async throws {
         let folder = try ModelFolder()
         try await RunningService.serve(["--model", folder.configured]) { service async throws in

@@ -3,7 +3,7 @@ import Synchronization
 import TestFixtures
 import UntrustedText
 
-/// The program as it was built beside these tests, or the one that the variable HEADWATER_PROGRAM names, run in processes
+/// The program as it was built with these tests, or the one that the variable HEADWATER_PROGRAM names, run in processes
 /// of its own. Foundation's Process crashes where more than about a thousand descriptors are open, as they are when the
 /// suites run side by side; hence posix_spawn.
 public struct BuiltProgram {

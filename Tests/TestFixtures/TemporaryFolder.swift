@@ -17,7 +17,7 @@ public func withTemporaryFile<R>(_ bytes: [UInt8], _ body: (String) throws -> R)
     }
 }
 
-/// A folder that is gone when nobody refers to it any more.
+/// A folder that is removed with the last reference to it.
 public final class Scratch: Sendable {
     /// Where it is.
     public let folder: URL

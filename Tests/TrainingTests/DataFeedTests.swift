@@ -88,7 +88,7 @@ struct DataFeedTests {
             #expect(same && batch.epoch == expected.epoch && batch.index == expected.index)
         }
         let same = all[0].pixels == all[4].pixels
-        #expect(!same, "each epoch is changed anew")
+        #expect(!same, "each epoch is changed differently")
     }
 
     @Test("A picture that can't be decoded ends the stream with an error that names it")

@@ -159,8 +159,8 @@ struct LabelledImagesTests {
         try folder.link("data/b", to: "a")
         try folder.link("data/circle", to: "..")
         try folder.link("data/a/broken.png", to: "nowhere.png")
-        try folder.write("data-beside/4.png", [67])
-        try folder.link("data/a/4.png", to: "../../data-beside/4.png")
+        try folder.write("data-outside/4.png", [67])
+        try folder.link("data/a/4.png", to: "../../data-outside/4.png")
         let images = try LabelledImages(at: folder.path + "/data")
         #expect(images.items.map(\.path) == ["a/0.png", "a/1.png"])
         #expect(try images.bytes(at: 1) == [1])
@@ -273,7 +273,7 @@ struct LabelledImagesTests {
 /// Keeps the promise that paths given on a command line become files in an order that can be foreseen.
 @Suite("Image files")
 struct ImageFilesTests {
-    @Test("files as named, folders in their place and sorted, trouble reported beside them")
+    @Test("files as named, folders in their place and sorted, problems reported with them")
     func expansion() throws {
         let folder = try TemporaryFolder()
         let named = try folder.write("photo.dat")

@@ -64,7 +64,7 @@ struct NearestNeighboursTests {
         #expect(search.correct(embeddings, on: pool, progress: { _ in }) == 4)
     }
 
-    @Test("Lengths don't matter; a zero vector is like nothing, and nobody's doom")
+    @Test("Lengths don't matter; a zero vector is like nothing, and does no harm")
     func usesCosine() {
         var references = LabelledEmbeddings(dimension: 2)
         references.append([0, 0], label: 0)

@@ -167,7 +167,7 @@ struct TrainingRunTests {
     }
 
     @Test(
-        "interrupted in validation ends without it, and resumed validates anew to the same bits",
+        "interrupted in validation ends without it, and resumed validates again to the same bits",
         arguments: [false, true])
     func interruptedValidation(head: Bool) throws {
         try withTemporaryFolder { folder in

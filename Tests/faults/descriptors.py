@@ -1,5 +1,5 @@
 """A limit of open files too low for --max-connections is told at the start; under one that is just high enough, uploads and
-loads work beside all those connections. Where no descriptor is left nevertheless, because the limit was lowered: connections
+loads work with all those connections open. Where no descriptor is left nevertheless, because the limit was lowered: connections
 that are open are served, new ones wait and are served later, uploads and loads are refused with the reason, and nothing has
 to be restarted once there are descriptors again."""
 
@@ -75,12 +75,12 @@ def just_enough(bench, folder):
         eventually("all connections to be accepted", lambda: service.descriptors() >= connections)
         with open(folder / "another.safetensors", "rb") as file:
             upload = admins[0].ask("PUT", "/admin/checkpoint?wait=true", file.read())
-        check(upload.status in (200, 201), f"an upload beside {connections} connections: {upload}")
+        check(upload.status in (200, 201), f"an upload with {connections} connections open: {upload}")
         load = admins[1].ask(
             "POST", "/admin/checkpoint?wait=true", json.dumps({"path": "other.safetensors"}),
             {"Content-Type": "application/json"})
-        check(load.status == 200, f"a load beside {connections} connections: {load}")
-        bench.note(f"under a limit of {enough}, an upload and a load worked beside {connections} open connections, "
+        check(load.status == 200, f"a load with {connections} connections open: {load}")
+        bench.note(f"under a limit of {enough}, an upload and a load worked with {connections} open connections, "
                    f"{service.descriptors()} descriptors in all")
         for client in clients:
             client.close()

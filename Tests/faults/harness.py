@@ -1,6 +1,6 @@
 """What the scenarios share: the program in a process of its own, model files, and things to be asked and checked.
 
-A scenario is a module beside this one. Its documentation says what is promised; `SHORT` whether it belongs to the short
+A scenario is a module in this folder. Its documentation says what is promised; `SHORT` whether it belongs to the short
 selection, `SECONDS` how long it may take; `run(bench)` returns if the promise held, having noted what was seen, and
 otherwise raises `Broken`, or `Skipped` where this machine can't do it.
 """
@@ -208,7 +208,7 @@ class Bench:
         self.program, self.folder, self.is_short, self.note = str(program), Path(folder), is_short, note
         self.random = random.Random(seed)
         self.started = 0
-        # None of whoever runs this.
+        # Not those of the user who runs this.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWATER_")}
 
     @contextlib.contextmanager
@@ -233,7 +233,7 @@ class Bench:
             service.kill()
 
     def start(self, *arguments, ports=(0, 0), prefix=(), environment=None, limits=None, log=None):
-        """A service that may not be ready yet; whoever calls this ends it."""
+        """A service that may not be ready yet; the caller ends it."""
         self.started += 1
         command = [*prefix, self.program, "serve", "--port", str(ports[0]), "--admin-port", str(ports[1])]
         command += ["--log-format", "json", *map(str, arguments)]

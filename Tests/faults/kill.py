@@ -77,7 +77,7 @@ def learn(bench, folder, uploads):
 
 
 def operate(bench, service, uploads, possible):
-    """Changes the model again and again until nobody answers, and tells in `possible` what may serve then."""
+    """Changes the model again and again until the service doesn't answer, and says in `possible` what may serve then."""
     previous = None
     try:
         while True:

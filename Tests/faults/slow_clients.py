@@ -1,5 +1,5 @@
-"""A thousand clients that send a byte now and then, in the head or in the body, or don't read their answers, keep nobody from
-being answered, take little memory, and are closed after --request-timeout (those that don't read after a minute);
+"""A thousand clients that send a byte now and then, in the head or in the body, or don't read their answers, keep no other
+client from being answered, take little memory, and are closed after --request-timeout (those that don't read after a minute);
 then no descriptor is left of them."""
 
 import resource

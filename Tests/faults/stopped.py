@@ -1,6 +1,6 @@
 """Stopped by SIGSTOP and continued by SIGCONT, as a suspended container is, for less than --request-timeout, the service
 answers what it had and what came meanwhile: no request fails, and it is live and ready at once. After a longer stop, a
-client that had not sent its whole request is closed as any that slow, and nobody else suffers."""
+client that had not sent its whole request is closed as any that slow, and no other client suffers."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""A Headwater to be checked, for as long as a block lasts. What the commands beside this folder share."""
+"""A Headwater to be checked, for as long as a block lasts. What the commands in the folder above share."""
 
 import contextlib
 import json

@@ -6,7 +6,7 @@ import HTTPServer
 import JSON
 import ReverseODE
 
-/// The results of a request in its order, and what the documents say besides them.
+/// The results of a request in its order, and what the documents say in addition to them.
 struct FeatureResults: Sendable {
     let response: FeatureResponse
     let requestID: String

@@ -63,7 +63,7 @@ public struct ManualPage {
         abstract.prefix(1).uppercased() + abstract.dropFirst() + "."
     }
 
-    /// A term with its description beside or below it.
+    /// A term with its description to the right of it or below it.
     private static func item(_ term: String, _ description: String) -> [String] {
         [".TP", term] + paragraphs(description)
     }

@@ -32,7 +32,7 @@ public enum ConfiguredCheckpoint: Sendable {
 /// Changes the model of a running service: load, warm up, test, record, switch. Whatever goes wrong at whichever step, the
 /// model that served before serves on.
 ///
-/// **Memory.** The previous model is kept in memory beside the active one, so that a rollback takes no file and can't
+/// **Memory.** The previous model is kept in memory next to the active one, so that a rollback takes no file and can't
 /// fail for lack of one: nightly jobs like to overwrite theirs in place. During a load there are three.
 public actor CheckpointManager {
     /// What a load that was begun will end with.
@@ -208,7 +208,7 @@ public actor CheckpointManager {
                 }, abandon: { directory.drop(staged: staged) }))
     }
 
-    /// Begins to load the configured checkpoint anew, which is also what a restart will begin with from then on.
+    /// Begins to load the configured checkpoint again, which is also what a restart will begin with from then on.
     public func reload() throws(CheckpointRefusal) -> Completion {
         try begin(configuredJob(.reload))
     }
@@ -308,7 +308,7 @@ public actor CheckpointManager {
         try await onThread { [selfTest = parts.selfTest] in try selfTest(served) }
         enter(.activating)
         // Recorded before it is switched to: a service killed in between starts with the new model, which has passed
-        // every check, while one that switches first could come back with a model that nobody has been served by since.
+        // every check, while one that switches first could come back with a model that has served no request since.
         let digest = job.isConfigured ? served.version.sha256 : configuredDigest
         let marker = try await onThread { [directory = parts.directory] in
             var marker = try job.place(served)

@@ -42,7 +42,7 @@ public struct ModelDirectory: Sendable {
         }
     }
 
-    /// Makes the service's own folder if it isn't there: whoever empties the model directory to fill it again takes it along.
+    /// Makes the service's own folder if it isn't there: emptying the model directory to fill it again removes it too.
     ///
     /// - Returns: whether it is there, `errno` telling why not.
     @discardableResult
@@ -58,7 +58,7 @@ public struct ModelDirectory: Sendable {
         else { throw .outside(path: requested) }
         let isAbsolute = requested.hasPrefix("/")
         guard let real = Self.realPath(isAbsolute ? requested : path + "/" + requested) else {
-            // Whether anything exists outside is nobody's business.
+            // Clients must not learn whether anything exists outside.
             guard !isAbsolute || requested.hasPrefix(path + "/") else { throw .outside(path: requested) }
             throw .notFound(path: requested)
         }
@@ -74,7 +74,7 @@ public struct ModelDirectory: Sendable {
         return try? SafetensorsFile(path: file.real, access: .onDemand).sha256.description
     }
 
-    /// What an error says, paths within the folder relative to it: where that lies is nobody's business who may only load
+    /// What an error says, paths within the folder relative to it: clients that may only load must not learn where that is
     /// from it.
     func reason(_ error: any Error) -> String { "\(error)".replacing(path + "/", with: "") }
 

@@ -136,7 +136,7 @@ public final class Trainer {
         return Array(UnsafeBufferPointer(start: (average?.values ?? store.values) + offset, count: count))
     }
 
-    /// Where the last good state is; told by whoever saves it.
+    /// Where the last good state is; set by the code that saves it.
     var lastGood = "no state has been saved yet"
 
     func diverged(_ what: String, step: Int) -> TrainingError {

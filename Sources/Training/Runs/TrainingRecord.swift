@@ -1,4 +1,5 @@
-/// Where a run stands, and all that its numbers depend on but the weights: what a state file says beside its tensors.
+/// The position of a run, and everything that its numbers depend on except the weights: what a state file says in addition
+/// to its tensors.
 public struct TrainingRecord: Codable, Sendable, Equatable {
     /// The format that this build writes and reads.
     public static let currentFormatVersion = 1

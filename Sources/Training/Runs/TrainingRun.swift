@@ -49,7 +49,7 @@ public final class TrainingRun {
         }
     }
 
-    /// What whoever runs it is asked and told.
+    /// What the code that runs it is asked and told.
     public struct Observer {
         /// Time since some beginning.
         public var now: () -> Duration
@@ -206,7 +206,7 @@ public final class TrainingRun {
     /// on from. The model is written before the state that says so: a run that is killed in between makes the same model
     /// again.
     ///
-    /// - Returns: false if validation was interrupted; whoever resumes begins it anew.
+    /// - Returns: false if validation was interrupted; a resumed run starts it again.
     private func endEpoch() throws -> Bool {
         try saveSteps()
         let score: ValidationScore?
@@ -244,7 +244,7 @@ extension TrainingRun.Files {
         settings: [String: String], resumes: Bool, restartsSchedule: Bool = false, stepLog: String? = nil
     ) throws {
         guard resumes else {
-            // A model that somebody keeps there would be lost at the end of the first epoch.
+            // A model that is kept there would be lost at the end of the first epoch.
             for path in [state, model] + (stepLog.map { [$0] } ?? []) where RegularFile.exists(path) {
                 throw TrainingError.alreadyBegun(path: path)
             }

@@ -113,10 +113,10 @@ def plasma(side, decay, uniform):
         pairs = corners + np.roll(corners, -1, axis=0)
         heights[half::step, half::step] = displaced(pairs + np.roll(pairs, -1, axis=1))
         middles, corners = heights[half::step, half::step], heights[::step, ::step]
-        beside = middles + np.roll(middles, 1, axis=0) + corners + np.roll(corners, -1, axis=1)
-        heights[::step, half::step] = displaced(beside)
-        beside = middles + np.roll(middles, 1, axis=1) + corners + np.roll(corners, -1, axis=0)
-        heights[half::step, ::step] = displaced(beside)
+        adjacent = middles + np.roll(middles, 1, axis=0) + corners + np.roll(corners, -1, axis=1)
+        heights[::step, half::step] = displaced(adjacent)
+        adjacent = middles + np.roll(middles, 1, axis=1) + corners + np.roll(corners, -1, axis=0)
+        heights[half::step, ::step] = displaced(adjacent)
         step, wibble = half, wibble / decay
     heights -= heights.min()
     return heights / heights.max()

@@ -1,6 +1,6 @@
 """Losses and gradients of a small velocity network by PyTorch's automatic differentiation, in double.
 
-    python make_gradients.py        # writes gradients.safetensors beside this file
+    python make_gradients.py        # writes gradients.safetensors next to this file
 
 Needs torch, numpy and safetensors. Parameters and inputs are not stored: both sides make them from SplitMix64, each
 tensor from a seed of its own (`seeded`), as Tests/ReferenceNetwork/SeededParameters.swift does. Of each parameter's

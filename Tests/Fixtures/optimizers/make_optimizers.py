@@ -1,6 +1,6 @@
 """What PyTorch's Adam and AdamW make of seeded parameters and gradients, in double.
 
-    python make_optimizers.py        # writes optimizers.safetensors beside this file
+    python make_optimizers.py        # writes optimizers.safetensors next to this file
 
 Needs torch, numpy and safetensors. Parameters and gradients are not stored: both sides make them from SplitMix64
 (`seeded`), as Tests/TestFixtures/SeededGenerator.swift does. The file holds the parameters after every step.

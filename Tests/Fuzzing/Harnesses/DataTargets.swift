@@ -78,7 +78,7 @@ private func readTar(_ input: inout FuzzInput) throws {
 /// The archive with every header's checksum as it should be, and an end marker, so that what is in it reaches the reader.
 private func mendingHeaders(of archive: [UInt8]) -> [UInt8] {
     var bytes = archive + [UInt8](repeating: 0, count: (512 - archive.count % 512) % 512 + 1024)
-    // Data between headers is passed over only if a header states it; mending a block of data harms nobody.
+    // Data between headers is passed over only if a header states it; mending a block of data does no harm.
     for start in stride(from: 0, to: bytes.count - 1024, by: 512) where bytes[start] != 0 {
         var sum = 8 * 32
         for place in start..<start + 512 where !(148..<156).contains(place - start) { sum += Int(bytes[place]) }

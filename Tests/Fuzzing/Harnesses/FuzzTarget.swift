@@ -21,8 +21,8 @@ struct FuzzTarget: Sendable {
     let run: @Sendable (inout FuzzInput) throws -> Void
 }
 
-/// Bytes that a fuzzer made up. Choices that a harness needs beside the parser's input are taken from the end, so that a
-/// file among the seeds stays what it is.
+/// Bytes that a fuzzer made up. Choices that a harness needs in addition to the parser's input are taken from the end, so
+/// that a file among the seeds stays what it is.
 struct FuzzInput {
     private var bytes: ArraySlice<UInt8>
 

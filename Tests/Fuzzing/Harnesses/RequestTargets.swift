@@ -166,7 +166,7 @@ private func readHeaders(_ input: inout FuzzInput) throws {
     require(older == nil || older == framing, "both versions see the same body")
     if case .length(let length) = framing {
         require(Int(length.description) != 0, "a length is above zero")
-        require(headers.values(of: "Transfer-Encoding").isEmpty, "a length has no transfer coding beside it")
+        require(headers.values(of: "Transfer-Encoding").isEmpty, "a length and a transfer coding exclude each other")
     }
     let limits = TimeLimits(standard: .seconds(30), maximum: .seconds(120))
     let now = ContinuousClock.now
@@ -229,7 +229,7 @@ private func readInference(_ input: inout FuzzInput) throws {
 
 // MARK: - Refusals
 
-/// What whoever sent the input reads.
+/// What the sender of the input reads.
 func explanation(of error: any Error) -> String {
     switch error {
     case let problem as Problem: problem.detail
