@@ -76,7 +76,7 @@ let package = Package(
             "FeatureService",
             [
                 "CheckpointFormats", "Digests", "Files", "JSON", "ReverseODE", "ImagePipeline", "Tensor", "FlowModel",
-                "Machine",
+                "Machine", "UntrustedText",
             ]),
         hotLibrary("Differentiation", ["Networks", "FlowModel", "Layers", "Tensor", "CKernels"]),
         hotLibrary("Augmentation", ["ImagePipeline"]),
@@ -99,12 +99,30 @@ let package = Package(
                 "Files", "HTTPServer", "JSON", "Telemetry", "CContract", "CPlayground", "UntrustedText",
             ]),
         library(
+            "Extraction",
+            [
+                "Console", "Digests", "FeatureService", "Files", "ImagePipeline", "JSON", "Machine", "ReverseODE",
+                "Tensor", "Training", "UntrustedText",
+            ]),
+        hotLibrary(
+            "Evaluation",
+            [
+                "Augmentation", "Console", "Extraction", "FeatureService", "ImagePipeline", "JSON", "Plotting",
+                "ReverseODE", "Tensor", "Training",
+            ]),
+        library(
+            "Benchmarks",
+            [
+                "CKernels", "Console", "FeatureService", "FlowModel", "ImagePipeline", "Layers", "LoadGeneration",
+                "Machine", "Networks", "Plotting", "ReverseODE", "Tensor", "Training",
+            ]),
+        library(
             "CommandLineInterface",
             [
-                "API", "Training", "Augmentation", "Differentiation", "FeatureService", "CheckpointFormats",
-                "Digests", "Files", "FlowModel", "JSON", "Networks", "ReverseODE", "ImagePipeline", "HTTPServer",
-                "Telemetry", "Layers", "Tensor", "CKernels", "CBundledModel", "LoadGeneration", "Plotting",
-                "UntrustedText", "Arguments", "Console", "Machine",
+                "API", "Arguments", "Augmentation", "Benchmarks", "CBundledModel", "CheckpointFormats", "Console",
+                "Differentiation", "Evaluation", "Extraction", "FeatureService", "Files", "FlowModel", "HTTPServer",
+                "ImagePipeline", "JSON", "Machine", "Networks", "Plotting", "ReverseODE", "Telemetry", "Tensor", "Training",
+                "UntrustedText",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
         .plugin(name: "RecordCommit", capability: .buildTool()),
@@ -154,6 +172,8 @@ let package = Package(
         tests(of: "LoadGeneration", ["HTTPServer", "TestBench"]),
         tests(of: "Arguments", ["CommandLineInterface"]),
         tests(of: "Console"),
+        tests(of: "Extraction"),
+        tests(of: "Evaluation", ["Tensor", "Training"]),
         tests(of: "Telemetry"),
         tests(
             of: "API",
@@ -163,7 +183,10 @@ let package = Package(
             ]),
         tests(
             of: "CommandLineInterface",
-            ["Arguments", "Console", "Files", "LoadGeneration", "Machine", "TestBench", "UntrustedText"]),
+            [
+                "Arguments", "Benchmarks", "Console", "Evaluation", "Extraction", "Files", "LoadGeneration", "Machine",
+                "TestBench", "UntrustedText",
+            ]),
         .testTarget(
             name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],
             swiftSettings: strict),
@@ -177,9 +200,9 @@ if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
         .executableTarget(
             name: "headwater-fuzz",
             dependencies: [
-                "CFuzzing", "CZlib", "API", "CheckpointFormats", "CommandLineInterface", "FeatureService", "FlowModel",
-                "Files", "HTTPServer", "ImagePipeline", "JSON", "LoadGeneration", "ReverseODE", "Telemetry", "Tensor",
-                "TestFixtures", "Training",
+                "CFuzzing", "CZlib", "API", "Arguments", "CheckpointFormats", "CommandLineInterface", "Evaluation",
+                "FeatureService", "Files", "FlowModel", "HTTPServer", "ImagePipeline", "JSON", "LoadGeneration",
+                "ReverseODE", "Telemetry", "Tensor", "TestFixtures", "Training",
             ],
             path: "Tests/Fuzzing/Harnesses", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]),

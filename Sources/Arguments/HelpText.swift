@@ -15,7 +15,7 @@ struct HelpText {
     var overview: String {
         var lines = wrapped("\(program.name): \(program.abstract)", to: width)
         lines += ["", "Usage: \(program.name) COMMAND [OPTIONS]", "", "Commands:"]
-        for command in program.commands { lines += row("  \(command.name)", command.abstract) }
+        for topic in program.topics { lines += row("  \(topic.name)", topic.abstract) }
         lines += ["", "Options:"]
         lines += row("  -h, --help", "Show this help. After a command, show the command's help.")
         lines += row("      --version", "Show the version.")
@@ -23,6 +23,18 @@ struct HelpText {
         lines += wrapped(program.environmentRule, to: width - 2).map { "  " + $0 }
         lines += ["", "Exit status:"]
         for status in program.exitStatuses { lines += row("  \(status.code)", status.meaning) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// A group's help: its commands.
+    func text(of group: CommandGroup) -> String {
+        var lines = wrapped("\(program.name) \(group.name): \(group.abstract)", to: width)
+        lines += ["", "Usage: \(program.name) \(group.name) COMMAND [OPTIONS]", ""]
+        if !group.discussion.isEmpty { lines += wrapped(group.discussion, to: width) + [""] }
+        lines.append("Commands:")
+        for command in program.commands(of: group) { lines += row("  \(command.lastWord)", command.abstract) }
+        lines += ["", "Options:"]
+        lines += row("  -h, --help", "Show this help. After a command, show the command's help.")
         return lines.joined(separator: "\n") + "\n"
     }
 

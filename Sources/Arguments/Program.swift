@@ -21,6 +21,8 @@ public struct Program: Sendable {
     public let environmentPrefix: String
     /// In the order of the help.
     public let commands: [Command]
+    /// The first words of commands of two words.
+    public let groups: [CommandGroup]
     /// The statuses that it ends with, ascending.
     public let exitStatuses: [ExitStatus]
 
@@ -41,13 +43,14 @@ public struct Program: Sendable {
     /// Describes a program.
     public init(
         name: String, abstract: String, version: String, environmentPrefix: String, commands: [Command],
-        exitStatuses: [ExitStatus] = []
+        groups: [CommandGroup] = [], exitStatuses: [ExitStatus] = []
     ) {
         self.name = name
         self.abstract = abstract
         self.version = version
         self.environmentPrefix = environmentPrefix
         self.commands = commands
+        self.groups = groups
         self.exitStatuses = exitStatuses
     }
 
@@ -64,7 +67,9 @@ public struct Program: Sendable {
     var descriptionFaults: [String] {
         let names = commands.map(\.name)
         let faults = names.filter { name in names.filter { $0 == name }.count > 1 || name == "help" }
-        return faults.map { "command \($0) means two things" } + commands.flatMap(\.descriptionFaults)
+        let strangers = commands.filter { $0.group.map { group(named: $0) == nil } ?? false }
+        return faults.map { "command \($0) means two things" } + strangers.map { "\($0.name) is of no group" }
+            + commands.flatMap(\.descriptionFaults)
     }
 
     /// What a command line asks for. A flag outweighs the environment, which outweighs the default.
@@ -86,27 +91,58 @@ public struct Program: Sendable {
             case "--help", "-h": return .show(help.overview)
             case "--version": return .show("\(name) \(version)\(commit.map { " (commit \($0))" } ?? "")\n")
             case "help":
-                guard let topic = arguments.dropFirst().first else { return .show(help.overview) }
-                return .show(help.text(of: try command(named: topic)))
+                let topic = arguments.dropFirst()
+                guard let first = topic.first else { return .show(help.overview) }
+                if topic.count == 1, let group = group(named: first) { return .show(help.text(of: group)) }
+                return .show(help.text(of: try command(at: topic).command))
             default: break
             }
-            let command = try command(named: first)
-            if asksForHelp(arguments.dropFirst()) { return .show(help.text(of: command)) }
-            return .run(command: command.name, try parse(arguments.dropFirst(), environment, of: command))
+            if let group = group(named: first), arguments.count > 1, asksForHelp(arguments[1...1]) {
+                return .show(help.text(of: group))
+            }
+            let (command, rest) = try command(at: arguments[...])
+            if asksForHelp(rest) { return .show(help.text(of: command)) }
+            return .run(command: command.name, try parse(rest, environment, of: command))
         } catch {
             throw withHelp(error, arguments)
         }
     }
 
-    private var commandNames: String { commands.map(\.name).joined(separator: ", ") }
+    private var commandNames: String { topics.map(\.name).joined(separator: ", ") }
 
-    private func command(named name: String) throws(UsageError) -> Command {
-        if let command = commands.first(where: { $0.name == name }) { return command }
+    /// The command whose name the arguments, at least one, begin with, and what follows it.
+    private func command(
+        at arguments: ArraySlice<String>
+    ) throws(UsageError) -> (command: Command, rest: ArraySlice<String>) {
+        let name = arguments.first!
+        if let command = commands.first(where: { $0.name == name }) { return (command, arguments.dropFirst()) }
+        if let group = group(named: name) { return try command(of: group, at: arguments.dropFirst()) }
         let what = name.hasPrefix("-") ? "option" : "command"
-        let candidates = commands.map(\.name) + (what == "option" ? ["--help", "--version"] : ["help"])
+        let candidates = topics.map(\.name) + (what == "option" ? ["--help", "--version"] : ["help"])
         let nearest = Suggestion.clause(Suggestion.nearest(to: name, among: candidates))
         throw UsageError(
             "unknown \(what) \(UsageError.quoted(name))", remedy: "give one of \(commandNames)\(nearest)")
+    }
+
+    private func command(
+        of group: CommandGroup, at arguments: ArraySlice<String>
+    ) throws(UsageError) -> (command: Command, rest: ArraySlice<String>) {
+        let members = commands(of: group)
+        if let word = arguments.first, let command = members.first(where: { $0.lastWord == word }) {
+            return (command, arguments.dropFirst())
+        }
+        let names = members.map(\.lastWord)
+        guard let word = arguments.first, !word.hasPrefix("-") else {
+            let successor = group.successor(of: arguments)
+            throw UsageError(
+                "\(group.name) needs a command, one of \(names.joined(separator: ", "))",
+                remedy: "give '\(name) \(successor)'"
+                    + (arguments.isEmpty ? ", for example" : " and what its help lists"))
+        }
+        throw UsageError(
+            "unknown command \(UsageError.quoted("\(group.name) \(word)"))",
+            remedy: "give one of \(names.joined(separator: ", "))"
+                + Suggestion.clause(Suggestion.nearest(to: word, among: names)))
     }
 
     private func asksForHelp(_ arguments: ArraySlice<String>) -> Bool {
@@ -166,8 +202,9 @@ public struct Program: Sendable {
 
     private func withHelp(_ error: UsageError, _ arguments: [String]) -> UsageError {
         var error = error
-        let command = commands.first { $0.name == arguments.first }
-        error.helpCommand = [name, command?.name, "--help"].compactMap { $0 }.joined(separator: " ")
+        let words = [2, 1].map { arguments.prefix($0).joined(separator: " ") }
+        let topic = words.first { words in commands.contains { $0.name == words } || group(named: words) != nil }
+        error.helpCommand = [name, topic, "--help"].compactMap(\.self).joined(separator: " ")
         return error
     }
 }

@@ -1,6 +1,7 @@
 import Arguments
 import CheckpointFormats
 import Console
+import FeatureService
 import FlowModel
 import ReverseODE
 import Tensor
@@ -29,7 +30,7 @@ enum ConvertCommand {
         options: [
             output.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
             TapOptions.defaultTap.specification, name.specification, type.specification,
-            KernelChoice.option.specification, KernelChoice.workers.specification,
+            Computation.kernelsOption.specification, Computation.workersOption.specification,
         ],
         positionals: [model.specification],
         examples: [
@@ -43,8 +44,7 @@ enum ConvertCommand {
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        let kernels = try KernelChoice.namedKernels(arguments)
-        let pool = try KernelChoice.pool(arguments)
+        let computation = try Computation(arguments, in: .f32)
         let file = try ModelFile(ModelSource.file(try arguments[model]))
         var configuration = file.configuration
         configuration.grid = try GridOptions.grid(arguments, of: configuration)
@@ -54,7 +54,8 @@ enum ConvertCommand {
         let target = try arguments[output]
         do {
             try SelfTestedModel(
-                configuration: configuration, type: try storedType(arguments, file), kernels: kernels, pool: pool
+                configuration: configuration, type: try storedType(arguments, file), kernels: computation.kernels,
+                pool: computation.pool
             ).write(to: target, weights: file.tensor)
         } catch let error as TapError {
             throw UsageError(

@@ -1,9 +1,7 @@
-import API
 import Arguments
 import Console
+import Extraction
 import FeatureService
-import Files
-import ImagePipeline
 import ReverseODE
 import UntrustedText
 
@@ -13,14 +11,13 @@ import UntrustedText
 
 /// `headwater embed`: the embeddings of many image files.
 enum EmbedCommand {
-    enum Format: String, CaseIterable, Sendable { case npy, jsonl, csv }
     enum Normalization: String, CaseIterable, Sendable { case none, l2 }
 
     private static let output = Option(
         "output", short: "o", optional: .file,
         help: "The file to write. The default is standard output, except for npy.")
     private static let format = Option(
-        "format", optional: .choice("FORMAT", of: Format.self),
+        "format", optional: .choice("FORMAT", of: RowFormat.Embeddings.self),
         help: "The output format. The default follows the output's file name; for standard output it is jsonl.")
     private static let normalization = Option(
         "normalize", .choice("NORM", of: Normalization.self), default: .none,
@@ -59,13 +56,10 @@ enum EmbedCommand {
             the whole output; deploy/concatenate joins npy outputs. The folders must not change meanwhile. If you repeat the \
             commands with --keep-output, only the missing parts are computed.
             """,
-        options: [output.specification, format.specification] + ImageRun.specifications + TapOptions.specifications + [
+        options: [output.specification, format.specification] + BulkOptions.images + TapOptions.specifications + [
             normalization.specification, shard.specification, keepsOutput.specification,
-            ModelSource.option.specification, FeatureExtraction.batch.specification,
-            FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
-            KernelChoice.precision.specification, KernelChoice.workers.specification,
-        ],
-        positionals: [ImageInputs.paths.specification],
+        ] + BulkOptions.computation,
+        positionals: [BulkOptions.paths.specification],
         examples: [
             Command.Example(line: "headwater embed photos -o photos.npy", effect: "Embed all images in a folder:"),
             Command.Example(
@@ -100,11 +94,10 @@ enum EmbedCommand {
                 return .success
             }
         }
-        let kernels = try KernelChoice.kernels(arguments)
+        let computation = try Computation(arguments)
         let shard = try arguments[shard]
-        let images = try ImageRun(arguments, output: output, shard: shard)
-        let extraction = try await FeatureExtraction(
-            arguments, kernels: kernels, pool: try KernelChoice.pool(arguments))
+        let images = try BulkOptions.run(arguments, output: output, shard: shard)
+        let extraction = try await BulkOptions.extraction(arguments, computation)
         let model = extraction.served.model
         let taps = try TapOptions.taps(arguments, of: model)
         let resolved = try taps.map { try model.resolve($0) }
@@ -113,9 +106,8 @@ enum EmbedCommand {
         return try await images.run(
             ImageRun.Job(
                 activity: "embedding", request: FeatureRequest(taps: taps), output: output,
-                format: rowFormat(
-                    format, resolved, hasHeader: shard.isFirst,
-                    values: { $0.values.map { normalization == .l2 ? scaledToUnitLength($0) : $0 } }),
+                format: RowFormat(
+                    format, of: resolved, hasHeader: shard.isFirst, hasUnitLength: normalization == .l2),
                 settings: [
                     "the command": "embed", "--format": format.rawValue, "--normalize": normalization.rawValue,
                     "the taps": names.joined(separator: ", "),
@@ -123,10 +115,10 @@ enum EmbedCommand {
                 contents: "\(resolved.count) \(resolved.count == 1 ? "tap" : "taps") "
                     + "(\(names.joined(separator: ", "))), \(resolved.reduce(0) { $0 + $1.dimension }) numbers an image"
             ),
-            extraction, arguments)
+            extraction)
     }
 
-    private static func format(_ arguments: ParsedArguments, _ output: String?) throws -> Format {
+    private static func format(_ arguments: ParsedArguments, _ output: String?) throws -> RowFormat.Embeddings {
         let given = try arguments[format]
         guard let output else {
             guard given != .npy else {
@@ -135,7 +127,7 @@ enum EmbedCommand {
             }
             return given ?? .jsonl
         }
-        let suffix = output.split(separator: ".").last.flatMap { Format(rawValue: $0.lowercased()) }
+        let suffix = output.split(separator: ".").last.flatMap { RowFormat.Embeddings(rawValue: $0.lowercased()) }
         guard let format = given ?? suffix else {
             throw UsageError(
                 "\(UsageError.quoted(output)) doesn't end in .npy, .jsonl or .csv",
@@ -144,50 +136,4 @@ enum EmbedCommand {
         }
         return format
     }
-
-    /// An image's line in jsonl.
-    private struct Row: Encodable {
-        struct TapValues: Encodable {
-            let time: Float
-            let place: String
-            let dimension: Int
-            let embedding: [Float]
-        }
-        let path: String
-        let pathBytes: String?
-        let taps: [TapValues]
-    }
-
-    @MainActor
-    private static func rowFormat(
-        _ format: Format, _ taps: [ResolvedTap], hasHeader: Bool, values: @escaping (ImageFeatures) -> [[Float]]
-    ) -> RowFormat {
-        switch format {
-        case .npy:
-            return RowFormat(layout: .matrix(columns: taps.reduce(0) { $0 + $1.dimension })) { _, features in
-                NumPyArray.bytes(Array(values(features).joined()))
-            }
-        case .jsonl:
-            return RowFormat(layout: .text(header: [])) { path, features in
-                let taps = zip(features.taps, values(features)).map { tap, values in
-                    Row.TapValues(
-                        time: tap.time, place: tap.place.description, dimension: values.count, embedding: values)
-                }
-                let path = PathText(path)
-                return try TextRow.json(Row(path: path.text, pathBytes: path.bytes, taps: taps))
-            }
-        case .csv:
-            let columns = taps.flatMap { tap in (0..<tap.dimension).map { "\(tap.name)/\($0)" } }
-            let header = hasHeader ? TextRow.csv(path: "path", columns) : []
-            return RowFormat(layout: .text(header: header)) { path, features in
-                TextRow.csv(path: path, values(features).joined().map(\.description))
-            }
-        }
-    }
-}
-
-/// A vector of Euclidean length 1 in the same direction; the zero vector, having none, as it is.
-func scaledToUnitLength(_ values: [Float]) -> [Float] {
-    let length = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-    return length > 0 ? values.map { Float(Double($0) / length) } : values
 }

@@ -1,11 +1,9 @@
 import Arguments
 import Augmentation
 import Console
-import FeatureService
-import FoundationEssentials
-import ImagePipeline
+import Evaluation
+import Extraction
 import ReverseODE
-import Tensor
 import Training
 
 /// `headwater evaluate`: a model's accuracy on labelled images.
@@ -36,7 +34,7 @@ enum EvaluateCommand {
     private static let head = Option(
         flag: "head", default: true, help: "Measure the accuracy of the model's head, if it has one.")
     private static let corruption = Option(
-        "corruption", optional: CorruptionSelection.syntax,
+        "corruption", optional: .corruptions,
         help:
             "Also measure the head on images with this corruption, or with all, at this severity from "
             + "1 to 5 or at every severity.")
@@ -74,11 +72,7 @@ enum EvaluateCommand {
             classes.specification, limit.specification,
             neighbours.specification, probe.specification, head.specification, corruption.specification,
             json.specification, predictions.specification, plot.specification,
-        ] + DataOptions.specifications + TapOptions.specifications + [
-            ModelSource.option.specification, FeatureExtraction.batch.specification,
-            FeatureExtraction.exactDecode.specification, KernelChoice.option.specification,
-            KernelChoice.precision.specification, KernelChoice.workers.specification,
-        ],
+        ] + DataOptions.specifications + TapOptions.specifications + BulkOptions.computation,
         examples: [
             Command.Example(line: "headwater evaluate --data test.tar", effect: "How good is the bundled model?"),
             Command.Example(
@@ -104,11 +98,9 @@ enum EvaluateCommand {
     /// Runs in a task that is cancelled to interrupt it.
     @MainActor
     static func evaluate(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        let kernels = try KernelChoice.kernels(arguments)
-        let pool = try KernelChoice.pool(arguments)
+        let computation = try Computation(arguments)
         let (test, references) = try sets(arguments)
-        let extraction = try await FeatureExtraction(
-            arguments, kernels: kernels, pool: pool)
+        let extraction = try await BulkOptions.extraction(arguments, computation)
         let model = extraction.served.model
         let (k, probes) = (try arguments[neighbours], try arguments[probe])
         let taps = k > 0 || probes ? try TapOptions.taps(arguments, of: model) : []
@@ -158,14 +150,13 @@ enum EvaluateCommand {
         guard measured.images > 0, known?.images != 0 else {
             throw CommandFailure(status: .unusableData, description: "none of the images could be used")
         }
-        var report = EvaluationReport(extraction.served, kernels, measured)
+        var report = EvaluationReport(extraction, measured)
         report.failed += known?.unusable.count ?? 0
-        if k > 0 { try report.measureNeighbours(k, of: measured, among: known, on: pool) }
-        if probes, let known { try report.measureProbes(of: measured, trainedOn: known, on: pool) }
+        if k > 0 { try report.measureNeighbours(k, of: measured, among: known, on: computation.pool) }
+        if probes, let known { try report.measureProbes(of: measured, trainedOn: known, on: computation.pool) }
         if let corruptions, let logitIndices {
             report.corruptions = try await CorruptionReport(
-                corruptions, test.without(measured.unusable), extraction, decoding: try DecodingMode(arguments),
-                logitIndices: logitIndices)
+                corruptions, test.without(measured.unusable), extraction, logitIndices: logitIndices)
         }
         if let drawing {
             try drawing.write(report.plot)
@@ -220,102 +211,13 @@ enum EvaluateCommand {
     }
 }
 
-/// A data set, or an evenly spaced part of it.
-@MainActor
-struct EvaluationSet {
-    /// What an extraction gives of it.
-    struct Measured {
-        var tally = EvaluationTally()
-        var confusion = ConfusionMatrix()
-        /// For each tap, the embeddings of all images that could be used.
-        var embeddings: [LabelledEmbeddings]
-        let taps: [ResolvedTap]
-        let hasHead: Bool
-        var images = 0
-        /// Indices of the images that could not be used.
-        var unusable: Set<Int> = []
-        var seconds = 0.0
-    }
-
-    let images: LabelledImages
-    let indices: [Int]
-    private let damage: DamagePolicy
-
-    init(_ images: LabelledImages, limit: Int?, _ damage: DamagePolicy) {
-        self.images = images
-        self.damage = damage
-        let total = images.items.count
-        let count = min(limit ?? total, total)
-        indices = (0..<count).map { $0 * total / count }
-    }
-
-    private init(_ images: LabelledImages, indices: [Int], _ damage: DamagePolicy) {
-        self.images = images
-        self.damage = damage
-        self.indices = indices
-    }
-
-    /// The set less images of these indices.
-    func without(_ unusable: Set<Int>) -> EvaluationSet {
-        EvaluationSet(images, indices: indices.filter { !unusable.contains($0) }, damage)
-    }
-
-    /// Runs all its images through the model.
-    ///
-    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
-    /// - Parameters:
-    ///   - logitIndices: the logit of each class; nil to leave the head out.
-    ///   - predictions: gets what the head says of every image.
-    ///   - classes: class names that labels refer to, the set's own if not given; names not among them get new labels.
-    func measure(
-        _ extraction: FeatureExtraction, taps: [Tap], logitIndices: [Int]?, into predictions: PredictionFile? = nil,
-        classes: [String]? = nil, as activity: String
-    ) async throws -> Measured {
-        let model = extraction.served.model
-        let resolved = try taps.map { try model.resolve($0) }
-        var measured = Measured(
-            embeddings: resolved.map { LabelledEmbeddings(dimension: $0.dimension) }, taps: resolved,
-            hasHead: logitIndices != nil)
-        let (images, indices) = (images, indices)
-        let labels = Self.labels(of: images.classes, among: classes ?? images.classes)
-        let damaged = DamagedImages(of: indices.count, in: images.path, damage)
-        let bar = ProgressBar(activity, of: indices.count)
-        defer { bar.erase() }
-        try await extraction.run(
-            count: indices.count, FeatureRequest(taps: taps, wantsLogits: logitIndices != nil),
-            bytes: { try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes) }
-        ) { position, result in
-            let item = images.items[indices[position]]
-            switch result {
-            case .failure(let problem):
-                let error = DataSetError(problem.located(at: item.path))
-                measured.unusable.insert(indices[position])
-                bar.report("headwater: skipped: \(error)")
-                try damaged.add(position, error)
-            case .success(let features):
-                measured.images += 1
-                for (tap, values) in features.values.enumerated() {
-                    measured.embeddings[tap].append(values, label: labels[item.label])
-                }
-                if let logitIndices, let logits = features.logits {
-                    let answer = logitIndices[item.label]
-                    measured.tally.add(logits: logits, answer: answer)
-                    measured.confusion.add(logits: logits, answer: answer)
-                    try predictions?.append(item.path, logits: logits, answer: answer)
-                }
-            }
-            bar.update(position + 1)
-        }
-        measured.seconds = bar.elapsed / .seconds(1)
-        return measured
-    }
-
-    private static func labels(of own: [String], among classes: [String]) -> [Int] {
-        var known = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
-        return own.map { name in
-            let label = known[name] ?? known.count
-            known[name] = label
-            return label
-        }
+extension ValueSyntax where Value == CorruptionSelection {
+    /// Such as `fog`, `fog:3`, `all` or `all:3`.
+    static var corruptions: ValueSyntax {
+        let names = ["all"] + Corruption.allCases.map(\.rawValue)
+        return ValueSyntax(
+            placeholder: "NAME[:SEVERITY]",
+            rule: "all or one of \(names.dropFirst().joined(separator: ", ")), optionally with a severity, as in fog:3",
+            completion: .choices(names), parse: { CorruptionSelection($0) }, format: { $0.text })
     }
 }

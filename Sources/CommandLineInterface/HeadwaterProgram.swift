@@ -28,7 +28,13 @@ public enum HeadwaterProgram {
             (PretrainCommand.command, { arguments, _ in try await PretrainCommand.run(arguments) }),
             (FineTuneCommand.command, { arguments, _ in try await FineTuneCommand.run(arguments) }),
             (EvaluateCommand.command, { arguments, _ in try await EvaluateCommand.run(arguments) }),
-            (BenchCommand.command, { arguments, _ in try await BenchCommand.run(arguments) }),
+            (NetworkBenchCommand.command, { arguments, _ in try NetworkBenchCommand.run(arguments) }),
+            (PrecisionBenchCommand.command, { arguments, _ in try PrecisionBenchCommand.run(arguments) }),
+            (ProfileBenchCommand.command, { arguments, _ in try ProfileBenchCommand.run(arguments) }),
+            (TrainingBenchCommand.command, { arguments, _ in try TrainingBenchCommand.run(arguments) }),
+            (DecodingBenchCommand.command, { arguments, _ in try DecodingBenchCommand.run(arguments) }),
+            (ServedBenchCommand.command, { arguments, _ in try await ServedBenchCommand.run(arguments) }),
+            (WriteModelCommand.command, { arguments, _ in try WriteModelCommand.run(arguments) }),
             (CompletionCommand.command, { arguments, _ in try CompletionCommand.run(arguments) }),
             (ManualCommand.command, { arguments, _ in try ManualCommand.run(arguments) }),
         ]
@@ -37,6 +43,7 @@ public enum HeadwaterProgram {
         name: "headwater",
         abstract: "image embeddings and classes, computed by running generative flow models in reverse",
         version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map(\.command),
+        groups: [BenchCommand.group],
         exitStatuses: ExitStatus.allCases.map { Program.ExitStatus(code: $0.rawValue, meaning: $0.meaning) })
 
     /// Carries out the process's command line and ends the process with one of the statuses that the help lists.

@@ -26,10 +26,8 @@ enum InspectCommand {
     static let command = Command(
         name: "inspect", abstract: "describe a model file",
         discussion: "Prints architecture, parameters, cost, grid, preprocessing, labels, size and digest.",
-        options: [
-            json.specification, plan.specification, batches.specification, KernelChoice.option.specification,
-            KernelChoice.precision.specification, KernelChoice.workers.specification,
-        ], positionals: [model.specification],
+        options: [json.specification, plan.specification, batches.specification] + Computation.options,
+        positionals: [model.specification],
         examples: [
             Command.Example(line: "headwater inspect", effect: "Describe the bundled model:"),
             Command.Example(line: "headwater inspect --json model.safetensors", effect: "For programs:"),
@@ -49,16 +47,15 @@ enum InspectCommand {
             try arguments[json] ? try description.json() : text(description, file),
             terminator: "")
         if try arguments[plan] {
-            let kernels = try KernelChoice.kernels(arguments)
-            let pool = try KernelChoice.pool(arguments)
+            let computation = try Computation(arguments)
             let model = try ReversibleModel(
-                configuration: file.configuration, precision: try arguments[KernelChoice.precision],
-                kernels: kernels, pool: pool
+                configuration: file.configuration, precision: computation.precision, kernels: computation.kernels,
+                pool: computation.pool
             ) {
                 try file.tensor($0)
             }
-            print("\nWith the \(kernels.name) kernels on \(pool.count) workers:")
-            print(planTable(of: model, batches: try arguments[batches], on: pool))
+            print("\nWith the \(computation.kernels.name) kernels on \(computation.pool.count) workers:")
+            print(planTable(of: model, batches: try arguments[batches], on: computation.pool))
         }
         return .success
     }
@@ -69,8 +66,8 @@ enum InspectCommand {
         let plans = batches.map { model.field.plans(batch: $0, on: pool) }
         guard let first = plans.first else { return "" }
         var lines = [
-            padded("layer", 34) + padded("algorithm", 16) + paddedLeft("channels", 12) + paddedLeft("side", 5)
-                + paddedLeft("weights KiB", 12) + batches.map { paddedLeft("batch \($0)", 10) }.joined()
+            "layer".padded(34) + "algorithm".padded(16) + "channels".leftPadded(12) + "side".leftPadded(5)
+                + "weights KiB".leftPadded(12) + batches.map { "batch \($0)".leftPadded(10) }.joined()
         ]
         let isDivided = batches.map { model.field.isDividedByImages(batch: $0, workers: pool.count) }
         for (index, (key, plan)) in first.enumerated() {
@@ -79,9 +76,9 @@ enum InspectCommand {
                 isDivided ? "images" : "\(plans[index].plan.unitParts)x\(plans[index].plan.blockParts)"
             }
             lines.append(
-                padded(key, 34) + padded(algorithm, 16) + paddedLeft("\(plan.inputs)>\(plan.outputs)", 12)
-                    + paddedLeft("\(plan.side)", 5) + paddedLeft("\(plan.weightBytes >> 10)", 12)
-                    + divisions.map { paddedLeft($0, 10) }.joined())
+                key.padded(34) + algorithm.padded(16) + "\(plan.inputs)>\(plan.outputs)".leftPadded(12)
+                    + "\(plan.side)".leftPadded(5) + "\(plan.weightBytes >> 10)".leftPadded(12)
+                    + divisions.map { $0.leftPadded(10) }.joined())
         }
         let weights = first.reduce(0) { $0 + $1.plan.weightBytes }
         lines.append("packed weights \(weights >> 20) MiB")
@@ -142,16 +139,6 @@ enum InspectCommand {
                 } ?? "nothing recorded"
             ))
         if let labels = model.labels { rows.append(("labels", list(labels))) }
-        return rows.map { "\(padded($0.0, 12)) \($0.1)\n" }.joined()
+        return rows.map { "\($0.0.padded(12)) \($0.1)\n" }.joined()
     }
-}
-
-/// `text` with spaces up to `width` characters.
-func padded(_ text: String, _ width: Int) -> String {
-    text + String(repeating: " ", count: max(0, width - text.count))
-}
-
-/// `text` with spaces before it up to `width` characters.
-func paddedLeft(_ text: String, _ width: Int) -> String {
-    String(repeating: " ", count: max(0, width - text.count)) + text
 }

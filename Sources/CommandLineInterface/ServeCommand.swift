@@ -40,8 +40,8 @@ enum ServeCommand {
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
         logger.info("configuration", configurationFields(arguments, build))
         let signals = try ServeSignals(logger: logger)
-        let kernels = try KernelChoice.kernels(arguments)
-        let pool = try KernelChoice.pool(arguments, endsStart: false)
+        let computation = try Computation(arguments, endsStart: false)
+        let (kernels, pool) = (computation.kernels, computation.pool)
         try KernelSelfTest.run(kernels)
         logger.info(
             "computing",
@@ -55,7 +55,7 @@ enum ServeCommand {
         let service = FeatureService(
             configuration: configuration, kernels: kernels, pool: pool, events: metrics.events)
         let checkpoints = try checkpoints(
-            arguments, service, kernels: kernels, pool: pool, log: CheckpointLog(metrics: metrics, logger: logger))
+            arguments, service, computation, log: CheckpointLog(metrics: metrics, logger: logger))
         let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
         let publicAPI = PublicAPI(
             service: service, configuration: try ServeOptions.publicAPI(arguments, build),
@@ -123,10 +123,9 @@ enum ServeCommand {
     }
 
     private static func checkpoints(
-        _ arguments: ParsedArguments, _ service: FeatureService, kernels: Kernels, pool: WorkerPool,
-        log: CheckpointLog
+        _ arguments: ParsedArguments, _ service: FeatureService, _ computation: Computation, log: CheckpointLog
     ) throws -> CheckpointManager {
-        let selfTest = CheckpointSelfTest(kernels: kernels, pool: pool)
+        let selfTest = CheckpointSelfTest(kernels: computation.kernels, pool: computation.pool)
         let configured: ConfiguredCheckpoint =
             if let path = try arguments[ModelSource.option] { .file(path: path) } else {
                 .builtIn(try ModelSource.file(nil))
@@ -134,7 +133,7 @@ enum ServeCommand {
         var parts = CheckpointManager.Parts(
             service: service,
             loader: ModelLoader(
-                precision: try arguments[KernelChoice.precision], kernels: kernels, pool: pool,
+                precision: computation.precision, kernels: computation.kernels, pool: computation.pool,
                 capacity: try arguments[ServeOptions.batch]),
             selfTest: { try selfTest.run($0.model) },
             configured: configured,

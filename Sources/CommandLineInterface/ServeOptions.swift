@@ -128,24 +128,22 @@ enum ServeOptions {
         "log-format", optional: .choice("FORMAT", of: LogFormat.self),
         help: "The format of the log. The default is text on a terminal and json otherwise.", group: "Logs")
 
-    static let all: [OptionSpecification] = [
-        host.specification, port.specification, adminHost.specification, adminPort.specification,
-        socketMode.specification, adminSocketMode.specification,
-        connections.specification, body.specification, header.specification, requestTimeout.specification,
-        idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
-        playground.specification,
-        adminToken.specification, modelDirectory.specification,
-        ModelSource.option.specification, resume.specification, batch.specification, wait.specification,
-        waiting.specification,
-        decoders.specification,
-        images.specification, pixels.specification, aspect.specification, FeatureExtraction.exactDecode.specification,
-        cache.specification,
-        deadline.specification,
-        batching.specification, drainDelay.specification, drainTimeout.specification,
-        KernelChoice.option.specification, KernelChoice.precision.specification,
-        KernelChoice.workers.specification, accessLog.specification, logLevel.specification,
-        logFormat.specification,
-    ]
+    static let all: [OptionSpecification] =
+        [
+            host.specification, port.specification, adminHost.specification, adminPort.specification,
+            socketMode.specification, adminSocketMode.specification,
+            connections.specification, body.specification, header.specification, requestTimeout.specification,
+            idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
+            playground.specification,
+            adminToken.specification, modelDirectory.specification,
+            ModelSource.option.specification, resume.specification, batch.specification, wait.specification,
+            waiting.specification,
+            decoders.specification,
+            images.specification, pixels.specification, aspect.specification, BulkOptions.exactDecode.specification,
+            cache.specification,
+            deadline.specification,
+            batching.specification, drainDelay.specification, drainTimeout.specification,
+        ] + Computation.options + [accessLog.specification, logLevel.specification, logFormat.specification]
 
     /// The public listener.
     static func server(
@@ -274,7 +272,7 @@ enum ServeOptions {
         configuration.decoders = try arguments[decoders]
         configuration.batching = try arguments[batching]
         configuration.cacheBytes = try arguments[cache]
-        configuration.decoding = try DecodingMode(arguments)
+        configuration.decoding = try arguments[BulkOptions.exactDecode] ? .exact : .scaled
         configuration.imageLimits = ImageLimits(
             maximumPixels: try arguments[pixels], maximumAspectRatio: try arguments[aspect])
         return configuration

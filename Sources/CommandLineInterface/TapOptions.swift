@@ -48,11 +48,6 @@ enum TapOptions {
     }
 }
 
-extension ResolvedTap {
-    /// Such as `0.625/pooled`.
-    var name: String { "\(time)/\(place)" }
-}
-
 /// At which times taps read.
 enum TapTimes: Sendable, Equatable {
     /// At every point of the model's grid.

@@ -33,7 +33,7 @@ public struct EvaluationTally: Sendable, Equatable {
     }
 
     /// How many classes come before `answer`; of equal logits the first comes first, as an argmax has it.
-    static func place(of answer: Int, in logits: [Float]) -> Int {
+    package static func place(of answer: Int, in logits: [Float]) -> Int {
         let own = logits[answer]
         return logits.indices.count { logits[$0] > own || (logits[$0] == own && $0 < answer) }
     }

@@ -5,16 +5,24 @@ import Tensor
 #endif
 
 /// Rows of features, each with a class.
-struct FeatureRows: Sendable {
+package struct FeatureRows: Sendable {
     /// [count][dimension].
     let values: AlignedBuffer
     let labels: [Int]
     /// Numbers of a row.
     let dimension: Int
     /// What each row's loss counts, 1 on average; nil if all count 1.
-    var weights: [Double]?
+    let weights: [Double]?
 
     var count: Int { labels.count }
+
+    /// Describes rows.
+    package init(values: AlignedBuffer, labels: [Int], dimension: Int, weights: [Double]? = nil) {
+        self.values = values
+        self.labels = labels
+        self.dimension = dimension
+        self.weights = weights
+    }
 }
 
 /// Multinomial logistic regression: one linear layer whose mean cross-entropy, plus half a penalty times the squared weights,
@@ -31,13 +39,13 @@ public struct LogisticRegression: Sendable {
     static let tolerance = 1e-5
 
     /// Classes that it tells apart.
-    let classes: Int
+    package let classes: Int
     /// Iterations taken.
-    let iterations: Int
+    package let iterations: Int
     /// The penalised loss that they led to.
-    let loss: Double
+    package let loss: Double
     /// [classes][dimension], then [classes] biases.
-    let parameters: [Double]
+    package let parameters: [Double]
 
     /// Solves the problem.
     ///
@@ -47,7 +55,7 @@ public struct LogisticRegression: Sendable {
     ///   - penalty: above 0.
     ///   - start: parameters to begin at, such as those of a neighbouring penalty; zeros if nil.
     ///   - progress: told the iterations done; what it throws is rethrown.
-    init(
+    package init(
         _ rows: FeatureRows, classes: Int, penalty: Double, from start: [Double]? = nil, on pool: WorkerPool,
         progress: (Int) throws -> Void
     ) rethrows {
@@ -61,7 +69,7 @@ public struct LogisticRegression: Sendable {
     }
 
     /// Gives every row's logits, in order.
-    func forEachRow(of rows: FeatureRows, _ body: (_ row: Int, _ logits: [Float]) -> Void) {
+    package func forEachRow(of rows: FeatureRows, _ body: (_ row: Int, _ logits: [Float]) -> Void) {
         let single = parameters.map { Float($0) }
         var logits = [Float](repeating: 0, count: Self.block * classes)
         for first in stride(from: 0, to: rows.count, by: Self.block) {
@@ -89,15 +97,15 @@ public struct LogisticRegression: Sendable {
 }
 
 /// What brings rows of features to mean 0 and variance 1 in every dimension. One that doesn't vary becomes 0.
-struct Standardization: Sendable {
-    let means: [Double]
-    let factors: [Double]
+package struct Standardization: Sendable {
+    package let means: [Double]
+    package let factors: [Double]
 
     /// - Parameters:
     ///   - values: [count][dimension].
     ///   - leastDeviation: of a dimension as part of its mean's magnitude; what varies less is rounding and becomes 0.
     ///   - floor: the least deviation whatever the mean.
-    init(
+    package init(
         _ values: UnsafePointer<Float>, count: Int, dimension: Int, leastDeviation: Double, floor: Double = 0
     ) {
         var means = [Double](repeating: 0, count: dimension)

@@ -15,14 +15,6 @@ struct WriterTests {
         #expect(Normalization.none.applied(to: [3, 4]) == [3, 4])
     }
 
-    @Test("Probabilities sum to 1 however large the logits are; equal ones are listed by index")
-    func probabilities() {
-        #expect(softmax([1000, 1000]) == [0.5, 0.5])
-        #expect(softmax([-.greatestFiniteMagnitude, .greatestFiniteMagnitude]) == [0, 1])
-        #expect(softmax([]) == [])
-        #expect(likeliest([0.2, 0.4, 0.4], 2) == [1, 2] && likeliest([0.5], 9) == [0])
-    }
-
     @Test(
         "Accept chooses by weight, the default where nothing is preferred",
         arguments: [

@@ -15,7 +15,7 @@ struct RenderingsTests {
         for program in Self.programs {
             let script = ShellCompletion(of: program).script(for: shell)
             for command in program.commands {
-                var expected = [command.name]
+                var expected = [command.lastWord]
                 for option in command.options {
                     let isFish = shell == .fish
                     expected.append(isFish ? "-l \(option.name)" : "--\(option.name)")

@@ -7,6 +7,7 @@ import TestBench
 import TestFixtures
 import Testing
 
+@testable import Benchmarks
 @testable import CommandLineInterface
 
 private struct EmbeddedRow: Decodable {
@@ -120,7 +121,7 @@ struct BulkCommandTests {
         #expect(try await state(["--exact-decode"]) == served.preprocessing.input(for: bytes, decoding: .exact))
 
         let outcome = try await BuiltProgram.run([
-            "bench", "--decode", image, "--decode", images[0], "--model", model.path, "--seconds", "0", "--json",
+            "bench", "decoding", image, images[0], "--model", model.path, "--seconds", "0", "--json",
         ])
         let report = try JSONDecoder().decode(DecodingBenchmark.Report.self, from: Data(outcome.output.utf8))
         #expect(report.measurements.map(\.denominator) == [8, 1] && report.measurements[1].cosine == 1)

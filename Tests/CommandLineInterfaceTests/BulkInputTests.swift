@@ -7,6 +7,7 @@ import Testing
 import UntrustedText
 
 @testable import CommandLineInterface
+@testable import Extraction
 
 private let picture = "images/rgb-32x32.jpg"
 

@@ -7,6 +7,8 @@ import Testing
 import Training
 
 @testable import CommandLineInterface
+@testable import Evaluation
+@testable import Extraction
 
 /// Class folders of fixture images in a temporary folder.
 private struct ClassFolders {
@@ -187,13 +189,13 @@ struct EvaluateCommandTests {
             Issue.record("no command: \(invocation)")
             return
         }
-        let extraction = try await FeatureExtraction(arguments, kernels: .best, pool: WorkerPool(count: 1))
+        let extraction = try await BulkOptions.extraction(arguments, try Computation(arguments))
         let set = EvaluationSet(try LabelledImages(at: data.path), limit: nil, .skip(share: 1))
         // Stands for one whose features overflow: it is unusable now, and was not when the set was opened.
         try data.scratch.write([0], to: "data/class 1/1-rgb-32x32.jpg")
         let selection = try #require(CorruptionSelection("fog"))
         let report = try await CorruptionReport(
-            selection, set, extraction, decoding: .scaled, logitIndices: [0, 1])
+            selection, set, extraction, logitIndices: [0, 1])
         #expect(report.rows.count == 5 && report.failed == 5)
         #expect(report.text.contains("left out after corruption: 5\n"))
     }

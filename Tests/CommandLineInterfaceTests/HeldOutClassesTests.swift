@@ -5,6 +5,7 @@ import TestFixtures
 import Testing
 
 @testable import CommandLineInterface
+@testable import Evaluation
 
 /// Keeps the promise that "pretrain without labels, fine-tune on some classes, see what the embeddings tell of others, and
 /// record the best tap" are plain commands.

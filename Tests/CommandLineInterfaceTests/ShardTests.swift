@@ -5,6 +5,7 @@ import TestFixtures
 import Testing
 
 @testable import CommandLineInterface
+@testable import Extraction
 
 @Suite("headwater embed --shard")
 struct ShardTests {

@@ -61,7 +61,16 @@ struct WrongInputTests {
             (["embed", image, "--from", "down.99"], 64, "the last are down.5 and up.5"),
             (["classify", image, "--top", "0"], 64, "--top"),
             (["classify", image, "--kernels", "abacus"], 64, "scalar"),
-            (["bench", "--decode", image, "--model", "u32"], 64, "weights of its own"),
+            (["bench"], 64, "give 'headwater bench network', for example"),
+            (["bench", "--model", "u32", "--batch", "8"], 64, "give 'headwater bench network' and"),
+            (["bench", "--model", "u32", "--errors"], 64, "give 'headwater bench precision' and"),
+            (["bench", "--profile"], 64, "give 'headwater bench profile' and"),
+            (["bench", "--training=pretrain"], 64, "give 'headwater bench training' and"),
+            (["bench", "--decode", image], 64, "give 'headwater bench decoding' and"),
+            (["bench", "--serve"], 64, "give 'headwater bench served' and"),
+            (["bench", "--write-model", "a", "--model", "u32"], 64, "give 'headwater bench write-model' and"),
+            (["bench", "netwrk"], 64, "did you mean network?"),
+            (["bench", "write-model", "u128", "-o", "a"], 64, "u32, u64, small"),
             (["evaluate"], 64, "--data"), (["evaluate", "--data", "x", "--knn", "-1"], 64, "--knn"),
             (importing + ["-o", "m.safetensors"], 64, "--t-span"),
             (importing + ["--t-span", "1", "-o", "m.safetensors"], 64, "--t-span"),
@@ -79,7 +88,7 @@ struct WrongInputTests {
         "Files that aren't there",
         arguments: [
             ["embed", "/nonexistent/a.jpg"], ["classify", "/nonexistent"],
-            ["bench", "--decode", "/nonexistent", "--seconds", "0"], ["evaluate", "--data", "/nonexistent"],
+            ["bench", "decoding", "/nonexistent", "--seconds", "0"], ["evaluate", "--data", "/nonexistent"],
             ["embed", image, "--model", "/nonexistent/m.safetensors"], ["inspect", "/nonexistent/m.safetensors"],
             ["serve", "--port", "0", "--admin-port", "0", "--model", "/nonexistent/m.safetensors"],
             [
@@ -129,7 +138,7 @@ struct WrongInputTests {
         "A variable is honoured by every command that has its flag, and outweighed by the flag",
         arguments: [
             ["embed", image], ["classify", image], ["evaluate", "--data", "/nonexistent"],
-            ["bench", "--seconds", "0", "--batch", "1"], ["serve", "--port", "0", "--admin-port", "0"],
+            ["bench", "network", "--seconds", "0", "--batch", "1"], ["serve", "--port", "0", "--admin-port", "0"],
         ])
     func kernelsVariable(arguments: [String]) async throws {
         let environment = ["HEADWATER_KERNELS": "abacus", "HEADWATER_MODEL": "/nonexistent/m", "HEADWATER_PORT": "x"]

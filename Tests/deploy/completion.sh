@@ -12,10 +12,18 @@ for shell in bash zsh fish; do "$binary" completion "$shell" >"$folder/headwater
 "$binary" manual >"$folder/headwater.1"
 mapfile -t commands < <("$binary" --help | sed -n '/^Commands:$/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p')
 [[ ${#commands[@]} -ge 12 ]] || fail "--help lists only ${commands[*]}"
+# Commands of two words: those that the help of a first word lists.
+for group in "${commands[@]}"; do
+    mapfile -t members < <("$binary" "$group" --help | sed -n '/^Commands:$/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p')
+    commands+=("${members[@]/#/$group }")
+done
+[[ " ${commands[*]} " == *' bench served '* ]] || fail "'bench --help' lists no commands"
 
 # The ways to write a command's long options, by its help.
 options_of() {
-    "$binary" "$1" --help | sed -nE 's/^  (-., |    )(--(\[no-\])?[a-z][a-z0-9-]*).*/\2/p' | while read -r option; do
+    local words
+    read -ra words <<<"$1"
+    "$binary" "${words[@]}" --help | sed -nE 's/^  (-., |    )(--(\[no-\])?[a-z][a-z0-9-]*).*/\2/p' | while read -r option; do
         if [[ $option == '--[no-]'* ]]; then printf -- '--%s\n--no-%s\n' "${option#*]}" "${option#*]}"; else echo "$option"; fi
     done | sort
 }
@@ -34,7 +42,8 @@ complete_in_bash() {
 count=0
 for command in "${commands[@]}"; do
     options_of "$command" >"$folder/options"
-    complete_in_bash headwater "$command" -- >"$folder/completed"
+    read -ra words <<<"$command"
+    complete_in_bash headwater "${words[@]}" -- >"$folder/completed"
     diff "$folder/options" "$folder/completed" >&2 || fail "bash completes other options of $command than --help shows"
     count=$((count + $(wc -l <"$folder/options")))
 done
@@ -54,7 +63,8 @@ expect 'embed evaluate' headwater help e
 expect 'compopt -o default' headwater embed --model ''
 expect 'compopt -o default' headwater embed pho
 expect 'compopt -o dirnames' headwater serve --model-directory ''
-expect 'compopt -o nospace step,request step,step' headwater bench --batching step,
+expect 'compopt -o nospace step,request step,step' headwater bench served --batching step,
+expect 'network' headwater bench n
 expect '' headwater serve --port 8
 echo "bash completes ${#commands[@]} commands and $count options, choices and files"
 

@@ -17,7 +17,10 @@ strangers() { sort -u | comm -23 - <(sort -u "$1"); }
 # The lines that aren't other programs' commands.
 own() { grep -hvE 'kubectl|docker|curl|systemd-analyze|systemctl|openssl|^ *deploy/(rehearse|check)' "$@"; }
 
-for command in serve embed health bench; do "$binary" "$command" --help; done >"$folder/help"
+for command in serve embed health; do "$binary" "$command" --help; done >"$folder/help"
+for command in network precision profile training decoding served write-model; do
+    "$binary" bench "$command" --help
+done >>"$folder/help"
 "$binary" --help >>"$folder/help"
 # A switch --[no-]NAME is two flags.
 grep -oE -- '--(\[no-\])?[a-z][a-z-]+' "$folder/help" | sed -E 's/^--\[no-\](.*)/--\1\n--no-\1/' >"$folder/flags"

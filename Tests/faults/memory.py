@@ -57,7 +57,7 @@ def refuse(service, name, load):
 
 def run(bench):
     folder = bench.models()
-    outcome = bench.command("bench", "--model", "u32", "--write-model", folder / "large.safetensors")
+    outcome = bench.command("bench", "write-model", "u32", "-o", folder / "large.safetensors")
     check(outcome.returncode == 0, outcome.stderr)
     size = (folder / "large.safetensors").stat().st_size // MEBIBYTE
     bench.note(f"the large model's file has {size} MiB")

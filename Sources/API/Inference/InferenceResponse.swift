@@ -115,7 +115,7 @@ extension FeatureResults {
                 let normalization = request.options.normalization ?? .none
                 rows = images.compactMap { $0.values.first.map(normalization.applied(to:)) }
             case .logits: rows = images.compactMap(\.logits)
-            case .probabilities: rows = images.compactMap { $0.logits.map { softmax($0).map { Float($0) } } }
+            case .probabilities: rows = images.compactMap { $0.logits.map { $0.softmax().map { Float($0) } } }
             }
             // Outputs that the model doesn't have are left out if the request names no outputs.
             guard let columns = rows.first?.count else { continue }
@@ -135,7 +135,7 @@ extension FeatureResults {
     /// `value:index` if the model has no labels.
     private func classes(of row: [Float], _ count: Int) -> [String] {
         let labels = response.served.configuration.labels
-        return likeliest(row.map { Double($0) }, count).map { index in
+        return row.ranking(count).map { index in
             "\(row[index]):\(index)" + (labels.map { ":\($0[index])" } ?? "")
         }
     }

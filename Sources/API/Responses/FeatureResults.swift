@@ -1,7 +1,6 @@
 import Digests
 import FeatureService
 import Files
-import Glibc
 import HTTPServer
 import JSON
 import ReverseODE
@@ -94,14 +93,14 @@ struct FeatureResults: Sendable {
         let labels = response.served.configuration.labels
         let document = try written(estimate: 34) { json, features throws(JSONWriter.NonFiniteNumber) in
             let logits = features.logits ?? []
-            let probabilities = softmax(logits)
+            let probabilities = logits.softmax()
             try json.member("logits") { json throws(JSONWriter.NonFiniteNumber) in try json.numbers(logits) }
             try json.member("probabilities") { json throws(JSONWriter.NonFiniteNumber) in
                 try json.numbers(probabilities)
             }
             guard let top else { return }
             try json.member("top") { json throws(JSONWriter.NonFiniteNumber) in
-                try json.array(of: likeliest(probabilities, top)) { json, index throws(JSONWriter.NonFiniteNumber) in
+                try json.array(of: probabilities.ranking(top)) { json, index throws(JSONWriter.NonFiniteNumber) in
                     try json.object { json throws(JSONWriter.NonFiniteNumber) in
                         if let labels { json.member("label", labels[index]) }
                         json.member("index", index)
@@ -187,24 +186,6 @@ struct FeatureResults: Sendable {
 }
 
 extension Normalization {
-    /// The vector, normalised; the length is summed in double precision.
-    func applied(to values: [Float]) -> [Float] {
-        guard self == .l2 else { return values }
-        let length = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-        return length > 0 ? values.map { Float(Double($0) / length) } : values
-    }
-}
-
-/// exp(x - max) over its sum, in double precision.
-func softmax(_ logits: [Float]) -> [Double] {
-    guard let largest = logits.max() else { return [] }
-    let exponentials = logits.map { exp(Double($0) - Double(largest)) }
-    let sum = exponentials.reduce(0, +)
-    return exponentials.map { $0 / sum }
-}
-
-/// The indices of the `count` largest values, largest first, the smaller index of equals first.
-func likeliest(_ values: [Double], _ count: Int) -> [Int] {
-    let order = values.indices.sorted { (-values[$0], $0) < (-values[$1], $1) }
-    return Array(order.prefix(count))
+    /// The vector, normalised.
+    func applied(to values: [Float]) -> [Float] { self == .l2 ? values.scaledToUnitLength() : values }
 }

@@ -20,11 +20,14 @@ extension ShellCompletion {
             "        words='\(firstWords.map(\.name).joined(separator: " "))'",
             "    else",
             "        case ${COMP_WORDS[1]} in",
-            "            help) words='\(program.commands.map(\.name).joined(separator: " "))' ;;",
+            "            help) words='\(program.topics.map(\.name).joined(separator: " "))' ;;",
         ]
-        for command in program.commands {
-            lines.append("            \(command.name))")
-            lines += Self.bashCases(of: command).map { "                " + $0 }
+        for topic in topics {
+            lines.append("            \(topic.name))")
+            switch topic.content {
+            case .command(let command): lines += Self.bashCases(of: command).map { "                " + $0 }
+            case .group(let commands): lines += Self.bashCases(of: commands).map { "                " + $0 }
+            }
             lines.append("                ;;")
         }
         lines += [
@@ -41,6 +44,20 @@ extension ShellCompletion {
             "complete -F \(function) \(program.name)",
         ]
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Sets `words` to the group's commands, or completes after one of them.
+    private static func bashCases(of group: [Command]) -> [String] {
+        var lines = [
+            "if [[ $COMP_CWORD -eq 2 ]]; then", "    words='\(group.map(\.lastWord).joined(separator: " ")) --help'",
+            "else", "    case ${COMP_WORDS[2]} in",
+        ]
+        for command in group {
+            lines.append("    \(command.lastWord))")
+            lines += bashCases(of: command).map { "        " + $0 }
+            lines.append("        ;;")
+        }
+        return lines + ["    esac", "fi"]
     }
 
     /// Sets `words` or `list`, or asks for names of files: after an option for its value, elsewhere for anything else.

@@ -1,7 +1,8 @@
 extension ShellCompletion {
     /// The script for fish.
     var fish: String {
-        let (isFirst, follows) = ("__\(identifier)_first", "__\(identifier)_follows")
+        let (isFirst, isSecond) = ("__\(identifier)_first", "__\(identifier)_second")
+        let follows = "__\(identifier)_follows"
         var lines = [
             "# Completion of \(program.name)'s command line for fish, made by '\(program.name) completion fish'.",
             "",
@@ -10,10 +11,17 @@ extension ShellCompletion {
             "    test (count (commandline -opc)) -eq 1",
             "end",
             "",
-            "# Whether it comes after this command; fish's own helper would take a file of that name for the command.",
+            "# Whether it comes after this command, of one word or two; fish's own helper would take a file of that name for the "
+                + "command.",
             "function \(follows)",
             "    set -l words (commandline -opc)",
-            "    test (count $words) -gt 1; and test $words[2] = $argv[1]",
+            "    set -l last (math 1 + (count $argv))",
+            "    test (count $words) -ge $last; and test \"$words[2..$last]\" = \"$argv\"",
+            "end",
+            "",
+            "# Whether it comes right after this first word of commands.",
+            "function \(isSecond)",
+            "    test (count (commandline -opc)) -eq 2; and \(follows) $argv",
             "end",
             "",
             "complete -c \(program.name) -f",
@@ -22,12 +30,24 @@ extension ShellCompletion {
             let name = word.name.hasPrefix("--") ? "-l \(word.name.dropFirst(2))" : "-a \(word.name)"
             lines.append("complete -c \(program.name) -n \(isFirst) \(name) -d \(Self.fishQuoted(word.help))")
         }
+        for topic in program.topics {
+            lines.append(
+                "complete -c \(program.name) -n '\(follows) help' -a \(topic.name) -d \(Self.fishQuoted(topic.abstract))"
+            )
+        }
+        for group in program.groups {
+            lines.append(
+                "complete -c \(program.name) -n '\(isSecond) \(group.name)' -s h -l help "
+                    + "-d \(Self.fishQuoted("show the group's commands"))")
+        }
         for command in program.commands {
             let start = "complete -c \(program.name) -n '\(follows) \(command.name)'"
             lines.append("")
-            lines.append(
-                "complete -c \(program.name) -n '\(follows) help' -a \(command.name) -d \(Self.fishQuoted(command.abstract))"
-            )
+            if let group = command.group {
+                lines.append(
+                    "complete -c \(program.name) -n '\(isSecond) \(group)' -a \(command.lastWord) "
+                        + "-d \(Self.fishQuoted(command.abstract))")
+            }
             lines += Self.fishOptions(of: command).map { "\(start) \($0)" }
             for positional in command.positionals where positional.completion != .none {
                 lines.append("\(start)\(Self.fishArguments(positional.completion, ofOption: false))")

@@ -30,10 +30,28 @@ public struct ShellCompletion {
 
     /// What the first argument may be.
     var firstWords: [Word] {
-        program.commands.map { Word(name: $0.name, help: $0.abstract) } + [
+        program.topics.map { Word(name: $0.name, help: $0.abstract) } + [
             Word(name: "help", help: "show the help of a command"), Word(name: "--help", help: "show this help"),
             Word(name: "--version", help: "show the version"),
         ]
+    }
+
+    /// The commands of one word, and the groups with their commands, in the order of the commands.
+    var topics: [(name: String, content: Topic)] {
+        program.topics.map { topic in
+            guard let group = program.group(named: topic.name) else {
+                return (topic.name, .command(program.commands.first { $0.name == topic.name }!))
+            }
+            return (topic.name, .group(program.commands(of: group)))
+        }
+    }
+
+    /// What follows a first word.
+    enum Topic {
+        /// The arguments of a command.
+        case command(Command)
+        /// One of these commands.
+        case group([Command])
     }
 
     /// Every way to write a command's options, `--help` and what turns a switch off among them.

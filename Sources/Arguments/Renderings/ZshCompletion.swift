@@ -11,10 +11,10 @@ extension ShellCompletion {
             "    local -a commands words_first",
             "    commands=(",
         ]
-        lines += program.commands.map { "        \(Self.zshDescribed(Word(name: $0.name, help: $0.abstract)))" }
+        lines += firstWords.prefix(topics.count).map { "        \(Self.zshDescribed($0))" }
         lines.append("    )")
         lines.append("    words_first=(")
-        lines += firstWords.dropFirst(program.commands.count).map { "        \(Self.zshDescribed($0))" }
+        lines += firstWords.dropFirst(topics.count).map { "        \(Self.zshDescribed($0))" }
         lines += [
             "    )",
             "    if (( CURRENT == 2 )); then",
@@ -28,12 +28,12 @@ extension ShellCompletion {
             "    case $command in",
             "        help) _describe -t commands command commands ;;",
         ]
-        for command in program.commands {
-            let arguments = Self.zshArguments(of: command)
-            lines.append("        \(command.name))")
-            lines.append("            _arguments -S : \\")
-            lines += arguments.dropLast().map { "                \($0) \\" }
-            lines += arguments.suffix(1).map { "                \($0)" }
+        for topic in topics {
+            lines.append("        \(topic.name))")
+            switch topic.content {
+            case .command(let command): lines += Self.zshCall(of: command).map { "            " + $0 }
+            case .group(let commands): lines += Self.zshCases(of: commands).map { "            " + $0 }
+            }
             lines.append("            ;;")
         }
         lines += [
@@ -41,6 +41,27 @@ extension ShellCompletion {
             "    \(function) \"$@\"", "else", "    compdef \(function) \(program.name)", "fi",
         ]
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func zshCases(of group: [Command]) -> [String] {
+        var lines = ["commands=("]
+        lines += group.map { "    \(zshDescribed(Word(name: $0.lastWord, help: $0.abstract)))" }
+        lines += [
+            ")", "if (( CURRENT == 2 )); then", "    _describe -t commands command commands", "    return", "fi",
+            "command=$words[2]", "shift words", "(( CURRENT-- ))", "case $command in",
+        ]
+        for command in group {
+            lines.append("    \(command.lastWord))")
+            lines += zshCall(of: command).map { "        " + $0 }
+            lines.append("        ;;")
+        }
+        return lines + ["esac"]
+    }
+
+    private static func zshCall(of command: Command) -> [String] {
+        let arguments = zshArguments(of: command)
+        return ["_arguments -S : \\"] + arguments.dropLast().map { "    \($0) \\" }
+            + arguments.suffix(1).map { "    \($0)" }
     }
 
     /// What `_arguments` is told.

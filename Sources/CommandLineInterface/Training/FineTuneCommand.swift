@@ -3,6 +3,7 @@ import Augmentation
 import CheckpointFormats
 import Console
 import Differentiation
+import FeatureService
 import FlowModel
 import ImagePipeline
 import ReverseODE
@@ -138,8 +139,8 @@ enum FineTuneCommand {
     @MainActor
     static func finetune(_ arguments: ParsedArguments) throws -> ExitStatus {
         try requireSense(arguments)
-        let kernels = try TrainingOptions.kernels(arguments)
-        let pool = try KernelChoice.pool(arguments)
+        let computation = try Computation(arguments, in: .f32)
+        let (kernels, pool) = (computation.kernels, computation.pool)
         let base = try ModelFile(ModelSource.file(try arguments[model]))
         try base.requireFiniteWeights()
         let data = try TrainingData(

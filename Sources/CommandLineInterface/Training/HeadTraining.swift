@@ -1,6 +1,8 @@
 import CheckpointFormats
 import Console
 import Differentiation
+import Extraction
+import FeatureService
 import FlowModel
 import Machine
 import ReverseODE

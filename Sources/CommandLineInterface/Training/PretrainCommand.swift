@@ -3,6 +3,7 @@ import Augmentation
 import CheckpointFormats
 import Console
 import Differentiation
+import FeatureService
 import FlowModel
 import FoundationEssentials
 import ImagePipeline
@@ -71,8 +72,8 @@ enum PretrainCommand {
     @MainActor
     static func pretrain(_ arguments: ParsedArguments) throws -> ExitStatus {
         let configuration = try configuration(arguments)
-        let kernels = try TrainingOptions.kernels(arguments)
-        let pool = try KernelChoice.pool(arguments)
+        let computation = try Computation(arguments, in: .f32)
+        let (kernels, pool) = (computation.kernels, computation.pool)
         let data = try TrainingData(arguments, ignoringClasses: true)
         data.report()
         let preprocessing = try Preprocessing(configuration.preprocessing)

@@ -149,11 +149,8 @@ enum TrainingOptions {
     }
 
     static let computation: [OptionSpecification] = [
-        capacity.specification, KernelChoice.option.specification, KernelChoice.workers.specification,
+        capacity.specification, Computation.kernelsOption.specification, Computation.workersOption.specification,
     ]
-
-    /// The kernels to train with, which compute in f32.
-    static func kernels(_ arguments: ParsedArguments) throws -> Kernels { try KernelChoice.namedKernels(arguments) }
 
     /// What the last bits of a run's numbers depend on.
     static func computation(_ arguments: ParsedArguments, _ kernels: Kernels, _ pool: WorkerPool) throws -> String {

@@ -52,7 +52,7 @@ public struct LabelledSubset: Sendable {
         }
         guard !known.isEmpty else {
             throw DataSetError(
-                "\(images.path): has none of the classes \(EvaluationLabels.listed(other.classes)), which are trained on"
+                "\(images.path): has none of the classes \(listed(other.classes)), which are trained on"
             )
         }
         self.images = images

@@ -104,7 +104,7 @@ public struct LabelledImages: Sendable {
                 {
                     throw DataSetError(
                         "\(path): two class folders, one of a name that is not UTF-8, would both be called "
-                            + "\(EvaluationLabels.listed([name])); rename one")
+                            + "\(listed([name])); rename one")
                 }
             }
             labelled.append((image, name))
@@ -162,8 +162,8 @@ public struct LabelledImages: Sendable {
     public func restricted(to names: [String]) throws(DataSetError) -> LabelledImages {
         if let unknown = names.first(where: { !classes.contains($0) }) {
             throw DataSetError(
-                "\(path): has no class \(EvaluationLabels.listed([unknown])); it has "
-                    + EvaluationLabels.listed(classes))
+                "\(path): has no class \(listed([unknown])); it has "
+                    + listed(classes))
         }
         var result = self
         result.classes = classes.filter { names.contains($0) }

@@ -1,3 +1,4 @@
+@testable import Arguments
 @testable import CommandLineInterface
 @testable import LoadGeneration
 

@@ -1,4 +1,5 @@
 @testable import CommandLineInterface
+@testable import Evaluation
 @testable import Training
 
 /// Data sets.

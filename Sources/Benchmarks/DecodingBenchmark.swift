@@ -1,0 +1,132 @@
+import Console
+import FeatureService
+import ImagePipeline
+import Plotting
+import ReverseODE
+import Tensor
+import Training
+
+/// Times the way from image files to a model's input, exact and scaled, and compares the embeddings that follow.
+public struct DecodingBenchmark {
+    /// One file's row.
+    public struct Measurement: Codable, Sendable {
+        /// The file.
+        public let path: String
+        /// Stored width in pixels.
+        public let width: Int
+        /// Stored height in pixels.
+        public let height: Int
+        /// Size of the file.
+        public let bytes: Int
+        /// Milliseconds to decode at full size and to resize.
+        public let exact: Spread
+        /// Milliseconds with `DecodingMode.scaled`.
+        public let scaled: Spread
+        /// By what the scaled image's size was divided.
+        public let denominator: Int
+        /// Between the embeddings of the model's default tap.
+        public let cosine: Double
+    }
+
+    /// The rows of all files, and the model's own time to compare them with.
+    public struct Report: Codable, Sendable {
+        /// Model that computes the embeddings.
+        public let model: String
+        /// Kernels that it computes with.
+        public let kernels: String
+        /// Workers that compute.
+        public let workers: Int
+        /// Milliseconds of one image's reverse pass, alone, to the default tap.
+        public let pass: Spread
+        /// In the order of the files.
+        public var measurements: [Measurement] = []
+    }
+
+    private let served: ServedModel
+    private let integrator: ReverseIntegrator
+    private let tap: ResolvedTap
+    private let kernels: Kernels
+    private let workers: Int
+    private let seconds: Double
+
+    /// - Parameter seconds: about how long each figure is measured; three times at least.
+    public init(_ served: ServedModel, kernels: Kernels, pool: WorkerPool, seconds: Double) throws {
+        self.served = served
+        integrator = ReverseIntegrator(model: served.model, capacity: 1, kernels: kernels, pool: pool)
+        tap = try served.model.defaultTap()
+        self.kernels = kernels
+        workers = pool.count
+        self.seconds = seconds
+    }
+
+    /// Times a pass; the report has no files yet.
+    public func report() -> Report {
+        let input = [Float](repeating: 0, count: served.model.stateCount)
+        return Report(
+            model: served.version.name, kernels: kernels.name, workers: workers,
+            pass: Spread.measured(for: seconds) { _ = embedding(input) })
+    }
+
+    /// Times a file's decoding.
+    ///
+    /// - Throws: `DataSetError` or `ImageError` if it can't be read.
+    public func measure(_ path: String) throws -> Measurement {
+        let bytes = try ImageFiles.bytes(of: path, maximumBytes: ImageLimits().maximumBytes)
+        let preprocessing = served.preprocessing
+        let header = try ImageDecoder.probe(bytes)
+        let exact = try preprocessing.input(for: bytes, decoding: .exact)
+        let scaled = try preprocessing.input(for: bytes, decoding: .scaled)
+        func spread(_ decoding: DecodingMode) throws -> Spread {
+            try Spread.measured(for: seconds) { _ = try preprocessing.input(for: bytes, decoding: decoding) }
+        }
+        return Measurement(
+            path: path, width: header.width, height: header.height, bytes: bytes.count, exact: try spread(.exact),
+            scaled: try spread(.scaled),
+            denominator: DecodingMode.scaled.denominator(for: header, shorterSide: preprocessing.resizeShorterSide),
+            cosine: embedding(exact).cosine(with: embedding(scaled)))
+    }
+
+    private func embedding(_ input: [Float]) -> [Float] {
+        var pass = [integrator.trajectory(input: input, taps: [tap], wantsLogits: false)]
+        integrator.run(&pass)
+        return pass[0].features[0]
+    }
+}
+
+// MARK: - As text
+
+extension DecodingBenchmark.Report {
+    /// The lines before the table's rows.
+    public var head: String {
+        """
+        \(model), kernels \(kernels), \(workers) workers
+        one image's pass: \(pass.text()) ms; decoding and resizing, one thread, in milliseconds:
+        median (least-greatest)
+
+
+        """
+            + "pixels".leftPadded(11) + "kB".leftPadded(7) + "exact".leftPadded(26) + "scaled".leftPadded(26)
+            + "at".leftPadded(5) + "cosine".leftPadded(10) + "  file"
+    }
+
+    /// A line about the files that the two modes decode differently; nil if there are none.
+    public var summary: String? {
+        let scaled = measurements.filter { $0.denominator > 1 }
+        guard let least = scaled.map(\.cosine).min() else { return nil }
+        func total(_ spread: KeyPath<DecodingBenchmark.Measurement, Spread>) -> Double {
+            scaled.reduce(0) { $0 + $1[keyPath: spread].median }
+        }
+        let megapixels = scaled.reduce(0) { $0 + Double($1.width * $1.height) } / 1e6
+        return "\n\(scaled.count) scaled: \(rounded(total(\.exact) / megapixels)) ms a megapixel exact, "
+            + "\(rounded(total(\.scaled) / megapixels)) scaled; least cosine \(least)"
+    }
+}
+
+extension DecodingBenchmark.Measurement {
+    /// The row's line.
+    public var tableRow: String {
+        "\(width)x\(height)".leftPadded(11) + "\(bytes / 1000)".leftPadded(7) + exact.text().leftPadded(26)
+            + scaled.text().leftPadded(26) + "1/\(denominator)".leftPadded(5)
+            + "\(rounded(cosine, 6))".leftPadded(10) + "  \(path)"
+    }
+}

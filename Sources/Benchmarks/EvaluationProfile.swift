@@ -1,0 +1,165 @@
+import CKernels
+import Layers
+import Plotting
+import ReverseODE
+import Tensor
+
+/// The time of an evaluation by kind and size of layer, compared with the most that the processor can do.
+public struct EvaluationProfile: Codable, Sendable {
+    /// Layers of one algorithm, precision and size.
+    public struct Row: Codable, Sendable {
+        /// Algorithm and precision.
+        public let kind: String
+        /// Height and width of their outputs in pixels.
+        public let side: Int
+        /// Parallel sections of one evaluation, each ending in a barrier.
+        public let sections: Int
+        /// Milliseconds an image.
+        public let milliseconds: Double
+        /// Part of the evaluation's time.
+        public let share: Double
+        /// Operations of the direct algorithm a second, in 10⁹.
+        public let effectiveGigaflops: Double
+        /// Operations of the matrix products a second as part of the micro-kernel's peak in that precision.
+        public let shareOfPeak: Double
+        /// Packed weights read an evaluation, in MiB.
+        public let weightMebibytes: Double
+    }
+
+    /// Model measured.
+    public let model: String
+    /// Images in the batch.
+    public let batch: Int
+    /// Of the GEMM on matrices that stay in the first-level cache, all workers together, in 10⁹ operations a second.
+    public let peakGigaflops: [String: Double]
+    /// By falling time.
+    public let rows: [Row]
+    /// Milliseconds an image between the sections: the solver's arithmetic, tails of the network, dispatching.
+    public let remainder: Double
+
+    /// Profiles about `seconds` of evaluations after a warm-up.
+    public init(name: String, model: ReversibleModel, batch: Int, seconds: Double, kernels: Kernels, pool: WorkerPool)
+        throws
+    {
+        let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
+        let end = try model.resolve(Tap(time: .end, place: .pooled))
+        let input = NetworkBenchmark.input(count: model.stateCount)
+        func pass() -> Int {
+            var trajectories = (0..<batch).map { _ in
+                integrator.trajectory(input: input, taps: [end], wantsLogits: false)
+            }
+            integrator.run(&trajectories)
+            return model.evaluationsPerPass
+        }
+        _ = pass()
+        let profile = LayerProfile()
+        integrator.profile = profile
+        let clock = ContinuousClock()
+        let start = clock.now
+        var evaluations = 0
+        while evaluations == 0 || start.duration(to: clock.now) < .seconds(seconds) { evaluations += pass() }
+        let total = start.duration(to: clock.now) / .milliseconds(1)
+
+        let peaks = Dictionary(
+            uniqueKeysWithValues: Precision.allCases.filter(kernels.computes).map {
+                ($0, Self.peakGigaflops(kernels, in: $0, pool: pool))
+            })
+        let scale = 1 / Double(evaluations * batch)
+        let rows = Dictionary(grouping: profile.entries) { Class(plan: $0.key) }.map { key, entries in
+            Row(key, entries, evaluations: evaluations, batch: batch, total: total, peak: peaks[key.precision]!)
+        }
+        self.model = name
+        self.batch = batch
+        peakGigaflops = Dictionary(uniqueKeysWithValues: peaks.map { ($0.rawValue, $1) })
+        self.rows = rows.sorted { $0.milliseconds > $1.milliseconds }
+        remainder = total * scale - rows.reduce(0) { $0 + $1.milliseconds }
+    }
+
+    fileprivate struct Class: Hashable {
+        let kind: LayerPlan.Kind
+        let precision: Precision
+        let side: Int
+
+        init(plan: LayerPlan) { (kind, precision, side) = (plan.kind, plan.precision, plan.side) }
+    }
+
+    /// The micro-kernel at its best: both factors in the first-level cache, no barriers.
+    private static func peakGigaflops(_ kernels: Kernels, in precision: Precision, pool: WorkerPool) -> Double {
+        let (rows, k, blocks, repeats) = (4 * kernels.tileRows(in: precision), 128, 2, 2_000)
+        let words = precision == .f32 ? 16 : 8
+        let clock = ContinuousClock()
+        var best = 0.0
+        for _ in 0..<10 {
+            let start = clock.now
+            pool.run { _ in
+                let (a, b) = (AlignedBuffer(count: rows * k), AlignedBuffer(count: blocks * k * 16))
+                let c = AlignedBuffer(count: blocks * rows * 16)
+                for _ in 0..<repeats {
+                    kernels.gemm(
+                        hw_gemm_arguments(
+                            a: a.pointer, a_block_stride: rows * words, a_group_stride: 0, group_rows: rows,
+                            b: b.pointer, b_panel_stride: k * words, c: c.pointer, c_block_stride: rows * 16,
+                            rows: rows,
+                            k: k, blocks: blocks, bias: nil, residual: nil, residual_block_stride: 0),
+                        in: precision)
+                }
+                withExtendedLifetime((a, b, c)) {}
+            }
+            let operations = 2 * rows * k * blocks * 16 * repeats * pool.count
+            best = max(best, Double(operations) / (start.duration(to: clock.now) / .nanoseconds(1)))
+        }
+        return best
+    }
+}
+
+extension EvaluationProfile.Row {
+    fileprivate init(
+        _ layers: EvaluationProfile.Class, _ entries: [(key: LayerPlan, value: LayerProfile.Entry)], evaluations: Int,
+        batch: Int, total: Double, peak: Double
+    ) {
+        var (time, sections) = (0.0, 0)
+        var (direct, products, weights) = (0.0, 0.0, 0.0)
+        for (plan, entry) in entries {
+            time += entry.duration / .milliseconds(1)
+            sections += entry.sections
+            direct += 2 * Double(plan.multiplyAdds * entry.sections * batch)
+            products += 2 * Double(plan.products * entry.sections * batch)
+            weights += Double(plan.weightBytes * entry.sections)
+        }
+        kind = layers.kind.rawValue + (layers.precision == .f32 ? "" : " " + layers.precision.rawValue)
+        side = layers.side
+        self.sections = sections / evaluations
+        milliseconds = time / Double(evaluations * batch)
+        share = time / total
+        effectiveGigaflops = direct / time / 1e6
+        shareOfPeak = products / time / 1e6 / peak
+        weightMebibytes = weights / Double(evaluations) / Double(1 << 20)
+    }
+}
+
+extension EvaluationProfile {
+    /// The profile as a table.
+    public var table: String {
+        let peaks = peakGigaflops.sorted { $0.key < $1.key }.map { "\($0.key) \(Int($0.value)) GFLOP/s" }
+        var lines = ["", "\(model) in batches of \(batch); peak of the micro-kernel: \(peaks.joined(separator: ", "))"]
+        lines.append(
+            "layers".padded(18) + "side".leftPadded(5) + "sections".leftPadded(9) + "ms/image".leftPadded(10)
+                + "share".leftPadded(8) + "GFLOP/s".leftPadded(9) + "of peak".leftPadded(9)
+                + "weights MiB".leftPadded(13))
+        for row in rows {
+            lines.append(
+                row.kind.padded(18) + "\(row.side)".leftPadded(5) + "\(row.sections)".leftPadded(9)
+                    + "\(rounded(row.milliseconds, 3))".leftPadded(10)
+                    + "\(rounded(row.share * 100, 1)) %".leftPadded(8)
+                    + "\(Int(row.effectiveGigaflops))".leftPadded(9)
+                    + "\(rounded(row.shareOfPeak * 100, 0)) %".leftPadded(9)
+                    + "\(rounded(row.weightMebibytes, 1))".leftPadded(13))
+        }
+        let sections = rows.reduce(0) { $0 + $1.sections }
+        let milliseconds = rows.reduce(remainder) { $0 + $1.milliseconds }
+        lines.append(
+            "all".padded(18) + "".leftPadded(5) + "\(sections)".leftPadded(9)
+                + "\(rounded(milliseconds, 3))".leftPadded(10) + "   between the sections \(rounded(remainder, 3))")
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,89 @@
+import FlowModel
+import ReverseODE
+import Tensor
+
+/// A network that is measured with random weights, on which time doesn't depend.
+public struct RandomNetwork: Sendable {
+    /// What options call it.
+    public let name: String
+    /// Its shape.
+    public let architecture: UNetArchitecture
+    /// The sizes of batches that it is measured at if none are given.
+    public let batches: [Int]
+
+    /// The published networks (PRG, section 1), and one of the bundled model's size.
+    public static let all = [
+        RandomNetwork(
+            name: "u32",
+            architecture: UNetArchitecture(
+                modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 2, 2],
+                attentionDownsampling: [2, 4], heads: 4, imageSize: 32), batches: [1, 8]),
+        RandomNetwork(
+            name: "u64",
+            architecture: UNetArchitecture(
+                modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
+                attentionDownsampling: [4, 8], heads: 4, imageSize: 64), batches: [1, 4]),
+        RandomNetwork(
+            name: "small",
+            architecture: UNetArchitecture(
+                modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2, 4],
+                attentionDownsampling: [4], heads: 4, imageSize: 32), batches: [1, 8]),
+    ]
+
+    /// The network of that name, or nil.
+    public init?(named name: String) {
+        guard let network = Self.all.first(where: { $0.name == name }) else { return nil }
+        self = network
+    }
+
+    private init(name: String, architecture: UNetArchitecture, batches: [Int]) {
+        self.name = name
+        self.architecture = architecture
+        self.batches = batches
+    }
+
+    /// A model without a head, whose activations stay of order one.
+    ///
+    /// - Parameter evaluations: of a pass.
+    public func model(
+        evaluations: Int, precision: Precision, kernels: Kernels, pool: WorkerPool
+    ) throws -> ReversibleModel {
+        let configuration = configuration(evaluations: evaluations)
+        let weights = try Self.randomWeights(configuration)
+        return try ReversibleModel(
+            configuration: configuration, precision: precision, kernels: kernels, pool: pool
+        ) { weights($0) }
+    }
+
+    /// Writes such a model to a file, the same bytes every time.
+    public func write(evaluations: Int, to path: String) throws {
+        let configuration = configuration(evaluations: evaluations)
+        let weights = try Self.randomWeights(configuration)
+        try ModelFile.write(configuration, to: path) { weights($0) }
+    }
+
+    /// The configuration of such a model.
+    func configuration(evaluations: Int) -> ModelConfiguration {
+        ModelConfiguration(
+            name: name, architecture: architecture, head: nil, path: .icfm,
+            grid: TimeGridConfiguration(count: evaluations + 1, cutoff: nil),
+            preprocessing: .reference(imageSize: architecture.imageSize))
+    }
+
+    private static func randomWeights(
+        _ configuration: ModelConfiguration
+    ) throws -> @Sendable (_ key: String) -> [Float] {
+        let shapes = Dictionary(
+            uniqueKeysWithValues: try ModelFile.parameters(of: configuration).map { ($0.key, $0.shape) })
+        return { key in
+            let shape = shapes[key]!
+            let count = shape.reduce(1, *)
+            let bound = shape.count == 1 ? Float(0.1) : (3 / Float(count / shape[0])).squareRoot()
+            var state = UInt32(truncatingIfNeeded: key.utf8.reduce(2_166_136_261) { ($0 ^ Int($1)) &* 16_777_619 })
+            return (0..<count).map { _ in
+                state = state &* 1_664_525 &+ 1_013_904_223
+                return (Float(state >> 8) / Float(1 << 23) - 1) * bound
+            }
+        }
+    }
+}

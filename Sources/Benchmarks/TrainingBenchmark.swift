@@ -1,0 +1,146 @@
+import FlowModel
+import Plotting
+import ReverseODE
+import Tensor
+import Training
+
+/// Times the steps of training: forward, backward and the optimizer's update, by what `headwater pretrain` and `finetune`
+/// run, on images that are there already.
+public struct TrainingBenchmark {
+    /// What is trained.
+    public enum Stage: String, CaseIterable, Codable, Sendable {
+        /// The velocity of the flow, by Adam.
+        case pretrain
+        /// Classes through the whole reverse pass, network and head, by AdamW.
+        case finetune
+    }
+
+    /// One row of the table.
+    public struct Measurement: Codable, Sendable {
+        /// Model trained.
+        public let model: String
+        /// How.
+        public let stage: Stage
+        /// Images of a step.
+        public let batch: Int
+        /// Images whose activations are in memory together.
+        public let imagesAtATime: Int
+        /// Euler steps that a step of fine-tuning goes through; 1 evaluation for pretraining.
+        public let evaluations: Int
+        /// Milliseconds a step.
+        public let step: Spread
+        /// From the median step.
+        public let imagesPerSecond: Double
+    }
+
+    private let name: String
+    private let configuration: ModelConfiguration
+    private let capacity: Int
+    private let kernels: Kernels
+    private let pool: WorkerPool
+
+    /// Classes of the head where a model has none.
+    private static let classes = 10
+
+    /// Trains a random network.
+    ///
+    /// - Parameters:
+    ///   - evaluations: of a pass.
+    ///   - capacity: images whose activations are in memory together.
+    /// - Throws: `ConfigurationError`.
+    public init(
+        _ network: RandomNetwork, evaluations: Int, capacity: Int, kernels: Kernels, pool: WorkerPool
+    ) throws {
+        try self.init(
+            network.name, network.configuration(evaluations: evaluations), capacity: capacity, kernels: kernels,
+            pool: pool)
+    }
+
+    /// Trains the network of a model, with random weights, since time doesn't depend on them, and with a head of ten classes if
+    /// it has none.
+    ///
+    /// - Parameters:
+    ///   - name: what rows call it.
+    ///   - capacity: images whose activations are in memory together.
+    /// - Throws: `ConfigurationError`.
+    public init(
+        _ name: String, _ configuration: ModelConfiguration, capacity: Int, kernels: Kernels, pool: WorkerPool
+    ) throws {
+        var configuration = configuration
+        configuration.solver = .euler
+        if configuration.head == nil {
+            var head = HeadConfiguration(
+                pooledSize: min(16, configuration.architecture.imageSize), hiddenWidth: 1, classes: Self.classes)
+            head.hiddenWidth = head.inputWidth(on: try configuration.network())
+            configuration.head = head
+        }
+        self.name = name
+        self.configuration = configuration
+        self.capacity = capacity
+        self.kernels = kernels
+        self.pool = pool
+    }
+
+    /// Measures steps for about `seconds`, at least three, after one that is not counted.
+    public func measure(_ stage: Stage, batch: Int, seconds: Double) throws -> Measurement {
+        let trainer = try trainer(stage)
+        let data = Batch(
+            epoch: 0, index: 0, pixels: pixels(count: batch),
+            labels: (0..<batch).map { $0 % configuration.head!.classes })
+        var steps: [Double] = []
+        let clock = ContinuousClock()
+        _ = try trainer.step(data)
+        let start = clock.now
+        while steps.count < 3 || start.duration(to: clock.now) < .seconds(seconds) {
+            let began = clock.now
+            _ = try trainer.step(data)
+            steps.append(began.duration(to: clock.now) / .milliseconds(1))
+        }
+        let spread = Spread(steps)
+        return Measurement(
+            model: name, stage: stage, batch: batch, imagesAtATime: capacity,
+            evaluations: stage == .pretrain ? 1 : TimeGrid(configuration.grid, path: configuration.path).steps,
+            step: spread, imagesPerSecond: Double(batch) / spread.median * 1e3)
+    }
+
+    private func trainer(_ stage: Stage) throws -> Trainer {
+        let learner: any Learner
+        switch stage {
+        case .pretrain:
+            learner = PretrainingLearner(
+                try configuration.network(), coupling: configuration.path, seed: 1,
+                capacity: capacity, validation: nil, kernels: kernels, pool: pool)
+        case .finetune:
+            let finetuning = try FineTuningLearner(
+                configuration, smoothing: 0.1, capacity: capacity, validation: nil, kernels: kernels, pool: pool)
+            WeightInitialization.initialize(finetuning.store, seed: 1)
+            learner = finetuning
+        }
+        return Trainer(
+            learner,
+            recipe: Trainer.Recipe(
+                schedule: LearningRateSchedule(peak: 1e-4, warmUpSteps: 0, totalSteps: 1, shape: .constant),
+                optimizer: AdamW.Settings(weightDecay: stage == .pretrain ? 0 : 0.05)),
+            settings: [:], computation: "", pool: pool)
+    }
+
+    /// Noise in the range of normalised images, different for every image.
+    private func pixels(count: Int) -> [Float] {
+        let size = 3 * configuration.architecture.imageSize * configuration.architecture.imageSize
+        let random = CounterGenerator(seed: 1, purpose: .validationNoise, step: 0)
+        return (0..<count * size).map { 4 * random.uniform($0) - 2 }
+    }
+}
+
+extension TrainingBenchmark.Measurement {
+    /// The table's first line.
+    public static let tableHead =
+        "model".padded(12) + "stage".padded(10) + "batch".leftPadded(5) + "step".leftPadded(30)
+        + "images/s".leftPadded(10)
+
+    /// The row's line.
+    public var tableRow: String {
+        model.padded(12) + stage.rawValue.padded(10) + "\(batch)".leftPadded(5) + step.text(digits: 1).leftPadded(30)
+            + "\(rounded(imagesPerSecond, 1))".leftPadded(10)
+    }
+}

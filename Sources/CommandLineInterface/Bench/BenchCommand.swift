@@ -1,0 +1,51 @@
+import Arguments
+import Benchmarks
+import ReverseODE
+
+/// `headwater bench`: how fast this machine computes. Each command of the group measures one thing.
+enum BenchCommand {
+    /// The group, and how its commands were written when they were options of one command.
+    static let group = CommandGroup(
+        name: "bench", abstract: "measure speed on this machine",
+        discussion: "Unset the OPENBLAS_* variables for measurements.",
+        formerOptions: [
+            "--errors": "bench precision", "--profile": "bench profile", "--training": "bench training",
+            "--decode": "bench decoding", "--serve": "bench served", "--write-model": "bench write-model",
+        ], formerCommand: NetworkBenchCommand.command.name)
+
+    static let models = Option(
+        "model", .list(of: .string("MODEL")), default: ["bundled", "u32", "u64"],
+        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the "
+            + "bundled architecture with random weights), or model files.")
+    static let batches = Option(
+        "batch", optional: .list(of: .integer(in: 1...256)), help: "Batch sizes. The default is 1,8, for u64 1,4.")
+    static let evaluations = Option(
+        "evaluations", .integer(in: 1...999), default: 3,
+        help: "The number of evaluations in a pass of networks with random weights. The published settings have 31.")
+    static let seconds = Option(
+        "seconds", .number(in: 0...3600), default: 5, help: "The approximate time to measure each row.")
+    static let json = Option(flag: "json", default: false, help: "Print JSON.")
+
+    /// The model that `--model` calls `name`, and how many seconds it took to load.
+    static func load(_ name: String, evaluations: Int, _ computation: Computation) throws -> (ReversibleModel, Double) {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let model =
+            if let network = RandomNetwork(named: name) {
+                try network.model(
+                    evaluations: evaluations, precision: computation.precision, kernels: computation.kernels,
+                    pool: computation.pool)
+            } else {
+                try ModelSource.load(path(ofModel: name), computation).model
+            }
+        return (model, start.duration(to: clock.now) / .seconds(1))
+    }
+
+    /// The file of a model that isn't random; nil for the bundled one.
+    static func path(ofModel name: String) -> String? { name == "bundled" ? nil : name }
+
+    /// The sizes of batches to measure a model at.
+    static func batches(_ arguments: ParsedArguments, ofModel name: String) throws -> [Int] {
+        try arguments[batches] ?? RandomNetwork(named: name)?.batches ?? [1, 8]
+    }
+}

@@ -1,0 +1,35 @@
+import Arguments
+import Benchmarks
+import Console
+import JSON
+
+/// `headwater bench profile`: where an evaluation's time goes.
+enum ProfileBenchCommand {
+    static let command = Command(
+        name: "bench profile", abstract: "time an evaluation by kind and size of layer",
+        discussion: "Compares the layers' times with the micro-kernel's peak.",
+        options: [
+            BenchCommand.models.specification, BenchCommand.batches.specification,
+            BenchCommand.evaluations.specification, BenchCommand.seconds.specification,
+            BenchCommand.json.specification,
+        ] + Computation.options,
+        examples: [
+            Command.Example(
+                line: "headwater bench profile --model u32 --batch 8", effect: "Which layers of U32 take how long:")
+        ])
+
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let computation = try Computation(arguments)
+        for name in try arguments[BenchCommand.models] {
+            let (model, _) = try BenchCommand.load(
+                name, evaluations: try arguments[BenchCommand.evaluations], computation)
+            for batch in try BenchCommand.batches(arguments, ofModel: name) {
+                let profile = try EvaluationProfile(
+                    name: name, model: model, batch: batch, seconds: try arguments[BenchCommand.seconds],
+                    kernels: computation.kernels, pool: computation.pool)
+                print(try arguments[BenchCommand.json] ? try JSONCoder.text(profile) : profile.table)
+            }
+        }
+        return .success
+    }
+}

@@ -1,0 +1,99 @@
+import Arguments
+import Console
+import Extraction
+import ImagePipeline
+
+/// The options of commands that run many images through a model.
+enum BulkOptions {
+    static let paths = Positional(
+        "PATHS", repeated: .file, minimum: 0,
+        help: "Image files, or folders, which are searched recursively; - is an image on standard input.")
+    private static let filesFrom = Option(
+        "files-from", optional: .file,
+        help: "A file that lists more paths, one a line, which follow PATHS; - is standard input.", group: "Images"
+    )
+    private static let endsInZero = Option(
+        flag: "null", short: "0",
+        help: "Paths in --files-from end in zero bytes, as find -print0 writes them, instead of line ends.",
+        group: "Images")
+    private static let resume = Option(
+        flag: "resume",
+        help: "Continue an interrupted run of the same output, and fail if that run had other options. If not "
+            + "given, the run is continued if the options are the same, and started again otherwise. --no-resume always "
+            + "starts again.")
+    private static let batch = Option(
+        "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.", group: "Computation")
+    static let exactDecode = Option(
+        flag: "exact-decode",
+        help: "Decode every image at its full size. By default, a JPEG of more than 4 megapixels is decoded at a "
+            + "half, a quarter or an eighth of its size if that leaves at least 4 times the size that the model sees.",
+        group: "Computation")
+
+    /// Which images are read, and how.
+    static let images = [
+        resume.specification, filesFrom.specification, endsInZero.specification, DataOptions.damaged.specification,
+        DataOptions.followsLinks.specification,
+    ]
+
+    /// What runs them.
+    static let computation =
+        [ModelSource.option.specification, batch.specification, exactDecode.specification] + Computation.options
+
+    /// Loads the model and what runs images through it.
+    static func extraction(_ arguments: ParsedArguments, _ computation: Computation) async throws -> FeatureExtraction {
+        let batch = try arguments[batch]
+        return await FeatureExtraction(
+            try ModelSource.load(try arguments[ModelSource.option], computation, batch: batch), batch: batch,
+            decoding: try arguments[exactDecode] ? .exact : .scaled, kernels: computation.kernels,
+            pool: computation.pool)
+    }
+
+    /// Looks the images up.
+    ///
+    /// - Parameter output: where rows go; nil for standard output.
+    @MainActor
+    static func run(_ arguments: ParsedArguments, output: String?, shard: Shard = .whole) throws -> ImageRun {
+        let resumes = try arguments[resume]
+        guard !resumes || output != nil else {
+            throw UsageError(
+                "applies to a file, not to standard output", at: arguments.place(of: resume),
+                remedy: "name a file with -o")
+        }
+        let (named, list, isZero) = (try arguments[paths], try arguments[filesFrom], try arguments[endsInZero])
+        guard list != nil || !named.isEmpty else {
+            throw UsageError("is missing", at: "PATHS", remedy: "name image files or folders, or give --files-from")
+        }
+        guard list != nil || !isZero else {
+            throw UsageError(
+                "applies to a list of paths", at: arguments.place(of: endsInZero),
+                remedy: "give --files-from, or leave it out")
+        }
+        guard ([list].compactMap(\.self) + named).count(where: { $0 == ImageInputs.standardInput }) < 2 else {
+            throw UsageError(
+                "standard input can be read only once", at: "PATHS",
+                remedy: "give - only once; ./- is a file of that name")
+        }
+        let isGiven = arguments.source(of: resume) != nil
+        return try ImageRun(
+            try ImageInputs(named, list: list, endsInZero: isZero, following: try DataOptions.links(arguments)),
+            shard: shard, skipsDamaged: try arguments[DataOptions.damaged] == .skip,
+            resumes ? .required : isGiven ? .never : .ifSame)
+    }
+}
+
+extension ValueSyntax where Value == Shard {
+    /// A shard such as `0/4`, in decimal digits only.
+    static var shard: ValueSyntax {
+        ValueSyntax(
+            placeholder: "K/N",
+            rule: "the number of the part, from 0, and of all parts, at most \(Shard.limit), such as 0/4 to 3/4",
+            parse: { text in
+                let numbers = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+                guard numbers.count == 2,
+                    numbers.allSatisfy({ $0.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) }),
+                    let index = Int(Substring(numbers[0])), let count = Int(Substring(numbers[1]))
+                else { return nil }
+                return Shard(index, of: count)
+            }, format: { "\($0.index)/\($0.count)" })
+    }
+}

@@ -1,0 +1,76 @@
+import Arguments
+import Console
+import Machine
+import Tensor
+
+/// What a command computes with: the kernels, precision and workers that its options say.
+struct Computation {
+    static let kernelsOption = Option(
+        "kernels", optional: .string("NAME"),
+        help:
+            "The kernels to compute with: scalar, openblas, avx2, avx512, avx512-bf16, neon or neon-bf16. The default "
+            + "is the fastest that the processor supports.",
+        group: "Computation")
+
+    static let precisionOption = Option(
+        "precision", .choice("PRECISION"), default: Precision.f32,
+        help: "The precision of products: f32, or bf16 where that is faster and the processor supports it. bf16 "
+            + "changes embeddings by about 1e-3. Sums and activations are always f32.",
+        group: "Computation")
+
+    static let workersOption = Option(
+        "workers", optional: .integer(in: 1...1024),
+        help: "The number of worker threads. The default is the number of processors available to this process, "
+            + "which respects its cgroup's quota.",
+        group: "Computation")
+
+    /// All three.
+    static let options = [
+        kernelsOption.specification, precisionOption.specification, workersOption.specification,
+    ]
+
+    let kernels: Kernels
+    let precision: Precision
+    let pool: WorkerPool
+
+    /// What the options ask for.
+    ///
+    /// - Parameters:
+    ///   - precision: of a command without that option; nil for the option's.
+    ///   - endsStart: whether the command has all the threads that it needs to begin its work.
+    /// - Throws: `UsageError` if the processor lacks the kernels, or they don't compute in the precision.
+    init(_ arguments: ParsedArguments, in precision: Precision? = nil, endsStart: Bool = true) throws {
+        kernels = try Self.kernels(arguments)
+        self.precision = try precision ?? arguments[Self.precisionOption]
+        guard kernels.computes(self.precision) else {
+            throw UsageError(
+                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(self.precision.rawValue)",
+                at: arguments.place(of: Self.precisionOption),
+                remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16, or BF16 on arm64)")
+        }
+        pool = WorkerPool(count: try arguments[Self.workersOption] ?? ProcessorBudget.available())
+        if endsStart { SignalThread.shared.startIsOver() }
+    }
+
+    private init(kernels: Kernels, precision: Precision, pool: WorkerPool) {
+        self.kernels = kernels
+        self.precision = precision
+        self.pool = pool
+    }
+
+    /// The same in another precision.
+    func computing(in precision: Precision) -> Computation {
+        Computation(kernels: kernels, precision: precision, pool: pool)
+    }
+
+    private static func kernels(_ arguments: ParsedArguments) throws -> Kernels {
+        guard let name = try arguments[kernelsOption] else { return .best }
+        guard let kernels = Kernels(named: name) else {
+            let names = (Kernels.all + [.openBLAS]).map(\.name).joined(separator: ", ")
+            throw UsageError(
+                "this processor has no kernels \(UsageError.quoted(name))", at: arguments.place(of: kernelsOption),
+                remedy: "give one of \(names)")
+        }
+        return kernels
+    }
+}

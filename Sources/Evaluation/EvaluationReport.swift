@@ -1,0 +1,200 @@
+import Console
+import Extraction
+import FeatureService
+import JSON
+import Plotting
+import ReverseODE
+import Tensor
+import Training
+
+/// What the evaluation of a model found.
+public struct EvaluationReport: Codable, Equatable {
+    /// The k-nearest-neighbour accuracy of a tap.
+    public struct Neighbours: Codable, Equatable {
+        /// The tap's time.
+        public let time: Float
+        /// The tap's place.
+        public let place: String
+        /// Steps of the solver from the image to the tap.
+        public let steps: Int
+        /// Neighbours that vote.
+        public let k: Int
+        /// Images among which neighbours were sought.
+        public let references: Int
+        /// Whether each image's neighbours are the other images of the same set.
+        public let leavesOneOut: Bool
+        /// The fraction of the images that are classified correctly.
+        public let accuracy: Double
+    }
+
+    /// The accuracy of a linear classifier trained on a tap's embeddings.
+    public struct Probe: Codable, Equatable {
+        /// The tap's time.
+        public let time: Float
+        /// The tap's place.
+        public let place: String
+        /// Steps of the solver from the image to the tap.
+        public let steps: Int
+        /// Images that it was trained on.
+        public let references: Int
+        /// Iterations of L-BFGS.
+        public let iterations: Int
+        /// The fraction of the images that are classified correctly.
+        public let accuracy: Double
+    }
+
+    /// The model's name.
+    public let model: String
+    /// The model's version.
+    public let version: String
+    /// The kernels that computed.
+    public let kernels: String
+    /// Images counted.
+    public let images: Int
+    /// Images left out, those of --train included; not those that a corruption makes unusable.
+    public var failed: Int
+    /// The fraction of the images whose class has the greatest logit; nil without a head.
+    public let top1: Double?
+    /// The fraction whose class has one of the five greatest; nil also where there are no more than five classes.
+    public let top5: Double?
+    /// What became of every class's images; nil without a head.
+    public let classes: [ClassAccuracy]?
+    /// By tap.
+    public var neighbours: [Neighbours] = []
+    /// By tap.
+    public var probes: [Probe] = []
+    /// Nil unless it was asked for.
+    public var corruptions: CorruptionReport?
+    /// For the images, reading and decoding included.
+    public let seconds: Double
+
+    /// Reports what was measured of a set, neighbours, probes and corruptions still missing.
+    @MainActor
+    public init(_ extraction: FeatureExtraction, _ measured: EvaluationSet.Measured) {
+        let served = extraction.served
+        model = served.version.name
+        version = served.version.label
+        kernels = extraction.kernels.name
+        images = measured.images
+        failed = measured.unusable.count
+        top1 = measured.hasHead ? measured.tally.top1Accuracy : nil
+        top5 = measured.hasHead ? measured.tally.top5Accuracy : nil
+        classes =
+            measured.hasHead
+            ? ClassAccuracy.rows(measured.confusion, labels: served.configuration.labels ?? []) : nil
+        seconds = measured.seconds
+    }
+
+    /// Adds the accuracy of the `k` nearest neighbours at every tap.
+    ///
+    /// - Parameter known: the candidates; nil for the other images of the same set.
+    /// - Throws: `CancellationError`.
+    @MainActor
+    public mutating func measureNeighbours(
+        _ k: Int, of measured: EvaluationSet.Measured, among known: EvaluationSet.Measured?, on pool: WorkerPool
+    ) throws {
+        for (index, tap) in measured.taps.enumerated() {
+            let queries = measured.embeddings[index]
+            let references = known?.embeddings[index] ?? queries
+            let search = NearestNeighbours(among: references, k: k)
+            let bar = ProgressBar("neighbours at \(tap.name)", of: queries.count)
+            defer { bar.erase() }
+            let progress: (Int) throws -> Void = { done in
+                try Task.checkCancellation()
+                bar.update(done)
+            }
+            let correct =
+                known == nil
+                ? try search.correctLeavingOneOut(on: pool, progress: progress)
+                : try search.correct(queries, on: pool, progress: progress)
+            neighbours.append(
+                Neighbours(
+                    time: tap.time, place: tap.place.description, steps: tap.gridIndex, k: k,
+                    references: references.count, leavesOneOut: known == nil,
+                    accuracy: Double(correct) / Double(queries.count)))
+        }
+    }
+
+    /// Adds the accuracy of a linear probe at every tap.
+    ///
+    /// - Parameter known: what probes are trained on.
+    /// - Throws: `CancellationError`.
+    @MainActor
+    public mutating func measureProbes(
+        of measured: EvaluationSet.Measured, trainedOn known: EvaluationSet.Measured, on pool: WorkerPool
+    ) throws {
+        for (index, tap) in measured.taps.enumerated() {
+            let (queries, references) = (measured.embeddings[index], known.embeddings[index])
+            let bar = ProgressBar("probe at \(tap.name)", of: LinearProbe.iterationLimit, unit: "iterations")
+            defer { bar.erase() }
+            let probe = try LinearProbe(references, on: pool) { done in
+                try Task.checkCancellation()
+                bar.update(done)
+            }
+            probes.append(
+                Probe(
+                    time: tap.time, place: tap.place.description, steps: tap.gridIndex, references: references.count,
+                    iterations: probe.iterations, accuracy: Double(probe.correct(queries)) / Double(queries.count)))
+        }
+    }
+}
+
+// MARK: - Renderings
+
+extension EvaluationReport {
+    /// The report as a JSON document, indented, with a line end.
+    public func json() throws -> String { try JSONCoder.text(self, indented: true) + "\n" }
+
+    /// For people.
+    public var text: String {
+        var rows = [
+            ("model", "\(model) (\(version)), \(kernels) kernels"),
+            ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
+            (
+                "time",
+                "\(Pace.clock(seconds)), \(Pace.rounded(Double(images) / max(seconds, 1e-9))) images/s"
+            ),
+        ]
+        if let top1 { rows.append(("top-1", percent(top1))) }
+        if let top5 { rows.append(("top-5", percent(top5))) }
+        for found in neighbours {
+            let place = found.leavesOneOut ? "the others" : "\(found.references) references"
+            rows.append(
+                ("\(found.k)-NN", "\(percent(found.accuracy)) at \(found.time)/\(found.place), among \(place)"))
+        }
+        for found in probes {
+            rows.append(
+                (
+                    "probe",
+                    "\(percent(found.accuracy)) at \(found.time)/\(found.place), trained on \(found.references) images"
+                ))
+        }
+        return rows.map { "\($0.0.padded(8)) \($0.1)\n" }.joined()
+            + (classes.map { "\n" + ClassAccuracy.table($0) } ?? "") + (corruptions?.text ?? "")
+    }
+
+    private func percent(_ fraction: Double) -> String { "\((fraction * 10_000).rounded() / 100) %" }
+
+    /// Accuracy over the steps from the image, a line for every place: what each level of the flow tells of the classes.
+    /// Times would run backwards on some paths and not on others.
+    public var plot: String {
+        var plots: [LinePlot] = []
+        if let k = neighbours.first?.k {
+            plots.append(
+                Self.plot("\(k) nearest neighbours", neighbours.map { ($0.place, $0.steps, $0.accuracy) }))
+        }
+        if !probes.isEmpty { plots.append(Self.plot("Linear probe", probes.map { ($0.place, $0.steps, $0.accuracy) })) }
+        return LinePlot.svg(plots, title: "\(model): accuracy at each cutoff")
+    }
+
+    private static func plot(_ title: String, _ found: [(place: String, steps: Int, accuracy: Double)]) -> LinePlot {
+        var places: [String] = []
+        for row in found where !places.contains(row.place) { places.append(row.place) }
+        return LinePlot(
+            title: title, xLabel: "steps from the image", yLabel: "accuracy",
+            series: places.map { place in
+                let rows = found.filter { $0.place == place }.sorted { $0.steps < $1.steps }
+                return LinePlot.Series(place, rows.map { LinePlot.Point(Double($0.steps), $0.accuracy) })
+            })
+    }
+}

@@ -1,0 +1,111 @@
+import Console
+import Extraction
+import FeatureService
+import ReverseODE
+import Training
+
+/// A data set, or an evenly spaced part of it.
+@MainActor
+public struct EvaluationSet {
+    /// What an extraction gives of it.
+    public struct Measured {
+        var tally = EvaluationTally()
+        var confusion = ConfusionMatrix()
+        /// For each tap, the embeddings of all images that could be used.
+        var embeddings: [LabelledEmbeddings]
+        let taps: [ResolvedTap]
+        let hasHead: Bool
+        /// Images that could be used.
+        public internal(set) var images = 0
+        /// Indices of the images that could not be used.
+        public internal(set) var unusable: Set<Int> = []
+        var seconds = 0.0
+    }
+
+    /// The data set.
+    public let images: LabelledImages
+    /// Which of its images.
+    public let indices: [Int]
+    private let damage: DamagePolicy
+
+    /// - Parameters:
+    ///   - limit: the most images to use; nil for all.
+    ///   - damage: what to do about damaged images.
+    public init(_ images: LabelledImages, limit: Int?, _ damage: DamagePolicy) {
+        self.images = images
+        self.damage = damage
+        let total = images.items.count
+        let count = min(limit ?? total, total)
+        indices = (0..<count).map { $0 * total / count }
+    }
+
+    private init(_ images: LabelledImages, indices: [Int], _ damage: DamagePolicy) {
+        self.images = images
+        self.damage = damage
+        self.indices = indices
+    }
+
+    /// The set without the images of these indices.
+    public func without(_ unusable: Set<Int>) -> EvaluationSet {
+        EvaluationSet(images, indices: indices.filter { !unusable.contains($0) }, damage)
+    }
+
+    /// Runs all its images through the model.
+    ///
+    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
+    /// - Parameters:
+    ///   - logitIndices: the logit of each class; nil to leave the head out.
+    ///   - predictions: gets what the head says of every image.
+    ///   - classes: class names that labels refer to, the set's own if not given; names not among them get new labels.
+    public func measure(
+        _ extraction: FeatureExtraction, taps: [Tap], logitIndices: [Int]?, into predictions: PredictionFile? = nil,
+        classes: [String]? = nil, as activity: String
+    ) async throws -> Measured {
+        let model = extraction.served.model
+        let resolved = try taps.map { try model.resolve($0) }
+        var measured = Measured(
+            embeddings: resolved.map { LabelledEmbeddings(dimension: $0.dimension) }, taps: resolved,
+            hasHead: logitIndices != nil)
+        let (images, indices) = (images, indices)
+        let labels = Self.labels(of: images.classes, among: classes ?? images.classes)
+        let damaged = DamagedImages(of: indices.count, in: images.path, damage)
+        let bar = ProgressBar(activity, of: indices.count)
+        defer { bar.erase() }
+        try await extraction.run(
+            count: indices.count, FeatureRequest(taps: taps, wantsLogits: logitIndices != nil),
+            bytes: { try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes) }
+        ) { position, result in
+            let item = images.items[indices[position]]
+            switch result {
+            case .failure(let problem):
+                let error = DataSetError(problem.located(at: item.path))
+                measured.unusable.insert(indices[position])
+                bar.report("headwater: skipped: \(error)")
+                try damaged.add(position, error)
+            case .success(let features):
+                measured.images += 1
+                for (tap, values) in features.values.enumerated() {
+                    measured.embeddings[tap].append(values, label: labels[item.label])
+                }
+                if let logitIndices, let logits = features.logits {
+                    let answer = logitIndices[item.label]
+                    measured.tally.add(logits: logits, answer: answer)
+                    measured.confusion.add(logits: logits, answer: answer)
+                    try predictions?.append(item.path, logits: logits, answer: answer)
+                }
+            }
+            bar.update(position + 1)
+        }
+        measured.seconds = bar.elapsed / .seconds(1)
+        return measured
+    }
+
+    private static func labels(of own: [String], among classes: [String]) -> [Int] {
+        var known = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
+        return own.map { name in
+            let label = known[name] ?? known.count
+            known[name] = label
+            return label
+        }
+    }
+}

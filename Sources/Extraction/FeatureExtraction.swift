@@ -1,0 +1,142 @@
+import Console
+import FeatureService
+import ImagePipeline
+import Machine
+import ReverseODE
+import Tensor
+import UntrustedText
+
+/// Runs any number of images through a model in this process, as the service would: images are read and decoded ahead of
+/// the network and join its batches at every step. Only a bounded number of them is in memory at a time.
+@MainActor
+public struct FeatureExtraction {
+    /// The largest image file that is read, in bytes.
+    public nonisolated static let maximumBytes = ImageLimits().maximumBytes
+
+    /// The model that computes.
+    public let served: ServedModel
+    /// How images are decoded.
+    public let decoding: DecodingMode
+    /// What the model computes with.
+    public let kernels: Kernels
+    private let service: FeatureService
+    private let readers: BlockingPool
+    /// The most images in memory: a batch that is evaluated, one that waits decoded, and those that are read and decoded.
+    private let window: Int
+
+    /// Runs a model.
+    ///
+    /// - Parameters:
+    ///   - batch: the most images that are evaluated together.
+    ///   - decoding: how images are decoded, unless they come decoded.
+    public init(
+        _ served: ServedModel, batch: Int, decoding: DecodingMode, kernels: Kernels, pool: WorkerPool
+    ) async {
+        self.served = served
+        self.decoding = decoding
+        self.kernels = kernels
+        var configuration = FeatureServiceConfiguration()
+        configuration.batchLimit = batch
+        configuration.decoding = decoding
+        configuration.decoders = ProcessorBudget.available()
+        window = 2 * batch + 2 * configuration.decoders
+        configuration.queueLimit = window
+        configuration.waitLimit = nil
+        readers = BlockingPool(width: configuration.decoders)
+        service = FeatureService(configuration: configuration, kernels: kernels, pool: pool, events: ServiceEvents())
+        await service.activate(served)
+    }
+
+    /// Computes the features of `count` images.
+    ///
+    /// - Parameters:
+    ///   - bytes: reads an image; called on threads of its own.
+    ///   - deliver: takes the images' features in their order, or why there are none.
+    /// - Throws: `CancellationError`, and whatever `deliver` throws.
+    public func run(
+        count: Int, _ request: FeatureRequest, bytes: @escaping @Sendable (Int) throws -> [UInt8],
+        deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void
+    ) async throws {
+        try await run(count: count, request, inputs: { .encoded(try bytes($0)) }, deliver: deliver)
+    }
+
+    /// As above, of images that may have been decoded already.
+    ///
+    /// - Parameter inputs: reads an image, and decodes it if something is to be done with it; called on threads of its own.
+    public func run(
+        count: Int, _ request: FeatureRequest, inputs: @escaping @Sendable (Int) throws -> FeatureInput,
+        deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: (Int, Result<ImageFeatures, UnusableImage>).self) { group in
+            var finished: [Int: Result<ImageFeatures, UnusableImage>] = [:]
+            var started = 0
+            var delivered = 0
+            while delivered < count {
+                while started < min(count, delivered + window) {
+                    let (index, service, readers) = (started, service, readers)
+                    group.addTask {
+                        let read = await readers.run { Result { try inputs(index) } }
+                        return (index, try await Self.features(of: read, request, by: service))
+                    }
+                    started += 1
+                }
+                guard let (index, result) = try await group.next() else { break }
+                finished[index] = result
+                while let result = finished.removeValue(forKey: delivered) {
+                    try deliver(delivered, result)
+                    delivered += 1
+                }
+            }
+        }
+    }
+
+    private nonisolated static func features(
+        of input: Result<FeatureInput, any Error>, _ request: FeatureRequest, by service: FeatureService
+    ) async throws -> Result<ImageFeatures, UnusableImage> {
+        do {
+            let response = try await service.features(of: [try input.get()], request)
+            let features = try response.results[0].get()
+            // Activations may overflow although the state, which the service looks at, has not.
+            guard (features.values + [features.logits ?? []]).allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+                return .failure(UnusableImage(.notFinite))
+            }
+            return .success(features)
+        } catch FeatureServiceError.cancelled {
+            throw CancellationError()
+        } catch let error as FeatureServiceError {
+            throw CommandFailure(status: .internalFault, description: "the model can't be run: \(error)")
+        } catch let failure as ImageFailure {
+            return .failure(UnusableImage(failure))
+        } catch let error as ImageError {
+            return .failure(UnusableImage(.image(error)))
+        } catch {
+            return .failure(UnusableImage(description: "\(error)"))
+        }
+    }
+}
+
+/// An image that has no features, and why.
+public struct UnusableImage: Error, Sendable, CustomStringConvertible {
+    /// What is wrong with it.
+    public let description: String
+
+    /// - Parameter description: what is wrong with it.
+    public init(description: String) { self.description = description }
+
+    init(_ failure: ImageFailure) {
+        description =
+            switch failure {
+            case .image(let error): error.message
+            case .inputCount(let found, let expected): "the input has \(found) numbers; this model's has \(expected)"
+            case .notFinite: "its features are not finite: the model can't represent it"
+            }
+    }
+}
+
+extension UnusableImage {
+    /// The description with the image's path in front, unless it begins with that already.
+    public func located(at path: String) -> String {
+        let isLocated = [path, printable(path)].contains { description.hasPrefix($0) }
+        return isLocated ? description : "\(path): \(description)"
+    }
+}

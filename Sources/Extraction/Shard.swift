@@ -1,0 +1,35 @@
+/// One of the parts that a list is divided into, so that several processes, each with one part, do all of it.
+///
+/// Parts are contiguous, so that what the processes write, put together in their order, is what one process would have
+/// written; they differ by at most one element.
+public struct Shard: Sendable, Equatable {
+    /// From 0 to `count - 1`.
+    public let index: Int
+    /// Of the whole list.
+    public let count: Int
+
+    /// The most parts.
+    public static let limit = 1_000_000
+
+    /// The only part.
+    public static let whole = Shard(unchecked: 0, of: 1)
+
+    /// - Returns: nil unless there are 1 to `limit` parts and this is one of them.
+    public init?(_ index: Int, of count: Int) {
+        guard (1...Self.limit).contains(count), (0..<count).contains(index) else { return nil }
+        self.init(unchecked: index, of: count)
+    }
+
+    private init(unchecked index: Int, of count: Int) {
+        self.index = index
+        self.count = count
+    }
+
+    /// Whether this part is where the list begins.
+    public var isFirst: Bool { index == 0 }
+
+    /// The part's places in a list of `length` elements, fewer than 2^43.
+    public func range(in length: Int) -> Range<Int> {
+        length * index / count..<length * (index + 1) / count
+    }
+}
