@@ -5,6 +5,7 @@
 #include "winograd_points.h"
 
 #include "bf16.h"
+#include "costs.h"
 #include "scalar_gradients.h"
 
 #include <math.h>
@@ -193,6 +194,7 @@ const hw_kernels hw_scalar_kernels = {
     .tile_rows = 8,
     .tall_rows = 8,
     .tile_rows_bf16 = 8,
+    .costs = COSTS,
     .gemm = gemm,
     .activate = activate,
     .copy_doubled = copy_doubled,

@@ -1,9 +1,5 @@
 // The matrix products of the vector kernels; part of vector_kernels.h, which includes it.
 
-// How far ahead of their use weights are fetched that only one tile reads, in floats: 8 KiB, beyond the page that the
-// processor's own prefetching stops at. Batches of one read all weights of small maps from memory.
-enum { PREFETCH = 2048 };
-
 INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
 #ifdef DOT_PAIRS
     if (pairs) return DOT_PAIRS(c, a, b);
@@ -193,9 +189,11 @@ INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family famil
             float *c = g->c + nb * g->c_block_stride + row * HW_BLOCK;
             const float *residual =
                 g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
-            // Panels that several tiles read: the first tiles fetch the next ones, a whole round before they are read.
+            // Panels that one tile reads are fetched far ahead, beyond the page that the processor's own prefetching stops
+            // at: batches of one read all weights of small maps from memory. Of panels that several tiles read the first
+            // tiles fetch the next ones, a whole round before they are read.
             const bool once = rows == g->rows, fetches = !once && pass < width;
-            const float *ahead = once ? b + PREFETCH : fetches ? next + pass * g->b_panel_stride : b;
+            const float *ahead = once ? b + COSTS.prefetch : fetches ? next + pass * g->b_panel_stride : b;
             const size_t ahead_stride = once ? g->b_panel_stride : 0;
             kernels[rows - 1](g, a, b, c, bias, residual, ahead, ahead_stride);
             pass++;

@@ -27,6 +27,7 @@
 //   RECIPROCAL       (x): an estimate of 1 / x
 
 #include "CKernels.h"
+#include "costs.h"
 #include "winograd_points.h"
 
 typedef float vector __attribute__((ext_vector_type(16)));
@@ -198,6 +199,7 @@ const hw_kernels KERNELS = {
     .name = KERNELS_NAME,
     .tile_rows = TILE_ROWS,
     .tall_rows = TALL_ROWS,
+    .costs = COSTS,
     .gemm = gemm,
     .activate = activate,
     .copy_doubled = copy_doubled,

@@ -1,3 +1,4 @@
+import CKernels
 public import Tensor
 
 /// What a forward pass borrows: kernels, workers, and scratch memory for each worker, allocated once.
@@ -83,20 +84,23 @@ struct WorkDivision {
     ///   - inputs: columns of the matrix.
     ///   - weights: 32-bit words of packed weights of one block.
     ///   - source: floats of the input map in a unit.
-    init(workers: Int, imageParts: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int, source: Int) {
+    ///   - costs: what the work costs on this processor.
+    init(
+        workers: Int, imageParts: Int, units: Int, blocks: Int, rows: Int, inputs: Int, weights: Int, source: Int,
+        costs: hw_costs = Kernels.best.costs
+    ) {
         var best = (cost: Double.infinity, units: workers, blocks: 1)
         for unitParts in stride(from: imageParts, through: workers, by: imageParts)
         where workers % unitParts == 0 {
             let blockParts = workers / unitParts
             let partUnits = Double((units + unitParts - 1) / unitParts)
             let partBlocks = Double((blocks + blockParts - 1) / blockParts)
-            // Cycles, roughly: 32 multiply-adds a cycle; 8 bytes of weights a cycle from beyond the core, hidden behind
-            // the arithmetic where there is enough of it; a quarter cycle to prepare a float of the matrix; 2 cycles to
-            // fetch a float that another core has just written.
-            let arithmetic = partUnits * Double(rows) * Double(inputs) * partBlocks * 0.5
-            let reading = partBlocks * Double(weights) * 0.5
-            let preparation = partUnits * Double(rows) * Double(inputs) * 0.25
-            let fetching = partUnits * Double(source) * (1 - 1 / Double(blockParts)) * 2
+            // Cycles, roughly. Weights are read behind the arithmetic where there is enough of it.
+            let matrix = partUnits * Double(rows) * Double(inputs)
+            let arithmetic = matrix * partBlocks * Double(channelBlock) / costs.multiply_adds
+            let reading = partBlocks * Double(weights) * 4 / costs.weight_bytes
+            let preparation = matrix * costs.preparation
+            let fetching = partUnits * Double(source) * (1 - 1 / Double(blockParts)) * costs.fetching
             let cost = max(arithmetic, reading) + preparation + fetching
             if cost < best.cost { best = (cost, unitParts, blockParts) }
         }

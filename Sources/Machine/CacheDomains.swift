@@ -26,25 +26,33 @@ public struct CacheDomains: Sendable, Equatable {
         return CacheDomains(allowed: numbers[..<count].map(Int.init), folder: "/sys/devices/system/cpu")
     }
 
-    /// Groups `allowed` by the caches of highest level that `folder` names, laid out as /sys/devices/system/cpu. Processors
-    /// that it says nothing of form a group.
+    /// Groups `allowed` by the caches of highest level that `folder` names, laid out as /sys/devices/system/cpu, or by the package
+    /// where no shared cache is named. Processors that it says nothing of form a group.
     init(allowed: [Int], folder: String) {
         var groups: [String: [Int]] = [:]
         for processor in allowed.sorted() {
-            groups[Self.lastLevelCache(of: processor, folder: folder) ?? "", default: []].append(processor)
+            groups[Self.neighbours(of: processor, folder: folder) ?? "", default: []].append(processor)
         }
         processors = groups.isEmpty ? [[]] : groups.values.sorted { $0[0] < $1[0] }
     }
 
     /// The list of processors that share a processor's cache of highest level, as the kernel writes it.
-    private static func lastLevelCache(of processor: Int, folder: String) -> String? {
-        (0..<8).compactMap { index -> (level: Int, sharers: String)? in
+    ///
+    /// Many arm64 processors have a cache for all cores that belongs to the interconnect, and the kernel names only the second level,
+    /// which each core has for itself. Then those of the package count: a group for each core would have every core read all weights.
+    private static func neighbours(of processor: Int, folder: String) -> String? {
+        let caches = (0..<8).compactMap { index -> (level: Int, sharers: String)? in
             let cache = "\(folder)/cpu\(processor)/cache/index\(index)"
             guard let level = SystemFile.text(cache + "/level").flatMap({ Int($0.trimmedLine) }),
                 let sharers = SystemFile.text(cache + "/shared_cpu_list")
             else { return nil }
             return (level, String(sharers.trimmedLine))
-        }.max { $0.level < $1.level }?.sharers
+        }
+        guard let last = caches.max(by: { $0.level < $1.level }) else { return nil }
+        guard last.level <= 2, last.sharers == String(processor),
+            let package = SystemFile.text("\(folder)/cpu\(processor)/topology/package_cpus_list")
+        else { return last.sharers }
+        return String(package.trimmedLine)
     }
 
     /// The group of a worker: groups have consecutive workers, as many each as divide up.

@@ -50,7 +50,7 @@ public final class VelocityField: Sendable {
     /// they don't, several images a worker must make up for it, or many workers would wait for the memory.
     static func isDividedByImages(batch: Int, workers: Int, weightBytes: Int) -> Bool {
         guard workers > 1, batch % workers == 0 else { return false }
-        return batch / workers >= 4 || weightBytes <= 32 << 20
+        return batch / workers >= 4 || weightBytes <= Kernels.best.costs.shared_cache
     }
 
     /// How every operation is computed in batches of `batch` images on `pool`, by key, in order; where they are divided by

@@ -24,6 +24,9 @@ public struct Kernels: @unchecked Sendable {
         return rows <= table.pointee.tall_rows ? 1 : (rows + tileRows - 1) / tileRows
     }
 
+    /// What work costs on their processors, for decisions on who computes something.
+    public var costs: hw_costs { table.pointee.costs }
+
     /// Whether these kernels compute in that precision.
     public func computes(_ precision: Precision) -> Bool { precision == .f32 || table.pointee.gemm_bf16 != nil }
 

@@ -1,3 +1,4 @@
+import CKernels
 import Tensor
 import TestFixtures
 import Testing
@@ -281,6 +282,20 @@ struct LayerTests {
             let alone = layer(Array(x[row * 40..<(row + 1) * 40]), kernels: kernels)
             #expect(alone == Array(together[row * 50..<(row + 1) * 50]))
         }
+    }
+
+    @Test("Bands are divided where fetching activations is expensive, channels where reading weights is")
+    func divisionFollowsCosts() {
+        func division(weightBytes: Double, fetching: Double) -> WorkDivision {
+            WorkDivision(
+                workers: 4, imageParts: 1, units: 8, blocks: 16, rows: 64, inputs: 256, weights: 1 << 16, source: 4_096,
+                costs: hw_costs(
+                    multiply_adds: 32, weight_bytes: weightBytes, preparation: 0.25, fetching: fetching,
+                    shared_cache: 0,
+                    prefetch: 0))
+        }
+        #expect(division(weightBytes: 8, fetching: 1_000).unitParts == 4)
+        #expect(division(weightBytes: 0.01, fetching: 2).blockParts == 4)
     }
 
     @Test("Work is divided completely and once, images among groups of processors first", arguments: 1...6)

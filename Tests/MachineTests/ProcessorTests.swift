@@ -36,6 +36,26 @@ struct ProcessorTests {
         #expect(CacheDomains.available().processors.joined().count >= 1)
     }
 
+    @Test("Where the kernel names no cache that processors share, those of a package are a group")
+    func packages() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "headwater-caches-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for (processor, package) in ["0-1", "0-1", "2-3", "2-3"].enumerated() {
+            let files = [
+                "cache/index0/level": "1", "cache/index0/shared_cpu_list": "\(processor)",
+                "cache/index1/level": "2", "cache/index1/shared_cpu_list": "\(processor)",
+                "topology/package_cpus_list": package,
+            ]
+            for (name, text) in files {
+                let file = folder.appending(path: "cpu\(processor)/\(name)")
+                try FileManager.default.createDirectory(
+                    at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+                try Data("\(text)\n".utf8).write(to: file)
+            }
+        }
+        #expect(CacheDomains(allowed: [0, 1, 2, 3], folder: folder.path).processors == [[0, 1], [2, 3]])
+    }
+
     @Test(
         "Images are divided among groups of processors first, where workers and images allow it",
         arguments: [(1, 8, 4, 1), (2, 8, 4, 2), (2, 1, 4, 1), (4, 6, 8, 4), (3, 8, 8, 1)])

@@ -99,6 +99,23 @@ typedef struct {
 /// What `activate` applies to x: x; x·scale + shift; or SiLU of the latter, y / (1 + exp(-y)).
 typedef enum { HW_COPY = 0, HW_AFFINE = 1, HW_AFFINE_SILU = 2 } hw_activation;
 
+/// What work costs on the processors of one instruction set, for decisions on who computes something and when. No decision on how
+/// something is computed may depend on it.
+typedef struct {
+    /// Multiply-adds in f32 a cycle.
+    double multiply_adds;
+    /// Bytes of weights a cycle from beyond the core.
+    double weight_bytes;
+    /// Cycles to prepare a float of a matrix: to read, normalise, activate and transform it.
+    double preparation;
+    /// Cycles to fetch a float that another core has just written.
+    double fetching;
+    /// Bytes of weights that stay in a cache which several cores share.
+    size_t shared_cache;
+    /// Floats between the weights that are used and those that are fetched meanwhile, where only one tile reads them.
+    size_t prefetch;
+} hw_costs;
+
 /// The kernels of one instruction set.
 typedef struct {
     /// As HEADWATER_KERNELS names it, such as "scalar", "avx512" or "neon-bf16".
@@ -109,6 +126,7 @@ typedef struct {
     size_t tall_rows;
     /// As `tile_rows`, for `gemm_bf16`; 0 where there is none.
     size_t tile_rows_bf16;
+    hw_costs costs;
     void (*gemm)(const hw_gemm_arguments *arguments);
     /// `pixels` vectors of 16 channels; `scale` and `shift` are [16].
     void (*activate)(
