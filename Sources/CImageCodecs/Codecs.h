@@ -3,21 +3,20 @@
 
 #include "CImageCodecs.h"
 
-/// Bytes within a file or a buffer; `start` is null where there are none at all.
+/// Bytes within a file or a buffer; `start` is null if there are none.
 typedef struct {
     const uint8_t *start;
     size_t count;
 } ByteRange;
 
-/// Where metadata may state an orientation, and what it states. Metadata that says nothing leaves it to the next source.
+/// An orientation that metadata states. If it states none, the next source of metadata is read.
 enum { orientation_unstated = 0, orientation_upright = 1, orientation_last = 8 };
 
 /// The orientation in a TIFF block as EXIF stores it, read as Pillow 13's `Exif` reads it: 1...8, or `orientation_unstated`
-/// if the block has no such entry. A block that is no TIFF, or an entry of another value, states an upright image.
+/// if the block has no such entry. A block that is no TIFF, or an entry with another value, means an upright image.
 uint32_t exif_orientation(ByteRange exif);
 
-/// The bytes behind "Exif\0\0", which stands before a TIFF block in JPEG, and in PNG where writers leave it there; all of
-/// them without that prefix.
+/// The bytes after the prefix "Exif\0\0", which a TIFF block has in JPEG and sometimes in PNG; all bytes if there is no prefix.
 ByteRange without_exif_prefix(ByteRange exif);
 
 /// The orientation in XMP metadata: the first `tiff:Orientation` as an attribute or element with a digit, as Pillow 13
@@ -27,8 +26,8 @@ uint32_t xmp_orientation(ByteRange xmp);
 /// Whether `range` begins with the `count` bytes at `prefix`.
 bool begins_with(ByteRange range, const void *prefix, size_t count);
 
-/// The kind of JPEG that libjpeg-turbo may not decode, in words, by the first frame header; null for baseline, extended
-/// and progressive files with Huffman coding, and for bytes without a frame header before the first scan.
+/// The name of a kind of JPEG that isn't decoded, by the first frame header; null for baseline, extended and progressive files
+/// with Huffman coding, and for bytes without a frame header before the first scan.
 const char *jpeg_foreign_process(const uint8_t *bytes, size_t count);
 
 enum { png_signature_size = 8 };

@@ -45,8 +45,8 @@ static uint32_t known_float(double value) {
         ? (uint32_t)value : orientation_upright;
 }
 
-// The first number of an entry: Pillow compares it with 2...8 whatever its type, but takes BYTE, ASCII and UNDEFINED for
-// texts, which no number equals.
+// The first number of an entry. Pillow compares it with 2...8 whatever its type, but reads BYTE, ASCII and UNDEFINED as text,
+// which equals no number.
 static uint32_t orientation_at(const uint8_t *at, uint64_t type, bool little_endian) {
     switch (type) {
         case type_short: case type_long: case type_ifd:
@@ -78,7 +78,7 @@ static uint32_t orientation_at(const uint8_t *at, uint64_t type, bool little_end
     }
 }
 
-// Pillow takes 42 in either byte order. BigTIFF's 43 is taken for 42 after MM, and unreadable after II.
+// Pillow accepts 42 in either byte order. It reads BigTIFF's 43 as 42 after MM, and not at all after II.
 static bool is_tiff(const uint8_t *header) {
     switch (read_big_endian(header)) {
         case 0x4d4d002a: case 0x49492a00: case 0x4d4d2a00: case 0x4949002a: case 0x4d4d002b: return true;
@@ -105,7 +105,7 @@ uint32_t exif_orientation(ByteRange exif) {
     const size_t announced = read_number(tiff + directory, 2, little_endian);
     const size_t present = (count - directory - 2) / entry_size;
     uint64_t size_elsewhere = 0;
-    // A bit a tag: of entries with the same tag, the first one that has a value counts.
+    // One bit per tag: of entries with the same tag, the first one that has a value counts.
     uint8_t seen[(UINT16_MAX + 1) / 8] = {0};
     for (size_t i = 0; i < (announced < present ? announced : present); i++) {
         const uint8_t *entry = tiff + directory + 2 + i * entry_size;
@@ -117,7 +117,7 @@ uint32_t exif_orientation(ByteRange exif) {
             const uint64_t offset = read_number(value, 4, little_endian);
             size_elsewhere += size;
             if (size_elsewhere > count) continue;
-            // Pillow gives up the directory at the first value that isn't in the file, whatever its tag.
+            // Pillow stops reading the directory at the first value that isn't in the file, whatever its tag.
             if (offset > count || size > count - offset) return orientation_unstated;
             value = tiff + offset;
         }

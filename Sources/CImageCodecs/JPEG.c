@@ -21,16 +21,16 @@ typedef struct {
     ImageCodecStatus status;
     ImageCodecFailure *failure;
     JSAMPLE *row;
-    // What the EXIF segments hold, one after the other.
+    // The contents of the EXIF segments, one after the other.
     uint8_t *exif;
     size_t exif_count, exif_capacity;
     // The last XMP segment's contents, within the file's bytes.
     ByteRange xmp;
-    // Whether the headers are read and scans come.
+    // Whether the headers have been read, so that scans follow.
     bool reads_scans;
     // Whether libjpeg has reached the end of the bytes before the end-of-image marker.
     bool has_ended;
-    // A bit for each component that a scan has begun with.
+    // A bit for each component for which a scan has begun.
     uint32_t scanned_components;
 } Decompression;
 
@@ -100,21 +100,21 @@ static void format_library_message(j_common_ptr info, ImageCodecFailure *failure
     escape(decompression, ImageCodecStatusTruncated, decompression->count);
 }
 
-// Whether the scan that begins refines bits of a coefficient which no scan before it has given, as libjpeg warns.
+// Whether the scan that begins refines bits of a coefficient that no earlier scan has given, as libjpeg warns.
 static bool lacks_refined_scan(const struct jpeg_decompress_struct *info) {
     const int *parameters = info->err->msg_parm.i;
     const int known = info->coef_bits[parameters[0]][parameters[1]];
     return info->Ah > (known < 0 ? 0 : known);
 }
 
-// Damage that libjpeg would paper over with gray blocks becomes an error; oddities that cost no pixel (a stray byte
-// before a marker, an unknown Adobe transform) stay tolerated, since real cameras write them.
+// Damage that libjpeg would hide behind gray blocks becomes an error. Oddities that cost no pixel (a stray byte before a marker,
+// an unknown Adobe transform) are tolerated, since real cameras write them.
 static void on_message(j_common_ptr info, int level) {
     if (level >= 0) return;
     Decompression *decompression = info->client_data;
     switch (info->err->msg_code) {
         case JWRN_JPEG_EOF:
-            // libjpeg goes on as if an end-of-image marker came next. Whether a pixel is missing shows where it is needed.
+            // libjpeg continues as if an end-of-image marker came next. Whether a pixel is missing shows when it is needed.
             if (!decompression->reads_scans) escape_at_end(decompression);
             decompression->has_ended = true;
             break;
@@ -136,8 +136,8 @@ static bool is_scan_complete(const struct jpeg_decompress_struct *info) {
     return info->input_iMCU_row >= info->total_iMCU_rows;
 }
 
-// Whether nothing of the picture can still come: every component has had its scan, or of a progressive file every
-// coefficient its last bit.
+// Whether the picture is complete: every component has had its scan, or in a progressive file every coefficient has its last
+// bit.
 static bool is_picture_complete(const Decompression *decompression) {
     const struct jpeg_decompress_struct *info = &decompression->info;
     if (!is_scan_complete(info)) return false;
@@ -161,14 +161,14 @@ static void on_progress(j_common_ptr common) {
         decompression->scanned_components |= 1u << info->cur_comp_info[i]->component_index;
     }
     if (is_picture_complete(decompression)) {
-        // What follows can change no pixel, whatever it is; libjpeg, which reads up to the end-of-image marker, finds that.
+        // What follows can't change a pixel. libjpeg reads up to the end-of-image marker, so it gets one now.
         info->src->bytes_in_buffer = 0;
         info->unread_marker = 0;
     }
 }
 
-// A component that no scan has begun with would be gray. Scans that only refine may be missing if the file says by its
-// end-of-image marker that it wants none.
+// A component without any scan would be gray. Scans that only refine may be missing if the file ends with its end-of-image
+// marker.
 static void require_scans(Decompression *decompression) {
     struct jpeg_decompress_struct *info = &decompression->info;
     if (!jpeg_has_multiple_scans(info) || is_picture_complete(decompression)) return;
@@ -191,8 +191,8 @@ static void open_source(Decompression *decompression, const uint8_t *bytes) {
 
 static void read_header(Decompression *decompression, const uint8_t *bytes) {
     struct jpeg_decompress_struct *info = &decompression->info;
-    // Which of these libjpeg-turbo decodes depends on its version. Where arithmetic-coded data end early, it makes up the
-    // rest without a word: a kilobyte of such scans costs minutes.
+    // Which of these libjpeg-turbo decodes depends on its version. If arithmetic-coded data end early, it silently makes up the
+    // rest: a kilobyte of such scans costs minutes.
     const char *process = jpeg_foreign_process(bytes, decompression->count);
     if (process) escape_saying(decompression, ImageCodecStatusUnsupported, process);
     jpeg_read_header(info, TRUE);
@@ -217,9 +217,8 @@ static void append_exif(Decompression *decompression, const uint8_t *bytes, size
     decompression->exif_count += count;
 }
 
-// Looks at an APP1 segment where it lies. jpeg_save_markers would copy every one and walk the list of all before it, a
-// time that grows with the square of their number. As Pillow has it, EXIF segments continue each other, and of XMP
-// segments the last counts.
+// Reads an APP1 segment in place. jpeg_save_markers would copy every segment and walk the list of all before it, in a time that
+// grows with the square of their number. As in Pillow, EXIF segments continue each other, and the last XMP segment counts.
 static boolean look_for_metadata(j_decompress_ptr info) {
     enum { length_size = 2, exif_prefix_size = 6 };
     static const char xmp_prefix[] = "http://ns.adobe.com/xap/1.0/";
@@ -261,7 +260,7 @@ static void read_information(Decompression *decompression, const uint8_t *bytes,
         .orientation = orientation_of(decompression)};
 }
 
-// Pillow takes every CMYK JPEG as inverted, as Adobe writes them, with or without Adobe's marker; its CMYK to RGB is
+// Pillow treats every CMYK JPEG as inverted, as Adobe writes them, with or without Adobe's marker. Its conversion to RGB is
 // key - ink * key / 255 with a rounded division.
 static void convert_inverted_cmyk(const JSAMPLE *cmyk, uint32_t width, uint8_t *rgb) {
     for (uint32_t x = 0; x < width; x++, cmyk += 4, rgb += 3) {
@@ -273,15 +272,15 @@ static void convert_inverted_cmyk(const JSAMPLE *cmyk, uint32_t width, uint8_t *
     }
 }
 
-// libjpeg holds a multi-scan file's coefficients, 2 bytes for each of at most 4 full-size components padded to whole
-// MCUs; beyond those and its fixed working memory there is nothing that it should need.
+// Of a file with several scans, libjpeg keeps the coefficients: 2 bytes for each of at most 4 full-size components, padded to
+// whole MCUs. It needs nothing beyond those and its fixed working memory.
 static long memory_limit(const struct jpeg_decompress_struct *info) {
     const long width = (long)info->image_width + 64, height = (long)info->image_height + 64;
     return width * height * info->num_components * (long)sizeof(JCOEF) + (16l << 20);
 }
 
-// Zero bytes at the end are what cameras and interrupted downloads fill files up with, so they count as no data: as codes
-// they would go on with the picture. One zero behind 0xff belongs to it.
+// Cameras and interrupted downloads fill files up with zero bytes. They don't count as data, because as codes they would continue
+// the picture. One zero after 0xff belongs to it.
 static size_t count_without_padding(const uint8_t *bytes, size_t count) {
     size_t used = count;
     while (used > 0 && bytes[used - 1] == 0) used--;

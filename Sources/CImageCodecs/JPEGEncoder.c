@@ -24,7 +24,8 @@ typedef struct {
 static void discard_output(j_common_ptr) {}
 
 size_t image_codec_jpeg_bound(uint32_t width, uint32_t height) {
-    // Blocks of 8x8 samples, chroma at most as many as luma, cost less than twice their samples; headers fit in 2 KiB.
+    // Blocks of 8x8 samples take less than twice their samples, and there are at most as many of chroma as of luma. Headers fit
+    // in 2 KiB.
     const size_t padded_width = ((size_t)width + 15) & ~(size_t)15, padded_height = ((size_t)height + 15) & ~(size_t)15;
     return padded_width * padded_height * 6 + 2048;
 }
@@ -67,7 +68,7 @@ ImageCodecStatus image_codec_encode_jpeg(
         status = ImageCodecStatusOK;
     }
     jpeg_destroy_compress(&compression.info);
-    // The library takes memory of its own if the caller's doesn't suffice.
+    // The library allocates other memory if the caller's is too small.
     if (destination != bytes) {
         free(destination);
         return codec_fail(failure, ImageCodecStatusTooLarge, 0, "the file is longer than its bound");

@@ -15,7 +15,7 @@ static uint8_t next_marker(const uint8_t *bytes, size_t count, size_t *offset) {
     return 0;
 }
 
-// What a frame header's marker says of the coding (ITU-T T.81, table B.1).
+// The coding that a frame header's marker states (ITU-T T.81, table B.1).
 static const char *process_of(uint8_t marker) {
     switch (marker) {
         case 0xc3: return "lossless coding (SOF3)";

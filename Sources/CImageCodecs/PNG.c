@@ -10,9 +10,9 @@ enum { chunk_overhead = 12, header_size = 13 };
 typedef struct {
     const uint8_t *bytes;
     size_t count, offset;
-    // Where reading has to end for now; `count` at most.
+    // Where reading must end for now; at most `count`.
     size_t limit;
-    // Rows of all passes that libpng has still to deliver.
+    // Rows of all passes that libpng has not delivered yet.
     uint64_t missing_rows;
     // Whether samples are 16-bit gray, to be clamped.
     bool clamps;
@@ -58,8 +58,8 @@ static ImageCodecStatus probe(
 
 [[noreturn]] static void on_error(png_structp png, png_const_charp message) {
     Source *source = png_get_error_ptr(png);
-    // With the last row libpng reads on to the end of the pixels' stream and chunk. What is missing or left over there
-    // costs no pixel; a wrong checksum may.
+    // After the last row, libpng reads to the end of the pixels' stream and chunk. What is missing or left over there costs no
+    // pixel; a wrong checksum may.
     const bool is_checksum = strstr(message, "CRC error") != nullptr;
     if (source->missing_rows == 0 && !is_checksum) {
         source->status = ImageCodecStatusOK;
@@ -140,10 +140,10 @@ static uint64_t rows_of_all_passes(uint32_t width, uint32_t height, bool interla
     return rows;
 }
 
-// Keeps what is read from here on to what a row can take: deflate's codes have at most 15 bits, so that no byte of
-// pixels costs more than two, and the rest is for tables, checksums and the headers of chunks. With the last row libpng
-// inflates whatever follows in the stream only to throw it away, which may be a thousand times as long as the file; that
-// ends here without harm, as every row is there.
+// Limits what is read from here on to what a row can take: deflate's codes have at most 15 bits, so no byte of pixels costs more
+// than two, and the rest is for tables, checksums and the headers of chunks. With the last row, libpng inflates all that follows
+// in the stream only to drop it, which may be a thousand times as long as the file. The limit ends that; every row is there by
+// then.
 static void limit_to_row(Source *source, size_t row_bytes) {
     enum { filter_size = 1, overhead = 64 << 10 };
     const size_t allowed = 2 * (filter_size + row_bytes) + overhead, left = source->count - source->offset;
@@ -205,7 +205,7 @@ size_t image_codec_png_bound(uint32_t width, uint32_t height) {
 ImageCodecStatus image_codec_encode_png(
     const uint8_t *pixels, uint32_t width, uint32_t height, uint8_t *bytes, size_t *count, ImageCodecFailure *failure) {
     png_image image = description_of(width, height);
-    // What is encoded here is small and made to be looked at once: speed goes before size.
+    // What is encoded here is small and looked at once, so speed matters more than size.
     image.flags = PNG_IMAGE_FLAG_FAST;
     png_alloc_size_t size = *count;
     if (!png_image_write_to_memory(&image, bytes, &size, 0, pixels, 0, nullptr)) {

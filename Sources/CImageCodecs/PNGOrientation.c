@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What the chunks hold that may state an orientation; of each kind the last one counts.
+// The chunks that may state an orientation. Of each kind, the last one counts.
 typedef struct {
     // A TIFF block, with or without "Exif\0\0" before it.
     ByteRange exif;
     // EXIF as ImageMagick writes it, in hexadecimal digits.
     PNGText raw_profile;
-    // XMP of any kind of text chunk, and of iTXt, which alone XMP's specification knows.
+    // XMP in a text chunk of any kind, and in iTXt, the only one that XMP's specification knows.
     PNGText xmp, international_xmp;
 } Metadata;
 
@@ -84,7 +84,7 @@ static Metadata collect_metadata(const uint8_t *bytes, size_t count) {
     return metadata;
 }
 
-// As Pillow's: EXIF in a chunk of its own hides one in a text, whatever it says.
+// As in Pillow, EXIF in its own chunk hides EXIF in a text, whatever it says.
 static uint32_t exif_orientation_of(const Metadata *metadata) {
     if (metadata->exif.start) return exif_orientation(without_exif_prefix(metadata->exif));
     if (!metadata->raw_profile.text.start) return orientation_unstated;

@@ -6,7 +6,7 @@
 #define ZLIB_CONST
 #include <CZlib.h>
 
-// Everything before the next zero byte of `data`, which then begins behind that; null without such a byte.
+// Everything before the next zero byte of `data`, and moves `data` behind it; null without such a byte.
 static ByteRange take_string(ByteRange *data) {
     const uint8_t *end = data->count ? memchr(data->start, 0, data->count) : nullptr;
     if (!end) return (ByteRange){nullptr, 0};
@@ -43,7 +43,7 @@ PNGPlainText png_plain_text(PNGText text) {
     enum { longest = 1 << 20 };
     if (!text.is_compressed) return (PNGPlainText){text.text, nullptr};
     const PNGPlainText none = {{nullptr, 0}, nullptr};
-    // A byte more than is taken, to see whether there is one.
+    // One byte more than is accepted, to see whether there is one.
     uint8_t *memory = malloc(longest + 1);
     z_stream stream = {.next_in = text.text.start, .avail_in = (uInt)text.text.count};
     if (!memory || inflateInit(&stream) != Z_OK) {
@@ -55,7 +55,7 @@ PNGPlainText png_plain_text(PNGText text) {
     const int status = inflate(&stream, Z_SYNC_FLUSH);
     const size_t count = stream.total_out;
     inflateEnd(&stream);
-    // A stream that is cut off gives what it holds.
+    // A stream that is cut off gives what it contains.
     const bool is_sound = status == Z_STREAM_END || status == Z_OK || status == Z_BUF_ERROR;
     if (is_sound && count <= longest) return (PNGPlainText){{memory, count}, memory};
     free(memory);
@@ -89,7 +89,7 @@ PNGPlainText png_raw_profile(ByteRange text) {
     int high = -1;
     for (size_t i = 0; i < text.count; i++) {
         const uint8_t character = text.start[i];
-        // Lines may end between the two digits of a byte, which other spaces may not divide.
+        // Lines may end between the two digits of a byte; other spaces may not stand there.
         if (character == '\n' || (high < 0 && is_space(character))) continue;
         const int value = hexadecimal_value(character);
         if (value < 0) {

@@ -10,13 +10,13 @@ typedef struct {
     bool is_compressed;
 } PNGText;
 
-/// Divides a tEXt chunk's data into keyword and text; false without the zero byte between them.
+/// Splits a tEXt chunk's data into keyword and text; false without the zero byte between them.
 bool png_read_text(ByteRange data, ByteRange *keyword, PNGText *text);
 
-/// Divides a zTXt chunk's data; false if it is malformed.
+/// Splits a zTXt chunk's data; false if it is malformed.
 bool png_read_compressed_text(ByteRange data, ByteRange *keyword, PNGText *text);
 
-/// Divides an iTXt chunk's data; false if it is malformed.
+/// Splits an iTXt chunk's data; false if it is malformed.
 bool png_read_international_text(ByteRange data, ByteRange *keyword, PNGText *text);
 
 /// A text to read, and the memory to free afterwards, if there is any.
@@ -25,7 +25,7 @@ typedef struct {
     uint8_t *memory;
 } PNGPlainText;
 
-/// Inflates a text, up to a mebibyte as Pillow does. Without text it is none that can be inflated, or is longer.
+/// Inflates a text of up to a mebibyte, as Pillow does. There is no text if it can't be inflated or is longer.
 PNGPlainText png_plain_text(PNGText text);
 
 /// The bytes of a raw profile, which ImageMagick writes as three lines, name and length on the second and the third, and

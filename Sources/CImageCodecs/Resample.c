@@ -72,7 +72,7 @@ PASS void resample_rows(Pass pass, size_t rows) {
 }
 
 PASS void resample_columns(Pass pass, size_t row_bytes) {
-    // The sums of a stretch of columns stay in the first-level cache while the source rows stream past.
+    // The sums of a range of columns stay in the first-level cache while the source rows are read.
     enum { stretch = 1024 };
     int32_t sums[stretch];
     for (size_t y = 0; y < pass.outputs; y++, pass.destination += row_bytes) {

@@ -3,7 +3,7 @@ public import ReverseODE
 
 /// One image of a request.
 public enum FeatureInput: Sendable {
-    /// A JPEG or PNG file.
+    /// An image file.
     case encoded([UInt8])
     /// A normalised model input, [3][side][side].
     case normalized([Float])

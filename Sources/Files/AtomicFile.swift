@@ -32,10 +32,8 @@ public struct AtomicFile: ~Copyable, Sendable {
         let folder = slash.map { String(Substring(path.utf8[...$0])) } ?? "."
         let naming = TemporaryNames(of: name)
         naming.removeAbandoned(in: folder)
-        do throws(SystemError) {
-            temporary = try naming.makeFile(in: folder)
-        } catch {
-            throw FileError(.unwritable, "create a file next to", path, error)
+        temporary = try FileError.locating(.unwritable, "create a file next to", path) { () throws(SystemError) in
+            try naming.makeFile(in: folder)
         }
         self.path = path
         self.folder = folder
@@ -50,10 +48,8 @@ public struct AtomicFile: ~Copyable, Sendable {
     ///
     /// - Throws: `FileError` of kind `unwritable`. The file can then no longer be completed.
     public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
-        do throws(SystemError) {
+        try FileError.locating(.unwritable, "write", path) { [temporary] () throws(SystemError) in
             try temporary.descriptor.write(bytes)
-        } catch {
-            throw FileError(.unwritable, "write", path, error)
         }
         byteCount += bytes.count
     }
@@ -70,10 +66,8 @@ public struct AtomicFile: ~Copyable, Sendable {
     /// - Throws: `FileError` of kind `unwritable`; the old file is then still there, unless only the folder's
     ///   flush failed, in which case the new one is.
     public consuming func commit() throws(FileError) {
-        do throws(SystemError) {
+        try FileError.locating(.unwritable, "flush", path) { [temporary] () throws(SystemError) in
             try temporary.descriptor.flush()
-        } catch {
-            throw FileError(.unwritable, "flush", path, error)
         }
         guard rename(temporary.path.systemPath, path.systemPath) == 0 else {
             throw FileError(.unwritable, "replace", path, .last)
@@ -123,14 +117,8 @@ private struct TemporaryNames {
 
     /// Removes the files that no process has locked. One that can't be removed stays, which does this file no harm.
     func removeAbandoned(in folder: String) {
-        guard let entries = opendir(folder.systemPath) else { return }
-        defer { closedir(entries) }
-        while let entry = readdir(entries) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: UInt8.self, capacity: Self.longest + 1) {
-                    String(pathBytes: UnsafeBufferPointer(start: $0, count: strlen($0)))
-                }
-            }
+        for name in (try? Folder.names(in: folder)) ?? [] {
+            let name = String(pathBytes: name)
             if matches(name) { removeIfAbandoned("\(folder)/\(name)") }
         }
     }

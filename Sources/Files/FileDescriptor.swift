@@ -133,12 +133,10 @@ package struct FileDescriptor: Sendable {
     ///
     /// - Throws: `FileError` of kind `unwritable`.
     package static func flush(_ path: String) throws(FileError) {
-        do throws(SystemError) {
+        try FileError.locating(.unwritable, "flush", path) { () throws(SystemError) in
             let descriptor = try FileDescriptor(opening: path, O_RDONLY)
             defer { descriptor.close() }
             try descriptor.flush()
-        } catch {
-            throw FileError(.unwritable, "flush", path, error)
         }
     }
 }

@@ -31,6 +31,17 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
     package init(_ kind: Kind, _ action: String, _ path: String, _ error: SystemError) {
         self.init(kind, "can't \(action) \(path): \(error)")
     }
+
+    /// Runs `body`, and names the action and the file in its error.
+    package static func locating<Result>(
+        _ kind: Kind, _ action: String, _ path: String, _ body: () throws(SystemError) -> Result
+    ) throws(FileError) -> Result {
+        do throws(SystemError) {
+            return try body()
+        } catch {
+            throw FileError(kind, action, path, error)
+        }
+    }
 }
 
 /// What a system call that failed left in `errno`.

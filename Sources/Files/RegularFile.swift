@@ -18,11 +18,8 @@ public final class RegularFile: Sendable {
     /// - Throws: `FileError` of kind `unreadable`.
     public init(path: String) throws(FileError) {
         guard !path.utf8.contains(0) else { throw FileError(.unreadable, "a path can't contain a NUL byte") }
-        let descriptor: FileDescriptor
-        do throws(SystemError) {
-            descriptor = try FileDescriptor(opening: path, O_RDONLY | O_NONBLOCK)
-        } catch {
-            throw FileError(.unreadable, "open", path, error)
+        let descriptor = try FileError.locating(.unreadable, "open", path) { () throws(SystemError) in
+            try FileDescriptor(opening: path, O_RDONLY | O_NONBLOCK)
         }
         var status = stat()
         guard fstat(descriptor.number, &status) == 0 else {
@@ -90,11 +87,8 @@ public final class RegularFile: Sendable {
     package static func fill(
         _ buffer: UnsafeMutableRawBufferPointer, from file: FileDescriptor, _ path: String, at offset: Int
     ) throws(FileError) {
-        let count: Int
-        do throws(SystemError) {
-            count = try file.read(into: buffer, at: offset)
-        } catch {
-            throw FileError(.unreadable, "read", path, error)
+        let count = try FileError.locating(.unreadable, "read", path) { () throws(SystemError) in
+            try file.read(into: buffer, at: offset)
         }
         guard count == buffer.count else {
             throw FileError(.unreadable, "\(path) became shorter while it was read; try again")

@@ -17,10 +17,8 @@ package final class UnnamedFile {
         description = "a temporary file in \(folder)"
         // O_TMPFILE was rejected: not every file system has it.
         let path = "\(folder)/.headwater-\(String(UInt64.random(in: 0 ... .max), radix: 16))"
-        do throws(SystemError) {
-            descriptor = try FileDescriptor(opening: path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
-        } catch {
-            throw FileError(.unwritable, "create", description, error)
+        descriptor = try FileError.locating(.unwritable, "create", description) { () throws(SystemError) in
+            try FileDescriptor(opening: path, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         }
         unlink(path.systemPath)
     }
@@ -31,10 +29,8 @@ package final class UnnamedFile {
     ///
     /// - Throws: `FileError` of kind `unwritable`.
     package func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
-        do throws(SystemError) {
+        try FileError.locating(.unwritable, "write", description) { () throws(SystemError) in
             try descriptor.write(bytes)
-        } catch {
-            throw FileError(.unwritable, "write", description, error)
         }
         byteCount += bytes.count
     }

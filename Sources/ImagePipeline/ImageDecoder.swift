@@ -48,11 +48,10 @@ public enum ImageDecoder {
         var header = ImageCodecHeader()
         var failure = ImageCodecFailure()
         let status = image_codec_probe(bytes, bytes.count, &header, &failure)
-        guard status == .OK, let format = ImageFormat(index: header.format) else {
-            throw ImageError(status, failure, bytes)
-        }
+        guard status == .OK else { throw ImageError(status, failure, bytes) }
         return ImageHeader(
-            format: format, width: Int(header.width), height: Int(header.height), channels: Int(header.channels),
+            format: ImageFormat.all[header.format], width: Int(header.width), height: Int(header.height),
+            channels: Int(header.channels),
             orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft)
     }
 

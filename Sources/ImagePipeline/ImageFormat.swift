@@ -3,7 +3,7 @@ import CImageCodecs
 /// A format that is decoded: a row of the table in CImageCodecs. What the program says and accepts of formats, from media types
 /// to the endings of file names, follows from that table.
 public struct ImageFormat: Sendable, Hashable, CustomStringConvertible {
-    /// All formats, in the order in which messages list them.
+    /// All formats, in the order of the table, in which messages list them.
     public static let all: [ImageFormat] = Array(
         sequence(state: 0) { index in
             defer { index += 1 }
@@ -22,8 +22,8 @@ public struct ImageFormat: Sendable, Hashable, CustomStringConvertible {
     /// The largest denominator of the fraction of its size at which an image decodes: 8, or 1 if only whole images do.
     public let largestDenominator: Int
 
-    init?(index: Int) {
-        guard index >= 0, let codec = image_codec(index)?.pointee else { return nil }
+    private init?(index: Int) {
+        guard let codec = image_codec(index)?.pointee else { return nil }
         self.index = index
         name = String(cString: codec.name)
         mediaType = String(cString: codec.media_type)

@@ -55,3 +55,31 @@ struct FileDescriptorTests {
         #expect(result == -1 && calls == 3 && errno == EIO)
     }
 }
+
+@Suite("A folder")
+struct FolderTests {
+    @Test("lists the names of its entries, hidden ones too")
+    func names() throws {
+        let scratch = try Scratch()
+        for name in ["a", ".b", "c/d"] { try scratch.write([1] as [UInt8], to: name) }
+        #expect(Set(try Folder.names(in: scratch.folder.path)) == Set(["a", ".b", "c"].map { Array($0.utf8) }))
+        #expect(throws: SystemError(code: ENOENT)) { try Folder.names(in: scratch.path("missing")) }
+        #expect(throws: SystemError(code: ENOTDIR)) { try Folder.names(in: scratch.path("a")) }
+    }
+}
+
+@Suite("A file without a name")
+struct UnnamedFileTests {
+    @Test("is in no folder, and its contents outlast it")
+    func contents() throws {
+        let scratch = try Scratch()
+        var file: UnnamedFile? = try UnnamedFile(in: scratch.folder.path)
+        #expect(try scratch.names() == [])
+        for piece in [[1, 2], [], [3]] as [[UInt8]] { try piece.withUnsafeBytes { try file?.write($0) } }
+        #expect(file?.byteCount == 3)
+        let contents = try file?.contents()
+        file = nil
+        #expect(try contents?.bytes(in: 1..<3) == [2, 3])
+        #expect(throws: FileError.self) { try UnnamedFile(in: scratch.path("missing")) }
+    }
+}

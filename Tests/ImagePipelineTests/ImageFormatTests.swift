@@ -18,7 +18,6 @@ struct ImageFormatTests {
         #expect(Set(formats.map(\.name)).count == formats.count)
         #expect(formats.allSatisfy { $0.mediaType.hasPrefix("image/") && !$0.suffixes.isEmpty && $0.start.count >= 3 })
         #expect(Set(formats.flatMap(\.suffixes)).count == formats.flatMap(\.suffixes).count)
-        #expect(ImageFormat(index: formats.count) == nil && ImageFormat(index: -1) == nil)
     }
 
     @Test("are listed for a sentence")

@@ -145,13 +145,9 @@ public struct ModelDirectory: Sendable {
     }
 
     private func removeUploads(where isSuperfluous: (String) -> Bool) {
-        guard let folder = opendir(uploadDirectory) else { return }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            // Unlinking "." and ".." fails, as it does for folders.
+        for name in (try? Folder.names(in: uploadDirectory)) ?? [] {
+            let name = String(decoding: name, as: UTF8.self)
+            // Unlinking fails for folders.
             if isSuperfluous(name) { unlink(uploadDirectory + "/" + name) }
         }
     }

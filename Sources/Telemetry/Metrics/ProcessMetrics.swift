@@ -86,12 +86,8 @@ struct ProcessStatus: Equatable {
     }
 
     static func openDescriptors() -> Double? {
-        guard let folder = opendir("/proc/self/fd") else { return nil }
-        defer { closedir(folder) }
-        var entries = 0
-        while readdir(folder) != nil { entries += 1 }
-        // Without "." and "..", and the descriptor that reads the folder.
-        return Double(entries - 3)
+        // Without the descriptor that reads the folder.
+        (try? Folder.names(in: "/proc/self/fd")).map { Double($0.count - 1) }
     }
 
     static func limit(_ resource: __rlimit_resource) -> Double? {

@@ -58,10 +58,8 @@ final class ArchiveReader {
     deinit { archive_read_free(archive) }
 
     private static func isZip(_ file: RegularFile) throws(DataSetError) -> Bool {
-        do throws(FileError) {
-            return try file.bytes(in: 0..<min(2, file.byteCount)) == Array("PK".utf8)
-        } catch {
-            throw DataSetError(error)
+        try DataSetError.reading { () throws(FileError) in
+            try file.bytes(in: 0..<min(2, file.byteCount)) == Array("PK".utf8)
         }
     }
 

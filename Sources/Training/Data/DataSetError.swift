@@ -24,9 +24,13 @@ public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible 
         self.message = printable(message, atMost: 2000)
     }
 
-    /// The error for a file that can't be read, or is too large.
-    init(_ error: FileError) {
-        self.init(error.description, kind: error.kind == .tooLarge ? .malformed : .unreadable)
+    /// Runs `body`, whose error for a file that can't be read, or is too large, becomes one of the data set.
+    static func reading<Result>(_ body: () throws(FileError) -> Result) throws(DataSetError) -> Result {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw DataSetError(error.description, kind: error.kind == .tooLarge ? .malformed : .unreadable)
+        }
     }
 
     /// The message.

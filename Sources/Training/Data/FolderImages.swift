@@ -23,7 +23,7 @@ struct FolderImages {
     ) throws(DataSetError) {
         let root = root.pathBytes
         let finder = EntryFinder(links: links, canonicalRoot: try Self.canonicalPath(root))
-        var pending = [Folder(path: [], ancestors: FileIdentity(of: root).map { [$0] } ?? [])]
+        var pending = [PendingFolder(path: [], ancestors: FileIdentity(of: root).map { [$0] } ?? [])]
         while let folder = pending.popLast() {
             for name in try Self.names(in: Self.joined(root, folder.path)) {
                 guard name.first != UInt8(ascii: ".") else {
@@ -32,7 +32,8 @@ struct FolderImages {
                 }
                 let path = folder.path.isEmpty ? name : Self.joined(folder.path, name)
                 switch finder.kind(of: Self.joined(root, path), below: folder.ancestors) {
-                case .folder(let identity): pending.append(Folder(path: path, ancestors: folder.ancestors + [identity]))
+                case .folder(let identity):
+                    pending.append(PendingFolder(path: path, ancestors: folder.ancestors + [identity]))
                 case .file: if skipped.keeps(fileNamed: name) { relativePaths.append(path) }
                 case .special: skipped.special += 1
                 case .loop: skipped.loops += 1
@@ -42,7 +43,7 @@ struct FolderImages {
         relativePaths.sort { $0.lexicographicallyPrecedes($1) }
     }
 
-    private struct Folder {
+    private struct PendingFolder {
         let path: [UInt8]
         /// The folder itself and the folders that contain it, to recognise links back to them.
         let ancestors: [FileIdentity]
@@ -53,24 +54,12 @@ struct FolderImages {
     }
 
     private static func names(in folder: [UInt8]) throws(DataSetError) -> [[UInt8]] {
-        func failure() -> DataSetError {
-            DataSetError("\(String(pathBytes: folder)): can't read the folder: \(SystemError.last)", kind: .unreadable)
+        let folder = String(pathBytes: folder)
+        do throws(SystemError) {
+            return try Folder.names(in: folder)
+        } catch {
+            throw DataSetError("\(folder): can't read the folder: \(error)", kind: .unreadable)
         }
-        guard let stream = opendir(folder.systemPath) else { throw failure() }
-        defer { closedir(stream) }
-        var names: [[UInt8]] = []
-        while true {
-            errno = 0
-            guard let entry = readdir(stream) else { break }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: UInt8.self, capacity: Int(entry.pointee.d_reclen)) {
-                    Array(UnsafeBufferPointer(start: $0, count: strlen($0)))
-                }
-            }
-            if name != Array(".".utf8) && name != Array("..".utf8) { names.append(name) }
-        }
-        guard errno == 0 else { throw failure() }
-        return names
     }
 
     fileprivate static func canonicalPath(_ path: [UInt8]) throws(DataSetError) -> [UInt8] {

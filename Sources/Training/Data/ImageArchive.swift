@@ -57,11 +57,7 @@ final class ImageArchive: Sendable {
         at path: String, temporaryFolder: String = ImageArchive.temporaryFolder, _ isWanted: ([UInt8]) -> Bool
     ) throws(DataSetError) {
         self.path = path
-        do throws(FileError) {
-            archive = try RegularFile(path: path)
-        } catch {
-            throw DataSetError(error)
-        }
+        archive = try DataSetError.reading { () throws(FileError) in try RegularFile(path: path) }
         let reader = try ArchiveReader(archive)
         // libarchive gives a tar archive's names as they are only if the system's character set is no Unicode, and those of a zip
         // archive only if it is; in Unicode it composes accents, so that two names may become the same.
@@ -95,15 +91,13 @@ final class ImageArchive: Sendable {
     ///
     /// - Throws: `DataSetError` if they can't be read.
     func bytes(at place: Place) throws(DataSetError) -> [UInt8] {
-        do throws(FileError) {
+        try DataSetError.reading { () throws(FileError) in
             switch place {
-            case .stored(let range): return try archive.bytes(in: range)
-            case .unpacked(let range): return try unpacked?.bytes(in: range) ?? []
+            case .stored(let range): try archive.bytes(in: range)
+            case .unpacked(let range): try unpacked?.bytes(in: range) ?? []
             case .tooLarge(let count):
                 throw FileError(.tooLarge, "\(path): contains a file of \(count) bytes, which is not unpacked")
             }
-        } catch {
-            throw DataSetError(error)
         }
     }
 
@@ -159,11 +153,7 @@ private struct Unpacking {
 
     /// The temporary file; nil if nothing was unpacked.
     func contents() throws(DataSetError) -> RegularFile? {
-        do throws(FileError) {
-            return try file?.contents()
-        } catch {
-            throw DataSetError(error)
-        }
+        try DataSetError.reading { () throws(FileError) in try file?.contents() }
     }
 
     private func noRoom(_ error: FileError) -> DataSetError {

@@ -37,11 +37,7 @@ public struct ImageFiles: Sendable {
     ///
     /// - Throws: `DataSetError` if it can't be read, is no regular file or has more than `maximumBytes` bytes.
     public static func bytes(of path: String, maximumBytes: Int) throws(DataSetError) -> [UInt8] {
-        do throws(FileError) {
-            return try RegularFile(path: path).bytes(atMost: maximumBytes)
-        } catch {
-            throw DataSetError(error)
-        }
+        try DataSetError.reading { () throws(FileError) in try RegularFile(path: path).bytes(atMost: maximumBytes) }
     }
 
     static func isFolder(_ path: String) throws(DataSetError) -> Bool {

@@ -33,13 +33,11 @@ final class StepLog {
     ///   then is as it was.
     init(path: String, keepingSteps count: Int) throws {
         self.path = path
-        do throws(SystemError) {
-            file = try FileDescriptor(opening: path, O_RDWR | O_CREAT | O_APPEND)
-        } catch {
-            throw Self.failure("open", path, error)
+        file = try Self.locating("open", path) { () throws(SystemError) in
+            try FileDescriptor(opening: path, O_RDWR | O_CREAT | O_APPEND)
         }
         let length = try Self.lengthOfSteps(upTo: count, in: file, path)
-        try attempt("shorten") { () throws(SystemError) in try file.truncate(to: length) }
+        try Self.locating("shorten", path) { () throws(SystemError) in try file.truncate(to: length) }
     }
 
     deinit { file.close() }
@@ -49,27 +47,19 @@ final class StepLog {
     /// - Throws: `FileError` of kind `unwritable`.
     func append(_ line: Line) throws {
         let bytes = try JSONCoder.encode(line) + [UInt8(ascii: "\n")]
-        try attempt("write") { () throws(SystemError) in try file.write(bytes) }
+        try Self.locating("write", path) { () throws(SystemError) in try file.write(bytes) }
     }
 
     /// Waits until the disk has the lines, so that the log never lacks a step of a state that is saved later.
     ///
     /// - Throws: `FileError` of kind `unwritable`.
     func flush() throws {
-        try attempt("flush") { () throws(SystemError) in
+        try Self.locating("flush", path) { () throws(SystemError) in
             do throws(SystemError) {
                 try file.flush()
             } catch SystemError(code: EINVAL) {
                 // Pipes and terminals can't be flushed and need not be.
             }
-        }
-    }
-
-    private func attempt(_ action: String, _ body: () throws(SystemError) -> Void) throws(FileError) {
-        do throws(SystemError) {
-            try body()
-        } catch {
-            throw Self.failure(action, path, error)
         }
     }
 
@@ -96,7 +86,9 @@ final class StepLog {
         return length
     }
 
-    private static func failure(_ action: String, _ path: String, _ error: SystemError) -> FileError {
-        FileError(.unwritable, action, "the log of steps \(path)", error)
+    private static func locating<Result>(
+        _ action: String, _ path: String, _ body: () throws(SystemError) -> Result
+    ) throws(FileError) -> Result {
+        try FileError.locating(.unwritable, action, "the log of steps \(path)", body)
     }
 }
