@@ -42,3 +42,5 @@ void check_elementwise(sets s);
 void check_gradients(sets s);
 /// The transforms of weights, which have no twin: against their definition, and against each other.
 void check_weights(void);
+/// What all instruction sets share, which has no twin either.
+void digest_shared(void);
