@@ -31,7 +31,7 @@ public struct ImageRun {
         /// - Parameters:
         ///   - activity: what is being done, such as `embedding`.
         ///   - output: the file to write; nil for standard output.
-        ///   - settings: what rows depend on besides images and model, by the name that a message has for it.
+        ///   - settings: what rows depend on in addition to images and model, by the name that a message has for it.
         ///   - contents: what a row holds, for the line that tells what was written.
         public init(
             activity: String, request: FeatureRequest, output: String?, format: RowFormat, settings: [String: String],
