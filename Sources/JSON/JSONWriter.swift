@@ -16,10 +16,13 @@ package struct JSONWriter: Sendable {
 
     // MARK: Structure
 
-    /// Writes an object; `members` writes what is in it by the `member` functions.
+    /// Writes an object; `members` writes its members.
+    ///
+    /// - Parameter name: the name if the object is a member itself.
     package mutating func object<Failure: Error>(
-        _ members: (inout JSONWriter) throws(Failure) -> Void
+        _ name: StaticString? = nil, _ members: (inout JSONWriter) throws(Failure) -> Void
     ) throws(Failure) {
+        if let name { key(name) }
         separate()
         bytes.append(UInt8(ascii: "{"))
         try members(&self)
@@ -27,9 +30,13 @@ package struct JSONWriter: Sendable {
     }
 
     /// Writes an array of what `element` writes for each of `elements`.
+    ///
+    /// - Parameter name: the name if the array is a member.
     package mutating func array<Elements: Sequence, Failure: Error>(
-        of elements: Elements, _ element: (inout JSONWriter, Elements.Element) throws(Failure) -> Void
+        _ name: StaticString? = nil, of elements: Elements,
+        _ element: (inout JSONWriter, Elements.Element) throws(Failure) -> Void
     ) throws(Failure) {
+        if let name { key(name) }
         separate()
         bytes.append(UInt8(ascii: "["))
         for each in elements { try element(&self, each) }

@@ -63,6 +63,29 @@ struct RefusalTests {
         }
     }
 
+    @Test("A form without a usable boundary is refused before its body is sent", arguments: ["", "; boundary=é"])
+    func noBoundary(parameter: String) async throws {
+        try await TestService.run { service async throws in
+            let headers = ["Content-Type": "multipart/form-data" + parameter, "Content-Length": "1000000"]
+            let answer = try await service.client.send("POST", "/embed", headers: headers, body: nil)
+            #expect(answer.status == 400 && answer.code == "malformed_body", "\(answer.text)")
+            #expect(answer.text.contains("boundary"))
+        }
+    }
+
+    @Test(
+        "A problem's document has what clients of its protocol read",
+        arguments: [
+            (ErrorFormat.problemDetails, ["type", "title", "status", "detail"]), (.openInference, ["error"]),
+        ])
+    func documents(format: ErrorFormat, members: [String]) throws {
+        let response = format.response(to: Problem(.notFound, "gone", headers: ["Allow": "GET"]), requestID: "a")
+        #expect(response.status == 404 && response.headers["Content-Type"] == format.mediaType)
+        #expect(response.headers["Allow"] == "GET")
+        let document = try #require(try JSONSerialization.jsonObject(with: Data(response.body)) as? [String: Any])
+        #expect(Set(members).isSubset(of: document.keys))
+    }
+
     @Test("A head above the limit is refused")
     func longHead() async throws {
         try await TestService.run {

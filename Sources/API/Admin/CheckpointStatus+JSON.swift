@@ -30,7 +30,7 @@ extension CheckpointStatus {
         _ name: StaticString, _ value: Value?, _ json: inout JSONWriter, _ members: (Value, inout JSONWriter) -> Void
     ) {
         guard let value else { return json.null(name) }
-        json.member(name) { json in json.object { members(value, &$0) } }
+        json.object(name) { members(value, &$0) }
     }
 
     private static func write(_ record: CheckpointRecord, _ json: inout JSONWriter) {

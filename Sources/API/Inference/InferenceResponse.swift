@@ -65,10 +65,8 @@ extension FeatureResults {
                 json.member("model_name", version.name)
                 json.member("model_version", version.label)
                 if let id = request.id { json.member("id", id) }
-                try json.member("outputs") { json throws(JSONWriter.NonFiniteNumber) in
-                    try json.array(of: tensors) { json, tensor throws(JSONWriter.NonFiniteNumber) in
-                        try Self.write(tensor, &json, &tail)
-                    }
+                try json.array("outputs", of: tensors) { json, tensor throws(JSONWriter.NonFiniteNumber) in
+                    try Self.write(tensor, &json, &tail)
                 }
             }
         } catch {
@@ -91,7 +89,7 @@ extension FeatureResults {
         try json.object { json throws(JSONWriter.NonFiniteNumber) in
             json.member("name", tensor.name)
             json.member("datatype", tensor.datatype.rawValue)
-            json.member("shape") { json in json.array(of: tensor.shape) { $0.integer($1) } }
+            json.array("shape", of: tensor.shape) { $0.integer($1) }
             guard tensor.isBinary else {
                 return try json.member("data") { json throws(JSONWriter.NonFiniteNumber) in
                     try tensor.writeData(&json)
@@ -100,7 +98,7 @@ extension FeatureResults {
             try tensor.requireFinite()
             let bytes = tensor.bytes
             tail += bytes
-            json.member("parameters") { json in json.object { $0.member("binary_data_size", bytes.count) } }
+            json.object("parameters") { $0.member("binary_data_size", bytes.count) }
         }
     }
 

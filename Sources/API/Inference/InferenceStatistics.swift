@@ -14,72 +14,59 @@ extension InferenceDescription {
             json.member("name", served.version.name)
             json.member("platform", "headwater")
             json.member("backend", "headwater")
-            json.member("version_policy") { json in
-                json.object { $0.member("latest") { json in json.object { $0.member("num_versions", 1) } } }
-            }
+            json.object("version_policy") { $0.object("latest") { $0.member("num_versions", 1) } }
             json.member("max_batch_size", maximumImages)
-            json.member("input") { json in
-                json.array(of: [
+            json.array(
+                "input",
+                of: [
                     ("image", "TYPE_STRING", "FORMAT_NONE", []),
                     ("pixels", "TYPE_FP32", "FORMAT_NCHW", [3, side, side]),
-                ]) { json, input in
-                    json.object { json in
-                        json.member("name", input.0)
-                        json.member("data_type", input.1)
-                        json.member("format", input.2)
-                        json.member("dims") { json in json.array(of: input.3) { $0.integer($1) } }
-                        json.member("optional", true)
-                    }
-                }
-            }
-            json.member("output") { json in
-                json.array(of: outputs(of: served)) { json, output in
-                    json.object { json in
-                        json.member("name", output.0.rawValue)
-                        json.member("data_type", "TYPE_FP32")
-                        json.member("dims") { json in json.array(of: [output.1]) { $0.integer($1) } }
-                    }
-                }
-            }
-            json.member("instance_group") { json in
-                json.array(of: [served.version.name]) { json, name in
-                    json.object { json in
-                        json.member("name", name)
-                        json.member("kind", "KIND_CPU")
-                        json.member("count", 1)
-                    }
-                }
-            }
-            json.member("dynamic_batching") { json in
+                ]
+            ) { json, input in
                 json.object { json in
-                    json.member("preferred_batch_size") { json in
-                        json.array(of: [service.batchLimit]) { $0.integer($1) }
-                    }
-                    json.member("max_queue_delay_microseconds", 0)
+                    json.member("name", input.0)
+                    json.member("data_type", input.1)
+                    json.member("format", input.2)
+                    json.array("dims", of: input.3) { $0.integer($1) }
+                    json.member("optional", true)
                 }
             }
-            json.member("response_cache") { json in json.object { $0.member("enable", service.cacheBytes > 0) } }
-            json.member("parameters") { json in
+            json.array("output", of: outputs(of: served)) { json, output in
                 json.object { json in
-                    text("sha256", served.version.sha256, &json)
-                    text("precision", served.model.precision.rawValue, &json)
+                    json.member("name", output.0.rawValue)
+                    json.member("data_type", "TYPE_FP32")
+                    json.array("dims", of: [output.1]) { $0.integer($1) }
                 }
+            }
+            json.array("instance_group", of: [served.version.name]) { json, name in
+                json.object { json in
+                    json.member("name", name)
+                    json.member("kind", "KIND_CPU")
+                    json.member("count", 1)
+                }
+            }
+            json.object("dynamic_batching") { json in
+                json.array("preferred_batch_size", of: [service.batchLimit]) { $0.integer($1) }
+                json.member("max_queue_delay_microseconds", 0)
+            }
+            json.object("response_cache") { $0.member("enable", service.cacheBytes > 0) }
+            json.object("parameters") { json in
+                text("sha256", served.version.sha256, &json)
+                text("precision", served.model.precision.rawValue, &json)
             }
         }
     }
 
     private static func text(_ name: StaticString, _ value: String, _ json: inout JSONWriter) {
-        json.member(name) { json in json.object { $0.member("string_value", value) } }
+        json.object(name) { $0.member("string_value", value) }
     }
 
     /// `GET /v2/models/{model}/stats` and `/v2/models/stats`. An execution is a step, one evaluation of the network, in which
     /// images of several requests take part, and an image takes part in several.
     static func statistics(_ models: [(ModelVersion, ModelStatistics)]) -> Response {
         .json { json in
-            json.member("model_stats") { json in
-                json.array(of: models) { json, model in
-                    json.object { write(model.0, model.1, &$0) }
-                }
+            json.array("model_stats", of: models) { json, model in
+                json.object { write(model.0, model.1, &$0) }
             }
         }
     }
@@ -90,37 +77,31 @@ extension InferenceDescription {
         json.member("last_inference", Int((model.lastAnswer?.timeIntervalSince1970 ?? 0) * 1000))
         json.member("inference_count", model.images)
         json.member("execution_count", model.steps.values.reduce(0) { $0 + $1.count })
-        json.member("inference_stats") { json in
-            json.object { json in
-                write("success", model.succeeded, &json)
-                write("fail", model.failed, &json)
-                write("queue", model.queued, &json)
-                write("compute_input", model.decoded, &json)
-                write("compute_infer", model.computed, &json)
-                write("compute_output", model.written, &json)
-                write("cache_hit", model.cacheHits, &json)
-                write("cache_miss", model.cacheMisses, &json)
-            }
+        json.object("inference_stats") { json in
+            write("success", model.succeeded, &json)
+            write("fail", model.failed, &json)
+            write("queue", model.queued, &json)
+            write("compute_input", model.decoded, &json)
+            write("compute_infer", model.computed, &json)
+            write("compute_output", model.written, &json)
+            write("cache_hit", model.cacheHits, &json)
+            write("cache_miss", model.cacheMisses, &json)
         }
-        json.member("batch_stats") { json in
-            json.array(of: model.steps.sorted { $0.key < $1.key }) { json, step in
-                json.object { json in
-                    json.member("batch_size", step.key)
-                    // Decoding and writing are no part of a step.
-                    write("compute_input", .init(), &json)
-                    write("compute_infer", step.value, &json)
-                    write("compute_output", .init(), &json)
-                }
+        json.array("batch_stats", of: model.steps.sorted { $0.key < $1.key }) { json, step in
+            json.object { json in
+                json.member("batch_size", step.key)
+                // Decoding and writing are no part of a step.
+                write("compute_input", .init(), &json)
+                write("compute_infer", step.value, &json)
+                write("compute_output", .init(), &json)
             }
         }
     }
 
     private static func write(_ name: StaticString, _ total: ModelStatistics.Total, _ json: inout JSONWriter) {
-        json.member(name) { json in
-            json.object { json in
-                json.member("count", total.count)
-                json.member("ns", total.nanoseconds)
-            }
+        json.object(name) { json in
+            json.member("count", total.count)
+            json.member("ns", total.nanoseconds)
         }
     }
 }

@@ -40,11 +40,7 @@ extension Endpoint<PublicAPI> {
     static func images(
         _ name: String, _ path: String, options: [RequestOptions.Name] = [], atMost maximum: Int? = nil,
         results: [ResultFormat], statuses: Set<Int>,
-        handler:
-            @escaping @Sendable (PublicAPI) ->
-            @Sendable (
-                Request, ImageCall, inout RequestObservation
-            ) async throws(Problem) -> Response
+        handler: @escaping Handler<ImageCall>
     ) -> Endpoint {
         Endpoint(
             name: name, method: "POST", path: path, parameters: options.filter { $0 != .taps }.map(\.rawValue),
@@ -69,11 +65,7 @@ extension Endpoint<PublicAPI> {
     /// A row for an operation on tensors, sent as JSON that tensors in binary may follow.
     static func inference(
         _ name: String, _ path: String, statuses: Set<Int>,
-        handler:
-            @escaping @Sendable (PublicAPI) ->
-            @Sendable (
-                Request, InferenceCall, inout RequestObservation
-            ) async throws(Problem) -> Response
+        handler: @escaping Handler<InferenceCall>
     ) -> Endpoint {
         Endpoint(
             name: name, method: "POST", path: path, bodyTypes: ["application/json", "application/octet-stream"],

@@ -1,4 +1,5 @@
 import HTTPServer
+import ImagePipeline
 
 /// How a request sends images, as its head says.
 enum ImageForm: Sendable {
@@ -10,10 +11,10 @@ enum ImageForm: Sendable {
     case json
 
     /// The media types that a body of images may have. `curl --data-binary` declares any body a URL-encoded form.
-    static let mediaTypes = [
-        "image/jpeg", "image/png", "application/octet-stream", "application/x-www-form-urlencoded",
-        "multipart/form-data", "application/json",
-    ]
+    static let mediaTypes =
+        ImageFormat.all.map(\.mediaType) + [
+            "application/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data", "application/json",
+        ]
 
     /// Reads the rest of a `Content-Type` whose form is known.
     ///

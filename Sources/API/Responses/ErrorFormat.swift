@@ -2,7 +2,7 @@ import HTTPServer
 import JSON
 
 /// The form that a protocol gives its errors.
-enum ErrorFormat: Sendable, CaseIterable {
+enum ErrorFormat: Sendable {
     /// `application/problem+json` (RFC 9457).
     case problemDetails
     /// The Open Inference Protocol's object with a member `error`.

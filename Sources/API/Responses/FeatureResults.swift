@@ -49,19 +49,17 @@ struct FeatureResults: Sendable {
     func embeddings(normalization: Normalization, encoding: VectorEncoding) throws(Problem) -> Response {
         let document = try written(estimate: encoding == .base64 ? 6 : 14) {
             json, features throws(JSONWriter.NonFiniteNumber) in
-            try json.member("taps") { json throws(JSONWriter.NonFiniteNumber) in
-                try json.array(of: zip(features.taps, features.values)) {
-                    json, tap throws(JSONWriter.NonFiniteNumber) in
-                    let values = normalization.applied(to: tap.1)
-                    try json.object { json throws(JSONWriter.NonFiniteNumber) in
-                        try json.member("time", tap.0.time)
-                        json.member("place", tap.0.place.description)
-                        json.member("dimension", tap.0.dimension)
-                        try json.member("embedding") { json throws(JSONWriter.NonFiniteNumber) in
-                            switch encoding {
-                            case .float: try json.numbers(values)
-                            case .base64: json.unescapedString(Base64.encode(NumPyArray.bytes(values)))
-                            }
+            try json.array("taps", of: zip(features.taps, features.values)) {
+                json, tap throws(JSONWriter.NonFiniteNumber) in
+                let values = normalization.applied(to: tap.1)
+                try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                    try json.member("time", tap.0.time)
+                    json.member("place", tap.0.place.description)
+                    json.member("dimension", tap.0.dimension)
+                    try json.member("embedding") { json throws(JSONWriter.NonFiniteNumber) in
+                        switch encoding {
+                        case .float: try json.numbers(values)
+                        case .base64: json.unescapedString(Base64.encode(NumPyArray.bytes(values)))
                         }
                     }
                 }
@@ -99,18 +97,16 @@ struct FeatureResults: Sendable {
                 try json.numbers(probabilities)
             }
             guard let top else { return }
-            try json.member("top") { json throws(JSONWriter.NonFiniteNumber) in
-                try json.array(of: probabilities.ranking(top)) { json, index throws(JSONWriter.NonFiniteNumber) in
-                    try json.object { json throws(JSONWriter.NonFiniteNumber) in
-                        if let labels { json.member("label", labels[index]) }
-                        json.member("index", index)
-                        try json.member("probability", probabilities[index])
-                    }
+            try json.array("top", of: probabilities.ranking(top)) { json, index throws(JSONWriter.NonFiniteNumber) in
+                try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                    if let labels { json.member("label", labels[index]) }
+                    json.member("index", index)
+                    try json.member("probability", probabilities[index])
                 }
             }
         } labels: { json in
             guard let labels else { return json.null("labels") }
-            json.member("labels") { json in json.array(of: labels) { $0.string($1) } }
+            json.array("labels", of: labels) { $0.string($1) }
         }
         return respond(.json, document)
     }
@@ -128,19 +124,15 @@ struct FeatureResults: Sendable {
             try json.object { json throws(JSONWriter.NonFiniteNumber) in
                 writeModel(&json)
                 labels(&json)
-                try json.member("results") { json throws(JSONWriter.NonFiniteNumber) in
-                    try json.array(of: response.results.enumerated()) {
-                        json, result throws(JSONWriter.NonFiniteNumber) in
-                        try json.object { json throws(JSONWriter.NonFiniteNumber) in
-                            json.member("index", result.offset)
-                            switch result.element {
-                            case .success(let features): try members(&json, features)
-                            case .failure(let failure):
-                                json.member("error") { json in
-                                    json.object { json in
-                                        Problem(failure).write(members: &json, requestID: requestID)
-                                    }
-                                }
+                try json.array("results", of: response.results.enumerated()) {
+                    json, result throws(JSONWriter.NonFiniteNumber) in
+                    try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                        json.member("index", result.offset)
+                        switch result.element {
+                        case .success(let features): try members(&json, features)
+                        case .failure(let failure):
+                            json.object("error") { json in
+                                Problem(failure).write(members: &json, requestID: requestID)
                             }
                         }
                     }
@@ -164,23 +156,19 @@ struct FeatureResults: Sendable {
     func writeModel(_ json: inout JSONWriter) {
         let version = response.served.version
         let precision = response.served.model.precision
-        json.member("model") { json in
-            json.object { json in
-                json.member("name", version.name)
-                json.member("version", version.label)
-                json.member("precision", precision.rawValue)
-            }
+        json.object("model") { json in
+            json.member("name", version.name)
+            json.member("version", version.label)
+            json.member("precision", precision.rawValue)
         }
     }
 
     func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
         let timings = response.timings
-        try json.member("timings") { json throws(JSONWriter.NonFiniteNumber) in
-            try json.object { json throws(JSONWriter.NonFiniteNumber) in
-                try json.member("decode", timings.decode)
-                try json.member("queue", timings.queue)
-                try json.member("inference", timings.inference)
-            }
+        try json.object("timings") { json throws(JSONWriter.NonFiniteNumber) in
+            try json.member("decode", timings.decode)
+            try json.member("queue", timings.queue)
+            try json.member("inference", timings.inference)
         }
     }
 }

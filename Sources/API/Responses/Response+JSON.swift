@@ -6,7 +6,7 @@ extension Response {
     /// A small JSON object.
     static func json(status: Int = 200, _ members: (inout JSONWriter) -> Void) -> Response {
         var json = JSONWriter()
-        json.object(members)
+        json.object { members(&$0) }
         return Response(status: status, headers: ["Content-Type": "application/json"], body: json.bytes)
     }
 }

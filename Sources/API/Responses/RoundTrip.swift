@@ -50,11 +50,9 @@ extension FeatureResults {
                 try json.member("downstream") { json in
                     try write(states.filter { $0.0.leg == .downstream }, preprocessing, &json)
                 }
-                try json.member("roundTrip") { json in
-                    try json.object { json in
-                        try json.member("relativeError", error.relativeError)
-                        try json.member("meanAbsoluteError", error.meanAbsoluteError)
-                    }
+                try json.object("roundTrip") { json in
+                    try json.member("relativeError", error.relativeError)
+                    try json.member("meanAbsoluteError", error.meanAbsoluteError)
                 }
                 try writeTimings(&json)
             }

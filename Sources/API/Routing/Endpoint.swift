@@ -13,6 +13,13 @@ struct Endpoint<API: EndpointAPI>: Sendable {
     /// - Throws: why the request is refused.
     typealias Admit = @Sendable (API, RequestHead, [String: String]) throws(Problem) -> Acceptance
 
+    /// A method of the API that answers a request, given what its head says and what is observed of it.
+    typealias Handler<Call> =
+        @Sendable (API) ->
+        @Sendable (
+            Request, Call, inout RequestObservation
+        ) async throws(Problem) -> Response
+
     /// The operation's name, its `operationId` in `openapi.yaml`.
     let name: String
     /// `GET`, `POST` or `PUT`. HEAD is answered wherever GET is.
