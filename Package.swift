@@ -83,8 +83,9 @@ let package = Package(
         hotLibrary(
             "Training",
             [
-                "Differentiation", "CheckpointFormats", "FlowModel", "Networks", "ReverseODE", "Augmentation",
-                "ImagePipeline", "Plotting", "Digests", "Files", "JSON", "Tensor", "CKernels", "CArchive",
+                "Console", "Differentiation", "CheckpointFormats", "FlowModel", "Networks", "ReverseODE",
+                "Augmentation",
+                "ImagePipeline", "Plotting", "Digests", "Files", "JSON", "Machine", "Tensor", "CKernels", "CArchive",
                 "UntrustedText",
             ]),
         library("Plotting", []),
@@ -121,7 +122,8 @@ let package = Package(
             [
                 "API", "Arguments", "Augmentation", "Benchmarks", "CBundledModel", "CheckpointFormats", "Console",
                 "Differentiation", "Evaluation", "Extraction", "FeatureService", "Files", "FlowModel", "HTTPServer",
-                "ImagePipeline", "JSON", "Machine", "Networks", "Plotting", "ReverseODE", "Telemetry", "Tensor", "Training",
+                "ImagePipeline", "JSON", "Machine", "Networks", "Plotting", "ReverseODE", "Telemetry", "Tensor",
+                "Training",
                 "UntrustedText",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.

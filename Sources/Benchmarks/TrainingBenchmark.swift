@@ -121,7 +121,7 @@ public struct TrainingBenchmark {
             recipe: Trainer.Recipe(
                 schedule: LearningRateSchedule(peak: 1e-4, warmUpSteps: 0, totalSteps: 1, shape: .constant),
                 optimizer: AdamW.Settings(weightDecay: stage == .pretrain ? 0 : 0.05)),
-            settings: [:], computation: "", pool: pool)
+            settings: TrainingSettings(), computation: "", pool: pool)
     }
 
     /// Noise in the range of normalised images, different for every image.

@@ -3,6 +3,7 @@ import FeatureService
 import FlowModel
 import Networks
 import ReverseODE
+import Training
 
 /// The flags that say which taps are wanted, with the meaning that they have in requests to the service.
 enum TapOptions {
@@ -88,16 +89,6 @@ extension ValueSyntax where Value == TapTime {
     }
 }
 
-extension TapTime {
-    /// As requests and options spell it.
-    var written: String {
-        switch self {
-        case .end: "end"
-        case .at(let time): time.description
-        }
-    }
-}
-
 extension ValueSyntax where Value == Tap {
     /// A tap as a configuration has it.
     static var tap: ValueSyntax {
@@ -107,30 +98,12 @@ extension ValueSyntax where Value == Tap {
     }
 }
 
-extension Tap {
-    /// As a configuration has it.
-    var written: String { "\(time.written)/\(place)" }
-}
-
 extension ValueSyntax where Value == TapPlace {
     /// A tap's place.
     static var tapPlace: ValueSyntax {
         ValueSyntax(
             placeholder: "PLACE", rule: "a place: state, pooled, head, middle, down.N or up.N",
             parse: { TapPlace($0) }, format: \.description)
-    }
-}
-
-/// What a head reads.
-enum HeadPlace: Sendable, Equatable {
-    case state
-    case activations(ActivationPlace)
-
-    var activation: ActivationPlace? {
-        switch self {
-        case .state: nil
-        case .activations(let place): place
-        }
     }
 }
 

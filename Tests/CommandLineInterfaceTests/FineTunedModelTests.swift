@@ -5,6 +5,7 @@ import TestBench
 import Testing
 
 @testable import CommandLineInterface
+@testable import Training
 
 /// Keeps the promise that fine-tuning changes of a model's description only what it must or is told to.
 @Suite("What fine-tuning makes of a model's description")
@@ -20,9 +21,10 @@ struct FineTunedModelTests {
     private static func wishes(
         _ points: Int = 4, name: String? = nil, tap: String? = nil, width: Int? = nil
     ) throws -> FineTunedModel.Wishes {
-        FineTunedModel.Wishes(
-            name: name, defaultTap: try tap.map { try Tap(parsing: $0) }, grid: TimeGridConfiguration(count: points),
-            headWidth: width)
+        var wishes = FineTunedModel.Wishes(grid: TimeGridConfiguration(count: points))
+        (wishes.name, wishes.headWidth) = (name, width)
+        wishes.defaultTap = try tap.map { try Tap(parsing: $0) }
+        return wishes
     }
 
     @Test(

@@ -89,7 +89,7 @@ struct ResumptionTests {
         #expect(done.description.contains("give more --epochs"))
         try Self.pretrain(Self.resuming(shop, "--epochs", "3", "--restart-schedule"))
         let record = try TrainingState.Reader(path: shop.scratch.path("out/state.safetensors")).record
-        #expect(record.scheduleStart == 3 && record.epoch == 3 && record.settings["--epochs"] == "3")
+        #expect(record.scheduleStart == 3 && record.epoch == 3 && record.settings.descriptions["--epochs"] == "3")
         try Self.pretrain(Self.resuming(shop))
     }
 }

@@ -6,6 +6,7 @@ import TestFixtures
 import Testing
 
 @testable import CommandLineInterface
+@testable import Training
 
 /// Keeps the promise that training takes data sets as people have them, and says what it made of them.
 @Suite("Data sets of headwater pretrain, finetune and evaluate")

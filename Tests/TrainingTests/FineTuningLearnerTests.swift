@@ -73,7 +73,7 @@ struct FineTuningLearnerTests {
             recipe: Trainer.Recipe(
                 schedule: LearningRateSchedule(peak: 1e-2, warmUpSteps: 0, totalSteps: 2, shape: .constant),
                 optimizer: AdamW.Settings(weightDecay: 0.05), averageDecay: 0.9),
-            settings: [:], computation: "", pool: pool)
+            settings: TrainingSettings(), computation: "", pool: pool)
         let store = learner.store
         func values(_ shape: ParameterShape) -> [Float] {
             Array(UnsafeBufferPointer(start: store.value(shape.key), count: shape.count))

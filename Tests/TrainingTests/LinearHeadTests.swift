@@ -98,7 +98,7 @@ struct LinearHeadTests {
             let path = folder.appending(path: "state").path
             let features = HeadFeatures(labels: [0, 1, 2, 0, 1], width: 2)
             features.take([1, 2, 3, 4, 5, 6], positions: [0, 2, 3], done: 4)
-            let record = TrainingRecord(settings: ["--seed": "1"], computation: "here", options: ["data": "/a"])
+            let record = TrainingRecord(settings: TrainingSettings(), computation: "here", options: ["data": "/a"])
             try TrainingState.write(record, features: [("training", features)], to: path)
             let reader = try TrainingState.Reader(path: path)
             #expect(reader.record.options == ["data": "/a"] && reader.record.featuresDone == ["training": 4])

@@ -1,3 +1,4 @@
+import Augmentation
 import CheckpointFormats
 import Differentiation
 import Files
@@ -47,9 +48,16 @@ struct SmallRun {
             recipe: Trainer.Recipe(
                 schedule: LearningRateSchedule(peak: rate, warmUpSteps: 0, totalSteps: steps, shape: .cosine),
                 optimizer: AdamW.Settings(weightDecay: 0.05), clip: 10, averageDecay: average),
-            settings: ["--seed": "\(seed)", "--learning-rate": "\(rate)", "--epochs": "\(steps)"],
+            settings: Self.settings(seed: seed, rate: rate, steps: steps),
             computation: "\(workers) workers",
             pool: pool)
+    }
+
+    private static func settings(seed: UInt64, rate: Double, steps: Int) -> TrainingSettings {
+        TrainingSettings(
+            recipe: TrainingSettings.Recipe(
+                batchSize: 8, learningRate: rate, warmUpEpochs: 0, schedule: .cosine, weightDecay: 0.05,
+                averageDecay: 0, clip: 10, seed: Int(seed), epochs: steps, augmentation: AugmentationPolicy()))
     }
 
     /// Images that are darker or lighter, which their labels say.
@@ -400,7 +408,7 @@ struct TrainingRunTests {
                 recipe: Trainer.Recipe(
                     schedule: LearningRateSchedule(peak: 1e-3, warmUpSteps: 0, totalSteps: 2, shape: .constant),
                     optimizer: AdamW.Settings()),
-                settings: [:], computation: "", pool: WorkerPool(count: 1))
+                settings: TrainingSettings(), computation: "", pool: WorkerPool(count: 1))
             let batch = Batch(epoch: 0, index: 0, pixels: [0], labels: [0])
             _ = try trainer.step(batch)
             try trainer.save(to: state.path)
@@ -433,6 +441,41 @@ struct TrainingRunTests {
             #expect(begun == .alreadyBegun(path: "\(folder.path)/state.safetensors"))
             let elsewhere = try SmallRun(in: folder, workers: 1)
             #expect(try elsewhere.trainer.resume(from: elsewhere.files.state) == "2 workers")
+        }
+    }
+
+    @Test(
+        "goes on from a state of version 0.2, whose settings are texts, if they say the same, and writes the present form"
+    )
+    func formerStates() throws {
+        try withTemporaryFolder { folder in
+            let run = try SmallRun(in: folder)
+            try run.run(epochs: 1)
+            let path = folder.appending(path: "state.safetensors").path
+            func rewrite(_ change: (inout [String: String]) -> Void) throws {
+                let state = try SafetensorsFile(path: path)
+                var texts = run.trainer.settings.descriptions
+                change(&texts)
+                var record = run.trainer.record
+                (record.formatVersion, record.settings) = (1, .descriptions(texts))
+                try SafetensorsWriter.write(
+                    state.tensors, metadata: [TrainingState.metadataKey: try TrainingState.document(record)],
+                    to: path + ".former"
+                ) { .floats(try state.floats(of: $0.name)) }
+            }
+            try rewrite { _ in }
+            let document = try #require(try SafetensorsFile(path: path + ".former").metadata[TrainingState.metadataKey])
+            #expect(document.contains("\"--seed\":\"1\""))
+            let resumed = try SmallRun(in: folder)
+            #expect(try resumed.trainer.resume(from: path + ".former") == nil)
+            #expect(
+                resumed.weights == run.weights && resumed.trainer.record.settings == .settings(run.trainer.settings))
+            #expect(resumed.trainer.record.formatVersion == TrainingRecord.currentFormatVersion)
+            try rewrite { $0["--batch-size"] = "4" }
+            let error = #expect(throws: TrainingError.self) {
+                try SmallRun(in: folder).trainer.resume(from: path + ".former")
+            }
+            #expect("\(error!)".contains("--batch-size was 4 and is 8;"))
         }
     }
 

@@ -25,16 +25,4 @@ enum ArchitectureFile {
             throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
         }
     }
-
-    /// As a file would have it, on one line.
-    static func text(_ architecture: UNetArchitecture) throws -> String { try JSONCoder.text(architecture) }
-}
-
-extension Preprocessing {
-    /// The transform that a model's configuration describes.
-    init(_ configuration: PreprocessingConfiguration) throws(InvalidParameters) {
-        try self.init(
-            resizeShorterSide: configuration.resizeShorterSide, cropSize: configuration.cropSize,
-            mean: configuration.mean, standardDeviation: configuration.standardDeviation)
-    }
 }

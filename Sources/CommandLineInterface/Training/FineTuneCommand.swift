@@ -146,21 +146,25 @@ enum FineTuneCommand {
         let data = try TrainingData(
             arguments, ignoringClasses: false, classes: try arguments[self.classes],
             labels: try DataOptions.labels(arguments), validationLabels: try validationLabels(arguments))
-        data.report()
         let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let files = try TrainingOptions.files(arguments)
         let source = FineTuningSource(
             tuned: tuned, base: base, data: data, preprocessing: preprocessing, kernels: kernels, pool: pool)
+        let model = SelfTestedModel(
+            configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
+            pool: pool)
+        let settings = try settings(arguments, source)
+        let resumes = try arguments[TrainingOptions.resume]
         if try arguments[freeze] == .flow {
             let training = HeadTraining(
-                source, files: files, settings: try headSettings(arguments, source),
-                computation: "\(kernels.name) kernels", options: TrainingOptions.remembered(arguments, of: command),
-                penalty: try arguments[penalty], balancesClasses: try arguments[balance] == .classes,
+                source, files: files, settings: settings, computation: "\(kernels.name) kernels",
+                options: TrainingOptions.remembered(arguments, of: command), penalty: try arguments[penalty],
+                balancesClasses: try arguments[balance] == .classes,
                 type: try arguments[TrainingOptions.type].elementType,
-                checkpointInterval: .seconds(60 * (try arguments[TrainingOptions.checkpointMinutes])))
-            let resumes = try arguments[TrainingOptions.resume]
+                checkpointInterval: try TrainingOptions.checkpointInterval(arguments),
+                writeModel: { try model.write(to: files.model, weights: $0) })
             return try arguments[TrainingOptions.dryRun]
                 ? training.rehearse(resumes: resumes) : training.run(resumes: resumes)
         }
@@ -169,8 +173,6 @@ enum FineTuneCommand {
         let feed = try data.trainingFeed(
             arguments, preprocessing, try arguments[augmentation],
             balancesClasses: try arguments[balance] == .classes)
-        let settings = try settings(arguments, source)
-        let resumes = try arguments[TrainingOptions.resume]
         // Before anything else is done in vain.
         try files.check(
             settings: settings, resumes: resumes, restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
@@ -189,21 +191,11 @@ enum FineTuneCommand {
             options: TrainingOptions.remembered(arguments, of: command), pool: pool)
         if try arguments[TrainingOptions.dryRun] {
             return try TrainingRehearsal().run(
-                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files)
+                trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files, resumes: resumes)
         }
-        let model = SelfTestedModel(
-            configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
-            pool: pool)
-        let session = try TrainingSession(
-            arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
-            damage: data.damageReport,
-            keepModel: { trainer in
-                try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
-            })
-        return try session.run(resumes: resumes) { epoch, index in
-            let stream = feed.batches(fromEpoch: epoch, index: index)
-            return { try stream.next() }
-        }
+        return try TrainingOptions.session(
+            arguments, trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed, data: data, model
+        ).run(resumes: resumes)
     }
 
     /// Options that mean something only where the network learns.
@@ -252,14 +244,15 @@ enum FineTuneCommand {
                     "\(try arguments[TrainingOptions.data]): there is only one class, \(classes[0]); give images of "
                     + "at least two")
         }
+        var wishes = FineTunedModel.Wishes(grid: try GridOptions.grid(arguments, of: base.configuration))
+        wishes.name = try arguments[TrainingOptions.keptName]
+        wishes.defaultTap = try arguments[TapOptions.defaultTap]
+        wishes.headPlace = try arguments[headPlace]
+        wishes.headWidth = try arguments[hiddenWidth]
+        wishes.isFromScratch = try arguments[fromScratch]
+        wishes.isHeadSolved = try arguments[freeze] == .flow
         do {
-            return try FineTunedModel(
-                of: base.configuration, classes: classes,
-                FineTunedModel.Wishes(
-                    name: try arguments[TrainingOptions.keptName], defaultTap: try arguments[TapOptions.defaultTap],
-                    grid: try GridOptions.grid(arguments, of: base.configuration), headPlace: try arguments[headPlace],
-                    headWidth: try arguments[hiddenWidth], isFromScratch: try arguments[fromScratch],
-                    isHeadSolved: try arguments[freeze] == .flow))
+            return try FineTunedModel(of: base.configuration, classes: classes, wishes)
         } catch let error as TapError {
             throw UsageError(
                 error.description, at: arguments.place(of: TapOptions.defaultTap),
@@ -295,43 +288,25 @@ enum FineTuneCommand {
         try arguments[learningRate] ?? 1.25e-4 * Double(try arguments[TrainingOptions.batchSize]) / 512
     }
 
-    /// What the numbers depend on.
-    private static func settings(_ arguments: ParsedArguments, _ source: FineTuningSource) throws -> [String: String] {
-        var own = try sourceSettings(arguments, source)
-        own.merge([
-            "--from-scratch": "\(try arguments[fromScratch])",
-            "--head-width": "\(source.tuned.configuration.head!.hiddenWidth ?? 0)",
-            "--final-learning-rate": "\(try arguments[finalRate])",
-            "--label-smoothing": "\(try arguments[smoothing])", "--augment": try arguments[augmentation].description,
-        ]) { $1 }
-        if try arguments[balance] != .none { own["--balance"] = try arguments[balance].rawValue }
-        for option in [forwardSteps, gradientSteps] {
-            own["--" + option.specification.name] = try arguments[option].map { "\($0)" } ?? "all"
-        }
-        return try recipe.settings(arguments, peak: try rate(arguments)).merging(own) { $1 }
-            .merging(source.data.settings) { $1 }
-    }
-
-    /// What the features of a head that is solved for depend on.
-    private static func headSettings(
+    /// What the numbers depend on; of a head that is solved for, what its features depend on.
+    @MainActor
+    private static func settings(
         _ arguments: ParsedArguments, _ source: FineTuningSource
-    ) throws -> [String: String] {
-        try sourceSettings(arguments, source).merging(source.data.settings) { $1 }
-            .merging(["the solver": source.tuned.configuration.solver.rawValue]) { $1 }
-    }
-
-    private static func sourceSettings(
-        _ arguments: ParsedArguments, _ source: FineTuningSource
-    ) throws -> [String: String] {
+    ) throws -> TrainingSettings {
         let configuration = source.tuned.configuration
-        var settings = [
-            "the command": "finetune", "MODEL": String(try source.base.sha256.description.prefix(16)),
-            "--t-span": "\(configuration.grid.count)",
-            "--t-cutoff": configuration.grid.cutoff.map { "\($0)" } ?? "none",
-            "--freeze": try arguments[freeze].rawValue,
-            "--head-place": configuration.head!.place?.description ?? "state",
-        ]
-        settings["--classes"] = try arguments[classes].map { $0.sorted().joined(separator: ",") }
-        return settings
+        let isSolved = try arguments[freeze] == .flow
+        let learning = TrainingSettings.FineTuning.Learning(
+            isFromScratch: try arguments[fromScratch], headWidth: configuration.head!.hiddenWidth ?? 0,
+            finalLearningRate: try arguments[finalRate], labelSmoothing: try arguments[smoothing],
+            balancesClasses: try arguments[balance] == .classes, forwardSteps: try arguments[forwardSteps],
+            gradientSteps: try arguments[gradientSteps])
+        return TrainingSettings(
+            recipe: isSolved
+                ? nil : try recipe.settings(arguments, peak: try rate(arguments), try arguments[augmentation]),
+            fineTuning: TrainingSettings.FineTuning(
+                model: String(try source.base.sha256.description.prefix(16)), grid: configuration.grid,
+                headPlace: configuration.head!.place?.description, classes: try arguments[classes],
+                learning: isSolved ? nil : learning, solver: isSolved ? configuration.solver : nil),
+            images: source.data.settings)
     }
 }

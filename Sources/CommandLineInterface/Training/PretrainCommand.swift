@@ -75,7 +75,6 @@ enum PretrainCommand {
         let computation = try Computation(arguments, in: .f32)
         let (kernels, pool) = (computation.kernels, computation.pool)
         let data = try TrainingData(arguments, ignoringClasses: true)
-        data.report()
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let feed = try data.trainingFeed(
             arguments, preprocessing, try arguments[augmentation])
@@ -88,33 +87,24 @@ enum PretrainCommand {
             learner,
             recipe: try recipe.parsed(
                 arguments, peak: try arguments[learningRate], batchesPerEpoch: feed.batchesPerEpoch),
-            settings: try settings(arguments, configuration).merging(data.settings) { $1 },
+            settings: try settings(arguments, configuration, data),
             computation: try TrainingOptions.computation(arguments, kernels, pool),
             options: TrainingOptions.remembered(arguments, of: command), pool: pool)
         let resumes = try arguments[TrainingOptions.resume]
         if try arguments[TrainingOptions.dryRun] {
             try files.check(
-                settings: trainer.record.settings, resumes: resumes,
+                settings: trainer.settings, resumes: resumes,
                 restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
                 stepLog: try arguments[TrainingOptions.stepLog])
             return try TrainingRehearsal().run(
-                arguments, trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files)
+                trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files, resumes: resumes)
         }
         let model = SelfTestedModel(
             configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
             pool: pool)
-        let session = try TrainingSession(
-            arguments, trainer: trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed,
-            damage: data.damageReport,
-            keepModel: { trainer in
-                try model.write(to: files.model) { key in
-                    trainer.weights(ModelFile.parameter(ofKey: key))
-                }
-            })
-        return try session.run(resumes: resumes) { epoch, index in
-            let stream = feed.batches(fromEpoch: epoch, index: index)
-            return { try stream.next() }
-        }
+        return try TrainingOptions.session(
+            arguments, trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed, data: data, model
+        ).run(resumes: resumes)
     }
 
     private static func configuration(_ arguments: ParsedArguments) throws -> ModelConfiguration {
@@ -132,12 +122,12 @@ enum PretrainCommand {
 
     /// What the numbers depend on.
     private static func settings(
-        _ arguments: ParsedArguments, _ configuration: ModelConfiguration
-    ) throws -> [String: String] {
-        let own = [
-            "the command": "pretrain", "--architecture": try ArchitectureFile.text(configuration.architecture),
-            "--coupling": configuration.path.rawValue, "--augment": try arguments[augmentation].description,
-        ]
-        return try recipe.settings(arguments, peak: try arguments[learningRate]).merging(own) { $1 }
+        _ arguments: ParsedArguments, _ configuration: ModelConfiguration, _ data: TrainingData
+    ) throws -> TrainingSettings {
+        TrainingSettings(
+            recipe: try recipe.settings(arguments, peak: try arguments[learningRate], try arguments[augmentation]),
+            pretraining: TrainingSettings.Pretraining(
+                architecture: configuration.architecture, coupling: configuration.path),
+            images: data.settings)
     }
 }

@@ -1,4 +1,5 @@
 import Arguments
+import Augmentation
 import Training
 
 /// The options of how steps are taken that the training commands share, each command with defaults of its own.
@@ -61,17 +62,15 @@ struct RecipeOptions: Sendable {
             clip: try arguments[TrainingOptions.clip], averageDecay: decay > 0 ? decay : nil)
     }
 
-    /// What a run's numbers depend on of them, and of the other options that every training command has.
-    func settings(_ arguments: ParsedArguments, peak: Double) throws -> [String: String] {
-        var settings = [
-            "--batch-size": "\(try arguments[TrainingOptions.batchSize])", "--learning-rate": "\(peak)",
-            "--warm-up": "\(try arguments[warmUp])", "--schedule": try arguments[schedule].rawValue,
-            "--weight-decay": "\(try arguments[weightDecay])", "--ema-decay": "\(try arguments[averageDecay])",
-            "--clip": try arguments[TrainingOptions.clip].map { "\($0)" } ?? "none",
-            "--seed": "\(try arguments[TrainingOptions.seed])",
-        ]
-        // A constant rate doesn't depend on how long the run is to be, so that it may be prolonged.
-        if try arguments[schedule] == .cosine { settings["--epochs"] = "\(try arguments[epochs])" }
-        return settings
+    /// The recipe as a run's settings.
+    func settings(
+        _ arguments: ParsedArguments, peak: Double, _ augmentation: AugmentationPolicy
+    ) throws -> TrainingSettings.Recipe {
+        TrainingSettings.Recipe(
+            batchSize: try arguments[TrainingOptions.batchSize], learningRate: peak,
+            warmUpEpochs: try arguments[warmUp], schedule: try arguments[schedule],
+            weightDecay: try arguments[weightDecay], averageDecay: try arguments[averageDecay],
+            clip: try arguments[TrainingOptions.clip], seed: try arguments[TrainingOptions.seed],
+            epochs: try arguments[epochs], augmentation: augmentation)
     }
 }

@@ -2,6 +2,8 @@ import Arguments
 import Augmentation
 import CheckpointFormats
 import Console
+import FeatureService
+import FlowModel
 import ImagePipeline
 import Tensor
 import Training
@@ -160,6 +162,26 @@ enum TrainingOptions {
     /// The seed as random generators take it.
     static func seed(_ arguments: ParsedArguments) throws -> UInt64 { UInt64(try arguments[seed]) }
 
+    /// The longest time between two saves.
+    static func checkpointInterval(_ arguments: ParsedArguments) throws -> Duration {
+        .seconds(60 * (try arguments[checkpointMinutes]))
+    }
+
+    /// What carries out a run, writing its best weights to `model`.
+    @MainActor
+    static func session(
+        _ arguments: ParsedArguments, _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed,
+        data: TrainingData, _ model: SelfTestedModel
+    ) throws -> TrainingSession {
+        TrainingSession(
+            trainer, files: files, epochs: epochs, feed: feed,
+            checkpointInterval: try checkpointInterval(arguments), stepLog: try arguments[stepLog],
+            restartsSchedule: try restartsSchedule(arguments), damage: data.damageReport,
+            keepModel: { trainer in
+                try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
+            })
+    }
+
     /// The model's name.
     static func modelName(_ arguments: ParsedArguments) throws -> String {
         if let name = try arguments[name] { return name }
@@ -224,23 +246,14 @@ extension ValidationSource {
     }
 }
 
-/// The images of a run, divided and described.
-struct TrainingData {
-    let images: LabelledImages
-    let split: DataSplit
-    /// What a resumed run must find again.
-    let settings: [String: String]
-    /// What to do about damaged images.
-    let damage: DamagePolicy
-    /// Those that the feeds below come across.
-    let damageReport = DamageReport()
-
-    /// Opens what `--data` and `--validation` name.
+extension TrainingData {
+    /// Opens what `--data` and `--validation` name, and says what is passed over.
     ///
     /// - Parameters:
     ///   - classes: those to be learned; all if nil.
     ///   - labels: the classes of the images of `--data`, if not by their folders.
     ///   - validationLabels: those of the images of `--validation`.
+    @MainActor
     init(
         _ arguments: ParsedArguments, ignoringClasses: Bool, classes: [String]? = nil, labels: ImageLabels? = nil,
         validationLabels: ImageLabels? = nil
@@ -248,7 +261,6 @@ struct TrainingData {
         let links = try DataOptions.links(arguments)
         let all = try LabelledImages(
             at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses, labels: labels, following: links)
-        images = try classes.map { try all.restricted(to: $0) } ?? all
         let source = try arguments[TrainingOptions.validation] ?? .none
         if case .fraction = source {
         } else {
@@ -257,32 +269,10 @@ struct TrainingData {
                 "it chooses the images to hold back, and none are",
                 remedy: "leave it out, or give --validation a fraction such as 0.1")
         }
-        let (seed, splitSeed) = (try arguments[TrainingOptions.seed], try arguments[TrainingOptions.splitSeed])
-        split = try DataSplit(
-            images, validation: source, labels: validationLabels, following: links, seed: UInt64(splitSeed))
-        var settings = [
-            "the fingerprint of --data": String(try images.fingerprint().description.prefix(16))
-        ]
-        switch source {
-        case .none: break
-        case .fraction(let fraction):
-            // A state of before --split-seed was there names the fraction alone, and its images were divided by --seed.
-            settings["--validation"] = "\(fraction)" + (splitSeed == seed ? "" : " with --split-seed \(splitSeed)")
-        case .dataSet:
-            settings["the fingerprint of --validation"] = String(
-                try split.validation!.images.fingerprint().description.prefix(16))
-        }
-        settings["the fingerprint of --labels"] = labels.map { String($0.fingerprint.description.prefix(16)) }
-        settings["the fingerprint of --validation-labels"] = validationLabels.map {
-            String($0.fingerprint.description.prefix(16))
-        }
-        self.settings = settings
-        damage = try DataOptions.damagePolicy(arguments)
-    }
-
-    /// Says what was passed over.
-    @MainActor
-    func report() {
+        try self.init(
+            try classes.map { try all.restricted(to: $0) } ?? all, validation: source, labels: labels,
+            validationLabels: validationLabels, following: links, seed: try arguments[TrainingOptions.seed],
+            splitSeed: try arguments[TrainingOptions.splitSeed], damage: try DataOptions.damagePolicy(arguments))
         DataOptions.report(images)
         if let validation = split.validation?.images, validation.path != images.path { DataOptions.report(validation) }
     }
@@ -292,30 +282,8 @@ struct TrainingData {
         _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
         balancesClasses: Bool = false
     ) throws -> DataFeed {
-        var configuration = DataFeed.Configuration(
-            batchSize: try arguments[TrainingOptions.batchSize], seed: try TrainingOptions.seed(arguments))
-        configuration.augmentation = augmentation
-        configuration.balancesClasses = balancesClasses
-        configuration.damage = damage
-        return watched(DataFeed(split.training, preprocessing: preprocessing, configuration))
-    }
-
-    private func watched(_ feed: DataFeed) -> DataFeed {
-        damageReport.watch(feed)
-        return feed
-    }
-
-    /// What is judged on, in a fixed order.
-    func validationFeed(_ preprocessing: Preprocessing) -> DataFeed? {
-        split.validation.map { wholeFeed($0, preprocessing) }
-    }
-
-    /// All images of a subset once, in their order and unchanged.
-    func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
-        var configuration = DataFeed.Configuration(batchSize: 128, seed: 0)
-        configuration.shuffles = false
-        configuration.remainder = .kept
-        configuration.damage = damage
-        return watched(DataFeed(subset, preprocessing: preprocessing, configuration))
+        trainingFeed(
+            batchSize: try arguments[TrainingOptions.batchSize], seed: try TrainingOptions.seed(arguments),
+            preprocessing, augmentation, balancesClasses: balancesClasses)
     }
 }

@@ -5,7 +5,7 @@
 /// The learning rate of every step: a linear rise over the warm-up, then constant or half a cosine down to a floor.
 public struct LearningRateSchedule: Sendable, Equatable {
     /// What follows the warm-up.
-    public enum Shape: String, Sendable, CaseIterable {
+    public enum Shape: String, Codable, Sendable, CaseIterable {
         case constant, cosine
     }
 

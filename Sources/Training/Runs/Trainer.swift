@@ -32,6 +32,8 @@ public final class Trainer {
     public let learner: any Learner
     /// How.
     public let recipe: Recipe
+    /// What its numbers depend on.
+    public let settings: TrainingSettings
     /// Where the run stands.
     public internal(set) var record: TrainingRecord
     /// The norm of the last step's gradient before it was clipped; 0 before the first step.
@@ -45,15 +47,16 @@ public final class Trainer {
     /// Begins a run with the learner's present values.
     ///
     /// - Parameters:
-    ///   - settings: what the numbers depend on, by the name of the option that says it.
+    ///   - settings: what the numbers depend on.
     ///   - computation: what their last bits depend on as well.
     ///   - options: see `TrainingRecord`.
     public init(
-        _ learner: any Learner, recipe: Recipe, settings: [String: String], computation: String,
+        _ learner: any Learner, recipe: Recipe, settings: TrainingSettings, computation: String,
         options: [String: String]? = nil, pool: WorkerPool
     ) {
         self.learner = learner
         self.recipe = recipe
+        self.settings = settings
         self.pool = pool
         schedule = recipe.schedule
         record = TrainingRecord(settings: settings, computation: computation, options: options)
@@ -72,13 +75,14 @@ public final class Trainer {
     ///   `TrainingError.unusableState` if it can't be used.
     public func resume(from path: String, restartsSchedule: Bool = false) throws -> String? {
         let reader = try TrainingState.Reader(path: path)
-        try reader.requireSettings(record.settings, restartsSchedule: restartsSchedule)
+        try reader.requireSettings(settings, restartsSchedule: restartsSchedule)
         try reader.restore(optimizer, average: average, store: learner.store)
         let (before, now) = (reader.record.computation, record.computation)
-        let own = record
+        let options = record.options
         record = reader.record
-        (record.computation, record.options) = (now, own.options)
-        if restartsSchedule { (record.settings, record.scheduleStart) = (own.settings, record.step) }
+        record.formatVersion = TrainingRecord.currentFormatVersion
+        (record.settings, record.computation, record.options) = (.settings(settings), now, options)
+        if restartsSchedule { record.scheduleStart = record.step }
         schedule.start = record.scheduleStart ?? 0
         learner.valuesChanged()
         return before == now ? nil : before

@@ -1,8 +1,8 @@
 /// The position of a run, and everything that its numbers depend on except the weights: what a state file says in addition
 /// to its tensors.
 public struct TrainingRecord: Codable, Sendable, Equatable {
-    /// The format that this build writes and reads.
-    public static let currentFormatVersion = 1
+    /// The format that this build writes. It also reads 1, whose settings are texts.
+    public static let currentFormatVersion = 2
 
     /// One epoch as the log has it.
     public struct Epoch: Codable, Sendable, Equatable {
@@ -40,8 +40,8 @@ public struct TrainingRecord: Codable, Sendable, Equatable {
 
     /// Version of this document's format.
     public var formatVersion = Self.currentFormatVersion
-    /// What the numbers depend on, by the name of the option that says it.
-    public var settings: [String: String]
+    /// What the numbers depend on.
+    public var settings: RecordedSettings
     /// What the last bits of sums depend on as well, such as `avx512 kernels, 2 workers, 16 images at a time`; a run may
     /// go on under another, but not bit-identically.
     public var computation: String
@@ -64,8 +64,8 @@ public struct TrainingRecord: Codable, Sendable, Equatable {
     public var best: ValidationScore?
 
     /// A run that has not begun.
-    public init(settings: [String: String], computation: String, options: [String: String]? = nil) {
-        self.settings = settings
+    public init(settings: TrainingSettings, computation: String, options: [String: String]? = nil) {
+        self.settings = .settings(settings)
         self.computation = computation
         self.options = options
     }
@@ -78,9 +78,10 @@ public struct TrainingRecord: Codable, Sendable, Equatable {
     /// What differs between this run's settings and those of a continuation, such as `--batch-size was 128 and is 64`.
     ///
     /// - Parameter free: settings that may differ.
-    public func differences(to settings: [String: String], but free: Set<String> = []) -> [String] {
-        Set(self.settings.keys).union(settings.keys).subtracting(free).sorted().compactMap { key in
-            let (was, now) = (self.settings[key], settings[key])
+    public func differences(to settings: TrainingSettings, but free: Set<String> = []) -> [String] {
+        let (before, after) = (self.settings.descriptions, settings.descriptions)
+        return Set(before.keys).union(after.keys).subtracting(free).sorted().compactMap { key in
+            let (was, now) = (before[key], after[key])
             return was == now ? nil : "\(key) was \(was ?? "not given") and is \(now ?? "not given")"
         }
     }

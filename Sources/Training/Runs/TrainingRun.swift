@@ -107,7 +107,7 @@ public final class TrainingRun {
         self.observer = observer
         lastSave = observer.now()
         try files.check(
-            settings: trainer.record.settings, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog)
+            settings: trainer.settings, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog)
         guard resumes else {
             self.stepLog = try stepLog.map { try StepLog(path: $0, keepingSteps: 0) }
             return
@@ -241,7 +241,7 @@ extension TrainingRun.Files {
     ///
     /// - Throws: `TrainingError`, `CheckpointError` or `FileError`.
     public func check(
-        settings: [String: String], resumes: Bool, restartsSchedule: Bool = false, stepLog: String? = nil
+        settings: TrainingSettings, resumes: Bool, restartsSchedule: Bool = false, stepLog: String? = nil
     ) throws {
         guard resumes else {
             // A model that is kept there would be lost at the end of the first epoch.

@@ -90,7 +90,7 @@ public enum TrainingState {
                     path: path,
                     problem: "its record can't be read (\(error)); it was written by another version, or is damaged")
             }
-            guard record.formatVersion == TrainingRecord.currentFormatVersion, record.isPlausible else {
+            guard (1...TrainingRecord.currentFormatVersion).contains(record.formatVersion), record.isPlausible else {
                 throw TrainingError.unusableState(
                     path: path, problem: "its record is not one that this version writes; begin the run again")
             }
@@ -101,7 +101,7 @@ public enum TrainingState {
         /// - Parameter restartsSchedule: whether the learning-rate schedule begins again, so that its settings may differ.
         /// - Throws: `TrainingError.otherRun` naming those that differ.
         public func requireSettings(
-            _ settings: [String: String], restartsSchedule: Bool = false
+            _ settings: TrainingSettings, restartsSchedule: Bool = false
         ) throws(TrainingError) {
             let differences = record.differences(
                 to: settings, but: restartsSchedule ? TrainingRecord.scheduleSettings : [])

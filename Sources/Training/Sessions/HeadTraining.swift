@@ -1,39 +1,43 @@
 import CheckpointFormats
 import Console
-import Differentiation
-import Extraction
-import FeatureService
+import Files
 import FlowModel
 import Machine
 import ReverseODE
 import Tensor
-import Training
 
-/// `headwater finetune --freeze flow`: every image goes upstream once, and the head is solved for on what it reads.
+/// Fine-tuning of a head alone: every image goes upstream once, and the head is solved for on what it reads.
 ///
 /// The features are what takes the time, so the state file holds them and `--resume` goes on with them.
 @MainActor
-struct HeadTraining {
+public struct HeadTraining {
     private let source: FineTuningSource
     private let files: TrainingRun.Files
+    private let settings: TrainingSettings
     private let record: TrainingRecord
     private let penalties: [Double]
     private let balancesClasses: Bool
     private let type: ElementType
     private let checkpointInterval: Duration
+    private let writeModel: (@escaping (String) throws -> [Float]) throws -> Void
 
     /// - Parameters:
     ///   - settings: what the features depend on.
     ///   - computation: what their last bits depend on as well.
     ///   - options: see `TrainingRecord`.
     ///   - penalty: the head's; nil to choose it by the images held back.
-    init(
-        _ source: FineTuningSource, files: TrainingRun.Files, settings: [String: String], computation: String,
+    ///   - balancesClasses: whether every class has the same weight.
+    ///   - type: how the model's weights will be stored.
+    ///   - checkpointInterval: the longest time between two saves.
+    ///   - writeModel: writes the model, given what returns a tensor's weights by its key in a model file.
+    public init(
+        _ source: FineTuningSource, files: TrainingRun.Files, settings: TrainingSettings, computation: String,
         options: [String: String], penalty: Double?, balancesClasses: Bool, type: ElementType,
-        checkpointInterval: Duration
+        checkpointInterval: Duration, writeModel: @escaping (@escaping (String) throws -> [Float]) throws -> Void
     ) {
         self.source = source
         self.files = files
+        self.settings = settings
         record = TrainingRecord(settings: settings, computation: computation, options: options)
         let choices =
             source.data.split.validation == nil
@@ -42,6 +46,7 @@ struct HeadTraining {
         self.balancesClasses = balancesClasses
         self.type = type
         self.checkpointInterval = checkpointInterval
+        self.writeModel = writeModel
     }
 
     /// Features of a part of the data, and the name that the state file has for them.
@@ -60,9 +65,9 @@ struct HeadTraining {
         return configuration.head!.inputWidth(on: try configuration.network())
     }
 
-    /// Runs to the end, or until a signal comes.
-    func run(resumes: Bool) throws -> ExitStatus {
-        try files.check(settings: record.settings, resumes: resumes)
+    /// Runs to the end, or until the task is cancelled.
+    public func run(resumes: Bool) throws -> ExitStatus {
+        try files.check(settings: settings, resumes: resumes)
         for note in source.tuned.notes { Terminal.report(note) }
         let width = try width()
         let parts: [Part] = subsets.map { ($0.name, HeadFeatures(labels: $0.images.labels, width: width)) }
@@ -74,8 +79,10 @@ struct HeadTraining {
             throw CommandFailure(status: .unusableData, description: "none of the images could be used")
         }
         let head = try solve(parts)
-        try writeModel(head)
-        try ResultFile(files.log).writeWhole(head.csv)
+        try write(head)
+        var log = try AtomicFile(path: files.log)
+        try log.write(Array(head.csv.utf8))
+        try log.commit()
         if let remembered, remembered != record.options {
             try TrainingState.write(record, features: parts, to: files.state)
         }
@@ -84,8 +91,8 @@ struct HeadTraining {
     }
 
     /// Says what a run would take, by the features of a few images. Nothing is written.
-    func rehearse(resumes: Bool) throws -> ExitStatus {
-        try files.check(settings: record.settings, resumes: resumes)
+    public func rehearse(resumes: Bool) throws -> ExitStatus {
+        try files.check(settings: settings, resumes: resumes)
         for note in source.tuned.notes { Terminal.report(note) }
         let (images, width) = (subsets.map(\.images.count), try width())
         let total = images.reduce(0, +)
@@ -136,7 +143,7 @@ struct HeadTraining {
 
     /// Computes the features that aren't done and saves them.
     ///
-    /// - Returns: false if a signal came, all that was done being saved.
+    /// - Returns: false if the task was cancelled; all that was done is then saved.
     private func compute(_ parts: [Part]) throws -> Bool {
         func count() -> Int { parts.reduce(0) { $0 + $1.features.done } }
         let total = parts.reduce(0) { $0 + $1.features.total }
@@ -205,11 +212,9 @@ struct HeadTraining {
         }
     }
 
-    private func writeModel(_ head: LinearHead) throws {
+    private func write(_ head: LinearHead) throws {
         let base = source.base
-        try SelfTestedModel(
-            configuration: source.tuned.configuration, type: type, kernels: source.kernels, pool: source.pool
-        ).write(to: files.model) { key in try head.weights(ModelFile.parameter(ofKey: key)) ?? base.tensor(key) }
+        try writeModel { key in try head.weights(ModelFile.parameter(ofKey: key)) ?? base.tensor(key) }
     }
 
     private func summary(_ head: LinearHead) -> String {

@@ -1,42 +1,44 @@
-import Arguments
 import Console
-import Training
 
-/// Carries a run out at the command line: progress, one line an epoch, signals.
+/// Carries out a run in a terminal: progress, a line for each epoch, interruption by cancelling the task.
 @MainActor
-struct TrainingSession {
+public struct TrainingSession {
     private let trainer: Trainer
     private let files: TrainingRun.Files
     private let plan: TrainingRun.Plan
-    private let imagesPerStep: Int
+    private let feed: DataFeed
     private let stepLog: String?
     private let damage: DamageReport
     private let restartsSchedule: Bool
     private let keepModel: (Trainer) throws -> Void
 
     /// - Parameters:
+    ///   - epochs: in all.
+    ///   - checkpointInterval: the longest time between two saves.
+    ///   - stepLog: the file that gets a line a step; nil for none.
+    ///   - restartsSchedule: see ``Trainer/resume(from:restartsSchedule:)``.
     ///   - damage: tells of damaged images that are skipped.
     ///   - keepModel: writes the trainer's present weights as the run's model.
-    init(
-        _ arguments: ParsedArguments, trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed,
-        damage: DamageReport, keepModel: @escaping (Trainer) throws -> Void
-    ) throws {
+    public init(
+        _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed, checkpointInterval: Duration,
+        stepLog: String?, restartsSchedule: Bool, damage: DamageReport, keepModel: @escaping (Trainer) throws -> Void
+    ) {
         self.trainer = trainer
         self.files = files
         plan = TrainingRun.Plan(
-            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch,
-            checkpointInterval: .seconds(60 * (try arguments[TrainingOptions.checkpointMinutes])))
-        imagesPerStep = feed.imagesPerBatch
-        stepLog = try arguments[TrainingOptions.stepLog]
+            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch, checkpointInterval: checkpointInterval)
+        self.feed = feed
+        self.stepLog = stepLog
+        self.restartsSchedule = restartsSchedule
         self.damage = damage
-        restartsSchedule = try TrainingOptions.restartsSchedule(arguments)
         self.keepModel = keepModel
     }
 
-    /// Runs to the end, or until a signal comes.
+    /// Runs to the end, or until the task is cancelled.
     ///
-    /// - Parameter batches: the batches from an epoch and a place in it on.
-    func run(resumes: Bool, batches: (_ epoch: Int, _ index: Int) -> () throws -> Batch) throws -> ExitStatus {
+    /// - Returns: `success`, also if it was interrupted and saved.
+    public func run(resumes: Bool) throws -> ExitStatus {
+        let imagesPerStep = feed.imagesPerBatch
         let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * imagesPerStep)
         defer { bar.erase() }
         let observer = TrainingRun.Observer(
@@ -70,7 +72,8 @@ struct TrainingSession {
                 "warning: the run was computed with \(other) and continues with \(start.computation); its numbers will "
                     + "differ in their last bits from those of a run that was never interrupted")
         }
-        let ending = try run.run(nextBatch: batches(start.epoch, start.sums.batches))
+        let stream = feed.batches(fromEpoch: start.epoch, index: start.sums.batches)
+        let ending = try run.run { try stream.next() }
         damage.tellNew { bar.report($0) }
         if damage.count > 0 { bar.report("headwater: damaged images left out: \(damage.count)") }
         bar.erase()
@@ -99,6 +102,7 @@ struct TrainingSession {
         if epoch.seconds > 0 {
             facts.append("\(Pace.rounded(Double(epoch.images) / epoch.seconds)) images/s")
         }
+        let imagesPerStep = feed.imagesPerBatch
         let done = epoch.step * imagesPerStep
         let left = (plan.epochs - epoch.epoch) * plan.batchesPerEpoch * imagesPerStep
         if done > first {

@@ -1,8 +1,6 @@
-import Arguments
 import Console
 import Machine
 import Tensor
-import Training
 
 /// What a training run would do and take, found out by a few of its steps on real images.
 struct TrainingForecast {
@@ -66,20 +64,28 @@ struct TrainingForecast {
     }
 }
 
-/// Measures what a forecast needs.
+/// Measures, by a few steps in memory, what a run would take.
 @MainActor
-struct TrainingRehearsal {
+public struct TrainingRehearsal {
     private let clock = ContinuousClock()
     /// Steps beyond the first, which is not timed.
     private static let steps = 3
+
+    /// Measures nothing yet.
+    public init() {}
+
     /// Measures and prints what a run would take.
-    func run(
-        _ arguments: ParsedArguments, _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int,
-        files: TrainingRun.Files
+    ///
+    /// - Parameters:
+    ///   - feed: what is trained on.
+    ///   - epochs: in all.
+    ///   - resumes: whether the run is to continue from the state in `files`.
+    public func run(
+        _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int, files: TrainingRun.Files, resumes: Bool
     ) throws -> ExitStatus {
         let stepsDone =
-            try arguments[TrainingOptions.resume]
-            ? TrainingState.Reader(path: files.state, access: .onDemand).record.step : 0
+            resumes
+            ? try TrainingState.Reader(path: files.state, access: .onDemand).record.step : 0
         let held = data.split.validation?.count ?? 0
         let forecast = TrainingForecast(
             trainingImages: data.split.training.count, validationImages: held, classes: data.images.classes,

@@ -2,21 +2,37 @@ import Differentiation
 import FlowModel
 import ImagePipeline
 import Tensor
-import Training
 
-/// What fine-tuning goes out from.
+/// What fine-tuning begins with.
 @MainActor
-struct FineTuningSource {
-    let tuned: FineTunedModel
+public struct FineTuningSource {
+    /// The model to make.
+    public let tuned: FineTunedModel
     /// The model that training begins with.
-    let base: ModelFile
-    let data: TrainingData
+    public let base: ModelFile
+    /// What is learnt from.
+    public let data: TrainingData
     let preprocessing: Preprocessing
     let kernels: Kernels
     let pool: WorkerPool
 
+    /// Describes what fine-tuning begins with.
+    ///
+    /// - Parameter preprocessing: the transform of the model to make.
+    public init(
+        tuned: FineTunedModel, base: ModelFile, data: TrainingData, preprocessing: Preprocessing, kernels: Kernels,
+        pool: WorkerPool
+    ) {
+        self.tuned = tuned
+        self.base = base
+        self.data = data
+        self.preprocessing = preprocessing
+        self.kernels = kernels
+        self.pool = pool
+    }
+
     /// Network and head together, at their first weights.
-    func learner(
+    public func learner(
         smoothing: Double, forwardSteps: Int?, gradientSteps: Int?, capacity: Int, seed: UInt64, isFromScratch: Bool
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(

@@ -1,27 +1,52 @@
 import FlowModel
+import Networks
 import ReverseODE
 
+/// What a head reads at the end of the pass.
+public enum HeadPlace: Sendable, Equatable {
+    /// The pooled state.
+    case state
+    /// The means of the network's activations at a place.
+    case activations(ActivationPlace)
+
+    /// The place of activations; nil for the state.
+    public var activation: ActivationPlace? {
+        switch self {
+        case .state: nil
+        case .activations(let place): place
+        }
+    }
+}
+
 /// The model that fine-tuning makes of another one: what it keeps, what is new, and what to say about that.
-struct FineTunedModel {
+public struct FineTunedModel {
     /// What was asked for; nil keeps what the model has.
-    struct Wishes {
-        var name: String?
-        var defaultTap: Tap?
-        var grid: TimeGridConfiguration
-        var headPlace: HeadPlace?
+    public struct Wishes {
+        /// The model's name.
+        public var name: String?
+        /// The tap at which embeddings are read if a request names none.
+        public var defaultTap: Tap?
+        /// The grid of the reverse pass.
+        public var grid: TimeGridConfiguration
+        /// Where the head reads.
+        public var headPlace: HeadPlace?
         /// Width of the head's hidden layer; 0 for a linear head.
-        var headWidth: Int?
-        var isFromScratch = false
+        public var headWidth: Int?
+        /// Whether the network begins with random weights.
+        public var isFromScratch = false
         /// Whether the flow is frozen and the head solved for: a new, linear one.
-        var isHeadSolved = false
+        public var isHeadSolved = false
+
+        /// Asks for a grid, and otherwise for what the model has.
+        public init(grid: TimeGridConfiguration) { self.grid = grid }
     }
 
     /// The new model's configuration, valid.
-    let configuration: ModelConfiguration
+    public let configuration: ModelConfiguration
     /// Whether the head goes on from the base's weights.
-    let keepsHead: Bool
+    public let keepsHead: Bool
     /// What was kept and what wasn't, a line each, for the log.
-    let notes: [String]
+    public let notes: [String]
 
     /// Decides.
     ///
@@ -29,7 +54,7 @@ struct FineTunedModel {
     ///   - base: the model to begin with, valid.
     ///   - classes: names of the classes to learn, at least two.
     /// - Throws: `ConfigurationError`, or `TapError` if the tap asked for isn't the new model's.
-    init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
+    public init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
         var configuration = base
         configuration.name = wishes.name ?? base.name
         if !wishes.isHeadSolved { configuration.solver = .euler }

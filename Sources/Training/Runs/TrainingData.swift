@@ -1,0 +1,102 @@
+import Augmentation
+import ImagePipeline
+private import Synchronization
+
+/// The images of a run, divided and described.
+public struct TrainingData {
+    /// All of them.
+    public let images: LabelledImages
+    /// Those to train on and those to validate on.
+    public let split: DataSplit
+    /// What a run that continues must find again.
+    public let settings: TrainingSettings.Images
+    /// What to do about damaged images.
+    public let damage: DamagePolicy
+    /// Those that the feeds below come across.
+    public let damageReport = DamageReport()
+
+    /// Divides and describes a data set.
+    ///
+    /// - Parameters:
+    ///   - images: what to learn, and the classes to learn.
+    ///   - validation: what to validate on.
+    ///   - labels: the table that gave the images their classes; nil if folders did.
+    ///   - validationLabels: the table of a data set that is validated on; nil if its folders are its classes.
+    ///   - links: which links inside that data set to follow.
+    ///   - seed: the run's.
+    ///   - splitSeed: chooses the images that a fraction holds back.
+    /// - Throws: `DataSetError`.
+    public init(
+        _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels?, validationLabels: ImageLabels?,
+        following links: FollowedLinks, seed: Int, splitSeed: Int, damage: DamagePolicy
+    ) throws {
+        self.images = images
+        self.damage = damage
+        split = try DataSplit(
+            images, validation: validation, labels: validationLabels, following: links, seed: UInt64(splitSeed))
+        func digits(_ fingerprint: some CustomStringConvertible) -> String {
+            String(fingerprint.description.prefix(16))
+        }
+        var settings = TrainingSettings.Images(training: digits(try images.fingerprint()))
+        switch validation {
+        case .none: break
+        case .fraction(let fraction):
+            settings.heldBack = fraction
+            // States of before there was a seed of its own name the fraction alone, and the run's seed divided their images.
+            settings.splitSeed = splitSeed == seed ? nil : splitSeed
+        case .dataSet: settings.validation = digits(try split.validation!.images.fingerprint())
+        }
+        settings.labels = labels.map { digits($0.fingerprint) }
+        settings.validationLabels = validationLabels.map { digits($0.fingerprint) }
+        self.settings = settings
+    }
+
+    /// What is trained on.
+    public func trainingFeed(
+        batchSize: Int, seed: UInt64, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
+        balancesClasses: Bool = false
+    ) -> DataFeed {
+        var configuration = DataFeed.Configuration(batchSize: batchSize, seed: seed)
+        configuration.augmentation = augmentation
+        configuration.balancesClasses = balancesClasses
+        configuration.damage = damage
+        return watched(DataFeed(split.training, preprocessing: preprocessing, configuration))
+    }
+
+    private func watched(_ feed: DataFeed) -> DataFeed {
+        damageReport.watch(feed)
+        return feed
+    }
+
+    /// What is judged on, in a fixed order.
+    public func validationFeed(_ preprocessing: Preprocessing) -> DataFeed? {
+        split.validation.map { wholeFeed($0, preprocessing) }
+    }
+
+    /// All images of a subset once, in their order and unchanged.
+    public func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
+        var configuration = DataFeed.Configuration(batchSize: 128, seed: 0)
+        configuration.shuffles = false
+        configuration.remainder = .kept
+        configuration.damage = damage
+        return watched(DataFeed(subset, preprocessing: preprocessing, configuration))
+    }
+}
+
+/// Tells of the damaged images that the feeds of a run come across.
+public final class DamageReport: Sendable {
+    private let feeds = Mutex<[DataFeed]>([])
+
+    /// Takes a feed in.
+    func watch(_ feed: DataFeed) { feeds.withLock { $0.append(feed) } }
+
+    /// How many damaged images were left out so far.
+    public var count: Int { feeds.withLock { $0.reduce(0) { $0 + $1.damaged.count } } }
+
+    /// Gives a line for every image that was found since this was last called.
+    public func tellNew(_ tell: (String) -> Void) {
+        for feed in feeds.withLock({ $0 }) {
+            for error in feed.damaged.takeNew() { tell("headwater: skipped: \(error)") }
+        }
+    }
+}

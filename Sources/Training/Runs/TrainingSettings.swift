@@ -1,0 +1,276 @@
+public import Augmentation
+public import FlowModel
+import JSON
+
+/// What a run's numbers depend on besides the code: a run that continues must have the same. A state file holds it.
+public struct TrainingSettings: Codable, Sendable, Equatable {
+    /// How steps are taken.
+    public struct Recipe: Codable, Sendable, Equatable {
+        /// Images of a step.
+        public var batchSize: Int
+        /// The learning rate after the warm-up.
+        public var learningRate: Double
+        /// Epochs over which the learning rate rises.
+        public var warmUpEpochs: Double
+        /// How the learning rate goes on.
+        public var schedule: LearningRateSchedule.Shape
+        /// AdamW's weight decay.
+        public var weightDecay: Double
+        /// The decay of the average of weights; 0 for none.
+        public var averageDecay: Double
+        /// The greatest norm of a gradient; nil for any.
+        public var clip: Double?
+        /// The seed of weights, order, augmentation, times and noise.
+        public var seed: Int
+        /// Epochs in all. Nil with a constant learning rate, which doesn't depend on them.
+        public var epochs: Int?
+        /// Random changes of images, as `AugmentationPolicy` writes them.
+        public var augmentation: String
+
+        /// Describes a recipe.
+        ///
+        /// - Parameter epochs: counts only with a schedule that depends on it.
+        public init(
+            batchSize: Int, learningRate: Double, warmUpEpochs: Double, schedule: LearningRateSchedule.Shape,
+            weightDecay: Double, averageDecay: Double, clip: Double?, seed: Int, epochs: Int,
+            augmentation: AugmentationPolicy
+        ) {
+            self.batchSize = batchSize
+            self.learningRate = learningRate
+            self.warmUpEpochs = warmUpEpochs
+            self.schedule = schedule
+            self.weightDecay = weightDecay
+            self.averageDecay = averageDecay
+            self.clip = clip
+            self.seed = seed
+            self.epochs = schedule == .constant ? nil : epochs
+            self.augmentation = augmentation.description
+        }
+    }
+
+    /// What pretraining depends on besides.
+    public struct Pretraining: Codable, Sendable, Equatable {
+        /// The network's shape.
+        public var architecture: UNetArchitecture
+        /// How noise and images are paired.
+        public var coupling: ProbabilityPath
+
+        /// Describes a run of pretraining.
+        public init(architecture: UNetArchitecture, coupling: ProbabilityPath) {
+            self.architecture = architecture
+            self.coupling = coupling
+        }
+    }
+
+    /// What fine-tuning depends on besides.
+    public struct FineTuning: Codable, Sendable, Equatable {
+        /// The first digits of the SHA-256 of the model that training begins with.
+        public var model: String
+        /// The grid of the reverse pass.
+        public var grid: TimeGridConfiguration
+        /// Where the head reads; nil for the state.
+        public var headPlace: String?
+        /// The classes that were asked for, in alphabetical order; nil for all.
+        public var classes: [String]?
+        /// How the network learns; nil if it is frozen and the head is solved for.
+        public var learning: Learning?
+        /// The solver of the pass; nil if the network learns, through Euler's steps.
+        public var solver: Solver?
+
+        /// How network and head learn.
+        public struct Learning: Codable, Sendable, Equatable {
+            /// Whether the network begins with random weights.
+            public var isFromScratch: Bool
+            /// Width of the head's hidden layer; 0 for a linear head.
+            public var headWidth: Int
+            /// The learning rate at the end of a cosine schedule.
+            public var finalLearningRate: Double
+            /// The fraction of the target that is spread over all classes.
+            public var labelSmoothing: Double
+            /// Whether every class is drawn equally often.
+            public var balancesClasses: Bool
+            /// Euler steps that are taken; nil for all.
+            public var forwardSteps: Int?
+            /// Euler steps that the gradient goes through; nil for all.
+            public var gradientSteps: Int?
+
+            /// Describes how network and head learn.
+            public init(
+                isFromScratch: Bool, headWidth: Int, finalLearningRate: Double, labelSmoothing: Double,
+                balancesClasses: Bool, forwardSteps: Int?, gradientSteps: Int?
+            ) {
+                self.isFromScratch = isFromScratch
+                self.headWidth = headWidth
+                self.finalLearningRate = finalLearningRate
+                self.labelSmoothing = labelSmoothing
+                self.balancesClasses = balancesClasses
+                self.forwardSteps = forwardSteps
+                self.gradientSteps = gradientSteps
+            }
+        }
+
+        /// Describes a run of fine-tuning: one whose network learns, or one whose head is solved for.
+        public init(
+            model: String, grid: TimeGridConfiguration, headPlace: String?, classes: [String]?, learning: Learning?,
+            solver: Solver?
+        ) {
+            self.model = model
+            self.grid = grid
+            self.headPlace = headPlace
+            self.classes = classes?.sorted()
+            self.learning = learning
+            self.solver = solver
+        }
+    }
+
+    /// The images. Fingerprints are the first digits of a SHA-256.
+    public struct Images: Codable, Sendable, Equatable {
+        /// The fingerprint of the images to train on.
+        public var training: String
+        /// The part of them that is held back; nil if none is, or another data set is validated on.
+        public var heldBack: Double?
+        /// The seed that chooses that part, if it is not the run's own seed.
+        public var splitSeed: Int?
+        /// The fingerprint of the data set that is validated on, if there is one.
+        public var validation: String?
+        /// The fingerprint of the table of labels, if there is one.
+        public var labels: String?
+        /// The fingerprint of the validation's table of labels, if there is one.
+        public var validationLabels: String?
+
+        /// Describes images.
+        public init(training: String) { self.training = training }
+    }
+
+    /// Nil for a head that is solved for.
+    public var recipe: Recipe?
+    /// Nil for fine-tuning.
+    public var pretraining: Pretraining?
+    /// Nil for pretraining.
+    public var fineTuning: FineTuning?
+    /// What is learnt from.
+    public var images: Images?
+
+    /// Describes a run.
+    public init(
+        recipe: Recipe? = nil, pretraining: Pretraining? = nil, fineTuning: FineTuning? = nil, images: Images? = nil
+    ) {
+        self.recipe = recipe
+        self.pretraining = pretraining
+        self.fineTuning = fineTuning
+        self.images = images
+    }
+}
+
+// MARK: - As text
+
+extension TrainingSettings {
+    /// Every setting by the name that a message has for it: the option that states it, where there is one.
+    ///
+    /// States of version 0.2 and before hold these texts instead of the settings. Names and texts are therefore compared with
+    /// theirs and must stay as they are.
+    public var descriptions: [String: String] {
+        var texts: [String: String] = [:]
+        if let recipe { texts.merge(recipe.descriptions) { $1 } }
+        if let pretraining { texts.merge(pretraining.descriptions) { $1 } }
+        if let fineTuning { texts.merge(fineTuning.descriptions) { $1 } }
+        if let images { texts.merge(images.descriptions) { $1 } }
+        return texts
+    }
+}
+
+extension TrainingSettings.Recipe {
+    fileprivate var descriptions: [String: String] {
+        var texts = [
+            "--batch-size": "\(batchSize)", "--learning-rate": "\(learningRate)", "--warm-up": "\(warmUpEpochs)",
+            "--schedule": schedule.rawValue, "--weight-decay": "\(weightDecay)", "--ema-decay": "\(averageDecay)",
+            "--clip": clip.map { "\($0)" } ?? "none", "--seed": "\(seed)", "--augment": augmentation,
+        ]
+        texts["--epochs"] = epochs.map { "\($0)" }
+        return texts
+    }
+}
+
+extension TrainingSettings.Pretraining {
+    fileprivate var descriptions: [String: String] {
+        [
+            "the command": "pretrain", "--architecture": (try? JSONCoder.text(architecture)) ?? "",
+            "--coupling": coupling.rawValue,
+        ]
+    }
+}
+
+extension TrainingSettings.FineTuning {
+    fileprivate var descriptions: [String: String] {
+        var texts = [
+            "the command": "finetune", "MODEL": model, "--t-span": "\(grid.count)",
+            "--t-cutoff": grid.cutoff.map { "\($0)" } ?? "none", "--freeze": learning == nil ? "flow" : "none",
+            "--head-place": headPlace ?? "state",
+        ]
+        texts["--classes"] = classes?.joined(separator: ",")
+        texts["the solver"] = solver?.rawValue
+        if let learning { texts.merge(learning.descriptions) { $1 } }
+        return texts
+    }
+}
+
+extension TrainingSettings.FineTuning.Learning {
+    fileprivate var descriptions: [String: String] {
+        var texts = [
+            "--from-scratch": "\(isFromScratch)", "--head-width": "\(headWidth)",
+            "--final-learning-rate": "\(finalLearningRate)", "--label-smoothing": "\(labelSmoothing)",
+            "--forward-steps": forwardSteps.map { "\($0)" } ?? "all",
+            "--gradient-steps": gradientSteps.map { "\($0)" } ?? "all",
+        ]
+        if balancesClasses { texts["--balance"] = "classes" }
+        return texts
+    }
+}
+
+extension TrainingSettings.Images {
+    fileprivate var descriptions: [String: String] {
+        var texts = ["the fingerprint of --data": training]
+        texts["--validation"] = heldBack.map {
+            "\($0)" + (splitSeed.map { " with --split-seed \($0)" } ?? "")
+        }
+        texts["the fingerprint of --validation"] = validation
+        texts["the fingerprint of --labels"] = labels
+        texts["the fingerprint of --validation-labels"] = validationLabels
+        return texts
+    }
+}
+
+/// Settings as a state file holds them.
+public enum RecordedSettings: Codable, Sendable, Equatable {
+    /// As this version writes them.
+    case settings(TrainingSettings)
+    /// As version 0.2 and before wrote them; see ``TrainingSettings/descriptions``.
+    case descriptions([String: String])
+
+    /// Reads either form.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let texts = try? container.decode([String: String].self) {
+            self = .descriptions(texts)
+        } else {
+            self = .settings(try container.decode(TrainingSettings.self))
+        }
+    }
+
+    /// Writes the settings as they were read.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .settings(let settings): try container.encode(settings)
+        case .descriptions(let texts): try container.encode(texts)
+        }
+    }
+
+    /// Every setting by the name that a message has for it.
+    public var descriptions: [String: String] {
+        switch self {
+        case .settings(let settings): settings.descriptions
+        case .descriptions(let texts): texts
+        }
+    }
+}
