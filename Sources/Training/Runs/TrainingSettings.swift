@@ -2,7 +2,7 @@ public import Augmentation
 public import FlowModel
 import JSON
 
-/// What a run's numbers depend on besides the code: a run that continues must have the same. A state file holds it.
+/// Apart from the code, what a run's numbers depend on: a run that continues must have the same. A state file holds it.
 public struct TrainingSettings: Codable, Sendable, Equatable {
     /// How steps are taken.
     public struct Recipe: Codable, Sendable, Equatable {
@@ -48,7 +48,7 @@ public struct TrainingSettings: Codable, Sendable, Equatable {
         }
     }
 
-    /// What pretraining depends on besides.
+    /// What only pretraining depends on.
     public struct Pretraining: Codable, Sendable, Equatable {
         /// The network's shape.
         public var architecture: UNetArchitecture
@@ -62,7 +62,7 @@ public struct TrainingSettings: Codable, Sendable, Equatable {
         }
     }
 
-    /// What fine-tuning depends on besides.
+    /// What only fine-tuning depends on.
     public struct FineTuning: Codable, Sendable, Equatable {
         /// The first digits of the SHA-256 of the model that training begins with.
         public var model: String
