@@ -151,7 +151,7 @@ let package = Package(
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
         tests(of: "FlowModel", ["Networks"]),
-        tests(of: "Networks", ["FlowModel", "Layers", "Tensor"]),
+        tests(of: "Networks", ["FlowModel", "Layers", "ReferenceNetwork", "Tensor"], computes: true),
         tests(
             of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel", "Networks"],
             computes: true),

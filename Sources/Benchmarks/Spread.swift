@@ -29,6 +29,15 @@ public struct Spread: Codable, Sendable {
         return Self(milliseconds)
     }
 
+    private init(median: Double, least: Double, greatest: Double) {
+        (self.median, self.least, self.greatest) = (median, least, greatest)
+    }
+
+    /// The spread of each of `count` parts of the runs.
+    func divided(by count: Double) -> Spread {
+        Spread(median: median / count, least: least / count, greatest: greatest / count)
+    }
+
     /// Such as `12.34 (12.01-15.6)`.
     ///
     /// - Parameter digits: behind the point.

@@ -78,15 +78,20 @@ bool hw_all_finite(const float *values, size_t count) {
     return !bad;
 }
 
-void hw_block_rgb(float *blocked, const float *planes, size_t pixels) {
-    memset(blocked, 0, pixels * HW_BLOCK * sizeof(float));
-    for (size_t c = 0; c < 3; c++)
-        for (size_t i = 0; i < pixels; i++) blocked[i * HW_BLOCK + c] = planes[c * pixels + i];
+void hw_block_planes(float *blocked, const float *planes, size_t channels, size_t pixels) {
+    const size_t blocks = (channels + HW_BLOCK - 1) / HW_BLOCK;
+    memset(blocked, 0, blocks * pixels * HW_BLOCK * sizeof(float));
+    for (size_t c = 0; c < channels; c++) {
+        float *lane = blocked + c / HW_BLOCK * pixels * HW_BLOCK + c % HW_BLOCK;
+        for (size_t i = 0; i < pixels; i++) lane[i * HW_BLOCK] = planes[c * pixels + i];
+    }
 }
 
-void hw_unblock_rgb(float *planes, const float *blocked, size_t pixels) {
-    for (size_t c = 0; c < 3; c++)
-        for (size_t i = 0; i < pixels; i++) planes[c * pixels + i] = blocked[i * HW_BLOCK + c];
+void hw_unblock_planes(float *planes, const float *blocked, size_t channels, size_t pixels) {
+    for (size_t c = 0; c < channels; c++) {
+        const float *lane = blocked + c / HW_BLOCK * pixels * HW_BLOCK + c % HW_BLOCK;
+        for (size_t i = 0; i < pixels; i++) planes[c * pixels + i] = lane[i * HW_BLOCK];
+    }
 }
 
 void hw_gather_pixels(float *destination, const float *source, size_t pixels, size_t step) {

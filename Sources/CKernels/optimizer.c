@@ -11,11 +11,11 @@ void hw_adamw(
     const hw_adamw_numbers n = *numbers;
     for (size_t i = 0; i < count; i++) {
         const float gradient = n.scale * gradients[i];
-        const float mean = n.beta1 * first[i] + n.rest1 * gradient;
-        const float square = n.beta2 * second[i] + n.rest2 * gradient * gradient;
+        const float mean = n.beta1 * first[i] + n.one_minus_beta1 * gradient;
+        const float square = n.beta2 * second[i] + n.one_minus_beta2 * gradient * gradient;
         first[i] = mean;
         second[i] = square;
-        values[i] = n.keep * values[i] - n.size * mean / (sqrtf(square) * n.root + n.epsilon);
+        values[i] = n.shrinkage * values[i] - n.step_size * mean / (sqrtf(square) * n.root_scale + n.epsilon);
     }
 }
 

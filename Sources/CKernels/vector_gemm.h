@@ -12,9 +12,9 @@ INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
 // Matrices of so few rows that they fit into one tile of a single block are computed in one: weights that nothing reuses
 // are then read once.
 #if TILE_BLOCKS == 2
-#define TALL_ROWS (2 * TILE_ROWS)
+#define TALL_TILE_ROWS (2 * TILE_ROWS)
 #else
-#define TALL_ROWS TILE_ROWS
+#define TALL_TILE_ROWS TILE_ROWS
 #endif
 
 // Adds the products of a column of A and a row of the panels at `b`; fetches what lies at `ahead`. Row r's factor is
@@ -51,7 +51,7 @@ INLINE void micro_kernel(
     }
 #endif
     const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
-    vector sums[TALL_ROWS][TILE_BLOCKS];
+    vector sums[TALL_TILE_ROWS][TILE_BLOCKS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -156,7 +156,7 @@ typedef struct {
     // Or null.
     const micro_kernel_function *two;
     size_t tile_rows;
-    size_t tall_rows;
+    size_t tall_tile_rows;
     // Rows that the instruction set multiplies together: a tile has a multiple of them, except the last of a group.
     size_t row_step;
     // Distance from one row of A to the next.
@@ -165,8 +165,8 @@ typedef struct {
 
 // Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it.
 INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family family) {
-    const bool tall = g->rows > family.tile_rows && g->rows <= family.tall_rows && g->group_rows >= g->rows;
-    const size_t most = tall ? family.tall_rows : family.tile_rows;
+    const bool tall = g->rows > family.tile_rows && g->rows <= family.tall_tile_rows && g->group_rows >= g->rows;
+    const size_t most = tall ? family.tall_tile_rows : family.tile_rows;
     for (size_t nb = 0; nb < g->blocks;) {
         const bool wide = family.two && !tall && nb + 2 <= g->blocks;
         const micro_kernel_function *kernels = wide ? family.two : family.one;
@@ -215,7 +215,7 @@ static void gemm(const hw_gemm_arguments *g) {
                .one = micro_kernels_FLOATS_1,
                .two = TWO_BLOCKS(FLOATS),
                .tile_rows = TILE_ROWS,
-               .tall_rows = TALL_ROWS,
+               .tall_tile_rows = TALL_TILE_ROWS,
                .row_step = 1,
                .pitch = HW_BLOCK,
            });
@@ -223,10 +223,10 @@ static void gemm(const hw_gemm_arguments *g) {
 
 #ifdef NARROW
 #ifdef PAIRS_TILE
-enum { PAIRS_TALL_ROWS = PAIRS_TILE_ROWS, PAIRS_ROW_STEP = 2 };
+enum { PAIRS_TALL_TILE_ROWS = PAIRS_TILE_ROWS, PAIRS_ROW_STEP = 2 };
 #else
 #define PAIRS_TILE_ROWS TILE_ROWS
-enum { PAIRS_TALL_ROWS = TALL_ROWS, PAIRS_ROW_STEP = 1 };
+enum { PAIRS_TALL_TILE_ROWS = TALL_TILE_ROWS, PAIRS_ROW_STEP = 1 };
 #endif
 
 static void gemm_bf16(const hw_gemm_arguments *g) {
@@ -235,7 +235,7 @@ static void gemm_bf16(const hw_gemm_arguments *g) {
                .one = micro_kernels_PAIRS_1,
                .two = TWO_BLOCKS(PAIRS),
                .tile_rows = PAIRS_TILE_ROWS,
-               .tall_rows = PAIRS_TALL_ROWS,
+               .tall_tile_rows = PAIRS_TALL_TILE_ROWS,
                .row_step = PAIRS_ROW_STEP,
                .pitch = HW_BLOCK / 2,
            });

@@ -30,6 +30,7 @@ public enum HeadwaterProgram {
             (EvaluateCommand.command, { arguments, _ in try await EvaluateCommand.run(arguments) }),
             (NetworkBenchCommand.command, { arguments, _ in try NetworkBenchCommand.run(arguments) }),
             (PrecisionBenchCommand.command, { arguments, _ in try PrecisionBenchCommand.run(arguments) }),
+            (OperationBenchCommand.command, { arguments, _ in try OperationBenchCommand.run(arguments) }),
             (ProfileBenchCommand.command, { arguments, _ in try ProfileBenchCommand.run(arguments) }),
             (TrainingBenchCommand.command, { arguments, _ in try TrainingBenchCommand.run(arguments) }),
             (DecodingBenchCommand.command, { arguments, _ in try DecodingBenchCommand.run(arguments) }),

@@ -41,7 +41,7 @@ public final class TrainableNetwork {
             kernels: kernels, pool: pool, scratchFloats: operations.reduce(0) { max($0, $1.scratchFloats) })
     }
 
-    /// Numbers in a state: 3·side².
+    /// Numbers in a state: channels·side².
     public var stateCount: Int { program.stateCount }
 
     /// Bytes of activations and of gradients by them; packed weights and their sums are not counted.
@@ -65,9 +65,9 @@ public final class TrainableNetwork {
 extension TrainableNetwork {
     /// Evaluates v(t, x) for as many images as there are times, and keeps what the backward pass needs.
     /// - Parameters:
-    ///   - states: [times.count][3][side][side].
+    ///   - states: [times.count][channels][side][side].
     ///   - times: of each image; at most `capacity`.
-    ///   - velocities: receives [times.count][3][side][side].
+    ///   - velocities: receives [times.count][channels][side][side].
     public func forward(
         _ states: UnsafePointer<Float>, times: ArraySlice<Float>, velocities: UnsafeMutablePointer<Float>
     ) {
@@ -77,8 +77,8 @@ extension TrainableNetwork {
 
     /// Takes a gradient by the velocities of the last `forward` back; the parameters' gradients add up.
     /// - Parameters:
-    ///   - velocityGradients: [batch][3][side][side], for the batch of the last `forward`.
-    ///   - stateGradients: receives the gradient by the states, [batch][3][side][side]; nil if it isn't wanted.
+    ///   - velocityGradients: [batch][channels][side][side], for the batch of the last `forward`.
+    ///   - stateGradients: receives the gradient by the states, [batch][channels][side][side]; nil if it isn't wanted.
     public func backward(
         _ velocityGradients: UnsafePointer<Float>, batch: Int, stateGradients: UnsafeMutablePointer<Float>?
     ) {
@@ -93,7 +93,7 @@ extension TrainableNetwork {
 extension TrainableNetwork {
     /// Evaluates the network as far as `place` for as many images as there are times, and keeps what the backward pass needs.
     /// - Parameters:
-    ///   - states: [times.count][3][side][side].
+    ///   - states: [times.count][channels][side][side].
     ///   - times: of each image; at most `capacity`.
     ///   - place: one that the program has.
     /// - Returns: the spatial means of the activations there, [times.count][channels].
@@ -110,7 +110,7 @@ extension TrainableNetwork {
 
     /// Takes a gradient by the spatial means of the last `forward(_:times:to:)`, [batch][channels], back; the parameters'
     /// gradients add up.
-    /// - Parameter stateGradients: receives the gradient by the states, [batch][3][side][side]; nil if it isn't wanted.
+    /// - Parameter stateGradients: receives the gradient by the states, [batch][channels][side][side]; nil if it isn't wanted.
     public func backward(
         _ meanGradients: [Float], from place: ActivationPlace, batch: Int, stateGradients: UnsafeMutablePointer<Float>?
     ) {
@@ -163,10 +163,16 @@ extension TrainableNetwork {
     }
 
     private func block(_ planes: UnsafePointer<Float>, into map: FeatureMap, batch: Int) {
-        for n in 0..<batch { hw_block_rgb(map.image(n), planes + n * stateCount, map.side * map.side) }
+        let pixels = map.side * map.side
+        for n in 0..<batch {
+            hw_block_planes(map.image(n), planes + n * map.channels * pixels, map.channels, pixels)
+        }
     }
 
     private func unblock(_ map: FeatureMap, into planes: UnsafeMutablePointer<Float>, batch: Int) {
-        for n in 0..<batch { hw_unblock_rgb(planes + n * stateCount, map.image(n), map.side * map.side) }
+        let pixels = map.side * map.side
+        for n in 0..<batch {
+            hw_unblock_planes(planes + n * map.channels * pixels, map.image(n), map.channels, pixels)
+        }
     }
 }

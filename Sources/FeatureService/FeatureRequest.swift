@@ -17,7 +17,7 @@ public enum TapSelection: Equatable, Sendable {
     case times([TapTime])
     /// These.
     case taps([Tap])
-    /// The states on the way upstream and back, at most so many of each leg; see `ReversibleModel.roundTripTaps(atMost:)`.
+    /// The states on the way upstream and back, at most so many of each way; see `ReversibleModel.roundTripTaps(atMost:)`.
     case roundTrip(atMost: Int)
 
     /// How many taps that is, at most.

@@ -187,7 +187,7 @@ extension ModelFile {
 
     private static func parameters(of network: NetworkProgram, head: HeadConfiguration?) -> [ParameterShape] {
         (network.parameters + (head?.parameters(on: network) ?? [])).map {
-            ParameterShape(key: key(ofParameter: $0.key), shape: $0.shape)
+            ParameterShape(key: key(ofParameter: $0.key), shape: $0.shape, startsAtZero: $0.startsAtZero)
         }
     }
 }

@@ -56,7 +56,8 @@ private struct UNetLowering {
         let velocity = builder.buffer("velocity", channels: 3, side: architecture.imageSize)
         builder.append([
             builder.convolution(
-                "out.2", decoded, into: velocity, transform: .init(normKey: "out.0", isActivated: true))
+                "out.2", decoded, into: velocity, transform: .init(normKey: "out.0", isActivated: true),
+                startsAtZero: true)
         ])
         return builder.program(from: state, to: velocity)
     }
@@ -169,7 +170,7 @@ extension UNetLowering {
             builder.convolution(
                 key + ".out_layers.3", hidden, into: output,
                 transform: .init(normKey: key + ".out_layers.0", modulation: modulation, isActivated: true),
-                residual: residual)
+                residual: residual, startsAtZero: true)
         }
         guard builder.channels(of: input) != builder.channels(of: output) else {
             return builder.append([first, second(residual: input)])
@@ -193,7 +194,8 @@ extension UNetLowering {
                 transform: .init(normKey: key + ".norm", isActivated: false)),
             builder.attention(key, attention, queriesKeysValues, into: attended),
             builder.pointwise(
-                key + ".proj_out", attended, into: output, weights: .attendedValues(attention), residual: input),
+                key + ".proj_out", attended, into: output, weights: .attendedValues(attention), residual: input,
+                startsAtZero: true),
         ])
     }
 }

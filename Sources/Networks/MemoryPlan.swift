@@ -1,7 +1,7 @@
 /// Blocks of memory placed in one arena so that those whose lifetimes overlap don't.
 ///
 /// The largest blocks come first, each at the lowest offset that is free while it lives: "greedy by size" of Pisarchyk and
-/// Lee 2020 (arXiv 2001.03288). The optimal placement is NP-hard, and this one is within a few percent of it on such networks.
+/// Lee 2020 (arXiv 2001.03288). Finding the smallest arena is NP-hard; this placement takes no search.
 public struct MemoryPlan: Sendable, Equatable {
     /// Memory that is needed for a while.
     public struct Block: Sendable, Equatable {

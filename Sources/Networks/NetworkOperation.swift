@@ -62,6 +62,8 @@ public struct NetworkOperation: Sendable, Equatable {
     public let residual: NetworkProgram.BufferIndex?
     /// The buffer that it writes.
     public let output: NetworkProgram.BufferIndex
+    /// Whether its own parameters begin as zeros in training.
+    public let startsAtZero: Bool
 }
 
 extension NetworkOperation {
@@ -70,8 +72,11 @@ extension NetworkOperation {
         var list = transform?.modulation?.parameters ?? []
         if let transform { list += ParameterShape.affine(transform.normKey, [inputChannels]) }
         switch kind {
-        case .convolution(let shape): list += ParameterShape.affine(key, [shape.outputs, shape.inputs, 3, 3])
-        case .pointwise(let shape): list += ParameterShape.affine(key, shape.weightShape)
+        case .convolution(let shape):
+            list += ParameterShape.affine(
+                key, [shape.outputs, shape.inputs, 3, 3], startsAtZero: startsAtZero)
+        case .pointwise(let shape):
+            list += ParameterShape.affine(key, shape.weightShape, startsAtZero: startsAtZero)
         case .attention: break
         }
         return list

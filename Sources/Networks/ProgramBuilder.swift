@@ -58,26 +58,28 @@ public struct ProgramBuilder {
     public func convolution(
         _ key: String, _ input: NetworkProgram.BufferIndex, into output: NetworkProgram.BufferIndex,
         resampling: ConvolutionShape.Resampling = .none, transform: NetworkOperation.Transform? = nil,
-        residual: NetworkProgram.BufferIndex? = nil
+        residual: NetworkProgram.BufferIndex? = nil, startsAtZero: Bool = false
     ) -> NetworkOperation {
         let shape = ConvolutionShape(
             inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
             resampling: resampling)
         return NetworkOperation(
-            key: key, kind: .convolution(shape), input: input, transform: transform, residual: residual, output: output)
+            key: key, kind: .convolution(shape), input: input, transform: transform, residual: residual, output: output,
+            startsAtZero: startsAtZero)
     }
 
     /// A 1x1 convolution; its sizes follow from its buffers.
     public func pointwise(
         _ key: String, _ input: NetworkProgram.BufferIndex, into output: NetworkProgram.BufferIndex,
         weights: WeightArrangement = .plain, transform: NetworkOperation.Transform? = nil,
-        residual: NetworkProgram.BufferIndex? = nil
+        residual: NetworkProgram.BufferIndex? = nil, startsAtZero: Bool = false
     ) -> NetworkOperation {
         let shape = PointwiseShape(
             inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
             weights: weights)
         return NetworkOperation(
-            key: key, kind: .pointwise(shape), input: input, transform: transform, residual: residual, output: output)
+            key: key, kind: .pointwise(shape), input: input, transform: transform, residual: residual, output: output,
+            startsAtZero: startsAtZero)
     }
 
     /// An attention, from its queries, keys and values to the attended values.
@@ -86,7 +88,8 @@ public struct ProgramBuilder {
         into output: NetworkProgram.BufferIndex
     ) -> NetworkOperation {
         NetworkOperation(
-            key: key, kind: .attention(attention), input: input, transform: nil, residual: nil, output: output)
+            key: key, kind: .attention(attention), input: input, transform: nil, residual: nil, output: output,
+            startsAtZero: false)
     }
 
     /// Appends operations in the order in which they run.

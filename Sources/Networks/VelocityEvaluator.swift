@@ -56,22 +56,22 @@ public final class VelocityEvaluator {
     /// Bytes of activations and scratch.
     public var byteCount: Int { arena.byteCount + workspace.byteCount }
 
-    /// Sets image `n` of the next batch, which overwrites what the last evaluation left of it: `planes` is [3][side][side],
+    /// Sets image `n` of the next batch, which overwrites what the last evaluation left of it: `planes` is [channels][side][side],
     /// `time` an index into the field's times.
     ///
     /// - Parameter place: the last place whose activations are wanted, if the velocity isn't: the image is evaluated no further.
     ///   An image goes no further than the one before it.
     public func setInput(_ n: Int, planes: UnsafePointer<Float>, time: Int, through place: ActivationPlace? = nil) {
         precondition(n < capacity && time >= 0 && time < field.times.count)
-        hw_block_rgb(image.image(n), planes, image.side * image.side)
+        hw_block_planes(image.image(n), planes, image.channels, image.side * image.side)
         modulations[n] = field.modulations.row(time)
         operationCounts[n] = place.map(field.program.operationCount) ?? field.operations.count
         precondition(n == 0 || operationCounts[n] <= operationCounts[n - 1], "images that go further come first")
     }
 
-    /// Writes image `n`'s velocity of the last evaluation to `planes`, [3][side][side]; the image must have been evaluated whole.
+    /// Writes image `n`'s velocity of the last evaluation to `planes`, [channels][side][side]; the image must have been evaluated whole.
     public func copyVelocity(_ n: Int, into planes: UnsafeMutablePointer<Float>) {
-        hw_unblock_rgb(planes, velocity.image(n), velocity.side * velocity.side)
+        hw_unblock_planes(planes, velocity.image(n), velocity.channels, velocity.side * velocity.side)
     }
 
     /// The spatial means of the last evaluation's activations at `place`, one of the program's, [channels]; image `n` must have

@@ -27,7 +27,7 @@ public struct AvailableTaps: Sendable {
         let index = try gridIndex(tap.time)
         return ResolvedTap(
             gridIndex: index, time: grid.times[index], place: tap.place, dimension: try dimension(tap.place),
-            leg: tap.leg)
+            direction: tap.direction)
     }
 
     private func gridIndex(_ time: TapTime) throws(TapError) -> Int {

@@ -36,23 +36,23 @@ struct Integration: Sendable {
     ///
     /// - Parameters:
     ///   - step: the length of the step under way, the same at each of its stages; negative towards earlier times.
-    ///   - beginsLeg: whether no step before this one leads in the same direction along the same solution, so that a two-step
+    ///   - isFirstInDirection: whether no step before this one leads in the same direction along the same solution, so that a two-step
     ///     formula has nothing to go on.
     ///   - writeVelocity: writes the velocity, as many numbers as the state has.
     /// - Returns: whether the step is complete.
     mutating func advance(
-        by step: Float, beginsLeg: Bool, _ writeVelocity: (UnsafeMutablePointer<Float>) -> Void
+        by step: Float, isFirstInDirection: Bool, _ writeVelocity: (UnsafeMutablePointer<Float>) -> Void
     ) -> Bool {
         velocity.withUnsafeMutableBufferPointer { writeVelocity($0.baseAddress!) }
         if stages.count == 1 {
-            advanceSingleStage(by: step, beginsLeg: beginsLeg)
+            advanceSingleStage(by: step, isFirstInDirection: isFirstInDirection)
             return true
         }
         return advanceStage(by: step)
     }
 
-    private mutating func advanceSingleStage(by step: Float, beginsLeg: Bool) {
-        guard solver == .ab2, !beginsLeg else {
+    private mutating func advanceSingleStage(by step: Float, isFirstInDirection: Bool) {
+        guard solver == .ab2, !isFirstInDirection else {
             add(velocity, times: step, to: &state)
             if solver == .ab2 { rememberVelocity(step) }
             return

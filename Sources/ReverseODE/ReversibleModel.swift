@@ -72,16 +72,16 @@ public final class ReversibleModel: Sendable {
     /// - Throws: `TapError` if the time is not on the grid, naming the grid, or the model has no such place.
     public func resolve(_ tap: Tap) throws(TapError) -> ResolvedTap { try taps.resolve(tap) }
 
-    /// The states that show a pass upstream and back: those at every grid point on each leg, in the order in which the pass
-    /// visits them, the end of the grid once for each. Of a grid of more than `count` points, `count` of each leg, spread
+    /// The states that show a pass upstream and back: those at every grid point on each way, in the order in which the pass
+    /// visits them, the end of the grid once for each. Of a grid of more than `count` points, `count` of each way, spread
     /// evenly, both ends among them.
     public func roundTripTaps(atMost count: Int) -> [ResolvedTap] {
         precondition(count > 1)
         let shown = min(count, grid.times.count)
         let indices = (0..<shown).map { $0 * grid.steps / (shown - 1) }
-        func tap(_ index: Int, _ leg: Leg) -> ResolvedTap {
+        func tap(_ index: Int, _ direction: PassDirection) -> ResolvedTap {
             ResolvedTap(
-                gridIndex: index, time: grid.times[index], place: .state, dimension: stateCount, leg: leg)
+                gridIndex: index, time: grid.times[index], place: .state, dimension: stateCount, direction: direction)
         }
         return indices.map { tap($0, .upstream) } + indices.reversed().map { tap($0, .downstream) }
     }

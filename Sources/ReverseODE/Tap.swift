@@ -46,7 +46,7 @@ public enum TapTime: Hashable, Sendable {
 }
 
 /// The two ways along the flow that a trajectory takes.
-public enum Leg: Sendable {
+public enum PassDirection: Sendable {
     /// From the image towards the noise that it could have come from: PRG's reverse pass.
     case upstream
     /// From the end of that pass back to the image, as a generation that started there would go: the model's own solver on
@@ -63,14 +63,14 @@ public struct Tap: Hashable, Sendable {
     public let time: TapTime
     /// Where.
     public let place: TapPlace
-    /// On which leg. A tap downstream makes the trajectory go to the end of the grid first.
-    public let leg: Leg
+    /// On which way. A tap downstream makes the trajectory go to the end of the grid first.
+    public let direction: PassDirection
 
     /// Puts a tap together.
-    public init(time: TapTime, place: TapPlace, leg: Leg = .upstream) {
+    public init(time: TapTime, place: TapPlace, direction: PassDirection = .upstream) {
         self.time = time
         self.place = place
-        self.leg = leg
+        self.direction = direction
     }
 
     /// Reads a configuration's `defaultTap`, such as `end/pooled` or `0.75/middle`.
@@ -132,6 +132,6 @@ public struct ResolvedTap: Hashable, Sendable {
     public let place: TapPlace
     /// How many numbers the tap has.
     public let dimension: Int
-    /// On which leg.
-    public let leg: Leg
+    /// On which way.
+    public let direction: PassDirection
 }

@@ -39,8 +39,10 @@ public struct TimeGrid: Sendable, Equatable {
     /// Index into `points` and `times` of a position.
     func index(at position: Int) -> Int { position <= steps ? position : lastPosition - position }
 
-    /// The position at which a leg visits the grid point of that index.
-    func position(of index: Int, on leg: Leg) -> Int { leg == .upstream ? index : lastPosition - index }
+    /// The position at which a pass in a direction visits the grid point of that index.
+    func position(of index: Int, going direction: PassDirection) -> Int {
+        direction == .upstream ? index : lastPosition - index
+    }
 
     /// The network's time at an integration point, which may lie between grid points (midpoints of a step).
     func time(at point: Float) -> Float { direction < 0 ? points[points.count - 1] - point + points[0] : point }

@@ -77,7 +77,7 @@ public struct Trajectory: Sendable {
         let (from, to) = (grid.index(at: position), grid.index(at: position + 1))
         let isAtNextPoint = integration.advance(
             by: grid.direction * (grid.points[to] - grid.points[from]),
-            beginsLeg: position == 0 || position == grid.steps
+            isFirstInDirection: position == 0 || position == grid.steps
         ) { evaluator.copyVelocity(n, into: $0) }
         guard isAtNextPoint else { return }
         position += 1
@@ -140,7 +140,7 @@ public struct Trajectory: Sendable {
 
 extension ResolvedTap {
     /// The position at which a trajectory reads the tap.
-    func position(on grid: TimeGrid) -> Int { grid.position(of: gridIndex, on: leg) }
+    func position(on grid: TimeGrid) -> Int { grid.position(of: gridIndex, going: direction) }
 
     /// Where the tap reads the activations of an evaluation at its state, on a model whose head reads at `headPlace`, or the
     /// pooled state; nil if the state itself is enough.

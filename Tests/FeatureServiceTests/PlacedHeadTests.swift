@@ -53,7 +53,7 @@ struct PlacedHeadTests {
     func roundTrip() throws {
         let model = try TinyModel.make(headPlace: .up(0), pool: pool).model
         let alone = try trajectory(model, [], wantsLogits: true)
-        let back = try trajectory(model, [Tap(time: .at(1), place: .state, leg: .downstream)], wantsLogits: true)
+        let back = try trajectory(model, [Tap(time: .at(1), place: .state, direction: .downstream)], wantsLogits: true)
         #expect(alone.logits != nil && alone.logits == back.logits)
         #expect(back.evaluations == 2 * model.evaluationsPerPass)
     }

@@ -1,4 +1,5 @@
 import CKernels
+import ReferenceNetwork
 import Tensor
 import TestFixtures
 import Testing
@@ -7,256 +8,9 @@ import Testing
 
 private let vectorKernels = Kernels.all.filter { $0.name != "scalar" }
 
+/// What networks are made of is tested operation by operation in `NetworksTests` and `DifferentiationTests`.
 @Suite("Layers agree with their definition in double")
 struct LayerTests {
-    /// Channels in and out, side, images: odd sizes, tails and every algorithm among them.
-    static let shapes = [
-        (3, 32, 9, 2), (32, 32, 1, 3), (32, 64, 2, 2), (64, 32, 3, 1), (32, 32, 4, 5), (32, 48, 5, 2), (32, 32, 8, 3),
-        (64, 32, 11, 1), (32, 32, 12, 2), (32, 64, 13, 1), (48, 3, 16, 2), (32, 32, 18, 1), (16, 16, 33, 1),
-    ]
-
-    @Test("3x3 convolution: any size, resampling and batch, with a residual", arguments: vectorKernels, shapes)
-    func convolution(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int, images: Int)) {
-        var noise = SeededGenerator(seed: UInt64(shape.side))
-        let weight = noise.floats(shape.outputs * shape.inputs * 9)
-        let bias = noise.floats(shape.outputs)
-        let input = PlainMap(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
-        for resampling in [ConvolutionShape.Resampling.none, .down, .up] {
-            for workers in [1, 3] {
-                let pool = WorkerPool(count: workers)
-                let layer = Convolution(
-                    ConvolutionShape(
-                        inputs: shape.inputs, outputs: shape.outputs, side: shape.side, resampling: resampling),
-                    weight: weight, bias: bias, pool: pool)
-                let residual = PlainMap(
-                    images: shape.images, channels: shape.outputs, side: layer.shape.side, noise: &noise)
-                let output = OwnedMap(images: shape.images, channels: shape.outputs, side: layer.shape.side)
-                let residualMap = OwnedMap(residual)
-                let source = OwnedMap(input)
-                defer { withExtendedLifetime((source, residualMap, output)) {} }
-                layer.forward(
-                    source.map, transform: nil, into: output.map, residual: residualMap.map,
-                    batch: shape.images,
-                    on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
-                let expected = input.convolved(
-                    weight: weight, bias: bias, outputs: shape.outputs, resampling: resampling, residual: residual)
-                #expect(output.plain.relativeError(to: expected) < 3e-6, "\(resampling) \(layer.shape.algorithm)")
-                expectMoments(output)
-            }
-        }
-    }
-
-    @Test(
-        "3x3 and 1x1 convolutions in bf16 stray by the rounding of their factors only",
-        arguments: Kernels.all.filter { $0.computes(.bf16) }, [(32, 48, 5, 2), (64, 32, 8, 17), (32, 32, 16, 1)])
-    func reducedPrecision(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int, images: Int)) {
-        var noise = SeededGenerator(seed: UInt64(shape.side))
-        let weight = noise.floats(shape.outputs * shape.inputs * 9)
-        let bias = noise.floats(shape.outputs)
-        let input = PlainMap(images: shape.images, channels: shape.inputs, side: shape.side, noise: &noise)
-        let pool = WorkerPool(count: 2)
-        let source = OwnedMap(input)
-        let output = OwnedMap(images: shape.images, channels: shape.outputs, side: shape.side)
-        defer { withExtendedLifetime((source, output)) {} }
-        let layer = Convolution(
-            ConvolutionShape(
-                inputs: shape.inputs, outputs: shape.outputs, side: shape.side, precision: .bf16),
-            weight: weight, bias: bias, pool: pool)
-        #expect(layer.shape.precision == .bf16)
-        layer.forward(
-            source.map, transform: nil, into: output.map, batch: shape.images,
-            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
-        let expected = input.convolved(
-            weight: weight, bias: bias, outputs: shape.outputs, resampling: .none, residual: nil)
-        #expect((1e-5..<6e-3).contains(output.plain.relativeError(to: expected)))
-
-        // A 1x1 convolution is a 3x3 one whose other weights are zero.
-        let centre = (0..<(shape.outputs * shape.inputs)).map { weight[$0 * 9 + 4] }
-        let padded = centre.flatMap { w -> [Float] in [0, 0, 0, 0, w, 0, 0, 0, 0] }
-        let pointwise = PointwiseConvolution(
-            PointwiseShape(inputs: shape.inputs, outputs: shape.outputs, side: shape.side, precision: .bf16),
-            weight: centre, bias: bias)
-        pointwise.forward(
-            source.map, transform: nil, into: output.map, recordsMoments: true, batch: shape.images,
-            on: Workspace(kernels: kernels, pool: pool, scratchFloats: pointwise.shape.scratchFloats))
-        let plain = input.convolved(
-            weight: padded, bias: bias, outputs: shape.outputs, resampling: .none, residual: nil)
-        #expect((1e-5..<6e-3).contains(output.plain.relativeError(to: plain)))
-    }
-
-    /// The moments that a layer leaves are those of what it wrote.
-    private func expectMoments(_ output: OwnedMap) {
-        let plain = output.plain
-        var means = [Float](repeating: 0, count: plain.channels)
-        for n in 0..<plain.images {
-            output.map.spatialMeans(ofImage: n, into: &means)
-            for c in 0..<plain.channels {
-                var sum = 0.0
-                for y in 0..<plain.side { for x in 0..<plain.side { sum += plain[n, c, y, x] } }
-                #expect(abs(Double(means[c]) - sum / Double(plain.side * plain.side)) < 1e-4)
-            }
-        }
-    }
-
-    @Test("GroupNorm, scale and shift, SiLU inside a convolution's reading", arguments: vectorKernels, [5, 16])
-    func normalizedConvolution(kernels: Kernels, side: Int) {
-        var noise = SeededGenerator(seed: UInt64(side))
-        let (channels, images) = (96, 2)
-        var input = PlainMap(images: images, channels: channels, side: side, noise: &noise)
-        // A mean far from zero would expose a variance computed by cancellation.
-        for i in input.values.indices { input.values[i] += 20 }
-        let (gamma, beta) = (noise.floats(channels), noise.floats(channels))
-        let modulation = (0..<images).map { _ in AlignedBuffer(noise.floats(2 * channels)) }
-        let weight = noise.floats(32 * channels * 9)
-        let bias = noise.floats(32)
-        var normalized = input
-        for n in 0..<images {
-            for group in 0..<32 {
-                let members = (group * 3)..<(group * 3 + 3)
-                var sum = 0.0
-                var squares = 0.0
-                let count = Double(3 * side * side)
-                for c in members { for y in 0..<side { for x in 0..<side { sum += input[n, c, y, x] } } }
-                for c in members {
-                    for y in 0..<side {
-                        for x in 0..<side {
-                            let d = input[n, c, y, x] - sum / count
-                            squares += d * d
-                        }
-                    }
-                }
-                let inverse = 1 / (squares / count + 1e-5).squareRoot()
-                for c in members {
-                    let (scale, shift) = (Double(modulation[n].pointer[c]), Double(modulation[n].pointer[channels + c]))
-                    for y in 0..<side {
-                        for x in 0..<side {
-                            let affine =
-                                (input[n, c, y, x] - sum / count) * inverse * Double(gamma[c]) + Double(beta[c])
-                            let v = affine * (1 + scale) + shift
-                            normalized[n, c, y, x] = v / (1 + exponential(-v))
-                        }
-                    }
-                }
-            }
-        }
-        let pool = WorkerPool(count: 2)
-        let layer = Convolution(
-            ConvolutionShape(inputs: channels, outputs: 32, side: side), weight: weight, bias: bias, pool: pool)
-        let output = OwnedMap(images: images, channels: 32, side: side)
-        let source = OwnedMap(input)
-        defer { withExtendedLifetime((source, output, modulation)) {} }
-        let rows = modulation.map { UnsafePointer($0.pointer) }
-        rows.withUnsafeBufferPointer { rows in
-            layer.forward(
-                source.map,
-                transform: InputTransform(
-                    GroupNorm(weight: gamma, bias: beta), modulation: .init(rows: rows.baseAddress!, offset: 0),
-                    isActivated: true),
-                into: output.map, batch: images,
-                on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
-        }
-        let expected = normalized.convolved(weight: weight, bias: bias, outputs: 32, resampling: .none, residual: nil)
-        #expect(output.plain.relativeError(to: expected) < 1e-5)
-    }
-
-    @Test("1x1 convolution", arguments: vectorKernels, [(32, 96, 1), (96, 32, 4), (64, 64, 7), (32, 32, 20)])
-    func pointwise(kernels: Kernels, shape: (inputs: Int, outputs: Int, side: Int)) {
-        var noise = SeededGenerator(seed: UInt64(shape.side))
-        let input = PlainMap(images: 3, channels: shape.inputs, side: shape.side, noise: &noise)
-        let weight = noise.floats(shape.outputs * shape.inputs)
-        let bias = noise.floats(shape.outputs)
-        let pool = WorkerPool(count: 2)
-        let layer = PointwiseConvolution(
-            PointwiseShape(inputs: shape.inputs, outputs: shape.outputs, side: shape.side), weight: weight, bias: bias)
-        let output = OwnedMap(images: 3, channels: shape.outputs, side: shape.side)
-        let source = OwnedMap(input)
-        defer { withExtendedLifetime((source, output)) {} }
-        layer.forward(
-            source.map, transform: nil, into: output.map, recordsMoments: true, batch: 3,
-            on: Workspace(kernels: kernels, pool: pool, scratchFloats: layer.shape.scratchFloats))
-        var expected = PlainMap(images: 3, channels: shape.outputs, side: shape.side)
-        for n in 0..<3 {
-            for o in 0..<shape.outputs {
-                for y in 0..<shape.side {
-                    for x in 0..<shape.side {
-                        expected[n, o, y, x] = (0..<shape.inputs).reduce(Double(bias[o])) {
-                            $0 + input[n, $1, y, x] * Double(weight[o * shape.inputs + $1])
-                        }
-                    }
-                }
-            }
-        }
-        #expect(output.plain.relativeError(to: expected) < 1e-6)
-        expectMoments(output)
-    }
-
-    @Test(
-        "Attention: heads whose width is no multiple of 16, odd numbers of tokens", arguments: vectorKernels,
-        [(32, 4, 1), (32, 4, 5), (64, 2, 4), (96, 4, 9), (32, 1, 12)])
-    func attention(kernels: Kernels, shape: (channels: Int, heads: Int, side: Int)) {
-        var noise = SeededGenerator(seed: UInt64(shape.side))
-        let (channels, heads, side) = shape
-        let (tokens, d) = (side * side, channels / heads)
-        let input = PlainMap(images: 2, channels: channels, side: side, noise: &noise)
-        let qkv = (weight: noise.floats(3 * channels * channels), bias: noise.floats(3 * channels))
-        let projection = (weight: noise.floats(channels * channels), bias: noise.floats(channels))
-        var expected = PlainMap(images: 2, channels: channels, side: side)
-        for n in 0..<2 {
-            let mixed = linear(input, n, qkv.weight, qkv.bias)
-            var attended = [[Double]](repeating: [Double](repeating: 0, count: tokens), count: channels)
-            for head in 0..<heads {
-                let q = head * 3 * d
-                for t in 0..<tokens {
-                    let scores = (0..<tokens).map { s in
-                        (0..<d).reduce(0.0) { $0 + mixed[q + $1][t] * mixed[q + d + $1][s] } / Double(d).squareRoot()
-                    }
-                    let greatest = scores.max()!
-                    let weights = scores.map { exponential($0 - greatest) }
-                    let sum = weights.reduce(0, +)
-                    for i in 0..<d {
-                        attended[head * d + i][t] =
-                            (0..<tokens).reduce(0.0) { $0 + weights[$1] * mixed[q + 2 * d + i][$1] } / sum
-                    }
-                }
-            }
-            for o in 0..<channels {
-                for t in 0..<tokens {
-                    expected[n, o, t / side, t % side] = (0..<channels).reduce(Double(projection.bias[o])) {
-                        $0 + attended[$1][t] * Double(projection.weight[o * channels + $1])
-                    }
-                }
-            }
-        }
-        let pool = WorkerPool(count: 2)
-        let layer = Attention(channels: channels, heads: heads, side: side)
-        let before = PointwiseConvolution(layer.queriesKeysValues, weight: qkv.weight, bias: qkv.bias)
-        let after = PointwiseConvolution(layer.projection, weight: projection.weight, bias: projection.bias)
-        let scratch = max(layer.scratchFloats, before.shape.scratchFloats, after.shape.scratchFloats)
-        let workspace = Workspace(kernels: kernels, pool: pool, scratchFloats: scratch)
-        let source = OwnedMap(input)
-        let mixed = OwnedMap(images: 2, channels: before.shape.outputs, side: side)
-        let attended = OwnedMap(images: 2, channels: layer.paddedChannels, side: side)
-        let output = OwnedMap(images: 2, channels: channels, side: side)
-        defer { withExtendedLifetime((source, mixed, attended, output)) {} }
-        before.forward(
-            source.map, transform: nil, into: mixed.map, recordsMoments: false, batch: 2, on: workspace)
-        layer.forward(mixed.map, into: attended.map, batch: 2, on: workspace)
-        after.forward(
-            attended.map, transform: nil, into: output.map, recordsMoments: true, batch: 2, on: workspace)
-        #expect(output.plain.relativeError(to: expected) < 2e-6)
-    }
-
-    /// [outputs][tokens] of one image.
-    private func linear(_ map: PlainMap, _ n: Int, _ weight: [Float], _ bias: [Float]) -> [[Double]] {
-        (0..<bias.count).map { o in
-            (0..<(map.side * map.side)).map { t in
-                (0..<map.channels).reduce(Double(bias[o])) {
-                    $0 + map[n, $1, t / map.side, t % map.side] * Double(weight[o * map.channels + $1])
-                }
-            }
-        }
-    }
-
     @Test("Linear: sizes that are no multiples of 16", arguments: vectorKernels, [(768, 10), (5, 33), (17, 1)])
     func linearLayer(kernels: Kernels, shape: (inputs: Int, outputs: Int)) {
         var noise = SeededGenerator(seed: UInt64(shape.inputs))
@@ -270,6 +24,46 @@ struct LayerTests {
             }
             #expect(abs(Double(y[o]) - expected) < 1e-4)
         }
+    }
+
+    @Test(
+        "Linear, forwards and backwards: sizes that are no multiples of 16", arguments: Kernels.all,
+        [(48, 10, 7), (5, 33, 1), (17, 1, 20)])
+    func linear(kernels: Kernels, shape: (inputs: Int, outputs: Int, rows: Int)) {
+        var noise = SeededGenerator(seed: UInt64(shape.inputs))
+        let (inputs, outputs, rows) = shape
+        let (weight, bias) = (noise.floats(inputs * outputs), noise.floats(outputs))
+        let (xs, seed) = (noise.floats(rows * inputs), noise.floats(rows * outputs))
+        let (w, b, v) = (
+            variable(weight, [outputs, inputs]), variable(bias, [outputs]), variable(xs, [rows, inputs])
+        )
+        let tape = Tape()
+        let expected = tape.linear(v, weight: w, bias: b)
+        tape.differentiate(expected, seed: seed.map(Double.init))
+
+        let layer = LinearGradient(inputs: inputs, outputs: outputs, hasBias: true)
+        layer.repack(weight: weight, bias: bias)
+        let workspace = Workspace(kernels: kernels, pool: WorkerPool(count: 2), scratchFloats: 0)
+        // Room for more rows than there are.
+        func matrix(_ numbers: [Float], _ columns: Int) -> BlockedMatrix {
+            let matrix = BlockedMatrix(rows: rows + 3, columns: columns)
+            for i in numbers.indices { matrix[i / columns, i % columns] = numbers[i] }
+            return matrix
+        }
+        func numbers(_ matrix: BlockedMatrix) -> [Float] {
+            (0..<(rows * matrix.columns)).map { matrix[$0 / matrix.columns, $0 % matrix.columns] }
+        }
+        let (x, y) = (matrix(xs, inputs), matrix([], outputs))
+        let (yGradient, xGradient) = (matrix(seed, outputs), matrix([], inputs))
+        layer.forward(x, into: y, rows: rows, on: workspace)
+        layer.inputGradient(yGradient, into: xGradient, rows: rows, on: workspace)
+        layer.accumulate(x, yGradient: yGradient, rows: rows, on: workspace)
+        var (weightGradient, biasGradient) = (weight.map { _ in Float(0) }, bias.map { _ in Float(0) })
+        layer.addGradients(weight: &weightGradient, bias: &biasGradient)
+        #expect(relativeError(numbers(y), expected.value) < 1e-5)
+        #expect(relativeError(numbers(xGradient), v.gradient) < 1e-5)
+        #expect(relativeError(weightGradient, w.gradient) < 1e-5)
+        #expect(relativeError(biasGradient, b.gradient) < 1e-5)
     }
 
     @Test("Linear: a row's bits depend neither on the other rows nor on the vector kernels", arguments: vectorKernels)
@@ -319,4 +113,15 @@ struct LayerTests {
             }
         }
     }
+}
+
+/// ‖found − expected‖ / ‖expected‖.
+private func relativeError(_ found: [Float], _ expected: [Double]) -> Double {
+    guard found.count == expected.count else { return .infinity }
+    let difference = zip(found, expected).reduce(0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
+    return (difference / expected.reduce(0) { $0 + $1 * $1 }).squareRoot()
+}
+
+private func variable(_ numbers: [Float], _ shape: [Int]) -> Variable {
+    Variable(numbers.map(Double.init), shape: shape)
 }

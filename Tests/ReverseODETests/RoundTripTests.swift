@@ -75,7 +75,7 @@ struct RoundTripTests {
             let taps = golden.model.roundTripTaps(atMost: count)
             #expect(taps.count == 2 * min(count, times.count))
             #expect(taps.first?.time == times.first && taps.last?.time == times.first)
-            #expect(taps[taps.count / 2].time == times.last && taps[taps.count / 2].leg == .downstream)
+            #expect(taps[taps.count / 2].time == times.last && taps[taps.count / 2].direction == .downstream)
             #expect(Set(taps).count == taps.count)
         }
     }
@@ -86,8 +86,8 @@ struct RoundTripTests {
         let model = golden.model
         let middle = TapPlace.activation(.middle)
         let taps = try [
-            Tap(time: .end, place: middle), Tap(time: .end, place: middle, leg: .downstream),
-            Tap(time: .at(1), place: middle), Tap(time: .at(1), place: middle, leg: .downstream),
+            Tap(time: .end, place: middle), Tap(time: .end, place: middle, direction: .downstream),
+            Tap(time: .at(1), place: middle), Tap(time: .at(1), place: middle, direction: .downstream),
         ].map { try model.resolve($0) }
         let integrator = golden.integrator(capacity: 2)
         var trajectories = [

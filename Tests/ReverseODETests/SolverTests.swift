@@ -16,7 +16,7 @@ struct SolverTests {
             while !isComplete {
                 let a = start + length * solver.stages[integration.stage].node
                 let x = integration.input[0]
-                isComplete = integration.advance(by: length, beginsLeg: position == 0) { $0[0] = -x * (1 + a) }
+                isComplete = integration.advance(by: length, isFirstInDirection: position == 0) { $0[0] = -x * (1 + a) }
             }
             start += length
         }

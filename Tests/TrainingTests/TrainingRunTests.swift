@@ -546,7 +546,7 @@ struct TrainingRunTests {
         WeightInitialization.initialize(store, seed: 3)
         for shape in program.parameters {
             let values = (0..<shape.count).map { store.value(shape.key)[$0] }
-            if WeightInitialization.startsAtZero(shape.key) {
+            if shape.startsAtZero {
                 #expect(values.allSatisfy { $0 == 0 }, "\(shape.key)")
             } else if shape.key.hasSuffix("in_layers.2.weight") {
                 let bound = 1 / Float(shape.shape.dropFirst().reduce(1, *)).squareRoot()
@@ -555,6 +555,6 @@ struct TrainingRunTests {
                 #expect(values.allSatisfy { $0 == 1 })
             }
         }
-        #expect(program.parameters.count { WeightInitialization.startsAtZero($0.key) } == 2 * (1 + 2 + 2 + 1 + 1))
+        #expect(program.parameters.count { $0.startsAtZero } == 2 * (1 + 2 + 2 + 1 + 1))
     }
 }

@@ -45,10 +45,10 @@ extension FeatureResults {
                 writeModel(&json)
                 json.member("size", preprocessing.cropSize)
                 try json.member("upstream") { json in
-                    try write(states.filter { $0.0.leg == .upstream }, preprocessing, &json)
+                    try write(states.filter { $0.0.direction == .upstream }, preprocessing, &json)
                 }
                 try json.member("downstream") { json in
-                    try write(states.filter { $0.0.leg == .downstream }, preprocessing, &json)
+                    try write(states.filter { $0.0.direction == .downstream }, preprocessing, &json)
                 }
                 try json.object("roundTrip") { json in
                     try json.member("relativeError", error.relativeError)

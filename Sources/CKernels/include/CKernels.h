@@ -123,7 +123,7 @@ typedef struct {
     /// Most rows that one micro-kernel call computes; row groups of this size or slightly less are the fastest.
     size_t tile_rows;
     /// A matrix of at most so many rows is the fastest as one row group.
-    size_t tall_rows;
+    size_t tall_tile_rows;
     /// As `tile_rows`, for `gemm_bf16`; 0 where there is none.
     size_t tile_rows_bf16;
     hw_costs costs;
@@ -280,16 +280,16 @@ typedef struct {
     /// What gradients are multiplied by first.
     float scale;
     /// Decay of the mean of gradients, and one less it.
-    float beta1, rest1;
+    float beta1, one_minus_beta1;
     /// Decay of the mean of squared gradients, and one less it.
-    float beta2, rest2;
+    float beta2, one_minus_beta2;
     float epsilon;
-    /// What is left of a value before the step: one less rate times decay.
-    float keep;
-    /// The rate over the first moment's correction.
-    float size;
-    /// One over the root of the second moment's correction.
-    float root;
+    /// What a value is multiplied by before the step: one less the rate times the weight decay.
+    float shrinkage;
+    /// The rate over the first moment's bias correction.
+    float step_size;
+    /// What the root of the second moment is multiplied by: one over the root of its bias correction.
+    float root_scale;
 } hw_adamw_numbers;
 
 /// A step of AdamW on `count` values with their gradients and moments. Elementwise; no two of them may overlap.
@@ -344,6 +344,6 @@ static inline void hw_restore_denormals(uint64_t mode) {
 #endif
 }
 
-/// [3][pixels] planes into one block [pixels][16], channels 3...15 zero, and back.
-void hw_block_rgb(float *blocked, const float *planes, size_t pixels);
-void hw_unblock_rgb(float *planes, const float *blocked, size_t pixels);
+/// [channels][pixels] planes into blocks [ceil(channels/16)][pixels][16], channels past the last zero, and back.
+void hw_block_planes(float *blocked, const float *planes, size_t channels, size_t pixels);
+void hw_unblock_planes(float *planes, const float *blocked, size_t channels, size_t pixels);

@@ -61,10 +61,10 @@ public final class AdamW {
         let correction1 = 1 - power(settings.beta1, stepCount)
         let correction2 = 1 - power(settings.beta2, stepCount)
         let numbers = hw_adamw_numbers(
-            scale: Float(gradientScale), beta1: Float(settings.beta1), rest1: Float(1 - settings.beta1),
-            beta2: Float(settings.beta2), rest2: Float(1 - settings.beta2), epsilon: Float(settings.epsilon),
-            keep: Float(1 - learningRate * settings.weightDecay), size: Float(learningRate / correction1),
-            root: Float(1 / correction2.squareRoot()))
+            scale: Float(gradientScale), beta1: Float(settings.beta1), one_minus_beta1: Float(1 - settings.beta1),
+            beta2: Float(settings.beta2), one_minus_beta2: Float(1 - settings.beta2), epsilon: Float(settings.epsilon),
+            shrinkage: Float(1 - learningRate * settings.weightDecay), step_size: Float(learningRate / correction1),
+            root_scale: Float(1 / correction2.squareRoot()))
         pool.run { worker in
             let part = WorkerPool.part(worker, of: self.pool.count, total: self.store.count)
             for range in self.ranges.map({ part.clamped(to: $0) }) where !range.isEmpty {

@@ -1,0 +1,78 @@
+import Networks
+import Plotting
+import Tensor
+
+/// Times single operations at the sizes of the published networks, with random weights.
+public struct OperationBenchmark: Codable, Sendable {
+    /// One row of the table.
+    public struct Measurement: Codable, Sendable {
+        /// The operation and its sizes.
+        public let operation: String
+        /// Images in the batch.
+        public let batch: Int
+        /// Milliseconds an image.
+        public let time: Spread
+        /// Operations of the direct algorithm a second, from the median, in 10⁹.
+        public let effectiveGigaflops: Double
+    }
+
+    /// In the order of `OperationCase.benchmarked`, batch by batch.
+    public let measurements: [Measurement]
+
+    /// Measures each case and batch size for about `seconds`.
+    ///
+    /// - Parameter report: called with each row once it is measured.
+    public init(
+        batches: [Int], seconds: Double, precision: Precision, kernels: Kernels, pool: WorkerPool,
+        report: (Measurement) -> Void
+    ) throws {
+        measurements = try OperationCase.benchmarked.flatMap { operation in
+            let field = try Self.field(operation.program, precision: precision, kernels: kernels, pool: pool)
+            return batches.map { batch in
+                let measurement = Self.measure(
+                    operation, field, batch: batch, seconds: seconds, kernels: kernels, pool: pool)
+                report(measurement)
+                return measurement
+            }
+        }
+    }
+
+    private static func field(
+        _ program: NetworkProgram, precision: Precision, kernels: Kernels, pool: WorkerPool
+    ) throws -> VelocityField {
+        let counts = Dictionary(uniqueKeysWithValues: program.parameters.map { ($0.key, $0.count) })
+        return try VelocityField(program, times: [0.5], precision: precision, kernels: kernels, pool: pool) { key in
+            NetworkBenchmark.input(count: counts[key]!).map { $0 / 16 }
+        }
+    }
+
+    private static func measure(
+        _ operation: OperationCase, _ field: VelocityField, batch: Int, seconds: Double, kernels: Kernels,
+        pool: WorkerPool
+    ) -> Measurement {
+        let evaluator = VelocityEvaluator(field, capacity: batch, kernels: kernels, pool: pool)
+        let input = NetworkBenchmark.input(count: field.program.stateCount)
+        for n in 0..<batch { evaluator.setInput(n, planes: input, time: 0) }
+        // One run takes too short a time for the clock's own cost.
+        let repeats = max(1, 50_000_000 / (batch * field.program.floatingPointOperations))
+        let spread = Spread.measured(for: seconds) {
+            for _ in 0..<repeats { evaluator.evaluate(batch: batch) }
+        }
+        let time = spread.divided(by: Double(repeats * batch))
+        return Measurement(
+            operation: operation.description, batch: batch, time: time,
+            effectiveGigaflops: Double(field.program.floatingPointOperations) / time.median / 1e6)
+    }
+}
+
+extension OperationBenchmark.Measurement {
+    /// The table's first line.
+    public static let tableHead =
+        "operation".padded(44) + "batch".leftPadded(6) + "ms".leftPadded(26) + "GFLOP/s".leftPadded(9)
+
+    /// The row's line.
+    public var tableRow: String {
+        operation.padded(44) + "\(batch)".leftPadded(6) + time.text(digits: 4).leftPadded(26)
+            + "\(Int(effectiveGigaflops))".leftPadded(9)
+    }
+}

@@ -1,0 +1,44 @@
+import Arguments
+import Benchmarks
+import Console
+import JSON
+
+/// `headwater bench operations`: single operations of networks.
+enum OperationBenchCommand {
+    private static let batches = Option(
+        "batch", .list(of: .integer(in: 1...256)), default: [1, 8], help: "Batch sizes.")
+    private static let seconds = Option(
+        "seconds", .number(in: 0...3600), default: 0.5, help: "The approximate time to measure each row.")
+
+    static let command = Command(
+        name: "bench operations", abstract: "time single operations of networks",
+        discussion: """
+            Times convolutions, attention and residual blocks at the sizes of the published networks, with random weights, \
+            in milliseconds an image: the median, with the least and the greatest. Cases that read a transformed map include \
+            the 1x1 convolution that makes it.
+            """,
+        options: [batches.specification, seconds.specification, BenchCommand.json.specification]
+            + Computation.options,
+        examples: [
+            Command.Example(
+                line: "headwater bench operations --kernels avx2 --batch 1", effect: "How fast the AVX2 kernels are:")
+        ])
+
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let computation = try Computation(arguments)
+        let isJSON = try arguments[BenchCommand.json]
+        if !isJSON {
+            print(
+                "kernels \(computation.kernels.name) in \(computation.precision.rawValue), \(computation.pool.count) workers\n")
+            print(OperationBenchmark.Measurement.tableHead)
+        }
+        let benchmark = try OperationBenchmark(
+            batches: try arguments[batches], seconds: try arguments[seconds], precision: computation.precision,
+            kernels: computation.kernels, pool: computation.pool
+        ) { row in
+            if !isJSON { print(row.tableRow) }
+        }
+        if isJSON { print(try JSONCoder.text(benchmark, indented: true)) }
+        return .success
+    }
+}
