@@ -13,7 +13,7 @@ import Tensor
 enum ServeOptions {
     static let host = Option(
         "host", .string("ADDRESS"), default: "127.0.0.1",
-        help: "Where to listen; * is every address, unix:/PATH a socket in the file system.", group: "Network")
+        help: "Where to listen; * is every address, and unix:/PATH is a socket in the file system.", group: "Network")
     static let port = Option("port", short: "p", .port, default: 8080, help: "The port to listen on.", group: "Network")
     static let adminHost = Option(
         "admin-host", .string("ADDRESS"), default: "127.0.0.1",
@@ -48,7 +48,7 @@ enum ServeOptions {
     static let key = Option("tls-key", optional: .file, help: "A PEM file of the private key.", group: "Network")
     static let apiKeys = Option(
         "api-key-file", optional: .file,
-        help: "A file of API keys, one a line. Every route except health and the page at / then requires one.",
+        help: "A file of API keys, one per line. Every route except health and the page at / then requires one.",
         group: "Network")
 
     static let playground = Option(
@@ -62,8 +62,8 @@ enum ServeOptions {
         group: "Network")
     static let modelDirectory = Option(
         "model-directory", optional: .folder,
-        help: "The folder of model files that the admin listener may load and store. Without it, it can't "
-            + "change the model.",
+        help: "The folder of model files that the admin listener may load and store. Without this folder, "
+            + "the admin listener can't change the model.",
         group: "Model")
     static let resume = Option(
         optionalFlag: "resume-checkpoint",
@@ -77,12 +77,14 @@ enum ServeOptions {
     static let waiting = Option(
         "max-waiting", .integer(in: 1...1_000_000), default: 1024,
         help:
-            "The most images that wait, which bounds memory. A request that would exceed it is refused unless none wait.",
+            "The most images that wait, which bounds memory. A request that would exceed this number is refused, unless no "
+            + "image waits.",
         group: "Service")
     static let wait = Option(
         "max-wait", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(5),
         help:
-            "The longest wait, expected from the queue and the present rate. While it is longer, requests are refused.",
+            "The longest wait that a request may expect, predicted from the queue and the present rate. While the predicted "
+            + "wait is longer, requests are refused.",
         group: "Service")
     static let decoders = Option(
         "decoders", .integer(in: 1...256), default: 2, help: "The number of images decoded at the same time.",
@@ -114,7 +116,7 @@ enum ServeOptions {
             + "balancers notice.", group: "Service")
     static let drainTimeout = Option(
         "drain-timeout", .duration(in: .zero ... .seconds(3600)), default: .seconds(30),
-        help: "The time after that for requests in progress to finish.", group: "Service")
+        help: "The time after --drain-delay in which requests in progress may finish.", group: "Service")
 
     static let accessLog = Option(
         "access-log", .choice("REQUESTS", of: AccessLog.self), default: .all,

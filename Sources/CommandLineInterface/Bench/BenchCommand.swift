@@ -18,7 +18,8 @@ enum BenchCommand {
         help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the "
             + "bundled architecture with random weights), or model files.")
     static let batches = Option(
-        "batch", optional: .list(of: .integer(in: 1...256)), help: "Batch sizes. The default is 1,8, for u64 1,4.")
+        "batch", optional: .list(of: .integer(in: 1...256)),
+        help: "Batch sizes. The default is 1 and 8, or 1 and 4 for u64.")
     static let evaluations = Option(
         "evaluations", .integer(in: 1...999), default: 3,
         help: "The number of evaluations in a pass of networks with random weights. The published settings have 31.")
