@@ -13,7 +13,7 @@ public struct ConvolutionShape: Hashable, Sendable {
     }
 
     /// How the convolution is computed. The choice depends on the shape only, never on the batch, so that an image's
-    /// result does not depend on its company.
+    /// result does not depend on the rest of its batch.
     public enum Algorithm: String, Sendable {
         /// Winograd F(4x4,3x3) (Lavin and Gray 2016): 36 multiplications for 16 pixels.
         case winograd4 = "F(4x4)"

@@ -6,7 +6,7 @@ extension Kernels {
     /// where nearly all of the time goes.
     ///
     /// Not the way for processors that have: OpenBLAS chooses the order of its sums by a matrix's shape and by the environment,
-    /// so with it an image's bits may depend on its company, and it neither reads the packed weights nor the row groups as
+    /// so with it an image's bits may depend on its batch, and it neither reads the packed weights nor the row groups as
     /// they lie but in pieces of 16 columns.
     public static let openBLAS: Kernels = {
         precondition(BLAS.isConfigured)

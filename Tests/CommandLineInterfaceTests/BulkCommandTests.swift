@@ -159,7 +159,7 @@ struct BulkCommandTests {
         #expect(rows.map(\.path) == paths)
         for (row, path) in zip(rows, paths) {
             let first = try #require(rows.first { $0.path == path })
-            #expect(row.taps[0].embedding == first.taps[0].embedding, "a row doesn't depend on its company")
+            #expect(row.taps[0].embedding == first.taps[0].embedding, "a row doesn't depend on the other rows")
         }
     }
 

@@ -64,7 +64,7 @@ struct FeatureServiceTests {
     }
 
     @Test("Company does not matter: alone, among many, joining mid-flight, the same bits")
-    func company() async throws {
+    func otherImages() async throws {
         let service = try await service()
         let alone = try value(try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest()))
         let stepsAlone = log.batches.withLock { $0.count }

@@ -92,7 +92,7 @@ struct GoldenTests {
     }
 }
 
-@Suite("An image's numbers do not depend on its company")
+@Suite("An image's numbers do not depend on the rest of its batch")
 struct CompanyTests {
     @Test(
         "Alone, in any batch, joining mid-flight, with any number of workers: the same bits", arguments: 0..<6,
