@@ -63,7 +63,7 @@ struct FeatureServiceTests {
         try response.results[index].get().values[0]
     }
 
-    @Test("Company does not matter: alone, among many, joining mid-flight, the same bits")
+    @Test("The rest of a batch does not matter: alone, among many, joining mid-flight, the same bits")
     func otherImages() async throws {
         let service = try await service()
         let alone = try value(try await service.features(of: [.normalized(TinyModel.input(0))], FeatureRequest()))
