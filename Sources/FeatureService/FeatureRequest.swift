@@ -58,7 +58,7 @@ public struct FeatureRequest: Sendable {
     public var wantsLogits: Bool
     /// Whether a model that can't classify is to answer without logits rather than refuse.
     public var isHeadOptional = false
-    /// The model that is to answer; nil for whichever serves.
+    /// The model that is to answer; nil for the one that serves.
     public var model: ModelRequirement?
     /// When an answer is no longer of use.
     public var deadline: ContinuousClock.Instant?

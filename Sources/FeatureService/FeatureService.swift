@@ -502,13 +502,3 @@ public actor FeatureService {
         idle = []
     }
 }
-
-extension Duration {
-    /// This duration in seconds.
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
-}
-
-extension Double {
-    /// Makes this the greater of itself and `other`.
-    fileprivate mutating func raise(to other: Double) { self = max(self, other) }
-}

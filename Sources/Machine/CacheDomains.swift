@@ -16,7 +16,7 @@ public struct CacheDomains: Sendable, Equatable {
         self.processors = processors
     }
 
-    /// All processors together, whichever they are.
+    /// All processors together.
     public static let undivided = CacheDomains(processors: [[]])
 
     /// What the kernel says of the processors in this process's affinity mask.

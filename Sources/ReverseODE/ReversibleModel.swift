@@ -56,11 +56,6 @@ public final class ReversibleModel: Sendable {
     /// Network evaluations that a pass to the end of the grid takes.
     public var evaluationsPerPass: Int { grid.steps * configuration.solver.evaluationsPerStep }
 
-    /// Network evaluations that classifying takes: those of the pass, and one at its end if the head reads activations.
-    public var evaluationsPerClassification: Int {
-        evaluationsPerPass + (configuration.head?.place == nil ? 0 : 1)
-    }
-
     /// Floating-point operations of an evaluation for one image that goes as far as `place`, one of the network's.
     func operations(through place: ActivationPlace) -> Double { operationsThroughPlaces[place]! }
 

@@ -135,7 +135,7 @@ private struct RegressionObjective {
     let penalty: Double
     let pool: WorkerPool
 
-    /// Sums are over this many parts of the set, whichever worker computes them, so the bits don't depend on the workers.
+    /// The set is summed in this many parts. Their number is fixed, so the bits don't depend on the number of workers.
     private static let parts = 16
 
     func value(at parameters: [Double]) -> (value: Double, gradient: [Double]) {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Admission by the time that the work ahead takes")
 struct AdmissionTests {
-    @Test("A rate is a mean over the last seconds, whichever unit is counted; what has taken no time isn't counted")
+    @Test("A rate is a mean over the last seconds, in any unit; what has taken no time isn't counted")
     func rate() {
         var rate = WorkRate()
         #expect(!rate.isMeasured && rate.seconds(for: 1e12) == 0, "without experience nothing keeps a request out")
@@ -25,7 +25,7 @@ struct AdmissionTests {
         #expect(abs(rate.seconds(for: 100) - 20) < 1)
     }
 
-    @Test("The backlog is what is left of each image's work, of whichever model, and nothing once all have gone")
+    @Test("The backlog is what is left of each image's work, of any model, and nothing once all have gone")
     func backlog() {
         var backlog = Backlog(decoders: 2)
         backlog.warmedUp(operations: 8e9, seconds: 0.08)

@@ -18,7 +18,7 @@ import Testing
         return try TinyModel.make(seed: seed, selfTest: record, pool: pool).model
     }
 
-    @Test("A model that answers what its file records serves, whichever kernels compute", arguments: Kernels.all)
+    @Test("A model that answers what its file records serves with every set of kernels", arguments: Kernels.all)
     func agrees(kernels: Kernels) throws {
         try CheckpointSelfTest(kernels: kernels, pool: Self.pool).run(Self.model())
     }

@@ -39,7 +39,6 @@ struct PlacedHeadTests {
         #expect(classified.features[0] == activations)
         #expect(classified.logits == head.logits(activations: activations, kernels: .best))
         #expect(classified.evaluations == model.evaluationsPerPass + 1)
-        #expect(classified.evaluations == model.evaluationsPerClassification)
     }
 
     @Test("costs an embedding of the state nothing")

@@ -79,14 +79,14 @@ struct PreprocessingTests {
         #expect(ResamplingOrder(from: source, to: size) == expected)
     }
 
-    @Test("resized bit for bit as by Pillow, whichever axis comes first", arguments: ResizedPicture.all)
+    @Test("resized bit for bit as by Pillow, in either order of the axes", arguments: ResizedPicture.all)
     func resized(golden: ResizedPicture) {
         let original = golden.original
         for filter in [(ResamplingFilter.box, "box"), (.bicubic, "bicubic")] {
             let expected = golden.image(filter.1)
             #expect(original.resized(width: expected.width, height: expected.height, filter: filter.0) == expected)
         }
-        // Turned by the file, the picture is the same, whichever axis is stored as which.
+        // Turned by the file, the picture is the same with either axis stored first.
         let expected = golden.image("bicubic")
         for orientation in Orientation.allCases {
             let inverse: Orientation =

@@ -2,17 +2,27 @@
 
 #include "check.h"
 
-static const double filter4[6][3] = {
-    {64.0 / 81, 0, 0},
-    {-128.0 / 243, -32.0 / 81, -8.0 / 27},
-    {-128.0 / 243, 32.0 / 81, -8.0 / 27},
-    {32.0 / 243, 16.0 / 81, 8.0 / 27},
-    {32.0 / 243, -16.0 / 81, 8.0 / 27},
-    {0, 0, 1}};
-static const double filter2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+enum { TAPS = 3, MOST_ROWS = 6 };
+
+// G of F(tile x tile, 3x3): row i is (1, p, p^2) over the product of the differences to the other points, and the last row, of the
+// point at infinity, (0, 0, 1). F(2x2) leaves the sign of the row of 0 to the transform of the data.
+static void interpolate(size_t tile, double filter[MOST_ROWS][TAPS]) {
+    const double points[] = {0, tile == 4 ? 0.75 : 1, tile == 4 ? -0.75 : -1, 1.5, -1.5};
+    const size_t count = tile + 1;
+    for (size_t i = 0; i < count; i++) {
+        double product = tile == 2 && i == 0 ? -1 : 1;
+        for (size_t j = 0; j < count; j++)
+            if (j != i) product *= points[i] - points[j];
+        double power = 1;
+        for (size_t tap = 0; tap < TAPS; tap++, power *= points[i]) filter[i][tap] = power / product;
+    }
+    filter[count][0] = filter[count][1] = 0;
+    filter[count][2] = 1;
+}
 
 static void check_shape(size_t tile, size_t outputs, size_t inputs) {
-    const double(*filter)[3] = tile == 4 ? filter4 : filter2;
+    double filter[MOST_ROWS][TAPS];
+    interpolate(tile, filter);
     const size_t size = tile + 2, blocks = (outputs + HW_BLOCK - 1) / HW_BLOCK;
     const size_t padded = (inputs + HW_BLOCK - 1) / HW_BLOCK * HW_BLOCK;
     const size_t count = blocks * size * size * padded * HW_BLOCK, weight_count = outputs * inputs * 9;

@@ -52,7 +52,7 @@ struct ModelMemoryTests {
         #expect(network.evaluatorBytes(capacity: 1, workers: 2) >= held)
     }
 
-    @Test("A model's peak counts its file while it is packed, or a batch's activations, whichever is more")
+    @Test("A model's peak counts its file while it is packed, or a batch's activations, if these take more")
     func peak() throws {
         let model = try GoldenModel("icfm32").model
         func memory(capacity: Int) throws -> ModelMemory {

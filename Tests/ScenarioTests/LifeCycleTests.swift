@@ -138,7 +138,7 @@ struct LifeCycleTests {
     }
 
     @Test(
-        "With too little address space to start, commands end by themselves, whichever thread or buffer is refused",
+        "With too little address space to start, commands end by themselves, no matter which thread or buffer is refused",
         arguments: [
             ["serve", "--port", "0", "--admin-port", "0", "--log-format", "json"],
             ["embed", TestFixtures.path("images/rgb-32x32.jpg"), "-o", "/dev/null"],

@@ -56,7 +56,7 @@ struct LinearHeadTests {
         #expect(solved.csv.split(separator: "\n").count == 1 + LinearHead.penalties.count)
     }
 
-    @Test("is the same whichever penalty it came from, and whatever the workers")
+    @Test("is the same from every starting penalty, with any number of workers")
     func isUnique() throws {
         let training = Self.features(240, seed: 3).features
         func solve(_ penalties: [Double], workers: Int) throws -> [Float] {

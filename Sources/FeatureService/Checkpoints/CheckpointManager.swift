@@ -29,8 +29,8 @@ public enum ConfiguredCheckpoint: Sendable {
     var isFile: Bool { if case .file = self { true } else { false } }
 }
 
-/// Changes the model of a running service: load, warm up, test, record, switch. Whatever goes wrong at whichever step, the
-/// model that served before serves on.
+/// Changes the model of a running service: load, warm up, test, record, switch. If a step fails, the
+/// model that served before keeps serving.
 ///
 /// **Memory.** The previous model is kept in memory next to the active one, so that a rollback takes no file and can't
 /// fail for lack of one: nightly jobs like to overwrite theirs in place. During a load there are three.

@@ -43,7 +43,7 @@ public struct LabelledImages: Sendable {
     /// Opens the folder or archive at `path`.
     ///
     /// - Parameters:
-    ///   - ignoringClasses: takes all images, in whichever folder, as pretraining can use them.
+    ///   - ignoringClasses: takes all images, in any folder, since pretraining needs no classes.
     ///   - labels: the class of every image instead of its folder; images that it doesn't name are left out.
     ///   - links: which links in a folder are followed.
     /// - Throws: `DataSetError` if it can't be read, is a damaged archive, contains no image to take, lacks an image that `labels`

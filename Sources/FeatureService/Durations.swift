@@ -1,0 +1,9 @@
+extension Duration {
+    /// This duration in seconds.
+    var seconds: Double { self / .seconds(1) }
+}
+
+extension Double {
+    /// Makes this the greater of itself and `other`.
+    mutating func raise(to other: Double) { self = max(self, other) }
+}
