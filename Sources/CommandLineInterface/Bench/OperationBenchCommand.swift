@@ -29,7 +29,8 @@ enum OperationBenchCommand {
         let isJSON = try arguments[BenchCommand.json]
         if !isJSON {
             print(
-                "kernels \(computation.kernels.name) in \(computation.precision.rawValue), \(computation.pool.count) workers\n")
+                "kernels \(computation.kernels.name) in \(computation.precision.rawValue), \(computation.pool.count) workers\n"
+            )
             print(OperationBenchmark.Measurement.tableHead)
         }
         let benchmark = try OperationBenchmark(
