@@ -2,8 +2,8 @@ import UntrustedText
 
 /// Sorts a command's arguments into options and positionals, without looking at the values.
 struct ArgumentScanner {
-    /// Per option name, what was written for it, in order.
-    private(set) var options: [String: [Occurrence]] = [:]
+    /// Per option name, what was written for it last.
+    private(set) var options: [String: Occurrence] = [:]
     /// The rest, in order.
     private(set) var positionals: [String] = []
 
@@ -71,7 +71,7 @@ struct ArgumentScanner {
         guard let text else {
             throw UsageError("needs a value", at: written, remedy: "give \(option.rule)")
         }
-        options[option.name, default: []].append(Occurrence(text: text, source: .flag(written)))
+        options[option.name] = Occurrence(text: text, source: .flag(written))
     }
 
     /// Whether an argument can't be the value of the option before it. A negative number can; another value that begins

@@ -1,81 +1,48 @@
 /// A subcommand described by one value, from which come its parsing, its help and its environment variables: every option
 /// can also be set by a variable.
 public struct Command: Sendable {
-    /// Something to type, and what it does.
-    public struct Example: Sendable {
-        /// The whole line, the program's name included.
-        public let line: String
-        /// What it does, as a heading: ends in a colon or question mark.
-        public let effect: String
-
-        /// Describes an example.
-        public init(line: String, effect: String) {
-            self.line = line
-            self.effect = effect
-        }
-    }
-
-    /// A variable that the command reads and that isn't an option's.
-    public struct Variable: Sendable {
-        /// The variable's name, the program's prefix included.
-        public let name: String
-        /// Sentences.
-        public let help: String
-
-        /// Describes a variable.
-        public init(name: String, help: String) {
-            self.name = name
-            self.help = help
-        }
-    }
-
     /// What is typed for it.
     public let name: String
     /// One line, without a full stop.
     public let abstract: String
     /// Paragraphs with an empty line between them; a line that begins with a space is shown as it stands.
-    public var discussion = ""
-    /// Its options, in the order of the help.
-    public var options: [OptionSpecification] = []
+    public let discussion: String
+    /// Its options under their headings, in the order of the help.
+    let optionGroups: [OptionGroup]
     /// Its arguments without a name, in their order.
-    public var positionals: [PositionalSpecification] = []
-    /// What to type, for the help.
-    public var examples: [Example] = []
-    /// Further variables that the command reads, the prefix included.
-    public var variables: [Variable] = []
+    public let positionals: [PositionalSpecification]
+    /// What to type, for the help: what each line does, as a heading that ends in a colon or question mark, and the whole line.
+    public let examples: KeyValuePairs<String, String>
+    /// Further variables that the command reads, the program's prefix included, and sentences on them.
+    public let variables: KeyValuePairs<String, String>
     /// How options that aren't given are found in what an earlier run left; nil if they never are.
-    public var recall: Recall?
+    public let recall: Recall?
 
     /// Describes a command.
     public init(
-        name: String, abstract: String, discussion: String = "", options: [OptionSpecification] = [],
-        positionals: [PositionalSpecification] = [], examples: [Example] = [], variables: [Variable] = [],
-        recall: Recall? = nil
+        name: String, abstract: String, discussion: String = "", options: [OptionGroup] = [],
+        positionals: [any CommandPositional] = [], examples: KeyValuePairs<String, String> = [:],
+        variables: KeyValuePairs<String, String> = [:], recall: Recall? = nil
     ) {
         self.name = name
         self.abstract = abstract
         self.discussion = discussion
-        self.options = options
-        self.positionals = positionals
+        optionGroups = OptionGroup.merged(options)
+        self.positionals = positionals.map(\.specification)
         self.examples = examples
         self.variables = variables
         self.recall = recall
     }
 
+    /// Its options, in the order of the help.
+    public var options: [OptionSpecification] { optionGroups.flatMap(\.options) }
+
     /// What follows the program's name.
     public var usage: String { ([name, "[OPTIONS]"] + positionals.map(\.usage)).joined(separator: " ") }
 
-    /// Its options under their headings, in the order in which these first appear.
-    var optionGroups: [(name: String, options: [OptionSpecification])] {
-        var names: [String] = []
-        for option in options where !names.contains(option.group) { names.append(option.group) }
-        return names.map { name in (name, options.filter { $0.group == name }) }
-    }
-
     /// How its options' variables are written.
     static let environmentRule =
-        "The variable of each option is listed with it. \(Program.precedence) The variable of a switch is true or false. "
-        + "The variable of an option that may be repeated has values separated by commas."
+        "The variable of each option is listed with it. \(Program.precedence) The variable of a switch is true or false."
 
     /// What is wrong with the description itself; empty in a correct program, which a test asserts.
     var descriptionFaults: [String] {
@@ -127,69 +94,48 @@ public struct ParsedArguments: Sendable {
 
     /// What the user should know although the command can be carried out.
     public let warnings: [String]
-    /// The options that have a value, in the order of the command's, as they would be written.
-    public let texts: [(name: String, text: String)]
+    /// The options that have a value, by their names without hyphens, as they would be written.
+    public internal(set) var texts: [String: String] = [:]
     /// The text of what was given, by the names of options, without hyphens, and of positionals; the last of several.
-    public let given: [String: String]
-    private let options: [String: any Sendable]
-    private let sources: [String: ValueSource]
-    private let positionals: [String: any Sendable]
-
-    init(
-        options: [String: any Sendable], sources: [String: ValueSource], positionals: [String: any Sendable],
-        texts: [(name: String, text: String)], given: [String: String], warnings: [String]
-    ) {
-        self.texts = texts
-        self.given = given
-        self.options = options
-        self.sources = sources
-        self.positionals = positionals
-        self.warnings = warnings
-    }
+    public internal(set) var given: [String: String] = [:]
+    /// A ``Parsed`` value for every option and positional of the command, by the same names.
+    var values: [String: any Sendable] = [:]
+    /// Where options were written, by the same names.
+    var sources: [String: ValueSource] = [:]
 
     /// The option's value, its default included.
     public subscript<Value>(option: Option<Value>) -> Value {
-        get throws(Undeclared) {
-            let name = option.specification.name
-            guard let parsed = options[name] as? Parsed<Value> else { throw Undeclared(name: "--\(name)") }
-            return parsed.value
-        }
+        get throws(Undeclared) { try value(named: option.specification.name, written: "--") }
     }
 
     /// The positional's value.
     public subscript<Value>(positional: Positional<Value>) -> Value {
-        get throws(Undeclared) {
-            let name = positional.specification.name
-            guard let parsed = positionals[name] as? Parsed<Value> else { throw Undeclared(name: name) }
-            return parsed.value
-        }
+        get throws(Undeclared) { try value(named: positional.specification.name) }
+    }
+
+    private func value<Value: Sendable>(named name: String, written hyphens: String = "") throws(Undeclared) -> Value {
+        guard let parsed = values[name] as? Parsed<Value> else { throw Undeclared(name: hyphens + name) }
+        return parsed.value
     }
 
     /// The option's value as it would be written; nil if it has none.
-    public func text<Value>(of option: Option<Value>) -> String? {
-        texts.first { $0.name == option.specification.name }?.text
-    }
+    public func text(of option: any CommandOption) -> String? { texts[option.specification.name] }
 
     /// Where the option's value was written: the flag or the variable; nil if it is the default.
-    public func source<Value>(of option: Option<Value>) -> ValueSource? {
-        source(ofOptionNamed: option.specification.name)
-    }
-
-    /// As `source(of:)`, by the option's name without hyphens.
-    public func source(ofOptionNamed name: String) -> ValueSource? { sources[name] }
+    public func source(of option: any CommandOption) -> ValueSource? { sources[option.specification.name] }
 
     /// Refuses options that were given although they would change nothing: silence would let them be believed in.
     ///
     /// - Throws: `UsageError` with this problem and remedy, at the first of them that was given.
-    public func refuse(_ options: [OptionSpecification], _ problem: String, remedy: String) throws(UsageError) {
+    public func refuse(_ options: [any CommandOption], _ problem: String, remedy: String) throws(UsageError) {
         for option in options {
-            guard let source = source(ofOptionNamed: option.name) else { continue }
+            guard let source = source(of: option) else { continue }
             throw UsageError(problem, at: source.name, remedy: remedy)
         }
     }
 
     /// Where to change the option's value, for a ``UsageError``: the flag or the variable that gave it, the flag if none.
-    public func place<Value>(of option: Option<Value>) -> String {
+    public func place(of option: any CommandOption) -> String {
         source(of: option)?.name ?? "--\(option.specification.name)"
     }
 }

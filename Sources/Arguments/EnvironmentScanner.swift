@@ -6,7 +6,7 @@ import UntrustedText
 /// another command is passed over in silence.
 struct EnvironmentScanner {
     /// Per option name, what its variable holds.
-    private(set) var options: [String: [Occurrence]] = [:]
+    private(set) var options: [String: Occurrence] = [:]
     /// Variables under the prefix that mean nothing here, in order of their names.
     private(set) var warnings: [String] = []
 
@@ -15,17 +15,17 @@ struct EnvironmentScanner {
         let byVariable = Dictionary(
             command.options.map { ($0.variable(prefix: prefix), $0) }, uniquingKeysWith: { first, _ in first })
         let known = Set(
-            commands.flatMap { $0.options.map { $0.variable(prefix: prefix) } + $0.variables.map(\.name) })
+            commands.flatMap { $0.options.map { $0.variable(prefix: prefix) } + $0.variables.map(\.key) })
         let serviceLinks = Self.serviceLinks(in: environment, prefix: prefix)
         for (variable, value) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
             if serviceLinks.contains(variable) { continue }
             if let option = byVariable[variable] {
-                options[option.name] = Self.occurrences(of: option, variable, value)
+                options[option.name] = value.isEmpty ? nil : Occurrence(text: value, source: .variable(variable))
             } else if !known.contains(variable) {
                 // The prefix, which all have, isn't compared: with it any short name would be near any other. What this
                 // command reads was more likely meant than what only others do.
                 let name = String(variable.dropFirst(prefix.count))
-                let own = (byVariable.keys + command.variables.map(\.name)).sorted()
+                let own = (byVariable.keys + command.variables.map(\.key)).sorted()
                 let nearest = [own, known.sorted()].lazy
                     .compactMap { Suggestion.nearest(to: name, among: $0.map { String($0.dropFirst(prefix.count)) }) }
                     .first.map { prefix + $0 }
@@ -39,14 +39,6 @@ struct EnvironmentScanner {
                     + serviceLinks.sorted().joined(separator: ", ")
                     + "; set enableServiceLinks: false in the pod to avoid them")
         }
-    }
-
-    private static func occurrences(
-        of option: OptionSpecification, _ variable: String, _ value: String
-    ) -> [Occurrence]? {
-        if value.isEmpty { return nil }
-        let texts = option.isRepeated ? value.split(separator: ",").map(String.init) : [value]
-        return texts.map { Occurrence(text: $0, source: .variable(variable)) }
     }
 
     /// Kubernetes describes every Service of a namespace to its pods by variables named after it. For a Service that

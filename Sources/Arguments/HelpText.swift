@@ -51,8 +51,8 @@ struct HelpText {
         sections += optionSections(of: command)
         if !command.options.isEmpty || !command.variables.isEmpty { sections.append(environmentSection(of: command)) }
         if !command.examples.isEmpty {
-            let lines = command.examples.flatMap { example in
-                wrapped(example.effect, to: width - 2).map { "  " + $0 } + ["    $ \(example.line)"]
+            let lines = command.examples.flatMap { effect, line in
+                wrapped(effect, to: width - 2).map { "  " + $0 } + ["    $ \(line)"]
             }
             sections.append(["Examples:"] + lines)
         }
@@ -64,22 +64,22 @@ struct HelpText {
         let help = row("  -h, --help", "Show this help.")
         let groups = command.optionGroups
         var sections = groups.map { group in ["\(group.name):"] + group.options.flatMap { row(of: $0) } }
-        if let index = groups.firstIndex(where: { $0.name == OptionSpecification.mainGroup }) {
+        if let index = groups.firstIndex(where: { $0.name == OptionGroup.mainName }) {
             sections[index] += help
         } else {
-            sections.append(["\(OptionSpecification.mainGroup):"] + help)
+            sections.append(["\(OptionGroup.mainName):"] + help)
         }
         return sections
     }
 
     private func row(of option: OptionSpecification) -> [String] {
         let short = option.short.map { "-\($0), " } ?? "    "
-        let details = option.details(prefix: program.environmentPrefix).joined(separator: "; ")
-        return row("  \(short)\(option.usage)", "\(option.help) [\(details)]")
+        return row(
+            "  \(short)\(option.usage)", "\(option.help) [\(option.details(prefix: program.environmentPrefix))]")
     }
 
     private func environmentSection(of command: Command) -> [String] {
-        let others = command.variables.flatMap { row("  \($0.name)", $0.help) }
+        let others = command.variables.flatMap { row("  \($0.key)", $0.value) }
         return ["Environment:"] + wrapped(Command.environmentRule, to: width - 2).map { "  " + $0 } + others
     }
 

@@ -21,12 +21,17 @@ struct Occurrence: Sendable, Equatable {
     let source: ValueSource
 }
 
+/// An option, whatever the type of its value.
+public protocol CommandOption: Sendable {
+    /// What the parser, the help and other renderings need to know of it.
+    var specification: OptionSpecification { get }
+}
+
 /// An option of a command, `--name VALUE`; the parsed arguments give its value under it as a key.
 ///
-/// Of several occurrences of an option that isn't repeated the last counts, so that a script can put its caller's
-/// arguments after its own.
-public struct Option<Value: Sendable>: Sendable {
-    /// What the parser, the help and other renderings need to know, whatever the type of value.
+/// Of several occurrences the last counts, so that a script can put its caller's arguments after its own.
+public struct Option<Value: Sendable>: CommandOption {
+    /// What the renderings need to know of it.
     public let specification: OptionSpecification
 
     /// An option that always has a value.
@@ -34,86 +39,71 @@ public struct Option<Value: Sendable>: Sendable {
     /// - Parameters:
     ///   - name: without hyphens, such as `drain-timeout`.
     ///   - help: sentences.
-    ///   - group: the heading in the help under which it stands.
     public init(
-        _ name: String, short: Character? = nil, _ syntax: ValueSyntax<Value>, default value: Value, help: String,
-        group: String = OptionSpecification.mainGroup
+        _ name: String, short: Character? = nil, _ syntax: ValueSyntax<Value>, default value: Value, help: String
     ) {
-        specification = OptionSpecification(
-            name: name, short: short, help: help, group: group, defaultText: syntax.format(value), syntax
-        ) { occurrences throws(UsageError) in
-            guard let last = occurrences.last else { return Parsed(value: value) }
-            return Parsed(value: try syntax.value(of: last.text, at: last.source.name))
+        specification = OptionSpecification(name, short, help, syntax, defaultText: syntax.format(value)) {
+            $0 ?? value
         }
     }
 
     /// An option that must be given.
-    public init(
-        _ name: String, short: Character? = nil, required syntax: ValueSyntax<Value>, help: String,
-        group: String = OptionSpecification.mainGroup
-    ) {
-        specification = OptionSpecification(
-            name: name, short: short, help: help, group: group, isRequired: true, syntax
-        ) { occurrences throws(UsageError) in
-            guard let last = occurrences.last else {
-                throw UsageError("is missing", at: "--\(name)", remedy: "give \(syntax.rule)")
-            }
-            return Parsed(value: try syntax.value(of: last.text, at: last.source.name))
+    public init(_ name: String, short: Character? = nil, required syntax: ValueSyntax<Value>, help: String) {
+        specification = OptionSpecification(name, short, help, syntax, isRequired: true) {
+            given throws(UsageError) in
+            guard let given else { throw UsageError("is missing", at: "--\(name)", remedy: "give \(syntax.rule)") }
+            return given
         }
     }
 
     /// An option that has no value unless it is given.
     public init<Given: Sendable>(
-        _ name: String, short: Character? = nil, optional syntax: ValueSyntax<Given>, help: String,
-        group: String = OptionSpecification.mainGroup
+        _ name: String, short: Character? = nil, optional syntax: ValueSyntax<Given>, help: String
     ) where Value == Given? {
-        specification = OptionSpecification(
-            name: name, short: short, help: help, group: group, syntax
-        ) { occurrences throws(UsageError) in
-            guard let last = occurrences.last else { return Parsed<Given?>(value: nil) }
-            return Parsed<Given?>(value: try syntax.value(of: last.text, at: last.source.name))
-        }
-    }
-
-    /// An option that may be given many times; its variable holds the values with commas between them.
-    public init<Element: Sendable>(
-        _ name: String, short: Character? = nil, repeated syntax: ValueSyntax<Element>, help: String,
-        group: String = OptionSpecification.mainGroup
-    ) where Value == [Element] {
-        specification = OptionSpecification(
-            name: name, short: short, help: help, group: group, isRepeated: true, syntax
-        ) { occurrences throws(UsageError) in
-            var elements: [Element] = []
-            for occurrence in occurrences {
-                elements.append(try syntax.value(of: occurrence.text, at: occurrence.source.name))
-            }
-            return Parsed(value: elements)
-        }
+        specification = OptionSpecification(name, short, help, syntax) { $0 }
     }
 
     /// A switch: `--name` turns it on and `--no-name` off.
-    public init(
-        flag name: String, short: Character? = nil, default value: Bool = false, help: String,
-        group: String = OptionSpecification.mainGroup
-    ) where Value == Bool {
+    public init(flag name: String, short: Character? = nil, default value: Bool = false, help: String)
+    where Value == Bool {
         specification = OptionSpecification(
-            name: name, short: short, help: help, group: group, isFlag: true, defaultText: value ? "on" : "off",
-            ValueSyntax<Bool>.boolean
-        ) { occurrences throws(UsageError) in
-            guard let last = occurrences.last else { return Parsed(value: value) }
-            return Parsed(value: try ValueSyntax.boolean.value(of: last.text, at: last.source.name))
-        }
+            name, short, help, .boolean, isFlag: true, defaultText: value ? "on" : "off"
+        ) { $0 ?? value }
     }
 
     /// A switch that means a third thing if it isn't given.
-    public init(
-        optionalFlag name: String, help: String, group: String = OptionSpecification.mainGroup
-    ) where Value == Bool? {
-        specification = OptionSpecification(
-            name: name, short: nil, help: help, group: group, isFlag: true, ValueSyntax<Bool>.boolean
-        ) { occurrences throws(UsageError) in
-            guard let last = occurrences.last else { return Parsed<Bool?>(value: nil) }
-            return Parsed<Bool?>(value: try ValueSyntax.boolean.value(of: last.text, at: last.source.name))
+    public init(optionalFlag name: String, help: String) where Value == Bool? {
+        specification = OptionSpecification(name, nil, help, ValueSyntax<Bool>.boolean, isFlag: true) { $0 }
+    }
+}
+
+/// Options under one heading of the help. Written as an array, they are under the heading of a command's main options.
+public struct OptionGroup: Sendable, ExpressibleByArrayLiteral {
+    /// The heading of a command's main options.
+    public static let mainName = "Options"
+
+    /// The heading.
+    public let name: String
+    /// In the order of the help.
+    public private(set) var options: [OptionSpecification]
+
+    /// Options under a heading.
+    public init(_ name: String, _ options: [any CommandOption]) {
+        self.name = name
+        self.options = options.map(\.specification)
+    }
+
+    /// Main options.
+    public init(arrayLiteral options: any CommandOption...) { self.init(Self.mainName, options) }
+
+    /// One group for each heading, in the order in which these first appear.
+    static func merged(_ groups: [OptionGroup]) -> [OptionGroup] {
+        groups.reduce(into: []) { merged, group in
+            if let index = merged.firstIndex(where: { $0.name == group.name }) {
+                merged[index].options += group.options
+            } else {
+                merged.append(group)
+            }
         }
     }
 }
@@ -126,23 +116,16 @@ struct Parsed<Value: Sendable>: Sendable {
 
 /// An option without its type of value.
 public struct OptionSpecification: Sendable {
-    /// The heading of options that name no group.
-    public static let mainGroup = "Options"
-
     /// Without hyphens, such as `drain-timeout`.
     public let name: String
     /// The letter of its short form, without the hyphen; nil if it has none.
     public let short: Character?
     /// Sentences.
     public let help: String
-    /// The heading in the help under which it stands.
-    public let group: String
     /// Whether it is a switch, which takes no value.
     public let isFlag: Bool
     /// Whether it must be given.
     public let isRequired: Bool
-    /// Whether it may be given many times.
-    public let isRepeated: Bool
     /// The default as it would be written, if there is one.
     public let defaultText: String?
     /// What stands for its value in help, in capitals.
@@ -151,26 +134,28 @@ public struct OptionSpecification: Sendable {
     public let rule: String
     /// How a shell completes its value.
     public let completion: Completion
-    /// Turns all that was written, in order, into a ``Parsed`` value.
-    let evaluate: @Sendable ([Occurrence]) throws(UsageError) -> any Sendable
+    /// Turns what was written last, if anything was, into a ``Parsed`` value.
+    let evaluate: @Sendable (Occurrence?) throws(UsageError) -> any Sendable
 
-    fileprivate init<Written>(
-        name: String, short: Character?, help: String, group: String, isFlag: Bool = false, isRequired: Bool = false,
-        isRepeated: Bool = false, defaultText: String? = nil, _ syntax: ValueSyntax<Written>,
-        evaluate: @escaping @Sendable ([Occurrence]) throws(UsageError) -> any Sendable
+    /// - Parameter value: the option's value from the one that was given, or from nil.
+    fileprivate init<Given, Value: Sendable>(
+        _ name: String, _ short: Character?, _ help: String, _ syntax: ValueSyntax<Given>, isFlag: Bool = false,
+        isRequired: Bool = false, defaultText: String? = nil,
+        value: @escaping @Sendable (Given?) throws(UsageError) -> Value
     ) {
         self.name = name
         self.short = short
         self.help = help
-        self.group = group
         self.isFlag = isFlag
         self.isRequired = isRequired
-        self.isRepeated = isRepeated
         self.defaultText = defaultText
         placeholder = syntax.placeholder
         rule = syntax.rule
         completion = syntax.completion
-        self.evaluate = evaluate
+        evaluate = { occurrence throws(UsageError) in
+            guard let occurrence else { return Parsed(value: try value(nil)) }
+            return Parsed(value: try value(try syntax.value(of: occurrence.text, at: occurrence.source.name)))
+        }
     }
 
     /// The variable that sets it, under a prefix such as `HEADWATER_`.
@@ -178,24 +163,25 @@ public struct OptionSpecification: Sendable {
         prefix + String(name.map { $0 == "-" ? "_" : Character($0.uppercased()) })
     }
 
-    /// The value that these occurrences come to, as it would be written; nil if there is none.
-    func text(of occurrences: [Occurrence]) -> String? {
-        guard let last = occurrences.last else { return defaultText }
-        if isRepeated { return occurrences.map(\.text).joined(separator: ",") }
-        guard isFlag, let isOn = try? ValueSyntax.boolean.value(of: last.text, at: name) else { return last.text }
+    /// Its value as it would be written; nil if there is none.
+    func text(of occurrence: Occurrence?) -> String? {
+        guard let text = occurrence?.text else { return defaultText }
+        guard isFlag, let isOn = ValueSyntax.boolean.parse(text) else { return text }
         return isOn ? "on" : "off"
     }
 
     /// As it stands in help: `--port PORT`, or `--[no-]warm-up` of a switch.
     public var usage: String { isFlag ? "--[no-]\(name)" : "--\(name) \(placeholder)" }
 
-    /// What stands in brackets after its help: choices, whether it must or may be repeated, default and variable.
-    func details(prefix: String) -> [String] {
+    /// Its short form, if it has one, and its name, with hyphens.
+    var forms: [String] { (short.map { ["-\($0)"] } ?? []) + ["--\(name)"] }
+
+    /// What stands in brackets after its help: choices, whether it is required, default and variable.
+    func details(prefix: String) -> String {
         var details: [String] = []
         if !isFlag, !completion.words.isEmpty { details.append("one of \(completion.words.joined(separator: ", "))") }
         if isRequired { details.append("required") }
-        if isRepeated { details.append("may be repeated") }
         if let defaultText { details.append("default \(defaultText)") }
-        return details + [variable(prefix: prefix)]
+        return (details + [variable(prefix: prefix)]).joined(separator: "; ")
     }
 }

@@ -1,6 +1,12 @@
+/// An argument that is known by its place, whatever the type of its value.
+public protocol CommandPositional: Sendable {
+    /// What the parser, the help and other renderings need to know of it.
+    var specification: PositionalSpecification { get }
+}
+
 /// An argument that is known by its place; the parsed arguments give its value under it as a key.
-public struct Positional<Value: Sendable>: Sendable {
-    /// What the parser, the help and other renderings need to know, whatever the type of value.
+public struct Positional<Value: Sendable>: CommandPositional {
+    /// What the renderings need to know of it.
     public let specification: PositionalSpecification
 
     /// One argument that must be given. `name` stands for it in help, in capitals.

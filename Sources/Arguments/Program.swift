@@ -23,27 +23,13 @@ public struct Program: Sendable {
     public let commands: [Command]
     /// The first words of commands of two words.
     public let groups: [CommandGroup]
-    /// The statuses that it ends with, ascending.
-    public let exitStatuses: [ExitStatus]
-
-    /// A status that the program ends with.
-    public struct ExitStatus: Sendable {
-        /// What its caller sees.
-        public let code: Int32
-        /// A sentence.
-        public let meaning: String
-
-        /// Describes a status.
-        public init(code: Int32, meaning: String) {
-            self.code = code
-            self.meaning = meaning
-        }
-    }
+    /// The statuses that it ends with, ascending, and a sentence on each.
+    public let exitStatuses: [(code: Int32, meaning: String)]
 
     /// Describes a program.
     public init(
         name: String, abstract: String, version: String, environmentPrefix: String, commands: [Command],
-        groups: [CommandGroup] = [], exitStatuses: [ExitStatus] = []
+        groups: [CommandGroup] = [], exitStatuses: [(code: Int32, meaning: String)] = []
     ) {
         self.name = name
         self.abstract = abstract
@@ -155,45 +141,39 @@ public struct Program: Sendable {
         let written = try ArgumentScanner(arguments, of: command)
         let variables = EnvironmentScanner(environment, prefix: environmentPrefix, of: command, among: commands)
         let present = variables.options.merging(written.options) { $1 }
-        let memory = command.recall?.memory { present[$0]?.last?.text }
-        var options: [String: any Sendable] = [:]
-        var sources: [String: ValueSource] = [:]
-        var texts: [(name: String, text: String)] = []
-        var given: [String: String] = [:]
+        let memory = command.recall?.memory { present[$0]?.text }
+        var parsed = ParsedArguments(warnings: variables.warnings)
         for option in command.options {
-            let occurrences = present[option.name] ?? memory.occurrences(of: option.name)
+            let occurrence = present[option.name] ?? memory.occurrence(of: option.name)
             do throws(UsageError) {
-                options[option.name] = try option.evaluate(occurrences)
+                parsed.values[option.name] = try option.evaluate(occurrence)
             } catch {
-                throw memory.explaining(error, isMissing: occurrences.isEmpty)
+                throw memory.explaining(error, isMissing: occurrence == nil)
             }
-            sources[option.name] = occurrences.last?.source
-            if let text = option.text(of: occurrences) { texts.append((option.name, text)) }
-            given[option.name] = occurrences.last?.text
+            parsed.sources[option.name] = occurrence?.source
+            parsed.given[option.name] = occurrence?.text
+            parsed.texts[option.name] = option.text(of: occurrence)
         }
-        let positionals = try assign(written.positionals, memory, of: command, &given)
-        return ParsedArguments(
-            options: options, sources: sources, positionals: positionals, texts: texts, given: given,
-            warnings: variables.warnings)
+        try assign(written.positionals, memory, of: command, to: &parsed)
+        return parsed
     }
 
     private func assign(
-        _ written: [String], _ memory: Recall.Memory?, of command: Command, _ given: inout [String: String]
-    ) throws(UsageError) -> [String: any Sendable] {
-        var values: [String: any Sendable] = [:]
+        _ written: [String], _ memory: Recall.Memory?, of command: Command, to parsed: inout ParsedArguments
+    ) throws(UsageError) {
         var remaining = written[...]
         for positional in command.positionals {
             var own = Array(remaining.prefix(positional.count.upperBound))
             remaining = remaining.dropFirst(own.count)
-            if own.isEmpty { own = memory.occurrences(of: positional.name).map(\.text) }
+            if own.isEmpty { own = memory.occurrence(of: positional.name).map { [$0.text] } ?? [] }
             do throws(UsageError) {
-                values[positional.name] = try positional.evaluate(own)
+                parsed.values[positional.name] = try positional.evaluate(own)
             } catch {
                 throw memory.explaining(error, isMissing: own.isEmpty)
             }
-            given[positional.name] = own.last
+            parsed.given[positional.name] = own.last
         }
-        guard let surplus = remaining.first else { return values }
+        guard let surplus = remaining.first else { return }
         let accepted = command.positionals.map(\.usage).joined(separator: " ")
         throw UsageError(
             "unexpected argument \(UsageError.quoted(surplus))",
@@ -210,11 +190,11 @@ public struct Program: Sendable {
 }
 
 extension Recall.Memory? {
-    /// What it holds for an option or positional: one value or none.
-    fileprivate func occurrences(of name: String) -> [Occurrence] {
-        guard case .values(let values, let file) = self, let text = values[name] else { return [] }
+    /// What it holds for an option or positional.
+    fileprivate func occurrence(of name: String) -> Occurrence? {
+        guard case .values(let values, let file) = self, let text = values[name] else { return nil }
         let written = name.contains { $0.isLowercase } ? "--\(name)" : name
-        return [Occurrence(text: text, source: .memory(option: written, file: file))]
+        return Occurrence(text: text, source: .memory(option: written, file: file))
     }
 
     /// An error, with the reason why nothing was found to stand for what is missing.

@@ -10,34 +10,32 @@ enum BulkOptions {
         help: "Image files, or folders, which are searched recursively; - is an image on standard input.")
     private static let filesFrom = Option(
         "files-from", optional: .file,
-        help: "A file that lists more paths, one a line, which follow PATHS; - is standard input.", group: "Images"
-    )
+        help: "A file that lists more paths, one a line, which follow PATHS; - is standard input.")
     private static let endsInZero = Option(
         flag: "null", short: "0",
-        help: "Paths in --files-from end in zero bytes, as find -print0 writes them, instead of line ends.",
-        group: "Images")
+        help: "Paths in --files-from end in zero bytes, as find -print0 writes them, instead of line ends.")
     private static let resume = Option(
         flag: "resume",
-        help: "Continue an interrupted run of the same output, and fail if that run had other options. If not "
-            + "given, the run is continued if the options are the same, and started again otherwise. --no-resume always "
+        help: "Continue an interrupted run of the same output, and fail if that run had other options. If not given, "
+            + "the run is continued if the options are the same, and started again otherwise. --no-resume always "
             + "starts again.")
     private static let batch = Option(
-        "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.", group: "Computation")
+        "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.")
     static let exactDecode = Option(
         flag: "exact-decode",
-        help: "Decode every image at its full size. By default, a JPEG of more than 4 megapixels is decoded at a "
-            + "half, a quarter or an eighth of its size if that leaves at least 4 times the size that the model sees.",
-        group: "Computation")
+        help: "Decode every image at its full size. By default, a JPEG of more than 4 megapixels is decoded at a half, "
+            + "a quarter or an eighth of its size if that leaves at least 4 times the size that the model sees.")
 
     /// Which images are read, and how.
-    static let images = [
-        resume.specification, filesFrom.specification, endsInZero.specification, DataOptions.damaged.specification,
-        DataOptions.followsLinks.specification,
+    static let images: [OptionGroup] = [
+        [resume],
+        OptionGroup("Images", [filesFrom, endsInZero, DataOptions.damaged, DataOptions.followsLinks]),
     ]
 
     /// What runs them.
-    static let computation =
-        [ModelSource.option.specification, batch.specification, exactDecode.specification] + Computation.options
+    static let computation = [
+        ModelSource.options, OptionGroup("Computation", [batch, exactDecode]), Computation.options,
+    ]
 
     /// Loads the model and what runs images through it.
     static func extraction(_ arguments: ParsedArguments, _ computation: Computation) async throws -> FeatureExtraction {

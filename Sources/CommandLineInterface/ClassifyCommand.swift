@@ -4,7 +4,7 @@ import Extraction
 import FeatureService
 
 /// `headwater classify`: the classes of many image files.
-enum ClassifyCommand {
+enum ClassifyCommand: Subcommand {
     private static let output = Option(
         "output", short: "o", optional: .file, help: "The file to write. The default is standard output.")
     private static let format = Option(
@@ -28,22 +28,17 @@ enum ClassifyCommand {
             The output appears complete or not at all. Until then, OUTPUT\(ProgressFile.suffix) holds the results so far; \
             after an interruption, the same command continues from there.
             """,
-        options: [output.specification, format.specification] + BulkOptions.images + [top.specification]
-            + BulkOptions.computation,
-        positionals: [BulkOptions.paths.specification],
+        options: [[output, format]] + BulkOptions.images + [[top]] + BulkOptions.computation,
+        positionals: [BulkOptions.paths],
         examples: [
-            Command.Example(line: "headwater classify a.jpg b.png", effect: "Classify two images:"),
-            Command.Example(
-                line: "headwater classify --top 3 photos -o photos.csv", effect: "A table of a folder's images:"),
+            "Classify two images:": "headwater classify a.jpg b.png",
+            "A table of a folder's images:": "headwater classify --top 3 photos -o photos.csv",
         ])
+
+    static let isInterruptible = true
 
     @MainActor
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        try await Interruption.cancelling { try await classify(arguments) }
-    }
-
-    @MainActor
-    private static func classify(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let output = try arguments[output]
         let top = try arguments[top]
         let format = try arguments[format] ?? (output?.lowercased().hasSuffix(".csv") == true ? .csv : .jsonl)

@@ -2,7 +2,7 @@ import Arguments
 import Console
 
 /// `headwater completion`: what makes a shell complete the program's command line.
-enum CompletionCommand {
+enum CompletionCommand: Subcommand {
     private static let shell = Positional(
         "SHELL", .choice("SHELL", of: ShellCompletion.Shell.self), help: "The shell: bash, zsh or fish.")
 
@@ -14,12 +14,10 @@ enum CompletionCommand {
             zsh: in a folder of $fpath, such as /usr/local/share/zsh/site-functions, under the name _headwater. fish: in \
             /etc/fish/completions or ~/.config/fish/completions, under the program's name with the suffix .fish.
             """,
-        positionals: [shell.specification],
+        positionals: [shell],
         examples: [
-            Command.Example(line: "source <(headwater completion bash)", effect: "For the present bash alone:"),
-            Command.Example(
-                line: "headwater completion fish > ~/.config/fish/completions/headwater.fish", effect: "For every fish:"
-            ),
+            "For the present bash alone:": "source <(headwater completion bash)",
+            "For every fish:": "headwater completion fish > ~/.config/fish/completions/headwater.fish",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
@@ -30,7 +28,7 @@ enum CompletionCommand {
 }
 
 /// `headwater manual`: the manual page.
-enum ManualCommand {
+enum ManualCommand: Subcommand {
     static let command = Command(
         name: "manual", abstract: "write the manual page",
         discussion: """
@@ -38,9 +36,8 @@ enum ManualCommand {
             command. Save it in a folder that man searches, such as /usr/local/share/man/man1.
             """,
         examples: [
-            Command.Example(line: "headwater manual | man -l -", effect: "Read it:"),
-            Command.Example(
-                line: "headwater manual > /usr/local/share/man/man1/headwater.1", effect: "Install it:"),
+            "Read it:": "headwater manual | man -l -",
+            "Install it:": "headwater manual > /usr/local/share/man/man1/headwater.1",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

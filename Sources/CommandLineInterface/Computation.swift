@@ -7,27 +7,23 @@ import Tensor
 struct Computation {
     static let kernelsOption = Option(
         "kernels", optional: .string("NAME"),
-        help:
-            "The kernels to compute with: scalar, openblas, avx2, avx512, avx512-bf16, neon or neon-bf16. The default "
-            + "is the fastest that the processor supports.",
-        group: "Computation")
+        help: "The kernels to compute with: scalar, openblas, avx2, avx512, avx512-bf16, neon or neon-bf16. The "
+            + "default is the fastest that the processor supports.")
 
     static let precisionOption = Option(
         "precision", .choice("PRECISION"), default: Precision.f32,
         help: "The precision of products: f32, or bf16 where that is faster and the processor supports it. bf16 "
-            + "changes embeddings by about 1e-3. Sums and activations are always f32.",
-        group: "Computation")
+            + "changes embeddings by about 1e-3. Sums and activations are always f32.")
 
     static let workersOption = Option(
         "workers", optional: .integer(in: 1...1024),
-        help: "The number of worker threads. The default is the number of processors available to this process, "
-            + "which respects its cgroup's quota.",
-        group: "Computation")
+        help: "The number of worker threads. The default is the number of processors available to this process, which "
+            + "respects its cgroup's quota.")
 
+    /// The options of a command that computes in f32.
+    static let exactOptions = OptionGroup("Computation", [kernelsOption, workersOption])
     /// All three.
-    static let options = [
-        kernelsOption.specification, precisionOption.specification, workersOption.specification,
-    ]
+    static let options = OptionGroup("Computation", [kernelsOption, precisionOption, workersOption])
 
     let kernels: Kernels
     let precision: Precision

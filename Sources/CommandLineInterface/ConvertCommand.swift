@@ -7,11 +7,9 @@ import ReverseODE
 import Tensor
 
 /// `headwater convert`: a model file written again with another description.
-enum ConvertCommand {
+enum ConvertCommand: Subcommand {
     private static let model = Positional(
-        "MODEL", optional: .file,
-        help: "The model file. The default is the "
-            + "bundled model.")
+        "MODEL", optional: .file, help: "The model file. The default is the bundled model.")
     private static let output = Option(
         "output", short: "o", required: .file, help: "The file to write. It may be the model's own file.")
     private static let name = Option(
@@ -28,19 +26,16 @@ enum ConvertCommand {
             trained at the end of one grid is of little use at the end of another.
             """,
         options: [
-            output.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
-            TapOptions.defaultTap.specification, name.specification, type.specification,
-            Computation.kernelsOption.specification, Computation.workersOption.specification,
+            [output, GridOptions.span, GridOptions.cutoff, TapOptions.defaultTap, name, type],
+            Computation.exactOptions,
         ],
-        positionals: [model.specification],
+        positionals: [model],
         examples: [
-            Command.Example(
-                line: "headwater convert finetuned/model.safetensors --default-tap end/middle --dtype f16 -o "
-                    + "model.safetensors",
-                effect: "Half the size, and other embeddings where a request names no tap:"),
-            Command.Example(
-                line: "headwater convert pretrained/model.safetensors --t-span 9 -o all.safetensors",
-                effect: "All the way to noise in eight steps:"),
+            "Half the size, and other embeddings where a request names no tap:":
+                "headwater convert finetuned/model.safetensors --default-tap end/middle --dtype f16 -o "
+                + "model.safetensors",
+            "All the way to noise in eight steps:":
+                "headwater convert pretrained/model.safetensors --t-span 9 -o all.safetensors",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

@@ -10,7 +10,7 @@ import UntrustedText
 #endif
 
 /// `headwater embed`: the embeddings of many image files.
-enum EmbedCommand {
+enum EmbedCommand: Subcommand {
     enum Normalization: String, CaseIterable, Sendable { case none, l2 }
 
     private static let output = Option(
@@ -21,16 +21,14 @@ enum EmbedCommand {
         help: "The output format. The default follows the output's file name; for standard output it is jsonl.")
     private static let normalization = Option(
         "normalize", .choice("NORM", of: Normalization.self), default: .none,
-        help: "l2 scales every embedding to length 1.", group: "Taps")
+        help: "l2 scales every embedding to length 1.")
 
     private static let shard = Option(
         "shard", .shard, default: .whole,
-        help: "Process only part K (counted from 0) of N parts of the list of images. N processes together process "
-            + "the whole list.",
-        group: "Division of work")
+        help: "Process only part K (counted from 0) of N parts of the list of images. N processes together process the "
+            + "whole list.")
     private static let keepsOutput = Option(
-        flag: "keep-output", help: "Do nothing if the output already exists, whatever it contains.",
-        group: "Division of work")
+        flag: "keep-output", help: "Do nothing if the output already exists, whatever it contains.")
 
     static let command = Command(
         name: "embed", abstract: "write the embeddings of image files",
@@ -56,30 +54,23 @@ enum EmbedCommand {
             the whole output; deploy/concatenate joins npy outputs. The folders must not change meanwhile. If you repeat the \
             commands with --keep-output, only the missing parts are computed.
             """,
-        options: [output.specification, format.specification] + BulkOptions.images + TapOptions.specifications + [
-            normalization.specification, shard.specification, keepsOutput.specification,
+        options: [[output, format]] + BulkOptions.images + [
+            TapOptions.options, OptionGroup("Taps", [normalization]),
+            OptionGroup("Division of work", [shard, keepsOutput]),
         ] + BulkOptions.computation,
-        positionals: [BulkOptions.paths.specification],
+        positionals: [BulkOptions.paths],
         examples: [
-            Command.Example(line: "headwater embed photos -o photos.npy", effect: "Embed all images in a folder:"),
-            Command.Example(
-                line: "headwater embed --at 1,end --from pooled,middle a.jpg", effect: "Four taps of one image:"),
-            Command.Example(
-                line: "headwater embed photos --shard 0/4 -o photos-0.npy", effect: "The first quarter of a folder:"),
-            Command.Example(
-                line: "find photos -name '*.jpg' -print0 | headwater embed --files-from - -0 -o photos.npy",
-                effect: "A list of files:"),
-            Command.Example(line: "headwater embed - <photo.jpg", effect: "An image on standard input:"),
+            "Embed all images in a folder:": "headwater embed photos -o photos.npy",
+            "Four taps of one image:": "headwater embed --at 1,end --from pooled,middle a.jpg",
+            "The first quarter of a folder:": "headwater embed photos --shard 0/4 -o photos-0.npy",
+            "A list of files:": "find photos -name '*.jpg' -print0 | headwater embed --files-from - -0 -o photos.npy",
+            "An image on standard input:": "headwater embed - <photo.jpg",
         ])
+
+    static let isInterruptible = true
 
     @MainActor
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        try await Interruption.cancelling { try await embed(arguments) }
-    }
-
-    /// Runs in a task that is cancelled to interrupt it.
-    @MainActor
-    static func embed(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let output = try arguments[output]
         let format = try format(arguments, output)
         if try arguments[keepsOutput] {

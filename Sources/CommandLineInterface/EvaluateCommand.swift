@@ -7,7 +7,7 @@ import ReverseODE
 import Training
 
 /// `headwater evaluate`: a model's accuracy on labelled images.
-enum EvaluateCommand {
+enum EvaluateCommand: Subcommand {
     private static let data = Option(
         "data", required: .file, help: "A folder, or a tar or zip archive, of class folders of images.")
     private static let neighbours = Option(
@@ -15,18 +15,14 @@ enum EvaluateCommand {
         help: "The number of neighbours that vote. 0 turns nearest-neighbour accuracy off.")
     private static let train = Option(
         "train", optional: .file,
-        help:
-            "Labelled images in the form of --data: the candidates for neighbours, and the training "
-            + "set of probes. Without it, each image's neighbours are found among the other images of --data.")
+        help: "Labelled images in the form of --data: the candidates for neighbours, and the training set of probes. "
+            + "Without it, each image's neighbours are found among the other images of --data.")
     private static let trainLabels = Option(
-        "train-labels", optional: .file, help: "A CSV file in the form of --labels, for the images of --train.",
-        group: "Images")
+        "train-labels", optional: .file, help: "A CSV file in the form of --labels, for the images of --train.")
     private static let probe = Option(
         flag: "probe",
-        help:
-            "Also train a linear classifier (logistic regression) on each tap's embeddings of --train, "
-            + "and measure it."
-    )
+        help: "Also train a linear classifier (logistic regression) on each tap's embeddings of --train, and measure "
+            + "it.")
     private static let classes = TrainingOptions.classes(
         help: "Use only the images of these classes, in --data and in --train.")
     private static let limit = Option(
@@ -35,16 +31,14 @@ enum EvaluateCommand {
         flag: "head", default: true, help: "Measure the accuracy of the model's head, if it has one.")
     private static let corruption = Option(
         "corruption", optional: .corruptions,
-        help:
-            "Also measure the head on images with this corruption, or with all, at this severity from "
-            + "1 to 5 or at every severity.")
+        help: "Also measure the head on images with this corruption, or with all, at this severity from 1 to 5 or at "
+            + "every severity.")
     private static let json = Option(
         flag: "json", help: "Print JSON. It has the whole confusion matrix for any number of classes.")
     private static let predictions = Option(
         "predictions", optional: .file,
-        help:
-            "Write the head's prediction for every image to this CSV file: path, label, the label's rank and probability, and "
-            + "the \(PredictionFile.most) most probable classes with their probabilities.")
+        help: "Write the head's prediction for every image to this CSV file: path, label, the label's rank and "
+            + "probability, and the \(PredictionFile.most) most probable classes with their probabilities.")
     private static let plot = Option(
         "plot", optional: .file,
         help: "Draw the accuracy of each tap's neighbours and probe over the steps from the image, as an SVG file.")
@@ -68,36 +62,26 @@ enum EvaluateCommand {
             say when the command fails instead.
             """,
         options: [
-            data.specification, DataOptions.labels.specification, train.specification, trainLabels.specification,
-            classes.specification, limit.specification,
-            neighbours.specification, probe.specification, head.specification, corruption.specification,
-            json.specification, predictions.specification, plot.specification,
-        ] + DataOptions.specifications + TapOptions.specifications + BulkOptions.computation,
+            [data, train, classes, limit, neighbours, probe, head, corruption, json, predictions, plot],
+            OptionGroup("Images", [DataOptions.labels, trainLabels]), DataOptions.options, TapOptions.options,
+        ] + BulkOptions.computation,
         examples: [
-            Command.Example(line: "headwater evaluate --data test.tar", effect: "How good is the bundled model?"),
-            Command.Example(
-                line: "headwater evaluate --data test.tar --knn 0 --corruption all --limit 1000",
-                effect: "How well does it withstand noise, blur, weather and compression?"),
-            Command.Example(
-                line: "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
-                effect: "Which images does it get wrong?"),
-            Command.Example(
-                line: "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
-                effect: "How well do its embeddings separate classes that it has never seen?"),
-            Command.Example(
-                line: "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle "
-                    + "--json --plot cutoffs.svg",
-                effect: "Which point of the grid separates the classes best?"),
+            "How good is the bundled model?": "headwater evaluate --data test.tar",
+            "How well does it withstand noise, blur, weather and compression?":
+                "headwater evaluate --data test.tar --knn 0 --corruption all --limit 1000",
+            "Which images does it get wrong?":
+                "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
+            "How well do its embeddings separate classes that it has never seen?":
+                "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
+            "Which point of the grid separates the classes best?":
+                "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle --json "
+                + "--plot cutoffs.svg",
         ])
+
+    static let isInterruptible = true
 
     @MainActor
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        try await Interruption.cancelling { try await evaluate(arguments) }
-    }
-
-    /// Runs in a task that is cancelled to interrupt it.
-    @MainActor
-    static func evaluate(_ arguments: ParsedArguments) async throws -> ExitStatus {
         let computation = try Computation(arguments)
         let (test, references) = try sets(arguments)
         let extraction = try await BulkOptions.extraction(arguments, computation)
@@ -123,18 +107,18 @@ enum EvaluateCommand {
         }
         if taps.isEmpty {
             try arguments.refuse(
-                [train, trainLabels].map(\.specification) + TapOptions.specifications,
+                [train, trainLabels, TapOptions.at, TapOptions.from],
                 "it applies to neighbours and probes, and neither are measured",
                 remedy: "leave it out, or give --knn 20 or --probe")
         }
         if try arguments[train] == nil {
             try arguments.refuse(
-                [trainLabels.specification], "it labels the images of --train, which is not given",
+                [trainLabels], "it labels the images of --train, which is not given",
                 remedy: "leave it out, or give --train")
         }
         if !measuresHead {
             try arguments.refuse(
-                [predictions.specification], "only a head predicts classes",
+                [predictions], "only a head predicts classes",
                 remedy: "leave it out, or give a model with a head and no --no-head")
         }
         let logitIndices = measuresHead ? try Self.logitIndices(test.images.classes, model) : nil

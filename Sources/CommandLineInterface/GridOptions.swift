@@ -5,8 +5,7 @@ import FlowModel
 enum GridOptions {
     static let span = Option(
         "t-span", optional: .integer(in: 2...10_000),
-        help: "The number of points of the time grid. The default is "
-            + "the model's.")
+        help: "The number of points of the time grid. The default is the model's.")
     static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
         help: "The point at which the grid is cut. With --t-span, the default is no cut.")

@@ -12,40 +12,23 @@ public enum HeadwaterProgram {
     /// What `--version` and `GET /version` say, with the commit.
     static let version = "0.2.0"
 
-    private typealias Subcommand = (
-        command: Command, run: @Sendable (ParsedArguments, BuildInformation) async throws -> ExitStatus
-    )
+    /// What the program was built from.
+    @TaskLocal static var build = BuildInformation(version: version, commit: "unknown")
 
-    private static let subcommands: [Subcommand] =
-        [
-            (ServeCommand.command, { try await ServeCommand.run($0, build: $1) }),
-            (HealthCommand.command, { arguments, _ in try HealthCommand.run(arguments) }),
-            (ImportCommand.command, { arguments, _ in try ImportCommand.run(arguments) }),
-            (ConvertCommand.command, { arguments, _ in try ConvertCommand.run(arguments) }),
-            (InspectCommand.command, { arguments, _ in try InspectCommand.run(arguments) }),
-            (EmbedCommand.command, { arguments, _ in try await EmbedCommand.run(arguments) }),
-            (ClassifyCommand.command, { arguments, _ in try await ClassifyCommand.run(arguments) }),
-            (PretrainCommand.command, { arguments, _ in try await PretrainCommand.run(arguments) }),
-            (FineTuneCommand.command, { arguments, _ in try await FineTuneCommand.run(arguments) }),
-            (EvaluateCommand.command, { arguments, _ in try await EvaluateCommand.run(arguments) }),
-            (NetworkBenchCommand.command, { arguments, _ in try NetworkBenchCommand.run(arguments) }),
-            (PrecisionBenchCommand.command, { arguments, _ in try PrecisionBenchCommand.run(arguments) }),
-            (OperationBenchCommand.command, { arguments, _ in try OperationBenchCommand.run(arguments) }),
-            (ProfileBenchCommand.command, { arguments, _ in try ProfileBenchCommand.run(arguments) }),
-            (TrainingBenchCommand.command, { arguments, _ in try TrainingBenchCommand.run(arguments) }),
-            (DecodingBenchCommand.command, { arguments, _ in try DecodingBenchCommand.run(arguments) }),
-            (ServedBenchCommand.command, { arguments, _ in try await ServedBenchCommand.run(arguments) }),
-            (WriteModelCommand.command, { arguments, _ in try WriteModelCommand.run(arguments) }),
-            (CompletionCommand.command, { arguments, _ in try CompletionCommand.run(arguments) }),
-            (ManualCommand.command, { arguments, _ in try ManualCommand.run(arguments) }),
-        ]
+    private static let subcommands: [any Subcommand.Type] = [
+        ServeCommand.self, HealthCommand.self, ImportCommand.self, ConvertCommand.self, InspectCommand.self,
+        EmbedCommand.self, ClassifyCommand.self, PretrainCommand.self, FineTuneCommand.self, EvaluateCommand.self,
+        NetworkBenchCommand.self, PrecisionBenchCommand.self, OperationBenchCommand.self, ProfileBenchCommand.self,
+        TrainingBenchCommand.self, DecodingBenchCommand.self, ServedBenchCommand.self, WriteModelCommand.self,
+        CompletionCommand.self, ManualCommand.self,
+    ]
 
     static let program = Program(
         name: "headwater",
         abstract: "image embeddings and classes, computed by running generative flow models in reverse",
-        version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map(\.command),
+        version: version, environmentPrefix: "HEADWATER_", commands: subcommands.map { $0.command },
         groups: [BenchCommand.group],
-        exitStatuses: ExitStatus.allCases.map { Program.ExitStatus(code: $0.rawValue, meaning: $0.meaning) })
+        exitStatuses: ExitStatus.allCases.map { (code: $0.rawValue, meaning: $0.meaning) })
 
     /// Carries out the process's command line and ends the process with one of the statuses that the help lists.
     ///
@@ -70,7 +53,7 @@ public enum HeadwaterProgram {
             case .run(let name, let arguments):
                 for warning in arguments.warnings { Terminal.report("warning: \(warning)") }
                 try SignalThread.shared.start(watchesStart: true)
-                Task { await run(name, arguments, build) }
+                Task { await $build.withValue(build) { await run(name, arguments) } }
                 dispatchMain()
             }
         } catch {
@@ -78,11 +61,26 @@ public enum HeadwaterProgram {
         }
     }
 
-    private static func run(_ name: String, _ arguments: ParsedArguments, _ build: BuildInformation) async {
+    private static func run(_ name: String, _ arguments: ParsedArguments) async {
         do {
-            ProcessExit.end(try await subcommands.first { $0.command.name == name }!.run(arguments, build))
+            let subcommand = subcommands.first { $0.command.name == name }!
+            ProcessExit.end(
+                try await subcommand.isInterruptible
+                    ? Interruption.cancelling { try await subcommand.run(arguments) } : subcommand.run(arguments))
         } catch {
             ProcessExit.end(ExitStatus(of: error), reporting: error)
         }
     }
+}
+
+/// A command of the program: its description, and the work that it stands for.
+protocol Subcommand: SendableMetatype {
+    static var command: Command { get }
+    /// Whether SIGINT and SIGTERM cancel the task of the work, instead of ending the process at once.
+    static var isInterruptible: Bool { get }
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus
+}
+
+extension Subcommand {
+    static var isInterruptible: Bool { false }
 }

@@ -4,23 +4,19 @@ import FoundationEssentials
 import HTTPServer
 
 /// `headwater health`: asks a service on this machine whether it is ready; the container's health check.
-enum HealthCommand {
+enum HealthCommand: Subcommand {
     private static let host = Option(
         "host", .string("ADDRESS"), default: "127.0.0.1",
-        help:
-            "The address that the service listens on, as for 'headwater serve'. For * and other addresses that mean "
+        help: "The address that the service listens on, as for 'headwater serve'. For * and other addresses that mean "
             + "all addresses, loopback is used; unix:/PATH is a socket in the file system.")
     private static let port = Option("port", short: "p", .port, default: 8080, help: "The service's port.")
     private static let tls = Option(
         optionalFlag: "tls",
-        help:
-            "Use TLS. The default is to use TLS if HEADWATER_TLS_CERTIFICATE is set and --port is not given."
-    )
+        help: "Use TLS. The default is to use TLS if HEADWATER_TLS_CERTIFICATE is set and --port is not given.")
     private static let authority = Option(
         "tls-ca", optional: .file,
-        help:
-            "A PEM file of the certificates to trust. Without it, any certificate is accepted: the request contains no secret."
-    )
+        help: "A PEM file of the certificates to trust. Without it, any certificate is accepted: the request contains "
+            + "no secret.")
     private static let name = Option(
         "tls-name", optional: .string("NAME"),
         help: "The name that the certificate must have, with --tls-ca. The default is the host.")
@@ -29,13 +25,8 @@ enum HealthCommand {
     static let command = Command(
         name: "health", abstract: "check whether a running service is ready",
         discussion: "Requests GET /health/ready. The exit status is 0 if the service is ready and 1 if not.",
-        options: [
-            host.specification, port.specification, tls.specification, authority.specification, name.specification,
-        ],
-        variables: [
-            Command.Variable(
-                name: certificateVariable, help: "As for 'headwater serve'. If it is set, TLS is used.")
-        ])
+        options: [[host, port, tls, authority, name]],
+        variables: [certificateVariable: "As for 'headwater serve'. If it is set, TLS is used."])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let probe = try probe(arguments, environment: ProcessInfo.processInfo.environment)

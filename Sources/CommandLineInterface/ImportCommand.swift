@@ -11,7 +11,7 @@ import Tensor
 import UntrustedText
 
 /// `headwater import`: a PyTorch checkpoint into the serving format.
-enum ImportCommand {
+enum ImportCommand: Subcommand {
     enum StoredType: String, CaseIterable, Sendable {
         case f32, f16, bf16
         var elementType: ElementType {
@@ -27,20 +27,16 @@ enum ImportCommand {
     private static let output = Option("output", short: "o", required: .file, help: "The model file to write.")
     private static let imageSize = Option(
         "image-size", required: .integer(in: 1...4096),
-        help: "The height and width of the images that the model was "
-            + "trained on.")
+        help: "The height and width of the images that the model was trained on.")
     private static let path = Option(
         "path", required: .choice("PATH", of: ProbabilityPath.self),
-        help: "The probability path that the model was "
-            + "trained on.")
+        help: "The probability path that the model was trained on.")
     private static let span = Option(
         "t-span", required: .integer(in: 2...10_000),
-        help: "The number of points of the time grid: the reference's "
-            + "t_span.")
+        help: "The number of points of the time grid: the reference's t_span.")
     private static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
-        help: "The point at which the grid is cut: the reference's "
-            + "t_cutoff.")
+        help: "The point at which the grid is cut: the reference's t_cutoff.")
     private static let heads = Option(
         "heads", .integer(in: 1...256), default: 4, help: "The number of heads of the attention blocks.")
     private static let solver = Option(
@@ -59,16 +55,12 @@ enum ImportCommand {
             places, head and classes follow from the tensors; the options state what the file doesn't contain. The new file \
             also records the model's answer to a fixed input, which 'headwater serve' compares before it serves the model.
             """,
-        options: [
-            output.specification, imageSize.specification, path.specification, span.specification,
-            cutoff.specification, heads.specification, solver.specification, labels.specification,
-            name.specification, type.specification,
-        ],
-        positionals: [checkpoint.specification],
+        options: [[output, imageSize, path, span, cutoff, heads, solver, labels, name, type]],
+        positionals: [checkpoint],
         examples: [
-            Command.Example(
-                line: "headwater import GenerativeClassify_3.pt --image-size 32 --path icfm --t-span 32 -o "
-                    + "cifar10.safetensors", effect: "Import a CIFAR-10 model with the published grid:")
+            "Import a CIFAR-10 model with the published grid:":
+                "headwater import GenerativeClassify_3.pt --image-size 32 --path icfm --t-span 32 -o "
+                + "cifar10.safetensors"
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

@@ -7,30 +7,26 @@ import ReverseODE
 import Tensor
 
 /// `headwater inspect`: what is known of a model file.
-enum InspectCommand {
+enum InspectCommand: Subcommand {
     private static let model = Positional(
-        "MODEL", optional: .file,
-        help: "The model file. The default is the "
-            + "bundled model.")
+        "MODEL", optional: .file, help: "The model file. The default is the bundled model.")
     private static let json = Option(flag: "json", default: false, help: "Print JSON in the form of GET /model.")
     private static let plan = Option(
         flag: "plan", default: false,
-        help: "Print how each layer is computed on this machine: its algorithm, its packed weights, and how each "
-            + "batch size is divided among the workers.")
+        help: "Print how each layer is computed on this machine: its algorithm, its packed weights, and how each batch "
+            + "size is divided among the workers.")
     private static let batches = Option(
         "batch", .list(of: .integer(in: 1...256)), default: [1, 8],
-        help: "The batch sizes for which to print the "
-            + "division.",
-        group: "Plan")
+        help: "The batch sizes for which to print the division.")
 
     static let command = Command(
         name: "inspect", abstract: "describe a model file",
         discussion: "Prints architecture, parameters, cost, grid, preprocessing, labels, size and digest.",
-        options: [json.specification, plan.specification, batches.specification] + Computation.options,
-        positionals: [model.specification],
+        options: [[json, plan], OptionGroup("Plan", [batches]), Computation.options],
+        positionals: [model],
         examples: [
-            Command.Example(line: "headwater inspect", effect: "Describe the bundled model:"),
-            Command.Example(line: "headwater inspect --json model.safetensors", effect: "For programs:"),
+            "Describe the bundled model:": "headwater inspect",
+            "For programs:": "headwater inspect --json model.safetensors",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

@@ -11,8 +11,9 @@ import Tensor
 enum ModelSource {
     static let option = Option(
         "model", optional: .file,
-        help: "The model file, written by 'headwater import' or training. The default is the bundled model.",
-        group: "Model")
+        help: "The model file, written by 'headwater import' or training. The default is the bundled model.")
+
+    static let options = OptionGroup("Model", [option])
 
     /// Opens the model file at `path`, or the bundled one.
     ///

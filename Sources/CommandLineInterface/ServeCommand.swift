@@ -13,7 +13,7 @@ import Tensor
 #endif
 
 /// `headwater serve`: the service.
-enum ServeCommand {
+enum ServeCommand: Subcommand {
     static let command = Command(
         name: "serve", abstract: "serve embeddings and classes over HTTP",
         discussion: """
@@ -24,15 +24,14 @@ enum ServeCommand {
             """,
         options: ServeOptions.all,
         examples: [
-            Command.Example(line: "headwater serve", effect: "Serve the bundled model, on this machine only:"),
-            Command.Example(
-                line: "headwater serve --host '*' --model cifar10.safetensors --api-key-file keys",
-                effect: "Serve a model of your own to every user who has a key:"),
-            Command.Example(
-                line: "curl --data-binary @photo.jpg localhost:8080/embed", effect: "Ask for an embedding:"),
+            "Serve the bundled model, on this machine only:": "headwater serve",
+            "Serve a model of your own to every user who has a key:":
+                "headwater serve --host '*' --model cifar10.safetensors --api-key-file keys",
+            "Ask for an embedding:": "curl --data-binary @photo.jpg localhost:8080/embed",
         ])
 
-    static func run(_ arguments: ParsedArguments, build: BuildInformation) async throws -> ExitStatus {
+    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
+        let build = HeadwaterProgram.build
         let clock = ContinuousClock()
         let began = clock.now
         ProcessMemory.limitArenas()

@@ -13,139 +13,116 @@ import Tensor
 enum ServeOptions {
     static let host = Option(
         "host", .string("ADDRESS"), default: "127.0.0.1",
-        help: "Where to listen; * is every address, and unix:/PATH is a socket in the file system.", group: "Network")
-    static let port = Option("port", short: "p", .port, default: 8080, help: "The port to listen on.", group: "Network")
+        help: "Where to listen; * is every address, and unix:/PATH is a socket in the file system.")
+    static let port = Option("port", short: "p", .port, default: 8080, help: "The port to listen on.")
     static let adminHost = Option(
         "admin-host", .string("ADDRESS"), default: "127.0.0.1",
-        help: "Where metrics and checkpoints are served; unix:/PATH is a socket in the file system.", group: "Network")
-    static let adminPort = Option(
-        "admin-port", .port, default: 8081, help: "The port of the admin listener.", group: "Network")
+        help: "Where metrics and checkpoints are served; unix:/PATH is a socket in the file system.")
+    static let adminPort = Option("admin-port", .port, default: 8081, help: "The port of the admin listener.")
     static let socketMode = Option(
-        "socket-mode", .permissions, default: 0o660, help: "The permissions of the file of --host unix:/PATH.",
-        group: "Network")
+        "socket-mode", .permissions, default: 0o660, help: "The permissions of the file of --host unix:/PATH.")
     static let adminSocketMode = Option(
         "admin-socket-mode", .permissions, default: 0o600,
-        help: "The permissions of the file of --admin-host unix:/PATH.", group: "Network")
+        help: "The permissions of the file of --admin-host unix:/PATH.")
     static let connections = Option(
-        "max-connections", .integer(in: 1...100_000), default: 1024, help: "The most open connections.",
-        group: "Network")
+        "max-connections", .integer(in: 1...100_000), default: 1024, help: "The most open connections.")
     static let body = Option(
-        "max-body", .bytes(in: 1...(1 << 31)), default: 32 << 20, help: "The largest request body.", group: "Network")
+        "max-body", .bytes(in: 1...(1 << 31)), default: 32 << 20, help: "The largest request body.")
     static let header = Option(
-        "max-header", .bytes(in: 1024...(1 << 20)), default: 16 << 10, help: "The largest request head.",
-        group: "Network")
+        "max-header", .bytes(in: 1024...(1 << 20)), default: 16 << 10, help: "The largest request head.")
     static let requestTimeout = Option(
         "request-timeout", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(30),
-        help: "The time that a client has to send its request. A slower one is disconnected.", group: "Network")
+        help: "The time that a client has to send its request. A slower one is disconnected.")
     static let idleTimeout = Option(
         "idle-timeout", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(75),
-        help: "The time that a connection may stay idle between requests.", group: "Network")
+        help: "The time that a connection may stay idle between requests.")
     static let certificate = Option(
         "tls-certificate", optional: .file,
-        help: "A PEM file of the certificate chain. Together with --tls-key it "
-            + "turns TLS on.",
-        group: "Network")
-    static let key = Option("tls-key", optional: .file, help: "A PEM file of the private key.", group: "Network")
+        help: "A PEM file of the certificate chain. Together with --tls-key it turns TLS on.")
+    static let key = Option("tls-key", optional: .file, help: "A PEM file of the private key.")
     static let apiKeys = Option(
         "api-key-file", optional: .file,
-        help: "A file of API keys, one per line. Every route except health and the page at / then requires one.",
-        group: "Network")
+        help: "A file of API keys, one per line. Every route except health and the page at / then requires one.")
 
     static let playground = Option(
-        flag: "playground", default: true, help: "Serve a page at / to try the service in a browser.",
-        group: "Network")
+        flag: "playground", default: true, help: "Serve a page at / to try the service in a browser.")
 
     static let adminToken = Option(
         "admin-token-file", optional: .file,
-        help: "A file with the bearer token of the admin listener. Without a token, that listener must be on "
-            + "loopback.",
-        group: "Network")
+        help: "A file with the bearer token of the admin listener. Without a token, that listener must be on loopback.")
     static let modelDirectory = Option(
         "model-directory", optional: .folder,
-        help: "The folder of model files that the admin listener may load and store. Without this folder, "
-            + "the admin listener can't change the model.",
-        group: "Model")
+        help: "The folder of model files that the admin listener may load and store. Without this folder, the admin "
+            + "listener can't change the model.")
     static let resume = Option(
         optionalFlag: "resume-checkpoint",
-        help:
-            "Start with the checkpoint that the admin listener activated last; --no-resume-checkpoint starts with --model. By "
-            + "default, the later decision counts: activating the checkpoint or configuring another model.",
-        group: "Model")
+        help: "Start with the checkpoint that the admin listener activated last; --no-resume-checkpoint starts with "
+            + "--model. By default, the later decision counts: activating the checkpoint or configuring another model.")
 
-    static let batch = Option(
-        "max-batch", .integer(in: 1...256), default: 8, help: "The most images in a step.", group: "Service")
+    static let batch = Option("max-batch", .integer(in: 1...256), default: 8, help: "The most images in a step.")
     static let waiting = Option(
         "max-waiting", .integer(in: 1...1_000_000), default: 1024,
-        help:
-            "The most images that wait, which bounds memory. A request that would exceed this number is refused, unless no "
-            + "image waits.",
-        group: "Service")
+        help: "The most images that wait, which bounds memory. A request that would exceed this number is refused, "
+            + "unless no image waits.")
     static let wait = Option(
         "max-wait", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(5),
-        help:
-            "The longest wait that a request may expect, predicted from the queue and the present rate. While the predicted "
-            + "wait is longer, requests are refused.",
-        group: "Service")
+        help: "The longest wait that a request may expect, predicted from the queue and the present rate. While the "
+            + "predicted wait is longer, requests are refused.")
     static let decoders = Option(
-        "decoders", .integer(in: 1...256), default: 2, help: "The number of images decoded at the same time.",
-        group: "Service")
+        "decoders", .integer(in: 1...256), default: 2, help: "The number of images decoded at the same time.")
     static let images = Option(
-        "max-images", .integer(in: 1...10_000), default: 32, help: "The most images in a request.", group: "Service")
+        "max-images", .integer(in: 1...10_000), default: 32, help: "The most images in a request.")
     static let pixels = Option(
-        "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "The most pixels of an image.",
-        group: "Service")
+        "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "The most pixels of an image.")
     static let aspect = Option(
         "max-aspect", .number(in: 1...100_000), default: 60,
-        help: "The largest aspect ratio of an image: the longer "
-            + "side divided by the shorter.",
-        group: "Service")
+        help: "The largest aspect ratio of an image: the longer side divided by the shorter.")
     static let cache = Option(
         "cache-size", .bytes(in: 0...(1 << 40)), default: 0,
         help: "Memory for a cache of answers, reused for the same image. Identical images in progress are then "
-            + "computed once. 0 turns the cache off.", group: "Service")
+            + "computed once. 0 turns the cache off.")
     static let deadline = Option(
         "default-deadline", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(60),
-        help: "The deadline of a request without X-Request-Timeout.", group: "Service")
+        help: "The deadline of a request without X-Request-Timeout.")
     static let batching = Option(
         "batching", .choice("MODE", of: BatchingMode.self), default: .step,
-        help: "When images join a batch: at every step, or only after the current batch has ended.",
-        group: "Service")
+        help: "When images join a batch: at every step, or only after the current batch has ended.")
     static let drainDelay = Option(
         "drain-delay", .duration(in: .zero ... .seconds(3600)), default: .zero,
         help: "The time after SIGTERM in which the service reports not ready but accepts requests, so that load "
-            + "balancers notice.", group: "Service")
+            + "balancers notice.")
     static let drainTimeout = Option(
         "drain-timeout", .duration(in: .zero ... .seconds(3600)), default: .seconds(30),
-        help: "The time after --drain-delay in which requests in progress may finish.", group: "Service")
+        help: "The time after --drain-delay in which requests in progress may finish.")
 
     static let accessLog = Option(
         "access-log", .choice("REQUESTS", of: AccessLog.self), default: .all,
-        help:
-            "Which requests are logged: all, those that failed (status 400 and above, or unanswered), or none. Health "
-            + "checks and scrapes that succeed are logged at the level debug only.", group: "Logs")
+        help: "Which requests are logged: all, those that failed (status 400 and above, or unanswered), or none. "
+            + "Health checks and scrapes that succeed are logged at the level debug only.")
     static let logLevel = Option(
-        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "The least severe level to log.",
-        group: "Logs")
+        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "The least severe level to log.")
     static let logFormat = Option(
         "log-format", optional: .choice("FORMAT", of: LogFormat.self),
-        help: "The format of the log. The default is text on a terminal and json otherwise.", group: "Logs")
+        help: "The format of the log. The default is text on a terminal and json otherwise.")
 
-    static let all: [OptionSpecification] =
-        [
-            host.specification, port.specification, adminHost.specification, adminPort.specification,
-            socketMode.specification, adminSocketMode.specification,
-            connections.specification, body.specification, header.specification, requestTimeout.specification,
-            idleTimeout.specification, certificate.specification, key.specification, apiKeys.specification,
-            playground.specification,
-            adminToken.specification, modelDirectory.specification,
-            ModelSource.option.specification, resume.specification, batch.specification, wait.specification,
-            waiting.specification,
-            decoders.specification,
-            images.specification, pixels.specification, aspect.specification, BulkOptions.exactDecode.specification,
-            cache.specification,
-            deadline.specification,
-            batching.specification, drainDelay.specification, drainTimeout.specification,
-        ] + Computation.options + [accessLog.specification, logLevel.specification, logFormat.specification]
+    static let all = [
+        OptionGroup(
+            "Network",
+            [
+                host, port, adminHost, adminPort, socketMode, adminSocketMode, connections, body, header,
+                requestTimeout,
+                idleTimeout, certificate, key, apiKeys, playground, adminToken,
+            ]),
+        OptionGroup("Model", [modelDirectory, ModelSource.option, resume]),
+        OptionGroup(
+            "Service",
+            [
+                batch, wait, waiting, decoders, images, pixels, aspect, cache, deadline, batching, drainDelay,
+                drainTimeout,
+            ]),
+        OptionGroup("Computation", [BulkOptions.exactDecode]), Computation.options,
+        OptionGroup("Logs", [accessLog, logLevel, logFormat]),
+    ]
 
     /// The public listener.
     static func server(

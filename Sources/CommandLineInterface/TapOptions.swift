@@ -10,21 +10,19 @@ enum TapOptions {
     static let at = Option(
         "at", optional: .tapTimes,
         help: "Times on the model's grid, end, or all for every point of the grid. The default is end if only --from "
-            + "is given. 'headwater inspect' lists the grid.", group: "Taps")
+            + "is given. 'headwater inspect' lists the grid.")
     static let from = Option(
         "from", optional: .list(of: .tapPlace),
-        help:
-            "Places: state, pooled, head, middle, down.0, …, up.0, …. The default is that of the "
-            + "model's default tap if only --at is given.", group: "Taps")
+        help: "Places: state, pooled, head, middle, down.0, …, up.0, …. The default is that of the model's default tap "
+            + "if only --at is given.")
 
     /// The tap that a new model file names.
     static let defaultTap = Option(
         "default-tap", optional: .tap,
-        help:
-            "The tap at which embeddings are read if a request names none, such as end/middle. The default is the model's."
-    )
+        help: "The tap at which embeddings are read if a request names none, such as end/middle. The default is the "
+            + "model's.")
 
-    static let specifications = [at.specification, from.specification]
+    static let options = OptionGroup("Taps", [at, from])
 
     /// Every listed time with every listed place, times outermost, or the model's default tap.
     ///

@@ -29,15 +29,13 @@ import Testing
                       --solver SOLVER         The solver. [one of euler, heun, midpoint; default
                                               euler; TOOL_SOLVER]
                       --sizes N,…             Sizes. [default 16,32; TOOL_SIZES]
-                      --label NAME            A label. [may be repeated; TOOL_LABEL]
                   -w, --[no-]warm-up          Warm up before serving. [default on; TOOL_WARM_UP]
                   -h, --help                  Show this help.
 
                 Environment:
                   The variable of each option is listed with it. A flag takes precedence over
                   its variable, and the variable over the default. An empty variable counts as
-                  unset. The variable of a switch is true or false. The variable of an option
-                  that may be repeated has values separated by commas.
+                  unset. The variable of a switch is true or false.
                   TOOL_KERNELS                Kernels to use.
 
                 Examples:

@@ -14,7 +14,6 @@ import Testing
         #expect(try parsed[Sample.keyFile] == nil)
         #expect(try parsed[Sample.solver] == .euler)
         #expect(try parsed[Sample.sizes] == [16, 32])
-        #expect(try parsed[Sample.labels] == [])
         #expect(try parsed[Sample.warm])
         #expect(parsed.source(of: Sample.port) == nil)
         #expect(parsed.warnings.isEmpty)
@@ -37,16 +36,15 @@ import Testing
         #expect(Sample.fault(["serve", "--warm-up=yes"])?.source == "--warm-up")
     }
 
-    @Test("Typed values come out of lists, choices, paths and repetition")
+    @Test("Typed values come out of lists, choices and paths")
     func typedValues() throws {
         let parsed = try Sample.parse([
-            "serve", "--sizes=8,64", "--solver", "heun", "--api-key-file", "a b", "--label", "x,y", "--label=z",
+            "serve", "--sizes=8,64", "--solver", "heun", "--api-key-file", "a b",
             "--drain-timeout", "1500ms", "--body-limit", "1GiB",
         ])
         #expect(try parsed[Sample.sizes] == [8, 64])
         #expect(try parsed[Sample.solver] == .heun)
         #expect(try parsed[Sample.keyFile] == "a b")
-        #expect(try parsed[Sample.labels] == ["x,y", "z"])
         #expect(try parsed[Sample.drainTimeout] == .milliseconds(1500))
         #expect(try parsed[Sample.bodyLimit] == 1 << 30)
     }
@@ -68,17 +66,15 @@ import Testing
 
     @Test("A flag outweighs its variable, which outweighs the default, and the source is told")
     func precedence() throws {
-        let environment = ["TOOL_PORT": "7000", "TOOL_WARM_UP": "off", "TOOL_LABEL": "a,b", "TOOL_HOST": ""]
+        let environment = ["TOOL_PORT": "7000", "TOOL_WARM_UP": "off", "TOOL_HOST": ""]
         let byVariable = try Sample.parse(["serve"], environment)
         #expect(try byVariable[Sample.port] == 7000)
         #expect(byVariable.source(of: Sample.port) == .variable("TOOL_PORT"))
         #expect(try byVariable[Sample.warm] == false)
-        #expect(try byVariable[Sample.labels] == ["a", "b"])
         #expect(try byVariable[Sample.host] == "127.0.0.1", "an empty variable counts as unset")
-        let byFlag = try Sample.parse(["serve", "-p", "1", "--label", "c", "--warm-up"], environment)
+        let byFlag = try Sample.parse(["serve", "-p", "1", "--warm-up"], environment)
         #expect(try byFlag[Sample.port] == 1)
         #expect(byFlag.source(of: Sample.port) == .flag("-p"))
-        #expect(try byFlag[Sample.labels] == ["c"])
         #expect(try byFlag[Sample.warm])
     }
 
@@ -203,7 +199,7 @@ import Testing
                 pieces.randomElement(using: &generator) ?? ""
             }
             var environment: [String: String] = [:]
-            for name in ["TOOL_PORT", "TOOL_SIZES", "TOOL_SERVICE_HOST", "TOOL_", "TOOL_LABEL", "TOOL_PORT_"] {
+            for name in ["TOOL_PORT", "TOOL_SIZES", "TOOL_SERVICE_HOST", "TOOL_", "TOOL_SOLVER", "TOOL_PORT_"] {
                 if Bool.random(using: &generator) { environment[name] = pieces.randomElement(using: &generator) }
             }
             if let fault = Sample.fault(arguments, environment) {
@@ -220,14 +216,14 @@ import Testing
     func descriptionFaults() {
         #expect(Sample.program.descriptionFaults.isEmpty)
         let bad = Command(
-            name: "bad", abstract: "", options: [Sample.port.specification, Sample.port.specification],
-            positionals: [Sample.images.specification, Sample.model.specification])
+            name: "bad", abstract: "", options: [[Sample.port, Sample.port]],
+            positionals: [Sample.images, Sample.model])
         #expect(bad.descriptionFaults.count == 3)
         let unreachable = Command(
-            name: "b", abstract: "", positionals: [Sample.topic.specification, Sample.model.specification])
+            name: "b", abstract: "", positionals: [Sample.topic, Sample.model])
         #expect(unreachable.descriptionFaults.count == 1)
         let shadowing = Command(
-            name: "c", abstract: "", options: [Option(flag: "help", short: "h", help: "").specification])
+            name: "c", abstract: "", options: [[Option(flag: "help", short: "h", help: "")]])
         #expect(shadowing.descriptionFaults.count == 3)
     }
 }

@@ -41,10 +41,10 @@ struct RenderingsTests {
                 expected.append(".SH \(command.name.uppercased())\n")
                 for option in command.options {
                     expected.append(option.isFlag ? "--[no-]\(option.name)" : "--\(option.name)")
-                    let details = option.details(prefix: program.environmentPrefix).joined(separator: "; ")
+                    let details = option.details(prefix: program.environmentPrefix)
                     expected.append("\(option.help) [\(details)]")
                 }
-                expected += command.positionals.map(\.help) + command.examples.map { "$ \($0.line)" }
+                expected += command.positionals.map(\.help) + command.examples.map { "$ \($0.value)" }
             }
             let missing = expected.filter { !words.contains($0) }
             #expect(missing.isEmpty)
@@ -54,10 +54,10 @@ struct RenderingsTests {
     @Test("What a shell or roff would take for its own is escaped")
     func escaping() {
         let option = Option(
-            "odd", optional: .string("A:B"), help: "It's [one] of a\\b: .so `x`. More.", group: "It's")
+            "odd", optional: .string("A:B"), help: "It's [one] of a\\b: .so `x`. More.")
         let program = Program(
             name: "my-tool", abstract: "it's odd", version: "1", environmentPrefix: "X_",
-            commands: [Command(name: "run", abstract: "don't: stop", options: [option.specification])])
+            commands: [Command(name: "run", abstract: "don't: stop", options: [OptionGroup("It's", [option])])])
         let completion = ShellCompletion(of: program)
         #expect(completion.zsh.contains(#"'(--odd)--odd=[It'\''s \[one\] of a\\b\: .so `x`]:A\:B:'"#))
         #expect(completion.zsh.contains(#"'run:don'\''t: stop'"#) && completion.zsh.contains("_my_tool() {"))

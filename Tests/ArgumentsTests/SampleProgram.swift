@@ -4,49 +4,41 @@
 enum Sample {
     enum Solver: String, CaseIterable { case euler, heun, midpoint }
 
-    static let host = Option(
-        "host", .string("ADDRESS"), default: "127.0.0.1", help: "Where to listen.", group: "Network")
+    static let host = Option("host", .string("ADDRESS"), default: "127.0.0.1", help: "Where to listen.")
     static let port = Option(
-        "port", short: "p", .port, default: 8080, help: "The port to listen on, on every address of the host.",
-        group: "Network")
+        "port", short: "p", .port, default: 8080, help: "The port to listen on, on every address of the host.")
     static let bodyLimit = Option(
-        "body-limit", .bytes(in: 1...(1 << 40)), default: 32 << 20, help: "Largest request.", group: "Network")
+        "body-limit", .bytes(in: 1...(1 << 40)), default: 32 << 20, help: "Largest request.")
     static let drainTimeout = Option(
         "drain-timeout", .duration(in: .zero ... .seconds(3600)), default: .seconds(30), help: "Time to finish.")
     static let keyFile = Option("api-key-file", optional: .file, help: "Keys, one a line.")
     static let solver = Option("solver", .choice("SOLVER", of: Solver.self), default: .euler, help: "The solver.")
     static let sizes = Option("sizes", .list(of: .integer(in: 1...64)), default: [16, 32], help: "Sizes.")
-    static let labels = Option("label", repeated: .string("NAME"), help: "A label.")
     static let warm = Option(flag: "warm-up", short: "w", default: true, help: "Warm up before serving.")
     static let serve = Command(
         name: "serve", abstract: "answer requests",
         discussion: "Listens and answers.\nUntil told to stop.\n\n  verbatim   line",
         options: [
-            host.specification, port.specification, bodyLimit.specification, drainTimeout.specification,
-            keyFile.specification, solver.specification, sizes.specification, labels.specification,
-            warm.specification,
+            OptionGroup("Network", [host, port]), [drainTimeout, keyFile, solver, sizes, warm],
+            OptionGroup("Network", [bodyLimit]),
         ],
-        examples: [Command.Example(line: "tool serve --port 9000", effect: "Serve on another port:")],
-        variables: [Command.Variable(name: "TOOL_KERNELS", help: "Kernels to use.")])
+        examples: ["Serve on another port:": "tool serve --port 9000"],
+        variables: ["TOOL_KERNELS": "Kernels to use."])
 
     static let output = Option("output", short: "o", required: .file, help: "Where to write.")
     static let scale = Option("scale", .number(in: -2...2), default: 1, help: "A factor.")
     static let model = Positional("MODEL", .file, help: "The model.")
     static let images = Positional("IMAGES", repeated: .file, help: "The images.")
     static let embed = Command(
-        name: "embed", abstract: "embed images", options: [output.specification, scale.specification],
-        positionals: [model.specification, images.specification])
+        name: "embed", abstract: "embed images", options: [[output, scale]], positionals: [model, images])
 
     static let topic = Positional("TOPIC", optional: .string("TOPIC"), help: "What to inspect.")
-    static let inspect = Command(name: "inspect", abstract: "inspect", positionals: [topic.specification])
+    static let inspect = Command(name: "inspect", abstract: "inspect", positionals: [topic])
 
     static let program = Program(
         name: "tool", abstract: "a sample", version: "1.2.3", environmentPrefix: "TOOL_",
         commands: [serve, embed, inspect],
-        exitStatuses: [
-            Program.ExitStatus(code: 0, meaning: "Success."),
-            Program.ExitStatus(code: 64, meaning: "A wrong command line."),
-        ])
+        exitStatuses: [(code: 0, meaning: "Success."), (code: 64, meaning: "A wrong command line.")])
 
     /// What the command gets; a failure if help is shown instead.
     static func parse(_ arguments: [String], _ environment: [String: String] = [:]) throws -> ParsedArguments {

@@ -24,7 +24,7 @@ struct BulkInputTests {
         guard
             case .run(_, let parsed) = try HeadwaterProgram.program.invocation(["embed"] + arguments, environment: [:])
         else { throw UsageError("help is shown", remedy: "none") }
-        return try await EmbedCommand.embed(parsed)
+        return try await EmbedCommand.run(parsed)
     }
 
     private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(filePath: path)) }

@@ -126,7 +126,7 @@ struct EvaluateCommandTests {
             ["evaluate", "--data", data.path, "--model", model] + measured
             + option.map { $0 == "DATA" ? data.path : $0 }
         let arguments = try parsed(line)
-        let error = try await #require(throws: UsageError.self) { _ = try await EvaluateCommand.evaluate(arguments) }
+        let error = try await #require(throws: UsageError.self) { _ = try await EvaluateCommand.run(arguments) }
         #expect(error.source == option[0], "\(error)")
     }
 

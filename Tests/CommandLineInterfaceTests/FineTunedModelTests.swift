@@ -86,7 +86,7 @@ struct FineTunedModelTests {
         let whole = line.map { places[$0] ?? $0 } + ["--data", shop.data, "-o", shop.scratch.path("out")]
         let arguments = try parsed(whole)
         let error = try #require(throws: UsageError.self) {
-            _ = try line[0] == "finetune" ? FineTuneCommand.finetune(arguments) : PretrainCommand.pretrain(arguments)
+            _ = try line[0] == "finetune" ? FineTuneCommand.run(arguments) : PretrainCommand.run(arguments)
         }
         #expect(error.source == option, "\(error)")
     }

@@ -35,7 +35,7 @@ struct HeadTrainingTests {
 
     @MainActor
     private static func run(_ line: [String]) throws {
-        #expect(try FineTuneCommand.finetune(try parsed(line)) == .success)
+        #expect(try FineTuneCommand.run(try parsed(line)) == .success)
     }
 
     @MainActor
@@ -44,7 +44,7 @@ struct HeadTrainingTests {
         let task = Task { @MainActor in
             // Cancelled before it begins, and so interrupted where it first looks.
             while !Task.isCancelled { await Task.yield() }
-            return try FineTuneCommand.finetune(arguments)
+            return try FineTuneCommand.run(arguments)
         }
         task.cancel()
         #expect(try await task.value == .success)

@@ -11,7 +11,7 @@ import Testing
 struct ResumptionTests {
     @MainActor
     private static func pretrain(_ line: [String]) throws {
-        #expect(try PretrainCommand.pretrain(try parsed(line)) == .success)
+        #expect(try PretrainCommand.run(try parsed(line)) == .success)
     }
 
     private static func resuming(_ shop: Workshop, _ more: String...) -> [String] {
@@ -26,7 +26,7 @@ struct ResumptionTests {
         let arguments = try parsed(Self.resuming(shop))
         #expect(arguments.given["learning-rate"] == "0.002" && arguments.given["data"] == shop.data)
         #expect(
-            arguments.source(ofOptionNamed: "data")
+            arguments.source(of: TrainingOptions.data)
                 == .memory(
                     option: "--data", file: shop.scratch.path("out/state.safetensors")))
         try Self.pretrain(Self.resuming(shop, "--epochs", "2"))

@@ -64,8 +64,7 @@ extension ShellCompletion {
     private static func bashCases(of command: Command) -> [String] {
         var lines = ["case $option in"]
         for option in command.options where !option.isFlag {
-            let names = (option.short.map { ["-\($0)"] } ?? []) + ["--\(option.name)"]
-            lines.append("    \(names.joined(separator: " | "))) \(bashOffer([option.completion])) ;;")
+            lines.append("    \(option.forms.joined(separator: " | "))) \(bashOffer([option.completion])) ;;")
         }
         lines.append("    *)")
         lines.append("        if [[ $word == -* ]]; then")

@@ -36,15 +36,15 @@ public struct ManualPage {
         for group in command.optionGroups {
             lines.append(".SS \(Self.escaped(group.name))")
             for option in group.options {
-                let details = option.details(prefix: program.environmentPrefix).joined(separator: "; ")
+                let details = option.details(prefix: program.environmentPrefix)
                 lines += Self.item(term(of: option), "\(option.help) [\(details)]")
             }
         }
         if !command.variables.isEmpty { lines.append(".SS Environment") }
-        for variable in command.variables { lines += Self.item(bold(variable.name), variable.help) }
+        for (name, help) in command.variables { lines += Self.item(bold(name), help) }
         if !command.examples.isEmpty { lines.append(".SS Examples") }
-        for example in command.examples {
-            lines += Self.paragraphs(example.effect) + Self.verbatim(["$ \(example.line)"]) + [".PP"]
+        for (effect, line) in command.examples {
+            lines += Self.paragraphs(effect) + Self.verbatim(["$ \(line)"]) + [".PP"]
         }
         if lines.last == ".PP" { lines.removeLast() }
         return lines

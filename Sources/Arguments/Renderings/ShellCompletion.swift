@@ -57,21 +57,17 @@ public struct ShellCompletion {
     /// Every way to write a command's options, `--help` and what turns a switch off among them.
     static func optionWords(of command: Command) -> [Word] {
         command.options.flatMap { option in
-            let names = (option.short.map { ["-\($0)"] } ?? []) + ["--\(option.name)"]
             let summary = summary(of: option)
-            return names.map { Word(name: $0, help: summary) }
+            return option.forms.map { Word(name: $0, help: summary) }
                 + (option.isFlag ? [Word(name: "--no-\(option.name)", help: "turn off: \(summary)")] : [])
         } + [Word(name: "-h", help: helpSummary), Word(name: "--help", help: helpSummary)]
     }
 
     static let helpSummary = "show the command's help"
 
-    /// The first sentence of an option's help.
-    static func summary(of option: OptionSpecification) -> String { firstSentence(option.help) }
-
-    /// The first sentence, without its full stop.
-    static func firstSentence(_ text: String) -> String {
-        let sentence = text.firstRange(of: ". ").map { text[..<$0.lowerBound] } ?? text[...]
+    /// The first sentence of an option's help, without its full stop.
+    static func summary(of option: OptionSpecification) -> String {
+        let sentence = option.help.firstRange(of: ". ").map { option.help[..<$0.lowerBound] } ?? option.help[...]
         return String(sentence.hasSuffix(".") ? sentence.dropLast() : sentence)
     }
 }

@@ -69,9 +69,8 @@ extension ShellCompletion {
         var lines: [String] = []
         for option in command.options {
             let summary = zshEscaped(summary(of: option), "[]:\\")
-            let names = (option.short.map { ["-\($0)"] } ?? []) + ["--\(option.name)"]
-            let alternatives = names + (option.isFlag ? ["--no-\(option.name)"] : [])
-            let exclusion = option.isRepeated ? "*" : "(\(alternatives.joined(separator: " ")))"
+            let alternatives = option.forms + (option.isFlag ? ["--no-\(option.name)"] : [])
+            let exclusion = "(\(alternatives.joined(separator: " ")))"
             let value = option.isFlag ? "" : ":\(zshEscaped(option.placeholder, ":\\")):\(zshAction(option.completion))"
             for name in alternatives {
                 // Behind a short option the value may stand at once, behind a long one after =.

@@ -15,8 +15,8 @@ enum BenchCommand {
 
     static let models = Option(
         "model", .list(of: .string("MODEL")), default: ["bundled", "u32", "u64"],
-        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the "
-            + "bundled architecture with random weights), or model files.")
+        help: "What to measure: bundled, u32 and u64 (the published networks with random weights), small (the bundled "
+            + "architecture with random weights), or model files.")
     static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes. The default is 1 and 8, or 1 and 4 for u64.")
@@ -26,6 +26,9 @@ enum BenchCommand {
     static let seconds = Option(
         "seconds", .number(in: 0...3600), default: 5, help: "The approximate time to measure each row.")
     static let json = Option(flag: "json", default: false, help: "Print JSON.")
+
+    /// The options of commands that measure whole networks.
+    static let networkOptions: [OptionGroup] = [[models, batches, evaluations, seconds, json], Computation.options]
 
     /// The model that `--model` calls `name`, and how many seconds it took to load.
     static func load(_ name: String, evaluations: Int, _ computation: Computation) throws -> (ReversibleModel, Double) {

@@ -6,7 +6,7 @@ import JSON
 import Training
 
 /// `headwater bench decoding`: from image files to a model's input.
-enum DecodingBenchCommand {
+enum DecodingBenchCommand: Subcommand {
     private static let paths = Positional("PATHS", repeated: .file, help: "Image files, or folders of images.")
 
     static let command = Command(
@@ -16,11 +16,11 @@ enum DecodingBenchCommand {
             two embeddings.
             """,
         options: [
-            ModelSource.option.specification, BenchCommand.seconds.specification, BenchCommand.json.specification,
-        ] + Computation.options,
-        positionals: [paths.specification],
+            ModelSource.options, [BenchCommand.seconds, BenchCommand.json], Computation.options,
+        ],
+        positionals: [paths],
         examples: [
-            Command.Example(line: "headwater bench decoding photos", effect: "How long photographs take to be decoded:")
+            "How long photographs take to be decoded:": "headwater bench decoding photos"
         ])
 
     /// - Returns: `negative` if a file could not be measured.

@@ -7,22 +7,17 @@ import Machine
 import Tensor
 
 /// `headwater bench network`: evaluations and reverse passes.
-enum NetworkBenchCommand {
+enum NetworkBenchCommand: Subcommand {
     static let command = Command(
         name: "bench network", abstract: "time evaluations and the whole reverse pass",
         discussion: """
             Times one evaluation and the whole reverse pass, in milliseconds an image: the median, with the least and the \
             greatest. Prints the OPENBLAS_* variables; unset them for measurements.
             """,
-        options: [
-            BenchCommand.models.specification, BenchCommand.batches.specification,
-            BenchCommand.evaluations.specification, BenchCommand.seconds.specification,
-            BenchCommand.json.specification,
-        ] + Computation.options,
+        options: BenchCommand.networkOptions,
         examples: [
-            Command.Example(
-                line: "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench network --model u32 --batch 8",
-                effect: "Time U32 at batch 8:")
+            "Time U32 at batch 8:":
+                "env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE headwater bench network --model u32 --batch 8"
         ])
 
     /// What is printed as JSON.

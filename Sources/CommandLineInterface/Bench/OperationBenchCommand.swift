@@ -4,7 +4,7 @@ import Console
 import JSON
 
 /// `headwater bench operations`: single operations of networks.
-enum OperationBenchCommand {
+enum OperationBenchCommand: Subcommand {
     private static let batches = Option(
         "batch", .list(of: .integer(in: 1...256)), default: [1, 8], help: "Batch sizes.")
     private static let seconds = Option(
@@ -17,11 +17,9 @@ enum OperationBenchCommand {
             in milliseconds an image: the median, with the least and the greatest. Cases that read a transformed map include \
             the 1x1 convolution that makes it.
             """,
-        options: [batches.specification, seconds.specification, BenchCommand.json.specification]
-            + Computation.options,
+        options: [[batches, seconds, BenchCommand.json], Computation.options],
         examples: [
-            Command.Example(
-                line: "headwater bench operations --kernels avx2 --batch 1", effect: "How fast the AVX2 kernels are:")
+            "How fast the AVX2 kernels are:": "headwater bench operations --kernels avx2 --batch 1"
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

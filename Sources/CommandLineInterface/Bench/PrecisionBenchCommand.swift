@@ -6,7 +6,7 @@ import ReverseODE
 import Tensor
 
 /// `headwater bench precision`: the errors of bf16.
-enum PrecisionBenchCommand {
+enum PrecisionBenchCommand: Subcommand {
     private static let evaluations = Option(
         "evaluations", .integer(in: 1...999), default: 31,
         help: "The number of evaluations in a pass of networks with random weights.")
@@ -17,13 +17,9 @@ enum PrecisionBenchCommand {
             Prints the relative difference between --precision bf16 and f32: for the velocity of one evaluation, and for \
             the state after a whole pass, with the cosine between the pooled embeddings there.
             """,
-        options: [
-            BenchCommand.models.specification, evaluations.specification, BenchCommand.json.specification,
-            Computation.kernelsOption.specification, Computation.workersOption.specification,
-        ],
+        options: [[BenchCommand.models, evaluations, BenchCommand.json], Computation.exactOptions],
         examples: [
-            Command.Example(
-                line: "headwater bench precision --model bundled", effect: "How far bf16 changes embeddings:")
+            "How far bf16 changes embeddings:": "headwater bench precision --model bundled"
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

@@ -4,18 +4,13 @@ import Console
 import JSON
 
 /// `headwater bench profile`: where an evaluation's time goes.
-enum ProfileBenchCommand {
+enum ProfileBenchCommand: Subcommand {
     static let command = Command(
         name: "bench profile", abstract: "time an evaluation by kind and size of layer",
         discussion: "Compares the layers' times with the micro-kernel's peak.",
-        options: [
-            BenchCommand.models.specification, BenchCommand.batches.specification,
-            BenchCommand.evaluations.specification, BenchCommand.seconds.specification,
-            BenchCommand.json.specification,
-        ] + Computation.options,
+        options: BenchCommand.networkOptions,
         examples: [
-            Command.Example(
-                line: "headwater bench profile --model u32 --batch 8", effect: "Which layers of U32 take how long:")
+            "Which layers of U32 take how long:": "headwater bench profile --model u32 --batch 8"
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

@@ -8,7 +8,7 @@ import JSON
 import Training
 
 /// `headwater bench served`: the service under load.
-enum ServedBenchCommand {
+enum ServedBenchCommand: Subcommand {
     private static let models = Option(
         "model", .list(of: .string("MODEL")), default: ["bundled"],
         help: "What to serve: bundled, u32, u64 or small (networks with random weights), or model files.")
@@ -21,8 +21,7 @@ enum ServedBenchCommand {
     private static let clients = Option(
         "clients", optional: .integer(in: 1...512),
         help: "The number of clients of the closed loop. The default is twice --max-batch.")
-    private static let seconds = Option(
-        "seconds", .number(in: 0.05...3600), default: 5, help: "The time of a turn.")
+    private static let seconds = Option("seconds", .number(in: 0.05...3600), default: 5, help: "The time of a turn.")
     private static let rounds = Option(
         "rounds", .integer(in: 1...1000), default: 3, help: "How many turns of --seconds each load gets.")
     private static let image = Option(
@@ -37,28 +36,28 @@ enum ServedBenchCommand {
             in which queues fill, doesn't count.
             """,
         options: [
-            models.specification, BenchCommand.evaluations.specification, loads.specification,
-            batchings.specification, clients.specification, seconds.specification, rounds.specification,
-            image.specification, BenchCommand.json.specification, ServeOptions.batch.specification,
-            ServeOptions.wait.specification, ServeOptions.waiting.specification, ServeOptions.decoders.specification,
-        ] + Computation.options,
+            [models, BenchCommand.evaluations, loads, batchings, clients, seconds, rounds, image, BenchCommand.json],
+            OptionGroup(
+                "Service", [ServeOptions.batch, ServeOptions.wait, ServeOptions.waiting, ServeOptions.decoders]),
+            Computation.options,
+        ],
         examples: [
-            Command.Example(
-                line: "headwater bench served --seconds 20", effect: "See how the bundled model does under load:")
+            "See how the bundled model does under load:": "headwater bench served --seconds 20"
         ])
 
-    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        try await Interruption.cancelling {
-            let isJSON = try arguments[BenchCommand.json]
-            var reports: [ServedReport] = []
-            for name in try arguments[models] {
-                let report = try measure(name, arguments)
-                reports.append(report)
-                if !isJSON { print(report.text) }
-            }
-            if isJSON { print(try JSONCoder.text(reports, indented: true)) }
-            return .success
+    static let isInterruptible = true
+
+    @MainActor
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let isJSON = try arguments[BenchCommand.json]
+        var reports: [ServedReport] = []
+        for name in try arguments[models] {
+            let report = try measure(name, arguments)
+            reports.append(report)
+            if !isJSON { print(report.text) }
         }
+        if isJSON { print(try JSONCoder.text(reports, indented: true)) }
+        return .success
     }
 
     @MainActor

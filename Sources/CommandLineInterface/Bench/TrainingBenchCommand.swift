@@ -6,7 +6,7 @@ import JSON
 import Machine
 
 /// `headwater bench training`: steps of training.
-enum TrainingBenchCommand {
+enum TrainingBenchCommand: Subcommand {
     private static let models = Option(
         "model", .list(of: .string("MODEL")), default: ["bundled", "u32"],
         help: "What to train, with random weights: bundled, u32, u64, small, or model files.")
@@ -21,14 +21,11 @@ enum TrainingBenchCommand {
         name: "bench training", abstract: "time steps of training",
         discussion: "Times forward pass, backward pass and the optimizer's update together, in f32.",
         options: [
-            models.specification, stages.specification, batches.specification,
-            BenchCommand.evaluations.specification, BenchCommand.seconds.specification,
-            BenchCommand.json.specification,
-        ] + TrainingOptions.computation,
+            [models, stages, batches, BenchCommand.evaluations, BenchCommand.seconds, BenchCommand.json],
+            TrainingOptions.computation,
+        ],
         examples: [
-            Command.Example(
-                line: "headwater bench training --model bundled", effect: "How fast the bundled model would be trained:"
-            )
+            "How fast the bundled model would be trained:": "headwater bench training --model bundled"
         ])
 
     /// What is printed as JSON.

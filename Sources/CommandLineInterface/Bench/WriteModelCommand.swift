@@ -3,7 +3,7 @@ import Benchmarks
 import Console
 
 /// `headwater bench write-model`: a network with random weights as a model file.
-enum WriteModelCommand {
+enum WriteModelCommand: Subcommand {
     private static let names = RandomNetwork.all.map(\.name)
     private static let network = Positional(
         "NETWORK",
@@ -16,11 +16,10 @@ enum WriteModelCommand {
     static let command = Command(
         name: "bench write-model", abstract: "write a network with random weights to a model file",
         discussion: "Writes the same bytes every time.",
-        options: [output.specification, BenchCommand.evaluations.specification],
-        positionals: [network.specification],
+        options: [[output, BenchCommand.evaluations]],
+        positionals: [network],
         examples: [
-            Command.Example(
-                line: "headwater bench write-model u32 -o u32.safetensors", effect: "Compare U32 with another program:")
+            "Compare U32 with another program:": "headwater bench write-model u32 -o u32.safetensors"
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

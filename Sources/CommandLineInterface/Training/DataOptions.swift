@@ -7,32 +7,25 @@ enum DataOptions {
     /// What becomes of a damaged image.
     enum Damaged: String, CaseIterable, Sendable { case skip, fail }
 
-    private static let group = "Images"
-
     static let damaged = Option(
         "damaged", .choice("ACTION", of: Damaged.self), default: .skip,
-        help:
-            "What to do with a damaged image: skip names it on standard error, leaves it out and counts it; "
-            + "fail ends the command.", group: group)
+        help: "What to do with a damaged image: skip names it on standard error, leaves it out and counts it; fail "
+            + "ends the command.")
     static let damagedLimit = Option(
         "damaged-limit", .percentage, default: 0.05,
-        help:
-            "The largest share of damaged images to skip, such as 0.5%. Above it, the command fails and names the first "
-            + "few. Unless it is 0%, one image may always be skipped.", group: group)
+        help: "The largest share of damaged images to skip, such as 0.5%. Above it, the command fails and names the "
+            + "first few. Unless it is 0%, one image may always be skipped.")
     static let followsLinks = Option(
         flag: "follow-links",
-        help:
-            "Follow every symbolic link inside a folder, to files and folders anywhere, except links to a folder "
-            + "that contains them. By default, a link counts only if it leads to a file in the same folder.",
-        group: group)
+        help: "Follow every symbolic link inside a folder, to files and folders anywhere, except links to a folder "
+            + "that contains them. By default, a link counts only if it leads to a file in the same folder.")
     static let labels = Option(
         "labels", optional: .file,
-        help:
-            "A CSV file whose columns 'path' and 'label', named in its first line, give the class of each image of --data; "
-            + "the names of folders are then ignored. Paths are relative to --data.", group: group)
+        help: "A CSV file whose columns 'path' and 'label', named in its first line, give the class of each image of "
+            + "--data; the names of folders are then ignored. Paths are relative to --data.")
 
     /// Of commands that go through a whole data set.
-    static let specifications = [damaged.specification, damagedLimit.specification, followsLinks.specification]
+    static let options = OptionGroup("Images", [damaged, damagedLimit, followsLinks])
 
     /// What to do about damaged images.
     static func damagePolicy(_ arguments: ParsedArguments) throws -> DamagePolicy {

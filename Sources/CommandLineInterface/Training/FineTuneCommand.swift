@@ -11,7 +11,7 @@ import Tensor
 import Training
 
 /// `headwater finetune`: classes through the reverse pass.
-enum FineTuneCommand {
+enum FineTuneCommand: Subcommand {
     enum Frozen: String, CaseIterable, Sendable { case none, flow }
     enum Balance: String, CaseIterable, Sendable { case none, classes }
 
@@ -19,70 +19,55 @@ enum FineTuneCommand {
         epochs: 200, warmUp: 5, schedule: .cosine, weightDecay: 0.05, averageDecay: 0)
 
     private static let model = Positional(
-        "MODEL", optional: .file,
-        help: "A model file from pretraining or an import. The default is the bundled "
-            + "model.")
+        "MODEL", optional: .file, help: "A model file from pretraining or an import. The default is the bundled model.")
     private static let classes = TrainingOptions.classes(
         help: "Train only on these classes. Images of other classes are ignored, in --validation too.")
     private static let validationLabels = Option(
         "validation-labels", optional: .file,
-        help: "A CSV file in the form of --labels, for the images of the data set that --validation names.",
-        group: "Images")
+        help: "A CSV file in the form of --labels, for the images of the data set that --validation names.")
     private static let balance = Option(
         "balance", .choice("WHAT", of: Balance.self), default: .none,
-        help:
-            "classes draws every class equally often: an epoch keeps its number of images, but repeats images of rare classes "
-            + "and leaves out images of frequent ones, others in each epoch. With --freeze flow, every class has the same weight "
-            + "in the loss.", group: RecipeOptions.group)
+        help: "classes draws every class equally often: an epoch keeps its number of images, but repeats images of "
+            + "rare classes and leaves out images of frequent ones, others in each epoch. With --freeze flow, every "
+            + "class has the same weight in the loss.")
     private static let freeze = Option(
         "freeze", .choice("WHAT", of: Frozen.self), default: .none,
-        help:
-            "flow leaves the network as it is and solves for a linear head on features that are computed once, without "
-            + "augmentation: there is no learning rate to choose.")
+        help: "flow leaves the network as it is and solves for a linear head on features that are computed once, "
+            + "without augmentation: there is no learning rate to choose.")
     private static let fromScratch = Option(
         flag: "from-scratch",
-        help: "Start with random weights in the model's architecture instead of its trained "
-            + "weights.")
+        help: "Start with random weights in the model's architecture instead of its trained weights.")
     private static let headPlace = Option(
         "head-place", optional: .headPlace,
-        help:
-            "What the head reads at the end of the pass: state is the pooled state, as in the paper; the others are means of "
-            + "the network's activations, at middle, down.N or up.N. The default is the model's.")
+        help: "What the head reads at the end of the pass: state is the pooled state, as in the paper; the others are "
+            + "means of the network's activations, at middle, down.N or up.N. The default is the model's.")
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 0...65_536),
-        help:
-            "The width of the head's hidden layer; 0 makes a linear head without one. The default is "
-            + "the model's; in a new head, the width of its input.")
+        help: "The width of the head's hidden layer; 0 makes a linear head without one. The default is the model's; in "
+            + "a new head, the width of its input.")
     private static let penalty = Option(
         "penalty", optional: .number("PENALTY", in: 1e-9...1e3),
-        help:
-            "With --freeze flow: half of this number times the squared weights of the head is added to its loss. The default "
-            + "is the one of \(LinearHead.penalties.map { "\($0)" }.joined(separator: ", ")) with the least validation loss; "
-            + "without --validation, 10 divided by the number of images.", group: RecipeOptions.group)
+        help: "With --freeze flow: half of this number times the squared weights of the head is added to its loss. The "
+            + "default is the one of \(LinearHead.penalties.map { "\($0)" }.joined(separator: ", ")) with the least "
+            + "validation loss; without --validation, 10 divided by the number of images.")
     private static let learningRate = Option(
         "learning-rate", optional: .number("RATE", in: 1e-9...10),
-        help: "The learning rate after the warm-up. The default is 1.25e-4 times the batch size divided by 512.",
-        group: RecipeOptions.group)
+        help: "The learning rate after the warm-up. The default is 1.25e-4 times the batch size divided by 512.")
     private static let finalRate = Option(
         "final-learning-rate", .number("RATE", in: 0...10), default: 0,
-        help: "The learning rate at the end of a "
-            + "cosine schedule.",
-        group: RecipeOptions.group)
+        help: "The learning rate at the end of a cosine schedule.")
     private static let smoothing = Option(
         "label-smoothing", .number("PART", in: 0...0.99), default: 0.1,
-        help: "The fraction of the target that is spread over all classes.", group: RecipeOptions.group)
+        help: "The fraction of the target that is spread over all classes.")
     private static let forwardSteps = Option(
         "forward-steps", optional: .integer(in: 0...10_000),
-        help:
-            "How many of the grid's Euler steps to take from the image before the head reads. With 0, "
-            + "a head at --head-place trains on the image itself, which is faster; use it for a first phase. The "
-            + "default is all steps. Validation always takes all.", group: RecipeOptions.group)
+        help: "How many of the grid's Euler steps to take from the image before the head reads. With 0, a head at "
+            + "--head-place trains on the image itself, which is faster; use it for a first phase. The default is all "
+            + "steps. Validation always takes all.")
     private static let gradientSteps = Option(
         "gradient-steps", optional: .integer(in: 0...10_000),
-        help:
-            "Through how many Euler steps, counted from the last, to take the gradient. With 0, only "
-            + "the evaluation that a head at --head-place reads is trained. The default is all.",
-        group: RecipeOptions.group)
+        help: "Through how many Euler steps, counted from the last, to take the gradient. With 0, only the evaluation "
+            + "that a head at --head-place reads is trained. The default is all.")
     private static let augmentation = TrainingOptions.augmentation(default: .full)
 
     static let command = Command(
@@ -103,41 +88,38 @@ enum FineTuneCommand {
             so options for these are refused. With --validation, no option needs tuning; without it, only --penalty does. \
             --resume reuses the computed features and solves again under another --penalty in seconds.
             """,
-        options: TrainingOptions.outputs(name: TrainingOptions.keptName.specification) + [
-            TapOptions.defaultTap.specification, DataOptions.labels.specification, validationLabels.specification,
-            classes.specification, GridOptions.span.specification, GridOptions.cutoff.specification,
-            freeze.specification, fromScratch.specification,
-            headPlace.specification, hiddenWidth.specification, recipe.epochs.specification,
-            TrainingOptions.batchSize.specification, learningRate.specification, finalRate.specification,
-            recipe.warmUp.specification, recipe.schedule.specification, recipe.weightDecay.specification,
-            smoothing.specification, balance.specification, forwardSteps.specification, gradientSteps.specification,
-            recipe.averageDecay.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
-            augmentation.specification, TrainingOptions.restartSchedule.specification, penalty.specification,
-        ] + TrainingOptions.computation,
-        positionals: [model.specification],
+        options: TrainingOptions.outputs(name: TrainingOptions.keptName) + [
+            OptionGroup("Images", [DataOptions.labels, validationLabels]),
+            [
+                TapOptions.defaultTap, classes, GridOptions.span, GridOptions.cutoff, freeze, fromScratch, headPlace,
+                hiddenWidth,
+            ],
+            OptionGroup(
+                "Recipe",
+                [
+                    recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
+                    recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, recipe.averageDecay,
+                    TrainingOptions.clip, TrainingOptions.seed, augmentation, TrainingOptions.restartSchedule, penalty,
+                ]),
+            TrainingOptions.computation,
+        ],
+        positionals: [model],
         examples: [
-            Command.Example(
-                line: "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 9 "
-                    + "--t-cutoff 5 -o finetuned", effect: "Fine-tune, keeping the best model on a tenth held back:"),
-            Command.Example(
-                line: "headwater finetune --data flowers --validation 0.2 --freeze flow -o head",
-                effect: "Teach the bundled model your own classes, from a few dozen images of each, in a minute:"),
-            Command.Example(
-                line: "headwater finetune --resume -o finetuned", effect: "Resume an interrupted run:"),
-            Command.Example(
-                line: "headwater finetune --resume --restart-schedule --epochs 300 -o finetuned",
-                effect: "Train a finished run for longer:"),
+            "Fine-tune, keeping the best model on a tenth held back:":
+                "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 9 "
+                + "--t-cutoff 5 -o finetuned",
+            "Teach the bundled model your own classes, from a few dozen images of each, in a minute:":
+                "headwater finetune --data flowers --validation 0.2 --freeze flow -o head",
+            "Resume an interrupted run:": "headwater finetune --resume -o finetuned",
+            "Train a finished run for longer:":
+                "headwater finetune --resume --restart-schedule --epochs 300 -o finetuned",
         ],
         recall: TrainingOptions.recall)
 
-    @MainActor
-    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        try await Interruption.cancelling { try finetune(arguments) }
-    }
+    static let isInterruptible = true
 
-    /// Runs in a task that is cancelled to interrupt it.
     @MainActor
-    static func finetune(_ arguments: ParsedArguments) throws -> ExitStatus {
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         try requireSense(arguments)
         let computation = try Computation(arguments, in: .f32)
         let (kernels, pool) = (computation.kernels, computation.pool)
@@ -199,20 +181,17 @@ enum FineTuneCommand {
     }
 
     /// Options that mean something only where the network learns.
-    private static let learningOptions: [OptionSpecification] = [
-        recipe.epochs.specification, TrainingOptions.batchSize.specification, learningRate.specification,
-        finalRate.specification, recipe.warmUp.specification, recipe.schedule.specification,
-        recipe.weightDecay.specification, smoothing.specification, forwardSteps.specification,
-        gradientSteps.specification, recipe.averageDecay.specification, TrainingOptions.clip.specification,
-        TrainingOptions.seed.specification, augmentation.specification, TrainingOptions.capacity.specification,
-        TrainingOptions.stepLog.specification,
+    private static let learningOptions: [any CommandOption] = [
+        recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
+        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, recipe.averageDecay, TrainingOptions.clip,
+        TrainingOptions.seed, augmentation, TrainingOptions.capacity, TrainingOptions.stepLog,
     ]
 
     /// Refuses options that don't go with --freeze as it is.
     private static func requireSense(_ arguments: ParsedArguments) throws {
         guard try arguments[freeze] == .flow else {
             return try arguments.refuse(
-                [penalty.specification], "only a head that is solved for has a penalty",
+                [penalty], "only a head that is solved for has a penalty",
                 remedy: "leave it out, or give --freeze flow; training has --weight-decay")
         }
         try arguments.refuse(

@@ -11,7 +11,7 @@ import Tensor
 import Training
 
 /// `headwater pretrain`: a velocity network from images without labels.
-enum PretrainCommand {
+enum PretrainCommand: Subcommand {
     private static let architecture = Option(
         "architecture", required: .file,
         help: "A JSON file of the network's architecture: modelChannels, residualBlocks, channelMultipliers, "
@@ -21,13 +21,11 @@ enum PretrainCommand {
         help: "How noise and images are paired, and the path between them.")
     private static let imageSize = Option(
         "image-size", optional: .integer(in: 16...128),
-        help: "The height and width of images, instead of the "
-            + "architecture's.")
+        help: "The height and width of images, instead of the architecture's.")
     private static let recipe = RecipeOptions(
         epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999)
     private static let learningRate = Option(
-        "learning-rate", .number("RATE", in: 1e-9...10), default: 1e-4, help: "The learning rate after the warm-up.",
-        group: RecipeOptions.group)
+        "learning-rate", .number("RATE", in: 1e-9...10), default: 1e-4, help: "The learning rate after the warm-up.")
     private static let augmentation = TrainingOptions.augmentation(default: AugmentationPolicy(flips: true))
     private static let span = Option(
         "t-span", .integer(in: 2...10_000), default: 32,
@@ -46,31 +44,28 @@ enum PretrainCommand {
             --resume continues bit for bit. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served (embeddings only) and fine-tuned.
             """,
-        options: [architecture.specification, coupling.specification, imageSize.specification]
-            + TrainingOptions.outputs(name: TrainingOptions.name.specification) + [
-                span.specification, cutoff.specification, recipe.epochs.specification,
-                TrainingOptions.batchSize.specification, learningRate.specification, recipe.warmUp.specification,
-                recipe.schedule.specification, recipe.weightDecay.specification, recipe.averageDecay.specification,
-                augmentation.specification, TrainingOptions.clip.specification, TrainingOptions.seed.specification,
-                TrainingOptions.restartSchedule.specification,
-            ] + TrainingOptions.computation,
+        options: [[architecture, coupling, imageSize]] + TrainingOptions.outputs(name: TrainingOptions.name) + [
+            [span, cutoff],
+            OptionGroup(
+                "Recipe",
+                [
+                    recipe.epochs, TrainingOptions.batchSize, learningRate, recipe.warmUp, recipe.schedule,
+                    recipe.weightDecay, recipe.averageDecay, augmentation, TrainingOptions.clip, TrainingOptions.seed,
+                    TrainingOptions.restartSchedule,
+                ]),
+            TrainingOptions.computation,
+        ],
         examples: [
-            Command.Example(
-                line: "headwater pretrain --data train.tar --architecture small.json --coupling icfm -o pretrained",
-                effect: "Pretrain on a tar archive:"),
-            Command.Example(
-                line: "headwater pretrain --resume -o pretrained", effect: "Resume an interrupted run:"),
+            "Pretrain on a tar archive:":
+                "headwater pretrain --data train.tar --architecture small.json --coupling icfm -o pretrained",
+            "Resume an interrupted run:": "headwater pretrain --resume -o pretrained",
         ],
         recall: TrainingOptions.recall)
 
-    @MainActor
-    static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
-        try await Interruption.cancelling { try pretrain(arguments) }
-    }
+    static let isInterruptible = true
 
-    /// Runs in a task that is cancelled to interrupt it.
     @MainActor
-    static func pretrain(_ arguments: ParsedArguments) throws -> ExitStatus {
+    static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let configuration = try configuration(arguments)
         let computation = try Computation(arguments, in: .f32)
         let (kernels, pool) = (computation.kernels, computation.pool)

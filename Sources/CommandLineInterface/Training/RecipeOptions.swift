@@ -4,9 +4,6 @@ import Training
 
 /// The options of how steps are taken that the training commands share, each command with defaults of its own.
 struct RecipeOptions: Sendable {
-    /// The heading of a recipe's options in the help.
-    static let group = "Recipe"
-
     let epochs: Option<Int>
     let warmUp: Option<Double>
     let schedule: Option<LearningRateSchedule.Shape>
@@ -18,29 +15,27 @@ struct RecipeOptions: Sendable {
         epochs: Int, warmUp: Double, schedule: LearningRateSchedule.Shape, weightDecay: Double, averageDecay: Double
     ) {
         self.epochs = Option(
-            "epochs", .integer(in: 1...1_000_000), default: epochs, help: "The number of passes over the images.",
-            group: Self.group)
+            "epochs", .integer(in: 1...1_000_000), default: epochs, help: "The number of passes over the images.")
         self.warmUp = Option(
             "warm-up", .number("EPOCHS", in: 0...10_000), default: warmUp,
-            help: "The epochs over which the learning rate rises from zero.", group: Self.group)
+            help: "The epochs over which the learning rate rises from zero.")
         self.schedule = Option(
             "schedule", .choice("SHAPE", of: LearningRateSchedule.Shape.self), default: schedule,
-            help: "The schedule of the learning rate after the warm-up.", group: Self.group)
+            help: "The schedule of the learning rate after the warm-up.")
         self.weightDecay = Option(
             "weight-decay", .number("DECAY", in: 0...10), default: weightDecay,
-            help: "AdamW's weight decay, for all parameters that gradients reach. 0 gives Adam.", group: Self.group)
+            help: "AdamW's weight decay, for all parameters that gradients reach. 0 gives Adam.")
         self.averageDecay = Option(
             "ema-decay", .number("DECAY", in: 0...0.999999), default: averageDecay,
             help: "The decay of the average of weights that is judged and kept. With 0, the weights themselves are "
-                + "judged and kept.",
-            group: Self.group)
+                + "judged and kept.")
     }
 
     /// Refuses a final learning rate that a constant one never comes to.
     func requireEffect(_ arguments: ParsedArguments, finalRate: Option<Double>) throws {
         guard try arguments[schedule] == .constant else { return }
         try arguments.refuse(
-            [finalRate.specification], "a constant learning rate doesn't end at another one",
+            [finalRate], "a constant learning rate doesn't end at another one",
             remedy: "leave it out, or give --schedule cosine")
     }
 

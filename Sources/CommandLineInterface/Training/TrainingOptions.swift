@@ -23,15 +23,13 @@ enum TrainingOptions {
             + "necessary.")
     static let resume = Option(
         flag: "resume",
-        help:
-            "Continue from state.safetensors in the output folder. Options that are not given keep their values in that run."
-    )
+        help: "Continue from state.safetensors in the output folder. Options that are not given keep their values in "
+            + "that run.")
     static let restartSchedule = Option(
         flag: "restart-schedule",
-        help:
-            "With --resume, start the learning-rate schedule again at the current step, for the steps left of --epochs. "
-            + "--epochs, --schedule, --warm-up and learning rates may then change. Give it once: a later --resume continues "
-            + "the new schedule.", group: RecipeOptions.group)
+        help: "With --resume, start the learning-rate schedule again at the current step, for the steps left of "
+            + "--epochs. --epochs, --schedule, --warm-up and learning rates may then change. Give it once: a later "
+            + "--resume continues the new schedule.")
     static let checkpointMinutes = Option(
         "checkpoint-minutes", .number("MINUTES", in: 0.01...1440), default: 10,
         help: "The longest time between two saves of the state. It is also saved at the end of each epoch.")
@@ -41,19 +39,17 @@ enum TrainingOptions {
             + "back, such as 0.1, or a folder or archive. Without it, the last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
-        help: "The seed that determines which images a fraction holds back. It is separate from --seed, so that a "
-            + "run that continues from another run's model holds back the same images and isn't judged by images "
-            + "that the other run trained on.")
+        help: "The seed that determines which images a fraction holds back. It is separate from --seed, so that a run "
+            + "that continues from another run's model holds back the same images and isn't judged by images that the "
+            + "other run trained on.")
     static let stepLog = Option(
         "step-log", optional: .file,
-        help:
-            "Append a line of JSON for every step: step, epoch, loss, learning rate, norm of the gradient, images and "
-            + "images a second. With --resume it keeps the lines of the steps before.")
+        help: "Append a line of JSON for every step: step, epoch, loss, learning rate, norm of the gradient, images "
+            + "and images a second. With --resume it keeps the lines of the steps before.")
     static let dryRun = Option(
         flag: "dry-run",
-        help:
-            "Write nothing, and print what would be done: images, classes and steps, and the time and memory that they "
-            + "take, measured in a few steps on real images.")
+        help: "Write nothing, and print what would be done: images, classes and steps, and the time and memory that "
+            + "they take, measured in a few steps on real images.")
     static let name = Option(
         "name", optional: .string("NAME"), help: "The model's name. The default is the output folder's name.")
     /// The name of a model that is made from another one.
@@ -65,15 +61,13 @@ enum TrainingOptions {
         help: "The type in which the model's weights are stored.")
 
     static let batchSize = Option(
-        "batch-size", .integer(in: 1...65_536), default: 128, help: "The number of images in a step.",
-        group: RecipeOptions.group)
+        "batch-size", .integer(in: 1...65_536), default: 128, help: "The number of images in a step.")
     static let seed = Option(
         "seed", .integer(in: 0 ... .max), default: 1,
         help: "The seed of weights, order, augmentation, times and noise. Two runs with the same options, seed, "
-            + "kernels and number of workers give the same bits.", group: RecipeOptions.group)
+            + "kernels and number of workers give the same bits.")
     static let clip = Option(
-        "clip", optional: .number("NORM", in: 1e-6...1e9), help: "Scale larger gradients down to this norm.",
-        group: RecipeOptions.group)
+        "clip", optional: .number("NORM", in: 1e-6...1e9), help: "Scale larger gradients down to this norm.")
 
     static func classes(help: String) -> Option<[String]?> {
         Option("classes", optional: .list(of: .string("CLASS")), help: help)
@@ -83,14 +77,13 @@ enum TrainingOptions {
         Option(
             "augment", .augmentation, default: policy,
             help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "
-                + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.",
-            group: RecipeOptions.group)
+                + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.")
     }
 
     static let capacity = Option(
         "images-at-a-time", .integer(in: 1...1024), default: 16,
         help: "The number of images whose activations are in memory at the same time. Gradients are summed over the "
-            + "step.", group: "Computation")
+            + "step.")
 
     /// What the run was given that is to be resumed.
     static let recall = Recall { written in
@@ -106,9 +99,8 @@ enum TrainingOptions {
 
     /// The options that a run is to remember: as they were given, paths from the root.
     static func remembered(_ arguments: ParsedArguments, of command: Command) -> [String: String] {
-        let own =
-            [output.specification, resume.specification, restartSchedule.specification, dryRun.specification].map(
-                \.name)
+        let own = [output.specification, resume.specification, restartSchedule.specification, dryRun.specification].map(
+            \.name)
         let isPath = Dictionary(
             uniqueKeysWithValues: command.options.map { ($0.name, $0.completion == .file) }
                 + command.positionals.map { ($0.name, $0.completion == .file) })
@@ -142,17 +134,15 @@ enum TrainingOptions {
     /// Where data come from and results go.
     ///
     /// - Parameter name: the option of the model's name.
-    static func outputs(name: OptionSpecification) -> [OptionSpecification] {
+    static func outputs(name: any CommandOption) -> [OptionGroup] {
         [
-            data.specification, output.specification, resume.specification, checkpointMinutes.specification,
-            validation.specification, splitSeed.specification, name, type.specification, stepLog.specification,
-            dryRun.specification,
-        ] + DataOptions.specifications
+            [data, output, resume, checkpointMinutes, validation, splitSeed, name, type, stepLog, dryRun],
+            DataOptions.options,
+        ]
     }
 
-    static let computation: [OptionSpecification] = [
-        capacity.specification, Computation.kernelsOption.specification, Computation.workersOption.specification,
-    ]
+    static let computation = OptionGroup(
+        "Computation", [capacity, Computation.kernelsOption, Computation.workersOption])
 
     /// What the last bits of a run's numbers depend on.
     static func computation(_ arguments: ParsedArguments, _ kernels: Kernels, _ pool: WorkerPool) throws -> String {
@@ -265,7 +255,7 @@ extension TrainingData {
         if case .fraction = source {
         } else {
             try arguments.refuse(
-                [TrainingOptions.splitSeed.specification],
+                [TrainingOptions.splitSeed],
                 "it chooses the images to hold back, and none are",
                 remedy: "leave it out, or give --validation a fraction such as 0.1")
         }
