@@ -9,7 +9,7 @@ import Training
 /// Times the way from image files to a model's input, exact and scaled, and compares the embeddings that follow.
 public struct DecodingBenchmark {
     /// One file's row.
-    public struct Measurement: Codable, Sendable {
+    public struct Measurement: TableRow {
         /// The file.
         public let path: String
         /// Stored width in pixels.
@@ -45,17 +45,16 @@ public struct DecodingBenchmark {
     private let served: ServedModel
     private let integrator: ReverseIntegrator
     private let tap: ResolvedTap
-    private let kernels: Kernels
-    private let workers: Int
+    private let computation: Computation
     private let seconds: Double
 
     /// - Parameter seconds: about how long each figure is measured; three times at least.
-    public init(_ served: ServedModel, kernels: Kernels, pool: WorkerPool, seconds: Double) throws {
+    public init(_ served: ServedModel, on computation: Computation, seconds: Double) throws {
         self.served = served
-        integrator = ReverseIntegrator(model: served.model, capacity: 1, kernels: kernels, pool: pool)
+        self.computation = computation
+        integrator = ReverseIntegrator(
+            model: served.model, capacity: 1, kernels: computation.kernels, pool: computation.pool)
         tap = try served.model.defaultTap()
-        self.kernels = kernels
-        workers = pool.count
         self.seconds = seconds
     }
 
@@ -63,7 +62,7 @@ public struct DecodingBenchmark {
     public func report() -> Report {
         let input = [Float](repeating: 0, count: served.model.stateCount)
         return Report(
-            model: served.version.name, kernels: kernels.name, workers: workers,
+            model: served.version.name, kernels: computation.kernels.name, workers: computation.pool.count,
             pass: Spread.measured(for: seconds) { _ = embedding(input) })
     }
 
@@ -96,17 +95,14 @@ public struct DecodingBenchmark {
 // MARK: - As text
 
 extension DecodingBenchmark.Report {
-    /// The lines before the table's rows.
-    public var head: String {
+    /// The lines above the table.
+    public var title: String {
         """
         \(model), kernels \(kernels), \(workers) workers
         one image's pass: \(pass.text()) ms; decoding and resizing, one thread, in milliseconds:
         median (least-greatest)
 
-
         """
-            + "pixels".leftPadded(11) + "kB".leftPadded(7) + "exact".leftPadded(26) + "scaled".leftPadded(26)
-            + "at".leftPadded(5) + "cosine".leftPadded(10) + "  file"
     }
 
     /// A line about the files that the two modes decode differently; nil if there are none.
@@ -123,10 +119,16 @@ extension DecodingBenchmark.Report {
 }
 
 extension DecodingBenchmark.Measurement {
-    /// The row's line.
-    public var tableRow: String {
-        "\(width)x\(height)".leftPadded(11) + "\(bytes / 1000)".leftPadded(7) + exact.text().leftPadded(26)
-            + scaled.text().leftPadded(26) + "1/\(denominator)".leftPadded(5)
-            + "\(rounded(cosine, 6))".leftPadded(10) + "  \(path)"
+    /// The table's columns.
+    public static let columns = TextColumns([
+        ("pixels", 11), ("kB", 7), ("exact", 26), ("scaled", 26), ("at", 5), ("cosine", 10), ("  file", 0),
+    ])
+
+    /// A cell for each column.
+    public var cells: [String] {
+        [
+            "\(width)x\(height)", "\(bytes / 1000)", exact.text(), scaled.text(), "1/\(denominator)",
+            "\(rounded(cosine, 6))", "  \(path)",
+        ]
     }
 }

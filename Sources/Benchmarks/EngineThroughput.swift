@@ -16,10 +16,11 @@ struct EngineThroughput {
     /// Images a second of each turn.
     private(set) var rounds: [Double] = []
 
-    init(served: ServedModel, batch: Int, kernels: Kernels, pool: WorkerPool) {
+    init(served: ServedModel, batch: Int, on computation: Computation) {
         model = served.model
         self.batch = batch
-        integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
+        integrator = ReverseIntegrator(
+            model: model, capacity: batch, kernels: computation.kernels, pool: computation.pool)
     }
 
     /// Images a second over all turns.

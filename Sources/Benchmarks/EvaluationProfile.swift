@@ -38,9 +38,10 @@ public struct EvaluationProfile: Codable, Sendable {
     public let remainder: Double
 
     /// Profiles about `seconds` of evaluations after a warm-up.
-    public init(name: String, model: ReversibleModel, batch: Int, seconds: Double, kernels: Kernels, pool: WorkerPool)
-        throws
-    {
+    public init(
+        name: String, model: ReversibleModel, batch: Int, seconds: Double, on computation: Computation
+    ) throws {
+        let (kernels, pool) = (computation.kernels, computation.pool)
         let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
         let end = try model.resolve(Tap(time: .end, place: .pooled))
         let input = NetworkBenchmark.input(count: model.stateCount)
@@ -142,24 +143,24 @@ extension EvaluationProfile {
     public var table: String {
         let peaks = peakGigaflops.sorted { $0.key < $1.key }.map { "\($0.key) \(Int($0.value)) GFLOP/s" }
         var lines = ["", "\(model) in batches of \(batch); peak of the micro-kernel: \(peaks.joined(separator: ", "))"]
-        lines.append(
-            "layers".padded(18) + "side".leftPadded(5) + "sections".leftPadded(9) + "ms/image".leftPadded(10)
-                + "share".leftPadded(8) + "GFLOP/s".leftPadded(9) + "of peak".leftPadded(9)
-                + "weights MiB".leftPadded(13))
-        for row in rows {
-            lines.append(
-                row.kind.padded(18) + "\(row.side)".leftPadded(5) + "\(row.sections)".leftPadded(9)
-                    + "\(rounded(row.milliseconds, 3))".leftPadded(10)
-                    + "\(rounded(row.share * 100, 1)) %".leftPadded(8)
-                    + "\(Int(row.effectiveGigaflops))".leftPadded(9)
-                    + "\(rounded(row.shareOfPeak * 100, 0)) %".leftPadded(9)
-                    + "\(rounded(row.weightMebibytes, 1))".leftPadded(13))
+        let columns = TextColumns([
+            ("layers", -18), ("side", 5), ("sections", 9), ("ms/image", 10), ("share", 8), ("GFLOP/s", 9),
+            ("of peak", 9),
+            ("weights MiB", 13),
+        ])
+        lines.append(columns.head)
+        lines += rows.map { row in
+            columns.line([
+                row.kind, "\(row.side)", "\(row.sections)", "\(rounded(row.milliseconds, 3))",
+                "\(rounded(row.share * 100, 1)) %", "\(Int(row.effectiveGigaflops))",
+                "\(rounded(row.shareOfPeak * 100, 0)) %", "\(rounded(row.weightMebibytes, 1))",
+            ])
         }
         let sections = rows.reduce(0) { $0 + $1.sections }
         let milliseconds = rows.reduce(remainder) { $0 + $1.milliseconds }
         lines.append(
-            "all".padded(18) + "".leftPadded(5) + "\(sections)".leftPadded(9)
-                + "\(rounded(milliseconds, 3))".leftPadded(10) + "   between the sections \(rounded(remainder, 3))")
+            columns.line(["all", "", "\(sections)", "\(rounded(milliseconds, 3))"])
+                + "   between the sections \(rounded(remainder, 3))")
         return lines.joined(separator: "\n")
     }
 }

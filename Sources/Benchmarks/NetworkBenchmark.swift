@@ -3,48 +3,36 @@ import Plotting
 import ReverseODE
 import Tensor
 
-/// Times a model's evaluation and its whole reverse pass.
-public struct NetworkBenchmark {
-    /// One row of the table.
-    public struct Measurement: Codable, Sendable {
-        /// Model measured.
-        public let model: String
-        /// Images in the batch.
-        public let batch: Int
-        /// Milliseconds an image of one evaluation.
-        public let evaluation: Spread
-        /// Evaluations of a pass.
-        public let evaluations: Int
-        /// Milliseconds an image of the whole pass, the head included where the model has one.
-        public let pass: Spread
-        /// Operations of the direct algorithm a second, from the median evaluation, in 10⁹.
-        public let effectiveGigaflops: Double
-        /// Seconds to load the model and pack its weights.
-        public let loadSeconds: Double
-        /// Bytes of activations and scratch.
-        public let activationBytes: Int
-    }
+/// The time of a model's evaluation and of its whole reverse pass.
+public struct NetworkBenchmark: TableRow {
+    /// Model measured.
+    public let model: String
+    /// Images in the batch.
+    public let batch: Int
+    /// Milliseconds an image of one evaluation.
+    public let evaluation: Spread
+    /// Evaluations of a pass.
+    public let evaluations: Int
+    /// Milliseconds an image of the whole pass, the head included where the model has one.
+    public let pass: Spread
+    /// Operations of the direct algorithm a second, from the median evaluation, in 10⁹.
+    public let effectiveGigaflops: Double
+    /// Seconds to load the model and pack its weights.
+    public let loadSeconds: Double
+    /// Bytes of activations and scratch.
+    public let activationBytes: Int
 
-    private let name: String
-    private let model: ReversibleModel
-    private let loadSeconds: Double
-    private let kernels: Kernels
-    private let pool: WorkerPool
-
+    /// Measures for about `seconds`, at least three passes, after one that is not counted.
+    ///
     /// - Parameters:
-    ///   - name: what rows call the model.
+    ///   - name: what the row calls the model.
     ///   - loadSeconds: how long it took to load.
-    public init(name: String, model: ReversibleModel, loadSeconds: Double, kernels: Kernels, pool: WorkerPool) {
-        self.name = name
-        self.model = model
-        self.loadSeconds = loadSeconds
-        self.kernels = kernels
-        self.pool = pool
-    }
-
-    /// Measures one batch size for about `seconds`, at least three times, after one run that is not counted.
-    public func measure(batch: Int, seconds: Double) throws -> Measurement {
-        let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
+    public init(
+        of model: ReversibleModel, name: String, loadSeconds: Double, batch: Int, seconds: Double,
+        on computation: Computation
+    ) throws {
+        let integrator = ReverseIntegrator(
+            model: model, capacity: batch, kernels: computation.kernels, pool: computation.pool)
         let end = try model.resolve(Tap(time: .end, place: .pooled))
         let input = Self.input(count: model.stateCount)
         var passes: [Double] = []
@@ -53,11 +41,9 @@ public struct NetworkBenchmark {
         let start = clock.now
         var isWarm = false
         while passes.count < 3 || start.duration(to: clock.now) < .seconds(seconds) {
-            var trajectories: [Trajectory] = []
             let began = clock.now
-            for _ in 0..<batch {
-                trajectories.append(
-                    integrator.trajectory(input: input, taps: [end], wantsLogits: model.head != nil))
+            var trajectories = (0..<batch).map { _ in
+                integrator.trajectory(input: input, taps: [end], wantsLogits: model.head != nil)
             }
             let all = Array(trajectories.indices)
             while !trajectories[0].isFinished {
@@ -68,29 +54,33 @@ public struct NetworkBenchmark {
             if isWarm { passes.append(began.duration(to: clock.now) / .milliseconds(1) / Double(batch)) }
             isWarm = true
         }
-        let evaluation = Spread(steps)
-        return Measurement(
-            model: name, batch: batch, evaluation: evaluation, evaluations: model.evaluationsPerPass,
-            pass: Spread(passes),
-            effectiveGigaflops: Double(model.field.program.floatingPointOperations) / evaluation.median / 1e6,
-            loadSeconds: loadSeconds, activationBytes: integrator.byteCount)
+        self.model = name
+        self.batch = batch
+        evaluation = Spread(steps)
+        evaluations = model.evaluationsPerPass
+        pass = Spread(passes)
+        effectiveGigaflops = Double(model.field.program.floatingPointOperations) / evaluation.median / 1e6
+        self.loadSeconds = loadSeconds
+        activationBytes = integrator.byteCount
     }
 
     /// The input that everything is measured on, in -1...1.
     static func input(count: Int) -> [Float] { (0..<count).map { Float($0 * 7_919 % 2_003) / 1_000 - 1 } }
 }
 
-extension NetworkBenchmark.Measurement {
-    /// The table's first line.
-    public static let tableHead =
-        "model".padded(12) + "batch".leftPadded(5) + "evaluation".leftPadded(26) + "GFLOP/s".leftPadded(9)
-        + "whole pass".leftPadded(26) + "evals".leftPadded(6) + "load s".leftPadded(8) + "arena MiB".leftPadded(10)
+extension NetworkBenchmark {
+    /// The table's columns.
+    public static let columns = TextColumns([
+        ("model", -12), ("batch", 5), ("evaluation", 26), ("GFLOP/s", 9), ("whole pass", 26), ("evals", 6),
+        ("load s", 8),
+        ("arena MiB", 10),
+    ])
 
-    /// The row's line.
-    public var tableRow: String {
-        model.padded(12) + "\(batch)".leftPadded(5) + evaluation.text().leftPadded(26)
-            + "\(Int(effectiveGigaflops))".leftPadded(9) + pass.text().leftPadded(26)
-            + "\(evaluations)".leftPadded(6) + "\(rounded(loadSeconds))".leftPadded(8)
-            + "\(activationBytes >> 20)".leftPadded(10)
+    /// A cell for each column.
+    public var cells: [String] {
+        [
+            model, "\(batch)", evaluation.text(), "\(Int(effectiveGigaflops))", pass.text(), "\(evaluations)",
+            "\(rounded(loadSeconds))", "\(activationBytes >> 20)",
+        ]
     }
 }

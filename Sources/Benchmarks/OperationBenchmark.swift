@@ -5,7 +5,7 @@ import Tensor
 /// Times single operations at the sizes of the published networks, with random weights.
 public struct OperationBenchmark: Codable, Sendable {
     /// One row of the table.
-    public struct Measurement: Codable, Sendable {
+    public struct Measurement: TableRow {
         /// The operation and its sizes.
         public let operation: String
         /// Images in the batch.
@@ -23,34 +23,31 @@ public struct OperationBenchmark: Codable, Sendable {
     ///
     /// - Parameter report: called with each row once it is measured.
     public init(
-        batches: [Int], seconds: Double, precision: Precision, kernels: Kernels, pool: WorkerPool,
-        report: (Measurement) -> Void
+        batches: [Int], seconds: Double, on computation: Computation, report: (Measurement) -> Void
     ) throws {
         measurements = try OperationCase.benchmarked.flatMap { operation in
-            let field = try Self.field(operation.program, precision: precision, kernels: kernels, pool: pool)
+            let field = try Self.field(operation.program, computation)
             return batches.map { batch in
-                let measurement = Self.measure(
-                    operation, field, batch: batch, seconds: seconds, kernels: kernels, pool: pool)
+                let measurement = Self.measure(operation, field, batch: batch, seconds: seconds, computation)
                 report(measurement)
                 return measurement
             }
         }
     }
 
-    private static func field(
-        _ program: NetworkProgram, precision: Precision, kernels: Kernels, pool: WorkerPool
-    ) throws -> VelocityField {
+    private static func field(_ program: NetworkProgram, _ computation: Computation) throws -> VelocityField {
         let counts = Dictionary(uniqueKeysWithValues: program.parameters.map { ($0.key, $0.count) })
-        return try VelocityField(program, times: [0.5], precision: precision, kernels: kernels, pool: pool) { key in
-            NetworkBenchmark.input(count: counts[key]!).map { $0 / 16 }
-        }
+        return try VelocityField(
+            program, times: [0.5], precision: computation.precision, kernels: computation.kernels,
+            pool: computation.pool
+        ) { key in NetworkBenchmark.input(count: counts[key]!).map { $0 / 16 } }
     }
 
     private static func measure(
-        _ operation: OperationCase, _ field: VelocityField, batch: Int, seconds: Double, kernels: Kernels,
-        pool: WorkerPool
+        _ operation: OperationCase, _ field: VelocityField, batch: Int, seconds: Double, _ computation: Computation
     ) -> Measurement {
-        let evaluator = VelocityEvaluator(field, capacity: batch, kernels: kernels, pool: pool)
+        let evaluator = VelocityEvaluator(
+            field, capacity: batch, kernels: computation.kernels, pool: computation.pool)
         let input = NetworkBenchmark.input(count: field.program.stateCount)
         for n in 0..<batch { evaluator.setInput(n, planes: input, time: 0) }
         // One run takes too short a time for the clock's own cost.
@@ -66,13 +63,9 @@ public struct OperationBenchmark: Codable, Sendable {
 }
 
 extension OperationBenchmark.Measurement {
-    /// The table's first line.
-    public static let tableHead =
-        "operation".padded(44) + "batch".leftPadded(6) + "ms".leftPadded(26) + "GFLOP/s".leftPadded(9)
+    /// The table's columns.
+    public static let columns = TextColumns([("operation", -44), ("batch", 6), ("ms", 26), ("GFLOP/s", 9)])
 
-    /// The row's line.
-    public var tableRow: String {
-        operation.padded(44) + "\(batch)".leftPadded(6) + time.text(digits: 4).leftPadded(26)
-            + "\(Int(effectiveGigaflops))".leftPadded(9)
-    }
+    /// A cell for each column.
+    public var cells: [String] { [operation, "\(batch)", time.text(digits: 4), "\(Int(effectiveGigaflops))"] }
 }

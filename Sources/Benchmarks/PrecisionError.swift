@@ -16,16 +16,15 @@ public struct PrecisionError: Codable, Sendable {
     public let cosine: Double
 
     /// Runs the same input through both models, which differ in precision only and integrate with Euler's method.
-    public init(name: String, exact: ReversibleModel, reduced: ReversibleModel, kernels: Kernels, pool: WorkerPool)
-        throws
-    {
+    public init(name: String, exact: ReversibleModel, reduced: ReversibleModel, on computation: Computation) throws {
         let input = NetworkBenchmark.input(count: exact.stateCount)
         let taps = try [
             Tap(time: .at(exact.grid.times[1]), place: .state), Tap(time: .end, place: .state),
             Tap(time: .end, place: .pooled),
         ].map(exact.resolve)
         func features(_ model: ReversibleModel) -> [[Float]] {
-            let integrator = ReverseIntegrator(model: model, capacity: 1, kernels: kernels, pool: pool)
+            let integrator = ReverseIntegrator(
+                model: model, capacity: 1, kernels: computation.kernels, pool: computation.pool)
             var pass = [integrator.trajectory(input: input, taps: taps, wantsLogits: false)]
             integrator.run(&pass)
             return pass[0].features

@@ -45,34 +45,28 @@ public struct RandomNetwork: Sendable {
     /// A model without a head, whose activations stay of order one.
     ///
     /// - Parameter evaluations: of a pass.
-    public func model(
-        evaluations: Int, precision: Precision, kernels: Kernels, pool: WorkerPool
-    ) throws -> ReversibleModel {
+    public func model(evaluations: Int, on computation: Computation) throws -> ReversibleModel {
         let configuration = configuration(evaluations: evaluations)
-        let weights = try Self.randomWeights(configuration)
         return try ReversibleModel(
-            configuration: configuration, precision: precision, kernels: kernels, pool: pool
-        ) { weights($0) }
+            configuration: configuration, precision: computation.precision, kernels: computation.kernels,
+            pool: computation.pool, parameters: try Self.randomWeights(configuration))
     }
 
     /// Writes such a model to a file, the same bytes every time.
     public func write(evaluations: Int, to path: String) throws {
         let configuration = configuration(evaluations: evaluations)
-        let weights = try Self.randomWeights(configuration)
-        try ModelFile.write(configuration, to: path) { weights($0) }
+        try ModelFile.write(configuration, to: path, weights: try Self.randomWeights(configuration))
     }
 
     /// The configuration of such a model.
-    func configuration(evaluations: Int) -> ModelConfiguration {
+    public func configuration(evaluations: Int) -> ModelConfiguration {
         ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
             grid: TimeGridConfiguration(count: evaluations + 1, cutoff: nil),
             preprocessing: .reference(imageSize: architecture.imageSize))
     }
 
-    private static func randomWeights(
-        _ configuration: ModelConfiguration
-    ) throws -> @Sendable (_ key: String) -> [Float] {
+    private static func randomWeights(_ configuration: ModelConfiguration) throws -> @Sendable (String) -> [Float] {
         let shapes = Dictionary(
             uniqueKeysWithValues: try ModelFile.parameters(of: configuration).map { ($0.key, $0.shape) })
         return { key in

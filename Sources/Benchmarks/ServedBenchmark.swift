@@ -12,33 +12,22 @@ public struct ServedBenchmark {
     /// What to measure.
     public struct Plan: Sendable {
         /// The batching modes to compare.
-        public var batchings: [BatchingMode]
+        public var batchings: [BatchingMode] = [.step, .request]
         /// Open loads as shares of the capacity.
-        public var loads: [Double]
+        public var loads = [0.3, 0.6, 0.9, 1.5]
         /// Clients of the closed loop.
-        public var clients: Int
+        public var clients = 16
         /// Of a turn.
-        public var seconds: Double
+        public var seconds = 5.0
         /// Turns of each load.
-        public var rounds: Int
+        public var rounds = 3
         /// The most images in a step.
-        public var batchLimit: Int
+        public var batchLimit = 8
         /// The most images that may wait.
-        public var queueLimit: Int
+        public var queueLimit = 1024
 
-        /// Describes a plan.
-        public init(
-            batchings: [BatchingMode], loads: [Double], clients: Int, seconds: Double, rounds: Int, batchLimit: Int,
-            queueLimit: Int
-        ) {
-            self.batchings = batchings
-            self.loads = loads
-            self.clients = clients
-            self.seconds = seconds
-            self.rounds = rounds
-            self.batchLimit = batchLimit
-            self.queueLimit = queueLimit
-        }
+        /// A plan of the usual numbers.
+        public init() {}
     }
 
     /// The share of each turn that isn't counted, in which queues fill.
@@ -46,8 +35,7 @@ public struct ServedBenchmark {
 
     private let plan: Plan
     private let served: ServedModel
-    private let kernels: Kernels
-    private let pool: WorkerPool
+    private let computation: Computation
     private let image: [UInt8]
     private let serviceArguments: [String]
 
@@ -55,13 +43,11 @@ public struct ServedBenchmark {
     ///   - image: the file that is posted; nil for a small PNG of gradients and noise.
     ///   - serviceArguments: what every service of this program is started with.
     public init(
-        _ plan: Plan, served: ServedModel, kernels: Kernels, pool: WorkerPool, image: [UInt8]?,
-        serviceArguments: [String]
+        _ plan: Plan, served: ServedModel, on computation: Computation, image: [UInt8]?, serviceArguments: [String]
     ) throws {
         self.plan = plan
         self.served = served
-        self.kernels = kernels
-        self.pool = pool
+        self.computation = computation
         self.image = try image ?? Self.builtInImage(side: served.model.side)
         self.serviceArguments = serviceArguments
     }
@@ -88,7 +74,7 @@ public struct ServedBenchmark {
             (mode, try ServiceProcess(arguments: serviceArguments + ["--batching", mode.rawValue]))
         }
         defer { for (_, service) in services { service.stop() } }
-        var engine = EngineThroughput(served: served, batch: plan.batchLimit, kernels: kernels, pool: pool)
+        var engine = EngineThroughput(served: served, batch: plan.batchLimit, on: computation)
         var results: [Cell: [Turn]] = [:]
         var capacities: [Double] = []
         var full: [LoadResult] = []
@@ -187,7 +173,8 @@ public struct ServedBenchmark {
         let closed = plan.batchings.compactMap { row($0, nil) }
         let open = plan.loads.flatMap { load in plan.batchings.compactMap { row($0, load) } }
         return ServedReport(
-            model: served.version.name, kernels: kernels.name, workers: pool.count, batchLimit: plan.batchLimit,
+            model: served.version.name, kernels: computation.kernels.name, workers: computation.pool.count,
+            batchLimit: plan.batchLimit,
             queueLimit: plan.queueLimit, clients: plan.clients, seconds: plan.seconds, rounds: plan.rounds,
             imageBytes: image.count, engineImagesPerSecond: engine.imagesPerSecond,
             engineProcessorMilliseconds: engine.processorMilliseconds, fullRequests: fullRequests,

@@ -86,12 +86,11 @@ public struct ServedReport: Codable, Sendable {
 
     /// The table.
     var table: String {
-        let columns: [(String, Int)] = [
+        let columns = TextColumns([
             ("load", 7), ("batching", 10), ("offered/s", 11), ("answered/s", 12), ("refused", 9), ("failed", 8),
             ("total", 22), ("queue", 22), ("decode", 18), ("inference", 22), ("write", 18),
             ("cpu ms", 8),
-        ]
-        let head = columns.map { $0.0.leftPadded($0.1) }.joined()
+        ])
         let lines = rows.map { row in
             let summary = row.summary
             let latencies = summary.latencies
@@ -104,9 +103,9 @@ public struct ServedReport: Codable, Sendable {
                 + [latencies.total, latencies.queue, latencies.decode, latencies.inference, latencies.write].map {
                     "\(Self.decimal($0.p50))/\(Self.decimal($0.p95))/\(Self.decimal($0.p99))"
                 } + [Self.decimal(row.processorMilliseconds)]
-            return zip(cells, columns).map { $0.leftPadded($1.1) }.joined()
+            return columns.line(cells)
         }
-        return ([head] + lines).joined(separator: "\n")
+        return ([columns.head] + lines).joined(separator: "\n")
     }
 
     /// What follows from the rows, a sentence a line; medians over the rounds where it compares.

@@ -16,7 +16,7 @@ public struct TrainingBenchmark {
     }
 
     /// One row of the table.
-    public struct Measurement: Codable, Sendable {
+    public struct Measurement: TableRow {
         /// Model trained.
         public let model: String
         /// How.
@@ -36,25 +36,10 @@ public struct TrainingBenchmark {
     private let name: String
     private let configuration: ModelConfiguration
     private let capacity: Int
-    private let kernels: Kernels
-    private let pool: WorkerPool
+    private let computation: Computation
 
     /// Classes of the head where a model has none.
     private static let classes = 10
-
-    /// Trains a random network.
-    ///
-    /// - Parameters:
-    ///   - evaluations: of a pass.
-    ///   - capacity: images whose activations are in memory together.
-    /// - Throws: `ConfigurationError`.
-    public init(
-        _ network: RandomNetwork, evaluations: Int, capacity: Int, kernels: Kernels, pool: WorkerPool
-    ) throws {
-        try self.init(
-            network.name, network.configuration(evaluations: evaluations), capacity: capacity, kernels: kernels,
-            pool: pool)
-    }
 
     /// Trains the network of a model, with random weights, since time doesn't depend on them, and with a head of ten classes if
     /// it has none.
@@ -64,7 +49,7 @@ public struct TrainingBenchmark {
     ///   - capacity: images whose activations are in memory together.
     /// - Throws: `ConfigurationError`.
     public init(
-        _ name: String, _ configuration: ModelConfiguration, capacity: Int, kernels: Kernels, pool: WorkerPool
+        _ name: String, _ configuration: ModelConfiguration, capacity: Int, on computation: Computation
     ) throws {
         var configuration = configuration
         configuration.solver = .euler
@@ -77,8 +62,7 @@ public struct TrainingBenchmark {
         self.name = name
         self.configuration = configuration
         self.capacity = capacity
-        self.kernels = kernels
-        self.pool = pool
+        self.computation = computation
     }
 
     /// Measures steps for about `seconds`, at least three, after one that is not counted.
@@ -87,16 +71,7 @@ public struct TrainingBenchmark {
         let data = Batch(
             epoch: 0, index: 0, pixels: pixels(count: batch),
             labels: (0..<batch).map { $0 % configuration.head!.classes })
-        var steps: [Double] = []
-        let clock = ContinuousClock()
-        _ = try trainer.step(data)
-        let start = clock.now
-        while steps.count < 3 || start.duration(to: clock.now) < .seconds(seconds) {
-            let began = clock.now
-            _ = try trainer.step(data)
-            steps.append(began.duration(to: clock.now) / .milliseconds(1))
-        }
-        let spread = Spread(steps)
+        let spread = try Spread.measured(for: seconds) { _ = try trainer.step(data) }
         return Measurement(
             model: name, stage: stage, batch: batch, imagesAtATime: capacity,
             evaluations: stage == .pretrain ? 1 : TimeGrid(configuration.grid, path: configuration.path).steps,
@@ -105,6 +80,7 @@ public struct TrainingBenchmark {
 
     private func trainer(_ stage: Stage) throws -> Trainer {
         let learner: any Learner
+        let (kernels, pool) = (computation.kernels, computation.pool)
         switch stage {
         case .pretrain:
             learner = PretrainingLearner(
@@ -133,14 +109,13 @@ public struct TrainingBenchmark {
 }
 
 extension TrainingBenchmark.Measurement {
-    /// The table's first line.
-    public static let tableHead =
-        "model".padded(12) + "stage".padded(10) + "batch".leftPadded(5) + "step".leftPadded(30)
-        + "images/s".leftPadded(10)
+    /// The table's columns.
+    public static let columns = TextColumns([
+        ("model", -12), ("stage", -10), ("batch", 5), ("step", 30), ("images/s", 10),
+    ])
 
-    /// The row's line.
-    public var tableRow: String {
-        model.padded(12) + stage.rawValue.padded(10) + "\(batch)".leftPadded(5) + step.text(digits: 1).leftPadded(30)
-            + "\(rounded(imagesPerSecond, 1))".leftPadded(10)
+    /// A cell for each column.
+    public var cells: [String] {
+        [model, stage.rawValue, "\(batch)", step.text(digits: 1), "\(rounded(imagesPerSecond, 1))"]
     }
 }

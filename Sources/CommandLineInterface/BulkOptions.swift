@@ -2,6 +2,7 @@ import Arguments
 import Console
 import Extraction
 import ImagePipeline
+import Tensor
 
 /// The options of commands that run many images through a model.
 enum BulkOptions {
@@ -42,8 +43,7 @@ enum BulkOptions {
         let batch = try arguments[batch]
         return await FeatureExtraction(
             try ModelSource.load(try arguments[ModelSource.option], computation, batch: batch), batch: batch,
-            decoding: try arguments[exactDecode] ? .exact : .scaled, kernels: computation.kernels,
-            pool: computation.pool)
+            decoding: try arguments[exactDecode] ? .exact : .scaled, on: computation)
     }
 
     /// Looks the images up.

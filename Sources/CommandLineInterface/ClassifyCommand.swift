@@ -2,6 +2,7 @@ import Arguments
 import Console
 import Extraction
 import FeatureService
+import Tensor
 
 /// `headwater classify`: the classes of many image files.
 enum ClassifyCommand: Subcommand {

@@ -3,8 +3,7 @@ import Console
 import Machine
 import Tensor
 
-/// What a command computes with: the kernels, precision and workers that its options say.
-struct Computation {
+extension Computation {
     static let kernelsOption = Option(
         "kernels", optional: .string("NAME"),
         help: "The kernels to compute with: scalar, openblas, avx2, avx512, avx512-bf16, neon or neon-bf16. The "
@@ -25,10 +24,6 @@ struct Computation {
     /// All three.
     static let options = OptionGroup("Computation", [kernelsOption, precisionOption, workersOption])
 
-    let kernels: Kernels
-    let precision: Precision
-    let pool: WorkerPool
-
     /// What the options ask for.
     ///
     /// - Parameters:
@@ -36,27 +31,18 @@ struct Computation {
     ///   - endsStart: whether the command has all the threads that it needs to begin its work.
     /// - Throws: `UsageError` if the processor lacks the kernels, or they don't compute in the precision.
     init(_ arguments: ParsedArguments, in precision: Precision? = nil, endsStart: Bool = true) throws {
-        kernels = try Self.kernels(arguments)
-        self.precision = try precision ?? arguments[Self.precisionOption]
-        guard kernels.computes(self.precision) else {
+        let kernels = try Self.kernels(arguments)
+        let precision = try precision ?? arguments[Self.precisionOption]
+        guard kernels.computes(precision) else {
             throw UsageError(
-                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(self.precision.rawValue)",
+                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(precision.rawValue)",
                 at: arguments.place(of: Self.precisionOption),
                 remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16, or BF16 on arm64)")
         }
-        pool = WorkerPool(count: try arguments[Self.workersOption] ?? ProcessorBudget.available())
+        self.init(
+            kernels: kernels, precision: precision,
+            pool: WorkerPool(count: try arguments[Self.workersOption] ?? ProcessorBudget.available()))
         if endsStart { SignalThread.shared.startIsOver() }
-    }
-
-    private init(kernels: Kernels, precision: Precision, pool: WorkerPool) {
-        self.kernels = kernels
-        self.precision = precision
-        self.pool = pool
-    }
-
-    /// The same in another precision.
-    func computing(in precision: Precision) -> Computation {
-        Computation(kernels: kernels, precision: precision, pool: pool)
     }
 
     private static func kernels(_ arguments: ParsedArguments) throws -> Kernels {

@@ -3,6 +3,7 @@ import Console
 import Extraction
 import FeatureService
 import ReverseODE
+import Tensor
 import UntrustedText
 
 #if canImport(Glibc)

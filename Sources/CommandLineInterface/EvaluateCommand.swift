@@ -4,6 +4,7 @@ import Console
 import Evaluation
 import Extraction
 import ReverseODE
+import Tensor
 import Training
 
 /// `headwater evaluate`: a model's accuracy on labelled images.

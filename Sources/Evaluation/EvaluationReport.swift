@@ -74,7 +74,7 @@ public struct EvaluationReport: Codable, Equatable {
         let served = extraction.served
         model = served.version.name
         version = served.version.label
-        kernels = extraction.kernels.name
+        kernels = extraction.computation.kernels.name
         images = measured.images
         failed = measured.unusable.count
         top1 = measured.hasHead ? measured.tally.top1Accuracy : nil

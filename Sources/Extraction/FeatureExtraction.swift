@@ -18,7 +18,7 @@ public struct FeatureExtraction {
     /// How images are decoded.
     public let decoding: DecodingMode
     /// What the model computes with.
-    public let kernels: Kernels
+    public let computation: Computation
     private let service: FeatureService
     private let readers: BlockingPool
     /// The most images in memory: a batch that is evaluated, one that waits decoded, and those that are read and decoded.
@@ -30,11 +30,11 @@ public struct FeatureExtraction {
     ///   - batch: the most images that are evaluated together.
     ///   - decoding: how images are decoded, unless they come decoded.
     public init(
-        _ served: ServedModel, batch: Int, decoding: DecodingMode, kernels: Kernels, pool: WorkerPool
+        _ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation
     ) async {
         self.served = served
         self.decoding = decoding
-        self.kernels = kernels
+        self.computation = computation
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
         configuration.decoding = decoding
@@ -43,7 +43,8 @@ public struct FeatureExtraction {
         configuration.queueLimit = window
         configuration.waitLimit = nil
         readers = BlockingPool(width: configuration.decoders)
-        service = FeatureService(configuration: configuration, kernels: kernels, pool: pool, events: ServiceEvents())
+        service = FeatureService(
+            configuration: configuration, kernels: computation.kernels, pool: computation.pool, events: ServiceEvents())
         await service.activate(served)
     }
 

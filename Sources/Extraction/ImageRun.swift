@@ -130,7 +130,7 @@ public struct ImageRun {
         var settings = job.settings
         settings["the model"] = extraction.served.version.label
         settings["--precision"] = extraction.served.model.precision.rawValue
-        settings["--kernels"] = extraction.kernels.name
+        settings["--kernels"] = extraction.computation.kernels.name
         settings["--exact-decode"] = "\(extraction.decoding == .exact)"
         let progress = try ProgressFile(of: output, settings: settings, continuation) { index in
             index < images.paths.count ? images.fingerprint(at: index) : nil

@@ -1,6 +1,10 @@
 import Arguments
 import Benchmarks
+import Console
+import JSON
+import Machine
 import ReverseODE
+import Tensor
 
 /// `headwater bench`: how fast this machine computes. Each command of the group measures one thing.
 enum BenchCommand {
@@ -36,9 +40,7 @@ enum BenchCommand {
         let start = clock.now
         let model =
             if let network = RandomNetwork(named: name) {
-                try network.model(
-                    evaluations: evaluations, precision: computation.precision, kernels: computation.kernels,
-                    pool: computation.pool)
+                try network.model(evaluations: evaluations, on: computation)
             } else {
                 try ModelSource.load(path(ofModel: name), computation).model
             }
@@ -51,5 +53,29 @@ enum BenchCommand {
     /// The sizes of batches to measure a model at.
     static func batches(_ arguments: ParsedArguments, ofModel name: String) throws -> [Int] {
         try arguments[batches] ?? RandomNetwork(named: name)?.batches ?? [1, 8]
+    }
+}
+
+/// The rows of a benchmark, printed as they are measured, or at the end as JSON.
+struct BenchTable<Row: TableRow> {
+    private let isJSON: Bool
+    private(set) var rows: [Row] = []
+
+    /// Prints what stands above the rows.
+    ///
+    /// - Parameter title: the lines above the table's first.
+    init(_ arguments: ParsedArguments, title: @autoclosure () -> String) throws {
+        isJSON = try arguments[BenchCommand.json]
+        if !isJSON { print("\(title())\n\(Row.columns.head)") }
+    }
+
+    mutating func append(_ row: Row) {
+        rows.append(row)
+        if !isJSON { print(Row.columns.line(row.cells)) }
+    }
+
+    /// Prints the report that has the rows, or what stands below them.
+    func end(_ report: some Encodable, summary: String?) throws {
+        if isJSON { print(try JSONCoder.text(report, indented: true)) } else if let summary { print(summary) }
     }
 }

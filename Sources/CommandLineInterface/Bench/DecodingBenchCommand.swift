@@ -3,6 +3,7 @@ import Benchmarks
 import Console
 import Extraction
 import JSON
+import Tensor
 import Training
 
 /// `headwater bench decoding`: from image files to a model's input.
@@ -26,29 +27,27 @@ enum DecodingBenchCommand: Subcommand {
     /// - Returns: `negative` if a file could not be measured.
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)
-        let isJSON = try arguments[BenchCommand.json]
         let served = try ModelSource.load(try arguments[ModelSource.option], computation)
         let files = ImageFiles(try arguments[paths])
         var failed = files.unreadable.count
         for error in files.unreadable { Terminal.report("headwater: \(error)") }
         let benchmark = try DecodingBenchmark(
-            served, kernels: computation.kernels, pool: computation.pool, seconds: try arguments[BenchCommand.seconds])
+            served, on: computation, seconds: try arguments[BenchCommand.seconds])
         var report = benchmark.report()
-        if !isJSON { print(report.head) }
+        var table = try BenchTable<DecodingBenchmark.Measurement>(arguments, title: report.title)
         for path in files.paths {
             do {
-                let measurement = try benchmark.measure(path)
-                report.measurements.append(measurement)
-                if !isJSON { print(measurement.tableRow) }
+                table.append(try benchmark.measure(path))
             } catch {
                 failed += 1
                 Terminal.report("headwater: \(UnusableImage(description: "\(error)").located(at: path))")
             }
         }
-        guard !report.measurements.isEmpty else {
+        guard !table.rows.isEmpty else {
             throw CommandFailure(status: .unreadableInput, description: "PATHS names no image that can be read")
         }
-        if isJSON { print(try JSONCoder.text(report, indented: true)) } else { report.summary.map { print($0) } }
+        report.measurements = table.rows
+        try table.end(report, summary: report.summary)
         return failed == 0 ? .success : .negative
     }
 }

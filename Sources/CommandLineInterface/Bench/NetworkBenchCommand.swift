@@ -27,48 +27,37 @@ enum NetworkBenchCommand: Subcommand {
         let workers: Int
         let openBLASCore: String
         let openBLASVariables: [String: String]
-        let measurements: [NetworkBenchmark.Measurement]
+        let measurements: [NetworkBenchmark]
         let peakResidentBytes: Int
     }
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)
-        let isJSON = try arguments[BenchCommand.json]
-        if !isJSON { printHead(computation) }
-        var measurements: [NetworkBenchmark.Measurement] = []
+        var table = try BenchTable<NetworkBenchmark>(arguments, title: title(computation))
         for name in try arguments[BenchCommand.models] {
             let (model, loadSeconds) = try BenchCommand.load(
                 name, evaluations: try arguments[BenchCommand.evaluations], computation)
-            let benchmark = NetworkBenchmark(
-                name: name, model: model, loadSeconds: loadSeconds, kernels: computation.kernels,
-                pool: computation.pool)
             for batch in try BenchCommand.batches(arguments, ofModel: name) {
-                let measurement = try benchmark.measure(batch: batch, seconds: try arguments[BenchCommand.seconds])
-                measurements.append(measurement)
-                if !isJSON { print(measurement.tableRow) }
+                table.append(
+                    try NetworkBenchmark(
+                        of: model, name: name, loadSeconds: loadSeconds, batch: batch,
+                        seconds: try arguments[BenchCommand.seconds], on: computation))
             }
         }
         let peak = ProcessMemory.peakResidentBytes()
-        if isJSON {
-            print(
-                try JSONCoder.text(
-                    Report(
-                        kernels: computation.kernels.name, precision: computation.precision,
-                        workers: computation.pool.count, openBLASCore: BLAS.selectedCore,
-                        openBLASVariables: openBLASVariables, measurements: measurements, peakResidentBytes: peak),
-                    indented: true))
-        } else {
-            print("peak resident memory \(peak >> 20) MiB")
-        }
+        let report = Report(
+            kernels: computation.kernels.name, precision: computation.precision, workers: computation.pool.count,
+            openBLASCore: BLAS.selectedCore, openBLASVariables: openBLASVariables, measurements: table.rows,
+            peakResidentBytes: peak)
+        try table.end(report, summary: "peak resident memory \(peak >> 20) MiB")
         return .success
     }
 
-    private static func printHead(_ computation: Computation) {
-        print(
-            "kernels \(computation.kernels.name) in \(computation.precision.rawValue), \(computation.pool.count) workers; "
-                + "OpenBLAS core \(BLAS.selectedCore)")
-        for (name, value) in openBLASVariables.sorted(by: { $0.key < $1.key }) { print("\(name)=\(value)") }
-        print("milliseconds an image: median (least-greatest)\n\n\(NetworkBenchmark.Measurement.tableHead)")
+    private static func title(_ computation: Computation) -> String {
+        let variables = openBLASVariables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)\n" }
+        return "kernels \(computation.kernels.name) in \(computation.precision.rawValue), "
+            + "\(computation.pool.count) workers; OpenBLAS core \(BLAS.selectedCore)\n\(variables.joined())"
+            + "milliseconds an image: median (least-greatest)\n"
     }
 
     private static var openBLASVariables: [String: String] {

@@ -2,6 +2,7 @@ import Arguments
 import Benchmarks
 import Console
 import JSON
+import Tensor
 
 /// `headwater bench operations`: single operations of networks.
 enum OperationBenchCommand: Subcommand {
@@ -24,20 +25,14 @@ enum OperationBenchCommand: Subcommand {
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)
-        let isJSON = try arguments[BenchCommand.json]
-        if !isJSON {
-            print(
-                "kernels \(computation.kernels.name) in \(computation.precision.rawValue), \(computation.pool.count) workers\n"
-            )
-            print(OperationBenchmark.Measurement.tableHead)
-        }
+        var table = try BenchTable<OperationBenchmark.Measurement>(
+            arguments,
+            title: "kernels \(computation.kernels.name) in \(computation.precision.rawValue), "
+                + "\(computation.pool.count) workers\n")
         let benchmark = try OperationBenchmark(
-            batches: try arguments[batches], seconds: try arguments[seconds], precision: computation.precision,
-            kernels: computation.kernels, pool: computation.pool
-        ) { row in
-            if !isJSON { print(row.tableRow) }
-        }
-        if isJSON { print(try JSONCoder.text(benchmark, indented: true)) }
+            batches: try arguments[batches], seconds: try arguments[seconds], on: computation
+        ) { table.append($0) }
+        try table.end(benchmark, summary: nil)
         return .success
     }
 }

@@ -33,8 +33,7 @@ enum PrecisionBenchCommand: Subcommand {
                 ).0
             }
             let error = try PrecisionError(
-                name: name, exact: try model(.f32), reduced: try model(.bf16), kernels: exact.kernels,
-                pool: exact.pool)
+                name: name, exact: try model(.f32), reduced: try model(.bf16), on: exact)
             print(isJSON ? try JSONCoder.text(error) : error.text)
         }
         return .success

@@ -2,6 +2,7 @@ import Arguments
 import Benchmarks
 import Console
 import JSON
+import Tensor
 
 /// `headwater bench profile`: where an evaluation's time goes.
 enum ProfileBenchCommand: Subcommand {
@@ -21,7 +22,7 @@ enum ProfileBenchCommand: Subcommand {
             for batch in try BenchCommand.batches(arguments, ofModel: name) {
                 let profile = try EvaluationProfile(
                     name: name, model: model, batch: batch, seconds: try arguments[BenchCommand.seconds],
-                    kernels: computation.kernels, pool: computation.pool)
+                    on: computation)
                 print(try arguments[BenchCommand.json] ? try JSONCoder.text(profile) : profile.table)
             }
         }

@@ -5,25 +5,28 @@ import FeatureService
 import FoundationEssentials
 import ImagePipeline
 import JSON
+import Tensor
 import Training
 
 /// `headwater bench served`: the service under load.
 enum ServedBenchCommand: Subcommand {
+    private static let usual = ServedBenchmark.Plan()
     private static let models = Option(
         "model", .list(of: .string("MODEL")), default: ["bundled"],
         help: "What to serve: bundled, u32, u64 or small (networks with random weights), or model files.")
     private static let loads = Option(
-        "load", .list(of: .number(in: 0.01...100)), default: [0.3, 0.6, 0.9, 1.5],
+        "load", .list(of: .number(in: 0.01...100)), default: usual.loads,
         help: "Open loads, as fractions of the capacity that the closed loop measures.")
     private static let batchings = Option(
-        "batching", .list(of: .choice("MODE", of: BatchingMode.self)), default: [.step, .request],
+        "batching", .list(of: .choice("MODE", of: BatchingMode.self)), default: usual.batchings,
         help: "The batching modes to compare.")
     private static let clients = Option(
         "clients", optional: .integer(in: 1...512),
         help: "The number of clients of the closed loop. The default is twice --max-batch.")
-    private static let seconds = Option("seconds", .number(in: 0.05...3600), default: 5, help: "The time of a turn.")
+    private static let seconds = Option(
+        "seconds", .number(in: 0.05...3600), default: usual.seconds, help: "The time of a turn.")
     private static let rounds = Option(
-        "rounds", .integer(in: 1...1000), default: 3, help: "How many turns of --seconds each load gets.")
+        "rounds", .integer(in: 1...1000), default: usual.rounds, help: "How many turns of --seconds each load gets.")
     private static let image = Option(
         "image", optional: .file, help: "The image to post. The default is a small PNG of gradients and noise.")
 
@@ -76,14 +79,16 @@ enum ServedBenchCommand: Subcommand {
             "--decoders", "\(try arguments[ServeOptions.decoders])",
         ]
         if let path = model.path { serviceArguments += ["--model", path] }
+        var plan = ServedBenchmark.Plan()
+        plan.batchings = try arguments[batchings]
+        plan.loads = try arguments[loads]
+        plan.clients = try arguments[clients] ?? 2 * batchLimit
+        plan.seconds = try arguments[seconds]
+        plan.rounds = try arguments[rounds]
+        plan.batchLimit = batchLimit
+        plan.queueLimit = try arguments[ServeOptions.waiting]
         let benchmark = try ServedBenchmark(
-            ServedBenchmark.Plan(
-                batchings: try arguments[batchings], loads: try arguments[loads],
-                clients: try arguments[clients] ?? 2 * batchLimit, seconds: try arguments[seconds],
-                rounds: try arguments[rounds], batchLimit: batchLimit,
-                queueLimit: try arguments[ServeOptions.waiting]),
-            served: served, kernels: computation.kernels, pool: computation.pool, image: image,
-            serviceArguments: serviceArguments)
+            plan, served: served, on: computation, image: image, serviceArguments: serviceArguments)
         let bar = ProgressBar("measuring \(name)", of: benchmark.turns, unit: "turns")
         defer { bar.erase() }
         return try benchmark.run { bar.update($0) }

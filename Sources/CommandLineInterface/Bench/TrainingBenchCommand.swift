@@ -4,6 +4,7 @@ import Console
 import FlowModel
 import JSON
 import Machine
+import Tensor
 
 /// `headwater bench training`: steps of training.
 enum TrainingBenchCommand: Subcommand {
@@ -38,47 +39,34 @@ enum TrainingBenchCommand: Subcommand {
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments, in: .f32)
-        let isJSON = try arguments[BenchCommand.json]
-        if !isJSON {
-            print(
+        var table = try BenchTable<TrainingBenchmark.Measurement>(
+            arguments,
+            title:
                 "kernels \(computation.kernels.name), \(computation.pool.count) workers; milliseconds a step: median "
-                    + "(least-greatest)\n\n\(TrainingBenchmark.Measurement.tableHead)")
-        }
-        var measurements: [TrainingBenchmark.Measurement] = []
+                + "(least-greatest)\n")
         for name in try arguments[models] {
-            let benchmark = try benchmark(name, arguments, computation)
+            let benchmark = try TrainingBenchmark(
+                name, try configuration(name, arguments), capacity: try arguments[TrainingOptions.capacity],
+                on: computation)
             for stage in try arguments[stages] {
                 for batch in try arguments[batches] ?? [["u32", "u64"].contains(name) ? 8 : 128] {
-                    let row = try benchmark.measure(stage, batch: batch, seconds: try arguments[BenchCommand.seconds])
-                    measurements.append(row)
-                    if !isJSON { print(row.tableRow) }
+                    table.append(
+                        try benchmark.measure(stage, batch: batch, seconds: try arguments[BenchCommand.seconds]))
                 }
             }
         }
         let peak = ProcessMemory.peakResidentBytes()
-        if isJSON {
-            print(
-                try JSONCoder.text(
-                    Report(
-                        kernels: computation.kernels.name, workers: computation.pool.count,
-                        measurements: measurements, peakResidentBytes: peak), indented: true))
-        } else {
-            print("peak resident memory \(peak >> 20) MiB")
-        }
+        let report = Report(
+            kernels: computation.kernels.name, workers: computation.pool.count, measurements: table.rows,
+            peakResidentBytes: peak)
+        try table.end(report, summary: "peak resident memory \(peak >> 20) MiB")
         return .success
     }
 
-    private static func benchmark(
-        _ name: String, _ arguments: ParsedArguments, _ computation: Computation
-    ) throws -> TrainingBenchmark {
-        let capacity = try arguments[TrainingOptions.capacity]
+    private static func configuration(_ name: String, _ arguments: ParsedArguments) throws -> ModelConfiguration {
         if let network = RandomNetwork(named: name) {
-            return try TrainingBenchmark(
-                network, evaluations: try arguments[BenchCommand.evaluations], capacity: capacity,
-                kernels: computation.kernels, pool: computation.pool)
+            return network.configuration(evaluations: try arguments[BenchCommand.evaluations])
         }
-        let file = try ModelFile(ModelSource.file(BenchCommand.path(ofModel: name), access: .onDemand))
-        return try TrainingBenchmark(
-            name, file.configuration, capacity: capacity, kernels: computation.kernels, pool: computation.pool)
+        return try ModelFile(ModelSource.file(BenchCommand.path(ofModel: name), access: .onDemand)).configuration
     }
 }

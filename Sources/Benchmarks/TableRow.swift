@@ -1,0 +1,9 @@
+import Plotting
+
+/// A line of a benchmark's table.
+public protocol TableRow: Codable, Sendable {
+    /// The table's columns.
+    static var columns: TextColumns { get }
+    /// A cell for each column.
+    var cells: [String] { get }
+}
