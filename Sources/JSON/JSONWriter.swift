@@ -19,9 +19,9 @@ package struct JSONWriter: Sendable {
     /// Writes an object; `members` writes its members.
     ///
     /// - Parameter name: the name if the object is a member itself.
-    package mutating func object<Failure: Error>(
-        _ name: StaticString? = nil, _ members: (inout JSONWriter) throws(Failure) -> Void
-    ) throws(Failure) {
+    package mutating func object(
+        _ name: StaticString? = nil, _ members: (inout JSONWriter) throws -> Void
+    ) rethrows {
         if let name { key(name) }
         separate()
         bytes.append(UInt8(ascii: "{"))
@@ -32,10 +32,10 @@ package struct JSONWriter: Sendable {
     /// Writes an array of what `element` writes for each of `elements`.
     ///
     /// - Parameter name: the name if the array is a member.
-    package mutating func array<Elements: Sequence, Failure: Error>(
+    package mutating func array<Elements: Sequence>(
         _ name: StaticString? = nil, of elements: Elements,
-        _ element: (inout JSONWriter, Elements.Element) throws(Failure) -> Void
-    ) throws(Failure) {
+        _ element: (inout JSONWriter, Elements.Element) throws -> Void
+    ) rethrows {
         if let name { key(name) }
         separate()
         bytes.append(UInt8(ascii: "["))
@@ -44,17 +44,13 @@ package struct JSONWriter: Sendable {
     }
 
     /// Writes a member whose value `value` writes.
-    package mutating func member<Failure: Error>(
-        _ name: StaticString, _ value: (inout JSONWriter) throws(Failure) -> Void
-    ) throws(Failure) {
+    package mutating func member(_ name: StaticString, _ value: (inout JSONWriter) throws -> Void) rethrows {
         key(name)
         try value(&self)
     }
 
     /// Writes a member whose name isn't a constant and whose value `value` writes.
-    package mutating func member<Failure: Error>(
-        named name: String, _ value: (inout JSONWriter) throws(Failure) -> Void
-    ) throws(Failure) {
+    package mutating func member(named name: String, _ value: (inout JSONWriter) throws -> Void) rethrows {
         string(name)
         bytes.append(UInt8(ascii: ":"))
         try value(&self)
@@ -76,6 +72,16 @@ package struct JSONWriter: Sendable {
     package mutating func member(_ name: StaticString, _ value: Bool) {
         key(name)
         raw(value ? "true" : "false")
+    }
+
+    /// Writes a member that is an array of integers, such as a shape.
+    package mutating func member(_ name: StaticString, _ values: [Int]) {
+        array(name, of: values) { $0.integer($1) }
+    }
+
+    /// Writes a member that is an array of strings.
+    package mutating func member(_ name: StaticString, _ values: [String]) {
+        array(name, of: values) { $0.string($1) }
     }
 
     /// Writes a member that is null.
@@ -117,8 +123,8 @@ package struct JSONWriter: Sendable {
     }
 
     /// Writes an array of numbers.
-    package mutating func numbers(_ values: [Double]) throws(NonFiniteNumber) {
-        try array(of: values) { json, value throws(NonFiniteNumber) in
+    package mutating func numbers(_ values: [Double]) throws {
+        try array(of: values) { json, value in
             guard value.isFinite else { throw NonFiniteNumber() }
             json.raw(value.description)
         }

@@ -5,31 +5,32 @@ import HTTPServer
 extension AdminAPI: EndpointAPI {
     static let endpoints: [Endpoint<AdminAPI>] =
         Endpoint.healthChecks + [
-            .read("metrics", "/metrics", .monitored, statuses: [200, 401, 403, 429]) { api, _ in await api.exposition()
+            .read("metrics", "/metrics", .monitored, statuses: [200, 401, 403, 429]) { api, _ in
+                await api.exposition()
             },
             .read("version", "/version", statuses: [200, 401, 403, 429]) { api, _ in api.configuration.build.response },
             .read("checkpoint", "/admin/checkpoint", statuses: [200, 401, 403, 429]) { api, _ in
                 await api.checkpoints.status.response(status: 200)
             },
             .command(
-                "load", "/admin/checkpoint", options: [.wait], body: .json,
+                "load", "/admin/checkpoint", options: ["wait"], body: .json,
                 statuses: [200, 202, 400, 401, 403, 404, 409, 415, 422, 429, 507], handler: load),
             .command(
-                "upload", method: "PUT", "/admin/checkpoint", options: [.wait, .sha256], body: .checkpoint,
+                "upload", method: "PUT", "/admin/checkpoint", options: ["wait", "sha256"], body: .checkpoint,
                 statuses: [200, 202, 400, 401, 403, 409, 413, 415, 422, 429, 500, 507], handler: upload),
             .command(
-                "rollback", "/admin/rollback", options: [.wait], body: .none,
+                "rollback", "/admin/rollback", options: ["wait"], body: .none,
                 statuses: [200, 202, 400, 401, 403, 409, 422, 429, 507], handler: rollback),
 
             // The model-repository extension of the Open Inference Protocol.
             .command(
-                "repositoryIndex", "/v2/repository/index", body: .optionalJSON, errors: .openInference,
+                "repositoryIndex", "/v2/repository/index", body: .optionalJSON,
                 statuses: [200, 400, 401, 403, 415, 429], handler: index),
             .command(
-                "repositoryLoad", "/v2/repository/models/{model}/load", body: .optionalJSON, errors: .openInference,
+                "repositoryLoad", "/v2/repository/models/{model}/load", body: .optionalJSON,
                 statuses: [200, 400, 401, 403, 404, 409, 415, 422, 429, 507], handler: loadModel),
             .command(
-                "repositoryUnload", "/v2/repository/models/{model}/unload", body: .optionalJSON, errors: .openInference,
+                "repositoryUnload", "/v2/repository/models/{model}/unload", body: .optionalJSON,
                 statuses: [200, 400, 401, 403, 404, 409, 415, 429], handler: unloadModel),
         ]
 }
@@ -50,11 +51,6 @@ struct Command: Sendable {
     var bytes: [UInt8] { if case .bytes(let bytes) = body { bytes } else { [] } }
 }
 
-/// The query parameters of commands.
-enum CommandOption: String, Sendable {
-    case wait, sha256
-}
-
 /// The bodies of commands.
 enum CommandBody: Sendable {
     case none, json, optionalJSON
@@ -73,14 +69,12 @@ enum CommandBody: Sendable {
 extension Endpoint<AdminAPI> {
     /// A row for a command.
     fileprivate static func command(
-        _ name: String, method: String = "POST", _ path: String, options: [CommandOption] = [], body: CommandBody,
-        errors: ErrorFormat = .problemDetails, statuses: Set<Int>,
+        _ name: String, method: String = "POST", _ path: String, options: [String] = [], body: CommandBody,
+        statuses: Set<Int>,
         handler: @escaping @Sendable (AdminAPI) -> @Sendable (Command) async throws(Problem) -> Response
     ) -> Endpoint {
-        let options = options.map(\.rawValue)
-        return Endpoint(
-            name: name, method: method, path: path, parameters: options, bodyTypes: body.mediaTypes,
-            statuses: statuses, errors: errors
+        Endpoint(
+            name: name, method: method, path: path, parameters: options, bodyTypes: body.mediaTypes, statuses: statuses
         ) { api, head, path throws(Problem) in
             let query = try QueryParameters(head.query, known: options)
             let (waits, sha256) = (try query.flag("wait"), query["sha256"])

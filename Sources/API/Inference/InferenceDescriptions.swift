@@ -14,7 +14,7 @@ enum InferenceDescription {
         .json { json in
             json.member("name", "headwater")
             json.member("version", version)
-            json.array("extensions", of: extensions) { $0.string($1) }
+            json.member("extensions", extensions)
         }
     }
 
@@ -24,14 +24,12 @@ enum InferenceDescription {
         let side = served.model.side
         return .json { json in
             json.member("name", served.version.name)
-            json.array("versions", of: [served.version.label]) { $0.string($1) }
+            json.member("versions", [served.version.label])
             json.member("platform", "headwater")
-            json.member("inputs") { json in
-                json.array(of: [
-                    ("image", TensorDatatype.bytes, [-1]), ("pixels", .fp32, [-1, 3, side, side]),
-                ]) { Self.tensor($1.0, $1.1, $1.2, &$0) }
-            }
-            json.array("outputs", of: outputs(of: served)) { Self.tensor($1.0.rawValue, .fp32, [-1, $1.1], &$0) }
+            json.array(
+                "inputs", of: [("image", TensorDatatype.bytes, [-1]), ("pixels", .fp32, [-1, 3, side, side])]
+            ) { tensor($1.0, $1.1, $1.2, &$0) }
+            json.array("outputs", of: outputs(of: served)) { tensor($1.0.rawValue, .fp32, [-1, $1.1], &$0) }
         }
     }
 
@@ -55,7 +53,7 @@ enum InferenceDescription {
         json.object { json in
             json.member("name", name)
             json.member("datatype", datatype.rawValue)
-            json.array("shape", of: shape) { $0.integer($1) }
+            json.member("shape", shape)
         }
     }
 }

@@ -32,17 +32,21 @@ struct InferenceDocument: Sendable {
         var data: JSONTensorData?
     }
 
+    /// The id, which the answer repeats.
     private(set) var id: String?
     /// The model that the body names in addition to the path.
     private(set) var modelName: String?
+    /// The version that the body names; nil or empty if it names none.
     private(set) var modelVersion: String?
     private(set) var inputs: [Input] = []
+    /// The outputs asked for; nil for all that the model has.
     private(set) var outputs: [RequestedOutput]?
+    /// Whether outputs are binary that don't state it themselves.
     private(set) var prefersBinary = false
+    /// The options of the embedding.
     private(set) var options = RequestOptions()
-    /// The time that the request may take; nil for the service's default.
+    /// The time that the request may take, counted from its first line; nil for the service's default.
     private(set) var timeout: Duration?
-    private let maximumElements: Int
 
     /// The longest id, in characters as JSON schemas count them.
     private static let maximumIDLength = 1024
@@ -54,12 +58,18 @@ struct InferenceDocument: Sendable {
         case modelVersion = "model_version"
     }
 
+    /// What a body says that is one image and nothing else.
+    static let ofFile = InferenceDocument(prefersBinary: true)
+
+    private init(prefersBinary: Bool) {
+        self.prefersBinary = prefersBinary
+    }
+
     /// Reads a document.
     ///
     /// - Parameter maximumElements: the most elements of an input's data.
     /// - Throws: 400 with the place in the document; 413.
     init(_ bytes: ArraySlice<UInt8>, maximumElements: Int) throws(Problem) {
-        self.maximumElements = maximumElements
         try scanJSON(bytes) { scanner in
             try scanner.object(of: "member") { (scanner, member: Member) in
                 switch member {
@@ -70,7 +80,7 @@ struct InferenceDocument: Sendable {
                 case .inputs:
                     try scanner.array { scanner in
                         guard inputs.isEmpty else { throw Problem(.malformedBody, InferenceRequest.oneInput) }
-                        inputs.append(try input(&scanner))
+                        inputs.append(try Self.input(&scanner, maximumElements: maximumElements))
                     }
                 case .outputs: outputs = try Self.outputs(&scanner)
                 }
@@ -127,13 +137,13 @@ struct InferenceDocument: Sendable {
         case binaryDataSize = "binary_data_size"
     }
 
-    private func input(_ scanner: inout JSONReader) throws -> Input {
+    private static func input(_ scanner: inout JSONReader, maximumElements: Int) throws -> Input {
         var input = Input()
         try scanner.object(of: "member of an input") { (scanner, member: InputMember) in
             switch member {
             case .name: input.name = try scanner.string()
             case .datatype: input.datatype = try scanner.string()
-            case .shape: input.shape = try Self.shape(&scanner)
+            case .shape: input.shape = try shape(&scanner)
             case .parameters:
                 try scanner.object(of: "parameter of an input") { (scanner, parameter: InputParameter) in
                     switch parameter {

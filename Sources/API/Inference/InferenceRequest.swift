@@ -6,24 +6,12 @@ import UntrustedText
 /// A request of the Open Inference Protocol, version 2, with its binary tensor extension: images, or a model's inputs as
 /// numbers, and which tensors are requested.
 struct InferenceRequest: Sendable {
-    /// The id, which the answer repeats.
-    private(set) var id: String?
+    /// What its JSON says; what it means by default if it has none.
+    let document: InferenceDocument
     /// The images, at least one.
     let inputs: [FeatureInput]
     /// Whether the inputs were given as numbers, not as files.
-    private(set) var isNumeric = false
-    /// The outputs asked for; nil for all that the model has.
-    private(set) var outputs: [RequestedOutput]?
-    /// Whether outputs are binary that don't state it themselves.
-    let prefersBinary: Bool
-    /// The options of the embedding.
-    private(set) var options = RequestOptions()
-    /// The time that the request may take, counted from its first line; nil for the service's default.
-    private(set) var timeout: Duration?
-    /// The model that the body names in addition to the path; nil if it names none.
-    private(set) var modelName: String?
-    /// The version that the body names; nil or empty if it names none.
-    private(set) var modelVersion: String?
+    let isNumeric: Bool
 
     /// What a request may hold.
     struct Limits: Sendable {
@@ -45,27 +33,18 @@ struct InferenceRequest: Sendable {
         guard headerLength != 0 else {
             guard !body.isEmpty else { throw Self.noImages }
             try requireFile(body, at: "the body")
-            inputs = [.encoded(body)]
-            prefersBinary = true
+            (document, inputs, isNumeric) = (.ofFile, [.encoded(body)], false)
             return
         }
         let length = headerLength ?? body.count
         guard length <= body.count else {
             throw Problem(.malformedBody, "\(Self.lengthHeader) is \(length), but the body has \(body.count) bytes")
         }
-        let document = try InferenceDocument(
+        document = try InferenceDocument(
             body[..<length], maximumElements: limits.maximumImages * 3 * limits.side * limits.side)
         guard let input = document.inputs.first else { throw Problem(.malformedBody, Self.oneInput) }
-        id = document.id
-        outputs = document.outputs
-        prefersBinary = document.prefersBinary
-        options = document.options
-        timeout = document.timeout
-        modelName = document.modelName
-        modelVersion = document.modelVersion
         let tensor = try InputTensor(input, tail: body[length...], limits: limits)
-        isNumeric = tensor.isNumeric
-        inputs = tensor.inputs
+        (inputs, isNumeric) = (tensor.inputs, tensor.isNumeric)
     }
 
     /// Checks that no `Content-Type` calls the body a form. There may be several: KServe's transformers send
@@ -213,28 +192,25 @@ extension InferenceRequest {
     /// - Throws: 400 for options that don't go together, and for a body that names another model than the path.
     func features(model: ModelRequirement) throws(Problem) -> FeatureRequest {
         let model = try agreed(with: model)
-        let wanted = outputs?.map(\.output) ?? InferenceOutput.allCases
+        let wanted = document.outputs?.map(\.output) ?? InferenceOutput.allCases
         guard !wanted.isEmpty else {
             throw Problem(.malformedBody, "outputs is empty; leave it out to get every output")
         }
-        let selection = try options.selection()
+        let selection = try document.options.selection()
         var request = FeatureRequest(
             wanted.contains(.embedding) ? selection : .taps([]),
             wantsLogits: wanted.contains(.logits) || wanted.contains(.probabilities))
-        request.isHeadOptional = outputs == nil
+        request.isHeadOptional = document.outputs == nil
         request.model = model
         return request
     }
 
     /// The model that both path and body name. A version that only the body names counts as if the path named it.
     private func agreed(with path: ModelRequirement) throws(Problem) -> ModelRequirement {
-        if let modelName, modelName != path.name { throw Self.disagreement("model_name", modelName, path.name) }
-        guard let modelVersion, !modelVersion.isEmpty else { return path }
-        let body = ModelRequirement(name: path.name, version: modelVersion)
-        guard let version = path.version else { return body }
-        guard Self.name(version, modelVersion) else {
-            throw Self.disagreement("model_version", modelVersion, version)
-        }
+        if let name = document.modelName, name != path.name { throw Self.disagreement("model_name", name, path.name) }
+        guard let named = document.modelVersion, !named.isEmpty else { return path }
+        guard let version = path.version else { return ModelRequirement(name: path.name, version: named) }
+        guard Self.name(version, named) else { throw Self.disagreement("model_version", named, version) }
         return path
     }
 

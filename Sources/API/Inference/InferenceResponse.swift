@@ -38,7 +38,7 @@ private struct OutputTensor {
         }
     }
 
-    func writeData(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+    func writeData(_ json: inout JSONWriter) throws {
         switch elements {
         case .numbers(let numbers): try json.numbers(numbers)
         case .texts(let texts): json.array(of: texts) { $0.string($1) }
@@ -60,14 +60,12 @@ extension FeatureResults {
         var tail: [UInt8] = []
         var json = JSONWriter(capacity: 1024 + tensors.reduce(0) { $0 + ($1.isBinary ? 0 : $1.estimatedTextBytes) })
         let version = response.served.version
-        do throws(JSONWriter.NonFiniteNumber) {
-            try json.object { json throws(JSONWriter.NonFiniteNumber) in
+        do {
+            try json.object { json in
                 json.member("model_name", version.name)
                 json.member("model_version", version.label)
-                if let id = request.id { json.member("id", id) }
-                try json.array("outputs", of: tensors) { json, tensor throws(JSONWriter.NonFiniteNumber) in
-                    try Self.write(tensor, &json, &tail)
-                }
+                if let id = request.document.id { json.member("id", id) }
+                try json.array("outputs", of: tensors) { try Self.write($1, &$0, &tail) }
             }
         } catch {
             throw .notFiniteResult
@@ -83,18 +81,12 @@ extension FeatureResults {
         return Response(headers: headers, body: json.bytes + tail)
     }
 
-    private static func write(
-        _ tensor: OutputTensor, _ json: inout JSONWriter, _ tail: inout [UInt8]
-    ) throws(JSONWriter.NonFiniteNumber) {
-        try json.object { json throws(JSONWriter.NonFiniteNumber) in
+    private static func write(_ tensor: OutputTensor, _ json: inout JSONWriter, _ tail: inout [UInt8]) throws {
+        try json.object { json in
             json.member("name", tensor.name)
             json.member("datatype", tensor.datatype.rawValue)
-            json.array("shape", of: tensor.shape) { $0.integer($1) }
-            guard tensor.isBinary else {
-                return try json.member("data") { json throws(JSONWriter.NonFiniteNumber) in
-                    try tensor.writeData(&json)
-                }
-            }
+            json.member("shape", tensor.shape)
+            guard tensor.isBinary else { return try json.member("data") { try tensor.writeData(&$0) } }
             try tensor.requireFinite()
             let bytes = tensor.bytes
             tail += bytes
@@ -103,14 +95,14 @@ extension FeatureResults {
     }
 
     private func outputs(of request: InferenceRequest) throws(Problem) -> [OutputTensor] {
-        let images = try answers(isNumeric: request.isNumeric)
+        let images = try features(called: request.isNumeric ? "pixels" : "image", isNumeric: request.isNumeric)
         let all = InferenceOutput.allCases.map { RequestedOutput(output: $0) }
         var tensors: [OutputTensor] = []
-        for wanted in request.outputs ?? all {
+        for wanted in request.document.outputs ?? all {
             let rows: [[Float]]
             switch wanted.output {
             case .embedding:
-                let normalization = request.options.normalization ?? .none
+                let normalization = request.document.options.normalization ?? .none
                 rows = images.compactMap { $0.values.first.map(normalization.applied(to:)) }
             case .logits: rows = images.compactMap(\.logits)
             case .probabilities: rows = images.compactMap { $0.logits.map { $0.softmax().map { Float($0) } } }
@@ -124,7 +116,7 @@ extension FeatureResults {
                     name: wanted.output.rawValue, shape: [rows.count, classCount ?? columns],
                     elements: classCount.map { count in .texts(rows.flatMap { classes(of: $0, count) }) }
                         ?? .numbers(Array(rows.joined())),
-                    isBinary: wanted.isBinary ?? request.prefersBinary))
+                    isBinary: wanted.isBinary ?? request.document.prefersBinary))
         }
         return tensors
     }
@@ -135,35 +127,6 @@ extension FeatureResults {
         let labels = response.served.configuration.labels
         return row.ranking(count).map { index in
             "\(row[index]):\(index)" + (labels.map { ":\($0[index])" } ?? "")
-        }
-    }
-
-    private func answers(isNumeric: Bool) throws(Problem) -> [ImageFeatures] {
-        var answers: [ImageFeatures] = []
-        for (index, result) in response.results.enumerated() {
-            switch result {
-            case .success(let features): answers.append(features)
-            case .failure(let failure):
-                throw Problem(failure, isNumeric: isNumeric).located(in: "\(isNumeric ? "pixels" : "image")[\(index)]")
-            }
-        }
-        return answers
-    }
-}
-
-extension Problem {
-    fileprivate static let notFiniteResult = Problem(
-        .internalError, "a result that is not finite reached the writer")
-
-    /// Why one image has no features. For numbers that the client sent, an infinite state is the client's error.
-    init(_ failure: ImageFailure, isNumeric: Bool) {
-        if isNumeric, failure == .notFinite {
-            self.init(
-                .unprocessableImage,
-                "the model's state became infinite or NaN; check that the numbers are normalised as GET /model describes"
-            )
-        } else {
-            self.init(failure)
         }
     }
 }

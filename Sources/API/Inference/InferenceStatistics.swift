@@ -27,7 +27,7 @@ extension InferenceDescription {
                     json.member("name", input.0)
                     json.member("data_type", input.1)
                     json.member("format", input.2)
-                    json.array("dims", of: input.3) { $0.integer($1) }
+                    json.member("dims", input.3)
                     json.member("optional", true)
                 }
             }
@@ -35,7 +35,7 @@ extension InferenceDescription {
                 json.object { json in
                     json.member("name", output.0.rawValue)
                     json.member("data_type", "TYPE_FP32")
-                    json.array("dims", of: [output.1]) { $0.integer($1) }
+                    json.member("dims", [output.1])
                 }
             }
             json.array("instance_group", of: [served.version.name]) { json, name in
@@ -46,19 +46,15 @@ extension InferenceDescription {
                 }
             }
             json.object("dynamic_batching") { json in
-                json.array("preferred_batch_size", of: [service.batchLimit]) { $0.integer($1) }
+                json.member("preferred_batch_size", [service.batchLimit])
                 json.member("max_queue_delay_microseconds", 0)
             }
             json.object("response_cache") { $0.member("enable", service.cacheBytes > 0) }
             json.object("parameters") { json in
-                text("sha256", served.version.sha256, &json)
-                text("precision", served.model.precision.rawValue, &json)
+                json.object("sha256") { $0.member("string_value", served.version.sha256) }
+                json.object("precision") { $0.member("string_value", served.model.precision.rawValue) }
             }
         }
-    }
-
-    private static func text(_ name: StaticString, _ value: String, _ json: inout JSONWriter) {
-        json.object(name) { $0.member("string_value", value) }
     }
 
     /// `GET /v2/models/{model}/stats` and `/v2/models/stats`. An execution is a step, one evaluation of the network, in which

@@ -9,9 +9,6 @@ struct RequestObserver: Sendable {
     let logger: Logger
     let accessLog: AccessLog
 
-    /// Includes the server whose requests these are in the metrics.
-    func watch(_ server: Server) { metrics.watch(server, at: listener) }
-
     /// Logs a message of the server.
     func logServer(_ message: String) { logger.warning(listener.serverName, ["detail": .string(message)]) }
 
@@ -26,8 +23,7 @@ struct RequestObserver: Sendable {
                     "code": .string(problem.code.rawValue), "detail": .string(problem.detail),
                 ])
         }
-        return observation.identifying(
-            observation.errors.response(to: problem, requestID: observation.id.description))
+        return observation.identifying(problem.response(requestID: observation.id.description))
     }
 
     /// Notes the features computed for a request.

@@ -48,7 +48,9 @@ public final class ServiceMetrics: Sendable {
 
     private let requests: Labelled<Counter>
     private let requestSeconds: Labelled<Histogram>
-    private let stageSeconds: [FeatureStage: Histogram]
+    private let decodeSeconds: Histogram
+    private let queueSeconds: Histogram
+    private let inferenceSeconds: Histogram
     private let batchImages: Histogram
     private let stepSeconds: Histogram
     private let steps: Counter
@@ -70,10 +72,6 @@ public final class ServiceMetrics: Sendable {
     private let model = Mutex<ModelVersion?>(nil)
     private let servers = Mutex<[Listener: @Sendable () -> ServerCounters?]>([:])
 
-    private enum FeatureStage: String, CaseIterable {
-        case decode, queue, inference
-    }
-
     /// Registers the metrics and those of the process.
     ///
     /// - Parameters:
@@ -92,19 +90,18 @@ public final class ServiceMetrics: Sendable {
         requestSeconds = try registry.histogram(
             "headwater_request_seconds", help: "Seconds from a request's line to the end of its response.",
             labels: ["method", "route"], bounds: HistogramBuckets.seconds)
-        var stages: [FeatureStage: Histogram] = [:]
-        for (stage, help) in [
-            (
-                FeatureStage.decode,
-                "Seconds to decode a request's images, including the wait for a decoder."
-            ),
-            (.queue, "Seconds from admission to the first step, of a request's slowest image."),
-            (.inference, "Seconds from the first step to the last, of a request's slowest image."),
-        ] {
-            stages[stage] = try registry.histogram(
-                "headwater_\(stage.rawValue)_seconds", help: help, bounds: HistogramBuckets.seconds)
-        }
-        stageSeconds = stages
+        decodeSeconds = try registry.histogram(
+            "headwater_decode_seconds",
+            help: "Seconds to decode a request's images, including the wait for a decoder.",
+            bounds: HistogramBuckets.seconds)
+        queueSeconds = try registry.histogram(
+            "headwater_queue_seconds",
+            help: "Seconds from admission to the first step, of a request's slowest image.",
+            bounds: HistogramBuckets.seconds)
+        inferenceSeconds = try registry.histogram(
+            "headwater_inference_seconds",
+            help: "Seconds from the first step to the last, of a request's slowest image.",
+            bounds: HistogramBuckets.seconds)
         batchImages = try registry.histogram(
             "headwater_batch_images", help: "Images in a step.",
             bounds: HistogramBuckets.powersOfTwo(through: configuration.batchLimit))
@@ -133,18 +130,15 @@ public final class ServiceMetrics: Sendable {
         authenticationFailures = try registry.counter(
             "headwater_authentication_failures_total", help: "Requests refused because the key was missing or wrong.",
             labels: ["listener", "outcome"])
-        var answers: [AnswerSource: Counter] = [:]
-        for (source, name, help) in [
-            (AnswerSource.hit, "hits", "Images answered from the cache."),
-            (.shared, "shared", "Images answered by the computation for an identical image in progress."),
-            (
-                .miss, "misses",
-                "Images computed because neither the cache nor a computation in progress had their answer."
-            ),
-        ] {
-            answers[source] = try registry.counter("headwater_cache_\(name)_total", help: help)
-        }
-        self.answers = answers
+        answers = [
+            .hit: try registry.counter("headwater_cache_hits_total", help: "Images answered from the cache."),
+            .shared: try registry.counter(
+                "headwater_cache_shared_total",
+                help: "Images answered by the computation for an identical image in progress."),
+            .miss: try registry.counter(
+                "headwater_cache_misses_total",
+                help: "Images computed because neither the cache nor a computation in progress had their answer."),
+        ]
         cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of cached answers.")
         waiting = try registry.gauge(
             "headwater_images_waiting", help: "Admitted images that wait for their first step.")
@@ -181,21 +175,19 @@ public final class ServiceMetrics: Sendable {
             return [Sample(1, labelValues: [version.name, version.label, version.sha256])]
         }
         try registry.gauge("headwater_connections_open", help: "Connections open.", labels: ["listener"]) {
-            [weak self] in self?.samples(\.openConnections) ?? []
+            [weak self] in self?.samples { Double($0.openConnections) } ?? []
         }
         try registry.gauge(
             "headwater_certificate_expiry_seconds",
             help: "When the certificate served expires, in seconds since 1970.", labels: ["listener"]
-        ) { [weak self] in
-            self?.expiries() ?? []
-        }
+        ) { [weak self] in self?.samples { $0.certificateExpiry.map(Double.init) } ?? [] }
         try registry.counter(
             "headwater_connections_refused_total", help: "Connections refused because the limit was reached.",
             labels: ["listener"]
-        ) { [weak self] in self?.samples(\.refusedConnections) ?? [] }
+        ) { [weak self] in self?.samples { Double($0.refusedConnections) } ?? [] }
         try registry.gauge(
             "headwater_body_bytes_held", help: "Bytes of request bodies held in memory.", labels: ["listener"]
-        ) { [weak self] in self?.samples(\.heldBodyBytes) ?? [] }
+        ) { [weak self] in self?.samples { Double($0.heldBodyBytes) } ?? [] }
     }
 
     /// Includes a listener's server in every scrape while it exists.
@@ -204,15 +196,9 @@ public final class ServiceMetrics: Sendable {
         servers.withLock { $0[listener] = { [weak server] in server?.counters } }
     }
 
-    private func expiries() -> [Sample] {
+    private func samples(_ value: (ServerCounters) -> Double?) -> [Sample] {
         servers.withLock { $0 }.compactMap { listener, counters in
-            counters()?.certificateExpiry.map { Sample(Double($0), labelValues: [listener.rawValue]) }
-        }
-    }
-
-    private func samples(_ count: (ServerCounters) -> Int) -> [Sample] {
-        servers.withLock { $0 }.compactMap { listener, counters in
-            counters().map { Sample(Double(count($0)), labelValues: [listener.rawValue]) }
+            counters().flatMap(value).map { Sample($0, labelValues: [listener.rawValue]) }
         }
     }
 
@@ -252,9 +238,9 @@ public final class ServiceMetrics: Sendable {
     }
 
     func observe(_ timings: FeatureTimings) {
-        stageSeconds[.decode]?.observe(timings.decode)
-        stageSeconds[.queue]?.observe(timings.queue)
-        stageSeconds[.inference]?.observe(timings.inference)
+        decodeSeconds.observe(timings.decode)
+        queueSeconds.observe(timings.queue)
+        inferenceSeconds.observe(timings.inference)
     }
 
     /// The text of `GET /metrics`, with the service's present state.

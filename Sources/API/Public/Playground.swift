@@ -7,9 +7,7 @@ enum Playground {
     /// The page, under a policy that lets it run its own script and style and nothing else, and send requests to this
     /// service only.
     static let response: Response = {
-        var length = 0
-        let start = playground_page(&length)
-        let page = [UInt8](UnsafeBufferPointer(start: start, count: length))
+        let page = embeddedFile(playground_page)
         return Response(
             headers: [
                 "Content-Type": "text/html; charset=utf-8",

@@ -101,11 +101,13 @@ public final class PublicAPI: Sendable {
         }
     }
 
-    static let contract: Response = {
-        var length = 0
-        let start = openapi_document(&length)
-        return Response(
-            headers: ["Content-Type": "application/yaml"],
-            body: [UInt8](UnsafeBufferPointer(start: start, count: length)))
-    }()
+    static let contract = Response(
+        headers: ["Content-Type": "application/yaml"], body: embeddedFile(openapi_document))
+}
+
+/// A file that is compiled into the program.
+func embeddedFile(_ file: (UnsafeMutablePointer<Int>?) -> UnsafePointer<UInt8>?) -> [UInt8] {
+    var length = 0
+    let start = file(&length)
+    return [UInt8](UnsafeBufferPointer(start: start, count: length))
 }

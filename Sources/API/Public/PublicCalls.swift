@@ -39,8 +39,7 @@ extension Endpoint<PublicAPI> {
     ///   - results: the forms that results can have, the default first.
     static func images(
         _ name: String, _ path: String, options: [RequestOptions.Name] = [], atMost maximum: Int? = nil,
-        results: [ResultFormat], statuses: Set<Int>,
-        handler: @escaping Handler<ImageCall>
+        results: [ResultFormat], statuses: Set<Int>, handler: @escaping Handler<ImageCall>
     ) -> Endpoint {
         Endpoint(
             name: name, method: "POST", path: path, parameters: options.filter { $0 != .taps }.map(\.rawValue),
@@ -64,12 +63,11 @@ extension Endpoint<PublicAPI> {
 
     /// A row for an operation on tensors, sent as JSON that tensors in binary may follow.
     static func inference(
-        _ name: String, _ path: String, statuses: Set<Int>,
-        handler: @escaping Handler<InferenceCall>
+        _ name: String, _ path: String, statuses: Set<Int>, handler: @escaping Handler<InferenceCall>
     ) -> Endpoint {
         Endpoint(
             name: name, method: "POST", path: path, bodyTypes: ["application/json", "application/octet-stream"],
-            statuses: statuses, errors: .openInference
+            statuses: statuses
         ) { api, head, path throws(Problem) in
             _ = try QueryParameters(head.query, known: [])
             let coding = try ContentCoding.checked(head.headers)
@@ -89,8 +87,7 @@ extension Endpoint<PublicAPI> {
         _ name: String, _ path: String, _ traits: EndpointTraits = [],
         answer: @escaping @Sendable (PublicAPI) -> @Sendable (ServedModel) async throws(Problem) -> Response
     ) -> Endpoint {
-        .read(name, path, traits, errors: .openInference, statuses: [200, 401, 404, 429, 503]) {
-            api, path throws(Problem) in
+        .read(name, path, traits, statuses: [200, 401, 404, 429, 503]) { api, path throws(Problem) in
             try await answer(api)(try await api.servedModel(ModelRequirement(path: path)))
         }
     }

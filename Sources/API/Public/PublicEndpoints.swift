@@ -3,7 +3,9 @@ import HTTPServer
 /// The table of the public listener.
 extension PublicAPI: EndpointAPI {
     static let endpoints: [Endpoint<PublicAPI>] =
-        features + Endpoint.healthChecks + descriptions + inference + inferenceHealthChecks + inferenceDescriptions
+        features + Endpoint.healthChecks + descriptions + inferenceServer
+        + inference(of: "Model", at: "/v2/models/{model}", called: "infer")
+        + inference(of: "Version", at: "/v2/models/{model}/versions/{version}", called: "inferVersion")
 
     private static let features: [Endpoint<PublicAPI>] = [
         .images(
@@ -31,39 +33,28 @@ extension PublicAPI: EndpointAPI {
 
     // MARK: Open Inference Protocol
 
-    private static let inference: [Endpoint<PublicAPI>] = [
-        .inference(
-            "infer", "/v2/models/{model}/infer",
-            statuses: [200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504], handler: infer),
-        .inference(
-            "inferVersion", "/v2/models/{model}/versions/{version}/infer",
-            statuses: [200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504], handler: infer),
-    ]
-
-    private static let inferenceHealthChecks: [Endpoint<PublicAPI>] = [
-        .health("inferenceLive", "/v2/health/live", .live, errors: .openInference),
-        .health("inferenceReady", "/v2/health/ready", .ready, errors: .openInference),
-        .ofModel("inferenceModelReady", "/v2/models/{model}/ready", .monitored, answer: readiness),
-        .ofModel(
-            "inferenceVersionReady", "/v2/models/{model}/versions/{version}/ready", .monitored, answer: readiness),
-    ]
-
-    private static let inferenceDescriptions: [Endpoint<PublicAPI>] = [
-        .read("inferenceServer", "/v2", errors: .openInference, statuses: [200, 401, 429]) { api, _ in
+    private static let inferenceServer: [Endpoint<PublicAPI>] = [
+        .health("inferenceLive", "/v2/health/live", .live), .health("inferenceReady", "/v2/health/ready", .ready),
+        .read("inferenceServer", "/v2", statuses: [200, 401, 429]) { api, _ in
             InferenceDescription.server(version: api.configuration.build.version)
         },
-        .ofModel("inferenceModel", "/v2/models/{model}") { _ in InferenceDescription.model },
-        .ofModel("inferenceVersion", "/v2/models/{model}/versions/{version}") { _ in InferenceDescription.model },
-        .ofModel("inferenceModelConfiguration", "/v2/models/{model}/config", answer: inferenceConfiguration),
-        .ofModel(
-            "inferenceVersionConfiguration", "/v2/models/{model}/versions/{version}/config",
-            answer: inferenceConfiguration),
-        .read("inferenceStatistics", "/v2/models/stats", errors: .openInference, statuses: [200, 401, 429]) { api, _ in
+        .read("inferenceStatistics", "/v2/models/stats", statuses: [200, 401, 429]) { api, _ in
             api.statistics(of: await api.service.active.map { [$0] } ?? [])
         },
-        .ofModel("inferenceModelStatistics", "/v2/models/{model}/stats") { api in { api.statistics(of: [$0]) } },
-        .ofModel("inferenceVersionStatistics", "/v2/models/{model}/versions/{version}/stats") { api in
-            { api.statistics(of: [$0]) }
-        },
     ]
+
+    /// What there is of a model, whichever version of it serves, and again of a version that the path names.
+    private static func inference(
+        of scope: String, at path: String, called infer: String
+    ) -> [Endpoint<PublicAPI>] {
+        [
+            .inference(
+                infer, path + "/infer", statuses: [200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504],
+                handler: PublicAPI.infer),
+            .ofModel("inference\(scope)", path) { _ in InferenceDescription.model },
+            .ofModel("inference\(scope)Ready", path + "/ready", .monitored, answer: readiness),
+            .ofModel("inference\(scope)Configuration", path + "/config", answer: inferenceConfiguration),
+            .ofModel("inference\(scope)Statistics", path + "/stats") { api in { api.statistics(of: [$0]) } },
+        ]
+    }
 }

@@ -131,14 +131,8 @@ extension MistakenImage {
         }
     }
 
+    /// What is said of text that stands for a file.
     private var description: String {
-        switch self {
-        case .stripped: "is a stripped file"
-        case .json: "is JSON"
-        case .form: "is a form"
-        case .urlEncodedForm: "is a URL-encoded form"
-        case .base64: "is base64"
-        case .reference(let reference): reference.description
-        }
+        if case .reference(let reference) = self { reference.description } else { "is base64" }
     }
 }

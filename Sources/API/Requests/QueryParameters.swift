@@ -45,11 +45,7 @@ extension Problem {
             !nearest.isEmpty
             ? nearest
             : known.isEmpty ? "; none is accepted here" : "; the known ones are \(known.joined(separator: ", "))"
-        return Problem(.unknownParameter, "unknown \(kind) \(quoted(name))\(remedy)")
-    }
-
-    /// A client's word in an answer: cut, and only printable ASCII, so that the text can be shown anywhere.
-    private static func quoted(_ text: String) -> String {
-        "\"\(shown(text, atMost: 40))\""
+        // Cut, and only printable ASCII, so that the text can be shown anywhere.
+        return Problem(.unknownParameter, "unknown \(kind) \"\(shown(name, atMost: 40))\"\(remedy)")
     }
 }

@@ -47,16 +47,14 @@ struct FeatureResults: Sendable {
 
     /// The embeddings as a JSON document.
     func embeddings(normalization: Normalization, encoding: VectorEncoding) throws(Problem) -> Response {
-        let document = try written(estimate: encoding == .base64 ? 6 : 14) {
-            json, features throws(JSONWriter.NonFiniteNumber) in
-            try json.array("taps", of: zip(features.taps, features.values)) {
-                json, tap throws(JSONWriter.NonFiniteNumber) in
+        try document(estimate: encoding == .base64 ? 6 : 14) { json, features in
+            try json.array("taps", of: zip(features.taps, features.values)) { json, tap in
                 let values = normalization.applied(to: tap.1)
-                try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                try json.object { json in
                     try json.member("time", tap.0.time)
                     json.member("place", tap.0.place.description)
                     json.member("dimension", tap.0.dimension)
-                    try json.member("embedding") { json throws(JSONWriter.NonFiniteNumber) in
+                    try json.member("embedding") { json in
                         switch encoding {
                         case .float: try json.numbers(values)
                         case .base64: json.unescapedString(Base64.encode(NumPyArray.bytes(values)))
@@ -65,23 +63,33 @@ struct FeatureResults: Sendable {
                 }
             }
         }
-        return respond(.json, document)
     }
 
     /// The embeddings of each image's first tap as a NumPy array [images, dimension].
     ///
-    /// - Throws: an image's problem, since an array has no place for it.
+    /// - Throws: as `features(called:)`.
     func embeddingsArray(normalization: Normalization) throws(Problem) -> Response {
-        var rows: [[Float]] = []
-        for (index, result) in response.results.enumerated() {
-            switch result {
-            case .success(let features):
-                rows.append(normalization.applied(to: features.values[0]))
-            case .failure(let failure): throw Problem(failure).located(in: "images[\(index)]")
-            }
-        }
+        let rows = try features(called: "images").map { normalization.applied(to: $0.values[0]) }
         let header = NumPyArray.header(rows: rows.count, columns: rows.first?.count ?? 0)
         return respond(.npy, rows.reduce(into: header) { $0 += NumPyArray.bytes($1) })
+    }
+
+    /// The features of every image.
+    ///
+    /// - Parameters:
+    ///   - inputs: what an error calls the images.
+    ///   - isNumeric: whether the client sent them as numbers.
+    /// - Throws: the problem of the first image that failed, for answers that have no place for it.
+    func features(called inputs: String, isNumeric: Bool = false) throws(Problem) -> [ImageFeatures] {
+        var all: [ImageFeatures] = []
+        for (index, result) in response.results.enumerated() {
+            switch result {
+            case .success(let features): all.append(features)
+            case .failure(let failure):
+                throw Problem(failure, isNumeric: isNumeric).located(in: "\(inputs)[\(index)]")
+            }
+        }
+        return all
     }
 
     // MARK: /classify
@@ -89,60 +97,52 @@ struct FeatureResults: Sendable {
     /// The logits and probabilities as a JSON document, and the `top` likeliest classes if that is given.
     func classes(top: Int?) throws(Problem) -> Response {
         let labels = response.served.configuration.labels
-        let document = try written(estimate: 34) { json, features throws(JSONWriter.NonFiniteNumber) in
+        return try document(estimate: 34) { json, features in
             let logits = features.logits ?? []
             let probabilities = logits.softmax()
-            try json.member("logits") { json throws(JSONWriter.NonFiniteNumber) in try json.numbers(logits) }
-            try json.member("probabilities") { json throws(JSONWriter.NonFiniteNumber) in
-                try json.numbers(probabilities)
-            }
+            try json.member("logits") { try $0.numbers(logits) }
+            try json.member("probabilities") { try $0.numbers(probabilities) }
             guard let top else { return }
-            try json.array("top", of: probabilities.ranking(top)) { json, index throws(JSONWriter.NonFiniteNumber) in
-                try json.object { json throws(JSONWriter.NonFiniteNumber) in
+            try json.array("top", of: probabilities.ranking(top)) { json, index in
+                try json.object { json in
                     if let labels { json.member("label", labels[index]) }
                     json.member("index", index)
                     try json.member("probability", probabilities[index])
                 }
             }
         } labels: { json in
-            guard let labels else { return json.null("labels") }
-            json.array("labels", of: labels) { $0.string($1) }
+            if let labels { json.member("labels", labels) } else { json.null("labels") }
         }
-        return respond(.json, document)
     }
 
     // MARK: What the documents share
 
     /// - Parameter estimate: bytes a number takes, so that the document is allocated once.
-    private func written(
-        estimate: Int,
-        _ members: (inout JSONWriter, ImageFeatures) throws(JSONWriter.NonFiniteNumber) -> Void,
+    private func document(
+        estimate: Int, _ members: (inout JSONWriter, ImageFeatures) throws -> Void,
         labels: (inout JSONWriter) -> Void = { _ in }
-    ) throws(Problem) -> [UInt8] {
+    ) throws(Problem) -> Response {
         var json = JSONWriter(capacity: 1024 + estimate * numberCount)
-        do throws(JSONWriter.NonFiniteNumber) {
-            try json.object { json throws(JSONWriter.NonFiniteNumber) in
+        do {
+            try json.object { json in
                 writeModel(&json)
                 labels(&json)
-                try json.array("results", of: response.results.enumerated()) {
-                    json, result throws(JSONWriter.NonFiniteNumber) in
-                    try json.object { json throws(JSONWriter.NonFiniteNumber) in
+                try json.array("results", of: response.results.enumerated()) { json, result in
+                    try json.object { json in
                         json.member("index", result.offset)
                         switch result.element {
                         case .success(let features): try members(&json, features)
                         case .failure(let failure):
-                            json.object("error") { json in
-                                Problem(failure).write(members: &json, requestID: requestID)
-                            }
+                            json.object("error") { Problem(failure).write(members: &$0, requestID: requestID) }
                         }
                     }
                 }
                 try writeTimings(&json)
             }
         } catch {
-            throw Problem(.internalError, "a result that is not finite reached the writer")
+            throw .notFiniteResult
         }
-        return json.bytes
+        return respond(.json, json.bytes)
     }
 
     /// How many numbers there are to write.
@@ -154,23 +154,25 @@ struct FeatureResults: Sendable {
     }
 
     func writeModel(_ json: inout JSONWriter) {
-        let version = response.served.version
-        let precision = response.served.model.precision
         json.object("model") { json in
-            json.member("name", version.name)
-            json.member("version", version.label)
-            json.member("precision", precision.rawValue)
+            json.member("name", response.served.version.name)
+            json.member("version", response.served.version.label)
+            json.member("precision", response.served.model.precision.rawValue)
         }
     }
 
-    func writeTimings(_ json: inout JSONWriter) throws(JSONWriter.NonFiniteNumber) {
+    func writeTimings(_ json: inout JSONWriter) throws {
         let timings = response.timings
-        try json.object("timings") { json throws(JSONWriter.NonFiniteNumber) in
+        try json.object("timings") { json in
             try json.member("decode", timings.decode)
             try json.member("queue", timings.queue)
             try json.member("inference", timings.inference)
         }
     }
+}
+
+extension Problem {
+    static let notFiniteResult = Problem(.internalError, "a result that is not finite reached the writer")
 }
 
 extension Normalization {

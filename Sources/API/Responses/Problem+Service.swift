@@ -3,12 +3,17 @@ import HTTPServer
 import ImagePipeline
 
 extension Problem {
-    /// Why one image has no features.
-    init(_ failure: ImageFailure) {
+    /// Why one image has no features. For numbers that the client sent (`isNumeric`), an infinite state is the client's error.
+    init(_ failure: ImageFailure, isNumeric: Bool = false) {
         switch failure {
         case .image(let error): self.init(error.kind.problemCode, error.message)
         case .inputCount(let found, let expected):
             self.init(.unprocessableImage, "the input has \(found) numbers; the model takes \(expected)")
+        case .notFinite where isNumeric:
+            self.init(
+                .unprocessableImage,
+                "the model's state became infinite or NaN; check that the numbers are normalised as GET /model describes"
+            )
         case .notFinite:
             self.init(.notFinite, "the model's state became infinite or NaN on this image, so it has no features")
         }

@@ -44,12 +44,8 @@ extension FeatureResults {
             try json.object { json in
                 writeModel(&json)
                 json.member("size", preprocessing.cropSize)
-                try json.member("upstream") { json in
-                    try write(states.filter { $0.0.direction == .upstream }, preprocessing, &json)
-                }
-                try json.member("downstream") { json in
-                    try write(states.filter { $0.0.direction == .downstream }, preprocessing, &json)
-                }
+                try write("upstream", states.filter { $0.0.direction == .upstream }, preprocessing, &json)
+                try write("downstream", states.filter { $0.0.direction == .downstream }, preprocessing, &json)
                 try json.object("roundTrip") { json in
                     try json.member("relativeError", error.relativeError)
                     try json.member("meanAbsoluteError", error.meanAbsoluteError)
@@ -63,9 +59,10 @@ extension FeatureResults {
     }
 
     private func write(
-        _ states: [(ResolvedTap, [Float])], _ preprocessing: Preprocessing, _ json: inout JSONWriter
+        _ name: StaticString, _ states: [(ResolvedTap, [Float])], _ preprocessing: Preprocessing,
+        _ json: inout JSONWriter
     ) throws {
-        try json.array(of: states) { json, state in
+        try json.array(name, of: states) { json, state in
             let file = try preprocessing.picture(of: state.1).png()
             try json.object { json in
                 try json.member("time", state.0.time)

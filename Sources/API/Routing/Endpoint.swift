@@ -1,8 +1,8 @@
 import FeatureService
 import HTTPServer
 
-/// An operation of a listener: a row of its API's table. Routing, admission, the answer, the form of errors and the check of
-/// `openapi.yaml` follow from the row.
+/// An operation of a listener: a row of its API's table. Routing, admission, the answer and the check of `openapi.yaml`
+/// follow from the row.
 ///
 /// A function named for the row's kind makes it, such as `read` or `images`. The function knows how the head of such a request
 /// is checked and what the handler receives.
@@ -16,9 +16,7 @@ struct Endpoint<API: EndpointAPI>: Sendable {
     /// A method of the API that answers a request, given what its head says and what is observed of it.
     typealias Handler<Call> =
         @Sendable (API) ->
-        @Sendable (
-            Request, Call, inout RequestObservation
-        ) async throws(Problem) -> Response
+        @Sendable (Request, Call, inout RequestObservation) async throws(Problem) -> Response
 
     /// The operation's name, its `operationId` in `openapi.yaml`.
     let name: String
@@ -34,8 +32,6 @@ struct Endpoint<API: EndpointAPI>: Sendable {
     /// Every status that the operation answers, without `transportStatuses`.
     let statuses: Set<Int>
     var traits: EndpointTraits = []
-    /// The form of its errors.
-    var errors = ErrorFormat.problemDetails
     let admit: Admit
 }
 
@@ -81,9 +77,8 @@ extension EndpointAPI {
 
     /// A server of this API, to be started.
     func makeServer(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
-        let server = try Server(
-            Gateway(self), configuration: configuration, log: { [observer] in observer.logServer($0) })
-        observer.watch(server)
+        let server = try Server(Gateway(self), configuration: configuration) { [observer] in observer.logServer($0) }
+        observer.metrics.watch(server, at: observer.listener)
         return server
     }
 }
@@ -97,10 +92,10 @@ extension Endpoint {
     ///
     /// - Parameter answer: answers, given the path's parameters.
     static func read(
-        _ name: String, _ path: String, _ traits: EndpointTraits = [], errors: ErrorFormat = .problemDetails,
-        statuses: Set<Int>, answer: @escaping @Sendable (API, [String: String]) async throws(Problem) -> Response
+        _ name: String, _ path: String, _ traits: EndpointTraits = [], statuses: Set<Int>,
+        answer: @escaping @Sendable (API, [String: String]) async throws(Problem) -> Response
     ) -> Endpoint {
-        Endpoint(name: name, method: "GET", path: path, statuses: statuses, traits: traits, errors: errors) {
+        Endpoint(name: name, method: "GET", path: path, statuses: statuses, traits: traits) {
             api, head, path throws(Problem) in
             if !traits.contains(.ignoresUnknownParameters) { _ = try QueryParameters(head.query, known: []) }
             return Acceptance(body: .memory(maximumBytes: 0)) { _, _ throws(Problem) in try await answer(api, path) }
@@ -108,10 +103,8 @@ extension Endpoint {
     }
 
     /// A row for a health check.
-    static func health(
-        _ name: String, _ path: String, _ check: HealthCheck, errors: ErrorFormat = .problemDetails
-    ) -> Endpoint {
-        .read(name, path, [.open, .monitored], errors: errors, statuses: [200, 503]) { api, _ throws(Problem) in
+    static func health(_ name: String, _ path: String, _ check: HealthCheck) -> Endpoint {
+        .read(name, path, [.open, .monitored], statuses: [200, 503]) { api, _ throws(Problem) in
             try check.response(await api.service.status())
         }
     }

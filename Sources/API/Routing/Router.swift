@@ -1,28 +1,13 @@
 import UntrustedText
 
 /// A path with places for parameters, such as `/v2/models/{model}/infer`.
-struct PathTemplate: Equatable, Sendable {
-    private enum Segment: Equatable, Sendable {
-        case literal(Substring)
-        case parameter(String)
-    }
+struct PathTemplate: Sendable {
+    private let segments: [Substring]
 
-    /// The template as written.
-    let text: String
-    private let segments: [Segment]
-
-    init(_ text: String) {
-        self.text = text
-        segments = Self.split(text).map { segment in
-            segment.hasPrefix("{") && segment.hasSuffix("}")
-                ? .parameter(String(segment.dropFirst().dropLast())) : .literal(segment)
-        }
-    }
+    init(_ text: String) { segments = Self.split(text) }
 
     /// The names of the parameters, in order.
-    var parameters: [String] {
-        segments.compactMap { if case .parameter(let name) = $0 { name } else { nil } }
-    }
+    var parameters: [String] { segments.compactMap(Self.parameter) }
 
     /// The values of the parameters in a path; nil if the path doesn't match.
     func match(_ path: String) -> [String: String]? {
@@ -30,14 +15,17 @@ struct PathTemplate: Equatable, Sendable {
         guard parts.count == segments.count else { return nil }
         var values: [String: String] = [:]
         for (segment, part) in zip(segments, parts) {
-            switch segment {
-            case .literal(let text): guard part == text else { return nil }
-            case .parameter(let name):
-                guard !part.isEmpty else { return nil }
+            if let name = Self.parameter(segment), !part.isEmpty {
                 values[name] = String(part)
+            } else if segment != part {
+                return nil
             }
         }
         return values
+    }
+
+    private static func parameter(_ segment: Substring) -> String? {
+        segment.hasPrefix("{") && segment.hasSuffix("}") ? String(segment.dropFirst().dropLast()) : nil
     }
 
     private static func split(_ path: String) -> [Substring] {
@@ -48,20 +36,14 @@ struct PathTemplate: Equatable, Sendable {
 /// Finds the endpoint of a method and a path. Paths aren't normalised: `//`, `..` and a trailing slash stay. A
 /// path without parameters takes precedence over one with them.
 struct Router<API: EndpointAPI>: Sendable {
-    private typealias Methods = [String: Endpoint<API>]
-
-    private let literal: [String: Methods]
-    private let patterns: [(template: PathTemplate, endpoints: Methods)]
-    private let paths: [String]
+    /// The endpoints of each path by their methods.
+    private let endpoints = Dictionary(grouping: API.endpoints, by: \.path).mapValues { sharing in
+        Dictionary(uniqueKeysWithValues: sharing.map { ($0.method, $0) })
+    }
+    private let templates: [(text: String, template: PathTemplate)]
 
     init() {
-        let byPath = Dictionary(grouping: API.endpoints, by: \.path).mapValues { sharing in
-            Dictionary(uniqueKeysWithValues: sharing.map { ($0.method, $0) })
-        }
-        paths = byPath.keys.sorted()
-        let templates = paths.map { PathTemplate($0) }
-        literal = byPath.filter { path, _ in PathTemplate(path).parameters.isEmpty }
-        patterns = templates.filter { !$0.parameters.isEmpty }.map { ($0, byPath[$0.text]!) }
+        templates = endpoints.keys.sorted().map { ($0, PathTemplate($0)) }.filter { !$0.1.parameters.isEmpty }
     }
 
     /// Finds the endpoint, and the parameters of its path by name. The server has changed HEAD to `GET` by then.
@@ -71,7 +53,7 @@ struct Router<API: EndpointAPI>: Sendable {
         method: String, path: String
     ) throws(Problem) -> (endpoint: Endpoint<API>, parameters: [String: String]) {
         guard let (endpoints, parameters) = endpoints(at: path) else {
-            let nearest = Suggestion.clause(Suggestion.nearest(to: path, among: paths))
+            let nearest = Suggestion.clause(Suggestion.nearest(to: path, among: endpoints.keys.sorted()))
             throw Problem(.notFound, "this path doesn't exist\(nearest)")
         }
         if let endpoint = endpoints[method] { return (endpoint, parameters) }
@@ -81,10 +63,13 @@ struct Router<API: EndpointAPI>: Sendable {
             headers: ["Allow": allowed])
     }
 
-    private func endpoints(at path: String) -> (endpoints: Methods, parameters: [String: String])? {
-        if let endpoints = literal[path] { return (endpoints, [:]) }
-        for pattern in patterns {
-            if let parameters = pattern.template.match(path) { return (pattern.endpoints, parameters) }
+    private func endpoints(
+        at path: String
+    ) -> (endpoints: [String: Endpoint<API>], parameters: [String: String])? {
+        // A client may spell a template's braces, which are then the parameters.
+        if let endpoints = endpoints[path], !path.contains("{") { return (endpoints, [:]) }
+        for (text, template) in templates {
+            if let parameters = template.match(path) { return (endpoints[text]!, parameters) }
         }
         return nil
     }
