@@ -1,16 +1,12 @@
 #define _GNU_SOURCE
 #include "LinuxSockets.h"
 
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 int CLinuxAccept(int listener, struct sockaddr *address, socklen_t *length) {
     return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
-
-int CLinuxMakeTemporaryFile(char *path_template) { return mkostemp(path_template, O_CLOEXEC); }
 
 ptrdiff_t CLinuxFind(const void *bytes, size_t count, const void *pattern, size_t pattern_count) {
     // No bytes may have no address, which memmem doesn't take.

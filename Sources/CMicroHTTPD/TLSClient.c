@@ -12,14 +12,15 @@ static int is_address(const char *name) {
 }
 
 static int prepare(
-    gnutls_session_t session, gnutls_certificate_credentials_t credentials, const struct CTLSExchange *exchange) {
+    gnutls_session_t session, gnutls_certificate_credentials_t credentials, int socket, const char *name,
+    int is_checked) {
     int status = gnutls_set_default_priority(session);
     if (status == 0) status = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
     // A name only: addresses may not be sent (RFC 6066, 3).
-    if (status == 0 && !is_address(exchange->name))
-        status = gnutls_server_name_set(session, GNUTLS_NAME_DNS, exchange->name, strlen(exchange->name));
-    if (status == 0 && exchange->trusted != NULL) gnutls_session_set_verify_cert(session, exchange->name, 0);
-    gnutls_transport_set_int(session, exchange->socket);
+    if (status == 0 && !is_address(name))
+        status = gnutls_server_name_set(session, GNUTLS_NAME_DNS, name, strlen(name));
+    if (status == 0 && is_checked) gnutls_session_set_verify_cert(session, name, 0);
+    gnutls_transport_set_int(session, socket);
     return status;
 }
 
@@ -37,7 +38,8 @@ static void explain(gnutls_session_t session, int status, char *reason, size_t c
     snprintf(reason, capacity, "%s", status == GNUTLS_E_AGAIN ? "no answer in time" : gnutls_strerror(status));
 }
 
-static ptrdiff_t converse(gnutls_session_t session, const struct CTLSExchange *exchange, char *reason, size_t capacity) {
+static ptrdiff_t converse(
+    gnutls_session_t session, const char *request, void *answer, size_t answer_capacity, char *reason, size_t capacity) {
     int status;
     do status = gnutls_handshake(session);
     while (status == GNUTLS_E_INTERRUPTED || status == GNUTLS_E_WARNING_ALERT_RECEIVED);
@@ -45,32 +47,34 @@ static ptrdiff_t converse(gnutls_session_t session, const struct CTLSExchange *e
         explain(session, status, reason, capacity);
         return -1;
     }
-    ssize_t count = gnutls_record_send(session, exchange->request, exchange->request_length);
+    ssize_t count = gnutls_record_send(session, request, strlen(request));
     if (count >= 0) {
         // TLS 1.3 servers may send session tickets before the answer.
-        do count = gnutls_record_recv(session, exchange->answer, exchange->answer_capacity);
+        do count = gnutls_record_recv(session, answer, answer_capacity);
         while (count == GNUTLS_E_INTERRUPTED);
     }
     if (count < 0) explain(session, (int)count, reason, capacity);
     return count < 0 ? -1 : count;
 }
 
-ptrdiff_t CTLSAsk(const struct CTLSExchange *exchange, char *reason, size_t capacity) {
+ptrdiff_t CTLSAsk(
+    int socket, const char *name, const char *trusted, const char *request, void *answer, size_t answer_capacity,
+    char *reason, size_t reason_capacity) {
     gnutls_certificate_credentials_t credentials = NULL;
     gnutls_session_t session = NULL;
     ptrdiff_t count = -1;
     int status = gnutls_certificate_allocate_credentials(&credentials);
-    if (status == 0 && exchange->trusted != NULL) {
-        gnutls_datum_t text = {(unsigned char *)exchange->trusted, (unsigned int)strlen(exchange->trusted)};
+    if (status == 0 && trusted != NULL) {
+        gnutls_datum_t text = {(unsigned char *)trusted, (unsigned int)strlen(trusted)};
         int found = gnutls_certificate_set_x509_trust_mem(credentials, &text, GNUTLS_X509_FMT_PEM);
         status = found > 0 ? 0 : found < 0 ? found : GNUTLS_E_NO_CERTIFICATE_FOUND;
     }
     if (status == 0) status = gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
-    if (status == 0) status = prepare(session, credentials, exchange);
+    if (status == 0) status = prepare(session, credentials, socket, name, trusted != NULL);
     if (status == 0) {
-        count = converse(session, exchange, reason, capacity);
+        count = converse(session, request, answer, answer_capacity, reason, reason_capacity);
     } else {
-        snprintf(reason, capacity, "%s", gnutls_strerror(status));
+        snprintf(reason, reason_capacity, "%s", gnutls_strerror(status));
     }
     if (session != NULL) gnutls_deinit(session);
     if (credentials != NULL) gnutls_certificate_free_credentials(credentials);

@@ -68,7 +68,7 @@ enum HealthCommand: Subcommand {
     }
 
     /// Where a service is asked that listens there.
-    static func destination(host: String, port: UInt16) -> StatusProbe.Destination {
+    static func destination(host: String, port: UInt16) -> ServerAddress {
         switch ListenAddress(host) {
         case .unix(let path): .unix(path: path)
         case .all: .internet(host: "127.0.0.1", port: port)

@@ -216,7 +216,7 @@ enum ServeOptions {
     ) throws -> ServerConfiguration {
         var configuration = ServerConfiguration()
         let address = ListenAddress(try arguments[adminHost])
-        let isLocal = sockets.admin.map { BoundAddress(ofSocket: $0)?.isLocal ?? false } ?? address.isLocal
+        let isLocal = sockets.admin.map { ServerAddress(ofSocket: $0)?.isLocal ?? false } ?? address.isLocal
         guard try arguments[adminToken] != nil || isLocal else {
             throw UsageError(
                 "the admin listener would be open to every user",

@@ -48,15 +48,27 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
 package struct SystemError: Error, Equatable, CustomStringConvertible {
     /// The number, such as `ENOENT`.
     package let code: Int32
+    /// The call, where a message names it.
+    private let call: String?
 
     /// The error with a number.
-    package init(code: Int32) { self.code = code }
+    package init(code: Int32, call: String? = nil) {
+        self.code = code
+        self.call = call
+    }
 
     /// The error of the system call that has just failed.
     package static var last: SystemError { SystemError(code: errno) }
 
-    /// What the system says, such as "No such file or directory".
-    package var description: String { String(cString: strerror(code)) }
+    /// The result of a call whose failure is a negative number.
+    @discardableResult
+    package static func check(_ call: String, _ result: Int32) throws(SystemError) -> Int32 {
+        guard result >= 0 else { throw SystemError(code: errno, call: call) }
+        return result
+    }
+
+    /// What the system says, such as "No such file or directory", behind the call if that is named.
+    package var description: String { (call.map { "\($0): " } ?? "") + String(cString: strerror(code)) }
 }
 
 /// Makes a system call, again each time that a signal interrupts it (EINTR).

@@ -1,7 +1,7 @@
-import CMicroHTTPD
 import Files
 import Glibc
 import Synchronization
+import UntrustedText
 
 /// The bytes of bodies that all requests together may hold in memory.
 final class BodyBudget: Sendable {
@@ -81,10 +81,7 @@ struct BodyReceiver: Sendable {
 
     /// Hands the received body over. Its share of the budget stays reserved until ``discard()``.
     mutating func takeBody() -> Request.Body {
-        if let file {
-            file.close()
-            return .file(path: file.path, byteCount: receivedBytes)
-        }
+        if let file { return .file(path: file.path, byteCount: receivedBytes) }
         defer { bytes = [] }
         return .bytes(bytes)
     }
@@ -93,7 +90,6 @@ struct BodyReceiver: Sendable {
     mutating func discard() {
         bytes = []
         share.end()
-        file?.close()
         file?.remove()
         file = nil
     }
@@ -102,41 +98,33 @@ struct BodyReceiver: Sendable {
 /// A new file that a body is written to.
 final class SpoolFile: Sendable {
     let path: String
-    private let descriptor: Mutex<Int32?>
+    private let descriptor: FileDescriptor
 
     init(directory: String) throws(TransportRefusal) {
-        var template = Array("\(directory)/.upload-XXXXXX".utf8CString)
-        let descriptor = CLinuxMakeTemporaryFile(&template)
-        guard descriptor >= 0 else { throw Self.refusal(.last) }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        self.descriptor = Mutex(descriptor)
-    }
-
-    deinit { close() }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws(TransportRefusal) {
-        guard let descriptor = descriptor.withLock({ $0 }) else { return }
+        path = "\(directory)/.upload-\(String(UInt64.random(in: 0 ... .max), radix: 16))"
         do throws(SystemError) {
-            try FileDescriptor(descriptor).write(bytes)
+            descriptor = try FileDescriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         } catch {
             throw Self.refusal(error)
         }
     }
 
-    func close() {
-        descriptor.withLock {
-            if let open = $0 { Glibc.close(open) }
-            $0 = nil
+    deinit { descriptor.close() }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(TransportRefusal) {
+        do throws(SystemError) {
+            try descriptor.write(bytes)
+        } catch {
+            throw Self.refusal(error)
         }
     }
 
     /// Removes the file, unless it has been renamed.
-    func remove() { unlink(path) }
+    func remove() { unlink(path.systemPath) }
 
     private static func refusal(_ error: SystemError) -> TransportRefusal {
         // Descriptors become free when connections end; a full disk stays full until its owner acts.
         let isPassing = error.code == EMFILE || error.code == ENFILE
-        return TransportRefusal(
-            status: isPassing ? 503 : 507, reason: "the body cannot be stored: \(error)")
+        return TransportRefusal(status: isPassing ? 503 : 507, reason: "the body cannot be stored: \(error)")
     }
 }

@@ -12,19 +12,12 @@ public enum ContentCoding: String, Sendable, CaseIterable {
     ///   multiply the factor by which a body may expand.
     public init?(_ headers: HTTPHeaders) throws(ContentCodingError) {
         let names = headers.values(of: "Content-Encoding").flatMap { $0.split(separator: ",") }
-            .map { Self.trimmed($0).lowercased() }
+            .map { trimmed($0).lowercased() }
             .filter { !$0.isEmpty && $0 != "identity" }
         guard let name = names.first else { return nil }
         guard names.count == 1 else { throw .severalCodings }
         guard let coding = name == "x-gzip" ? .gzip : ContentCoding(rawValue: name) else { throw .unknownCoding }
         self = coding
-    }
-
-    private static func trimmed(_ item: Substring) -> Substring {
-        var item = item
-        while item.first == " " || item.first == "\t" { item.removeFirst() }
-        while item.last == " " || item.last == "\t" { item.removeLast() }
-        return item
     }
 }
 

@@ -16,7 +16,6 @@ struct ContentDecoder {
     private let coding: ContentCoding
     private let body: [UInt8]
     private let limits: ContentLimits
-    private let reserve: (Int) -> Bool
     private var content: [UInt8] = []
     private var capacity = 0
 
@@ -27,26 +26,17 @@ struct ContentDecoder {
     static func content(
         of body: [UInt8], coding: ContentCoding, limits: ContentLimits, reserve: (Int) -> Bool
     ) throws(ContentCodingError) -> [UInt8] {
-        try withoutActuallyEscaping(reserve) { reserve throws(ContentCodingError) in
-            var decoder = ContentDecoder(coding: coding, body: body, limits: limits, reserve: reserve)
-            try decoder.decode()
-            return decoder.content
-        }
+        var decoder = ContentDecoder(coding: coding, body: body, limits: limits)
+        try decoder.decode(reserve)
+        return decoder.content
     }
 
-    private init(coding: ContentCoding, body: [UInt8], limits: ContentLimits, reserve: @escaping (Int) -> Bool) {
-        self.coding = coding
-        self.body = body
-        self.limits = limits
-        self.reserve = reserve
-    }
-
-    private mutating func decode() throws(ContentCodingError) {
+    private mutating func decode(_ reserve: (Int) -> Bool) throws(ContentCodingError) {
         var inflater = Inflater(coding == .gzip ? .gzip : Self.hasZlibHeader(body) ? .zlib : .deflate)
         var offset = 0
         // A gzip file may have several members in a row; parallel compressors write such files.
         repeat {
-            offset = try decodeStream(from: offset, &inflater)
+            offset = try decodeStream(from: offset, &inflater, reserve)
             guard offset == body.count || coding == .gzip && body[offset...].starts(with: [0x1F, 0x8B]) else {
                 throw .trailingBytes(coding, offset: offset, byteCount: body.count)
             }
@@ -57,12 +47,14 @@ struct ContentDecoder {
     /// Decompresses one stream.
     ///
     /// - Returns: where it ends.
-    private mutating func decodeStream(from start: Int, _ inflater: inout Inflater) throws(ContentCodingError) -> Int {
+    private mutating func decodeStream(
+        from start: Int, _ inflater: inout Inflater, _ reserve: (Int) -> Bool
+    ) throws(ContentCodingError) -> Int {
         var offset = start
         while true {
             let progress = inflater.inflate(body[offset...])
             offset += progress.consumed
-            try append(inflater, progress.produced)
+            try append(inflater, progress.produced, reserve)
             switch progress.state {
             case .goesOn where progress.consumed > 0 || progress.produced > 0: continue
             case .goesOn: throw .truncated(coding, byteCount: body.count)
@@ -74,7 +66,9 @@ struct ContentDecoder {
         }
     }
 
-    private mutating func append(_ inflater: borrowing Inflater, _ count: Int) throws(ContentCodingError) {
+    private mutating func append(
+        _ inflater: borrowing Inflater, _ count: Int, _ reserve: (Int) -> Bool
+    ) throws(ContentCodingError) {
         guard count <= limits.maximumBytes - content.count else { throw .tooLarge(maximumBytes: limits.maximumBytes) }
         let length = content.count + count
         let (most, overflows) = body.count.multipliedReportingOverflow(by: limits.maximumRatio)

@@ -78,15 +78,13 @@ public struct FormReader {
     private mutating func append(_ head: PartHead, content: Range<Int>, envelope: PartHead?) throws(FormError) {
         let number = parts.count + 1
         guard number <= limits.maximumParts else {
-            throw FormError(status: 413, description: "the form has more than \(limits.maximumParts) parts")
+            throw FormError(413, "the form has more than \(limits.maximumParts) parts")
         }
         guard let name = envelope?.name ?? head.name else {
-            throw FormError(
-                status: 400, description: "part \(number) of the form has no name in its Content-Disposition")
+            throw FormError(400, "part \(number) of the form has no name in its Content-Disposition")
         }
         guard content.count <= limits.maximumPartBytes else {
-            throw FormError(
-                status: 413, description: "part \(number) of the form is larger than \(limits.maximumPartBytes) bytes")
+            throw FormError(413, "part \(number) of the form is larger than \(limits.maximumPartBytes) bytes")
         }
         parts.append(
             FormPart(name: name, fileName: head.fileName, contentType: head.contentType, bytes: Array(body[content])))
@@ -122,8 +120,8 @@ public struct FormReader {
             guard let newline = body[position..<limit].firstIndex(of: lineFeed) else {
                 guard limit < range.upperBound else { throw .cutOff(after: parts.count) }
                 throw FormError(
-                    status: 413,
-                    description: "the header lines of part \(parts.count + 1) of the form are larger than "
+                    413,
+                    "the header lines of part \(parts.count + 1) of the form are larger than "
                         + "\(limits.maximumHeaderBytes) bytes")
             }
             var line = body[position..<newline]
@@ -141,8 +139,8 @@ public struct FormReader {
         }
         guard head.isStreamSafe else {
             throw FormError(
-                status: 400,
-                description: "part \(parts.count + 1) of the form has over 30 combining characters in a row in its "
+                400,
+                "part \(parts.count + 1) of the form has over 30 combining characters in a row in its "
                     + "headers")
         }
         return (head, position)
@@ -167,8 +165,8 @@ public struct FormReader {
             // RFC 7578, 4.7, forbids encodings of parts. The error names the encoding; a decoder would only find no image.
             guard ["", "7bit", "8bit", "binary"].contains(where: { HTTPHeaders.equal(text(value.bytes), $0) }) else {
                 throw FormError(
-                    status: 415,
-                    description: "part \(parts.count + 1) of the form has a Content-Transfer-Encoding; send its bytes "
+                    415,
+                    "part \(parts.count + 1) of the form has a Content-Transfer-Encoding; send its bytes "
                         + "as they are, without one")
             }
         }
@@ -233,7 +231,7 @@ public struct FormBoundary: Sendable, Equatable {
     public init(contentType: String?) throws(FormError) {
         let value = ParameterizedValue(Array((contentType ?? "").utf8)[...])
         guard value.hasType("multipart/form-data") else {
-            throw FormError(status: 415, description: "the body is not multipart/form-data")
+            throw FormError(415, "the body is not multipart/form-data")
         }
         try self.init(value, of: "the form")
     }
@@ -242,19 +240,14 @@ public struct FormBoundary: Sendable, Equatable {
     fileprivate init(_ contentType: ParameterizedValue, of place: String) throws(FormError) {
         guard let boundary = contentType.bytes("boundary") else {
             throw FormError(
-                status: 400,
-                description:
-                    "\(place) has no boundary parameter in its Content-Type; let the HTTP client set this header")
+                400, "\(place) has no boundary parameter in its Content-Type; let the HTTP client set this header")
         }
         guard (1...70).contains(boundary.count) else {
             throw FormError(
-                status: 400,
-                description: "the boundary of \(place) has \(boundary.count) characters; it may have 1 to 70 (RFC 2046)"
-            )
+                400, "the boundary of \(place) has \(boundary.count) characters; it may have 1 to 70 (RFC 2046)")
         }
         guard boundary.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) else {
-            throw FormError(
-                status: 400, description: "the boundary of \(place) contains a character that is not printable ASCII")
+            throw FormError(400, "the boundary of \(place) contains a character that is not printable ASCII")
         }
         bytes = boundary
         lineStart = Array("\n--".utf8) + boundary
@@ -265,18 +258,17 @@ private func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes
 
 extension FormError {
     fileprivate static let noBoundary = FormError(
-        status: 400,
-        description: "the form has no part: the boundary of the Content-Type does not occur in the body; let the HTTP "
+        400,
+        "the form has no part: the boundary of the Content-Type does not occur in the body; let the HTTP "
             + "client set this header")
 
-    fileprivate static let noPart = FormError(
-        status: 400, description: "the form has no part: its first boundary is already the final one")
+    fileprivate static let noPart = FormError(400, "the form has no part: its first boundary is already the final one")
 
     fileprivate static func cutOff(after parts: Int) -> FormError {
-        FormError(status: 400, description: "the form ends before its final boundary, after \(parts) parts")
+        FormError(400, "the form ends before its final boundary, after \(parts) parts")
     }
 
     fileprivate static func malformed(_ fault: String, after parts: Int) -> FormError {
-        FormError(status: 400, description: "the form is malformed after \(parts) parts: \(fault)")
+        FormError(400, "the form is malformed after \(parts) parts: \(fault)")
     }
 }

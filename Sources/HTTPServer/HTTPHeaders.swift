@@ -6,12 +6,6 @@ public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral, 
         public var name: String
         /// The value, without the white space around it.
         public var value: String
-
-        /// A field of this name and value.
-        public init(name: String, value: String) {
-            self.name = name
-            self.value = value
-        }
     }
 
     /// Every field, repeated names included.
@@ -19,9 +13,6 @@ public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral, 
 
     /// No field.
     public init() {}
-
-    /// These fields, in this order.
-    public init(_ fields: [Field]) { self.fields = fields }
 
     /// These fields, in this order.
     public init(dictionaryLiteral elements: (String, String)...) {
@@ -68,6 +59,9 @@ extension HTTPHeaders.Field {
 }
 
 extension String {
+    /// Whether it consists of digits, as lengths do; `Int(_:)` would take a sign.
+    package var isDecimal: Bool { !isEmpty && utf8.allSatisfy { (0x30...0x39).contains($0) } }
+
     /// Whether it is a token (RFC 9110, 5.6.2), as field names and methods are.
     var isToken: Bool { !isEmpty && utf8.allSatisfy(Self.isTokenCharacter) }
 
@@ -80,4 +74,13 @@ extension String {
             "!#$%&'*+-.^_`|~".utf8.contains(byte)
         }
     }
+}
+
+/// A header's text without the blanks around it.
+package func trimmed(_ text: some StringProtocol) -> String {
+    let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+    guard let start = text.firstIndex(where: { !isBlank($0) }), let end = text.lastIndex(where: { !isBlank($0) }) else {
+        return ""
+    }
+    return String(text[start...end])
 }

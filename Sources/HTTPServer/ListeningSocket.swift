@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Files
 import Glibc
 
 /// A socket that accepts connections. libmicrohttpd could open it, but reports only that binding failed, not why. And its
@@ -6,12 +7,12 @@ import Glibc
 /// it loses.
 struct ListeningSocket {
     let descriptor: Int32
-    let address: BoundAddress
+    let address: ServerAddress
     /// Its file, if this process made it.
     let file: UnixSocketFile?
 
     private init(descriptor: Int32, file: UnixSocketFile? = nil) throws(ServerError) {
-        guard let address = BoundAddress(ofSocket: descriptor) else {
+        guard let address = ServerAddress(ofSocket: descriptor) else {
             Glibc.close(descriptor)
             throw .cannotListen("the socket with descriptor \(descriptor) is neither a TCP nor a Unix socket")
         }
@@ -35,7 +36,7 @@ struct ListeningSocket {
         var reasons: [String] = []
         for address in try Self.addresses(of: configuration) {
             let descriptor: Int32
-            do throws(SystemCallFailure) {
+            do throws(SystemError) {
                 descriptor = try Self.open(address, configuration)
             } catch {
                 reasons.append(Self.explain(error, configuration))
@@ -62,7 +63,7 @@ struct ListeningSocket {
         }
         guard let type = option(SO_TYPE) else {
             throw .cannotListen(
-                "descriptor \(descriptor) is not a socket (\(String(cString: strerror(errno)))): pass one that listens")
+                "descriptor \(descriptor) is not a socket (\(SystemError.last)): pass one that listens")
         }
         guard type == Int32(SOCK_STREAM.rawValue), option(SO_ACCEPTCONN) == 1 else {
             throw .cannotListen(
@@ -77,14 +78,14 @@ struct ListeningSocket {
     }
 
     /// A client's connected, non-blocking socket and its address, nil if none is waiting.
-    static func accept(from listener: Int32) throws(SystemCallFailure) -> (socket: Int32, address: SocketAddress)? {
+    static func accept(from listener: Int32) throws(SystemError) -> (socket: Int32, address: SocketAddress)? {
         while true {
             var address = SocketAddress()
             let socket = address.withMutablePointer { CLinuxAccept(listener, $0, $1) }
             if socket >= 0 { return (socket, address) }
             switch errno {
             case EAGAIN, EWOULDBLOCK: return nil
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM: throw SystemCallFailure(call: "accept", number: errno)
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: throw SystemError(code: errno, call: "accept")
             default: continue  // The client left before it was accepted, or a signal came.
             }
         }
@@ -103,10 +104,10 @@ struct ListeningSocket {
 
     private static func open(
         _ address: SocketAddress, _ configuration: ServerConfiguration
-    ) throws(SystemCallFailure) -> Int32 {
+    ) throws(SystemError) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = try SystemCallFailure.check("socket", socket(address.family, type, 0))
-        do throws(SystemCallFailure) {
+        let descriptor = try SystemError.check("socket", socket(address.family, type, 0))
+        do throws(SystemError) {
             // Without it a restart would have to wait for the old connections' TIME_WAIT.
             try set(SO_REUSEADDR, level: SOL_SOCKET, to: 1, on: descriptor)
             if configuration.reusePort { try set(SO_REUSEPORT, level: SOL_SOCKET, to: 1, on: descriptor) }
@@ -115,8 +116,8 @@ struct ListeningSocket {
             }
             // Inherited by every connection accepted: responses are written whole, so Nagle's delay gains nothing.
             try set(TCP_NODELAY, level: Int32(IPPROTO_TCP), to: 1, on: descriptor)
-            try SystemCallFailure.check("bind", address.withPointer { bind(descriptor, $0, $1) })
-            try SystemCallFailure.check("listen", listen(descriptor, configuration.backlog))
+            try SystemError.check("bind", address.withPointer { bind(descriptor, $0, $1) })
+            try SystemError.check("listen", listen(descriptor, configuration.backlog))
             return descriptor
         } catch {
             Glibc.close(descriptor)
@@ -126,15 +127,15 @@ struct ListeningSocket {
 
     private static func set(
         _ option: Int32, level: Int32, to value: Int32, on descriptor: Int32
-    ) throws(SystemCallFailure) {
+    ) throws(SystemError) {
         var value = value
-        try SystemCallFailure.check(
+        try SystemError.check(
             "setsockopt", setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)))
     }
 
-    private static func explain(_ failure: SystemCallFailure, _ configuration: ServerConfiguration) -> String {
+    private static func explain(_ failure: SystemError, _ configuration: ServerConfiguration) -> String {
         let place = "\(configuration.host) port \(configuration.port)"
-        switch failure.number {
+        switch failure.code {
         case EADDRINUSE:
             return "\(place) is in use by another process: stop it (`ss -ltnp` names it) or choose another port"
         case EACCES:

@@ -8,14 +8,6 @@ public struct FormPart: Sendable, Equatable {
     public var contentType: String?
     /// The content.
     public var bytes: [UInt8]
-
-    /// A part of this content.
-    public init(name: String, fileName: String? = nil, contentType: String? = nil, bytes: [UInt8]) {
-        self.name = name
-        self.fileName = fileName
-        self.contentType = contentType
-        self.bytes = bytes
-    }
 }
 
 /// What a form may hold.
@@ -42,4 +34,9 @@ public struct FormError: Error, Sendable, Equatable, CustomStringConvertible {
     public var status: Int
     /// What is wrong, where, and what to do.
     public var description: String
+
+    init(_ status: Int, _ description: String) {
+        self.status = status
+        self.description = description
+    }
 }

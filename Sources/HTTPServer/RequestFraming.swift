@@ -12,40 +12,30 @@ enum RequestFraming: Equatable, Sendable {
     static func examine(
         _ headers: HTTPHeaders, version: String
     ) throws(TransportRefusal) -> RequestFraming {
-        for field in headers where !field.isWellFormed {
-            throw TransportRefusal(
-                status: 400, reason: "a header field's name is not a token, or its value contains a control character")
+        func require(_ condition: Bool, _ reason: String, status: Int = 400) throws(TransportRefusal) {
+            guard condition else { throw TransportRefusal(status: status, reason: reason) }
         }
+        try require(
+            headers.allSatisfy(\.isWellFormed),
+            "a header field's name is not a token, or its value contains a control character")
         let hosts = headers.values(of: "Host")
-        guard hosts.count <= 1 else {
-            throw TransportRefusal(status: 400, reason: "there is more than one Host header")
-        }
-        guard !hosts.isEmpty || version == "HTTP/1.0" else {
-            throw TransportRefusal(status: 400, reason: "there is no Host header")
-        }
+        try require(hosts.count <= 1, "there is more than one Host header")
+        try require(!hosts.isEmpty || version == "HTTP/1.0", "there is no Host header")
         let lengths = headers.values(of: "Content-Length")
         let encodings = headers.values(of: "Transfer-Encoding")
-        guard lengths.count <= 1 else {
-            throw TransportRefusal(status: 400, reason: "there is more than one Content-Length header")
-        }
-        guard lengths.isEmpty || encodings.isEmpty else {
-            throw TransportRefusal(status: 400, reason: "Content-Length and Transfer-Encoding exclude each other")
-        }
+        try require(lengths.count <= 1, "there is more than one Content-Length header")
+        try require(
+            lengths.isEmpty || encodings.isEmpty, "Content-Length and Transfer-Encoding exclude each other")
         if let encoding = encodings.first {
             // RFC 9112, 6.1: HTTP/1.0 has no transfer codings, and a proxy that passed the request on may not have seen one.
-            guard version != "HTTP/1.0" else {
-                throw TransportRefusal(status: 400, reason: "HTTP/1.0 has no Transfer-Encoding")
-            }
-            guard encodings.count == 1 else {
-                throw TransportRefusal(status: 400, reason: "there is more than one Transfer-Encoding header")
-            }
-            guard HTTPHeaders.equal(encoding, "chunked") else {
-                throw TransportRefusal(status: 501, reason: "the only transfer coding supported is chunked")
-            }
+            try require(version != "HTTP/1.0", "HTTP/1.0 has no Transfer-Encoding")
+            try require(encodings.count == 1, "there is more than one Transfer-Encoding header")
+            try require(
+                HTTPHeaders.equal(encoding, "chunked"), "the only transfer coding supported is chunked", status: 501)
             return .chunked
         }
         guard let length = lengths.first else { return .empty }
-        guard !length.isEmpty, length.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let bytes = UInt64(length) else {
+        guard length.isDecimal, let bytes = UInt64(length) else {
             throw TransportRefusal(status: 400, reason: "Content-Length is not a number of bytes")
         }
         return bytes == 0 ? .empty : .length(bytes)

@@ -82,12 +82,6 @@ public struct QueryItem: Sendable, Equatable {
     public var name: String
     /// The text after it; nil if there is no `=`.
     public var value: String?
-
-    /// An item of this name and value.
-    public init(name: String, value: String?) {
-        self.name = name
-        self.value = value
-    }
 }
 
 /// A request target that is refused with 400.

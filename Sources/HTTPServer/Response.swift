@@ -15,11 +15,6 @@ public struct Response: Sendable {
         self.body = body
     }
 
-    /// UTF-8 text.
-    public static func text(_ text: String, status: Int = 200) -> Response {
-        Response(status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], body: Array(text.utf8))
-    }
-
     /// Why the response cannot be sent; nil if it can. A header that would end its line early is a handler's bug. It is
     /// answered with 500 and logged. Removing the header would hide the bug, and a trap would end every other request too.
     var fault: String? {

@@ -1,5 +1,6 @@
 import CMicroHTTPD
 import Dispatch
+import Files
 import Glibc
 import Synchronization
 
@@ -20,7 +21,7 @@ public final class Server: Sendable {
     private enum Phase {
         case idle
         case starting
-        case running(BoundAddress)
+        case running(ServerAddress)
         case stopping
         case stopped
     }
@@ -45,7 +46,7 @@ public final class Server: Sendable {
         let tick = min(max(shortest / 8, .milliseconds(10)), .milliseconds(500))
         let messages = StartMessages(log)
         startMessages = messages
-        do throws(SystemCallFailure) {
+        do throws(SystemError) {
             core = ServerCore(
                 configuration: configuration, monitor: try SocketMonitor(tick: tick),
                 converse: { ApplicationConversation(application, $0) }, log: { messages.add($0) })
@@ -58,7 +59,7 @@ public final class Server: Sendable {
     public var port: Int { address?.port ?? 0 }
 
     /// Where it listens; nil before the start and after the stop.
-    public var address: BoundAddress? {
+    public var address: ServerAddress? {
         phase.withLock { if case .running(let address) = $0 { address } else { nil } }
     }
 
@@ -92,7 +93,7 @@ public final class Server: Sendable {
         }
     }
 
-    private func open() throws(ServerError) -> BoundAddress {
+    private func open() throws(ServerError) -> ServerAddress {
         signal(SIGPIPE, SIG_IGN)
         try OpenFileLimit.raise(toServe: core.configuration.maximumConnections)
         if core.configuration.tls != nil, CMHDSupportsTLS() == 0 {
@@ -111,13 +112,13 @@ public final class Server: Sendable {
             throw .system("libmicrohttpd does not start: \(startMessages.text)")
         }
         startMessages.end()
-        do throws(SystemCallFailure) {
+        do throws(ServerError) {
             try core.start(daemon: daemon, listener: listener)
         } catch {
             core.stopListening()
             core.activity.startStopping()
             core.stopDaemon()
-            throw .system("\(error)")
+            throw error
         }
         return listener.address
     }

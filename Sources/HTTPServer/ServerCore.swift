@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Files
 import Glibc
 import Synchronization
 
@@ -91,7 +92,7 @@ final class ServerCore: Sendable {
                 deadline: now + (isSurplus ? min(.seconds(2), patience) : patience))
         }
         if connection.isSurplus { activity.update { $0.refusedConnections += 1 } }
-        do throws(SystemCallFailure) {
+        do throws(SystemError) {
             try monitor.watchClient(connection.id, socket: socket)
         } catch {
             log("a client's disconnection can't be detected: \(error)")
@@ -127,11 +128,15 @@ final class ServerCore: Sendable {
 
     // MARK: Starting and stopping
 
-    func start(daemon: OpaquePointer, listener: ListeningSocket) throws(SystemCallFailure) {
+    func start(daemon: OpaquePointer, listener: ListeningSocket) throws(ServerError) {
         self.daemon.withLock { $0 = UInt(bitPattern: daemon) }
         self.listener.withLock { $0 = listener }
-        try monitor.start(self)
-        try monitor.watchListener(listener.descriptor)
+        try monitor.start(reportingTo: self)
+        do throws(SystemError) {
+            try monitor.watchListener(listener.descriptor)
+        } catch {
+            throw .system("\(error)")
+        }
     }
 
     /// Accepts the connections that already wait, and no others.
@@ -198,7 +203,7 @@ final class ServerCore: Sendable {
         listener.withLock { listener in
             guard let listener = listener?.descriptor, let daemon = OpaquePointer(bitPattern: daemon.withLock { $0 })
             else { return }
-            do throws(SystemCallFailure) {
+            do throws(SystemError) {
                 while let (socket, address) = try ListeningSocket.accept(from: listener) {
                     handOver(socket, from: address, to: daemon)
                 }
@@ -258,9 +263,12 @@ extension ServerCore {
     }
 }
 
-extension ServerCore: SocketMonitorDelegate {
+/// What the monitor reports, on its own thread.
+extension ServerCore {
+    /// Clients are waiting to be accepted.
     func clientsWaiting() { accept() }
 
+    /// A watched client has closed its sending side or, if `entirely`, is gone.
     func clientEnded(_ id: UInt64, entirely: Bool) {
         let abandoned = connections.withConnection(id) { connection -> Exchange? in
             connection.hasStoppedSending = true
@@ -275,8 +283,10 @@ extension ServerCore: SocketMonitorDelegate {
         abandoned?.cancelHandler(clientGone: true)
     }
 
+    /// A lingering socket can be read or has ended.
     func lingeringReadable(_ socket: Int32) { connections.drainLingering(socket, monitor: monitor) }
 
+    /// A tick has passed.
     func tick(_ now: ContinuousClock.Instant) {
         connections.forEach { connection in
             if connection.hasStoppedSending, !(connection.exchange?.isHandling ?? false) { connection.nudge() }

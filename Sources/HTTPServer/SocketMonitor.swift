@@ -1,18 +1,7 @@
 import CMicroHTTPD
+import Files
 import Glibc
 import Synchronization
-
-/// What a ``SocketMonitor`` reports, on its own thread.
-protocol SocketMonitorDelegate: AnyObject, Sendable {
-    /// Clients are waiting to be accepted.
-    func clientsWaiting()
-    /// A watched client has closed its sending side or, if `entirely`, is gone.
-    func clientEnded(_ id: UInt64, entirely: Bool)
-    /// A lingering socket can be read or has ended.
-    func lingeringReadable(_ socket: Int32)
-    /// A tick has passed.
-    func tick(_ now: ContinuousClock.Instant)
-}
 
 /// One thread on one epoll set for what libmicrohttpd doesn't watch: the listening socket, clients whose connection is
 /// suspended, and sockets kept open for a client to read an early answer.
@@ -49,17 +38,18 @@ final class SocketMonitor: Sendable {
     private let epoll: Int32
     private let wake: Int32
     private let tickMilliseconds: Int32
-    private let delegate = Mutex<(any SocketMonitorDelegate)?>(nil)
+    /// What it reports to; the core has the monitor.
+    private let core = Mutex<ServerCore?>(nil)
     private let thread = Mutex<pthread_t?>(nil)
 
     /// - Parameter tick: the time between ticks. Deadlines are noticed up to this much late.
-    init(tick: Duration) throws(SystemCallFailure) {
-        epoll = try SystemCallFailure.check("epoll_create1", epoll_create1(Int32(EPOLL_CLOEXEC)))
+    init(tick: Duration) throws(SystemError) {
+        epoll = try SystemError.check("epoll_create1", epoll_create1(Int32(EPOLL_CLOEXEC)))
         wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         tickMilliseconds = Int32(
             clamping: tick.components.seconds * 1000 + tick.components.attoseconds / 1_000_000_000_000_000)
         // From here on deinit closes both.
-        guard wake >= 0 else { throw SystemCallFailure(call: "eventfd", number: errno) }
+        guard wake >= 0 else { throw SystemError(code: errno, call: "eventfd") }
         try control(EPOLL_CTL_ADD, wake, .wake, EPOLLIN.rawValue)
     }
 
@@ -68,15 +58,17 @@ final class SocketMonitor: Sendable {
         close(epoll)
     }
 
-    func start(_ delegate: any SocketMonitorDelegate) throws(SystemCallFailure) {
-        self.delegate.withLock { $0 = delegate }
+    func start(reportingTo core: ServerCore) throws(ServerError) {
+        self.core.withLock { $0 = core }
         var thread = pthread_t()
         let monitor = Unmanaged.passRetained(self)
         let status = pthread_create(&thread, nil, runSocketMonitor, monitor.toOpaque())
         guard status == 0 else {
             monitor.release()
-            self.delegate.withLock { $0 = nil }
-            throw SystemCallFailure(call: "pthread_create", number: status)
+            self.core.withLock { $0 = nil }
+            throw .system(
+                "the system refuses a thread (\(SystemError(code: status, call: "pthread_create"))): raise the limit of the "
+                    + "address space (ulimit -v), of the user's processes (ulimit -u) or of the cgroup's (pids.max)")
         }
         self.thread.withLock { $0 = thread }
     }
@@ -84,14 +76,14 @@ final class SocketMonitor: Sendable {
     /// Ends the thread and waits for it.
     func stop() {
         guard let thread = thread.withLock({ $0.take() }) else { return }
-        delegate.withLock { $0 = nil }
+        core.withLock { $0 = nil }
         var one: UInt64 = 1
         write(wake, &one, 8)
         pthread_join(thread, nil)
     }
 
     /// Reports waiting clients once, and again after each ``rearmListener(_:)``.
-    func watchListener(_ socket: Int32) throws(SystemCallFailure) {
+    func watchListener(_ socket: Int32) throws(SystemError) {
         try control(EPOLL_CTL_ADD, socket, .listener, EPOLLIN.rawValue | EPOLLONESHOT.rawValue)
     }
 
@@ -100,7 +92,7 @@ final class SocketMonitor: Sendable {
     }
 
     /// Reports once when the client has closed its sending side or is gone. Incoming bytes don't count.
-    func watchClient(_ id: UInt64, socket: Int32) throws(SystemCallFailure) {
+    func watchClient(_ id: UInt64, socket: Int32) throws(SystemError) {
         try control(EPOLL_CTL_ADD, socket, .client(id), EPOLLRDHUP.rawValue | EPOLLONESHOT.rawValue)
     }
 
@@ -114,7 +106,7 @@ final class SocketMonitor: Sendable {
         try? control(EPOLL_CTL_MOD, socket, .client(id), EPOLLONESHOT.rawValue)
     }
 
-    func watchLingering(_ socket: Int32) throws(SystemCallFailure) {
+    func watchLingering(_ socket: Int32) throws(SystemError) {
         try control(EPOLL_CTL_ADD, socket, .lingering(socket), EPOLLIN.rawValue | EPOLLRDHUP.rawValue)
     }
 
@@ -124,9 +116,9 @@ final class SocketMonitor: Sendable {
         epoll_ctl(epoll, EPOLL_CTL_DEL, socket, &event)
     }
 
-    private func control(_ operation: Int32, _ socket: Int32, _ key: Key, _ events: UInt32) throws(SystemCallFailure) {
+    private func control(_ operation: Int32, _ socket: Int32, _ key: Key, _ events: UInt32) throws(SystemError) {
         var event = epoll_event(events: events, data: epoll_data_t(u64: key.code))
-        try SystemCallFailure.check("epoll_ctl", epoll_ctl(epoll, operation, socket, &event))
+        try SystemError.check("epoll_ctl", epoll_ctl(epoll, operation, socket, &event))
     }
 
     fileprivate func run() {
@@ -134,25 +126,23 @@ final class SocketMonitor: Sendable {
         var nextTick = ContinuousClock.now + .milliseconds(Int(tickMilliseconds))
         while true {
             let count = epoll_wait(epoll, &events, Int32(events.count), tickMilliseconds)
-            guard let delegate = delegate.withLock({ $0 }) else { return }
-            for event in events.prefix(Int(max(0, count))) {
-                deliver(event, to: delegate)
-            }
+            guard let core = core.withLock({ $0 }) else { return }
+            for event in events.prefix(Int(max(0, count))) { report(event, to: core) }
             let now = ContinuousClock.now
             if now >= nextTick {
-                delegate.tick(now)
+                core.tick(now)
                 nextTick = now + .milliseconds(Int(tickMilliseconds))
             }
         }
     }
 
-    private func deliver(_ event: epoll_event, to delegate: any SocketMonitorDelegate) {
+    private func report(_ event: epoll_event, to core: ServerCore) {
         switch Key(event.data.u64) {
         case .wake: break
-        case .listener: delegate.clientsWaiting()
+        case .listener: core.clientsWaiting()
         case .client(let id):
-            delegate.clientEnded(id, entirely: event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0)
-        case .lingering(let socket): delegate.lingeringReadable(socket)
+            core.clientEnded(id, entirely: event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0)
+        case .lingering(let socket): core.lingeringReadable(socket)
         }
     }
 }

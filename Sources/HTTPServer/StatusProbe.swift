@@ -1,25 +1,9 @@
 import CMicroHTTPD
+import Files
 import Glibc
 
 /// Asks a server for a status once, with a time limit, for health checks in images without an HTTP client.
 public struct StatusProbe: Sendable {
-    /// The server to ask.
-    public enum Destination: Sendable, Equatable, CustomStringConvertible {
-        /// A name or an address, with or without brackets, and a port.
-        case internet(host: String, port: UInt16)
-        /// A socket of the file system.
-        case unix(path: String)
-
-        /// Address and port, or `unix:` and the path.
-        public var description: String {
-            switch self {
-            case .internet(let host, let port):
-                host.contains(":") && !host.hasPrefix("[") ? "[\(host)]:\(port)" : "\(host):\(port)"
-            case .unix(let path): "unix:\(path)"
-            }
-        }
-    }
-
     /// The settings of TLS.
     public struct TLS: Sendable, Equatable {
         /// The name sent to the server, which its certificate must have if it is checked.
@@ -41,14 +25,14 @@ public struct StatusProbe: Sendable {
     }
 
     /// The server to ask.
-    public var destination: Destination
+    public var destination: ServerAddress
     /// Nil to speak plain HTTP.
     public var tls: TLS?
     /// For connecting, sending and receiving, each.
     public var timeout: Duration = .seconds(3)
 
     /// A probe of a destination, over TLS or not.
-    public init(_ destination: Destination, tls: TLS? = nil) {
+    public init(_ destination: ServerAddress, tls: TLS? = nil) {
         self.destination = destination
         self.tls = tls
     }
@@ -89,12 +73,12 @@ public struct StatusProbe: Sendable {
         for address in addresses {
             let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else {
-                reason = String(cString: strerror(errno))
+                reason = "\(SystemError.last)"
                 continue
             }
             limit(descriptor)
             if address.withPointer({ connect(descriptor, $0, $1) }) == 0 { return descriptor }
-            reason = errno == EINPROGRESS ? "no answer in time" : String(cString: strerror(errno))
+            reason = errno == EINPROGRESS ? "no answer in time" : "\(SystemError.last)"
             close(descriptor)
         }
         throw Failure(description: reason)
@@ -115,37 +99,19 @@ public struct StatusProbe: Sendable {
         guard send(descriptor, request, request.utf8.count, Int32(MSG_NOSIGNAL)) == request.utf8.count,
             case let count = recv(descriptor, &answer, answer.count, 0), count >= 0
         else {
-            throw Failure(
-                description: errno == EAGAIN ? "no answer in time" : String(cString: strerror(errno)))
+            throw Failure(description: errno == EAGAIN ? "no answer in time" : "\(SystemError.last)")
         }
         return String(decoding: answer.prefix(count), as: UTF8.self)
     }
 
     private func ask(_ request: String, over descriptor: Int32, _ tls: TLS) throws(Failure) -> String {
         var (answer, reason) = ([UInt8](repeating: 0, count: Self.capacity), [CChar](repeating: 0, count: 256))
-        let count = Self.withOptionalCString(tls.trustedPEM) { trusted in
-            tls.name.withCString { name in
-                request.withCString { request in
-                    answer.withUnsafeMutableBytes { answer in
-                        var exchange = CTLSExchange(
-                            socket: descriptor, name: name, trusted: trusted, request: request,
-                            request_length: strlen(request), answer: answer.baseAddress, answer_capacity: answer.count)
-                        return CTLSAsk(&exchange, &reason, reason.count)
-                    }
-                }
-            }
-        }
+        let count = CTLSAsk(
+            descriptor, tls.name, tls.trustedPEM, request, &answer, answer.count, &reason, reason.count)
         guard count >= 0 else {
             let text = String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             throw Failure(description: "TLS: \(text)")
         }
         return String(decoding: answer.prefix(count), as: UTF8.self)
-    }
-
-    private static func withOptionalCString<Result>(
-        _ text: String?, _ body: (UnsafePointer<CChar>?) -> Result
-    ) -> Result {
-        guard let text else { return body(nil) }
-        return text.withCString { body($0) }
     }
 }

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Files
 import Glibc
 
 /// A socket in the file system, for clients on the same machine.
@@ -34,7 +35,7 @@ struct UnixSocketFile: Sendable {
                 "the socket's path has \(path.utf8.count) bytes and the system allows \(SocketAddress.longestPath): "
                     + "choose a shorter one than \(path)")
         }
-        do throws(SystemCallFailure) {
+        do throws(SystemError) {
             let folder = try lockFolder(of: path)
             defer { close(folder) }
             try removeStale(path)
@@ -53,48 +54,48 @@ struct UnixSocketFile: Sendable {
 
     /// Prevents other processes of this program from listening in the same folder meanwhile: one could begin to listen at the
     /// path between the check that no process listens there and listening.
-    private static func lockFolder(of path: String) throws(SystemCallFailure) -> Int32 {
+    private static func lockFolder(of path: String) throws(SystemError) -> Int32 {
         let parent = path[..<path.lastIndex(of: "/")!]
-        let folder = try SystemCallFailure.check(
+        let folder = try SystemError.check(
             "open", Glibc.open(parent.isEmpty ? "/" : String(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC))
         guard flock(folder, LOCK_EX) == 0 else {
             defer { close(folder) }
-            throw SystemCallFailure(call: "flock", number: errno)
+            throw SystemError(code: errno, call: "flock")
         }
         return folder
     }
 
-    private static func removeStale(_ path: String) throws(SystemCallFailure) {
+    private static func removeStale(_ path: String) throws(SystemError) {
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemCallFailure(call: "bind", number: EEXIST) }
+        guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemError(code: EEXIST, call: "bind") }
         let probe = try newSocket()
         defer { close(probe) }
         if SocketAddress(path: path).withPointer({ connect(probe, $0, $1) }) == 0 || errno == EAGAIN {
-            throw SystemCallFailure(call: "bind", number: EADDRINUSE)
+            throw SystemError(code: EADDRINUSE, call: "bind")
         }
-        guard errno == ECONNREFUSED else { throw SystemCallFailure(call: "connect", number: errno) }
-        try SystemCallFailure.check("unlink", unlink(path))
+        guard errno == ECONNREFUSED else { throw SystemError(code: errno, call: "connect") }
+        try SystemError.check("unlink", unlink(path))
     }
 
-    private static func newSocket() throws(SystemCallFailure) -> Int32 {
+    private static func newSocket() throws(SystemError) -> Int32 {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        return try SystemCallFailure.check("socket", socket(AF_UNIX, type, 0))
+        return try SystemError.check("socket", socket(AF_UNIX, type, 0))
     }
 
     private static func open(
         _ wanted: UnixSocket, backlog: Int32
-    ) throws(SystemCallFailure) -> (descriptor: Int32, file: UnixSocketFile) {
+    ) throws(SystemError) -> (descriptor: Int32, file: UnixSocketFile) {
         let descriptor = try newSocket()
-        do throws(SystemCallFailure) {
+        do throws(SystemError) {
             // The umask removes permissions as the file is made, so that it is never open to more users than it should be.
-            try SystemCallFailure.check("fchmod", fchmod(descriptor, wanted.permissions))
+            try SystemError.check("fchmod", fchmod(descriptor, wanted.permissions))
             let address = SocketAddress(path: wanted.path)
-            try SystemCallFailure.check("bind", address.withPointer { bind(descriptor, $0, $1) })
-            try SystemCallFailure.check("chmod", chmod(wanted.path, wanted.permissions))
-            try SystemCallFailure.check("listen", Glibc.listen(descriptor, backlog))
+            try SystemError.check("bind", address.withPointer { bind(descriptor, $0, $1) })
+            try SystemError.check("chmod", chmod(wanted.path, wanted.permissions))
+            try SystemError.check("listen", Glibc.listen(descriptor, backlog))
             var status = stat()
-            try SystemCallFailure.check("stat", lstat(wanted.path, &status))
+            try SystemError.check("stat", lstat(wanted.path, &status))
             return (descriptor, UnixSocketFile(path: wanted.path, device: status.st_dev, inode: status.st_ino))
         } catch {
             close(descriptor)
@@ -102,8 +103,8 @@ struct UnixSocketFile: Sendable {
         }
     }
 
-    private static func explain(_ failure: SystemCallFailure, _ path: String) -> String {
-        switch failure.number {
+    private static func explain(_ failure: SystemError, _ path: String) -> String {
+        switch failure.code {
         case EADDRINUSE:
             "the socket \(path) is in use by another process: stop it (`ss -lxp` names it) or choose another path"
         case EEXIST: "\(path) exists and is not a socket: remove it or choose another path"

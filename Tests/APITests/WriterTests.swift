@@ -24,7 +24,7 @@ struct WriterTests {
             (["application/json;q=0, */*;q=0.1"], .npy), (["APPLICATION/JSON"], .json),
         ] as [([String], ResultFormat)])
     func accept(values: [String], format: ResultFormat) throws {
-        let headers = HTTPHeaders(values.map { HTTPHeaders.Field(name: "Accept", value: $0) })
+        let headers = values.reduce(into: HTTPHeaders()) { $0.append(name: "Accept", value: $1) }
         #expect(try ResultFormat.negotiated(headers, offered: [.json, .npy]) == format)
     }
 

@@ -118,7 +118,7 @@ struct ListenerOptionsTests {
     @Test(
         "health asks where a service listens, over TLS where the environment says that it speaks it",
         arguments: [
-            ([], [:], StatusProbe.Destination.internet(host: "127.0.0.1", port: 8080), false),
+            ([], [:], ServerAddress.internet(host: "127.0.0.1", port: 8080), false),
             (["--host", "*", "--port", "1"], [:], .internet(host: "127.0.0.1", port: 1), false),
             (["--host", "0.0.0.0"], [:], .internet(host: "127.0.0.1", port: 8080), false),
             (["--host", "[::]"], [:], .internet(host: "::1", port: 8080), false),
@@ -132,9 +132,9 @@ struct ListenerOptionsTests {
             (["--no-tls"], ["HEADWATER_TLS_CERTIFICATE": "/c"], .internet(host: "127.0.0.1", port: 8080), false),
             // The admin listener's port, perhaps.
             (["--port", "8081"], ["HEADWATER_TLS_CERTIFICATE": "/c"], .internet(host: "127.0.0.1", port: 8081), false),
-        ] as [([String], [String: String], StatusProbe.Destination, Bool)])
+        ] as [([String], [String: String], ServerAddress, Bool)])
     func health(
-        arguments: [String], environment: [String: String], destination: StatusProbe.Destination, speaksTLS: Bool
+        arguments: [String], environment: [String: String], destination: ServerAddress, speaksTLS: Bool
     ) throws {
         let parsed = try Self.parse(["health"] + arguments, environment: environment)
         let probe = try HealthCommand.probe(parsed, environment: environment)

@@ -1,7 +1,8 @@
-import HTTPServer
 import Synchronization
 import TestBench
 import Testing
+
+@testable import HTTPServer
 
 /// How a form begins, up to its first part's name, and one up to the first part in that.
 private let head = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n"

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The probe of health checks", .timeLimit(.minutes(10)))
 struct StatusProbeTests {
-    private func answer(_ destination: StatusProbe.Destination) async throws -> String {
+    private func answer(_ destination: ServerAddress) async throws -> String {
         try await offPool {
             do {
                 var probe = StatusProbe(destination)
@@ -41,11 +41,11 @@ struct StatusProbeTests {
     @Test(
         "Destinations are written as they are asked",
         arguments: [
-            (StatusProbe.Destination.internet(host: "::1", port: 80), "[::1]:80"),
+            (ServerAddress.internet(host: "::1", port: 80), "[::1]:80"),
             (.internet(host: "[::1]", port: 80), "[::1]:80"), (.internet(host: "a", port: 1), "a:1"),
             (.unix(path: "/run/s"), "unix:/run/s"),
         ])
-    func descriptions(destination: StatusProbe.Destination, text: String) {
+    func descriptions(destination: ServerAddress, text: String) {
         #expect("\(destination)" == text)
     }
 }

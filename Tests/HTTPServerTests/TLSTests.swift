@@ -211,7 +211,7 @@ struct TLSTests {
         try await withServer {
             $0.tls = own
         } _: { server in
-            let destination = StatusProbe.Destination.internet(host: "127.0.0.1", port: UInt16(server.port))
+            let destination = ServerAddress.internet(host: "127.0.0.1", port: UInt16(server.port))
             /// Whether the answer, or why there is none, has that text in it.
             func says(_ text: String, name: String = "localhost", trusting: String?) async throws -> Bool {
                 try await offPool {

@@ -193,14 +193,14 @@ struct UnixSocketTests {
     @Test(
         "Addresses are written as they are asked",
         arguments: [
-            (BoundAddress.internet(host: "127.0.0.1", port: 80), "http://127.0.0.1:80", true),
+            (ServerAddress.internet(host: "127.0.0.1", port: 80), "http://127.0.0.1:80", true),
             (.internet(host: "::1", port: 8080), "http://[::1]:8080", true),
             (.internet(host: "2001:db8::1", port: 1), "http://[2001:db8::1]:1", false),
             (.internet(host: "::", port: 1), "http://localhost:1", false),
             (.internet(host: "0.0.0.0", port: 1), "http://localhost:1", false),
             (.unix(path: "/run/s"), "unix:/run/s", true),
         ])
-    func urls(address: BoundAddress, url: String, isLocal: Bool) {
+    func urls(address: ServerAddress, url: String, isLocal: Bool) {
         #expect(address.url(scheme: "http") == url)
         #expect(address.isLocal == isLocal)
     }

@@ -176,3 +176,10 @@ public func eventually(_ condition: () async throws -> Bool) async rethrows -> B
     }
     return try await condition()
 }
+
+extension Response {
+    /// UTF-8 text.
+    public static func text(_ text: String, status: Int = 200) -> Response {
+        Response(status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], body: Array(text.utf8))
+    }
+}

@@ -64,8 +64,7 @@ struct InferenceRequest: Sendable {
     static func headerLength(_ headers: HTTPHeaders) throws(Problem) -> Int? {
         let values = headers.values(of: lengthHeader)
         guard let text = values.first else { return nil }
-        // Int(_:) would take a sign.
-        guard values.count == 1, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let length = Int(text) else {
+        guard values.count == 1, text.isDecimal, let length = Int(text) else {
             throw Problem(.malformedRequest, "\(lengthHeader) must be one number of bytes, 0 or more")
         }
         return length

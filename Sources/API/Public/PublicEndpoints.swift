@@ -43,7 +43,7 @@ extension PublicAPI: EndpointAPI {
         },
     ]
 
-    /// What there is of a model, whichever version of it serves, and again of a version that the path names.
+    /// What there is of a model, no matter which version of it serves, and again of a version that the path names.
     private static func inference(
         of scope: String, at path: String, called infer: String
     ) -> [Endpoint<PublicAPI>] {

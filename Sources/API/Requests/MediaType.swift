@@ -100,12 +100,3 @@ private struct MediaRange {
         type == name || type == "*/*" || (type.hasSuffix("/*") && name.hasPrefix(type.dropLast()))
     }
 }
-
-/// A header's text without the blanks around it.
-func trimmed(_ text: some StringProtocol) -> String {
-    let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
-    guard let start = text.firstIndex(where: { !isBlank($0) }),
-        let end = text.lastIndex(where: { !isBlank($0) })
-    else { return "" }
-    return String(text[start...end])
-}

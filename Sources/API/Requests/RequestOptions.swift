@@ -1,4 +1,5 @@
 import FeatureService
+import HTTPServer
 import ReverseODE
 
 /// How an embedding is normalised before it is written.

@@ -9,9 +9,6 @@
 // accept4 with a non-blocking socket that child processes don't inherit.
 int CLinuxAccept(int listener, struct sockaddr *address, socklen_t *length);
 
-// mkostemp with O_CLOEXEC.
-int CLinuxMakeTemporaryFile(char *path_template);
-
 // memmem: where the pattern, which is not empty, first is in the bytes; -1 if nowhere.
 ptrdiff_t CLinuxFind(const void *bytes, size_t count, const void *pattern, size_t pattern_count);
 

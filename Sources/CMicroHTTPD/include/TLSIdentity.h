@@ -28,19 +28,9 @@ void CTLSIdentityDestroy(struct CTLSIdentity *identity);
 // When the first certificate of the chain expires, in seconds since 1970.
 int64_t CTLSIdentityExpiry(const struct CTLSIdentity *identity);
 
-struct CTLSExchange {
-    // A connected, blocking socket with timeouts.
-    int socket;
-    // The name that the certificate must be for, and that the server is told.
-    const char *name;
-    // Zero-terminated PEM of the certificates to trust; NULL takes any certificate.
-    const char *trusted;
-    const void *request;
-    size_t request_length;
-    void *answer;
-    // The room for the answer.
-    size_t answer_capacity;
-};
-
 // Sends a request over TLS and reads the beginning of its answer. Returns the number of bytes read, or -1 with `reason`.
-ptrdiff_t CTLSAsk(const struct CTLSExchange *exchange, char *reason, size_t reason_capacity);
+// The socket is connected and blocking, with timeouts. `name` is what the certificate must be for, and what the server is
+// told. `trusted` is PEM of the certificates to trust; NULL takes any certificate.
+ptrdiff_t CTLSAsk(
+    int socket, const char *name, const char *trusted, const char *request, void *answer, size_t answer_capacity,
+    char *reason, size_t reason_capacity);

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Where a server listens, as the system says it.
-public enum BoundAddress: Sendable, Equatable {
-    /// A numeric IPv4 or IPv6 address, without brackets, and its port.
+/// Where a server listens.
+public enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
+    /// A host and its port. The system tells numeric addresses, without brackets; a name or brackets may be asked for.
     case internet(host: String, port: UInt16)
     /// A socket of the file system; empty for one without a name.
     case unix(path: String)
@@ -36,13 +36,21 @@ public enum BoundAddress: Sendable, Equatable {
         }
     }
 
-    /// The address to ask from this machine: a URL, IPv6 addresses in brackets, or `unix:` and the path.
-    public func url(scheme: String) -> String {
+    /// Host and port, IPv6 addresses in brackets, or `unix:` and the path.
+    public var description: String {
         switch self {
         case .internet(let host, let port):
-            let reachable = host == "0.0.0.0" || host == "::" ? "localhost" : host
-            return "\(scheme)://\(reachable.contains(":") ? "[\(reachable)]" : reachable):\(port)"
-        case .unix(let path): return "unix:\(path)"
+            host.contains(":") && !host.hasPrefix("[") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// The address to ask from this machine: a URL, or `unix:` and the path.
+    public func url(scheme: String) -> String {
+        switch self {
+        case .internet("0.0.0.0", let port), .internet("::", let port): "\(scheme)://localhost:\(port)"
+        case .internet: "\(scheme)://\(self)"
+        case .unix: description
         }
     }
 }
