@@ -31,10 +31,14 @@ func cLibrary(
 
 /// - Parameter computes: whether the tests themselves do much arithmetic, such as a layer's definition in plain loops, and are
 ///   optimised in debug builds too for that.
-func tests(of name: String, _ more: [Target.Dependency] = [], computes: Bool = false) -> Target {
+/// - Parameter links: libraries that the tests call themselves.
+func tests(
+    of name: String, _ more: [Target.Dependency] = [], computes: Bool = false, links: [String] = []
+) -> Target {
     .testTarget(
         name: name + "Tests", dependencies: [.byName(name: name), "TestFixtures"] + more,
-        swiftSettings: strict + (computes ? [.unsafeFlags(["-O"])] : []))
+        swiftSettings: strict + (computes ? [.unsafeFlags(["-O"])] : []),
+        linkerSettings: links.map { .linkedLibrary($0) })
 }
 
 let package = Package(
@@ -45,7 +49,8 @@ let package = Package(
         cLibrary("COpenBLAS", links: ["openblas"]),
         cLibrary("CImageCodecs", ["CZlib"], links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CZip", links: ["zip"]),
-        cLibrary("CArchive", links: ["archive"]),
+        // Its header says why it loads libarchive instead of linking with it.
+        cLibrary("CArchive"),
         cLibrary("CNettle", links: ["nettle"]),
         cLibrary("CZlib", links: ["z"]),
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
@@ -168,7 +173,8 @@ let package = Package(
             [
                 "Augmentation", "CArchive", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files",
                 "FlowModel", "JSON", "Networks", "Tensor", "UntrustedText",
-            ]),
+            ],
+            links: ["archive"]),
         tests(of: "Plotting"),
         tests(of: "HTTPServer", ["TestBench", "CMicroHTTPD"]),
         tests(of: "LoadGeneration", ["HTTPServer", "TestBench"]),

@@ -19,7 +19,11 @@ while read -r library; do
     [[ -n $path ]] || path=$library
     package=$(dpkg-query --search "*/$(basename "$(readlink -f "$path")")" 2>/dev/null | head -n 1 | cut -d: -f1)
     used[${package:-none}]+=" $library"
-done < <(readelf --dynamic "$binary" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+done < <(
+    readelf --dynamic "$binary" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
+    # What the program loads when it needs it.
+    grep -rhoE 'dlopen\("[^"]+"' Sources | cut -d'"' -f2
+)
 
 # Every distribution has libc6; the other two come with the static Swift libraries, which a debug build doesn't use.
 unset 'used[libc6]'

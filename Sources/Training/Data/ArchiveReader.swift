@@ -27,6 +27,7 @@ final class ArchiveReader {
     }
 
     private let file: RegularFile
+    private let library: archive_library
     private let archive: OpaquePointer
     /// Whether it is a zip archive.
     let isZip: Bool
@@ -38,24 +39,33 @@ final class ArchiveReader {
     /// - Throws: `DataSetError` if it is no archive.
     init(_ file: RegularFile) throws(DataSetError) {
         isZip = try Self.isZip(file)
-        guard let archive = archive_read_new() else { throw DataSetError("\(file.path): there isn't enough memory") }
+        guard let library = archive_load()?.pointee else {
+            throw DataSetError("\(file.path): reading an archive needs libarchive, which this system lacks; install it")
+        }
+        guard let archive = library.archive_read_new() else {
+            throw DataSetError("\(file.path): there isn't enough memory")
+        }
         self.file = file
+        self.library = library
         self.archive = archive
-        let formats: [(OpaquePointer) -> Int32] =
+        let formats =
             isZip
-            ? [archive_read_support_format_zip_seekable]
+            ? [library.archive_read_support_format_zip_seekable]
             : [
-                archive_read_support_format_tar, archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
-                archive_read_support_filter_xz, archive_read_support_filter_zstd,
+                library.archive_read_support_format_tar, library.archive_read_support_filter_gzip,
+                library.archive_read_support_filter_bzip2,
+                library.archive_read_support_filter_xz, library.archive_read_support_filter_zstd,
             ]
         // Anything but OK means that this libarchive would start a program to decompress.
         guard formats.allSatisfy({ $0(archive) == ARCHIVE_OK }) else {
             throw DataSetError("\(file.path): the system's libarchive lacks gzip, bzip2, xz or zstd")
         }
-        guard archive_read_open_fd(archive, file.descriptor.number, 1 << 16) == ARCHIVE_OK else { throw failure }
+        guard library.archive_read_open_fd(archive, file.descriptor.number, 1 << 16) == ARCHIVE_OK else {
+            throw failure
+        }
     }
 
-    deinit { archive_read_free(archive) }
+    deinit { _ = library.archive_read_free(archive) }
 
     private static func isZip(_ file: RegularFile) throws(DataSetError) -> Bool {
         try DataSetError.reading { () throws(FileError) in
@@ -69,7 +79,7 @@ final class ArchiveReader {
     func next() throws(DataSetError) -> Entry? {
         try skip()
         var found: OpaquePointer?
-        switch archive_read_next_header(archive, &found) {
+        switch library.archive_read_next_header(archive, &found) {
         case ARCHIVE_OK: break
         case ARCHIVE_WARN where isConversionWarning: break
         case ARCHIVE_EOF:
@@ -85,27 +95,27 @@ final class ArchiveReader {
 
     private func entry(_ header: OpaquePointer) throws(DataSetError) -> Entry {
         guard
-            let name = archive_entry_pathname(header).map({
+            let name = library.archive_entry_pathname(header).map({
                 Array(UnsafeRawBufferPointer(start: $0, count: strlen($0)))
             })
-        else { throw DataSetError("\(file.path): entry \(archive_file_count(archive)) has no readable name") }
+        else { throw DataSetError("\(file.path): entry \(library.archive_file_count(archive)) has no readable name") }
         let kind: Kind =
-            if archive_entry_hardlink(header) != nil {
+            if library.archive_entry_hardlink(header) != nil {
                 .special
             } else {
-                switch archive_entry_filetype(header) {
+                switch library.archive_entry_filetype(header) {
                 case S_IFREG: .file
                 case S_IFDIR: .folder
                 default: .special
                 }
             }
-        guard archive_entry_sparse_count(header) == 0 else {
+        guard library.archive_entry_sparse_count(header) == 0 else {
             throw problem("a sparse file", name, "make it again without --sparse")
         }
-        guard archive_entry_is_encrypted(header) == 0 else {
+        guard library.archive_entry_is_encrypted(header) == 0 else {
             throw problem("an encrypted file", name, "make it again without a password")
         }
-        let byteCount = Int(clamping: archive_entry_size(header))
+        let byteCount = Int(clamping: library.archive_entry_size(header))
         let start = position
         guard kind == .file, isStored else { return Entry(name: name, kind: kind, byteCount: byteCount, range: nil) }
         guard byteCount <= file.byteCount - start else {
@@ -120,7 +130,7 @@ final class ArchiveReader {
     func read(_ body: (UnsafeRawBufferPointer) throws(DataSetError) -> Void) throws(DataSetError) {
         while true {
             var (start, count, offset): (UnsafeRawPointer?, Int, Int64) = (nil, 0, 0)
-            switch archive_read_data_block(archive, &start, &count, &offset) {
+            switch library.archive_read_data_block(archive, &start, &count, &offset) {
             case ARCHIVE_OK: try body(UnsafeRawBufferPointer(start: start, count: count))
             case ARCHIVE_EOF: return
             default: throw failure
@@ -130,36 +140,39 @@ final class ArchiveReader {
 
     /// Skips what is left of the current entry.
     private func skip() throws(DataSetError) {
-        guard archive_file_count(archive) > 0 else { return }
-        guard archive_read_data_skip(archive) >= ARCHIVE_OK else { throw failure }
+        guard library.archive_file_count(archive) > 0 else { return }
+        guard library.archive_read_data_skip(archive) >= ARCHIVE_OK else { throw failure }
         end = position
     }
 
     /// Bytes of the archive, decompressed, that have been read.
-    private var position: Int { Int(archive_filter_bytes(archive, 0)) }
+    private var position: Int { Int(library.archive_filter_bytes(archive, 0)) }
 
     /// Whether the current entry's bytes are in the file as they are. For zip, libarchive says so only in the format's name.
     private var isStored: Bool {
-        guard isZip else { return archive_filter_count(archive) == 1 }
-        return String(cString: archive_format_name(archive)).hasSuffix("(uncompressed)")
+        guard isZip else { return library.archive_filter_count(archive) == 1 }
+        return library.archive_format_name(archive).map { String(cString: $0).hasSuffix("(uncompressed)") } ?? false
     }
 
     /// Whether libarchive merely warns that a name isn't of the system's character set: then it gives the name's own bytes.
     private var isConversionWarning: Bool { message.hasSuffix("to current locale.") && !isZip }
 
     private var message: String {
-        archive_error_string(archive).map { String(cString: $0) } ?? "libarchive doesn't say why"
+        library.archive_error_string(archive).map { String(cString: $0) } ?? "libarchive doesn't say why"
     }
 
     private var failure: DataSetError {
-        guard archive_errno(archive) != ENOMEM else { return DataSetError("\(file.path): there isn't enough memory") }
-        guard archive_file_count(archive) > 0 else {
+        guard library.archive_errno(archive) != ENOMEM else {
+            return DataSetError("\(file.path): there isn't enough memory")
+        }
+        guard library.archive_file_count(archive) > 0 else {
             return DataSetError(
                 "\(file.path): is neither a folder nor an archive that can be read: a tar archive, which may be compressed by "
                     + "gzip, bzip2, xz or zstd, or a zip archive (\(message))")
         }
         return DataSetError(
-            "\(file.path): the archive is damaged or cut off after \(archive_file_count(archive)) entries: \(message)")
+            "\(file.path): the archive is damaged or cut off after \(library.archive_file_count(archive)) entries: \(message)"
+        )
     }
 
     private func problem(_ what: String, _ name: [UInt8], _ remedy: String) -> DataSetError {
