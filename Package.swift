@@ -187,7 +187,7 @@ let package = Package(
             of: "API",
             [
                 "FeatureService", "CheckpointFormats", "Digests", "Files", "ReverseODE", "FlowModel", "ImagePipeline",
-                "HTTPServer", "JSON", "Telemetry", "Tensor", "TestBench",
+                "HTTPServer", "JSON", "Telemetry", "Tensor", "TestBench", "UntrustedText",
             ]),
         tests(
             of: "CommandLineInterface",

@@ -130,9 +130,6 @@ public struct FeatureTimings: Sendable, Equatable {
     public var queue = 0.0
     /// From the first step to the last.
     public var inference = 0.0
-
-    /// No time at all.
-    public init() {}
 }
 
 /// Why a whole request has no answer.
@@ -158,30 +155,22 @@ public enum FeatureServiceError: Error, Sendable, Equatable {
 /// What happens in the service, for metrics. Called from the service's own context: handlers must be quick.
 public struct ServiceEvents: Sendable {
     /// A step: images in the batch, seconds.
-    public var stepped: @Sendable (_ batch: Int, _ seconds: Double) -> Void
+    public var stepped: @Sendable (_ batch: Int, _ seconds: Double) -> Void = { _, _ in }
     /// A request was refused because of the work ahead of it.
-    public var rejected: @Sendable (_ limit: AdmissionLimit) -> Void
+    public var rejected: @Sendable (_ limit: AdmissionLimit) -> Void = { _ in }
     /// A request's deadline passed.
-    public var expired: @Sendable () -> Void
+    public var expired: @Sendable () -> Void = {}
     /// A client went away before its answer.
-    public var abandoned: @Sendable () -> Void
+    public var abandoned: @Sendable () -> Void = {}
     /// An image's state became infinite or NaN.
-    public var notFinite: @Sendable () -> Void
+    public var notFinite: @Sendable () -> Void = {}
     /// An image's answer is ready.
-    public var completed: @Sendable () -> Void
+    public var completed: @Sendable () -> Void = {}
     /// An image was looked up among the answers kept.
-    public var answered: @Sendable (_ source: AnswerSource) -> Void
+    public var answered: @Sendable (_ source: AnswerSource) -> Void = { _ in }
 
     /// Handlers that do nothing until they are set.
-    public init() {
-        stepped = { _, _ in }
-        rejected = { _ in }
-        expired = {}
-        abandoned = {}
-        notFinite = {}
-        completed = {}
-        answered = { _ in }
-    }
+    public init() {}
 }
 
 /// The service at a moment.

@@ -2,6 +2,7 @@ import Digests
 import ImagePipeline
 import Machine
 import ReverseODE
+private import Synchronization
 public import Tensor
 
 /// Answers requests for embeddings and logits: admission, step-level batching, hot swap, drain.
@@ -32,7 +33,9 @@ public actor FeatureService {
     /// Images admitted of requests that have not been registered yet.
     private var reserved = 0 { didSet { publishQueue() } }
     private var decoding: [ImageID: DecodeTicket] = [:] { didSet { publishQueue() } }
-    private nonisolated let published = PublishedRefusal()
+    /// Why one more image would be refused, nil while there is room, for callers that can't wait for their turn on the actor.
+    /// It may lag behind by a moment: the actor's own decision is what counts.
+    private nonisolated let published = Mutex<AdmissionRefusal?>(nil)
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
@@ -43,6 +46,7 @@ public actor FeatureService {
     public private(set) var active: ServedModel?
 
     private typealias RequestID = UInt64
+    private typealias DecodedInput = (input: Result<[Float], ImageFailure>, seconds: Double)
 
     /// An image admitted; who waits for it, `work` knows.
     private struct Job {
@@ -51,13 +55,6 @@ public actor FeatureService {
         var trajectory: Trajectory?
         let admitted: ContinuousClock.Instant
         var started: ContinuousClock.Instant?
-    }
-
-    /// A model's input of an image, and what it took to make.
-    private struct DecodedInput {
-        let input: Result<[Float], ImageFailure>
-        /// Of a decoder's time.
-        let seconds: Double
     }
 
     /// A request that waits for its images.
@@ -203,13 +200,14 @@ public actor FeatureService {
     ///
     /// - Returns: `FeatureServiceError.overloaded`, or nil if it is worth sending them.
     public nonisolated func refusal() -> FeatureServiceError? {
-        published.current.map { overloaded($0) }
+        published.withLock { $0 }.map { overloaded($0) }
     }
 
     private var waiting: Int { planner.waiting.count + decoding.count + reserved }
 
     private func publishQueue() {
-        published.current = policy.refusal(of: 1, waiting: waiting, backlog)
+        let refusal = policy.refusal(of: 1, waiting: waiting, backlog)
+        published.withLock { $0 = refusal }
     }
 
     /// Decodes a request's images and queues them together, while the request waits. One that ends meanwhile withdraws those
@@ -219,9 +217,7 @@ public actor FeatureService {
         let tickets = images.map { ($0.image, DecodeTicket($0.input)) }
         decoding.merge(tickets) { $1 }
         let operations = plan.operations
-        for (image, ticket) in tickets {
-            backlog.add(image, operations: operations, isEncoded: ticket.needsDecoder)
-        }
+        for (image, ticket) in tickets { backlog.add(image, operations: operations, isEncoded: ticket.needsDecoder) }
         Task {
             await withTaskGroup(of: (Int, DecodedInput?).self) { group in
                 for (index, (_, ticket)) in tickets.enumerated() {
@@ -241,16 +237,16 @@ public actor FeatureService {
         }
     }
 
-    /// A model's input of an image; nil if it was withdrawn before its turn.
+    /// A model's input of an image, and the seconds of a decoder's time that it took; nil if the image was withdrawn before its
+    /// turn.
     private nonisolated func input(
         of ticket: DecodeTicket, served: ServedModel
     ) async -> DecodedInput? {
-        let (configuration, clock) = (configuration, clock)
-        let prepare: @Sendable () -> DecodedInput? = {
+        let prepare = { @Sendable [configuration, clock] () -> DecodedInput? in
             guard let image = ticket.take() else { return nil }
             let start = clock()
             let input = configuration.input(of: image, for: served)
-            return DecodedInput(input: input, seconds: start.duration(to: clock()).seconds)
+            return (input, start.duration(to: clock()).seconds)
         }
         return ticket.needsDecoder ? await decoders.run(prepare) : prepare()
     }
@@ -314,11 +310,10 @@ public actor FeatureService {
             return
         }
         requests[id] = nil
-        continuation.resume(
-            returning: .success(
-                FeatureResponse(
-                    served: pending.served, results: pending.results.compactMap { $0 }, sources: pending.sources,
-                    timings: pending.timings)))
+        let response = FeatureResponse(
+            served: pending.served, results: pending.results.compactMap { $0 }, sources: pending.sources,
+            timings: pending.timings)
+        continuation.resume(returning: .success(response))
         announceIfIdle()
     }
 
@@ -377,11 +372,7 @@ public actor FeatureService {
                 finished.insert(image)
             } else if trajectory.isFinished {
                 events.completed()
-                finish(
-                    image,
-                    with: .success(
-                        ImageFeatures(
-                            taps: trajectory.taps, values: trajectory.features, logits: trajectory.logits)))
+                finish(image, with: .success(ImageFeatures(trajectory)))
                 finished.insert(image)
             } else {
                 backlog.setOperations(trajectory.remainingOperations(model: served.model), of: image)

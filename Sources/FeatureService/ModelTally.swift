@@ -42,9 +42,6 @@ public struct ModelStatistics: Sendable, Equatable {
     public fileprivate(set) var cacheMisses = Total()
     /// Steps by the number of images in them.
     public fileprivate(set) var steps: [Int: Total] = [:]
-
-    /// Nothing yet.
-    public init() {}
 }
 
 /// Keeps the statistics of each model that serves.

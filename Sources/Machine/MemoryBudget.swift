@@ -49,8 +49,7 @@ public struct MemoryBudget: Sendable, Equatable {
     }
 
     private static func cgroups() -> [MemoryBudget] {
-        guard let membership = SystemFile.text("/proc/self/cgroup") else { return [] }
-        return Self.folders(membership: membership).compactMap { folder in
+        ControlGroups.folders().compactMap { folder in
             func file(_ name: String) -> String? { SystemFile.text("\(folder.path)/\(name)") }
             let (limit, usage) =
                 folder.isUnified
@@ -58,22 +57,6 @@ public struct MemoryBudget: Sendable, Equatable {
                 : (file("memory.limit_in_bytes"), file("memory.usage_in_bytes"))
             guard let limit, let usage else { return nil }
             return cgroup(limit: limit, usage: usage, statistics: file("memory.stat") ?? "")
-        }
-    }
-
-    /// The folders of the process's cgroup and of those above it, in both versions, by what `/proc/self/cgroup` says. In a
-    /// container the path may lie outside what is mounted, of which the top is then the process's own group.
-    static func folders(membership: String) -> [(path: String, isUnified: Bool)] {
-        membership.split(separator: "\n").flatMap { line -> [(path: String, isUnified: Bool)] in
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { return [] }
-            let isUnified = fields[0] == "0" && fields[1].isEmpty
-            guard isUnified || fields[1].split(separator: ",").contains("memory") else { return [] }
-            let root = isUnified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory"
-            let names = fields[2].split(separator: "/")
-            return (0...names.count).map { depth in
-                (([root] + names.prefix(depth).map(String.init)).joined(separator: "/"), isUnified)
-            }
         }
     }
 

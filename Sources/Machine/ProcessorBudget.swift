@@ -5,7 +5,9 @@ private import CMachine
 public enum ProcessorBudget {
     /// The number of workers that this process should start, at least 1.
     public static func available() -> Int {
-        let quotas = quotaFiles().compactMap { SystemFile.text($0) }.compactMap(quota(cpuMax:))
+        // Of every group above this process's the tightest counts.
+        let quotas = ControlGroups.folders().filter(\.isUnified).compactMap { SystemFile.text($0.path + "/cpu.max") }
+            .compactMap(quota(cpuMax:))
         return workers(affinity: machine_processors(), quotas: quotas)
     }
 
@@ -20,21 +22,5 @@ public enum ProcessorBudget {
         guard fields.count == 2, let limit = Double(fields[0]), let period = Double(fields[1]), period > 0, limit > 0
         else { return nil }
         return limit / period
-    }
-
-    /// `cpu.max` of this process's cgroup and of every one above it: the tightest counts.
-    private static func quotaFiles() -> [String] {
-        let root = "/sys/fs/cgroup"
-        guard let membership = SystemFile.text("/proc/self/cgroup"),
-            let line = membership.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
-        else { return [root + "/cpu.max"] }
-        var path = String(line.dropFirst(3))
-        var files: [String] = []
-        while true {
-            files.append(root + (path == "/" ? "" : path) + "/cpu.max")
-            guard path.count > 1, let slash = path.lastIndex(of: "/") else { break }
-            path = slash == path.startIndex ? "/" : String(path[..<slash])
-        }
-        return files
     }
 }

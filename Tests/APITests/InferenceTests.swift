@@ -2,6 +2,7 @@ import Files
 import Foundation
 import TestFixtures
 import Testing
+import UntrustedText
 
 @testable import API
 
@@ -338,6 +339,38 @@ struct RepositoryTests {
             let answer = try await service.client.post(
                 "/v2/models/b/infer", image, headers: ["Inference-Header-Content-Length": "0"])
             #expect(answer.status == 200 && answer["X-Model-Version"]?.hasPrefix("b@") == true)
+        }
+    }
+
+    @Test(
+        "A file loads whatever bytes its name has, by its model's name and by the path that is told of it",
+        arguments: [[0xE9, 0x66], Array("\u{301}f".utf8), Array("\n".utf8)])
+    func names(bytes: [UInt8]) async throws {
+        try await TestService.run { service async throws in
+            let file = String(pathBytes: bytes + Array(".safetensors".utf8))
+            try service.addModel(file, name: "b", seed: 2)
+            #expect(try await index(service).contains { $0["name"] == "b" && $0["version"] == "" })
+            #expect(try await service.admin.postJSON("/v2/repository/models/b/load", "").status == 200)
+            #expect(try await index(service).contains { $0["name"] == "b" && $0["state"] == "READY" })
+            let active = try service.record(try await service.admin.get("/admin/checkpoint"), "active")
+            #expect(active?["source"] as? String == file)
+
+            #expect(try await service.admin.post("/admin/rollback?wait=true", []).status == 200)
+            let body = try JSONSerialization.data(withJSONObject: ["path": file])
+            let loaded = try await service.admin.postJSON(
+                "/admin/checkpoint?wait=true", String(decoding: body, as: UTF8.self))
+            #expect(try service.record(loaded, "active")?["source"] as? String == file, "\(loaded.text)")
+        }
+    }
+
+    @Test("The index names a file that is no model without what could command a terminal")
+    func brokenName() async throws {
+        try await TestService.run { service async throws in
+            let file = String(pathBytes: [0xE9, 0x1B] + Array(".safetensors".utf8))
+            #expect(
+                symlink((service.folder + "/a.safetensors").systemPath, (service.folder + "/" + file).systemPath) == 0)
+            let reasons = try await index(service).compactMap { $0["reason"] }
+            #expect(reasons.contains { $0.hasPrefix(#"\xE9\u{1B}.safetensors: "#) }, "\(reasons)")
         }
     }
 

@@ -36,15 +36,15 @@ struct MemoryBudgetTests {
 
     @Test("The folders of a process's cgroup and of all above it are found in both versions, other controllers' aren't")
     func folders() {
-        let hybrid = MemoryBudget.folders(membership: "5:cpu,memory:/a/b\n3:devices:/a/b\n0::/c\n")
+        let hybrid = ControlGroups.folders(membership: "5:cpu,memory:/a/b\n3:devices:/a/b\n0::/c\n")
         #expect(
             hybrid.map(\.path) == [
                 "/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup",
                 "/sys/fs/cgroup/c",
             ])
         #expect(hybrid.map(\.isUnified) == [false, false, false, true, true])
-        #expect(MemoryBudget.folders(membership: "0::/\n").map(\.path) == ["/sys/fs/cgroup"])
-        #expect(MemoryBudget.folders(membership: "garbage").isEmpty)
+        #expect(ControlGroups.folders(membership: "0::/\n").map(\.path) == ["/sys/fs/cgroup"])
+        #expect(ControlGroups.folders(membership: "garbage").isEmpty)
     }
 
     @Test("Sizes are read from the kernel's tables, and this machine has some memory left")

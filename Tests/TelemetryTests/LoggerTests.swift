@@ -50,7 +50,7 @@ private func logger(_ format: LogFormat, _ sink: MemorySink, level: LogLevel = .
             Issue.record("evaluated below the level")
             return ""
         }
-        log.debug(unexpected())
+        log.log(.debug, unexpected())
         log.info("x", ["a": .string(unexpected())])
         log.warning("w")
         log.error("e")

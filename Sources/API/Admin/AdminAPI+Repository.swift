@@ -2,6 +2,7 @@ import CheckpointFormats
 import FeatureService
 import HTTPServer
 import JSON
+import UntrustedText
 
 /// The model-repository extension of the Open Inference Protocol. It names the models of the model directory as their
 /// configurations do, and as inference requests name them.
@@ -71,7 +72,7 @@ extension AdminAPI {
             return RepositoryEntry(
                 name: file.name ?? String(file.path.dropLast(".safetensors".count)),
                 version: isActive ? active?.version.label : nil,
-                reason: isActive ? "" : "\(file.path): \(file.fault ?? "not loaded")")
+                reason: isActive ? "" : "\(printable(file.path)): \(file.fault ?? "not loaded")")
         }
         if let active, !entries.contains(where: \.isReady) {
             entries.insert(

@@ -1,6 +1,7 @@
 import CheckpointFormats
+private import Files
 import FlowModel
-private import FoundationEssentials
+import UntrustedText
 
 /// A file of the model directory that looks like a checkpoint.
 public struct CatalogueEntry: Sendable, Equatable {
@@ -16,7 +17,7 @@ extension ModelDirectory {
     /// The files named `….safetensors` directly in the folder, by path. Their headers are read, not their weights: for
     /// threads that may wait for a disk.
     public func catalogue() -> [CatalogueEntry] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        let names = ((try? Folder.names(in: path)) ?? []).map { String(pathBytes: $0) }
         return names.filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
             // What leads out of the folder can't be loaded, so it isn't there.
             guard let file = try? resolve(name) else { return nil }

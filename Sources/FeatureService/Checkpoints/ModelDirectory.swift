@@ -2,6 +2,7 @@ private import CheckpointFormats
 private import Files
 private import Glibc
 private import JSON
+import UntrustedText
 
 /// The folder that checkpoints may be loaded from at run time, and in it `.headwater`, which is the service's own: the
 /// uploads, and the file `current`, which names the checkpoint to start with.
@@ -35,10 +36,10 @@ public struct ModelDirectory: Sendable {
             throw ModelLoadingError(description: "the model directory \(path) is not a folder that can be read")
         }
         self.path = real
-        guard makeStore(), access(uploadDirectory, W_OK) == 0 else {
-            let reason = String(cString: strerror(errno))
+        guard makeStore(), access(uploadDirectory.systemPath, W_OK) == 0 else {
             throw ModelLoadingError(
-                description: "the model directory \(path) can't be written, which uploads and restarts need: \(reason)")
+                description: "the model directory \(path) can't be written, which uploads and restarts need: "
+                    + "\(SystemError.last)")
         }
     }
 
@@ -46,26 +47,30 @@ public struct ModelDirectory: Sendable {
     ///
     /// - Returns: whether it is there, `errno` telling why not.
     @discardableResult
-    public func makeStore() -> Bool { mkdir(uploadDirectory, 0o700) == 0 || errno == EEXIST }
+    public func makeStore() -> Bool { mkdir(uploadDirectory.systemPath, 0o700) == 0 || errno == EEXIST }
 
     /// Finds a file by its path, relative or absolute.
     ///
     /// - Returns: its real path, and that relative to the folder.
     /// - Throws: `outside` for what leads out of the folder, by `..` or by a link; `notFound`.
     func resolve(_ requested: String) throws(CheckpointRefusal) -> (real: String, relative: String) {
+        // By bytes: to Swift a slash and a combining character behind it are one character.
+        let (slash, folder) = (UInt8(ascii: "/"), (path + "/").utf8)
         guard !requested.isEmpty, !requested.utf8.contains(0),
-            !requested.split(separator: "/").contains("..")
+            !requested.utf8.split(separator: slash).contains(where: { $0.elementsEqual("..".utf8) })
         else { throw .outside(path: requested) }
-        let isAbsolute = requested.hasPrefix("/")
+        let isAbsolute = requested.utf8.first == slash
         guard let real = Self.realPath(isAbsolute ? requested : path + "/" + requested) else {
             // Clients must not learn whether anything exists outside.
-            guard !isAbsolute || requested.hasPrefix(path + "/") else { throw .outside(path: requested) }
+            guard !isAbsolute || requested.utf8.starts(with: folder) else { throw .outside(path: requested) }
             throw .notFound(path: requested)
         }
-        guard real.hasPrefix(path + "/") else { throw .outside(path: requested) }
+        guard real.utf8.starts(with: folder) else { throw .outside(path: requested) }
         var status = stat()
-        guard lstat(real, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw .notFound(path: requested) }
-        return (real, String(real.dropFirst(path.count + 1)))
+        guard lstat(real.systemPath, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw .notFound(path: requested)
+        }
+        return (real, String(Substring(real.utf8.dropFirst(folder.count))))
     }
 
     /// The digest of a file by its path; nil if it can't be read. Reads the whole file.
@@ -101,7 +106,9 @@ public struct ModelDirectory: Sendable {
     func setMarker(_ marker: Marker?) throws {
         makeStore()
         guard let marker else {
-            guard unlink(markerPath) == 0 || errno == ENOENT else { throw Self.failure("remove", markerPath) }
+            guard unlink(markerPath.systemPath) == 0 || errno == ENOENT else {
+                throw Self.failure("remove", markerPath)
+            }
             return try FileDescriptor.flush(uploadDirectory)
         }
         var file = try AtomicFile(path: markerPath)
@@ -116,7 +123,7 @@ public struct ModelDirectory: Sendable {
     /// Takes over a file that was written to `uploadDirectory`.
     func stage(_ upload: String) throws(CheckpointRefusal) -> String {
         let staged = uploadDirectory + "/.staged-\(String(UInt64.random(in: 0 ... .max), radix: 36))"
-        guard rename(upload, staged) == 0 else { throw .upload(reason: String(cString: strerror(errno))) }
+        guard rename(upload.systemPath, staged.systemPath) == 0 else { throw .upload(reason: "\(SystemError.last)") }
         return staged
     }
 
@@ -127,13 +134,15 @@ public struct ModelDirectory: Sendable {
     func keep(staged: String, sha256: String) throws -> String {
         try FileDescriptor.flush(staged)
         let name = Self.storeName + "/\(sha256).safetensors"
-        guard rename(staged, path + "/" + name) == 0 else { throw Self.failure("rename", staged) }
+        guard rename(staged.systemPath, (path + "/" + name).systemPath) == 0 else {
+            throw Self.failure("rename", staged)
+        }
         try FileDescriptor.flush(uploadDirectory)
         return name
     }
 
     /// Drops a staged upload.
-    func drop(staged: String) { unlink(staged) }
+    func drop(staged: String) { unlink(staged.systemPath) }
 
     /// Removes what a killed service left half written.
     func removeLeftovers() { removeUploads { $0.hasPrefix(".") } }
@@ -146,23 +155,23 @@ public struct ModelDirectory: Sendable {
 
     private func removeUploads(where isSuperfluous: (String) -> Bool) {
         for name in (try? Folder.names(in: uploadDirectory)) ?? [] {
-            let name = String(decoding: name, as: UTF8.self)
+            let name = String(pathBytes: name)
             // Unlinking fails for folders.
-            if isSuperfluous(name) { unlink(uploadDirectory + "/" + name) }
+            if isSuperfluous(name) { unlink((uploadDirectory + "/" + name).systemPath) }
         }
     }
 
     // MARK: System calls
 
     private static func realPath(_ path: String) -> String? {
-        guard let real = realpath(path, nil) else { return nil }
+        guard let real = realpath(path.systemPath, nil) else { return nil }
         defer { free(real) }
-        return String(cString: real)
+        return String(pathBytes: UnsafeRawBufferPointer(start: real, count: strlen(real)))
     }
 
     private static func isFolder(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        return stat(path.systemPath, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     private static func failure(_ action: String, _ path: String) -> FileError {

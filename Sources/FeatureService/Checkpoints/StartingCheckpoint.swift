@@ -59,17 +59,11 @@ public struct StartingCheckpoint: Sendable, Equatable {
 }
 
 /// What was chosen at the start, and what was passed over, for the log.
-public struct StartReport: Sendable, Equatable {
+public struct StartReport: Sendable {
     /// The choice.
     public let choice: StartingCheckpoint
     /// The checkpoint activated last: its path in the model directory, and its digest if its file can be read.
     public let activated: (path: String, sha256: String?)?
     /// The configured model: the path, or what the program calls the built-in one, and its digest if it can be read.
     public let configured: (source: String, sha256: String?)
-
-    /// Whether both tell the same.
-    public static func == (left: StartReport, right: StartReport) -> Bool {
-        left.choice == right.choice && left.activated?.path == right.activated?.path
-            && left.activated?.sha256 == right.activated?.sha256 && left.configured == right.configured
-    }
 }

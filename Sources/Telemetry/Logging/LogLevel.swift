@@ -9,14 +9,7 @@ public enum LogLevel: String, Sendable, CaseIterable, Comparable {
     /// Something that was asked for was not done.
     case error
 
-    private var severity: Int {
-        switch self {
-        case .debug: 0
-        case .info: 1
-        case .warning: 2
-        case .error: 3
-        }
-    }
+    private var severity: Int { Self.allCases.firstIndex(of: self)! }
 
     /// Whether the left matters less than the right.
     public static func < (left: LogLevel, right: LogLevel) -> Bool { left.severity < right.severity }

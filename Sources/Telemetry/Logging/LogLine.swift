@@ -51,24 +51,16 @@ struct LogLine {
     private func encoded(name: String, _ value: LogValue) -> String {
         let name = Self.reservedNames.contains(name) ? name + "_" : name
         switch format {
-        case .json: return ",\(Self.quoted(name)):\(Self.json(value))"
-        case .text: return " \(Self.text(name))=\(Self.text(value))"
+        case .json: return ",\(Self.quoted(name)):\(encoded(value))"
+        case .text: return " \(Self.text(name))=\(encoded(value))"
         }
     }
 
-    private static func json(_ value: LogValue) -> String {
+    private func encoded(_ value: LogValue) -> String {
         switch value {
-        case .string(let text): quoted(text)
+        case .string(let text): format == .json ? Self.quoted(text) : Self.text(text)
         case .integer(let integer): String(integer)
-        case .number(let number): number.isFinite ? number.description : quoted(number.description)
-        case .boolean(let boolean): String(boolean)
-        }
-    }
-
-    private static func text(_ value: LogValue) -> String {
-        switch value {
-        case .string(let string): text(string)
-        case .integer(let integer): String(integer)
+        case .number(let number) where format == .json && !number.isFinite: Self.quoted(number.description)
         case .number(let number): number.description
         case .boolean(let boolean): String(boolean)
         }
@@ -95,7 +87,7 @@ struct LogLine {
                 case "\t": "\\t"
                 case "\\" where quotes: "\\\\"
                 case "\"" where quotes: "\\\""
-                case _ where actsOnDisplay(scalar): "\\u" + fourHexDigits(scalar.value)
+                case _ where actsOnDisplay(scalar): "\\u" + scalar.value.padded(to: 4, radix: 16)
                 default: String(scalar)
                 }
             guard result.utf8.count + piece.utf8.count <= Logger.longestValue else { return result + "…" }
@@ -110,10 +102,5 @@ struct LogLine {
         case 0...0x1F, 0x7F...0x9F, 0x61C, 0x200E...0x200F, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF: true
         default: false
         }
-    }
-
-    private static func fourHexDigits(_ value: UInt32) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 4 - digits.count) + digits
     }
 }

@@ -44,11 +44,6 @@ public struct Logger: Sendable {
         sink.write(line.encoded(limit: Self.longestLine))
     }
 
-    /// Writes one line at level debug.
-    public func debug(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
-        log(.debug, message(), fields())
-    }
-
     /// Writes one line at level info.
     public func info(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
         log(.info, message(), fields())

@@ -23,11 +23,11 @@ public struct Timestamp: Sendable, Hashable {
     public var iso8601: String {
         let (days, milliseconds) = Self.floorDivision(millisecondsSinceEpoch, 86_400_000)
         let (year, month, day) = Self.civilDate(daysSinceEpoch: days)
-        let date = "\(Self.padded(year, 4))-\(Self.padded(month, 2))-\(Self.padded(day, 2))"
-        let hour = Self.padded(milliseconds / 3_600_000, 2)
-        let minute = Self.padded(milliseconds / 60_000 % 60, 2)
-        let second = Self.padded(milliseconds / 1000 % 60, 2)
-        return "\(date)T\(hour):\(minute):\(second).\(Self.padded(milliseconds % 1000, 3))Z"
+        let date = "\(year.padded(to: 4))-\(month.padded(to: 2))-\(day.padded(to: 2))"
+        let hour = (milliseconds / 3_600_000).padded(to: 2)
+        let minute = (milliseconds / 60_000 % 60).padded(to: 2)
+        let second = (milliseconds / 1000 % 60).padded(to: 2)
+        return "\(date)T\(hour):\(minute):\(second).\((milliseconds % 1000).padded(to: 3))Z"
     }
 
     /// The proleptic Gregorian date of a day. Years are counted from March, so that the leap day is a year's last and
@@ -47,10 +47,5 @@ public struct Timestamp: Sendable, Hashable {
     private static func floorDivision(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
         let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
-    }
-
-    private static func padded(_ value: Int64, _ width: Int) -> String {
-        let digits = String(value.magnitude)
-        return (value < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }

@@ -5,9 +5,6 @@ import Synchronization
 /// The number of combinations is bounded, since each takes memory here and in the monitoring system for ever: beyond
 /// the limit every new combination shares one series whose label values are all `other`.
 public final class Labelled<Metric: Sendable>: Sendable {
-    /// The value of every label of the series that new combinations share beyond the limit.
-    public static var overflowLabelValue: String { "other" }
-
     private let labelCount: Int
     private let limit: Int
     private let make: @Sendable () -> Metric
@@ -26,7 +23,7 @@ public final class Labelled<Metric: Sendable>: Sendable {
         precondition(values.count == labelCount, "\(labelCount) label values expected, \(values.count) given")
         return series.withLock { series in
             if let existing = series[values] { return existing }
-            let key = series.count < limit ? values : values.map { _ in Self.overflowLabelValue }
+            let key = series.count < limit ? values : values.map { _ in "other" }
             if let existing = series[key] { return existing }
             let metric = make()
             series[key] = metric

@@ -83,14 +83,10 @@ struct MetricDescriptor: Sendable {
     }
 
     private static func isSnakeCase(_ name: String) -> Bool {
-        guard let first = name.utf8.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first) else { return false }
-        let words = name.split(separator: "_", omittingEmptySubsequences: false)
-        return words.allSatisfy { word in
-            !word.isEmpty
-                && word.utf8.allSatisfy {
-                    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0)
-                        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
-                }
+        let (letters, digits) = ("a"..."z" as ClosedRange<Unicode.Scalar>, "0"..."9" as ClosedRange<Unicode.Scalar>)
+        guard let first = name.unicodeScalars.first, letters.contains(first) else { return false }
+        return name.unicodeScalars.split(separator: "_", omittingEmptySubsequences: false).allSatisfy { word in
+            !word.isEmpty && word.allSatisfy { letters.contains($0) || digits.contains($0) }
         }
     }
 }

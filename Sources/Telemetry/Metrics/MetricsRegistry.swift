@@ -48,9 +48,7 @@ public final class MetricsRegistry: Sendable {
 
     /// Registers a counter; its name ends in `_total`.
     public func counter(_ name: String, help: String) throws(MetricError) -> Counter {
-        let counter = Counter()
-        try register(name, .counter, help) { [.value(labels: [], Double(counter.value))] }
-        return counter
+        try counter(name, help: help, labels: [])[]
     }
 
     /// Registers a counter per combination of the labels' values.
@@ -72,17 +70,16 @@ public final class MetricsRegistry: Sendable {
     /// Registers a histogram with the inclusive upper `bounds`, in the metric's base unit, strictly ascending; the
     /// infinite last bucket is added.
     public func histogram(_ name: String, help: String, bounds: [Double]) throws(MetricError) -> Histogram {
-        try Self.check(bounds, of: name)
-        let histogram = Histogram(bounds: bounds)
-        try register(name, .histogram, help) { [.histogram(labels: [], histogram.snapshot)] }
-        return histogram
+        try histogram(name, help: help, labels: [], bounds: bounds)[]
     }
 
     /// Registers a histogram per combination of the labels' values.
     public func histogram(
         _ name: String, help: String, labels: [String], bounds: [Double]
     ) throws(MetricError) -> Labelled<Histogram> {
-        try Self.check(bounds, of: name)
+        guard !bounds.isEmpty, bounds.allSatisfy(\.isFinite), zip(bounds, bounds.dropFirst()).allSatisfy(<) else {
+            throw .invalidBuckets(name)
+        }
         let histograms = Labelled(labelCount: labels.count, limit: seriesLimit) { Histogram(bounds: bounds) }
         try register(name, .histogram, help, labels) {
             histograms.all.map { .histogram(labels: $0.values, $0.metric.snapshot) }
@@ -142,12 +139,6 @@ public final class MetricsRegistry: Sendable {
         samples.map { sample in
             precondition(sample.labelValues.count == labels.count, "\(name) has \(labels.count) labels")
             return .value(labels: sample.labelValues, sample.value)
-        }
-    }
-
-    private static func check(_ bounds: [Double], of name: String) throws(MetricError) {
-        guard !bounds.isEmpty, bounds.allSatisfy(\.isFinite), zip(bounds, bounds.dropFirst()).allSatisfy(<) else {
-            throw .invalidBuckets(name)
         }
     }
 }

@@ -21,14 +21,9 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
     private init(unchecked text: String) { description = text }
 
     /// A new id: 128 random bits as 32 hexadecimal digits.
-    public static func random(using generator: inout some RandomNumberGenerator) -> RequestID {
-        RequestID(unchecked: Hexadecimal.text(of: generator.next()) + Hexadecimal.text(of: generator.next()))
-    }
-
-    /// A new id from the system's generator.
     public static func random() -> RequestID {
-        var generator = SystemRandomNumberGenerator()
-        return random(using: &generator)
+        let halves = (0..<2).map { _ in UInt64.random(in: 0 ... .max).padded(to: 16, radix: 16) }
+        return RequestID(unchecked: halves.joined())
     }
 
     private static func isAllowed(_ character: UInt8) -> Bool {

@@ -14,7 +14,7 @@ public struct TraceContext: Sendable, Hashable {
     private static let isRandom: UInt8 = 0b10
 
     /// The context of a `traceparent` header's value, or nil if it isn't valid, whereupon the specification has the
-    /// receiver begin a new trace (``root(using:)``).
+    /// receiver begin a new trace (``root()``).
     ///
     /// Version 00 must be exactly 55 characters. Of a later version the same 55 are read, and what may follow them
     /// after a hyphen is ignored; version ff is never valid. Surrounding white space is the HTTP layer's to remove.
@@ -42,35 +42,22 @@ public struct TraceContext: Sendable, Hashable {
     }
 
     /// A new trace with a first span, not sampled: recording is for the caller to ask for.
-    public static func root(using generator: inout some RandomNumberGenerator) -> TraceContext {
-        TraceContext(
-            traceHigh: generator.next(), traceLow: .random(in: 1 ... .max, using: &generator),
-            span: .random(in: 1 ... .max, using: &generator), flags: isRandom)
-    }
-
-    /// A new trace with ids from the system's generator.
     public static func root() -> TraceContext {
-        var generator = SystemRandomNumberGenerator()
-        return root(using: &generator)
+        TraceContext(
+            traceHigh: .random(in: 0 ... .max), traceLow: .random(in: 1 ... .max), span: .random(in: 1 ... .max),
+            flags: isRandom)
     }
 
     /// A new span of the same trace, to answer with and to hand on.
-    public func child(using generator: inout some RandomNumberGenerator) -> TraceContext {
-        TraceContext(
-            traceHigh: traceHigh, traceLow: traceLow, span: .random(in: 1 ... .max, using: &generator), flags: flags)
-    }
-
-    /// A new span of the same trace, its id from the system's generator.
     public func child() -> TraceContext {
-        var generator = SystemRandomNumberGenerator()
-        return child(using: &generator)
+        TraceContext(traceHigh: traceHigh, traceLow: traceLow, span: .random(in: 1 ... .max), flags: flags)
     }
 
     /// The trace's id: 32 lower-case hexadecimal digits.
-    public var traceID: String { Hexadecimal.text(of: traceHigh) + Hexadecimal.text(of: traceLow) }
+    public var traceID: String { traceHigh.padded(to: 16, radix: 16) + traceLow.padded(to: 16, radix: 16) }
 
     /// The span's id: 16 lower-case hexadecimal digits.
-    public var spanID: String { Hexadecimal.text(of: span) }
+    public var spanID: String { span.padded(to: 16, radix: 16) }
 
     /// The header's value, in version 00.
     public var traceparent: String { "00-\(traceID)-\(spanID)-0\(String(flags, radix: 16))" }
@@ -89,10 +76,10 @@ public struct TraceContext: Sendable, Hashable {
     }
 }
 
-/// Fixed-width hexadecimal.
-enum Hexadecimal {
-    static func text(of value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+extension BinaryInteger {
+    /// The number with zeros in front, so that it has at least `width` digits.
+    func padded(to width: Int, radix: Int = 10) -> String {
+        let digits = String(magnitude, radix: radix)
+        return (self < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 }
