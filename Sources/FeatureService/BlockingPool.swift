@@ -15,16 +15,18 @@ public final class BlockingPool: Sendable {
     }
 
     /// Runs `work` on a thread that may block.
-    public func run<Value: Sendable>(_ work: @escaping @Sendable () -> Value) async -> Value {
-        await withCheckedContinuation { continuation in
+    public func run<Value: Sendable, Failure: Error>(
+        _ work: @escaping @Sendable () throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        try await withCheckedContinuation { continuation in
             queue.async { [slots] in
                 slots.wait()
                 DispatchQueue.global(qos: .userInitiated).async {
-                    let value = work()
+                    let result = Result(catching: work)
                     slots.signal()
-                    continuation.resume(returning: value)
+                    continuation.resume(returning: result)
                 }
             }
-        }
+        }.get()
     }
 }

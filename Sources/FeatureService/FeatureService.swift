@@ -1,5 +1,4 @@
 import Digests
-import ImagePipeline
 import Machine
 import ReverseODE
 private import Synchronization
@@ -40,7 +39,6 @@ public actor FeatureService {
     private var isDraining = false
     private var isRetiring = false
     private var lastProgress: ContinuousClock.Instant
-    private var idle: [CheckedContinuation<Void, Never>] = []
 
     /// The model that new requests are served by; nil until the first is activated.
     public private(set) var active: ServedModel?
@@ -302,7 +300,6 @@ public actor FeatureService {
         }
         pending.continuation?.resume(returning: .failure(error))
         retireUnusedModels()
-        announceIfIdle()
     }
 
     private func respondIfComplete(_ id: RequestID) {
@@ -314,7 +311,6 @@ public actor FeatureService {
             served: pending.served, results: pending.results.compactMap { $0 }, sources: pending.sources,
             timings: pending.timings)
         continuation.resume(returning: .success(response))
-        announceIfIdle()
     }
 
     // MARK: The engine loop
@@ -350,7 +346,6 @@ public actor FeatureService {
         isRunning = false
         ProcessMemory.scheduleTrim()
         retireUnusedModels()
-        announceIfIdle()
     }
 
     private func begin(_ image: ImageID, at now: ContinuousClock.Instant) {
@@ -479,17 +474,6 @@ public actor FeatureService {
     /// Refuses new requests; those in flight are finished.
     public func beginDraining() { isDraining = true }
 
-    /// Returns when no image is waiting, being decoded or in flight.
-    public func waitUntilIdle() async {
-        guard !isIdle else { return }
-        await withCheckedContinuation { idle.append($0) }
-    }
-
-    private var isIdle: Bool { planner.isEmpty && decoding.isEmpty && reserved == 0 && requests.isEmpty && !isRunning }
-
-    private func announceIfIdle() {
-        guard isIdle else { return }
-        for continuation in idle { continuation.resume() }
-        idle = []
-    }
+    /// Whether there is no request, and no image is waiting, being decoded or in flight.
+    package var isIdle: Bool { planner.isEmpty && decoding.isEmpty && reserved == 0 && requests.isEmpty && !isRunning }
 }

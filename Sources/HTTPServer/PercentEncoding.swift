@@ -1,7 +1,9 @@
 /// Bytes written as `%` and two hexadecimal digits (RFC 3986, 2.1).
 package enum PercentEncoding {
     /// The bytes that a text stands for; nil where a `%` is not followed by two hexadecimal digits.
-    package static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
+    ///
+    /// - Parameter slash: what an escaped slash becomes.
+    package static func decode(_ text: some Sequence<UInt8>, slash: String = "/") -> [UInt8]? {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(text.underestimatedCount)
         var bytes = text.makeIterator()
@@ -10,16 +12,11 @@ package enum PercentEncoding {
                 decoded.append(byte)
                 continue
             }
-            guard let escaped = escapedByte(&bytes) else { return nil }
-            decoded.append(escaped)
+            guard let high = bytes.next().flatMap(digit), let low = bytes.next().flatMap(digit) else { return nil }
+            let escaped = high << 4 | low
+            if escaped == UInt8(ascii: "/") { decoded += slash.utf8 } else { decoded.append(escaped) }
         }
         return decoded
-    }
-
-    /// The byte that the next two digits stand for; nil if they are not hexadecimal or the text ends.
-    static func escapedByte(_ bytes: inout some IteratorProtocol<UInt8>) -> UInt8? {
-        guard let high = bytes.next().flatMap(digit), let low = bytes.next().flatMap(digit) else { return nil }
-        return high << 4 | low
     }
 
     private static func digit(_ byte: UInt8) -> UInt8? {

@@ -22,15 +22,16 @@ struct RequestTarget: Equatable, Sendable {
         }
         let parts = try Self.withoutAuthority(bytes[...]).split(
             separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
-        path = try Self.decode(parts[0], in: .path)
+        path = try Self.text(PercentEncoding.decode(parts[0], slash: "%2F"))
         query = []
         guard parts.count == 2 else { return }
         for item in parts[1].split(separator: UInt8(ascii: "&")) {
             let pair = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+                .map { $0.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 } }
             query.append(
                 QueryItem(
-                    name: try Self.decode(pair[0], in: .query),
-                    value: pair.count == 2 ? try Self.decode(pair[1], in: .query) : nil))
+                    name: try Self.text(PercentEncoding.decode(pair[0])),
+                    value: pair.count == 2 ? try Self.text(PercentEncoding.decode(pair[1])) : nil))
         }
     }
 
@@ -50,24 +51,9 @@ struct RequestTarget: Equatable, Sendable {
         throw InvalidTarget(reason: "it is neither a path that starts with / nor an http URL")
     }
 
-    private enum Part { case path, query }
-
-    private static func decode(_ text: ArraySlice<UInt8>, in part: Part) throws(InvalidTarget) -> String {
-        var decoded: [UInt8] = []
-        decoded.reserveCapacity(text.count)
-        var bytes = text.makeIterator()
-        while let byte = bytes.next() {
-            if byte == UInt8(ascii: "+"), part == .query {
-                decoded.append(UInt8(ascii: " "))
-            } else if byte == UInt8(ascii: "%") {
-                guard let character = PercentEncoding.escapedByte(&bytes) else {
-                    throw InvalidTarget(reason: "a % is not followed by two hexadecimal digits")
-                }
-                decoded += part == .path && character == UInt8(ascii: "/") ? Array("%2F".utf8) : [character]
-            } else {
-                decoded.append(byte)
-            }
-        }
+    /// The text of decoded bytes; nil if an escape among them is broken.
+    private static func text(_ decoded: [UInt8]?) throws(InvalidTarget) -> String {
+        guard let decoded else { throw InvalidTarget(reason: "a % is not followed by two hexadecimal digits") }
         guard !decoded.contains(0) else { throw InvalidTarget(reason: "it contains %00") }
         guard let string = String(streamSafe: decoded) else {
             throw InvalidTarget(reason: "it is not UTF-8, or has over 30 combining characters in a row")

@@ -140,7 +140,7 @@ struct ObservationTests {
                 try await eventually {
                     try service.log.requests().count { $0["route"] as? String == "/embed" } == 10
                 })
-            await service.service.waitUntilIdle()
+            #expect(await eventually { await service.service.isIdle })
             let status = await service.service.status()
             #expect(status.waiting == 0 && status.inFlight == 0 && service.openRequests == 0)
         }

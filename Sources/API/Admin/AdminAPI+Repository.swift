@@ -1,4 +1,3 @@
-import CheckpointFormats
 import FeatureService
 import HTTPServer
 import JSON

@@ -1,5 +1,4 @@
 import JSON
-import ReverseODE
 
 /// The tensors that an inference request may ask for.
 enum InferenceOutput: String, CaseIterable, Sendable {

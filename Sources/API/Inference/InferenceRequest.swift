@@ -1,6 +1,5 @@
 import FeatureService
 import HTTPServer
-import ReverseODE
 import UntrustedText
 
 /// A request of the Open Inference Protocol, version 2, with its binary tensor extension: images, or a model's inputs as

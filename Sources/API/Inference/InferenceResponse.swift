@@ -1,4 +1,3 @@
-import FeatureService
 import Files
 import HTTPServer
 import JSON

@@ -1,4 +1,3 @@
-import HTTPServer
 import Telemetry
 
 /// Which requests get a line in the log.

@@ -1,6 +1,5 @@
 import FeatureService
 import HTTPServer
-import ReverseODE
 
 /// The operations on images.
 extension PublicAPI {
@@ -57,12 +56,12 @@ extension PublicAPI {
     }
 
     private func images(of request: Request, _ call: ImageCall) async throws(Problem) -> PostedImages {
-        let parse: @Sendable () -> Result<PostedImages, Problem> = { [limit = configuration.maximumBodyBytes] in
-            Result { () throws(Problem) in try PostedImages(request.bytes, call, maximumPartBytes: limit) }
+        let parse = { @Sendable [limit = configuration.maximumBodyBytes] () throws(Problem) in
+            try PostedImages(request.bytes, call, maximumPartBytes: limit)
         }
         // There is nothing to read in a raw body: it is the image.
-        if case .raw = call.form { return try parse().get() }
-        return try await workers.run(parse).get()
+        if case .raw = call.form { return try parse() }
+        return try await workers.run(parse)
     }
 
     /// Computes features of posted images.
@@ -101,6 +100,6 @@ extension PublicAPI {
             service.tally.wrote(by: results.response.served.version, seconds: seconds)
         }
         guard results.numberCount > 8192 else { return try write() }
-        return try await workers.run { Result { () throws(Problem) in try write() } }.get()
+        return try await workers.run(write)
     }
 }

@@ -36,9 +36,9 @@ extension PublicAPI {
         let side = try await servedModel(call.model).model.side
         let limits = InferenceRequest.Limits(maximumImages: configuration.maximumImages, side: side)
         let body = request.bytes
-        let parsed = try await workers.run {
-            Result { () throws(Problem) in try InferenceRequest(body, headerLength: call.jsonLength, limits: limits) }
-        }.get()
+        let parsed = try await workers.run { () throws(Problem) in
+            try InferenceRequest(body, headerLength: call.jsonLength, limits: limits)
+        }
         // The model may be another one by now; the service checks again.
         var wanted = try parsed.features(model: call.model)
         wanted.deadline = call.deadline.instant(within: parsed.document.timeout)

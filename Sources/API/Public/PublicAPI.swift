@@ -1,6 +1,5 @@
 import CContract
 public import FeatureService
-import FoundationEssentials
 public import HTTPServer
 import ReverseODE
 public import Telemetry

@@ -1,5 +1,3 @@
-import HTTPServer
-
 /// The table of the public listener.
 extension PublicAPI: EndpointAPI {
     static let endpoints: [Endpoint<PublicAPI>] =

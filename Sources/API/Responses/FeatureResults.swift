@@ -3,7 +3,6 @@ import FeatureService
 import Files
 import HTTPServer
 import JSON
-import ReverseODE
 
 /// The results of a request in its order, and what the documents say in addition to them.
 struct FeatureResults: Sendable {

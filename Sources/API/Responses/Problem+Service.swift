@@ -1,5 +1,4 @@
 import FeatureService
-import HTTPServer
 import ImagePipeline
 
 extension Problem {

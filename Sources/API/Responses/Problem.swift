@@ -89,53 +89,40 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case insufficientMemory = "insufficient_memory"
 
     /// The HTTP status that goes with it.
-    var status: Int { description.status }
-
-    /// What the kind is called, the same for every occurrence.
-    var title: String { description.title }
-
-    private var description: (status: Int, title: String) {
+    var status: Int {
         switch self {
-        case .malformedRequest: (400, "Malformed request")
-        case .unknownParameter: (400, "Unknown parameter")
-        case .invalidParameter: (400, "Invalid parameter")
-        case .malformedBody: (400, "Malformed body")
-        case .unauthorized: (401, "Key missing or wrong")
-        case .pathForbidden: (403, "Path outside the model directory")
-        case .pageForbidden: (403, "Sent by a web page")
-        case .notFound: (404, "Not found")
-        case .modelNotFound: (404, "Model not found")
-        case .checkpointNotFound: (404, "Checkpoint not found")
-        case .methodNotAllowed: (405, "Method not allowed")
-        case .notAcceptable: (406, "Not acceptable")
-        case .checkpointBusy: (409, "Another checkpoint is being loaded")
-        case .noPreviousCheckpoint: (409, "No previous checkpoint")
-        case .noModelDirectory: (409, "No model directory")
-        case .modelAmbiguous: (409, "Several checkpoints with one name")
-        case .modelInUse: (409, "Model in use")
-        case .bodyTooLarge: (413, "Body too large")
-        case .imageTooLarge: (413, "Image too large")
-        case .tooManyImages: (413, "Too many images")
-        case .unsupportedMediaType: (415, "Unsupported media type")
-        case .unsupportedImage: (415, "Unsupported image")
-        case .unprocessableImage: (422, "Unprocessable image")
-        case .noImages: (422, "No image")
-        case .unknownTap: (422, "Unknown tap")
-        case .noHead: (422, "The model does not classify")
-        case .checkpointRejected: (422, "Checkpoint rejected")
-        case .tooManyWrongKeys: (429, "Too many wrong keys")
-        case .headersTooLarge: (431, "Headers too large")
-        case .internalError: (500, "Internal error")
-        case .notFinite: (500, "Numbers became infinite or NaN")
-        case .notImplemented: (501, "Not implemented")
-        case .overloaded: (503, "Overloaded")
-        case .starting: (503, "Starting")
-        case .stopping: (503, "Stopping")
-        case .stuck: (503, "Stuck")
-        case .unavailable: (503, "Unavailable")
-        case .deadlineExceeded: (504, "Deadline exceeded")
-        case .insufficientStorage: (507, "Insufficient storage")
-        case .insufficientMemory: (507, "Insufficient memory")
+        case .malformedRequest, .unknownParameter, .invalidParameter, .malformedBody: 400
+        case .unauthorized: 401
+        case .pathForbidden, .pageForbidden: 403
+        case .notFound, .modelNotFound, .checkpointNotFound: 404
+        case .methodNotAllowed: 405
+        case .notAcceptable: 406
+        case .checkpointBusy, .noPreviousCheckpoint, .noModelDirectory, .modelAmbiguous, .modelInUse: 409
+        case .bodyTooLarge, .imageTooLarge, .tooManyImages: 413
+        case .unsupportedMediaType, .unsupportedImage: 415
+        case .unprocessableImage, .noImages, .unknownTap, .noHead, .checkpointRejected: 422
+        case .tooManyWrongKeys: 429
+        case .headersTooLarge: 431
+        case .internalError, .notFinite: 500
+        case .notImplemented: 501
+        case .overloaded, .starting, .stopping, .stuck, .unavailable: 503
+        case .deadlineExceeded: 504
+        case .insufficientStorage, .insufficientMemory: 507
+        }
+    }
+
+    /// What the kind is called, the same for every occurrence: the code in words, unless these say too little.
+    var title: String {
+        switch self {
+        case .unauthorized: "Key missing or wrong"
+        case .pathForbidden: "Path outside the model directory"
+        case .pageForbidden: "Sent by a web page"
+        case .checkpointBusy: "Another checkpoint is being loaded"
+        case .modelAmbiguous: "Several checkpoints with one name"
+        case .noImages: "No image"
+        case .noHead: "The model does not classify"
+        case .notFinite: "Numbers became infinite or NaN"
+        default: rawValue.prefix(1).uppercased() + rawValue.dropFirst().replacing("_", with: " ")
         }
     }
 

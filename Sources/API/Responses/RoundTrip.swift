@@ -1,5 +1,4 @@
 import Digests
-import FeatureService
 import HTTPServer
 import ImagePipeline
 import JSON

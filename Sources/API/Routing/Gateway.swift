@@ -43,15 +43,11 @@ struct Gateway<API: EndpointAPI>: Application {
 
     private func decoded(_ request: Request, by coding: ContentCoding?) async throws(Problem) -> Request {
         guard let coding, !request.bytes.isEmpty else { return request }
-        return try await decompressors.run {
-            Result { () throws(Problem) in
-                do throws(ContentCodingError) {
-                    return try request.decoded(by: coding)
-                } catch {
-                    throw Problem(error)
-                }
-            }
-        }.get()
+        do throws(ContentCodingError) {
+            return try await decompressors.run { () throws(ContentCodingError) in try request.decoded(by: coding) }
+        } catch {
+            throw Problem(error)
+        }
     }
 
     func response(to refusal: TransportRefusal, _ observation: inout RequestObservation) -> Response {

@@ -1,4 +1,3 @@
-import CheckpointFormats
 private import Files
 import FlowModel
 import UntrustedText
