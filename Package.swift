@@ -63,6 +63,7 @@ let package = Package(
         cLibrary("CBundledModel", exclude: ["headwater-cifar10.safetensors"]),
 
         library("UntrustedText", []),
+        library("Plotting", []),
         library("Files", ["UntrustedText"]),
         library("JSON", ["UntrustedText"]),
         library("Digests", ["CNettle"]),
@@ -75,7 +76,8 @@ let package = Package(
         hotLibrary(
             "FlowModel", ["Networks", "Layers", "Tensor", "CheckpointFormats", "JSON", "UntrustedText"]),
         hotLibrary(
-            "ReverseODE", ["Networks", "FlowModel", "Layers", "Tensor", "CKernels", "JSON", "UntrustedText"]),
+            "ReverseODE",
+            ["Networks", "FlowModel", "Layers", "Plotting", "Tensor", "CKernels", "JSON", "UntrustedText"]),
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
@@ -93,7 +95,6 @@ let package = Package(
                 "ImagePipeline", "Plotting", "Digests", "Files", "JSON", "Machine", "Tensor", "CKernels", "CArchive",
                 "UntrustedText",
             ]),
-        library("Plotting", []),
         library("HTTPServer", ["CMicroHTTPD", "CZlib", "Files", "UntrustedText"]),
         library("LoadGeneration", ["CEventPolling", "Files", "Machine"]),
         library("Arguments", ["UntrustedText"]),

@@ -6,17 +6,13 @@ public struct CommandGroup: Sendable {
     public let abstract: String
     /// Paragraphs, as those of a ``Command``.
     public let discussion: String
-    /// Options that the first word took when it was a command, and the command that each became.
+    /// Options that the first word took when it was a command, hyphens included, and the command that each became, which an
+    /// error names.
     let formerOptions: [String: String]
     /// The command that the first word alone was.
     let formerCommand: String
 
-    /// Describes a group.
-    ///
-    /// - Parameters:
-    ///   - formerOptions: options that the first word took when it was a command, hyphens included, and the command that each
-    ///     became; an error names it.
-    ///   - formerCommand: the command that the first word alone was.
+    /// A group of these parts.
     public init(
         name: String, abstract: String, discussion: String = "", formerOptions: [String: String] = [:],
         formerCommand: String

@@ -10,34 +10,29 @@ import Training
 public struct DecodingBenchmark {
     /// One file's row.
     public struct Measurement: TableRow {
-        /// The file.
-        public let path: String
-        /// Stored width in pixels.
-        public let width: Int
-        /// Stored height in pixels.
-        public let height: Int
+        let path: String
+        /// Stored width and height in pixels.
+        let width: Int
+        let height: Int
         /// Size of the file.
-        public let bytes: Int
+        let bytes: Int
         /// Milliseconds to decode at full size and to resize.
-        public let exact: Spread
+        let exact: Spread
         /// Milliseconds with `DecodingMode.scaled`.
-        public let scaled: Spread
+        let scaled: Spread
         /// By what the scaled image's size was divided.
-        public let denominator: Int
+        let denominator: Int
         /// Between the embeddings of the model's default tap.
-        public let cosine: Double
+        let cosine: Double
     }
 
     /// The rows of all files, and the model's own time to compare them with.
     public struct Report: Codable, Sendable {
-        /// Model that computes the embeddings.
-        public let model: String
-        /// Kernels that it computes with.
-        public let kernels: String
-        /// Workers that compute.
-        public let workers: Int
+        let model: String
+        let kernels: String
+        let workers: Int
         /// Milliseconds of one image's reverse pass, alone, to the default tap.
-        public let pass: Spread
+        let pass: Spread
         /// In the order of the files.
         public var measurements: [Measurement] = []
     }

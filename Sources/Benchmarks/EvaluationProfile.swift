@@ -7,35 +7,33 @@ import Tensor
 /// The time of an evaluation by kind and size of layer, compared with the most that the processor can do.
 public struct EvaluationProfile: Codable, Sendable {
     /// Layers of one algorithm, precision and size.
-    public struct Row: Codable, Sendable {
+    struct Row: Codable, Sendable {
         /// Algorithm and precision.
-        public let kind: String
+        let kind: String
         /// Height and width of their outputs in pixels.
-        public let side: Int
+        let side: Int
         /// Parallel sections of one evaluation, each ending in a barrier.
-        public let sections: Int
+        let sections: Int
         /// Milliseconds an image.
-        public let milliseconds: Double
+        let milliseconds: Double
         /// Part of the evaluation's time.
-        public let share: Double
+        let share: Double
         /// Operations of the direct algorithm a second, in 10⁹.
-        public let effectiveGigaflops: Double
+        let effectiveGigaflops: Double
         /// Operations of the matrix products a second as part of the micro-kernel's peak in that precision.
-        public let shareOfPeak: Double
+        let shareOfPeak: Double
         /// Packed weights read an evaluation, in MiB.
-        public let weightMebibytes: Double
+        let weightMebibytes: Double
     }
 
-    /// Model measured.
-    public let model: String
-    /// Images in the batch.
-    public let batch: Int
+    let model: String
+    let batch: Int
     /// Of the GEMM on matrices that stay in the first-level cache, all workers together, in 10⁹ operations a second.
-    public let peakGigaflops: [String: Double]
+    let peakGigaflops: [String: Double]
     /// By falling time.
-    public let rows: [Row]
+    let rows: [Row]
     /// Milliseconds an image between the sections: the solver's arithmetic, tails of the network, dispatching.
-    public let remainder: Double
+    let remainder: Double
 
     /// Profiles about `seconds` of evaluations after a warm-up.
     public init(

@@ -5,22 +5,20 @@ import Tensor
 
 /// The time of a model's evaluation and of its whole reverse pass.
 public struct NetworkBenchmark: TableRow {
-    /// Model measured.
-    public let model: String
-    /// Images in the batch.
-    public let batch: Int
+    let model: String
+    let batch: Int
     /// Milliseconds an image of one evaluation.
-    public let evaluation: Spread
+    let evaluation: Spread
     /// Evaluations of a pass.
-    public let evaluations: Int
+    let evaluations: Int
     /// Milliseconds an image of the whole pass, the head included where the model has one.
-    public let pass: Spread
+    let pass: Spread
     /// Operations of the direct algorithm a second, from the median evaluation, in 10⁹.
-    public let effectiveGigaflops: Double
+    let effectiveGigaflops: Double
     /// Seconds to load the model and pack its weights.
-    public let loadSeconds: Double
+    let loadSeconds: Double
     /// Bytes of activations and scratch.
-    public let activationBytes: Int
+    let activationBytes: Int
 
     /// Measures for about `seconds`, at least three passes, after one that is not counted.
     ///

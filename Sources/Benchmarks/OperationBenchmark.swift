@@ -7,17 +7,16 @@ public struct OperationBenchmark: Codable, Sendable {
     /// One row of the table.
     public struct Measurement: TableRow {
         /// The operation and its sizes.
-        public let operation: String
-        /// Images in the batch.
-        public let batch: Int
+        let operation: String
+        let batch: Int
         /// Milliseconds an image.
-        public let time: Spread
+        let time: Spread
         /// Operations of the direct algorithm a second, from the median, in 10⁹.
-        public let effectiveGigaflops: Double
+        let effectiveGigaflops: Double
     }
 
     /// In the order of `OperationCase.benchmarked`, batch by batch.
-    public let measurements: [Measurement]
+    let measurements: [Measurement]
 
     /// Measures each case and batch size for about `seconds`.
     ///

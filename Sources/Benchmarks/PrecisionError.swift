@@ -4,16 +4,15 @@ import Tensor
 
 /// How far a pass in reduced precision strays from the same pass in f32.
 public struct PrecisionError: Codable, Sendable {
-    /// Model measured.
-    public let model: String
+    let model: String
     /// Relative L2 error of the velocity of one evaluation.
-    public let velocity: Double
+    let velocity: Double
     /// Evaluations of the whole pass.
-    public let evaluations: Int
+    let evaluations: Int
     /// Relative L2 error of the state at the end of the pass.
-    public let state: Double
+    let state: Double
     /// Cosine between the pooled embeddings at the end of the pass.
-    public let cosine: Double
+    let cosine: Double
 
     /// Runs the same input through both models, which differ in precision only and integrate with Euler's method.
     public init(name: String, exact: ReversibleModel, reduced: ReversibleModel, on computation: Computation) throws {

@@ -4,67 +4,59 @@ import Plotting
 /// How a service did under load.
 public struct ServedReport: Codable, Sendable {
     /// One load with one way of batching.
-    public struct Row: Codable, Sendable {
-        /// The batching mode.
-        public let batching: String
+    struct Row: Codable, Sendable {
+        let batching: String
         /// The share of the capacity that was offered; nil for the closed loop.
-        public let load: Double?
+        let load: Double?
         /// Of all rounds together.
-        public let summary: LoadSummary
+        let summary: LoadSummary
         /// Processor milliseconds, of all threads together, that the service used per image answered.
-        public let processorMilliseconds: Double
+        let processorMilliseconds: Double
         /// Each round by itself: what else a shared machine does spoils some rounds, and a median forgets those.
-        public let rounds: [Round]
+        let rounds: [Round]
 
-        /// Milliseconds: the median over the rounds of each one's 95th percentile.
-        public var typicalP95: Double { ServedReport.median(rounds.map(\.p95)) }
-        /// The median over the rounds.
-        public var typicalShareOfCapacity: Double { ServedReport.median(rounds.map(\.shareOfCapacity)) }
-        /// The median over the rounds.
-        public var typicalShareOfEngine: Double { ServedReport.median(rounds.map(\.shareOfEngine)) }
+        /// The median over the rounds of one of their figures.
+        func typical(_ figure: (Round) -> Double) -> Double { ServedReport.median(rounds.map(figure)) }
     }
 
     /// One load in one round.
-    public struct Round: Codable, Sendable {
+    struct Round: Codable, Sendable {
         /// Milliseconds from due to answered.
-        public let p95: Double
+        let p95: Double
         /// Images answered a second, against the closed loop's of the same round.
-        public let shareOfCapacity: Double
+        let shareOfCapacity: Double
         /// The same against the engine alone.
-        public let shareOfEngine: Double
+        let shareOfEngine: Double
     }
 
-    /// Model served.
-    public let model: String
-    /// Kernels that it computes with.
-    public let kernels: String
-    /// Workers of a service.
-    public let workers: Int
+    let model: String
+    let kernels: String
+    let workers: Int
     /// The most images in a step.
-    public let batchLimit: Int
+    let batchLimit: Int
     /// The most images that may wait.
-    public let queueLimit: Int
+    let queueLimit: Int
     /// Clients of the closed loop.
-    public let clients: Int
+    let clients: Int
     /// Of a turn.
-    public let seconds: Double
+    let seconds: Double
     /// Turns of each load.
-    public let rounds: Int
+    let rounds: Int
     /// Size of the image that is posted.
-    public let imageBytes: Int
+    let imageBytes: Int
     /// At full batches, without the service.
-    public let engineImagesPerSecond: Double
+    let engineImagesPerSecond: Double
     /// Processor milliseconds that the engine alone used per image, its idle workers' waiting included.
-    public let engineProcessorMilliseconds: Double
+    let engineProcessorMilliseconds: Double
     /// Of one client whose requests each fill a batch, with the first way of batching.
-    public let fullRequests: LoadSummary.Latencies
+    let fullRequests: LoadSummary.Latencies
     /// Images a second that two such clients are answered, against the engine alone, of each round.
-    public let pairShares: [Double]
+    let pairShares: [Double]
     /// The closed loops first.
-    public let rows: [Row]
+    let rows: [Row]
 
     /// Images a second of the first way of batching with as many clients as were asked for.
-    public var capacity: Double { rows.first { $0.load == nil }?.summary.answered ?? 0 }
+    var capacity: Double { rows.first { $0.load == nil }?.summary.answered ?? 0 }
 
     // MARK: As text
 
@@ -118,14 +110,14 @@ public struct ServedReport: Codable, Sendable {
         ]
         for row in rows where row.load == nil {
             lines.append(
-                "closed loop, \(row.batching): \(Self.percent(row.typicalShareOfEngine)) of the engine alone; "
+                "closed loop, \(row.batching): \(Self.percent(row.typical(\.shareOfEngine))) of the engine alone; "
                     + "\(Self.decimal(row.processorMilliseconds)) ms of processor time an image against "
                     + "\(Self.decimal(engineProcessorMilliseconds)), "
                     + "\(Self.percent(row.processorMilliseconds / engineProcessorMilliseconds)) of it")
         }
         for load in Set(rows.compactMap(\.load)).sorted() {
             let row = { (batching: String) in rows.first { $0.load == load && $0.batching == batching } }
-            if let step = row("step")?.typicalP95, let request = row("request")?.typicalP95, request > 0 {
+            if let step = row("step")?.typical(\.p95), let request = row("request")?.typical(\.p95), request > 0 {
                 lines.append(
                     "\(Self.percent(load)) load: p95 is \(Self.decimal(step)) ms by step, "
                         + "\(Self.decimal(request)) ms by request, \(Self.percent(step / request)) of it")
@@ -135,7 +127,7 @@ public struct ServedReport: Codable, Sendable {
             let refusals = row.summary.refusals
             lines.append(
                 "\(row.load.map(Self.percent) ?? "closed") load, \(row.batching): throughput is "
-                    + "\(Self.percent(row.typicalShareOfCapacity)) of the capacity; \(refusals.count) refused "
+                    + "\(Self.percent(row.typical(\.shareOfCapacity))) of the capacity; \(refusals.count) refused "
                     + "within p50 \(Self.decimal(refusals.p50)), p99 \(Self.decimal(refusals.p99)), at most "
                     + "\(Self.decimal(refusals.greatest)) ms")
         }

@@ -1,18 +1,14 @@
 /// Median and extremes of several runs, in milliseconds.
 public struct Spread: Codable, Sendable {
     /// The middle value; of an even number the greater of the two in the middle.
-    public let median: Double
-    /// The least value.
-    public let least: Double
-    /// The greatest value.
-    public let greatest: Double
+    let median: Double
+    let least: Double
+    let greatest: Double
 
     /// - Parameter values: at least one.
-    public init(_ values: [Double]) {
+    init(_ values: [Double]) {
         let sorted = values.sorted()
-        median = sorted[sorted.count / 2]
-        least = sorted[0]
-        greatest = sorted[sorted.count - 1]
+        (least, median, greatest) = (sorted.first!, sorted[sorted.count / 2], sorted.last!)
     }
 
     /// Runs `work` once uncounted, then for about `seconds` and at least three times.
@@ -29,14 +25,8 @@ public struct Spread: Codable, Sendable {
         return Self(milliseconds)
     }
 
-    private init(median: Double, least: Double, greatest: Double) {
-        (self.median, self.least, self.greatest) = (median, least, greatest)
-    }
-
     /// The spread of each of `count` parts of the runs.
-    func divided(by count: Double) -> Spread {
-        Spread(median: median / count, least: least / count, greatest: greatest / count)
-    }
+    func divided(by count: Double) -> Spread { Spread([least, median, greatest].map { $0 / count }) }
 
     /// Such as `12.34 (12.01-15.6)`.
     ///

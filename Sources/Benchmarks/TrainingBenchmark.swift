@@ -17,20 +17,17 @@ public struct TrainingBenchmark {
 
     /// One row of the table.
     public struct Measurement: TableRow {
-        /// Model trained.
-        public let model: String
-        /// How.
-        public let stage: Stage
-        /// Images of a step.
-        public let batch: Int
+        let model: String
+        let stage: Stage
+        let batch: Int
         /// Images whose activations are in memory together.
-        public let imagesAtATime: Int
+        let imagesAtATime: Int
         /// Euler steps that a step of fine-tuning goes through; 1 evaluation for pretraining.
-        public let evaluations: Int
+        let evaluations: Int
         /// Milliseconds a step.
-        public let step: Spread
+        let step: Spread
         /// From the median step.
-        public let imagesPerSecond: Double
+        let imagesPerSecond: Double
     }
 
     private let name: String

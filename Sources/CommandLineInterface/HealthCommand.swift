@@ -43,15 +43,10 @@ enum HealthCommand: Subcommand {
 
     /// Whom to ask, and how.
     static func probe(_ arguments: ParsedArguments, environment: [String: String]) throws -> StatusProbe {
-        let destination = destination(host: try arguments[host], port: try arguments[port])
+        let destination = ServerAddress(of: ListenAddress(try arguments[host]), port: try arguments[port])
         guard try speaksTLS(arguments, environment) else {
-            for (given, place) in [
-                (try arguments[authority] != nil, arguments.place(of: authority)),
-                (try arguments[name] != nil, arguments.place(of: name)),
-            ] where given {
-                throw UsageError(
-                    "without TLS there is no certificate to check", at: place, remedy: "give --tls as well")
-            }
+            try arguments.refuse(
+                [authority, name], "without TLS there is no certificate to check", remedy: "give --tls as well")
             return StatusProbe(destination)
         }
         let trusted = try arguments[authority].map { try InputFile.text($0, at: arguments.place(of: authority)) }
@@ -65,16 +60,5 @@ enum HealthCommand: Subcommand {
         // A port that is given may be the admin listener's, which never speaks TLS.
         if case .flag = arguments.source(of: port) { return false }
         return environment[certificateVariable].map { !$0.isEmpty } ?? false
-    }
-
-    /// Where a service is asked that listens there.
-    static func destination(host: String, port: UInt16) -> ServerAddress {
-        switch ListenAddress(host) {
-        case .unix(let path): .unix(path: path)
-        case .all: .internet(host: "127.0.0.1", port: port)
-        case .host("0.0.0.0"): .internet(host: "127.0.0.1", port: port)
-        case .host("::"): .internet(host: "::1", port: port)
-        case .host(let name): .internet(host: name, port: port)
-        }
     }
 }

@@ -100,10 +100,33 @@ enum ImportCommand: Subcommand {
         guard let bytes = try? FileDescriptor.contents(of: path, limit: 1 << 30) else {
             throw CommandFailure(status: .unreadableInput, description: "\(path): the file of labels can't be read")
         }
-        do throws(ClassNames.NotText) {
-            return try ClassNames.parse(bytes)
-        } catch {
-            throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
+        return try classNames(bytes, in: path)
+    }
+
+    /// The most bytes that a file of class names may have.
+    static let largestLabels = 8 << 20
+
+    /// The class names of a text, one a line.
+    ///
+    /// - Throws: `CommandFailure` if it is none, or has a name with more combining characters in a row than Swift can compare in
+    ///   time.
+    static func classNames(_ bytes: [UInt8], in path: String) throws -> [String] {
+        func failure(_ problem: String) -> CommandFailure {
+            CommandFailure(status: .unusableData, description: "\(path): \(problem)")
         }
+        guard bytes.count <= largestLabels else {
+            throw failure(
+                "the file of labels has \(bytes.count) bytes, more than the \(largestLabels) allowed; it needs one class "
+                    + "name a line")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw failure("the file of labels is not UTF-8 text; save it as such, one class name a line")
+        }
+        let names = InputFile.lines(of: text)
+        if let index = names.firstIndex(where: { !$0.isStreamSafe }) {
+            throw failure(
+                "line \(index + 1) of the file of labels has over 30 combining characters in a row; shorten the name")
+        }
+        return names
     }
 }

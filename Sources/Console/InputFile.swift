@@ -29,4 +29,17 @@ public enum InputFile {
         }
         return text
     }
+
+    /// The lines of a text; they end in LF or CRLF, the last one perhaps in neither. A byte-order mark, which programs of
+    /// Windows put in front, is no part of the first.
+    public static func lines(of text: String) -> [String] {
+        let mark = "\u{FEFF}".utf8
+        let bytes = text.utf8.starts(with: mark) ? text.utf8.dropFirst(mark.count) : text.utf8[...]
+        // Not the text's characters: to Swift CRLF is one of them, and so is LF with an accent behind it.
+        var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { line in
+            String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
+        }
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        return lines
+    }
 }

@@ -1,30 +1,26 @@
 import Plotting
 
 /// What the head made of the images of one class: a row of the confusion matrix with what follows from it.
-public struct ClassAccuracy: Codable, Equatable {
+struct ClassAccuracy: Codable, Equatable {
     /// A class and how many images were taken for it.
-    public struct Prediction: Codable, Equatable {
-        /// The class's name.
-        public let label: String
+    struct Prediction: Codable, Equatable {
+        let label: String
         /// Of its logit.
-        public let index: Int
-        /// Images taken for it.
-        public let images: Int
+        let index: Int
+        let images: Int
     }
 
-    /// The class's name.
-    public let label: String
+    let label: String
     /// Of its logit.
-    public let index: Int
-    /// Images of the class.
-    public let images: Int
+    let index: Int
+    let images: Int
     /// The fraction of them that were taken for it (recall); nil if there are none, the class being only one that others were
     /// taken for.
-    public let top1: Double?
+    let top1: Double?
     /// The fraction, of all images that were taken for it, that are of the class; nil if there are none.
-    public let precision: Double?
+    let precision: Double?
     /// What images of the class were taken for, the most frequent first.
-    public let predictions: [Prediction]
+    let predictions: [Prediction]
 
     /// The rows of a matrix, by the model's order of classes: those that have images or that images were taken for.
     static func rows(_ matrix: ConfusionMatrix, labels: [String]) -> [ClassAccuracy] {

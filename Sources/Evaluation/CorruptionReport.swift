@@ -41,23 +41,21 @@ public struct CorruptionSelection: Sendable, Equatable {
 /// A head's accuracy on corrupted images.
 public struct CorruptionReport: Codable, Equatable {
     /// Of one family at one severity.
-    public struct Row: Codable, Equatable {
-        /// The family.
-        public let corruption: String
+    struct Row: Codable, Equatable {
+        let corruption: String
         /// From 1 to 5.
-        public let severity: Int
+        let severity: Int
         /// The fraction of the images whose class has the greatest logit.
-        public let top1: Double
+        let top1: Double
         /// The fraction whose class has one of the five greatest; nil if there are no more than five classes.
-        public let top5: Double?
+        let top5: Double?
     }
 
     /// By family, then severity.
-    public let rows: [Row]
-    /// The mean over the rows.
-    public let meanTop1: Double
-    /// The mean over the rows; nil if a row has none.
-    public let meanTop5: Double?
+    let rows: [Row]
+    /// The means over the rows; that of top-5 is nil if a row has none.
+    let meanTop1: Double
+    let meanTop5: Double?
     /// How often an image was left out of a row's count though it can be used as it is.
     public let failed: Int
 

@@ -10,63 +10,57 @@ import Training
 /// What the evaluation of a model found.
 public struct EvaluationReport: Codable, Equatable {
     /// The k-nearest-neighbour accuracy of a tap.
-    public struct Neighbours: Codable, Equatable {
-        /// The tap's time.
-        public let time: Float
-        /// The tap's place.
-        public let place: String
+    struct Neighbours: Codable, Equatable {
+        let time: Float
+        let place: String
         /// Steps of the solver from the image to the tap.
-        public let steps: Int
+        let steps: Int
         /// Neighbours that vote.
-        public let k: Int
+        let k: Int
         /// Images among which neighbours were sought.
-        public let references: Int
+        let references: Int
         /// Whether each image's neighbours are the other images of the same set.
-        public let leavesOneOut: Bool
+        let leavesOneOut: Bool
         /// The fraction of the images that are classified correctly.
-        public let accuracy: Double
+        let accuracy: Double
     }
 
     /// The accuracy of a linear classifier trained on a tap's embeddings.
-    public struct Probe: Codable, Equatable {
-        /// The tap's time.
-        public let time: Float
-        /// The tap's place.
-        public let place: String
+    struct Probe: Codable, Equatable {
+        let time: Float
+        let place: String
         /// Steps of the solver from the image to the tap.
-        public let steps: Int
+        let steps: Int
         /// Images that it was trained on.
-        public let references: Int
+        let references: Int
         /// Iterations of L-BFGS.
-        public let iterations: Int
+        let iterations: Int
         /// The fraction of the images that are classified correctly.
-        public let accuracy: Double
+        let accuracy: Double
     }
 
-    /// The model's name.
-    public let model: String
-    /// The model's version.
-    public let version: String
-    /// The kernels that computed.
-    public let kernels: String
+    /// The model's name and version.
+    let model: String
+    let version: String
+    let kernels: String
     /// Images counted.
-    public let images: Int
+    let images: Int
     /// Images left out, those of --train included; not those that a corruption makes unusable.
     public var failed: Int
     /// The fraction of the images whose class has the greatest logit; nil without a head.
-    public let top1: Double?
+    let top1: Double?
     /// The fraction whose class has one of the five greatest; nil also where there are no more than five classes.
-    public let top5: Double?
+    let top5: Double?
     /// What became of every class's images; nil without a head.
-    public let classes: [ClassAccuracy]?
+    let classes: [ClassAccuracy]?
     /// By tap.
-    public var neighbours: [Neighbours] = []
+    var neighbours: [Neighbours] = []
     /// By tap.
-    public var probes: [Probe] = []
+    var probes: [Probe] = []
     /// Nil unless it was asked for.
     public var corruptions: CorruptionReport?
     /// For the images, reading and decoding included.
-    public let seconds: Double
+    let seconds: Double
 
     /// Reports what was measured of a set, neighbours, probes and corruptions still missing.
     @MainActor
@@ -99,14 +93,10 @@ public struct EvaluationReport: Codable, Equatable {
             let search = NearestNeighbours(among: references, k: k)
             let bar = ProgressBar("neighbours at \(tap.name)", of: queries.count)
             defer { bar.erase() }
-            let progress: (Int) throws -> Void = { done in
+            let correct = try search.correct(known == nil ? nil : queries, on: pool) { done in
                 try Task.checkCancellation()
                 bar.update(done)
             }
-            let correct =
-                known == nil
-                ? try search.correctLeavingOneOut(on: pool, progress: progress)
-                : try search.correct(queries, on: pool, progress: progress)
             neighbours.append(
                 Neighbours(
                     time: tap.time, place: tap.place.description, steps: tap.gridIndex, k: k,
@@ -125,7 +115,7 @@ public struct EvaluationReport: Codable, Equatable {
     ) throws {
         for (index, tap) in measured.taps.enumerated() {
             let (queries, references) = (measured.embeddings[index], known.embeddings[index])
-            let bar = ProgressBar("probe at \(tap.name)", of: LinearProbe.iterationLimit, unit: "iterations")
+            let bar = ProgressBar("probe at \(tap.name)", of: LogisticRegression.iterationLimit, unit: "iterations")
             defer { bar.erase() }
             let probe = try LinearProbe(references, on: pool) { done in
                 try Task.checkCancellation()
@@ -134,7 +124,8 @@ public struct EvaluationReport: Codable, Equatable {
             probes.append(
                 Probe(
                     time: tap.time, place: tap.place.description, steps: tap.gridIndex, references: references.count,
-                    iterations: probe.iterations, accuracy: Double(probe.correct(queries)) / Double(queries.count)))
+                    iterations: probe.regression.iterations,
+                    accuracy: Double(probe.correct(queries)) / Double(queries.count)))
         }
     }
 }

@@ -25,7 +25,7 @@ public struct EvaluationSet {
     /// The data set.
     public let images: LabelledImages
     /// Which of its images.
-    public let indices: [Int]
+    private(set) var indices: [Int]
     private let damage: DamagePolicy
 
     /// - Parameters:
@@ -39,15 +39,11 @@ public struct EvaluationSet {
         indices = (0..<count).map { $0 * total / count }
     }
 
-    private init(_ images: LabelledImages, indices: [Int], _ damage: DamagePolicy) {
-        self.images = images
-        self.damage = damage
-        self.indices = indices
-    }
-
     /// The set without the images of these indices.
     public func without(_ unusable: Set<Int>) -> EvaluationSet {
-        EvaluationSet(images, indices: indices.filter { !unusable.contains($0) }, damage)
+        var set = self
+        set.indices.removeAll(where: unusable.contains)
+        return set
     }
 
     /// Runs all its images through the model.

@@ -6,22 +6,11 @@ import Training
 ///
 /// Embeddings of length 1 are brought to mean 0 and variance 1 in every dimension by the training set's moments, and
 /// ``LogisticRegression`` is solved on them.
-public struct LinearProbe: Sendable {
-    /// The penalty if none is given.
-    public static let defaultPenalty = LogisticRegression.defaultPenalty
-    /// Most iterations of L-BFGS.
-    public static let iterationLimit = LogisticRegression.iterationLimit
-
+struct LinearProbe: Sendable {
     /// Classes that it tells apart: one more than the greatest label of its training set.
-    public var classes: Int { regression.classes }
-    /// Iterations taken.
-    public var iterations: Int { regression.iterations }
-    /// The penalised loss that they led to.
-    public var loss: Double { regression.loss }
+    var classes: Int { regression.classes }
 
-    /// [classes][dimension], then [classes] biases.
-    var parameters: [Double] { regression.parameters }
-    private let regression: LogisticRegression
+    let regression: LogisticRegression
     private let standardization: Standardization
 
     /// Below this part of a dimension's mean, what varies is the rounding of f32.
@@ -33,8 +22,8 @@ public struct LinearProbe: Sendable {
     ///   - training: at least one embedding.
     ///   - penalty: above 0.
     ///   - progress: told the iterations done; what it throws is rethrown.
-    public init(
-        _ training: LabelledEmbeddings, penalty: Double = Self.defaultPenalty, on pool: WorkerPool,
+    init(
+        _ training: LabelledEmbeddings, penalty: Double = LogisticRegression.defaultPenalty, on pool: WorkerPool,
         progress: (Int) throws -> Void
     ) rethrows {
         precondition(training.count > 0, "a probe learns from something")
@@ -46,7 +35,7 @@ public struct LinearProbe: Sendable {
     }
 
     /// How many of `queries` are classified correctly; of equal logits the first counts.
-    public func correct(_ queries: LabelledEmbeddings) -> Int {
+    func correct(_ queries: LabelledEmbeddings) -> Int {
         precondition(queries.dimension == standardization.means.count, "embeddings of another tap")
         var correct = 0
         regression.forEachRow(of: standardization.rows(of: queries)) { row, logits in

@@ -3,25 +3,23 @@ import Tensor
 
 /// Embeddings with a class each, scaled to Euclidean length 1, so that their products are cosines. The zero vector, having
 /// no direction, stays as it is.
-public struct LabelledEmbeddings: Sendable {
+struct LabelledEmbeddings: Sendable {
     /// Numbers of an embedding.
-    public let dimension: Int
+    let dimension: Int
     /// Class of each row.
-    public private(set) var labels: [Int] = []
+    private(set) var labels: [Int] = []
     /// [rows][dimension].
     private(set) var values: [Float] = []
 
-    /// No rows yet.
-    public init(dimension: Int) {
+    init(dimension: Int) {
         precondition(dimension > 0, "an embedding has at least one number")
         self.dimension = dimension
     }
 
-    /// How many rows there are.
-    public var count: Int { labels.count }
+    var count: Int { labels.count }
 
     /// Appends a row.
-    public mutating func append(_ embedding: [Float], label: Int) {
+    mutating func append(_ embedding: [Float], label: Int) {
         precondition(embedding.count == dimension && label >= 0, "an embedding of another width, or no class")
         values += embedding.scaledToUnitLength()
         labels.append(label)
@@ -30,41 +28,29 @@ public struct LabelledEmbeddings: Sendable {
 
 /// Classification by the k nearest embeddings, by cosine: what a representation tells of classes without any training
 /// (Wu et al. 2018, with a plain majority instead of their weighted vote).
-public struct NearestNeighbours: Sendable {
+struct NearestNeighbours: Sendable {
     /// How many neighbours vote; all there are, if they are fewer.
-    public let k: Int
+    let k: Int
     private let references: LabelledEmbeddings
 
     /// Queries and references that are multiplied at a time: 1 MiB of products, which a core's cache holds.
     private static let queryBlock = 128
     private static let referenceBlock = 2048
 
-    /// Looks for neighbours among `references`.
-    public init(among references: LabelledEmbeddings, k: Int) {
+    init(among references: LabelledEmbeddings, k: Int) {
         precondition(k > 0, "at least one neighbour must vote")
         self.references = references
         self.k = k
     }
 
-    /// How many of the references are classified correctly by the others (leave-one-out).
+    /// How many of `queries` are classified correctly, or of the references, each by the others (leave-one-out), if nil.
     ///
     /// - Parameter progress: told, now and then, how many have been classified; what it throws is rethrown.
-    public func correctLeavingOneOut(on pool: WorkerPool, progress: (Int) throws -> Void) rethrows -> Int {
-        try correct(references, leavingOut: true, on: pool, progress: progress)
-    }
-
-    /// How many of `queries` are classified correctly.
-    ///
-    /// - Parameter progress: as above.
-    public func correct(
-        _ queries: LabelledEmbeddings, on pool: WorkerPool, progress: (Int) throws -> Void
+    func correct(
+        _ queries: LabelledEmbeddings?, on pool: WorkerPool, progress: (Int) throws -> Void
     ) rethrows -> Int {
-        try correct(queries, leavingOut: false, on: pool, progress: progress)
-    }
-
-    private func correct(
-        _ queries: LabelledEmbeddings, leavingOut: Bool, on pool: WorkerPool, progress: (Int) throws -> Void
-    ) rethrows -> Int {
+        let leavingOut = queries == nil
+        let queries = queries ?? references
         precondition(queries.dimension == references.dimension, "embeddings of different taps can't be compared")
         var total = 0
         let round = Self.queryBlock * pool.count

@@ -26,13 +26,7 @@ public struct ImageRun {
         /// What a row holds, for the line that tells what was written.
         let contents: String
 
-        /// Describes a job.
-        ///
-        /// - Parameters:
-        ///   - activity: what is being done, such as `embedding`.
-        ///   - output: the file to write; nil for standard output.
-        ///   - settings: what rows depend on in addition to images and model, by the name that a message has for it.
-        ///   - contents: what a row holds, for the line that tells what was written.
+        /// A job of these parts.
         public init(
             activity: String, request: FeatureRequest, output: String?, format: RowFormat, settings: [String: String],
             contents: String

@@ -12,15 +12,11 @@ public struct Shard: Sendable, Equatable {
     public static let limit = 1_000_000
 
     /// The only part.
-    public static let whole = Shard(unchecked: 0, of: 1)
+    public static let whole = Shard(0, of: 1)!
 
     /// - Returns: nil unless there are 1 to `limit` parts and this is one of them.
     public init?(_ index: Int, of count: Int) {
         guard (1...Self.limit).contains(count), (0..<count).contains(index) else { return nil }
-        self.init(unchecked: index, of: count)
-    }
-
-    private init(unchecked index: Int, of count: Int) {
         self.index = index
         self.count = count
     }

@@ -10,24 +10,15 @@ public struct LoadSample: Sendable, Equatable {
 
     /// When it was to be sent: latencies count from here, so that a service that holds up the sender gains nothing by it
     /// (no coordinated omission).
-    public var due: Double
+    let due: Double
     /// When its first byte was given to the kernel, for an answered request.
-    public var sent: Double
+    let sent: Double
     /// When the last byte of its answer had come.
-    public var ended: Double
+    let ended: Double
     /// How it ended.
-    public var ending: Ending
+    public let ending: Ending
     /// What the service says of its own time.
-    public var timing: ServerTiming?
-
-    /// A sample of these parts.
-    public init(due: Double, sent: Double, ended: Double, ending: Ending, timing: ServerTiming? = nil) {
-        self.due = due
-        self.sent = sent
-        self.ended = ended
-        self.ending = ending
-        self.timing = timing
-    }
+    var timing: ServerTiming?
 
     /// Milliseconds from when it was due to its end.
     var latency: Double { (ended - due) * 1000 }
@@ -36,18 +27,11 @@ public struct LoadSample: Sendable, Equatable {
 /// The samples of one run under one load.
 public struct LoadResult: Sendable {
     /// All requests that were due, in the order of their ends.
-    public var samples: [LoadSample]
+    public let samples: [LoadSample]
     /// Seconds in which requests were sent.
-    public var duration: Double
+    let duration: Double
     /// Processor seconds that the sending process used meanwhile, all of its threads together.
-    public var processorSeconds: Double
-
-    /// A result of these parts.
-    public init(samples: [LoadSample], duration: Double, processorSeconds: Double) {
-        self.samples = samples
-        self.duration = duration
-        self.processorSeconds = processorSeconds
-    }
+    let processorSeconds: Double
 }
 
 /// Several runs under the same load, summed up.

@@ -112,12 +112,12 @@ struct ResponseReader: Sendable {
 }
 
 /// The durations of a `Server-Timing` header (W3C Server Timing), in milliseconds by name.
-public struct ServerTiming: Sendable, Equatable {
+struct ServerTiming: Sendable, Equatable {
     /// Milliseconds by metric name; metrics without a duration are left out, as is what can't be read.
-    public let milliseconds: [String: Double]
+    let milliseconds: [String: Double]
 
     /// Reads a header's value, such as `queue;dur=1.5, decode;dur=0.2;desc="JPEG"`.
-    public init(_ value: String) {
+    init(_ value: String) {
         var milliseconds: [String: Double] = [:]
         for metric in Array(value.utf8).split(separator: UInt8(ascii: ",")) {
             let parts = metric.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false).map(\.trimmed)

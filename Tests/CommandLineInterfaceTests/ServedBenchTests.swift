@@ -1,11 +1,11 @@
 import Foundation
-import LoadGeneration
 import TestBench
 import TestFixtures
 import Testing
 
 @testable import Benchmarks
 @testable import CommandLineInterface
+@testable import LoadGeneration
 
 @Suite("headwater bench served")
 struct ServedBenchTests {

@@ -12,20 +12,25 @@ import Testing
             ("cat\n\ndog", ["cat", "", "dog"]), ("cat\n\u{301}a\n", ["cat", "\u{301}a"]), ("a\rb\n", ["a\rb"]),
             ("\u{FEFF}cat\r\ndog", ["cat", "dog"]), ("\u{FEFF}", []), ("cat\n\u{FEFF}dog", ["cat", "\u{FEFF}dog"]),
         ])
-    func lines(text: String, names: [String]) throws { #expect(try ClassNames.parse(Array(text.utf8)) == names) }
+    func lines(text: String, names: [String]) throws {
+        #expect(try ImportCommand.classNames(Array(text.utf8), in: "labels") == names)
+    }
 
     @Test("What is no text, longer than a file of names can be, or slow to compare, is refused with its reason")
     func noText() {
-        let tooMany = ClassNames.largest + 1
+        let tooMany = ImportCommand.largestLabels + 1
         let accents = String(repeating: "\u{301}\u{323}", count: 100)
-        expect(.notUTF8, saying: "not UTF-8", of: [0xFF])
-        expect(.tooLong(byteCount: tooMany), saying: "\(tooMany) bytes", of: [UInt8](repeating: 97, count: tooMany))
-        expect(.combiningCharacters(line: 2), saying: "line 2", of: Array("cat\na\(accents)\ndog".utf8))
-    }
-
-    private func expect(_ expected: ClassNames.NotText, saying part: String, of bytes: [UInt8]) {
-        #expect(throws: expected) { try ClassNames.parse(bytes) }
-        #expect(expected.description.contains(part))
+        for (bytes, reason) in [
+            ([0xFF], "not UTF-8"), ([UInt8](repeating: 97, count: tooMany), "\(tooMany) bytes"),
+            (Array("cat\na\(accents)\ndog".utf8), "line 2"),
+        ] {
+            #expect {
+                try ImportCommand.classNames(bytes, in: "labels")
+            } throws: {
+                ($0 as? CommandFailure)?.status == .unusableData && "\($0)".hasPrefix("labels: ")
+                    && "\($0)".contains(reason)
+            }
+        }
     }
 
     @Test(

@@ -57,12 +57,12 @@ struct LinearProbeTests {
     func findsMinimum(penalty: Double) {
         let training = Self.clusters(700, dimension: 7, classes: 3, seed: 1)
         let probe = LinearProbe(training, penalty: penalty, on: WorkerPool(count: 2), progress: { _ in })
-        let gradient = Self.gradient(probe.parameters, training, classes: 3, penalty: penalty)
+        let gradient = Self.gradient(probe.regression.parameters, training, classes: 3, penalty: penalty)
         #expect(gradient.allSatisfy { abs($0) < 1e-4 }, "\(gradient)")
-        #expect(probe.iterations < LinearProbe.iterationLimit)
-        #expect(probe.loss < log(3))
+        #expect(probe.regression.iterations < LogisticRegression.iterationLimit)
+        #expect(probe.regression.loss < log(3))
         // Not a minimum that any parameters have.
-        let origin = [Double](repeating: 0, count: probe.parameters.count)
+        let origin = [Double](repeating: 0, count: probe.regression.parameters.count)
         #expect(Self.gradient(origin, training, classes: 3, penalty: penalty).contains { abs($0) > 0.05 })
     }
 
@@ -85,7 +85,7 @@ struct LinearProbeTests {
         let training = Self.clusters(3000, dimension: 12, classes: 4, seed: 4)
         let one = LinearProbe(training, on: WorkerPool(count: 1), progress: { _ in })
         let many = LinearProbe(training, on: WorkerPool(count: workers), progress: { _ in })
-        #expect(one.parameters == many.parameters && one.loss == many.loss)
+        #expect(one.regression.parameters == many.regression.parameters && one.regression.loss == many.regression.loss)
     }
 
     @Test("Scales and offsets of dimensions don't matter, nor does a dimension that doesn't vary")
@@ -99,9 +99,9 @@ struct LinearProbeTests {
         let bare = Self.clusters(900, dimension: 6, classes: 3, seed: 5) { unit($0) }
         let a = LinearProbe(plain, on: WorkerPool(count: 1), progress: { _ in })
         let b = LinearProbe(bare, on: WorkerPool(count: 1), progress: { _ in })
-        #expect(abs(a.loss - b.loss) < 1e-5)
-        #expect(a.parameters.allSatisfy { $0.isFinite })
-        for c in 0..<3 { #expect(abs(a.parameters[c * 7 + 6]) < 1e-6) }
+        #expect(abs(a.regression.loss - b.regression.loss) < 1e-5)
+        #expect(a.regression.parameters.allSatisfy { $0.isFinite })
+        for c in 0..<3 { #expect(abs(a.regression.parameters[c * 7 + 6]) < 1e-6) }
     }
 
     @Test("A class without training images is never right, and cancelling ends the training")

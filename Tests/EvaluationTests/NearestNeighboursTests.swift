@@ -40,7 +40,7 @@ struct NearestNeighboursTests {
     func leavesOneOut(workers: Int, k: Int) {
         let embeddings = Self.clusters(150, dimension: 12, seed: 1)
         let search = NearestNeighbours(among: embeddings, k: k)
-        let found = search.correctLeavingOneOut(on: WorkerPool(count: workers), progress: { _ in })
+        let found = search.correct(nil, on: WorkerPool(count: workers), progress: { _ in })
         #expect(found == Self.correct(embeddings, among: nil, k: k))
         #expect((50..<150).contains(found))
     }
@@ -61,7 +61,7 @@ struct NearestNeighboursTests {
             embeddings.append(values, label: label)
         }
         let (search, pool) = (NearestNeighbours(among: embeddings, k: 1), WorkerPool(count: 1))
-        #expect(search.correctLeavingOneOut(on: pool, progress: { _ in }) == 0)
+        #expect(search.correct(nil, on: pool, progress: { _ in }) == 0)
         #expect(search.correct(embeddings, on: pool, progress: { _ in }) == 4)
     }
 
@@ -83,7 +83,7 @@ struct NearestNeighboursTests {
         var embeddings = LabelledEmbeddings(dimension: 1)
         embeddings.append([1], label: 0)
         let search = NearestNeighbours(among: embeddings, k: 20)
-        #expect(search.correctLeavingOneOut(on: WorkerPool(count: 1), progress: { _ in }) == 0)
+        #expect(search.correct(nil, on: WorkerPool(count: 1), progress: { _ in }) == 0)
     }
 
     @Test("A tie goes to the class whose members are nearer in sum")
@@ -101,10 +101,10 @@ struct NearestNeighboursTests {
         let embeddings = Self.clusters(300, dimension: 6, seed: 4)
         let search = NearestNeighbours(among: embeddings, k: 3)
         var told: [Int] = []
-        _ = search.correctLeavingOneOut(on: WorkerPool(count: 1)) { told.append($0) }
+        _ = search.correct(nil, on: WorkerPool(count: 1)) { told.append($0) }
         #expect(told == [128, 256, 300])
         #expect(throws: Enough.self) {
-            try search.correctLeavingOneOut(on: WorkerPool(count: 1)) { _ in throw Enough() }
+            try search.correct(nil, on: WorkerPool(count: 1)) { _ in throw Enough() }
         }
     }
 }

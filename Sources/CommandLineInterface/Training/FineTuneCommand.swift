@@ -16,7 +16,7 @@ enum FineTuneCommand: Subcommand {
     enum Balance: String, CaseIterable, Sendable { case none, classes }
 
     private static let recipe = RecipeOptions(
-        epochs: 200, warmUp: 5, schedule: .cosine, weightDecay: 0.05, averageDecay: 0)
+        epochs: 200, warmUp: 5, schedule: .cosine, weightDecay: 0.05, averageDecay: 0, augmentation: .full)
 
     private static let model = Positional(
         "MODEL", optional: .file, help: "A model file from pretraining or an import. The default is the bundled model.")
@@ -68,7 +68,6 @@ enum FineTuneCommand: Subcommand {
         "gradient-steps", optional: .integer(in: 0...10_000),
         help: "Through how many Euler steps, counted from the last, to take the gradient. With 0, only the evaluation "
             + "that a head at --head-place reads is trained. The default is all.")
-    private static let augmentation = TrainingOptions.augmentation(default: .full)
 
     static let command = Command(
         name: "finetune", abstract: "train a model to classify by its reversed states",
@@ -99,7 +98,8 @@ enum FineTuneCommand: Subcommand {
                 [
                     recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
                     recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, recipe.averageDecay,
-                    TrainingOptions.clip, TrainingOptions.seed, augmentation, TrainingOptions.restartSchedule, penalty,
+                    TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation, TrainingOptions.restartSchedule,
+                    penalty,
                 ]),
             TrainingOptions.computation,
         ],
@@ -122,7 +122,6 @@ enum FineTuneCommand: Subcommand {
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         try requireSense(arguments)
         let computation = try Computation(arguments, in: .f32)
-        let (kernels, pool) = (computation.kernels, computation.pool)
         let base = try ModelFile(ModelSource.file(try arguments[model]))
         try base.requireFiniteWeights()
         let data = try TrainingData(
@@ -131,60 +130,51 @@ enum FineTuneCommand: Subcommand {
         let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
-        let files = try TrainingOptions.files(arguments)
         let source = FineTuningSource(
-            tuned: tuned, base: base, data: data, preprocessing: preprocessing, kernels: kernels, pool: pool)
-        let model = SelfTestedModel(
-            configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
-            pool: pool)
+            tuned: tuned, base: base, data: data, preprocessing: preprocessing, kernels: computation.kernels,
+            pool: computation.pool)
         let settings = try settings(arguments, source)
-        let resumes = try arguments[TrainingOptions.resume]
-        if try arguments[freeze] == .flow {
-            let training = HeadTraining(
-                source, files: files, settings: settings, computation: "\(kernels.name) kernels",
-                options: TrainingOptions.remembered(arguments, of: command), penalty: try arguments[penalty],
-                balancesClasses: try arguments[balance] == .classes,
-                type: try arguments[TrainingOptions.type].elementType,
-                checkpointInterval: try TrainingOptions.checkpointInterval(arguments),
-                writeModel: { try model.write(to: files.model, weights: $0) })
-            return try arguments[TrainingOptions.dryRun]
-                ? training.rehearse(resumes: resumes) : training.run(resumes: resumes)
-        }
+        guard try arguments[freeze] == .none else { return try solve(arguments, source, settings, computation) }
         try requireSomethingToLearn(arguments, configuration)
         try recipe.requireEffect(arguments, finalRate: finalRate)
         let feed = try data.trainingFeed(
-            arguments, preprocessing, try arguments[augmentation],
-            balancesClasses: try arguments[balance] == .classes)
-        // Before anything else is done in vain.
-        try files.check(
-            settings: settings, resumes: resumes, restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
-            stepLog: try arguments[TrainingOptions.stepLog])
-        for note in tuned.notes { Terminal.report(note) }
-        let learner = try source.learner(
-            smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
-            gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
-            seed: try TrainingOptions.seed(arguments), isFromScratch: try arguments[fromScratch])
-        let trainer = Trainer(
-            learner,
-            recipe: try recipe.parsed(
-                arguments, peak: try rate(arguments), floor: try arguments[finalRate],
-                batchesPerEpoch: feed.batchesPerEpoch),
-            settings: settings, computation: try TrainingOptions.computation(arguments, kernels, pool),
-            options: TrainingOptions.remembered(arguments, of: command), pool: pool)
-        if try arguments[TrainingOptions.dryRun] {
-            return try TrainingRehearsal().run(
-                trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files, resumes: resumes)
+            arguments, preprocessing, recipe, balancesClasses: try arguments[balance] == .classes)
+        return try TrainingOptions.train(
+            arguments, of: command, settings, floor: try arguments[finalRate], epochs: try arguments[recipe.epochs],
+            feed: feed, data: data, configuration, on: computation
+        ) {
+            for note in tuned.notes { Terminal.report(note) }
+            return try source.learner(
+                smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
+                gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
+                seed: UInt64(try arguments[TrainingOptions.seed]), isFromScratch: try arguments[fromScratch])
         }
-        return try TrainingOptions.session(
-            arguments, trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed, data: data, model
-        ).run(resumes: resumes)
+    }
+
+    /// Leaves the flow as it is and solves for the head.
+    @MainActor
+    private static func solve(
+        _ arguments: ParsedArguments, _ source: FineTuningSource, _ settings: TrainingSettings,
+        _ computation: Computation
+    ) throws -> ExitStatus {
+        let files = try TrainingOptions.files(arguments)
+        let model = try TrainingOptions.selfTested(source.tuned.configuration, arguments, on: computation)
+        let training = HeadTraining(
+            source, files: files, settings: settings, computation: "\(computation.kernels.name) kernels",
+            options: TrainingOptions.remembered(arguments, of: command), penalty: try arguments[penalty],
+            balancesClasses: try arguments[balance] == .classes, type: try arguments[TrainingOptions.type].elementType,
+            checkpointInterval: try TrainingOptions.checkpointInterval(arguments),
+            writeModel: { try model.write(to: files.model, weights: $0) })
+        let resumes = try arguments[TrainingOptions.resume]
+        return try arguments[TrainingOptions.dryRun]
+            ? training.rehearse(resumes: resumes) : training.run(resumes: resumes)
     }
 
     /// Options that mean something only where the network learns.
     private static let learningOptions: [any CommandOption] = [
         recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
         recipe.weightDecay, smoothing, forwardSteps, gradientSteps, recipe.averageDecay, TrainingOptions.clip,
-        TrainingOptions.seed, augmentation, TrainingOptions.capacity, TrainingOptions.stepLog,
+        TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity, TrainingOptions.stepLog,
     ]
 
     /// Refuses options that don't go with --freeze as it is.
@@ -280,8 +270,7 @@ enum FineTuneCommand: Subcommand {
             balancesClasses: try arguments[balance] == .classes, forwardSteps: try arguments[forwardSteps],
             gradientSteps: try arguments[gradientSteps])
         return TrainingSettings(
-            recipe: isSolved
-                ? nil : try recipe.settings(arguments, peak: try rate(arguments), try arguments[augmentation]),
+            recipe: isSolved ? nil : try recipe.settings(arguments, peak: try rate(arguments)),
             fineTuning: TrainingSettings.FineTuning(
                 model: String(try source.base.sha256.description.prefix(16)), grid: configuration.grid,
                 headPlace: configuration.head!.place?.description, classes: try arguments[classes],

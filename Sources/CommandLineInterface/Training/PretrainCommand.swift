@@ -4,8 +4,8 @@ import CheckpointFormats
 import Console
 import Differentiation
 import FeatureService
+import Files
 import FlowModel
-import FoundationEssentials
 import ImagePipeline
 import Tensor
 import Training
@@ -23,10 +23,10 @@ enum PretrainCommand: Subcommand {
         "image-size", optional: .integer(in: 16...128),
         help: "The height and width of images, instead of the architecture's.")
     private static let recipe = RecipeOptions(
-        epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999)
+        epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999,
+        augmentation: AugmentationPolicy(flips: true))
     private static let learningRate = Option(
         "learning-rate", .number("RATE", in: 1e-9...10), default: 1e-4, help: "The learning rate after the warm-up.")
-    private static let augmentation = TrainingOptions.augmentation(default: AugmentationPolicy(flips: true))
     private static let span = Option(
         "t-span", .integer(in: 2...10_000), default: 32,
         help: "The number of points of the time grid on which the model is served. Training doesn't depend on it.")
@@ -50,7 +50,8 @@ enum PretrainCommand: Subcommand {
                 "Recipe",
                 [
                     recipe.epochs, TrainingOptions.batchSize, learningRate, recipe.warmUp, recipe.schedule,
-                    recipe.weightDecay, recipe.averageDecay, augmentation, TrainingOptions.clip, TrainingOptions.seed,
+                    recipe.weightDecay, recipe.averageDecay, recipe.augmentation, TrainingOptions.clip,
+                    TrainingOptions.seed,
                     TrainingOptions.restartSchedule,
                 ]),
             TrainingOptions.computation,
@@ -68,43 +69,27 @@ enum PretrainCommand: Subcommand {
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let configuration = try configuration(arguments)
         let computation = try Computation(arguments, in: .f32)
-        let (kernels, pool) = (computation.kernels, computation.pool)
         let data = try TrainingData(arguments, ignoringClasses: true)
         let preprocessing = try Preprocessing(configuration.preprocessing)
-        let feed = try data.trainingFeed(
-            arguments, preprocessing, try arguments[augmentation])
-        let files = try TrainingOptions.files(arguments)
-        let learner = PretrainingLearner(
-            try configuration.network(), coupling: configuration.path,
-            seed: try TrainingOptions.seed(arguments), capacity: try arguments[TrainingOptions.capacity],
-            validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
-        let trainer = Trainer(
-            learner,
-            recipe: try recipe.parsed(
-                arguments, peak: try arguments[learningRate], batchesPerEpoch: feed.batchesPerEpoch),
-            settings: try settings(arguments, configuration, data),
-            computation: try TrainingOptions.computation(arguments, kernels, pool),
-            options: TrainingOptions.remembered(arguments, of: command), pool: pool)
-        let resumes = try arguments[TrainingOptions.resume]
-        if try arguments[TrainingOptions.dryRun] {
-            try files.check(
-                settings: trainer.settings, resumes: resumes,
-                restartsSchedule: try TrainingOptions.restartsSchedule(arguments),
-                stepLog: try arguments[TrainingOptions.stepLog])
-            return try TrainingRehearsal().run(
-                trainer, data: data, feed: feed, epochs: try arguments[recipe.epochs], files: files, resumes: resumes)
+        let settings = TrainingSettings(
+            recipe: try recipe.settings(arguments, peak: try arguments[learningRate]),
+            pretraining: TrainingSettings.Pretraining(
+                architecture: configuration.architecture, coupling: configuration.path),
+            images: data.settings)
+        return try TrainingOptions.train(
+            arguments, of: command, settings, epochs: try arguments[recipe.epochs],
+            feed: try data.trainingFeed(arguments, preprocessing, recipe), data: data, configuration, on: computation
+        ) {
+            PretrainingLearner(
+                try configuration.network(), coupling: configuration.path,
+                seed: UInt64(try arguments[TrainingOptions.seed]), capacity: try arguments[TrainingOptions.capacity],
+                validation: data.validationFeed(preprocessing), kernels: computation.kernels, pool: computation.pool)
         }
-        let model = SelfTestedModel(
-            configuration: configuration, type: try arguments[TrainingOptions.type].elementType, kernels: kernels,
-            pool: pool)
-        return try TrainingOptions.session(
-            arguments, trainer, files: files, epochs: try arguments[recipe.epochs], feed: feed, data: data, model
-        ).run(resumes: resumes)
     }
 
     private static func configuration(_ arguments: ParsedArguments) throws -> ModelConfiguration {
         let path = try arguments[architecture]
-        var architecture = try ArchitectureFile.read(path)
+        var architecture = try readArchitecture(path)
         if let size = try arguments[imageSize] { architecture.imageSize = size }
         let configuration = ModelConfiguration(
             name: try TrainingOptions.modelName(arguments), architecture: architecture, head: nil,
@@ -115,14 +100,19 @@ enum PretrainCommand: Subcommand {
         return configuration
     }
 
-    /// What the numbers depend on.
-    private static func settings(
-        _ arguments: ParsedArguments, _ configuration: ModelConfiguration, _ data: TrainingData
-    ) throws -> TrainingSettings {
-        TrainingSettings(
-            recipe: try recipe.settings(arguments, peak: try arguments[learningRate], try arguments[augmentation]),
-            pretraining: TrainingSettings.Pretraining(
-                architecture: configuration.architecture, coupling: configuration.path),
-            images: data.settings)
+    /// Reads the shape of a network, a JSON document with the keys that a model's configuration has under `architecture`.
+    private static func readArchitecture(_ path: String) throws -> UNetArchitecture {
+        let largest = 1 << 16
+        guard let bytes = try? FileDescriptor.contents(of: path, limit: largest) else {
+            throw CommandFailure(status: .unreadableInput, description: "\(path): the architecture can't be read")
+        }
+        guard bytes.count <= largest, let document = String(validating: bytes, as: UTF8.self) else {
+            throw CommandFailure(status: .unusableData, description: "\(path): not a JSON document of up to 64 KiB")
+        }
+        do {
+            return try UNetArchitecture(json: document)
+        } catch {
+            throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
+        }
     }
 }

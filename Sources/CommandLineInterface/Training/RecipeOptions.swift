@@ -9,10 +9,12 @@ struct RecipeOptions: Sendable {
     let schedule: Option<LearningRateSchedule.Shape>
     let weightDecay: Option<Double>
     let averageDecay: Option<Double>
+    let augmentation: Option<AugmentationPolicy>
 
     /// Declares the options with these defaults.
     init(
-        epochs: Int, warmUp: Double, schedule: LearningRateSchedule.Shape, weightDecay: Double, averageDecay: Double
+        epochs: Int, warmUp: Double, schedule: LearningRateSchedule.Shape, weightDecay: Double, averageDecay: Double,
+        augmentation: AugmentationPolicy
     ) {
         self.epochs = Option(
             "epochs", .integer(in: 1...1_000_000), default: epochs, help: "The number of passes over the images.")
@@ -29,6 +31,10 @@ struct RecipeOptions: Sendable {
             "ema-decay", .number("DECAY", in: 0...0.999999), default: averageDecay,
             help: "The decay of the average of weights that is judged and kept. With 0, the weights themselves are "
                 + "judged and kept.")
+        self.augmentation = Option(
+            "augment", .augmentation, default: augmentation,
+            help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "
+                + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.")
     }
 
     /// Refuses a final learning rate that a constant one never comes to.
@@ -39,33 +45,15 @@ struct RecipeOptions: Sendable {
             remedy: "leave it out, or give --schedule cosine")
     }
 
-    /// The recipe that they ask for.
-    ///
-    /// - Parameters:
-    ///   - peak: the learning rate after the warm-up.
-    ///   - floor: what a cosine ends at.
-    func parsed(
-        _ arguments: ParsedArguments, peak: Double, floor: Double = 0, batchesPerEpoch: Int
-    ) throws -> Trainer.Recipe {
-        let decay = try arguments[averageDecay]
-        return Trainer.Recipe(
-            schedule: LearningRateSchedule(
-                peak: peak, floor: floor,
-                warmUpSteps: Int((try arguments[warmUp] * Double(batchesPerEpoch)).rounded()),
-                totalSteps: try arguments[epochs] * batchesPerEpoch, shape: try arguments[schedule]),
-            optimizer: AdamW.Settings(weightDecay: try arguments[weightDecay]),
-            clip: try arguments[TrainingOptions.clip], averageDecay: decay > 0 ? decay : nil)
-    }
-
     /// The recipe as a run's settings.
-    func settings(
-        _ arguments: ParsedArguments, peak: Double, _ augmentation: AugmentationPolicy
-    ) throws -> TrainingSettings.Recipe {
+    ///
+    /// - Parameter peak: the learning rate after the warm-up.
+    func settings(_ arguments: ParsedArguments, peak: Double) throws -> TrainingSettings.Recipe {
         TrainingSettings.Recipe(
             batchSize: try arguments[TrainingOptions.batchSize], learningRate: peak,
             warmUpEpochs: try arguments[warmUp], schedule: try arguments[schedule],
             weightDecay: try arguments[weightDecay], averageDecay: try arguments[averageDecay],
             clip: try arguments[TrainingOptions.clip], seed: try arguments[TrainingOptions.seed],
-            epochs: try arguments[epochs], augmentation: augmentation)
+            epochs: try arguments[epochs], augmentation: try arguments[augmentation])
     }
 }

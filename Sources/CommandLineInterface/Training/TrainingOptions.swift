@@ -73,13 +73,6 @@ enum TrainingOptions {
         Option("classes", optional: .list(of: .string("CLASS")), help: help)
     }
 
-    static func augmentation(default policy: AugmentationPolicy) -> Option<AugmentationPolicy> {
-        Option(
-            "augment", .augmentation, default: policy,
-            help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "
-                + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.")
-    }
-
     static let capacity = Option(
         "images-at-a-time", .integer(in: 1...1024), default: 16,
         help: "The number of images whose activations are in memory at the same time. Gradients are summed over the "
@@ -144,32 +137,55 @@ enum TrainingOptions {
     static let computation = OptionGroup(
         "Computation", [capacity, Computation.kernelsOption, Computation.workersOption])
 
-    /// What the last bits of a run's numbers depend on.
-    static func computation(_ arguments: ParsedArguments, _ kernels: Kernels, _ pool: WorkerPool) throws -> String {
-        "\(kernels.name) kernels, \(pool.count) workers, \(try arguments[capacity]) images at a time"
-    }
-
-    /// The seed as random generators take it.
-    static func seed(_ arguments: ParsedArguments) throws -> UInt64 { UInt64(try arguments[seed]) }
-
     /// The longest time between two saves.
     static func checkpointInterval(_ arguments: ParsedArguments) throws -> Duration {
         .seconds(60 * (try arguments[checkpointMinutes]))
     }
 
-    /// What carries out a run, writing its best weights to `model`.
+    /// Carries out a run whose learner takes steps, or rehearses it.
+    ///
+    /// - Parameters:
+    ///   - floor: the learning rate at the end of a cosine.
+    ///   - model: what the best weights make.
+    ///   - learner: called once it is certain that the run can begin.
     @MainActor
-    static func session(
-        _ arguments: ParsedArguments, _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed,
-        data: TrainingData, _ model: SelfTestedModel
-    ) throws -> TrainingSession {
-        TrainingSession(
-            trainer, files: files, epochs: epochs, feed: feed,
-            checkpointInterval: try checkpointInterval(arguments), stepLog: try arguments[stepLog],
-            restartsSchedule: try restartsSchedule(arguments), damage: data.damageReport,
+    static func train(
+        _ arguments: ParsedArguments, of command: Command, _ settings: TrainingSettings, floor: Double = 0, epochs: Int,
+        feed: DataFeed, data: TrainingData, _ model: ModelConfiguration, on computation: Computation,
+        learner: () throws -> any Learner
+    ) throws -> ExitStatus {
+        let (resumes, restarts) = (try arguments[resume], try restartsSchedule(arguments))
+        let (files, stepLog) = (try files(arguments), try arguments[stepLog])
+        try files.check(settings: settings, resumes: resumes, restartsSchedule: restarts, stepLog: stepLog)
+        let (kernels, pool) = (computation.kernels, computation.pool)
+        let trainer = Trainer(
+            try learner(),
+            recipe: Trainer.Recipe(
+                settings.recipe!, floor: floor, epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch),
+            settings: settings,
+            computation: "\(kernels.name) kernels, \(pool.count) workers, \(try arguments[capacity]) images at a time",
+            options: remembered(arguments, of: command), pool: pool)
+        if try arguments[dryRun] {
+            return try TrainingRehearsal().run(
+                trainer, data: data, feed: feed, epochs: epochs, files: files, resumes: resumes)
+        }
+        let model = try selfTested(model, arguments, on: computation)
+        return try TrainingSession(
+            trainer, files: files, epochs: epochs, feed: feed, checkpointInterval: try checkpointInterval(arguments),
+            stepLog: stepLog, restartsSchedule: restarts, damage: data.damageReport,
             keepModel: { trainer in
                 try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
-            })
+            }
+        ).run(resumes: resumes)
+    }
+
+    /// The model that a run writes.
+    static func selfTested(
+        _ configuration: ModelConfiguration, _ arguments: ParsedArguments, on computation: Computation
+    ) throws -> SelfTestedModel {
+        SelfTestedModel(
+            configuration: configuration, type: try arguments[type].elementType, kernels: computation.kernels,
+            pool: computation.pool)
     }
 
     /// The model's name.
@@ -269,11 +285,11 @@ extension TrainingData {
 
     /// What is trained on.
     func trainingFeed(
-        _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
+        _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ recipe: RecipeOptions,
         balancesClasses: Bool = false
     ) throws -> DataFeed {
         trainingFeed(
-            batchSize: try arguments[TrainingOptions.batchSize], seed: try TrainingOptions.seed(arguments),
-            preprocessing, augmentation, balancesClasses: balancesClasses)
+            batchSize: try arguments[TrainingOptions.batchSize], seed: UInt64(try arguments[TrainingOptions.seed]),
+            preprocessing, try arguments[recipe.augmentation], balancesClasses: balancesClasses)
     }
 }

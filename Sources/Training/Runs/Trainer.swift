@@ -162,3 +162,18 @@ extension TrainingRecord.Sums {
     /// The fraction of images whose class was found.
     public var top1: Double? { images > 0 ? correct.map { Double($0) / Double(images) } : nil }
 }
+
+extension Trainer.Recipe {
+    /// What a run's settings come to for epochs of so many batches.
+    ///
+    /// - Parameter floor: the learning rate at the end of a cosine.
+    public init(_ settings: TrainingSettings.Recipe, floor: Double, epochs: Int, batchesPerEpoch: Int) {
+        self.init(
+            schedule: LearningRateSchedule(
+                peak: settings.learningRate, floor: floor,
+                warmUpSteps: Int((settings.warmUpEpochs * Double(batchesPerEpoch)).rounded()),
+                totalSteps: epochs * batchesPerEpoch, shape: settings.schedule),
+            optimizer: AdamW.Settings(weightDecay: settings.weightDecay), clip: settings.clip,
+            averageDecay: settings.averageDecay > 0 ? settings.averageDecay : nil)
+    }
+}

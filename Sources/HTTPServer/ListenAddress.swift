@@ -1,5 +1,5 @@
-/// What `--host` and `--admin-host` name.
-enum ListenAddress: Equatable {
+/// Where a server is to listen, as options name it.
+public enum ListenAddress: Sendable, Equatable {
     /// `*`: every address of the machine.
     case all
     /// A name or a numeric address, without brackets.
@@ -7,8 +7,8 @@ enum ListenAddress: Equatable {
     /// `unix:/PATH`: a socket in the file system.
     case unix(path: String)
 
-    /// Reads an option's value.
-    init(_ text: String) {
+    /// Reads `*`, `unix:/PATH`, a name, or a numeric address with or without brackets.
+    public init(_ text: String) {
         if text == "*" {
             self = .all
         } else if text.hasPrefix("unix:") {
@@ -21,7 +21,7 @@ enum ListenAddress: Equatable {
     }
 
     /// Whether only this machine can connect.
-    var isLocal: Bool {
+    public var isLocal: Bool {
         switch self {
         case .unix: true
         case .all: false
@@ -36,7 +36,7 @@ enum ListenAddress: Equatable {
     }
 
     /// Whether two listeners of the same port would want the same address.
-    func overlaps(_ other: ListenAddress) -> Bool {
+    public func overlaps(_ other: ListenAddress) -> Bool {
         switch (self, other) {
         case (.unix(let left), .unix(let right)): left == right
         case (.unix, _), (_, .unix): false
@@ -47,4 +47,32 @@ enum ListenAddress: Equatable {
     }
 
     private static func canonical(_ name: String) -> String { name.lowercased() == "localhost" ? "127.0.0.1" : name }
+}
+
+extension ServerConfiguration {
+    /// Listens there, or on a socket that was passed to the process.
+    ///
+    /// - Parameter permissions: of a socket in the file system.
+    public mutating func listen(at address: ListenAddress, port: UInt16, permissions: UInt32, inherited: Int32?) {
+        self.port = port
+        switch address {
+        case .all: host = "*"
+        case .host(let name): host = name
+        case .unix(let path): unixSocket = UnixSocket(path: path, permissions: permissions)
+        }
+        inheritedSocket = inherited
+    }
+}
+
+extension ServerAddress {
+    /// Where a server is asked, from its machine, that listens there.
+    public init(of listener: ListenAddress, port: UInt16) {
+        self =
+            switch listener {
+            case .unix(let path): .unix(path: path)
+            case .all, .host("0.0.0.0"): .internet(host: "127.0.0.1", port: port)
+            case .host("::"): .internet(host: "::1", port: port)
+            case .host(let name): .internet(host: name, port: port)
+            }
+    }
 }
