@@ -61,8 +61,7 @@ struct ArgumentScanner {
         var text = value
         if option.isFlag {
             guard value == nil else {
-                throw UsageError(
-                    "takes no value", at: written, remedy: "give --\(option.name) or --no-\(option.name)")
+                throw UsageError("takes no value", at: written, remedy: "give --\(option.name) or --no-\(option.name)")
             }
             text = negated ? "false" : "true"
         } else if text == nil, let next = remaining.first, !isOption(next) {

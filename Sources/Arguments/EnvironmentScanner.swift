@@ -14,8 +14,7 @@ struct EnvironmentScanner {
     init(_ environment: [String: String], prefix: String, of command: Command, among commands: [Command]) {
         let byVariable = Dictionary(
             command.options.map { ($0.variable(prefix: prefix), $0) }, uniquingKeysWith: { first, _ in first })
-        let known = Set(
-            commands.flatMap { $0.options.map { $0.variable(prefix: prefix) } + $0.variables.map(\.key) })
+        let known = Set(commands.flatMap { $0.options.map { $0.variable(prefix: prefix) } + $0.variables.map(\.key) })
         let serviceLinks = Self.serviceLinks(in: environment, prefix: prefix)
         for (variable, value) in environment.sorted(by: { $0.key < $1.key }) where variable.hasPrefix(prefix) {
             if serviceLinks.contains(variable) { continue }

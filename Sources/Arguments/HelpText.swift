@@ -74,8 +74,7 @@ struct HelpText {
 
     private func row(of option: OptionSpecification) -> [String] {
         let short = option.short.map { "-\($0), " } ?? "    "
-        return row(
-            "  \(short)\(option.usage)", "\(option.help) [\(option.details(prefix: program.environmentPrefix))]")
+        return row("  \(short)\(option.usage)", "\(option.help) [\(option.details(prefix: program.environmentPrefix))]")
     }
 
     private func environmentSection(of command: Command) -> [String] {

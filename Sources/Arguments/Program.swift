@@ -106,8 +106,7 @@ public struct Program: Sendable {
         let what = name.hasPrefix("-") ? "option" : "command"
         let candidates = topics.map(\.name) + (what == "option" ? ["--help", "--version"] : ["help"])
         let nearest = Suggestion.clause(Suggestion.nearest(to: name, among: candidates))
-        throw UsageError(
-            "unknown \(what) \(UsageError.quoted(name))", remedy: "give one of \(commandNames)\(nearest)")
+        throw UsageError("unknown \(what) \(UsageError.quoted(name))", remedy: "give one of \(commandNames)\(nearest)")
     }
 
     private func command(

@@ -36,9 +36,7 @@ public struct EvaluationProfile: Codable, Sendable {
     let remainder: Double
 
     /// Profiles about `seconds` of evaluations after a warm-up.
-    public init(
-        name: String, model: ReversibleModel, batch: Int, seconds: Double, on computation: Computation
-    ) throws {
+    public init(name: String, model: ReversibleModel, batch: Int, seconds: Double, on computation: Computation) throws {
         let (kernels, pool) = (computation.kernels, computation.pool)
         let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
         let end = try model.resolve(Tap(time: .end, place: .pooled))

@@ -21,9 +21,7 @@ public struct OperationBenchmark: Codable, Sendable {
     /// Measures each case and batch size for about `seconds`.
     ///
     /// - Parameter report: called with each row once it is measured.
-    public init(
-        batches: [Int], seconds: Double, on computation: Computation, report: (Measurement) -> Void
-    ) throws {
+    public init(batches: [Int], seconds: Double, on computation: Computation, report: (Measurement) -> Void) throws {
         measurements = try OperationCase.benchmarked.flatMap { operation in
             let field = try Self.field(operation.program, computation)
             return batches.map { batch in
@@ -45,8 +43,7 @@ public struct OperationBenchmark: Codable, Sendable {
     private static func measure(
         _ operation: OperationCase, _ field: VelocityField, batch: Int, seconds: Double, _ computation: Computation
     ) -> Measurement {
-        let evaluator = VelocityEvaluator(
-            field, capacity: batch, kernels: computation.kernels, pool: computation.pool)
+        let evaluator = VelocityEvaluator(field, capacity: batch, kernels: computation.kernels, pool: computation.pool)
         let input = NetworkBenchmark.input(count: field.program.stateCount)
         for n in 0..<batch { evaluator.setInput(n, planes: input, time: 0) }
         // One run takes too short a time for the clock's own cost.

@@ -100,8 +100,7 @@ public struct ServedBenchmark {
                 let result = try measure(Cell(batching: mode, load: nil), closed, on: service)
                 guard capacities.count == round else { continue }
                 // Some throughput, so that it can be shared: a turn may be too short for a single answer.
-                capacities.append(
-                    max(LoadSummary([result], settling: Self.settling).answered, 1 / plan.seconds))
+                capacities.append(max(LoadSummary([result], settling: Self.settling).answered, 1 / plan.seconds))
             }
             full.append(try fullRequests(clients: 1, on: services[0].1))
             pairs.append(try fullRequests(clients: 2, on: services[0].1))
@@ -146,8 +145,7 @@ public struct ServedBenchmark {
         let result = try LoadGenerator(port: service.port, request: request).run(
             .closed(clients: plan.batchLimit, duration: min(plan.seconds, 0.5)))
         if let bad = result.samples.first(where: { $0.ending != .answered(200) }) {
-            throw CommandFailure(
-                status: .unusableData, description: "the service doesn't answer the image as it should: \(bad.ending)")
+            throw CommandFailure(.unusableData, "the service doesn't answer the image as it should: \(bad.ending)")
         }
     }
 

@@ -52,7 +52,7 @@ final class ServiceProcess: Sendable {
         }
         close(pipe[0])
         _ = Self.wait(process)
-        throw CommandFailure(status: .unavailable, description: "the measured service did not start: \(said)")
+        throw CommandFailure(.unavailable, "the measured service did not start: \(said)")
     }
 
     deinit {
@@ -112,9 +112,7 @@ final class ServiceProcess: Sendable {
     }
 
     private static func failure(_ call: String, _ number: Int32) -> CommandFailure {
-        CommandFailure(
-            status: .unavailable,
-            description: "no service can be started: \(call): \(String(cString: strerror(number)))")
+        CommandFailure(.unavailable, "no service can be started: \(call): \(String(cString: strerror(number)))")
     }
 }
 

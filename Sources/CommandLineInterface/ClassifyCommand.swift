@@ -49,9 +49,8 @@ enum ClassifyCommand: Subcommand {
         let configuration = extraction.served.configuration
         guard configuration.head != nil else {
             throw CommandFailure(
-                status: .unusableData,
-                description:
-                    "the model \(configuration.name) is pretrained only and has no head; 'headwater embed' works")
+                .unusableData,
+                "the model \(configuration.name) is pretrained only and has no head; 'headwater embed' works")
         }
         return try await images.run(
             ImageRun.Job(

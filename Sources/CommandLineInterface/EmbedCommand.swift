@@ -98,8 +98,7 @@ enum EmbedCommand: Subcommand {
         return try await images.run(
             ImageRun.Job(
                 activity: "embedding", request: FeatureRequest(taps: taps), output: output,
-                format: RowFormat(
-                    format, of: resolved, hasHeader: shard.isFirst, hasUnitLength: normalization == .l2),
+                format: RowFormat(format, of: resolved, hasHeader: shard.isFirst, hasUnitLength: normalization == .l2),
                 settings: [
                     "the command": "embed", "--format": format.rawValue, "--normalize": normalization.rawValue,
                     "the taps": names.joined(separator: ", "),

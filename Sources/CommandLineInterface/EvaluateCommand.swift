@@ -133,7 +133,7 @@ enum EvaluateCommand: Subcommand {
         let known = try await references?.measure(
             extraction, taps: taps, logitIndices: nil, classes: test.images.classes, as: "embedding")
         guard measured.images > 0, known?.images != 0 else {
-            throw CommandFailure(status: .unusableData, description: "none of the images could be used")
+            throw CommandFailure(.unusableData, "none of the images could be used")
         }
         var report = EvaluationReport(extraction, measured)
         report.failed += known?.unusable.count ?? 0
@@ -154,9 +154,7 @@ enum EvaluateCommand: Subcommand {
 
     /// What `--data` and `--train` name, of the classes wanted.
     @MainActor
-    private static func sets(
-        _ arguments: ParsedArguments
-    ) throws -> (test: EvaluationSet, references: EvaluationSet?) {
+    private static func sets(_ arguments: ParsedArguments) throws -> (test: EvaluationSet, references: EvaluationSet?) {
         let (limit, wanted) = (try arguments[limit], try arguments[classes])
         let links = try DataOptions.links(arguments)
         func open(_ path: String, _ labels: Option<String?>) throws -> LabelledImages {
@@ -175,23 +173,20 @@ enum EvaluateCommand: Subcommand {
             }
             if let unknown = test.classes.first(where: { !references.classes.contains($0) }) {
                 throw CommandFailure(
-                    status: .unusableData,
-                    description:
-                        "\(references.path): lacks the class \(UsageError.quoted(unknown)) of \(test.path), so no "
-                        + "probe can learn it; add images of this class, or leave it out with --classes")
+                    .unusableData,
+                    "\(references.path): lacks the class \(UsageError.quoted(unknown)) of \(test.path), so no probe "
+                        + "can learn it; add images of this class, or leave it out with --classes")
             }
         }
         let damage = try DataOptions.damagePolicy(arguments)
-        return (
-            EvaluationSet(test, limit: limit, damage), references.map { EvaluationSet($0, limit: limit, damage) }
-        )
+        return (EvaluationSet(test, limit: limit, damage), references.map { EvaluationSet($0, limit: limit, damage) })
     }
 
     private static func logitIndices(_ classes: [String], _ model: ReversibleModel) throws -> [Int] {
         do {
             return try EvaluationLabels(classes: classes, labels: model.configuration.labels).logitIndices
         } catch {
-            throw CommandFailure(status: .unusableData, description: "\(error); --no-head measures the neighbours only")
+            throw CommandFailure(.unusableData, "\(error); --no-head measures the neighbours only")
         }
     }
 }

@@ -51,8 +51,7 @@ enum HealthCommand: Subcommand {
         }
         let trusted = try arguments[authority].map { try InputFile.text($0, at: arguments.place(of: authority)) }
         let host = if case .internet(let host, _) = destination { host } else { "localhost" }
-        return StatusProbe(
-            destination, tls: StatusProbe.TLS(name: try arguments[name] ?? host, trustedPEM: trusted))
+        return StatusProbe(destination, tls: StatusProbe.TLS(name: try arguments[name] ?? host, trustedPEM: trusted))
     }
 
     private static func speaksTLS(_ arguments: ParsedArguments, _ environment: [String: String]) throws -> Bool {

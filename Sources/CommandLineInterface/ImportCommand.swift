@@ -72,8 +72,7 @@ enum ImportCommand: Subcommand {
         settings.heads = try arguments[heads]
         settings.solver = try arguments[solver]
         settings.labels = try arguments[labels].map(readLabels)
-        let checkpoint = try CheckpointImport(
-            PyTorchArchive(path: try arguments[Self.checkpoint]), settings: settings)
+        let checkpoint = try CheckpointImport(PyTorchArchive(path: try arguments[Self.checkpoint]), settings: settings)
         let stored = try arguments[type].elementType
         try checkpoint.write(to: target, storing: stored, selfTest: try selfTest(checkpoint, storing: stored))
         let parameters = checkpoint.parameters.reduce(0) { $0 + $1.count }
@@ -98,7 +97,7 @@ enum ImportCommand: Subcommand {
 
     private static func readLabels(_ path: String) throws -> [String] {
         guard let bytes = try? FileDescriptor.contents(of: path, limit: 1 << 30) else {
-            throw CommandFailure(status: .unreadableInput, description: "\(path): the file of labels can't be read")
+            throw CommandFailure(.unreadableInput, "\(path): the file of labels can't be read")
         }
         return try classNames(bytes, in: path)
     }
@@ -112,7 +111,7 @@ enum ImportCommand: Subcommand {
     ///   time.
     static func classNames(_ bytes: [UInt8], in path: String) throws -> [String] {
         func failure(_ problem: String) -> CommandFailure {
-            CommandFailure(status: .unusableData, description: "\(path): \(problem)")
+            CommandFailure(.unusableData, "\(path): \(problem)")
         }
         guard bytes.count <= largestLabels else {
             throw failure(

@@ -44,15 +44,11 @@ enum ServeCommand: Subcommand {
         try KernelSelfTest.run(kernels)
         logger.info(
             "computing",
-            [
-                "kernels": .string(kernels.name), "workers": .integer(pool.count),
-                "openblas": .string(BLAS.selectedCore),
-            ])
+            ["kernels": .string(kernels.name), "workers": .integer(pool.count), "openblas": .string(BLAS.selectedCore)])
 
         let configuration = try ServeOptions.service(arguments)
         let metrics = try ServiceMetrics(configuration: configuration, build: build, kernels: kernels.name)
-        let service = FeatureService(
-            configuration: configuration, kernels: kernels, pool: pool, events: metrics.events)
+        let service = FeatureService(configuration: configuration, kernels: kernels, pool: pool, events: metrics.events)
         let checkpoints = try checkpoints(
             arguments, service, computation, log: CheckpointLog(metrics: metrics, logger: logger))
         let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
@@ -78,7 +74,7 @@ enum ServeCommand: Subcommand {
         try server.start()
         log(try await checkpoints.start(), logger)
         guard let served = await service.active, let address = server.address, let adminAddress = admin.address else {
-            throw CommandFailure(status: .internalFault, description: "no model was activated")
+            throw CommandFailure(.internalFault, "no model was activated")
         }
         SignalThread.shared.startIsOver()
         signals.beginServing()

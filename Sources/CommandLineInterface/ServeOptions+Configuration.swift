@@ -63,8 +63,7 @@ extension ServeOptions {
                 _ = try identity.expiry()
             } catch {
                 throw CommandFailure(
-                    status: .unusableData,
-                    description: "\(certificatePlace) \(certificatePath), \(keyPlace) \(keyPath): \(error)")
+                    .unusableData, "\(certificatePlace) \(certificatePath), \(keyPlace) \(keyPath): \(error)")
             }
             return identity
         case (nil, _):
@@ -75,9 +74,7 @@ extension ServeOptions {
     }
 
     /// What the public routes grant.
-    static func publicAPI(
-        _ arguments: ParsedArguments, _ build: BuildInformation
-    ) throws -> PublicAPIConfiguration {
+    static func publicAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> PublicAPIConfiguration {
         var configuration = PublicAPIConfiguration(build: build)
         configuration.maximumImages = try arguments[images]
         configuration.maximumBodyBytes = try arguments[body]
@@ -159,10 +156,8 @@ extension ServeOptions {
         let keys = try keys(path, at: place)
         guard keys.count == 1 else {
             throw CommandFailure(
-                status: .unusableData,
-                description:
-                    "\(place): \(path): the file has \(keys.count) keys, but the admin listener has one "
-                    + "token; leave one")
+                .unusableData,
+                "\(place): \(path): the file has \(keys.count) keys, but the admin listener has one token; leave one")
         }
         return keys[0]
     }
@@ -173,9 +168,8 @@ extension ServeOptions {
         let keys = InputFile.lines(of: try InputFile.text(path, at: place)).filter { !$0.isEmpty && !$0.hasPrefix("#") }
         guard !keys.isEmpty else {
             throw CommandFailure(
-                status: .unusableData,
-                description: "\(place): \(path): the file has no key; write one a line, such as "
-                    + "`openssl rand -hex 32` makes")
+                .unusableData,
+                "\(place): \(path): the file has no key; write one a line, such as `openssl rand -hex 32` makes")
         }
         return keys
     }

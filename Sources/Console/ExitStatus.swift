@@ -32,8 +32,8 @@ public struct CommandFailure: Error, CustomStringConvertible {
     /// What is wrong, where, and what to do.
     public let description: String
 
-    /// States a failure.
-    public init(status: ExitStatus, description: String) {
+    /// States a failure: what is wrong, where, and what to do.
+    public init(_ status: ExitStatus, _ description: String) {
         self.status = status
         self.description = description
     }

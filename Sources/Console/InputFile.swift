@@ -14,7 +14,7 @@ public enum InputFile {
     /// - Throws: `CommandFailure` with the system's reason. What is in the file isn't told.
     public static func text(_ path: String, at place: String) throws -> String {
         func failure(_ status: ExitStatus, _ reason: String) -> CommandFailure {
-            CommandFailure(status: status, description: "\(place): \(path): \(reason)")
+            CommandFailure(status, "\(place): \(path): \(reason)")
         }
         let bytes: [UInt8]
         do throws(SystemError) {

@@ -21,8 +21,7 @@ public enum ProcessExit {
         let failure = CProcessFlushOutput()
         // A reader that has seen enough (EPIPE) is no failure.
         guard failure == 0 || failure == EPIPE || status != .success else {
-            Terminal.report(
-                "headwater: standard output can't be written: \(String(cString: strerror(failure)))")
+            Terminal.report("headwater: standard output can't be written: \(String(cString: strerror(failure)))")
             endNow(.unwritableOutput)
         }
         reportLeaks()

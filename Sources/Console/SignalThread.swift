@@ -101,9 +101,9 @@ public final class SignalThread: Sendable {
 
     private static func failure(_ call: String, _ number: Int32) -> CommandFailure {
         CommandFailure(
-            status: .unavailable,
-            description: "the system refuses this process the threads that it needs (\(call): "
-                + "\(String(cString: strerror(number)))): raise the limit of its address space (ulimit -v), of the user's "
-                + "processes (ulimit -u) or of the cgroup's (pids.max)")
+            .unavailable,
+            "the system refuses this process the threads that it needs (\(call): "
+                + "\(String(cString: strerror(number)))): raise the limit of its address space (ulimit -v), of the "
+                + "user's processes (ulimit -u) or of the cgroup's (pids.max)")
     }
 }

@@ -87,9 +87,7 @@ public struct CorruptionReport: Codable, Equatable {
                 }
                 failed += set.indices.count - tally.images
                 guard tally.images > 0 else {
-                    throw CommandFailure(
-                        status: .unusableData,
-                        description: "none of the images could be used with \(corruption.rawValue)")
+                    throw CommandFailure(.unusableData, "none of the images could be used with \(corruption.rawValue)")
                 }
                 rows.append(
                     Row(

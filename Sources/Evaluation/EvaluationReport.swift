@@ -141,17 +141,13 @@ extension EvaluationReport {
         var rows = [
             ("model", "\(model) (\(version)), \(kernels) kernels"),
             ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
-            (
-                "time",
-                "\(Pace.clock(seconds)), \(Pace.rounded(Double(images) / max(seconds, 1e-9))) images/s"
-            ),
+            ("time", "\(Pace.clock(seconds)), \(Pace.rounded(Double(images) / max(seconds, 1e-9))) images/s"),
         ]
         if let top1 { rows.append(("top-1", percent(top1))) }
         if let top5 { rows.append(("top-5", percent(top5))) }
         for found in neighbours {
             let place = found.leavesOneOut ? "the others" : "\(found.references) references"
-            rows.append(
-                ("\(found.k)-NN", "\(percent(found.accuracy)) at \(found.time)/\(found.place), among \(place)"))
+            rows.append(("\(found.k)-NN", "\(percent(found.accuracy)) at \(found.time)/\(found.place), among \(place)"))
         }
         for found in probes {
             rows.append(
@@ -171,8 +167,7 @@ extension EvaluationReport {
     public var plot: String {
         var plots: [LinePlot] = []
         if let k = neighbours.first?.k {
-            plots.append(
-                Self.plot("\(k) nearest neighbours", neighbours.map { ($0.place, $0.steps, $0.accuracy) }))
+            plots.append(Self.plot("\(k) nearest neighbours", neighbours.map { ($0.place, $0.steps, $0.accuracy) }))
         }
         if !probes.isEmpty { plots.append(Self.plot("Linear probe", probes.map { ($0.place, $0.steps, $0.accuracy) })) }
         return LinePlot.svg(plots, title: "\(model): accuracy at each cutoff")

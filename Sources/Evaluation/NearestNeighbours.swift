@@ -46,9 +46,7 @@ struct NearestNeighbours: Sendable {
     /// How many of `queries` are classified correctly, or of the references, each by the others (leave-one-out), if nil.
     ///
     /// - Parameter progress: told, now and then, how many have been classified; what it throws is rethrown.
-    func correct(
-        _ queries: LabelledEmbeddings?, on pool: WorkerPool, progress: (Int) throws -> Void
-    ) rethrows -> Int {
+    func correct(_ queries: LabelledEmbeddings?, on pool: WorkerPool, progress: (Int) throws -> Void) rethrows -> Int {
         let leavingOut = queries == nil
         let queries = queries ?? references
         precondition(queries.dimension == references.dimension, "embeddings of different taps can't be compared")

@@ -29,9 +29,7 @@ public struct FeatureExtraction {
     /// - Parameters:
     ///   - batch: the most images that are evaluated together.
     ///   - decoding: how images are decoded, unless they come decoded.
-    public init(
-        _ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation
-    ) async {
+    public init(_ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation) async {
         self.served = served
         self.decoding = decoding
         self.computation = computation
@@ -105,7 +103,7 @@ public struct FeatureExtraction {
         } catch FeatureServiceError.cancelled {
             throw CancellationError()
         } catch let error as FeatureServiceError {
-            throw CommandFailure(status: .internalFault, description: "the model can't be run: \(error)")
+            throw CommandFailure(.internalFault, "the model can't be run: \(error)")
         } catch let failure as ImageFailure {
             return .failure(UnusableImage(failure))
         } catch let error as ImageError {

@@ -87,13 +87,11 @@ public struct ImageInputs: Sendable {
             do throws(SystemError) {
                 bytes = try FileDescriptor.contents(of: path, limit: largestList)
             } catch {
-                throw CommandFailure(
-                    status: .unreadableInput, description: "\(path): can't read the list of paths: \(error)")
+                throw CommandFailure(.unreadableInput, "\(path): can't read the list of paths: \(error)")
             }
         }
         guard bytes.count <= largestList else {
-            throw CommandFailure(
-                status: .unusableData, description: "\(path): a list of paths has at most \(largestList) bytes")
+            throw CommandFailure(.unusableData, "\(path): a list of paths has at most \(largestList) bytes")
         }
         return paths(in: bytes, endsInZero: endsInZero)
     }
@@ -110,7 +108,7 @@ public struct ImageInputs: Sendable {
         do throws(SystemError) {
             return try FileDescriptor.standardInput.readToEnd(limit: limit)
         } catch {
-            throw CommandFailure(status: .unreadableInput, description: "can't read standard input: \(error)")
+            throw CommandFailure(.unreadableInput, "can't read standard input: \(error)")
         }
     }
 }

@@ -60,9 +60,8 @@ public struct ImageRun {
         for error in images.unreadable { Terminal.report("headwater: \(error)") }
         guard !images.paths.isEmpty else {
             throw CommandFailure(
-                status: .unreadableInput,
-                description:
-                    "there are no images to read (\(images.skipped)); name \(ImageFormat.names) files or folders")
+                .unreadableInput,
+                "there are no images to read (\(images.skipped)); name \(ImageFormat.names) files or folders")
         }
         if images.skipped.count > 0 { Terminal.report("headwater: in folders, \(images.skipped)") }
         self.images.restrict(to: shard)
@@ -111,7 +110,7 @@ public struct ImageRun {
             case .success(let features): try writer.append(images.paths[index], features, fingerprint: fingerprint)
             case .failure(let problem):
                 let message = problem.located(at: images.paths[index])
-                guard skipsDamaged else { throw CommandFailure(status: .unusableData, description: message) }
+                guard skipsDamaged else { throw CommandFailure(.unusableData, message) }
                 bar.report("headwater: skipped: \(message)")
                 try writer.skip(message, fingerprint: fingerprint)
             }

@@ -68,10 +68,9 @@ public final class ProgressFile {
             if let found { differences = Self.differences(found.settings, settings) }
             guard differences.isEmpty || continuation == .ifSame else {
                 throw CommandFailure(
-                    status: .usage,
-                    description:
-                        "--resume: \(path) belongs to another run: \(differences.joined(separator: "; ")); give "
-                        + "the same options, or --no-resume to begin again")
+                    .usage,
+                    "--resume: \(path) belongs to another run: \(differences.joined(separator: "; ")); give the same "
+                        + "options, or --no-resume to begin again")
             }
             try begin(header)
             return
@@ -129,8 +128,7 @@ public final class ProgressFile {
                 file.close()
                 guard error.code == EWOULDBLOCK else { throw failure("lock", path, error) }
                 throw CommandFailure(
-                    status: .unwritableOutput,
-                    description: "another process is writing \(path.dropLast(suffix.count)); wait until it ends")
+                    .unwritableOutput, "another process is writing \(path.dropLast(suffix.count)); wait until it ends")
             }
             // The process that held it may have removed it meanwhile.
             var status = stat()
@@ -147,16 +145,14 @@ public final class ProgressFile {
             return nil
         }
         guard bytes.starts(with: Header.start.utf8),
-            let settings = try? JSONCoder.decode(
-                [String: String].self, from: bytes[Header.start.utf8.count..<lineEnd])
+            let settings = try? JSONCoder.decode([String: String].self, from: bytes[Header.start.utf8.count..<lineEnd])
         else { throw foreign }
         return (settings, bytes[...lineEnd])
     }
 
     private var foreign: CommandFailure {
         CommandFailure(
-            status: .unusableData,
-            description: "\(path) exists and is not the progress of a run; remove it or give another output")
+            .unusableData, "\(path) exists and is not the progress of a run; remove it or give another output")
     }
 
     private func begin(_ header: Header) throws {
@@ -213,7 +209,7 @@ public final class ProgressFile {
         do {
             try bytes.withUnsafeMutableBytes { try RegularFile.fill($0, from: file, path, at: place) }
         } catch {
-            throw CommandFailure(status: .unwritableOutput, description: "\(error)")
+            throw CommandFailure(.unwritableOutput, "\(error)")
         }
         return bytes
     }
@@ -231,7 +227,7 @@ public final class ProgressFile {
     }
 
     private static func failure(_ action: String, _ path: String, _ error: SystemError) -> CommandFailure {
-        CommandFailure(status: .unwritableOutput, description: "can't \(action) \(path): \(error)")
+        CommandFailure(.unwritableOutput, "can't \(action) \(path): \(error)")
     }
 }
 

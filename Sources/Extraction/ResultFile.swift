@@ -54,7 +54,7 @@ public final class ResultFile {
         do throws(SystemError) {
             try FileDescriptor.standardOutput.write(pending)
         } catch {
-            throw CommandFailure(status: .unwritableOutput, description: "can't write to standard output: \(error)")
+            throw CommandFailure(.unwritableOutput, "can't write to standard output: \(error)")
         }
     }
 }

@@ -135,8 +135,7 @@ private final class Run {
     private func end(_ connection: Connection, _ ending: LoadSample.Ending, timing: ServerTiming? = nil) {
         guard let exchange = connection.exchange else { return }
         let time = now
-        samples.append(
-            LoadSample(due: exchange.due, sent: exchange.sent, ended: time, ending: ending, timing: timing))
+        samples.append(LoadSample(due: exchange.due, sent: exchange.sent, ended: time, ending: ending, timing: timing))
         connection.finish()
         pacing.ended(at: time)
     }
@@ -184,9 +183,7 @@ private final class Poll {
     }
 
     /// Sleeps until something has happened to a watched socket, a given time, or half a second, and hands on the sockets.
-    func wait(
-        until time: ContinuousClock.Instant?, _ body: (Int32) throws(LoadError) -> Void
-    ) throws(LoadError) {
+    func wait(until time: ContinuousClock.Instant?, _ body: (Int32) throws(LoadError) -> Void) throws(LoadError) {
         var setting = itimerspec()
         if let time {
             // A timer of zero would be switched off.

@@ -37,7 +37,7 @@ struct StatusCase: Sendable {
         Self(error: ServerError.cannotListen(""), status: .unavailable),
         Self(error: ServerError.tls(""), status: .unusableData),
         Self(error: ServerError.invalidConfiguration(""), status: .usage),
-        Self(error: CommandFailure(status: .negative, description: ""), status: .negative),
+        Self(error: CommandFailure(.negative, ""), status: .negative),
         Self(error: CancellationError(), status: .internalFault),
     ]
 }

@@ -16,13 +16,9 @@ enum DecodingBenchCommand: Subcommand {
             Times decoding and resizing, at full size, and scaled as without --exact-decode. Also prints the cosine between the \
             two embeddings.
             """,
-        options: [
-            ModelSource.options, [BenchCommand.seconds, BenchCommand.json], Computation.options,
-        ],
+        options: [ModelSource.options, [BenchCommand.seconds, BenchCommand.json], Computation.options],
         positionals: [paths],
-        examples: [
-            "How long photographs take to be decoded:": "headwater bench decoding photos"
-        ])
+        examples: ["How long photographs take to be decoded:": "headwater bench decoding photos"])
 
     /// - Returns: `negative` if a file could not be measured.
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
@@ -31,8 +27,7 @@ enum DecodingBenchCommand: Subcommand {
         let files = ImageFiles(try arguments[paths])
         var failed = files.unreadable.count
         for error in files.unreadable { Terminal.report("headwater: \(error)") }
-        let benchmark = try DecodingBenchmark(
-            served, on: computation, seconds: try arguments[BenchCommand.seconds])
+        let benchmark = try DecodingBenchmark(served, on: computation, seconds: try arguments[BenchCommand.seconds])
         var report = benchmark.report()
         var table = try BenchTable<DecodingBenchmark.Measurement>(arguments, title: report.title)
         for path in files.paths {
@@ -44,7 +39,7 @@ enum DecodingBenchCommand: Subcommand {
             }
         }
         guard !table.rows.isEmpty else {
-            throw CommandFailure(status: .unreadableInput, description: "PATHS names no image that can be read")
+            throw CommandFailure(.unreadableInput, "PATHS names no image that can be read")
         }
         report.measurements = table.rows
         try table.end(report, summary: report.summary)

@@ -19,9 +19,7 @@ enum OperationBenchCommand: Subcommand {
             the 1x1 convolution that makes it.
             """,
         options: [[batches, seconds, BenchCommand.json], Computation.options],
-        examples: [
-            "How fast the AVX2 kernels are:": "headwater bench operations --kernels avx2 --batch 1"
-        ])
+        examples: ["How fast the AVX2 kernels are:": "headwater bench operations --kernels avx2 --batch 1"])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)

@@ -18,9 +18,7 @@ enum PrecisionBenchCommand: Subcommand {
             the state after a whole pass, with the cosine between the pooled embeddings there.
             """,
         options: [[BenchCommand.models, evaluations, BenchCommand.json], Computation.exactOptions],
-        examples: [
-            "How far bf16 changes embeddings:": "headwater bench precision --model bundled"
-        ])
+        examples: ["How far bf16 changes embeddings:": "headwater bench precision --model bundled"])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let exact = try Computation(arguments, in: .f32)
@@ -28,12 +26,9 @@ enum PrecisionBenchCommand: Subcommand {
         if !isJSON { print("bf16 against f32; kernels \(exact.kernels.name)") }
         for name in try arguments[BenchCommand.models] {
             func model(_ precision: Precision) throws -> ReversibleModel {
-                try BenchCommand.load(
-                    name, evaluations: try arguments[evaluations], exact.computing(in: precision)
-                ).0
+                try BenchCommand.load(name, evaluations: try arguments[evaluations], exact.computing(in: precision)).0
             }
-            let error = try PrecisionError(
-                name: name, exact: try model(.f32), reduced: try model(.bf16), on: exact)
+            let error = try PrecisionError(name: name, exact: try model(.f32), reduced: try model(.bf16), on: exact)
             print(isJSON ? try JSONCoder.text(error) : error.text)
         }
         return .success

@@ -10,9 +10,7 @@ enum ProfileBenchCommand: Subcommand {
         name: "bench profile", abstract: "time an evaluation by kind and size of layer",
         discussion: "Compares the layers' times with the micro-kernel's peak.",
         options: BenchCommand.networkOptions,
-        examples: [
-            "Which layers of U32 take how long:": "headwater bench profile --model u32 --batch 8"
-        ])
+        examples: ["Which layers of U32 take how long:": "headwater bench profile --model u32 --batch 8"])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)

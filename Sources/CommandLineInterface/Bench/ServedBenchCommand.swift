@@ -44,9 +44,7 @@ enum ServedBenchCommand: Subcommand {
                 "Service", [ServeOptions.batch, ServeOptions.wait, ServeOptions.waiting, ServeOptions.decoders]),
             Computation.options,
         ],
-        examples: [
-            "See how the bundled model does under load:": "headwater bench served --seconds 20"
-        ])
+        examples: ["See how the bundled model does under load:": "headwater bench served --seconds 20"])
 
     static let isInterruptible = true
 

@@ -25,9 +25,7 @@ enum TrainingBenchCommand: Subcommand {
             [models, stages, batches, BenchCommand.evaluations, BenchCommand.seconds, BenchCommand.json],
             TrainingOptions.computation,
         ],
-        examples: [
-            "How fast the bundled model would be trained:": "headwater bench training --model bundled"
-        ])
+        examples: ["How fast the bundled model would be trained:": "headwater bench training --model bundled"])
 
     /// What is printed as JSON.
     private struct Report: Codable {

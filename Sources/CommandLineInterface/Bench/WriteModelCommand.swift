@@ -18,9 +18,7 @@ enum WriteModelCommand: Subcommand {
         discussion: "Writes the same bytes every time.",
         options: [[output, BenchCommand.evaluations]],
         positionals: [network],
-        examples: [
-            "Compare U32 with another program:": "headwater bench write-model u32 -o u32.safetensors"
-        ])
+        examples: ["Compare U32 with another program:": "headwater bench write-model u32 -o u32.safetensors"])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         try arguments[network].write(evaluations: try arguments[BenchCommand.evaluations], to: try arguments[output])

@@ -48,8 +48,7 @@ enum DataOptions {
         guard images.skipped.count > 0 else { return }
         let names = images.firstUnlisted.joined(separator: ", ")
         let more = images.skipped.unlisted > images.firstUnlisted.count ? ", …" : ""
-        Terminal.report(
-            "headwater: \(images.path): \(images.skipped)" + (names.isEmpty ? "" : " (\(names)\(more))"))
+        Terminal.report("headwater: \(images.path): \(images.skipped)" + (names.isEmpty ? "" : " (\(names)\(more))"))
     }
 }
 

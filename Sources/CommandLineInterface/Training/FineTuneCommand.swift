@@ -208,10 +208,9 @@ enum FineTuneCommand: Subcommand {
     ) throws -> FineTunedModel {
         guard classes.count > 1 else {
             throw CommandFailure(
-                status: .unusableData,
-                description:
-                    "\(try arguments[TrainingOptions.data]): there is only one class, \(classes[0]); give images of "
-                    + "at least two")
+                .unusableData,
+                "\(try arguments[TrainingOptions.data]): there is only one class, \(classes[0]); give images of at "
+                    + "least two")
         }
         var wishes = FineTunedModel.Wishes(grid: try GridOptions.grid(arguments, of: base.configuration))
         wishes.name = try arguments[TrainingOptions.keptName]
@@ -259,9 +258,7 @@ enum FineTuneCommand: Subcommand {
 
     /// What the numbers depend on; of a head that is solved for, what its features depend on.
     @MainActor
-    private static func settings(
-        _ arguments: ParsedArguments, _ source: FineTuningSource
-    ) throws -> TrainingSettings {
+    private static func settings(_ arguments: ParsedArguments, _ source: FineTuningSource) throws -> TrainingSettings {
         let configuration = source.tuned.configuration
         let isSolved = try arguments[freeze] == .flow
         let learning = TrainingSettings.FineTuning.Learning(

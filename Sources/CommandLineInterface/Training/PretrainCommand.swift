@@ -104,15 +104,15 @@ enum PretrainCommand: Subcommand {
     private static func readArchitecture(_ path: String) throws -> UNetArchitecture {
         let largest = 1 << 16
         guard let bytes = try? FileDescriptor.contents(of: path, limit: largest) else {
-            throw CommandFailure(status: .unreadableInput, description: "\(path): the architecture can't be read")
+            throw CommandFailure(.unreadableInput, "\(path): the architecture can't be read")
         }
         guard bytes.count <= largest, let document = String(validating: bytes, as: UTF8.self) else {
-            throw CommandFailure(status: .unusableData, description: "\(path): not a JSON document of up to 64 KiB")
+            throw CommandFailure(.unusableData, "\(path): not a JSON document of up to 64 KiB")
         }
         do {
             return try UNetArchitecture(json: document)
         } catch {
-            throw CommandFailure(status: .unusableData, description: "\(path): \(error)")
+            throw CommandFailure(.unusableData, "\(path): \(error)")
         }
     }
 }

@@ -202,9 +202,8 @@ enum TrainingOptions {
         let folder = try arguments[output]
         guard try arguments[dryRun] || makeFolder(folder) else {
             throw CommandFailure(
-                status: .unwritableOutput,
-                description:
-                    "\(folder): the output folder can't be created; a file may have its name, or permission is missing")
+                .unwritableOutput,
+                "\(folder): the output folder can't be created; a file may have its name, or permission is missing")
         }
         return TrainingRun.Files(folder: folder)
     }

@@ -76,7 +76,7 @@ public struct HeadTraining {
         let damaged = parts.reduce(0) { $0 + $1.features.done - $1.features.count }
         if damaged > 0 { Terminal.report("headwater: damaged images left out: \(damaged)") }
         guard parts.allSatisfy({ $0.features.count > 0 }) else {
-            throw CommandFailure(status: .unusableData, description: "none of the images could be used")
+            throw CommandFailure(.unusableData, "none of the images could be used")
         }
         let head = try solve(parts)
         try write(head)

@@ -122,7 +122,7 @@ public struct TrainingRehearsal {
             steps.append(made.duration(to: clock.now) / .seconds(1))
         }
         guard !steps.isEmpty else {
-            throw CommandFailure(status: .unusableData, description: "all images of the first batches are damaged")
+            throw CommandFailure(.unusableData, "all images of the first batches are damaged")
         }
         func mean(_ values: [Double]) -> Double {
             let timed = values.count > 1 ? values.dropFirst() : values[...]
