@@ -14,10 +14,7 @@ struct HelpText {
     /// The program's own help: its commands, variables and exit statuses.
     var overview: String {
         var lines = wrapped("\(program.name): \(program.abstract)", to: width)
-        lines += ["", "Usage: \(program.name) COMMAND [OPTIONS]", "", "Commands:"]
-        for topic in program.topics { lines += row("  \(topic.name)", topic.abstract) }
-        lines += ["", "Options:"]
-        lines += row("  -h, --help", "Show this help. After a command, show the command's help.")
+        lines += ["", "Usage: \(program.name) COMMAND [OPTIONS]", ""] + list(program.topics)
         lines += row("      --version", "Show the version.")
         lines += ["", "Environment:"]
         lines += wrapped(program.environmentRule, to: width - 2).map { "  " + $0 }
@@ -31,11 +28,14 @@ struct HelpText {
         var lines = wrapped("\(program.name) \(group.name): \(group.abstract)", to: width)
         lines += ["", "Usage: \(program.name) \(group.name) COMMAND [OPTIONS]", ""]
         if !group.discussion.isEmpty { lines += wrapped(group.discussion, to: width) + [""] }
-        lines.append("Commands:")
-        for command in program.commands(of: group) { lines += row("  \(command.lastWord)", command.abstract) }
-        lines += ["", "Options:"]
-        lines += row("  -h, --help", "Show this help. After a command, show the command's help.")
+        lines += list(program.commands(of: group).map { ($0.lastWord, $0.abstract) })
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The words that may follow, and the option that explains them.
+    private func list(_ commands: [(name: String, abstract: String)]) -> [String] {
+        ["Commands:"] + commands.flatMap { row("  \($0.name)", $0.abstract) } + ["", "Options:"]
+            + row("  -h, --help", "Show this help. After a command, show the command's help.")
     }
 
     /// A command's help.

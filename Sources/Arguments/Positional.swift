@@ -11,38 +11,20 @@ public struct Positional<Value: Sendable>: CommandPositional {
 
     /// One argument that must be given. `name` stands for it in help, in capitals.
     public init(_ name: String, _ syntax: ValueSyntax<Value>, help: String) {
-        specification = PositionalSpecification(name: name, help: help, count: 1...1, syntax) {
-            texts throws(UsageError) in
-            guard let text = texts.first else { throw Self.missing(name, syntax.rule) }
-            return Parsed(value: try syntax.value(of: text, at: name))
-        }
+        specification = PositionalSpecification(name, help, count: 1...1, syntax) { $0[0] }
     }
 
     /// One argument that may be left out.
     public init<Given: Sendable>(_ name: String, optional syntax: ValueSyntax<Given>, help: String)
     where Value == Given? {
-        specification = PositionalSpecification(name: name, help: help, count: 0...1, syntax) {
-            texts throws(UsageError) in
-            guard let text = texts.first else { return Parsed<Given?>(value: nil) }
-            return Parsed<Given?>(value: try syntax.value(of: text, at: name))
-        }
+        specification = PositionalSpecification(name, help, count: 0...1, syntax) { $0.first }
     }
 
     /// All the arguments from here on, at least `minimum`.
     public init<Element: Sendable>(
         _ name: String, repeated syntax: ValueSyntax<Element>, minimum: Int = 1, help: String
     ) where Value == [Element] {
-        specification = PositionalSpecification(name: name, help: help, count: minimum ... .max, syntax) {
-            texts throws(UsageError) in
-            guard texts.count >= minimum else { throw Self.missing(name, syntax.rule) }
-            var elements: [Element] = []
-            for text in texts { elements.append(try syntax.value(of: text, at: name)) }
-            return Parsed(value: elements)
-        }
-    }
-
-    private static func missing(_ name: String, _ rule: String) -> UsageError {
-        UsageError("is missing", at: name, remedy: "give \(rule)")
+        specification = PositionalSpecification(name, help, count: minimum ... .max, syntax) { $0 }
     }
 }
 
@@ -59,15 +41,23 @@ public struct PositionalSpecification: Sendable {
     /// Turns its arguments, in order, into a ``Parsed`` value.
     let evaluate: @Sendable ([String]) throws(UsageError) -> any Sendable
 
-    fileprivate init<Written>(
-        name: String, help: String, count: ClosedRange<Int>, _ syntax: ValueSyntax<Written>,
-        evaluate: @escaping @Sendable ([String]) throws(UsageError) -> any Sendable
+    /// - Parameter value: the positional's value from those that were given, as many as `count` says.
+    fileprivate init<Given, Value: Sendable>(
+        _ name: String, _ help: String, count: ClosedRange<Int>, _ syntax: ValueSyntax<Given>,
+        value: @escaping @Sendable ([Given]) -> Value
     ) {
         self.name = name
         self.help = help
         self.count = count
         completion = syntax.completion
-        self.evaluate = evaluate
+        evaluate = { texts throws(UsageError) in
+            guard texts.count >= count.lowerBound else {
+                throw UsageError("is missing", at: name, remedy: "give \(syntax.rule)")
+            }
+            var given: [Given] = []
+            for text in texts { given.append(try syntax.value(of: text, at: name)) }
+            return Parsed(value: value(given))
+        }
     }
 
     /// As it stands in a usage line.

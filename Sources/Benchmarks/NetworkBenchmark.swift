@@ -22,9 +22,7 @@ public struct NetworkBenchmark: TableRow {
 
     /// Measures for about `seconds`, at least three passes, after one that is not counted.
     ///
-    /// - Parameters:
-    ///   - name: what the row calls the model.
-    ///   - loadSeconds: how long it took to load.
+    /// - Parameter name: what the row calls the model.
     public init(
         of model: ReversibleModel, name: String, loadSeconds: Double, batch: Int, seconds: Double,
         on computation: Computation

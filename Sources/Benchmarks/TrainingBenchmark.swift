@@ -41,9 +41,7 @@ public struct TrainingBenchmark {
     /// Trains the network of a model, with random weights, since time doesn't depend on them, and with a head of ten classes if
     /// it has none.
     ///
-    /// - Parameters:
-    ///   - name: what rows call it.
-    ///   - capacity: images whose activations are in memory together.
+    /// - Parameter capacity: images whose activations are in memory together.
     /// - Throws: `ConfigurationError`.
     public init(
         _ name: String, _ configuration: ModelConfiguration, capacity: Int, on computation: Computation

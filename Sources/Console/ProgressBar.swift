@@ -78,12 +78,7 @@ public final class ProgressBar {
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
 
-    /// Begins work.
-    ///
-    /// - Parameters:
-    ///   - activity: what is being done, such as `embedding`.
-    ///   - total: how many there are.
-    ///   - unit: what is counted, in the plural.
+    /// Begins work, such as `embedding`, on `total` of what `unit` names in the plural.
     public init(_ activity: String, of total: Int, unit: String = "images") {
         line = ProgressLine(activity: activity, unit: unit, total: total)
         isTerminal = isatty(STDERR_FILENO) == 1

@@ -12,9 +12,7 @@ struct ConfusionMatrix: Sendable, Equatable {
 
     /// Counts an image.
     ///
-    /// - Parameters:
-    ///   - logits: finite, one a class; the greatest says what the image was taken for, of equals the first.
-    ///   - answer: the image's class.
+    /// - Parameter logits: finite, one a class; the greatest says what the image was taken for, of equals the first.
     mutating func add(logits: [Float], answer: Int) {
         let predicted = logits.indices.max { (logits[$0], $1) < (logits[$1], $0) }!
         counts[answer, default: [:]][predicted, default: 0] += 1

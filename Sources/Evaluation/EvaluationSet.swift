@@ -69,7 +69,7 @@ public struct EvaluationSet {
         defer { bar.erase() }
         try await extraction.run(
             count: indices.count, FeatureRequest(taps: taps, wantsLogits: logitIndices != nil),
-            bytes: { try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes) }
+            inputs: { .encoded(try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes)) }
         ) { position, result in
             let item = images.items[indices[position]]
             switch result {

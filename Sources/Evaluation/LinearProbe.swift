@@ -16,12 +16,9 @@ struct LinearProbe: Sendable {
     /// Below this part of a dimension's mean, what varies is the rounding of f32.
     private static let leastDeviation = 1e-6
 
-    /// Trains a probe.
+    /// Trains a probe on at least one embedding, with a penalty above 0.
     ///
-    /// - Parameters:
-    ///   - training: at least one embedding.
-    ///   - penalty: above 0.
-    ///   - progress: told the iterations done; what it throws is rethrown.
+    /// - Parameter progress: told the iterations done; what it throws is rethrown.
     init(
         _ training: LabelledEmbeddings, penalty: Double = LogisticRegression.defaultPenalty, on pool: WorkerPool,
         progress: (Int) throws -> Void

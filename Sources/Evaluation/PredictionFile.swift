@@ -22,12 +22,7 @@ public struct PredictionFile {
         try file.write(TextRow.csv(path: "path", names))
     }
 
-    /// Writes an image's line.
-    ///
-    /// - Parameters:
-    ///   - path: in its data set.
-    ///   - logits: one a class.
-    ///   - answer: the index of its class.
+    /// Writes the line of an image, whose class has the index `answer`.
     public func append(_ path: String, logits: [Float], answer: Int) throws {
         let ranked = RankedClass.ranking(logits, labels)
         let rank = ranked.firstIndex { $0.index == answer }!

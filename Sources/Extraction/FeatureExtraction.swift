@@ -24,11 +24,7 @@ public struct FeatureExtraction {
     /// The most images in memory: a batch that is evaluated, one that waits decoded, and those that are read and decoded.
     private let window: Int
 
-    /// Runs a model.
-    ///
-    /// - Parameters:
-    ///   - batch: the most images that are evaluated together.
-    ///   - decoding: how images are decoded, unless they come decoded.
+    /// Runs a model on up to `batch` images together.
     public init(_ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation) async {
         self.served = served
         self.decoding = decoding
@@ -49,19 +45,9 @@ public struct FeatureExtraction {
     /// Computes the features of `count` images.
     ///
     /// - Parameters:
-    ///   - bytes: reads an image; called on threads of its own.
+    ///   - inputs: reads an image, and decodes it if something is to be done with it; called on threads of its own.
     ///   - deliver: takes the images' features in their order, or why there are none.
     /// - Throws: `CancellationError`, and whatever `deliver` throws.
-    public func run(
-        count: Int, _ request: FeatureRequest, bytes: @escaping @Sendable (Int) throws -> [UInt8],
-        deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void
-    ) async throws {
-        try await run(count: count, request, inputs: { .encoded(try bytes($0)) }, deliver: deliver)
-    }
-
-    /// As above, of images that may have been decoded already.
-    ///
-    /// - Parameter inputs: reads an image, and decodes it if something is to be done with it; called on threads of its own.
     public func run(
         count: Int, _ request: FeatureRequest, inputs: @escaping @Sendable (Int) throws -> FeatureInput,
         deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void

@@ -98,10 +98,10 @@ public struct ImageRun {
         let fingerprints = FingerprintsTaken()
         try await extraction.run(
             count: images.paths.count - first, job.request,
-            bytes: { index in
+            inputs: { index in
                 // Before the file is read: what changes it while it is read makes the row that of another image.
                 fingerprints.put(images.fingerprint(at: first + index), for: first + index)
-                return try images.bytes(at: first + index)
+                return .encoded(try images.bytes(at: first + index))
             }
         ) { place, result in
             let index = first + place

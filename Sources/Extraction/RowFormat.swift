@@ -47,7 +47,6 @@ extension RowFormat {
     /// Rows of embeddings.
     ///
     /// - Parameters:
-    ///   - taps: where they are read.
     ///   - hasHeader: whether csv begins with a line of column names.
     ///   - hasUnitLength: whether every embedding is scaled to length 1.
     public init(_ format: Embeddings, of taps: [ResolvedTap], hasHeader: Bool, hasUnitLength: Bool) {
@@ -92,11 +91,7 @@ extension RowFormat {
         let classes: [RankedClass]
     }
 
-    /// Rows of the most probable classes.
-    ///
-    /// - Parameters:
-    ///   - labels: the model's class names; nil if it has none.
-    ///   - top: how many classes an image gets.
+    /// Rows of the `top` most probable classes, with their names if the model has any.
     public init(_ format: Classes, labels: [String]?, top: Int) {
         switch format {
         case .jsonl:

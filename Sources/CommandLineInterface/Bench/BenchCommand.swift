@@ -50,9 +50,17 @@ enum BenchCommand {
     /// The file of a model that isn't random; nil for the bundled one.
     static func path(ofModel name: String) -> String? { name == "bundled" ? nil : name }
 
-    /// The sizes of batches to measure a model at.
-    static func batches(_ arguments: ParsedArguments, ofModel name: String) throws -> [Int] {
-        try arguments[batches] ?? RandomNetwork(named: name)?.batches ?? [1, 8]
+    /// Calls `measure` for each model of `--model`, by its name and the seconds it took to load, with each size of batches.
+    static func forEachBatch(
+        _ arguments: ParsedArguments, _ computation: Computation,
+        measure: (String, ReversibleModel, _ loadSeconds: Double, _ batch: Int) throws -> Void
+    ) throws {
+        for name in try arguments[models] {
+            let (model, loadSeconds) = try load(name, evaluations: try arguments[evaluations], computation)
+            for batch in try arguments[batches] ?? RandomNetwork(named: name)?.batches ?? [1, 8] {
+                try measure(name, model, loadSeconds, batch)
+            }
+        }
     }
 }
 

@@ -34,15 +34,11 @@ enum NetworkBenchCommand: Subcommand {
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)
         var table = try BenchTable<NetworkBenchmark>(arguments, title: title(computation))
-        for name in try arguments[BenchCommand.models] {
-            let (model, loadSeconds) = try BenchCommand.load(
-                name, evaluations: try arguments[BenchCommand.evaluations], computation)
-            for batch in try BenchCommand.batches(arguments, ofModel: name) {
-                table.append(
-                    try NetworkBenchmark(
-                        of: model, name: name, loadSeconds: loadSeconds, batch: batch,
-                        seconds: try arguments[BenchCommand.seconds], on: computation))
-            }
+        try BenchCommand.forEachBatch(arguments, computation) { name, model, loadSeconds, batch in
+            table.append(
+                try NetworkBenchmark(
+                    of: model, name: name, loadSeconds: loadSeconds, batch: batch,
+                    seconds: try arguments[BenchCommand.seconds], on: computation))
         }
         let peak = ProcessMemory.peakResidentBytes()
         let report = Report(

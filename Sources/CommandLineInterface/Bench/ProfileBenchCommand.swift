@@ -14,15 +14,10 @@ enum ProfileBenchCommand: Subcommand {
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)
-        for name in try arguments[BenchCommand.models] {
-            let (model, _) = try BenchCommand.load(
-                name, evaluations: try arguments[BenchCommand.evaluations], computation)
-            for batch in try BenchCommand.batches(arguments, ofModel: name) {
-                let profile = try EvaluationProfile(
-                    name: name, model: model, batch: batch, seconds: try arguments[BenchCommand.seconds],
-                    on: computation)
-                print(try arguments[BenchCommand.json] ? try JSONCoder.text(profile) : profile.table)
-            }
+        try BenchCommand.forEachBatch(arguments, computation) { name, model, _, batch in
+            let profile = try EvaluationProfile(
+                name: name, model: model, batch: batch, seconds: try arguments[BenchCommand.seconds], on: computation)
+            print(try arguments[BenchCommand.json] ? try JSONCoder.text(profile) : profile.table)
         }
         return .success
     }
