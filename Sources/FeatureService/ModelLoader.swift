@@ -85,13 +85,6 @@ public struct InsufficientMemory: Error, Equatable, Sendable, CustomStringConver
     /// What there is.
     public let budget: MemoryBudget
 
-    /// States what is missing.
-    public init(name: String, neededBytes: Int, budget: MemoryBudget) {
-        self.name = name
-        self.neededBytes = neededBytes
-        self.budget = budget
-    }
-
     /// What is missing and what to do.
     public var description: String {
         func text(_ bytes: Int) -> String { MemoryBudget.text(ofBytes: bytes) }

@@ -1,5 +1,5 @@
 /// Header fields in the order they were sent or set; names compare without regard to ASCII case (RFC 9110, 5.1).
-public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral, Sequence {
+public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     /// One field.
     public struct Field: Sendable, Equatable {
         /// The name as written.
@@ -37,9 +37,6 @@ public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral, 
     public mutating func append(name: String, value: String) {
         fields.append(Field(name: name, value: value))
     }
-
-    /// An iterator over the fields.
-    public func makeIterator() -> [Field].Iterator { fields.makeIterator() }
 
     static func equal(_ one: String, _ other: String) -> Bool {
         one.utf8.count == other.utf8.count && zip(one.utf8, other.utf8).allSatisfy { lowercase($0) == lowercase($1) }

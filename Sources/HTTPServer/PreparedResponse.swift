@@ -16,7 +16,7 @@ struct PreparedResponse: Sendable {
         bits = UInt(bitPattern: created)
         var headers = response.headers
         if closing { headers["Connection"] = "close" }
-        for field in headers where CMHDAddHeader(created, field.name, field.value) == 0 {
+        for field in headers.fields where CMHDAddHeader(created, field.name, field.value) == 0 {
             MHD_destroy_response(created)
             return nil
         }

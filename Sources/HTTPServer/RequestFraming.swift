@@ -16,7 +16,7 @@ enum RequestFraming: Equatable, Sendable {
             guard condition else { throw TransportRefusal(status: status, reason: reason) }
         }
         try require(
-            headers.allSatisfy(\.isWellFormed),
+            headers.fields.allSatisfy(\.isWellFormed),
             "a header field's name is not a token, or its value contains a control character")
         let hosts = headers.values(of: "Host")
         try require(hosts.count <= 1, "there is more than one Host header")

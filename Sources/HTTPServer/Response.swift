@@ -19,7 +19,7 @@ public struct Response: Sendable {
     /// answered with 500 and logged. Removing the header would hide the bug, and a trap would end every other request too.
     var fault: String? {
         guard (200...599).contains(status) else { return "its status is \(status)" }
-        for field in headers {
+        for field in headers.fields {
             guard field.isWellFormed else { return "its header \(field.name.debugDescription) is malformed" }
             for reserved in ["Content-Length", "Transfer-Encoding", "Date"]
             where HTTPHeaders.equal(field.name, reserved) {

@@ -11,12 +11,6 @@ public struct MemoryBudget: Sendable, Equatable {
     /// What sets the bound, for a message, such as "the memory limit of its cgroup, 512.0 MiB".
     public let bound: String
 
-    /// States a budget.
-    public init(availableBytes: Int, bound: String) {
-        self.availableBytes = availableBytes
-        self.bound = bound
-    }
-
     /// What is left now; nil if the system tells nothing.
     public static func now() -> MemoryBudget? {
         (cgroups() + [machine(), addressSpace()].compactMap { $0 }).min { $0.availableBytes < $1.availableBytes }

@@ -1,7 +1,5 @@
-import FeatureService
 import FlowModel
 import Foundation
-import Machine
 import Synchronization
 import Tensor
 import TestBench
@@ -9,6 +7,8 @@ import TestFixtures
 import Testing
 
 @testable import API
+@testable import FeatureService
+@testable import Machine
 
 /// A gate that a load waits at until the test opens it.
 final class LoadGate: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-import Machine
+@testable import Machine
 import Tensor
 import TestBench
 import TestFixtures

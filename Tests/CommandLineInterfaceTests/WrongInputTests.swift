@@ -1,12 +1,12 @@
 import Arguments
 import CheckpointFormats
 import Console
-import FeatureService
+@testable import FeatureService
 import Files
 import FlowModel
 import Foundation
 import HTTPServer
-import Machine
+@testable import Machine
 import ReverseODE
 import Tensor
 import TestBench

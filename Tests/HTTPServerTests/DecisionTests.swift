@@ -144,7 +144,7 @@ struct DecisionTests {
         #expect(headers["a"] == "1")
         #expect(headers.values(of: "A") == ["1", "3"])
         headers["a"] = "4"
-        #expect(headers.map(\.name) == ["B", "a"])
+        #expect(headers.fields.map(\.name) == ["B", "a"])
         headers["b"] = nil
         #expect(headers.fields == [.init(name: "a", value: "4")])
     }

@@ -8,7 +8,7 @@ import UntrustedText
 extension AdminAPI {
     /// `POST /v2/repository/index`.
     func index(_ command: Command) async throws(Problem) -> Response {
-        let post = try RepositoryPost(command.bytes)
+        let post = try RepositoryPost(command.request.bytes)
         let entries = await repository().filter { $0.isReady || !post.isReadyOnly }
         var json = JSONWriter()
         json.array(of: entries) { $1.write(&$0) }
@@ -18,7 +18,7 @@ extension AdminAPI {
     /// `POST /v2/repository/models/{model}/load`: loads the one file of the directory that holds a model of that name, and
     /// answers when it serves.
     func loadModel(_ command: Command) async throws(Problem) -> Response {
-        let (post, name) = (try RepositoryPost(command.bytes), command.path["model"]!)
+        let (post, name) = (try RepositoryPost(command.request.bytes), command.path["model"]!)
         guard post.overrides.isEmpty else {
             throw Problem(
                 .invalidParameter, "load takes no parameters; the model file determines how the model is loaded")
@@ -43,7 +43,7 @@ extension AdminAPI {
 
     /// `POST /v2/repository/models/{model}/unload`.
     func unloadModel(_ command: Command) async throws(Problem) -> Response {
-        _ = try RepositoryPost(command.bytes)
+        _ = try RepositoryPost(command.request.bytes)
         let name = command.path["model"]
         let known = await repository()
         guard !known.contains(where: { $0.name == name && $0.isReady }) else {

@@ -41,12 +41,11 @@ public final class AdminAPI: Sendable {
     ) {
         self.service = service
         self.checkpoints = checkpoints
-        observer = RequestObserver(
+        let observer = RequestObserver(
             listener: .admin, metrics: metrics, logger: logger, accessLog: configuration.accessLog)
+        self.observer = observer
         authenticator = configuration.token.map {
-            Authenticator(keys: [$0], allowance: configuration.wrongKeys) {
-                metrics.authenticationFailed(at: .admin, $0)
-            }
+            Authenticator(keys: [$0], allowance: configuration.wrongKeys, observer: observer)
         }
         var keyless = configuration
         keyless.token = nil
@@ -75,7 +74,7 @@ public final class AdminAPI: Sendable {
 
     /// `POST /admin/checkpoint`.
     func load(_ command: Command) async throws(Problem) -> Response {
-        let post = try LoadPost(command.bytes)
+        let post = try LoadPost(command.request.bytes)
         return try await complete(command, .load) { () async throws(CheckpointRefusal) in
             try await checkpoints.load(path: post.path, sha256: post.sha256, for: command.client)
         }
@@ -83,7 +82,7 @@ public final class AdminAPI: Sendable {
 
     /// `PUT /admin/checkpoint`.
     func upload(_ command: Command) async throws(Problem) -> Response {
-        guard case .file(let path, let byteCount) = command.body, byteCount > 0 else {
+        guard case .file(let path, let byteCount) = command.request.body, byteCount > 0 else {
             throw Problem(.checkpointRejected, "the body is empty; send the bytes of a safetensors file")
         }
         return try await complete(command, .upload) { () async throws(CheckpointRefusal) in

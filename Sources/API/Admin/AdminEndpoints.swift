@@ -45,10 +45,7 @@ struct Command: Sendable {
     let sha256: String?
     /// The client that sent it.
     let client: CheckpointAttempt.Client
-    let body: Request.Body
-
-    /// The body's bytes; empty if it is in a file.
-    var bytes: [UInt8] { if case .bytes(let bytes) = body { bytes } else { [] } }
+    let request: Request
 }
 
 /// The bodies of commands.
@@ -83,7 +80,7 @@ extension Endpoint<AdminAPI> {
                 let client = CheckpointAttempt.Client(
                     address: request.head.remoteAddress, requestID: observation.id.description)
                 return try await handler(api)(
-                    Command(path: path, waits: waits, sha256: sha256, client: client, body: request.body))
+                    Command(path: path, waits: waits, sha256: sha256, client: client, request: request))
             }
         }
     }

@@ -26,6 +26,11 @@ struct RequestObserver: Sendable {
         return observation.identifying(problem.response(requestID: observation.id.description))
     }
 
+    /// Counts a request that isn't authenticated.
+    func authenticationFailed(_ failure: AuthenticationFailure) {
+        metrics.authenticationFailed(at: listener, failure)
+    }
+
     /// Notes the features computed for a request.
     func computed(_ response: FeatureResponse, _ observation: inout RequestObservation) {
         metrics.observe(response.timings)

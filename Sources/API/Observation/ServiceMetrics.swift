@@ -45,32 +45,31 @@ public enum ReloadOutcome: String, Sendable, CaseIterable {
 public final class ServiceMetrics: Sendable {
     /// Where the metrics are registered. Other parts of the program may add theirs.
     public let registry: MetricsRegistry
+    /// The events to make the service with.
+    public let events: ServiceEvents
 
     private let requests: Labelled<Counter>
     private let requestSeconds: Labelled<Histogram>
     private let decodeSeconds: Histogram
     private let queueSeconds: Histogram
     private let inferenceSeconds: Histogram
-    private let batchImages: Histogram
-    private let stepSeconds: Histogram
-    private let steps: Counter
-    private let evaluations: Counter
-    private let images: Counter
-    private let rejected: [AdmissionLimit: Counter]
-    private let expired: Counter
-    private let abandoned: Counter
-    private let notFinite: Counter
     private let swaps: Labelled<Counter>
     private let reloads: Labelled<Counter>
     private let authenticationFailures: Labelled<Counter>
-    private let answers: [AnswerSource: Counter]
-    private let cacheBytes: Gauge
-    private let waiting: Gauge
-    private let inFlight: Gauge
-    private let decoding: Gauge
-    private let expectedWait: Gauge
-    private let model = Mutex<ModelVersion?>(nil)
+    /// The service's state at the latest scrape, and the model that served.
+    private let scraped = Mutex<(status: ServiceStatus, served: ModelVersion?)?>(nil)
     private let servers = Mutex<[Listener: @Sendable () -> ServerCounters?]>([:])
+
+    private static let quantities: [(name: String, help: String, value: @Sendable (ServiceStatus) -> Double)] = [
+        ("headwater_cache_bytes", "Bytes of cached answers.", { Double($0.cachedBytes) }),
+        ("headwater_images_waiting", "Admitted images that wait for their first step.", { Double($0.waiting) }),
+        ("headwater_images_decoding", "Waiting images that are not decoded yet.", { Double($0.decoding) }),
+        ("headwater_images_in_flight", "Images between their first and last step.", { Double($0.inFlight) }),
+        (
+            "headwater_expected_wait_seconds", "Seconds until the admitted work is done, at the present rate.",
+            { $0.expectedWait }
+        ),
+    ]
 
     /// Registers the metrics and those of the process.
     ///
@@ -102,25 +101,25 @@ public final class ServiceMetrics: Sendable {
             "headwater_inference_seconds",
             help: "Seconds from the first step to the last, of a request's slowest image.",
             bounds: HistogramBuckets.seconds)
-        batchImages = try registry.histogram(
+        let batchImages = try registry.histogram(
             "headwater_batch_images", help: "Images in a step.",
             bounds: HistogramBuckets.powersOfTwo(through: configuration.batchLimit))
-        stepSeconds = try registry.histogram(
+        let stepSeconds = try registry.histogram(
             "headwater_step_seconds", help: "Seconds that a step took.", bounds: HistogramBuckets.seconds)
-        steps = try registry.counter("headwater_steps_total", help: "Steps, each one evaluation of the network.")
-        evaluations = try registry.counter(
+        let steps = try registry.counter("headwater_steps_total", help: "Steps, each one evaluation of the network.")
+        let evaluations = try registry.counter(
             "headwater_evaluations_total", help: "Network evaluations, counted per image.")
-        images = try registry.counter("headwater_images_total", help: "Images whose features were computed.")
+        let images = try registry.counter("headwater_images_total", help: "Images whose features were computed.")
         let rejected = try registry.counter(
             "headwater_requests_rejected_total",
             help: "Requests refused because too much work was queued, by the limit reached.",
             labels: ["limit"])
-        self.rejected = Dictionary(uniqueKeysWithValues: AdmissionLimit.allCases.map { ($0, rejected[$0.rawValue]) })
-        expired = try registry.counter(
+        for limit in AdmissionLimit.allCases { rejected[limit.rawValue].increment(by: 0) }
+        let expired = try registry.counter(
             "headwater_requests_expired_total", help: "Requests dropped because their deadline had passed.")
-        abandoned = try registry.counter(
+        let abandoned = try registry.counter(
             "headwater_requests_abandoned_total", help: "Requests dropped because their client had disconnected.")
-        notFinite = try registry.counter(
+        let notFinite = try registry.counter(
             "headwater_images_not_finite_total", help: "Images whose state became infinite or NaN.")
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
@@ -130,7 +129,7 @@ public final class ServiceMetrics: Sendable {
         authenticationFailures = try registry.counter(
             "headwater_authentication_failures_total", help: "Requests refused because the key was missing or wrong.",
             labels: ["listener", "outcome"])
-        answers = [
+        let answers: [AnswerSource: Counter] = [
             .hit: try registry.counter("headwater_cache_hits_total", help: "Images answered from the cache."),
             .shared: try registry.counter(
                 "headwater_cache_shared_total",
@@ -139,13 +138,25 @@ public final class ServiceMetrics: Sendable {
                 "headwater_cache_misses_total",
                 help: "Images computed because neither the cache nor a computation in progress had their answer."),
         ]
-        cacheBytes = try registry.gauge("headwater_cache_bytes", help: "Bytes of cached answers.")
-        waiting = try registry.gauge(
-            "headwater_images_waiting", help: "Admitted images that wait for their first step.")
-        decoding = try registry.gauge(
-            "headwater_images_decoding", help: "Waiting images that are not decoded yet.")
-        expectedWait = try registry.gauge(
-            "headwater_expected_wait_seconds", help: "Seconds until the admitted work is done, at the present rate.")
+        var events = ServiceEvents()
+        events.stepped = { batch, seconds in
+            steps.increment()
+            evaluations.increment(by: UInt64(batch))
+            batchImages.observe(Double(batch))
+            stepSeconds.observe(seconds)
+        }
+        events.rejected = { rejected[$0.rawValue].increment() }
+        events.expired = { expired.increment() }
+        events.abandoned = { abandoned.increment() }
+        events.notFinite = { notFinite.increment() }
+        events.answered = { answers[$0]?.increment() }
+        events.completed = { images.increment() }
+        self.events = events
+        for (name, help, value) in Self.quantities {
+            try registry.gauge(name, help: help) { [weak self] in
+                self?.scraped.withLock { $0 }.map { [Sample(value($0.status))] } ?? []
+            }
+        }
         try registry.gauge(
             "headwater_images_waiting_limit", help: "Number of waiting images above which requests are refused."
         )
@@ -154,7 +165,6 @@ public final class ServiceMetrics: Sendable {
             "headwater_expected_wait_limit_seconds", help: "Expected wait above which requests are refused, in seconds."
         )
         .set(configuration.waitLimit.map { $0 / .seconds(1) } ?? .infinity)
-        inFlight = try registry.gauge("headwater_images_in_flight", help: "Images between their first and last step.")
         for outcome in CheckpointOutcome.allCases { swaps[outcome.rawValue].increment(by: 0) }
         for part in ReloadedPart.allCases {
             for outcome in ReloadOutcome.allCases { reloads[part.rawValue, outcome.rawValue].increment(by: 0) }
@@ -171,7 +181,7 @@ public final class ServiceMetrics: Sendable {
         try registry.gauge(
             "headwater_model_info", help: "The model served; always 1.", labels: ["name", "version", "sha256"]
         ) { [weak self] in
-            guard let version = self?.model.withLock({ $0 }) else { return [] }
+            guard let version = self?.scraped.withLock({ $0?.served }) else { return [] }
             return [Sample(1, labelValues: [version.name, version.label, version.sha256])]
         }
         try registry.gauge("headwater_connections_open", help: "Connections open.", labels: ["listener"]) {
@@ -202,24 +212,6 @@ public final class ServiceMetrics: Sendable {
         }
     }
 
-    /// The events to make the service with.
-    public var events: ServiceEvents {
-        var events = ServiceEvents()
-        events.stepped = { [self] batch, seconds in
-            steps.increment()
-            evaluations.increment(by: UInt64(batch))
-            batchImages.observe(Double(batch))
-            stepSeconds.observe(seconds)
-        }
-        events.rejected = { [rejected] in rejected[$0]?.increment() }
-        events.expired = { [expired] in expired.increment() }
-        events.abandoned = { [abandoned] in abandoned.increment() }
-        events.notFinite = { [notFinite] in notFinite.increment() }
-        events.answered = { [answers] in answers[$0]?.increment() }
-        events.completed = { [images] in images.increment() }
-        return events
-    }
-
     /// Counts an attempt to change the model.
     public func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
 
@@ -245,12 +237,7 @@ public final class ServiceMetrics: Sendable {
 
     /// The text of `GET /metrics`, with the service's present state.
     func exposition(_ status: ServiceStatus, served: ModelVersion?) -> String {
-        waiting.set(Double(status.waiting))
-        inFlight.set(Double(status.inFlight))
-        decoding.set(Double(status.decoding))
-        expectedWait.set(status.expectedWait)
-        cacheBytes.set(Double(status.cachedBytes))
-        model.withLock { $0 = served }
+        scraped.withLock { $0 = (status, served) }
         return registry.exposition()
     }
 }

@@ -49,12 +49,11 @@ public final class PublicAPI: Sendable {
         logger: Logger
     ) {
         self.service = service
-        observer = RequestObserver(
+        let observer = RequestObserver(
             listener: .public, metrics: metrics, logger: logger, accessLog: configuration.accessLog)
+        self.observer = observer
         authenticator = configuration.apiKeys.map {
-            Authenticator(keys: $0, allowance: configuration.wrongKeys) {
-                metrics.authenticationFailed(at: .public, $0)
-            }
+            Authenticator(keys: $0, allowance: configuration.wrongKeys, observer: observer)
         }
         var keyless = configuration
         keyless.apiKeys = nil

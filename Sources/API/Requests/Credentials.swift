@@ -54,18 +54,13 @@ enum AuthenticationFailure: String, Sendable, CaseIterable {
 final class Authenticator: Sendable {
     private let credentials: Mutex<Credentials>
     private let limit: Mutex<AuthenticationLimit>
-    private let failed: @Sendable (AuthenticationFailure) -> Void
+    private let observer: RequestObserver
 
-    /// An authenticator that knows these keys.
-    ///
-    /// - Parameter failed: told of every request that isn't accepted.
-    init(
-        keys: [String], allowance: AuthenticationLimit.Allowance,
-        failed: @escaping @Sendable (AuthenticationFailure) -> Void
-    ) {
+    /// An authenticator that knows these keys, and has every request counted that isn't accepted.
+    init(keys: [String], allowance: AuthenticationLimit.Allowance, observer: RequestObserver) {
         credentials = Mutex(Credentials(keys: keys))
         limit = Mutex(AuthenticationLimit(allowance))
-        self.failed = failed
+        self.observer = observer
     }
 
     /// Knows these keys from now on instead of those before.
@@ -86,14 +81,14 @@ final class Authenticator: Sendable {
         switch credentials.withLock({ $0 }).presented(in: head.headers) {
         case .key: return
         case .nothing:
-            failed(.missing)
+            observer.authenticationFailed(.missing)
             throw Self.problem("this endpoint requires a key; send it as Authorization: Bearer KEY or X-API-Key: KEY")
         case .wrongKey:
             guard let wait = limit.withLock({ $0.fail(head.remoteAddress, at: head.received) }) else {
-                failed(.wrong)
+                observer.authenticationFailed(.wrong)
                 throw Self.problem("the key is not valid for this listener")
             }
-            failed(.limited)
+            observer.authenticationFailed(.limited)
             let seconds = max(1, Int((wait / .seconds(1)).rounded(.up)))
             throw Problem(
                 .tooManyWrongKeys, "too many wrong keys came from this address; try again in \(seconds) s",

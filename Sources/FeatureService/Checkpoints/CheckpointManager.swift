@@ -300,13 +300,13 @@ public actor CheckpointManager {
 
     /// Takes a loaded model through the remaining steps.
     private func install(_ served: ServedModel, _ job: Job) async throws -> CheckpointOutcome {
-        enter(.warmingUp)
+        loading?.phase = .warmingUp
         guard try await parts.service.warmUp(served) else {
             throw ModelLoadingError(description: "the first evaluation gives numbers that are not finite")
         }
-        enter(.selfTesting)
+        loading?.phase = .selfTesting
         try await onThread { [selfTest = parts.selfTest] in try selfTest(served) }
-        enter(.activating)
+        loading?.phase = .activating
         // Recorded before it is switched to: a service killed in between starts with the new model, which has passed
         // every check, while one that switches first could come back with a model that has served no request since.
         let digest = job.isConfigured ? served.version.sha256 : configuredDigest
@@ -346,11 +346,6 @@ public actor CheckpointManager {
         } catch {
             // What can't be read may name any of them.
         }
-    }
-
-    private func enter(_ phase: CheckpointPhase) {
-        guard let loading else { return }
-        self.loading = CheckpointStatus.Loading(source: loading.source, phase: phase, since: loading.since)
     }
 
     /// Runs work that may take seconds on a Dispatch thread of the manager's own.

@@ -65,7 +65,7 @@ public struct CheckpointStatus: Sendable, Equatable {
         /// Where the checkpoint comes from.
         public let source: CheckpointSource
         /// The step that it is at.
-        public let phase: CheckpointPhase
+        public internal(set) var phase: CheckpointPhase
         /// When the load began.
         public let since: Date
     }

@@ -21,31 +21,14 @@ public struct Timestamp: Sendable, Hashable {
     ///
     /// Written out here because Foundation's formatters bring locale data into the binary that outweighs the service.
     public var iso8601: String {
-        let (days, milliseconds) = Self.floorDivision(millisecondsSinceEpoch, 86_400_000)
-        let (year, month, day) = Self.civilDate(daysSinceEpoch: days)
-        let date = "\(year.padded(to: 4))-\(month.padded(to: 2))-\(day.padded(to: 2))"
-        let hour = (milliseconds / 3_600_000).padded(to: 2)
-        let minute = (milliseconds / 60_000 % 60).padded(to: 2)
-        let second = (milliseconds / 1000 % 60).padded(to: 2)
-        return "\(date)T\(hour):\(minute):\(second).\((milliseconds % 1000).padded(to: 3))Z"
-    }
-
-    /// The proleptic Gregorian date of a day. Years are counted from March, so that the leap day is a year's last and
-    /// every month's first day is a linear function of its number; 400 years (146,097 days) repeat exactly.
-    private static func civilDate(daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        let daysFromMarchOfYear0ToEpoch: Int64 = 719_468
-        let (era, dayOfEra) = floorDivision(daysSinceEpoch + daysFromMarchOfYear0ToEpoch, 146_097)
-        let leapDays = dayOfEra / 1460 - dayOfEra / 36_524 + dayOfEra / 146_096
-        let yearOfEra = (dayOfEra - leapDays) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        return (era * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, day)
-    }
-
-    private static func floorDivision(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
-        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
-        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+        var (seconds, milliseconds) = millisecondsSinceEpoch.quotientAndRemainder(dividingBy: 1000)
+        if milliseconds < 0 { (seconds, milliseconds) = (seconds - 1, milliseconds + 1000) }
+        var (instant, parts) = (time_t(seconds), tm())
+        gmtime_r(&instant, &parts)
+        let date = [
+            (Int(parts.tm_year) + 1900).padded(to: 4), (parts.tm_mon + 1).padded(to: 2), parts.tm_mday.padded(to: 2),
+        ]
+        let time = [parts.tm_hour, parts.tm_min, parts.tm_sec].map { $0.padded(to: 2) }
+        return "\(date.joined(separator: "-"))T\(time.joined(separator: ":")).\(milliseconds.padded(to: 3))Z"
     }
 }

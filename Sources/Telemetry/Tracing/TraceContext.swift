@@ -64,15 +64,8 @@ public struct TraceContext: Sendable, Hashable {
 
     /// The number of lower-case digits only: `UInt64(_:radix:)` would take capitals and a sign.
     private static func hexadecimal(_ digits: ArraySlice<UInt8>) -> UInt64? {
-        var value: UInt64 = 0
-        for digit in digits {
-            switch digit {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt64(digit - UInt8(ascii: "0"))
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
-            default: return nil
-            }
-        }
-        return value
+        guard digits.allSatisfy("0123456789abcdef".utf8.contains) else { return nil }
+        return UInt64(String(decoding: digits, as: UTF8.self), radix: 16)
     }
 }
 
