@@ -59,12 +59,8 @@ struct AcceptedHead {
         case .refused(let response): throw HeadRefusal(cause: .response(response), framing: framing)
         case .accepted((), let policy): self.policy = policy
         }
-        let maximumBytes =
-            switch policy {
-            case .memory(let maximumBytes), .file(_, let maximumBytes, _): maximumBytes
-            }
-        guard let length = framing.announcedLength, length > UInt64(max(0, maximumBytes)) else { return }
-        let reason = "the body is larger than \(maximumBytes) bytes"
+        guard let length = framing.announcedLength, length > UInt64(max(0, policy.maximumBytes)) else { return }
+        let reason = "the body is larger than \(policy.maximumBytes) bytes"
         throw HeadRefusal(cause: .transport(TransportRefusal(status: 413, reason: reason)), framing: framing)
     }
 }

@@ -42,6 +42,12 @@ public enum BodyPolicy: Sendable {
     /// In a new file in this folder. It is removed when the request has ended, unless the handler has renamed it. The client
     /// has `timeout` for the body. An event thread writes the file, so this is for rare, large uploads.
     case file(directory: String, maximumBytes: Int, timeout: Duration)
+
+    var maximumBytes: Int {
+        switch self {
+        case .memory(let maximumBytes), .file(_, let maximumBytes, _): maximumBytes
+        }
+    }
 }
 
 /// One request as its application sees it, without the application's types: the functions that libmicrohttpd calls are C

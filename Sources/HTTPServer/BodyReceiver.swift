@@ -54,12 +54,12 @@ struct BodyReceiver: Sendable {
     let maximumBytes: Int
     private(set) var receivedBytes = 0
     private(set) var bytes: [UInt8] = []
-    private(set) var file: SpoolFile?
+    /// Where the body goes; nil for memory.
+    var file: SpoolFile?
     let share: BodyShare
 
-    init(maximumBytes: Int, file: SpoolFile? = nil, budget: BodyBudget) {
+    init(maximumBytes: Int, budget: BodyBudget) {
         self.maximumBytes = maximumBytes
-        self.file = file
         share = BodyShare(of: budget)
     }
 

@@ -223,15 +223,12 @@ final class Exchange: Sendable {
         connection.exchange = nil
         connection.deadline = .now + core.configuration.idleTimeout
         return state.withLock { state in
-            let wasSending = state.step == .sending
+            let record = ExchangeRecord(self, state, termination, status: status)
             state.step = .ended
-            let unsent = state.response.take()
-            unsent?.discard()
+            state.response.take()?.discard()
             state.receiver?.discard()
             state.receiver = nil
-            let ending = Ending(
-                termination: termination, status: status, unsentStatus: unsent?.status ?? 0, wasSending: wasSending)
-            return (ExchangeRecord(self, state, ending: ending), state.conversation.take() ?? core.converse([:]))
+            return (record, state.conversation.take() ?? core.converse([:]))
         }
     }
 

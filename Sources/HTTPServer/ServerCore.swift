@@ -49,18 +49,17 @@ final class ServerCore: Sendable {
         let accepted = try AcceptedHead(received, maximumHeaderBytes: configuration.maximumHeaderBytes) {
             conversation.admit($0)
         }
-        switch accepted.policy {
-        case .file(let directory, let maximumBytes, let timeout):
-            do throws(TransportRefusal) {
-                let file = try SpoolFile(directory: directory)
-                let receiver = BodyReceiver(maximumBytes: maximumBytes, file: file, budget: budget)
-                return Reception(head: accepted.head, receiver: receiver, timeout: timeout)
-            } catch {
-                throw HeadRefusal(cause: .transport(error), framing: nil)
-            }
-        case .memory(let maximumBytes):
-            let receiver = BodyReceiver(maximumBytes: maximumBytes, budget: budget)
-            return Reception(head: accepted.head, receiver: receiver, timeout: configuration.requestTimeout)
+        var reception = Reception(
+            head: accepted.head,
+            receiver: BodyReceiver(maximumBytes: accepted.policy.maximumBytes, budget: budget),
+            timeout: configuration.requestTimeout)
+        guard case .file(let directory, _, let timeout) = accepted.policy else { return reception }
+        do throws(TransportRefusal) {
+            reception.receiver.file = try SpoolFile(directory: directory)
+            reception.timeout = timeout
+            return reception
+        } catch {
+            throw HeadRefusal(cause: .transport(error), framing: nil)
         }
     }
 

@@ -30,7 +30,9 @@ public struct StartingCheckpoint: Sendable, Equatable {
     public let resumes: Bool
     /// Why.
     public let reason: Reason
+}
 
+extension StartingCheckpoint {
     /// - Parameters:
     ///   - isActivated: whether there is a checkpoint that was activated.
     ///   - activatedOver: the digest of the configured model at that moment; nil if it isn't known.
@@ -50,11 +52,6 @@ public struct StartingCheckpoint: Sendable, Equatable {
             self.init(resumes: true, reason: .unchanged)
         case .latest: self.init(resumes: false, reason: .reconfigured)
         }
-    }
-
-    private init(resumes: Bool, reason: Reason) {
-        self.resumes = resumes
-        self.reason = reason
     }
 }
 

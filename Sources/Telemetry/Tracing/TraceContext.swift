@@ -12,7 +12,9 @@ public struct TraceContext: Sendable, Hashable {
 
     private static let knownFlags: UInt8 = 0b11
     private static let isRandom: UInt8 = 0b10
+}
 
+extension TraceContext {
     /// The context of a `traceparent` header's value, or nil if it isn't valid, whereupon the specification has the
     /// receiver begin a new trace (``root()``).
     ///
@@ -28,17 +30,8 @@ public struct TraceContext: Sendable, Hashable {
             let span = Self.hexadecimal(characters[36..<52]), let flags = Self.hexadecimal(characters[53..<55]),
             traceHigh | traceLow != 0, span != 0
         else { return nil }
-        self.traceHigh = traceHigh
-        self.traceLow = traceLow
-        self.span = span
-        self.flags = UInt8(flags) & Self.knownFlags
-    }
-
-    private init(traceHigh: UInt64, traceLow: UInt64, span: UInt64, flags: UInt8) {
-        self.traceHigh = traceHigh
-        self.traceLow = traceLow
-        self.span = span
-        self.flags = flags
+        self.init(
+            traceHigh: traceHigh, traceLow: traceLow, span: span, flags: UInt8(flags) & Self.knownFlags)
     }
 
     /// A new trace with a first span, not sampled: recording is for the caller to ask for.
