@@ -105,8 +105,7 @@ struct ListeningSocket {
     private static func open(
         _ address: SocketAddress, _ configuration: ServerConfiguration
     ) throws(SystemError) -> Int32 {
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = try SystemError.check("socket", socket(address.family, type, 0))
+        let descriptor = try SocketAddress.newSocket(address.family)
         do throws(SystemError) {
             // Without it a restart would have to wait for the old connections' TIME_WAIT.
             try set(SO_REUSEADDR, level: SOL_SOCKET, to: 1, on: descriptor)

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Files
 import Glibc
 
 /// A socket's address: IPv4 or IPv6 with its port, or a path in the file system.
@@ -37,6 +38,12 @@ struct SocketAddress {
             UnsafeMutableRawBufferPointer(rebasing: bytes[offset...])
                 .copyBytes(from: path.utf8.prefix(Self.longestPath))
         }
+    }
+
+    /// A stream socket that doesn't block and that child processes don't inherit.
+    static func newSocket(_ family: Int32) throws(SystemError) -> Int32 {
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        return try SystemError.check("socket", socket(family, type, 0))
     }
 
     func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {

@@ -69,7 +69,7 @@ struct UnixSocketFile: Sendable {
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFSOCK else { throw SystemError(code: EEXIST, call: "bind") }
-        let probe = try newSocket()
+        let probe = try SocketAddress.newSocket(AF_UNIX)
         defer { close(probe) }
         if SocketAddress(path: path).withPointer({ connect(probe, $0, $1) }) == 0 || errno == EAGAIN {
             throw SystemError(code: EADDRINUSE, call: "bind")
@@ -78,15 +78,10 @@ struct UnixSocketFile: Sendable {
         try SystemError.check("unlink", unlink(path))
     }
 
-    private static func newSocket() throws(SystemError) -> Int32 {
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        return try SystemError.check("socket", socket(AF_UNIX, type, 0))
-    }
-
     private static func open(
         _ wanted: UnixSocket, backlog: Int32
     ) throws(SystemError) -> (descriptor: Int32, file: UnixSocketFile) {
-        let descriptor = try newSocket()
+        let descriptor = try SocketAddress.newSocket(AF_UNIX)
         do throws(SystemError) {
             // The umask removes permissions as the file is made, so that it is never open to more users than it should be.
             try SystemError.check("fchmod", fchmod(descriptor, wanted.permissions))

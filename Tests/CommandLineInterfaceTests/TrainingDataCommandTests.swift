@@ -1,11 +1,11 @@
 import Foundation
-@testable import Machine
 import Tensor
 import TestBench
 import TestFixtures
 import Testing
 
 @testable import CommandLineInterface
+@testable import Machine
 @testable import Training
 
 /// Keeps the promise that training takes data sets as people have them, and says what it made of them.

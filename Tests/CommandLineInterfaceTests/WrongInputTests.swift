@@ -1,12 +1,10 @@
 import Arguments
 import CheckpointFormats
 import Console
-@testable import FeatureService
 import Files
 import FlowModel
 import Foundation
 import HTTPServer
-@testable import Machine
 import ReverseODE
 import Tensor
 import TestBench
@@ -15,6 +13,8 @@ import Testing
 import Training
 
 @testable import CommandLineInterface
+@testable import FeatureService
+@testable import Machine
 
 /// An error and what the program is to exit with for it.
 struct StatusCase: Sendable {

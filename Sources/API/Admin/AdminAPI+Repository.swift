@@ -32,9 +32,10 @@ extension AdminAPI {
                     + "load one by its path with POST /admin/checkpoint")
         }
         if let path = paths.first {
-            try await finish(.load, command.client) { () async throws(CheckpointRefusal) in
+            let load = try await begun(.load, command.client) { () async throws(CheckpointRefusal) in
                 try await checkpoints.load(path: path, sha256: nil, for: command.client)
             }
+            try await finish(load)
         } else if await checkpoints.status.active?.version.name != name {
             throw Self.unknownModel
         }

@@ -75,9 +75,10 @@ public final class AdminAPI: Sendable {
     /// `POST /admin/checkpoint`.
     func load(_ command: Command) async throws(Problem) -> Response {
         let post = try LoadPost(command.request.bytes)
-        return try await complete(command, .load) { () async throws(CheckpointRefusal) in
+        let load = try await begun(.load, command.client) { () async throws(CheckpointRefusal) in
             try await checkpoints.load(path: post.path, sha256: post.sha256, for: command.client)
         }
+        return try await answer(command, load)
     }
 
     /// `PUT /admin/checkpoint`.
@@ -85,44 +86,39 @@ public final class AdminAPI: Sendable {
         guard case .file(let path, let byteCount) = command.request.body, byteCount > 0 else {
             throw Problem(.checkpointRejected, "the body is empty; send the bytes of a safetensors file")
         }
-        return try await complete(command, .upload) { () async throws(CheckpointRefusal) in
+        let load = try await begun(.upload, command.client) { () async throws(CheckpointRefusal) in
             try await checkpoints.load(upload: path, sha256: command.sha256, for: command.client)
         }
+        return try await answer(command, load)
     }
 
     /// `POST /admin/rollback`.
     func rollback(_ command: Command) async throws(Problem) -> Response {
-        try await complete(command, .rollback) { () async throws(CheckpointRefusal) in
+        let load = try await begun(.rollback, command.client) { () async throws(CheckpointRefusal) in
             try await checkpoints.rollback(for: command.client)
         }
+        return try await answer(command, load)
     }
 
-    /// Begins a load; answers 202 at once, or with `?wait=true` how it ended.
-    private func complete(
-        _ command: Command, _ action: CheckpointAttempt.Action,
-        _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
-    ) async throws(Problem) -> Response {
-        guard command.waits else {
-            _ = try await begun(action, command.client, begin)
-            var response = await checkpoints.status.response(status: 202)
-            response.headers["Location"] = "/admin/checkpoint"
-            return response
-        }
-        try await finish(action, command.client, begin)
-        return await checkpoints.status.response(status: 200)
+    /// Answers 202 at once, or with `?wait=true` how the load ended.
+    private func answer(_ command: Command, _ load: CheckpointManager.Completion) async throws(Problem) -> Response {
+        if command.waits { try await finish(load) }
+        var response = await checkpoints.status.response(status: command.waits ? 200 : 202)
+        if !command.waits { response.headers["Location"] = "/admin/checkpoint" }
+        return response
     }
 
-    /// Begins a load and waits for its end.
+    /// Waits for a load's end.
     ///
-    /// - Throws: why it was not begun, or why it failed.
-    func finish(
-        _ action: CheckpointAttempt.Action, _ client: CheckpointAttempt.Client,
-        _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
-    ) async throws(Problem) {
-        if case .failure(let failure) = await (try await begun(action, client, begin)).value { throw Problem(failure) }
+    /// - Throws: why it failed.
+    func finish(_ load: CheckpointManager.Completion) async throws(Problem) {
+        if case .failure(let failure) = await load.value { throw Problem(failure) }
     }
 
-    private func begun(
+    /// Begins a load.
+    ///
+    /// - Throws: why it was not begun, which is logged.
+    func begun(
         _ action: CheckpointAttempt.Action, _ client: CheckpointAttempt.Client,
         _ begin: () async throws(CheckpointRefusal) -> CheckpointManager.Completion
     ) async throws(Problem) -> CheckpointManager.Completion {
