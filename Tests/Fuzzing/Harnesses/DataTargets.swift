@@ -26,7 +26,7 @@ let dataTargets = [
         promise: "a class name holds no line end, and each class has the logit of its name",
         run: { input in
             let count = input.integer(in: 0...8)
-            let names = try ClassNames.parse(input.rest)
+            let names = try ImportCommand.classNames(input.rest, in: "labels")
             require(
                 names.allSatisfy { !$0.utf8.contains(UInt8(ascii: "\n")) }, "a class name is one line")
             let labels = try EvaluationLabels(classes: Array(names.suffix(count)), labels: names)
