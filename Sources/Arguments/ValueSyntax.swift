@@ -54,6 +54,16 @@ public enum Completion: Sendable, Equatable {
     }
 }
 
+extension ValueSyntax where Value: LosslessStringConvertible {
+    /// A value that is written as its description.
+    public static func described(
+        _ placeholder: String, as type: Value.Type = Value.self, rule: String, completion: Completion = .none
+    ) -> ValueSyntax {
+        ValueSyntax(
+            placeholder: placeholder, rule: rule, completion: completion, parse: { Value($0) }, format: \.description)
+    }
+}
+
 extension ValueSyntax where Value == String {
     /// Any text but none at all.
     public static func string(_ placeholder: String) -> ValueSyntax {

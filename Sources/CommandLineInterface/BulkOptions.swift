@@ -78,20 +78,3 @@ enum BulkOptions {
             resumes ? .required : isGiven ? .never : .ifSame)
     }
 }
-
-extension ValueSyntax where Value == Shard {
-    /// A shard such as `0/4`, in decimal digits only.
-    static var shard: ValueSyntax {
-        ValueSyntax(
-            placeholder: "K/N",
-            rule: "the number of the part, from 0, and of all parts, at most \(Shard.limit), such as 0/4 to 3/4",
-            parse: { text in
-                let numbers = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-                guard numbers.count == 2,
-                    numbers.allSatisfy({ $0.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) }),
-                    let index = Int(Substring(numbers[0])), let count = Int(Substring(numbers[1]))
-                else { return nil }
-                return Shard(index, of: count)
-            }, format: { "\($0.index)/\($0.count)" })
-    }
-}

@@ -25,7 +25,11 @@ enum EmbedCommand: Subcommand {
         help: "l2 scales every embedding to length 1.")
 
     private static let shard = Option(
-        "shard", .shard, default: .whole,
+        "shard",
+        .described(
+            "K/N", as: Shard.self,
+            rule: "the number of the part, from 0, and of all parts, at most \(Shard.limit), such as 0/4 to 3/4"),
+        default: .whole,
         help: "Process only part K (counted from 0) of N parts of the list of images. N processes together process the "
             + "whole list.")
     private static let keepsOutput = Option(

@@ -31,7 +31,12 @@ enum EvaluateCommand: Subcommand {
     private static let head = Option(
         flag: "head", default: true, help: "Measure the accuracy of the model's head, if it has one.")
     private static let corruption = Option(
-        "corruption", optional: .corruptions,
+        "corruption",
+        optional: .described(
+            "NAME[:SEVERITY]", as: CorruptionSelection.self,
+            rule: "all or one of \(Corruption.allCases.map(\.rawValue).joined(separator: ", ")), optionally with a "
+                + "severity, as in fog:3",
+            completion: .choices(["all"] + Corruption.allCases.map(\.rawValue))),
         help: "Also measure the head on images with this corruption, or with all, at this severity from 1 to 5 or at "
             + "every severity.")
     private static let json = Option(
@@ -188,16 +193,5 @@ enum EvaluateCommand: Subcommand {
         } catch {
             throw CommandFailure(.unusableData, "\(error); --no-head measures the neighbours only")
         }
-    }
-}
-
-extension ValueSyntax where Value == CorruptionSelection {
-    /// Such as `fog`, `fog:3`, `all` or `all:3`.
-    static var corruptions: ValueSyntax {
-        let names = ["all"] + Corruption.allCases.map(\.rawValue)
-        return ValueSyntax(
-            placeholder: "NAME[:SEVERITY]",
-            rule: "all or one of \(names.dropFirst().joined(separator: ", ")), optionally with a severity, as in fog:3",
-            completion: .choices(names), parse: { CorruptionSelection($0) }, format: { $0.text })
     }
 }

@@ -12,7 +12,9 @@ enum TapOptions {
         help: "Times on the model's grid, end, or all for every point of the grid. The default is end if only --from "
             + "is given. 'headwater inspect' lists the grid.")
     static let from = Option(
-        "from", optional: .list(of: .tapPlace),
+        "from",
+        optional: .list(
+            of: .described("PLACE", as: TapPlace.self, rule: "a place: state, pooled, head, middle, down.N or up.N")),
         help: "Places: state, pooled, head, middle, down.0, …, up.0, …. The default is that of the model's default tap "
             + "if only --at is given.")
 
@@ -93,15 +95,6 @@ extension ValueSyntax where Value == Tap {
         ValueSyntax(
             placeholder: "TIME/PLACE", rule: "a time, a slash and a place, such as end/middle",
             parse: { try? Tap(parsing: $0) }, format: \.written)
-    }
-}
-
-extension ValueSyntax where Value == TapPlace {
-    /// A tap's place.
-    static var tapPlace: ValueSyntax {
-        ValueSyntax(
-            placeholder: "PLACE", rule: "a place: state, pooled, head, middle, down.N or up.N",
-            parse: { TapPlace($0) }, format: \.description)
     }
 }
 

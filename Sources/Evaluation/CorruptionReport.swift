@@ -7,7 +7,7 @@ import Plotting
 import Training
 
 /// The corruptions to evaluate a head on.
-public struct CorruptionSelection: Sendable, Equatable {
+public struct CorruptionSelection: Sendable, Equatable, LosslessStringConvertible {
     /// The families.
     public let corruptions: [Corruption]
     /// From 1 to 5.
@@ -32,7 +32,7 @@ public struct CorruptionSelection: Sendable, Equatable {
     }
 
     /// As it is read.
-    public var text: String {
+    public var description: String {
         let name = corruptions.count == 1 ? corruptions[0].rawValue : "all"
         return severities.count == 1 ? "\(name):\(severities[0])" : name
     }

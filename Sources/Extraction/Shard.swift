@@ -2,7 +2,7 @@
 ///
 /// Parts are contiguous, so that what the processes write, put together in their order, is what one process would have
 /// written; they differ by at most one element.
-public struct Shard: Sendable, Equatable {
+public struct Shard: Sendable, Equatable, LosslessStringConvertible {
     /// From 0 to `count - 1`.
     public let index: Int
     /// Of the whole list.
@@ -20,6 +20,19 @@ public struct Shard: Sendable, Equatable {
         self.index = index
         self.count = count
     }
+
+    /// Reads `0/4`, in decimal digits only.
+    public init?(_ text: String) {
+        let numbers = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard numbers.count == 2,
+            numbers.allSatisfy({ $0.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) }),
+            let index = Int(Substring(numbers[0])), let count = Int(Substring(numbers[1]))
+        else { return nil }
+        self.init(index, of: count)
+    }
+
+    /// As it is read.
+    public var description: String { "\(index)/\(count)" }
 
     /// Whether this part is where the list begins.
     public var isFirst: Bool { index == 0 }

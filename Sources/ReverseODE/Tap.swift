@@ -13,7 +13,7 @@ public enum TapPlace: Hashable, Sendable {
     case activation(ActivationPlace)
 }
 
-extension TapPlace: CustomStringConvertible {
+extension TapPlace: LosslessStringConvertible {
     /// As requests spell it: `state`, `pooled`, `head`, `middle`, `down.3`, `up.0`.
     public var description: String {
         switch self {

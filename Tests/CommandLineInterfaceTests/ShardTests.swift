@@ -27,8 +27,8 @@ struct ShardTests {
 
     @Test("Shards are read as they are written", arguments: ["0/1", "3/4", "00/2", "999999/1000000"])
     func reads(text: String) throws {
-        let shard = try #require(ValueSyntax.shard.parse(text))
-        #expect(ValueSyntax.shard.parse(ValueSyntax.shard.format(shard)) == shard)
+        let shard = try #require(Shard(text))
+        #expect(Shard("\(shard)") == shard)
     }
 
     @Test(
@@ -37,7 +37,7 @@ struct ShardTests {
             "", "/", "1", "0/0", "2/2", "3/2", "-1/4", "0/-4", "+0/4", "a/b", "0/", "/4", "0/4/4", "0 /4", "0/4 ",
             "0/1000001", "0x0/4", "٠/٤", "99999999999999999999/4", "0/99999999999999999999", "$JOB_COMPLETION_INDEX/4",
         ])
-    func refuses(text: String) { #expect(ValueSyntax.shard.parse(text) == nil) }
+    func refuses(text: String) { #expect(Shard(text) == nil) }
 
     @Test(
         "A bad shard, given by flag or variable, ends the command with a sentence that says what one is",

@@ -32,7 +32,7 @@ struct RecipeOptions: Sendable {
             help: "The decay of the average of weights that is judged and kept. With 0, the weights themselves are "
                 + "judged and kept.")
         self.augmentation = Option(
-            "augment", .augmentation, default: augmentation,
+            "augment", .described("POLICY", rule: AugmentationPolicy.rule), default: augmentation,
             help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "
                 + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.")
     }

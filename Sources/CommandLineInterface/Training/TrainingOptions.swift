@@ -230,16 +230,6 @@ extension ValueSyntax where Value == ValidationSource {
     }
 }
 
-extension ValueSyntax where Value == AugmentationPolicy {
-    /// Names of changes with commas.
-    static var augmentation: ValueSyntax {
-        ValueSyntax(
-            placeholder: "POLICY",
-            rule: AugmentationPolicy.rule,
-            parse: { AugmentationPolicy($0) }, format: \.description)
-    }
-}
-
 extension ValidationSource {
     /// As it is written.
     var text: String {
