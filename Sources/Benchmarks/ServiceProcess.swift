@@ -2,12 +2,9 @@ import Console
 import Dispatch
 import Files
 import FoundationEssentials
+import Glibc
 import JSON
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// A `headwater serve` of this very program in a process of its own, on free ports of 127.0.0.1.
 final class ServiceProcess: Sendable {

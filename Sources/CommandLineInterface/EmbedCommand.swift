@@ -2,13 +2,10 @@ import Arguments
 import Console
 import Extraction
 import FeatureService
+import Glibc
 import ReverseODE
 import Tensor
 import UntrustedText
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// `headwater embed`: the embeddings of many image files.
 enum EmbedCommand: Subcommand {

@@ -1,11 +1,8 @@
 import Arguments
 import Console
 import Dispatch
+import Glibc
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The `headwater` program.
 public enum HeadwaterProgram {

@@ -4,7 +4,6 @@ import Console
 import FeatureService
 import Files
 import FlowModel
-import FoundationEssentials
 import Machine
 import ReverseODE
 import Tensor

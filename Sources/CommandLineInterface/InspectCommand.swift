@@ -1,4 +1,3 @@
-import API
 import Arguments
 import CheckpointFormats
 import Console

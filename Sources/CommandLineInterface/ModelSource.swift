@@ -1,10 +1,8 @@
 import Arguments
 import CBundledModel
 import CheckpointFormats
-import Console
 import FeatureService
 import FlowModel
-import Machine
 import Tensor
 
 /// Where a command's model comes from: a file, or the one built into the program.

@@ -3,14 +3,11 @@ import Arguments
 import Console
 import FeatureService
 import FoundationEssentials
+import Glibc
 import HTTPServer
 import Machine
 import Telemetry
 import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// `headwater serve`: the service.
 enum ServeCommand: Subcommand {

@@ -2,7 +2,6 @@ import API
 import Arguments
 import Console
 import FeatureService
-import FoundationEssentials
 import HTTPServer
 import ImagePipeline
 import Machine

@@ -1,8 +1,5 @@
 import Files
-
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// Small text files, or pipes, that an option names.
 public enum InputFile {

@@ -1,8 +1,5 @@
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Lets SIGINT and SIGTERM cancel a command, so that what it was writing is taken back before the process ends.
 public enum Interruption {

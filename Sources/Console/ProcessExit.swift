@@ -1,9 +1,6 @@
 import CProcess
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The only way out of the process.
 ///

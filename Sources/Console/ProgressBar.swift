@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// How far work on many images has come, as one line.
 struct ProgressLine: Equatable {

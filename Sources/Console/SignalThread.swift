@@ -1,9 +1,6 @@
 import CProcess
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The thread that takes the process's signals, and watches over its start.
 ///

@@ -1,10 +1,7 @@
 import Files
 import FoundationEssentials
+import Glibc
 import UntrustedText
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Lines for people, on standard error and standard output. They take the place of a progress bar.
 public enum Terminal {

@@ -1,11 +1,8 @@
 import Console
 import Files
+import Glibc
 import Training
 import UntrustedText
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The images that a command was given: files, folders, lists of paths, and standard input.
 public struct ImageInputs: Sendable {

@@ -1,13 +1,9 @@
 import Console
 import FeatureService
+import Glibc
 import ImagePipeline
 import Synchronization
 import Training
-import UntrustedText
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Computes the features of the images that a command was given and writes them; damaged images are reported and left
 /// out.

@@ -1,11 +1,8 @@
 import Console
 import Files
+import Glibc
 import JSON
 import UntrustedText
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The results of a bulk run so far, in a file next to its output until the output is complete. A killed run continues from it.
 ///

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    private import Glibc
-#endif
+private import Glibc
 
 // What the service and the commands compute from features. Sums are in double precision.
 

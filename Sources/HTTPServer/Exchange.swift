@@ -1,7 +1,6 @@
 import CMicroHTTPD
 import Glibc
 import Synchronization
-import UntrustedText
 
 /// One request and its answer. libmicrohttpd's callbacks, the handler's task and the monitor move it from step to step.
 ///

@@ -1,5 +1,3 @@
-import UntrustedText
-
 /// What a request's target says, decoded.
 struct RequestTarget: Equatable, Sendable {
     /// The path, percent-decoded except for slashes, which stay `%2F`: such a slash belongs to a segment and doesn't end it.

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// How much more memory this process may take, as far as the system says: the least that its cgroup and those above it,
 /// its own limits and the machine leave. Asked before a model is loaded, since the kernel ends a process that goes

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// The small text files in which the kernel describes the machine.
 enum SystemFile {

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// How many wrong keys a client's address may present: some at once, then one an interval. A decision over times passed in,
 /// by the generic cell rate algorithm (ITU-T I.371): an address is known by the one instant at which it would be forgiven

@@ -1,6 +1,5 @@
 import HTTPServer
 import ImagePipeline
-import UntrustedText
 
 /// A request's images, still encoded, and its options.
 struct PostedImages: Sendable {

@@ -1,10 +1,7 @@
 import Console
+import Glibc
 import Synchronization
 import Telemetry
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// What `headwater serve` does at signals: SIGTERM and SIGINT stop it, SIGHUP has it read its files again.
 final class ServeSignals: Sendable {

@@ -4,14 +4,11 @@ import CheckpointFormats
 import Console
 import FeatureService
 import FlowModel
+import Glibc
 import ImagePipeline
 import Tensor
 import Training
 import UntrustedText
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Options that pretraining and fine-tuning share.
 enum TrainingOptions {
