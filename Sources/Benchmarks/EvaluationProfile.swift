@@ -50,7 +50,7 @@ public struct EvaluationProfile: Codable, Sendable {
         }
         _ = pass()
         let profile = LayerProfile()
-        integrator.profile = profile
+        integrator.evaluator.workspace.profile = profile
         let clock = ContinuousClock()
         let start = clock.now
         var evaluations = 0

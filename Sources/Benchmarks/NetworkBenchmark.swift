@@ -55,9 +55,9 @@ public struct NetworkBenchmark: TableRow {
         evaluation = Spread(steps)
         evaluations = model.evaluationsPerPass
         pass = Spread(passes)
-        effectiveGigaflops = Double(model.field.program.floatingPointOperations) / evaluation.median / 1e6
+        effectiveGigaflops = Double(model.field.program.floatingPointOperations()) / evaluation.median / 1e6
         self.loadSeconds = loadSeconds
-        activationBytes = integrator.byteCount
+        activationBytes = integrator.evaluator.byteCount
     }
 
     /// The input that everything is measured on, in -1...1.

@@ -47,14 +47,14 @@ public struct OperationBenchmark: Codable, Sendable {
         let input = NetworkBenchmark.input(count: field.program.stateCount)
         for n in 0..<batch { evaluator.setInput(n, planes: input, time: 0) }
         // One run takes too short a time for the clock's own cost.
-        let repeats = max(1, 50_000_000 / (batch * field.program.floatingPointOperations))
+        let repeats = max(1, 50_000_000 / (batch * field.program.floatingPointOperations()))
         let spread = Spread.measured(for: seconds) {
             for _ in 0..<repeats { evaluator.evaluate(batch: batch) }
         }
         let time = spread.divided(by: Double(repeats * batch))
         return Measurement(
             operation: operation.description, batch: batch, time: time,
-            effectiveGigaflops: Double(field.program.floatingPointOperations) / time.median / 1e6)
+            effectiveGigaflops: Double(field.program.floatingPointOperations()) / time.median / 1e6)
     }
 }
 

@@ -17,11 +17,7 @@ extension FeatureMap {
 
     /// Adds the first `batch` images of another map of the same size.
     func add(_ other: FeatureMap, batch: Int, pool: WorkerPool) {
-        pool.run { worker in
-            for n in WorkerPool.part(worker, of: pool.count, total: batch) {
-                hw_axpy(image(n), other.image(n), 1, imageCount)
-            }
-        }
+        pool.forEach(batch) { n in hw_axpy(image(n), other.image(n), 1, imageCount) }
     }
 
     /// Sets the first `batch` images to the gradient by their numbers that follows from `gradients`, [batch][channels], by

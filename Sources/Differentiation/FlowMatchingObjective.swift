@@ -17,6 +17,17 @@ public final class FlowMatchingObjective {
     public func differentiate(
         states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>
     ) -> Double {
+        evaluate(states: states, times: times, targets: targets, takesBack: true)
+    }
+
+    /// The loss alone of a batch of any size.
+    public func loss(states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>) -> Double {
+        evaluate(states: states, times: times, targets: targets, takesBack: false)
+    }
+
+    private func evaluate(
+        states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>, takesBack: Bool
+    ) -> Double {
         let size = network.stateCount
         let scale = 3 / Float(times.count * size)
         var loss = 0.0
@@ -30,22 +41,7 @@ public final class FlowMatchingObjective {
                 loss += 0.5 * Double(difference) * Double(difference)
                 velocities[i] = scale * difference
             }
-            network.backward(velocities, batch: part.count, stateGradients: nil)
-        }
-        return loss * 3 / Double(times.count * size)
-    }
-
-    /// The loss alone of a batch of any size.
-    public func loss(states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>) -> Double {
-        let size = network.stateCount
-        var loss = 0.0
-        for first in stride(from: 0, to: times.count, by: network.capacity) {
-            let part = times[first..<min(first + network.capacity, times.count)]
-            network.forward(states + first * size, times: part, velocities: &velocities)
-            for i in 0..<(part.count * size) {
-                let difference = velocities[i] - targets[first * size + i]
-                loss += 0.5 * Double(difference) * Double(difference)
-            }
+            if takesBack { network.backward(velocities, batch: part.count, stateGradients: nil) }
         }
         return loss * 3 / Double(times.count * size)
     }

@@ -43,7 +43,7 @@ final class GradientBuffers {
         self.program = program
         self.pool = pool
         let lifetimes = program.gradientLifetimes
-        var layout = program.owners.map { program.map($0, lifetime: lifetimes[$0]!) }
+        var layout = program.owners.map { program.map($0, lifetime: lifetimes[$0] ?? 0...0) }
         let indices = program.operations.enumerated().map { index, operation in
             func add(_ channels: Int, _ side: Int) -> Int {
                 let step = program.backwardStep(of: index)
@@ -52,8 +52,8 @@ final class GradientBuffers {
             }
             return (
                 unfinished: program.mayAddToInputGradient(index)
-                    ? add(operation.inputChannels, operation.inputSide) : nil,
-                resampled: operation.gradientTemporary.map { add($0.channels, $0.side) }
+                    ? add(operation.shape.inputs, operation.shape.inputSide) : nil,
+                resampled: operation.shape.gradientTemporary.map { add($0.channels, $0.side) }
             )
         }
         let arena = Arena(ArenaLayout(layout), capacity: capacity)
@@ -67,7 +67,6 @@ final class GradientBuffers {
         states = program.buffers.map { _ in .none }
     }
 
-    /// Bytes held.
     var byteCount: Int { arena.byteCount }
 
     /// Forgets all gradients and starts with the one by `buffer`, whose map the caller fills.
@@ -140,23 +139,19 @@ extension NetworkProgram {
 
     /// When the gradients by the buffers with memory of their own are needed on the way back, from wherever it starts: those
     /// that a term may share, until its next contribution.
-    fileprivate var gradientLifetimes: [BufferIndex: ClosedRange<Int>] {
-        var lifetimes: [BufferIndex: ClosedRange<Int>] = [:]
-        func use(_ buffer: BufferIndex, at step: Int) {
-            let old = lifetimes[owner(of: buffer)] ?? step...step
-            lifetimes[owner(of: buffer)] = min(old.lowerBound, step)...max(old.upperBound, step)
-        }
-        use(output, at: -1)
+    fileprivate var gradientLifetimes: BufferLifetimes {
+        var lifetimes = BufferLifetimes(of: self)
+        lifetimes.use(output, at: -1)
         for place in places {
-            use(buffer(at: place), at: backwardStep(of: operationCount(through: place) - 1))
+            lifetimes.use(buffer(at: place), at: backwardStep(of: operationCount(through: place) - 1))
         }
         var sums: [BufferIndex: Set<BufferIndex>] = [:]
         for (index, operation) in operations.enumerated().reversed() {
             let step = backwardStep(of: index)
             for buffer in operation.buffers {
-                use(buffer, at: step)
+                lifetimes.use(buffer, at: step)
                 for (term, shared) in sums where owner(of: term) == owner(of: buffer) {
-                    for sum in shared { use(sum, at: step) }
+                    for sum in shared { lifetimes.use(sum, at: step) }
                 }
             }
             if let residual = operation.residual, residual != operation.output {
@@ -165,7 +160,6 @@ extension NetworkProgram {
             }
             sums[operation.input] = nil
         }
-        for owner in owners where lifetimes[owner] == nil { lifetimes[owner] = 0...0 }
         return lifetimes
     }
 
@@ -176,12 +170,5 @@ extension NetworkProgram {
         return operations[(index + 1)...].contains { later in
             owner(of: later.input) == input || later.residual.map { owner(of: $0) } == input
         }
-    }
-}
-
-extension NetworkOperation {
-    /// Channels and side of the map that the way back puts between the convolution and its change of resolution.
-    fileprivate var gradientTemporary: (channels: Int, side: Int)? {
-        if case .convolution(let shape) = kind { shape.gradientTemporary } else { nil }
     }
 }

@@ -9,21 +9,21 @@ public final class ParameterStore {
     public let shapes: [ParameterShape]
     /// How many numbers there are in all.
     public let count: Int
-    private let offsets: [String: Int]
+    private let ranges: [String: Range<Int>]
     private let valueBuffer: AlignedBuffer
     private let gradientBuffer: AlignedBuffer
 
     /// Allocates zeros.
     public init(shapes: [ParameterShape]) {
         self.shapes = shapes
-        var offsets: [String: Int] = [:]
+        var ranges: [String: Range<Int>] = [:]
         var count = 0
         for shape in shapes {
-            offsets[shape.key] = count
+            ranges[shape.key] = count..<count + shape.count
             count += shape.count
         }
-        precondition(offsets.count == shapes.count, "two parameters of the same name")
-        self.offsets = offsets
+        precondition(ranges.count == shapes.count, "two parameters of the same name")
+        self.ranges = ranges
         self.count = count
         valueBuffer = AlignedBuffer(count: count)
         gradientBuffer = AlignedBuffer(count: count)
@@ -36,20 +36,20 @@ public final class ParameterStore {
     public var gradients: UnsafeMutablePointer<Float> { gradientBuffer.pointer }
 
     /// The values of one parameter.
-    public func value(_ key: String) -> UnsafeMutablePointer<Float> { values + offset(key) }
+    public func value(_ key: String) -> UnsafeMutablePointer<Float> { values + range(of: key).lowerBound }
 
     /// The gradient of one parameter.
-    public func gradient(_ key: String) -> UnsafeMutablePointer<Float> { gradients + offset(key) }
+    public func gradient(_ key: String) -> UnsafeMutablePointer<Float> { gradients + range(of: key).lowerBound }
 
     /// Where in `values` the parameters lie whose keys `isWanted` accepts; ascending, neighbours joined.
     public func ranges(where isWanted: (String) -> Bool) -> [Range<Int>] {
         var ranges: [Range<Int>] = []
         for shape in shapes where isWanted(shape.key) {
-            let start = offset(shape.key)
-            if let last = ranges.last, last.upperBound == start {
-                ranges[ranges.count - 1] = last.lowerBound..<start + shape.count
+            let range = range(of: shape.key)
+            if let last = ranges.last, last.upperBound == range.lowerBound {
+                ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
             } else {
-                ranges.append(start..<start + shape.count)
+                ranges.append(range)
             }
         }
         return ranges
@@ -61,8 +61,15 @@ public final class ParameterStore {
     /// Bytes held.
     public var byteCount: Int { 2 * count * MemoryLayout<Float>.stride }
 
-    private func offset(_ key: String) -> Int {
-        guard let offset = offsets[key] else { preconditionFailure("there is no parameter \(key)") }
-        return offset
+    /// Where in `values` a parameter lies.
+    public func range(of key: String) -> Range<Int> {
+        guard let range = ranges[key] else { preconditionFailure("there is no parameter \(key)") }
+        return range
+    }
+
+    /// The numbers that `memory`, laid out as `values`, has for a parameter.
+    public func numbers(of key: String, in memory: UnsafePointer<Float>) -> [Float] {
+        let range = range(of: key)
+        return Array(UnsafeBufferPointer(start: memory + range.lowerBound, count: range.count))
     }
 }

@@ -1,9 +1,6 @@
 import FlowModel
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The loss of reverse fine-tuning (PRG, section 6): cross-entropy with smoothed labels on the logits of the head after
 /// Euler steps of the reverse pass, differentiated through every step by the network's parameters and the head's.

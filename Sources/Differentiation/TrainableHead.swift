@@ -1,10 +1,6 @@
 public import FlowModel
+import Glibc
 import Layers
-import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The classification head in both directions: LayerNorm, Linear, tanh, Linear without bias (PRG, section 4), or LayerNorm and
 /// Linear, on what it reads of a final state.
@@ -38,8 +34,6 @@ public final class TrainableHead {
         let activations: BlockedMatrix
         let gradient: BlockedMatrix
     }
-
-    private static let epsilon = 1e-5
 
     /// Lays a head out for what it reads of `network`; `takeValues` must follow.
     public init(_ configuration: HeadConfiguration, network: TrainableNetwork) {
@@ -98,15 +92,11 @@ public final class TrainableHead {
     public func forward(_ inputs: [Float], batch: Int) -> [Float] {
         precondition(batch > 0 && batch <= capacity && inputs.count == batch * width)
         for n in 0..<batch {
-            let row = inputs[n * width..<(n + 1) * width]
-            let count = Double(width)
-            let mean = row.reduce(0.0) { $0 + Double($1) } / count
-            let variance = row.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
-            let inverse = 1 / (variance + Self.epsilon).squareRoot()
-            inverses[n] = Float(inverse)
-            for (i, value) in row.enumerated() {
-                standardized[n, i] = Float((Double(value) - mean) * inverse)
-                normalized[n, i] = standardized[n, i] * gamma[i] + beta[i]
+            let row = Standardized(inputs[n * width..<(n + 1) * width])
+            inverses[n] = Float(row.inverse)
+            for (i, value) in row.values.enumerated() {
+                standardized[n, i] = value
+                normalized[n, i] = value * gamma[i] + beta[i]
             }
         }
         if let hidden = hiddenLayer {
@@ -114,22 +104,22 @@ public final class TrainableHead {
             hidden.activations.combine(with: hidden.activations, rows: batch) { x, _ in tanh(x) }
         }
         last.layer.forward(hiddenLayer?.activations ?? normalized, into: logits, rows: batch, on: workspace)
-        return (0..<batch).flatMap { n in (0..<configuration.classes).map { logits[n, $0] } }
+        return logits.numbers(rows: batch)
     }
 
     /// Takes the gradient by the logits of the last `forward`, [batch][classes], back to the inputs': [batch][width].
     public func backward(_ gradients: [Float], batch: Int) -> [Float] {
-        for n in 0..<batch {
-            for c in 0..<configuration.classes { logitGradient[n, c] = gradients[n * configuration.classes + c] }
+        gradients.withUnsafeBufferPointer {
+            for n in 0..<batch { logitGradient.setRow(n, from: $0.baseAddress! + n * configuration.classes) }
         }
-        last.layer.accumulate(
+        last.gradient.accumulate(
             hiddenLayer?.activations ?? normalized, yGradient: logitGradient, rows: batch, on: workspace)
-        last.layer.inputGradient(
+        last.gradient.inputGradient(
             logitGradient, into: hiddenLayer?.gradient ?? inputGradient, rows: batch, on: workspace)
         if let hidden = hiddenLayer {
             hidden.gradient.combine(with: hidden.activations, rows: batch) { $0 * (1 - $1 * $1) }
-            hidden.linear.layer.accumulate(normalized, yGradient: hidden.gradient, rows: batch, on: workspace)
-            hidden.linear.layer.inputGradient(hidden.gradient, into: inputGradient, rows: batch, on: workspace)
+            hidden.linear.gradient.accumulate(normalized, yGradient: hidden.gradient, rows: batch, on: workspace)
+            hidden.linear.gradient.inputGradient(hidden.gradient, into: inputGradient, rows: batch, on: workspace)
         }
         var result = [Float](repeating: 0, count: batch * width)
         for n in 0..<batch {

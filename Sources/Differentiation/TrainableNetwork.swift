@@ -124,12 +124,6 @@ extension TrainableNetwork {
 // MARK: - Running
 
 extension TrainableNetwork {
-    private func pass(_ batch: Int) -> Pass {
-        Pass(
-            batch: batch, workspace: workspace, modulations: UnsafePointer(embedding.modulations),
-            modulationGradients: UnsafePointer(embedding.modulationGradients))
-    }
-
     private func run(_ states: UnsafePointer<Float>, times: ArraySlice<Float>, operationCount: Int) {
         precondition(!times.isEmpty && times.count <= capacity)
         embedding.forward(times, on: workspace)
@@ -142,7 +136,9 @@ extension TrainableNetwork {
 
     /// Takes the gradient that `gradients` starts with back through the first `operationCount` operations.
     private func runBackward(operationCount: Int, batch: Int, stateGradients: UnsafeMutablePointer<Float>?) {
-        let pass = pass(batch)
+        let pass = Pass(
+            batch: batch, workspace: workspace, modulations: UnsafePointer(embedding.modulations),
+            modulationGradients: UnsafePointer(embedding.modulationGradients))
         // Operations behind the start give none.
         if operationCount < operations.count { embedding.clearModulationGradients() }
         for (index, trainable) in operations.enumerated().prefix(operationCount).reversed() {

@@ -14,8 +14,7 @@ struct Pass {
 /// An operation in both directions: its layer, the gradients of that, and one rule for the way back.
 struct TrainableOperation {
     private enum Gradient {
-        case convolution(ConvolutionGradient)
-        case pointwise(PointwiseGradient)
+        case convolution(any ConvolutionLayerGradient)
         case attention(Attention)
     }
 
@@ -32,33 +31,30 @@ struct TrainableOperation {
 
     /// Allocates for `capacity` images, all weights zero.
     init(_ operation: NetworkOperation, recordsMoments: Bool, capacity: Int, pool: WorkerPool) {
-        let layer: PackedOperation.Layer
         switch operation.kind {
-        case .convolution(let shape):
-            let convolution = ConvolutionGradient(shape, pool: pool)
-            (gradient, layer) = (.convolution(convolution), .convolution(convolution.layer))
-        case .pointwise(let shape):
-            let convolution = PointwiseGradient(shape, pool: pool)
-            (gradient, layer) = (.pointwise(convolution), .pointwise(convolution.layer))
-        case .attention(let attention):
-            (gradient, layer) = (.attention(attention), .attention(attention))
+        case .convolution(let shape): gradient = .convolution(ConvolutionGradient(shape, pool: pool))
+        case .pointwise(let shape): gradient = .convolution(PointwiseGradient(shape, pool: pool))
+        case .attention(let attention): gradient = .attention(attention)
         }
         transform = operation.transform.map { transform in
-            let channels = operation.inputChannels
+            let channels = operation.shape.inputs
             let norm = GroupNorm(
                 weight: [Float](repeating: 1, count: channels), bias: [Float](repeating: 0, count: channels))
             return Transform(
                 norm: norm,
                 gradient: InputTransformGradient(norm, isActivated: transform.isActivated, capacity: capacity))
         }
+        let layer: PackedOperation.Layer =
+            switch gradient {
+            case .convolution(let convolution): .convolution(convolution.layer)
+            case .attention(let attention): .attention(attention)
+            }
         forward = PackedOperation(operation, layer: layer, norm: transform?.norm, recordsMoments: recordsMoments)
     }
 
-    /// Floats of scratch that a worker needs.
     var scratchFloats: Int {
         switch gradient {
         case .convolution(let convolution): convolution.scratchFloats
-        case .pointwise(let convolution): convolution.scratchFloats
         case .attention(let attention): max(attention.scratchFloats, attention.gradientScratchFloats)
         }
     }
@@ -71,69 +67,57 @@ struct TrainableOperation {
     func backward(
         _ input: FeatureMap, outputGradient: FeatureMap, inputGradient: GradientBuffers.Contribution?, pass: Pass
     ) {
-        let (batch, workspace) = (pass.batch, pass.workspace)
-        let inputTransform = forward.transform(pass.modulations)
         switch gradient {
         case .convolution(let convolution):
             convolution.accumulate(
-                input, transform: inputTransform, outputGradient: outputGradient, batch: batch, on: workspace)
+                input, transform: forward.transform(pass.modulations), outputGradient: outputGradient,
+                batch: pass.batch, on: pass.workspace)
             guard let inputGradient else { return }
-            through(input, inputGradient, pass) { target, addend, call in
-                convolution.inputGradient(
-                    outputGradient, into: target, addend: addend, through: call, temporary: inputGradient.resampled,
-                    batch: batch, on: workspace)
-            }
-        case .pointwise(let convolution):
-            convolution.accumulate(
-                input, transform: inputTransform, outputGradient: outputGradient, batch: batch, on: workspace)
-            guard let inputGradient else { return }
-            through(input, inputGradient, pass) { target, addend, call in
-                convolution.inputGradient(
-                    outputGradient, into: target, addend: addend, through: call, batch: batch, on: workspace)
-            }
+            self.inputGradient(convolution, input, outputGradient, inputGradient, pass)
         case .attention(let attention):
             guard let inputGradient else { return }
             precondition(inputGradient.addend == nil, "queries, keys and values have one reader")
             attention.backward(
-                input, outputGradient: outputGradient, into: inputGradient.target, batch: batch, on: workspace)
+                input, outputGradient: outputGradient, into: inputGradient.target, batch: pass.batch,
+                on: pass.workspace)
         }
     }
 
-    /// Computes an input gradient by `layer`, and takes it through the transform, if there is one.
-    private func through(
-        _ input: FeatureMap, _ inputGradient: GradientBuffers.Contribution, _ pass: Pass,
-        layer: (_ target: FeatureMap, _ addend: FeatureMap?, _ call: InputTransformGradient.Call?) -> Void
+    /// Computes a convolution's gradient by its input, and takes it through the transform, if there is one.
+    private func inputGradient(
+        _ convolution: any ConvolutionLayerGradient, _ input: FeatureMap, _ outputGradient: FeatureMap,
+        _ contribution: GradientBuffers.Contribution, _ pass: Pass
     ) {
-        let (target, addend) = (inputGradient.target, inputGradient.addend)
-        guard let transform else { return layer(target, addend, nil) }
+        let (batch, workspace) = (pass.batch, pass.workspace)
+        guard let transform else {
+            return convolution.inputGradient(
+                outputGradient, into: contribution.target, addend: contribution.addend, through: nil,
+                temporary: contribution.resampled, batch: batch, on: workspace)
+        }
         let modulation = operation.transform?.modulation
         let call = InputTransformGradient.Call(
             transform.gradient, input: input,
             modulation: modulation.map { InputTransform.Modulation(rows: pass.modulations, offset: $0.offset) })
         // Until the sums over groups are known, what is in the target must stay.
-        let unfinished = inputGradient.addsToTarget ? inputGradient.unfinished! : target
-        layer(unfinished, nil, call)
+        let unfinished = contribution.addsToTarget ? contribution.unfinished! : contribution.target
+        convolution.inputGradient(
+            outputGradient, into: unfinished, addend: nil, through: call, temporary: contribution.resampled,
+            batch: batch, on: workspace)
         transform.gradient.finish(
-            unfinished, of: call, addend: addend, into: target,
+            unfinished, of: call, addend: contribution.addend, into: contribution.target,
             modulationGradient: modulation.map {
                 InputTransformGradient.ModulationGradient(rows: pass.modulationGradients, offset: $0.offset)
             },
-            batch: pass.batch, on: pass.workspace)
+            batch: batch, on: workspace)
     }
 
-    /// Takes the store's values.
     func takeValues(from store: ParameterStore, pool: WorkerPool) {
         if let transform, let key = operation.transform?.normKey {
             transform.norm.update(weight: store.value(key + ".weight"), bias: store.value(key + ".bias"))
         }
+        guard case .convolution(let convolution) = gradient else { return }
         let key = operation.key
-        switch gradient {
-        case .convolution(let convolution):
-            convolution.repack(weight: store.value(key + ".weight"), bias: store.value(key + ".bias"), pool: pool)
-        case .pointwise(let convolution):
-            convolution.repack(weight: store.value(key + ".weight"), bias: store.value(key + ".bias"))
-        case .attention: break
-        }
+        convolution.repack(weight: store.value(key + ".weight"), bias: store.value(key + ".bias"), pool: pool)
     }
 
     /// Adds the gradients that have come together to the store's, and resets them.
@@ -142,14 +126,9 @@ struct TrainableOperation {
             transform.gradient.addGradients(
                 weight: store.gradient(key + ".weight"), bias: store.gradient(key + ".bias"))
         }
+        guard case .convolution(let convolution) = gradient else { return }
         let key = operation.key
-        switch gradient {
-        case .convolution(let convolution):
-            convolution.addGradients(
-                weight: store.gradient(key + ".weight"), bias: store.gradient(key + ".bias"), pool: pool)
-        case .pointwise(let convolution):
-            convolution.addGradients(weight: store.gradient(key + ".weight"), bias: store.gradient(key + ".bias"))
-        case .attention: break
-        }
+        convolution.addGradients(
+            weight: store.gradient(key + ".weight"), bias: store.gradient(key + ".bias"), pool: pool)
     }
 }

@@ -1,10 +1,7 @@
+import Glibc
 import Layers
 import Networks
 import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// From times to every modulation, in both directions: sinusoids, Linear, SiLU, Linear, SiLU, and a Linear for each
 /// modulation, each image at its own time.
@@ -36,9 +33,7 @@ final class TrainableTimeEmbedding {
         let (channels, embeddingWidth) = (timeEmbedding.channels, timeEmbedding.width)
         first = TrainableLinear(timeEmbedding.firstKey, inputs: channels, outputs: embeddingWidth)
         second = TrainableLinear(timeEmbedding.secondKey, inputs: embeddingWidth, outputs: embeddingWidth)
-        projections = list.map {
-            TrainableLinear($0.key, inputs: $0.embeddingWidth, outputs: $0.width)
-        }
+        projections = list.map { TrainableLinear($0.key, inputs: $0.embeddingWidth, outputs: $0.width) }
         func matrix(_ columns: Int) -> BlockedMatrix { BlockedMatrix(rows: capacity, columns: columns) }
         sinusoids = matrix(channels)
         hidden = matrix(embeddingWidth)
@@ -66,9 +61,7 @@ final class TrainableTimeEmbedding {
 
     func forward(_ times: ArraySlice<Float>, on workspace: Workspace) {
         let count = times.count
-        for (n, time) in times.enumerated() {
-            for (i, value) in timeEmbedding.sinusoids(time).enumerated() { sinusoids[n, i] = value }
-        }
+        for (n, time) in times.enumerated() { sinusoids.setRow(n, from: timeEmbedding.sinusoids(time)) }
         first.layer.forward(sinusoids, into: hidden, rows: count, on: workspace)
         activatedHidden.combine(with: hidden, rows: count) { silu($1) }
         second.layer.forward(activatedHidden, into: embedding, rows: count, on: workspace)
@@ -76,9 +69,7 @@ final class TrainableTimeEmbedding {
         var offset = 0
         for (projection, matrix) in zip(projections, projected) {
             projection.layer.forward(activatedEmbedding, into: matrix, rows: count, on: workspace)
-            for n in 0..<count {
-                for i in 0..<matrix.columns { rows.pointer[n * width + offset + i] = matrix[n, i] }
-            }
+            for n in 0..<count { matrix.copyRow(n, into: rows.pointer + n * width + offset) }
             offset += matrix.columns
         }
     }
@@ -90,19 +81,17 @@ final class TrainableTimeEmbedding {
         var offset = 0
         gradient.combine(with: share, rows: count) { _, _ in 0 }
         for (projection, matrix) in zip(projections, projected) {
-            for n in 0..<count {
-                for i in 0..<matrix.columns { matrix[n, i] = gradientRows.pointer[n * width + offset + i] }
-            }
-            projection.layer.accumulate(activatedEmbedding, yGradient: matrix, rows: count, on: workspace)
-            projection.layer.inputGradient(matrix, into: share, rows: count, on: workspace)
+            for n in 0..<count { matrix.setRow(n, from: gradientRows.pointer + n * width + offset) }
+            projection.gradient.accumulate(activatedEmbedding, yGradient: matrix, rows: count, on: workspace)
+            projection.gradient.inputGradient(matrix, into: share, rows: count, on: workspace)
             gradient.combine(with: share, rows: count) { $0 + $1 }
             offset += matrix.columns
         }
         gradient.combine(with: embedding, rows: count) { $0 * siluDerivative($1) }
-        second.layer.accumulate(activatedHidden, yGradient: gradient, rows: count, on: workspace)
-        second.layer.inputGradient(gradient, into: share, rows: count, on: workspace)
+        second.gradient.accumulate(activatedHidden, yGradient: gradient, rows: count, on: workspace)
+        second.gradient.inputGradient(gradient, into: share, rows: count, on: workspace)
         share.combine(with: hidden, rows: count) { $0 * siluDerivative($1) }
-        first.layer.accumulate(sinusoids, yGradient: share, rows: count, on: workspace)
+        first.gradient.accumulate(sinusoids, yGradient: share, rows: count, on: workspace)
     }
 
     private var parts: [TrainableLinear] { [first, second] + projections }

@@ -81,7 +81,7 @@ public struct CheckpointImport {
     /// - Throws: as `write(to:storing:selfTest:)` does for weights that can't be stored.
     public func weights(_ key: String, storedAs type: ElementType) throws -> [Float] {
         let values = try weights(key)
-        if let index = firstNonFinite(values) { throw ModelError.nonFiniteWeight(key: key, index: index) }
+        try ModelError.requireFinite(values, key: key)
         return try CheckpointError.locating(in: "tensor \(quoted(key))") { try type.rounded(values) }
     }
 

@@ -1,10 +1,7 @@
+import Glibc
 import Layers
 public import Networks
 public import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The head (PRG, section 4): logits = Linear(Tanh(Linear(LayerNorm(x)))), the last Linear without bias, x being the pooled
 /// final state or the spatial means of activations. A linear head is logits = Linear(LayerNorm(x)).
@@ -16,8 +13,6 @@ public final class ClassificationHead: Sendable {
     /// Nil in a linear head.
     private let hidden: Linear?
     private let classes: Linear
-
-    private static let epsilon = 1e-5
 
     /// Takes the parameters `classifier.{0,1,3}`, of a linear head `classifier.{0,1}`, on that network.
     public init(
@@ -50,16 +45,25 @@ public final class ClassificationHead: Sendable {
     public func logits(activations: [Float], kernels: Kernels) -> [Float] { classes(activations, kernels: kernels) }
 
     private func normalized(_ x: [Float]) -> [Float] {
-        Self.standardized(x).enumerated().map { i, value in value * gamma[i] + beta[i] }
+        Standardized(x[...]).values.enumerated().map { i, value in value * gamma[i] + beta[i] }
     }
+}
 
-    /// LayerNorm without its scales and offsets: `x` brought to mean 0 and variance 1.
-    public static func standardized(_ x: [Float]) -> [Float] {
+/// LayerNorm without its scales and offsets: numbers brought to mean 0 and variance 1.
+public struct Standardized {
+    /// The numbers less their mean over their deviation.
+    public let values: [Float]
+    /// One over their deviation.
+    public let inverse: Double
+
+    /// Computes in double.
+    public init(_ x: ArraySlice<Float>) {
         let count = Double(x.count)
         let mean = x.reduce(0.0) { $0 + Double($1) } / count
         let variance = x.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / count
-        let inverse = 1 / (variance + epsilon).squareRoot()
-        return x.map { Float((Double($0) - mean) * inverse) }
+        let inverse = 1 / (variance + 1e-5).squareRoot()
+        values = x.map { Float((Double($0) - mean) * inverse) }
+        self.inverse = inverse
     }
 }
 

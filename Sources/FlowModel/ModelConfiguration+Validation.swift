@@ -5,12 +5,6 @@ public struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     /// What is wrong and what would be right.
     public let problem: String
 
-    /// Names a field and its problem.
-    public init(field: String, problem: String) {
-        self.field = field
-        self.problem = problem
-    }
-
     /// `field: problem`.
     public var description: String { "\(field): \(problem)" }
 }
@@ -182,7 +176,8 @@ extension PreprocessingConfiguration {
     }
 }
 
-private func require(
+/// Throws a field's problem unless a condition holds.
+func require(
     _ condition: Bool, _ field: String, _ problem: @autoclosure () -> String
 ) throws(ConfigurationError) {
     guard condition else { throw ConfigurationError(field: field, problem: problem()) }

@@ -52,4 +52,20 @@ extension ModelError {
         guard shape == expected else { throw .wrongShape(key: key, expected: expected, found: shape) }
         guard [.f32, .f16, .bf16].contains(type) else { throw .wrongElementType(key: key, found: type) }
     }
+
+    /// Checks that a tensor's weights are finite.
+    ///
+    /// - Throws: `nonFiniteWeight` for the first that isn't.
+    static func requireFinite(_ values: [Float], key: String) throws(ModelError) {
+        if let index = firstNonFinite(values) { throw .nonFiniteWeight(key: key, index: index) }
+    }
+
+    /// Runs `body`, whose error becomes `invalidConfiguration`.
+    static func configuring<R>(_ body: () throws(ConfigurationError) -> R) throws(ModelError) -> R {
+        do {
+            return try body()
+        } catch {
+            throw .invalidConfiguration(error)
+        }
+    }
 }

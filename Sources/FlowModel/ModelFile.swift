@@ -2,7 +2,6 @@ import CheckpointFormats
 import Digests
 import JSON
 public import Networks
-import UntrustedText
 
 /// A model as it is served: a safetensors file whose `__metadata__` holds the configuration as one JSON document under
 /// `headwater`, and whose tensors are exactly those of the configuration's network and head, named `unet.<key>` and
@@ -30,11 +29,7 @@ public struct ModelFile: Sendable {
     public init(_ file: SafetensorsFile) throws {
         guard let document = file.metadata[Self.metadataKey] else { throw ModelError.noConfiguration }
         configuration = try Self.decode(document)
-        do {
-            network = try configuration.network()
-        } catch {
-            throw ModelError.invalidConfiguration(error)
-        }
+        network = try ModelError.configuring(configuration.network)
         parameters = Self.parameters(of: network, head: configuration.head)
         for parameter in parameters {
             guard let tensor = file[parameter.key] else {
@@ -84,11 +79,7 @@ public struct ModelFile: Sendable {
     ///
     /// - Throws: `ModelError.nonFiniteWeight` for the first that isn't.
     public func requireFiniteWeights() throws {
-        for parameter in parameters {
-            if let index = firstNonFinite(try tensor(parameter.key)) {
-                throw ModelError.nonFiniteWeight(key: parameter.key, index: index)
-            }
-        }
+        for parameter in parameters { try ModelError.requireFinite(try tensor(parameter.key), key: parameter.key) }
     }
 }
 
@@ -115,9 +106,7 @@ extension ModelFile {
         let metadata = [metadataKey: try JSONCoder.text(configuration)]
         try SafetensorsWriter.write(tensors, metadata: metadata, to: path) { tensor in
             let values = try weights(tensor.name)
-            if let index = firstNonFinite(values) {
-                throw ModelError.nonFiniteWeight(key: tensor.name, index: index)
-            }
+            try ModelError.requireFinite(values, key: tensor.name)
             return .floats(values)
         }
     }
@@ -127,11 +116,7 @@ extension ModelFile {
             throw ModelError.unreadableConfiguration("it is longer than \(largestConfiguration) bytes")
         }
         let configuration = try value(ModelConfiguration.self, of: document)
-        do {
-            try configuration.validate()
-        } catch {
-            throw ModelError.invalidConfiguration(error)
-        }
+        try ModelError.configuring(configuration.validate)
         return configuration
     }
 
@@ -153,11 +138,7 @@ extension UNetArchitecture {
     /// - Throws: `ModelError` if it can't be read, or the network can't be built.
     public init(json: String) throws {
         self = try ModelFile.value(Self.self, of: json)
-        do {
-            try validate()
-        } catch {
-            throw ModelError.invalidConfiguration(error)
-        }
+        try ModelError.configuring(validate)
     }
 }
 

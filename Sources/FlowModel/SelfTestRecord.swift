@@ -53,29 +53,24 @@ public struct SelfTestRecord: Codable, Sendable, Equatable {
     }
 
     func validate(head: HeadConfiguration?) throws(ConfigurationError) {
-        try Self.require(
-            tolerance >= 1e-6 && tolerance <= 0.1, "tolerance", "\(tolerance) is not in 0.000001...0.1")
-        try Self.require(
-            ModelConfiguration.isTapText(tap), "tap", "must be 1 to 64 printable ASCII characters, such as end/pooled")
-        try Self.require(
-            isSample(embedding, of: .max), "embedding", "must be 1 to \(Self.keptCount) finite numbers")
-        try Self.require(
-            (logits == nil) == (head == nil), "logits",
+        try require(
+            tolerance >= 1e-6 && tolerance <= 0.1, "selfTest.tolerance", "\(tolerance) is not in 0.000001...0.1")
+        try require(
+            ModelConfiguration.isTapText(tap), "selfTest.tap",
+            "must be 1 to 64 printable ASCII characters, such as end/pooled")
+        try require(
+            isSample(embedding, of: .max), "selfTest.embedding", "must be 1 to \(Self.keptCount) finite numbers")
+        try require(
+            (logits == nil) == (head == nil), "selfTest.logits",
             head == nil ? "the model has no head to compute them" : "is missing; the model has a head")
         if let logits, let head {
-            try Self.require(
-                isSample(logits, of: head.classes), "logits",
+            try require(
+                isSample(logits, of: head.classes), "selfTest.logits",
                 "must be 1 to \(min(Self.keptCount, head.classes)) finite numbers")
         }
     }
 
     private func isSample(_ values: [Float], of total: Int) -> Bool {
         (1...min(Self.keptCount, total)).contains(values.count) && values.allSatisfy(\.isFinite)
-    }
-
-    private static func require(
-        _ condition: Bool, _ field: String, _ problem: @autoclosure () -> String
-    ) throws(ConfigurationError) {
-        guard condition else { throw ConfigurationError(field: "selfTest.\(field)", problem: problem()) }
     }
 }

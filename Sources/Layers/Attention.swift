@@ -6,13 +6,12 @@ import Tensor
 ///
 /// Every head's d channels are padded to a multiple of 16 in memory, with zero weights, so that a head starts a block:
 /// `WeightArrangement` says how the convolutions before and after arrange theirs.
-public struct Attention: Hashable, Sendable {
+public struct Attention: LayerShape {
     /// Channels over all heads.
     public let channels: Int
     /// How many heads.
     public let heads: Int
-    /// Height and width of the maps in pixels.
-    public let side: Int
+    package let side: Int
     let headBlocks: Int
 
     /// Most queries whose scores are held at a time.
@@ -43,18 +42,22 @@ public struct Attention: Hashable, Sendable {
         PointwiseShape(inputs: paddedChannels, outputs: channels, side: side, weights: .attendedValues(self))
     }
 
-    /// Multiply-adds for one image.
-    public var multiplyAdds: Int { 2 * channels * tokens * tokens }
+    package var inputs: Int { queriesKeysValues.outputs }
+    package var outputs: Int { paddedChannels }
+    package var weightShape: [Int]? { nil }
+    package var weightFloats: Int { 0 }
+    package func computed(in precision: Precision) -> Attention { self }
+
+    package var multiplyAdds: Int { 2 * channels * tokens * tokens }
 
     private var tokens: Int { side * side }
 
-    /// Floats of scratch that a worker needs.
-    public var scratchFloats: Int {
+    package var scratchFloats: Int {
         FeatureMap.blocks(tokens) * channelBlock * (headBlocks * channelBlock + Self.chunkQueries)
     }
 
     /// How maps are attended: by chunks of queries of one head of one image.
-    public func plan(on pool: WorkerPool) -> LayerPlan {
+    package func plan(batch: Int, on pool: WorkerPool) -> LayerPlan {
         LayerPlan(
             kind: .attention, precision: .f32, inputs: 3 * channels, outputs: channels, side: side,
             multiplyAdds: multiplyAdds,
@@ -73,7 +76,7 @@ public struct Attention: Hashable, Sendable {
         var call = Call(
             layer: self, input: queriesKeysValues, output: output, workspace: workspace, tokens: tokens,
             chunks: chunks, units: batch * heads * chunks)
-        workspace.run(plan(on: workspace.pool), on: &call) { context, worker in
+        workspace.run(plan(batch: batch, on: workspace.pool), on: &call) { context, worker in
             context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
         }
     }
@@ -88,7 +91,6 @@ public struct Attention: Hashable, Sendable {
         let chunks: Int
         let units: Int
 
-        /// Does a worker's part.
         func perform(_ worker: Int) {
             var scratch = workspace.scratch(of: worker)
             let padded = FeatureMap.blocks(tokens) * channelBlock
@@ -97,72 +99,84 @@ public struct Attention: Hashable, Sendable {
             var packedHead = -1
             for unit in WorkerPool.part(worker, of: workspace.pool.count, total: units) {
                 let imageHead = unit / chunks
-                let head = Head(
+                let head = AttentionHead(
                     input, output, image: imageHead / layer.heads, head: imageHead % layer.heads,
-                    blocks: layer.headBlocks)
+                    blocks: layer.headBlocks, kernels: workspace.kernels)
                 if packedHead != imageHead {
-                    head.packKeys(into: keys, kernels: workspace.kernels)
+                    head.pack(head.keys, into: keys)
                     packedHead = imageHead
                 }
                 let first = unit % chunks * Attention.chunkQueries
                 head.attend(
-                    queries: first..<min(first + Attention.chunkQueries, tokens), keys: keys, scores: scores,
-                    kernels: workspace.kernels)
+                    queries: first..<min(first + Attention.chunkQueries, tokens), keys: keys, scores: scores)
             }
         }
     }
+}
 
-    /// One head of one image.
-    private struct Head {
-        let queries: UnsafePointer<Float>
-        let keys: UnsafePointer<Float>
-        let values: UnsafePointer<Float>
-        let attended: UnsafeMutablePointer<Float>
-        let tokens: Int
-        let blocks: Int
-        let blockStride: Int
+/// One head of one image. All matrices are blocked, [columns/16][tokens][16].
+struct AttentionHead {
+    let queries: UnsafePointer<Float>
+    let keys: UnsafePointer<Float>
+    let values: UnsafePointer<Float>
+    /// The attended values, or the gradient by them.
+    let attended: UnsafeMutablePointer<Float>
+    let tokens: Int
+    let blocks: Int
+    let blockStride: Int
+    let kernels: Kernels
 
-        init(_ source: FeatureMap, _ output: FeatureMap, image: Int, head: Int, blocks: Int) {
-            self.blocks = blocks
-            tokens = source.side * source.side
-            blockStride = source.blockStride
-            let part = blocks * blockStride
-            let base = UnsafePointer(source.image(image) + head * 3 * part)
-            queries = base
-            keys = base + part
-            values = base + 2 * part
-            attended = output.image(image) + head * part
+    init(_ source: FeatureMap, _ output: FeatureMap, image: Int, head: Int, blocks: Int, kernels: Kernels) {
+        self.blocks = blocks
+        self.kernels = kernels
+        tokens = source.side * source.side
+        blockStride = source.blockStride
+        let part = blocks * blockStride
+        let base = UnsafePointer(source.image(image) + head * 3 * part)
+        (queries, keys, values) = (base, base + part, base + 2 * part)
+        attended = output.image(image) + head * part
+    }
+
+    /// Copies a matrix into GEMM panels: [tokens/16][d][16].
+    func pack(_ matrix: UnsafePointer<Float>, into panels: UnsafeMutablePointer<Float>) {
+        for block in 0..<blocks {
+            kernels.table.pointee.transpose(
+                panels + block * channelBlock * channelBlock, blocks * channelBlock * channelBlock,
+                matrix + block * blockStride, tokens)
         }
+    }
 
-        /// Keys as GEMM panels: [tokens/16][d][16].
-        func packKeys(into panels: UnsafeMutablePointer<Float>, kernels: Kernels) {
-            for block in 0..<blocks {
-                kernels.table.pointee.transpose(
-                    panels + block * channelBlock * channelBlock, blocks * channelBlock * channelBlock,
-                    keys + block * blockStride, tokens)
-            }
-        }
+    func attend(
+        queries range: Range<Int>, keys panels: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>
+    ) {
+        let (rows, offset) = (range.count, range.lowerBound * channelBlock)
+        againstTokens(queries + offset, panels, into: scores, rows: rows)
+        kernels.table.pointee.softmax(scores, rows * channelBlock, rows, tokens)
+        overTokens(scores, values, into: attended + offset, rows: rows)
+    }
 
-        func attend(
-            queries range: Range<Int>, keys panels: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>,
-            kernels: Kernels
-        ) {
-            let rows = range.count
-            let scoreStride = rows * channelBlock
-            let offset = range.lowerBound * channelBlock
-            kernels.gemm(
-                hw_gemm_arguments(
-                    a: queries + offset, a_block_stride: blockStride, a_group_stride: 0, group_rows: rows, b: panels,
-                    b_panel_stride: blocks * channelBlock * channelBlock, c: scores, c_block_stride: scoreStride,
-                    rows: rows, k: blocks * channelBlock, blocks: FeatureMap.blocks(tokens), bias: nil, residual: nil,
-                    residual_block_stride: 0))
-            kernels.table.pointee.softmax(scores, scoreStride, rows, tokens)
-            // The values, [d/16][tokens][16], are panels as they lie.
-            kernels.gemm(
-                hw_gemm_arguments(
-                    a: scores, a_block_stride: scoreStride, a_group_stride: 0, group_rows: rows, b: values,
-                    b_panel_stride: blockStride, c: attended + offset, c_block_stride: blockStride, rows: rows,
-                    k: tokens, blocks: blocks, bias: nil, residual: nil, residual_block_stride: 0))
-        }
+    /// Products of rows [d/16][tokens][16] with every token's panel: [tokens/16][rows][16].
+    func againstTokens(
+        _ rowsOf: UnsafePointer<Float>, _ panels: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
+        rows: Int
+    ) {
+        kernels.gemm(
+            hw_gemm_arguments(
+                a: rowsOf, a_block_stride: blockStride, a_group_stride: 0, group_rows: rows, b: panels,
+                b_panel_stride: blocks * channelBlock * channelBlock, c: result, c_block_stride: rows * channelBlock,
+                rows: rows, k: blocks * channelBlock, blocks: FeatureMap.blocks(tokens), bias: nil, residual: nil,
+                residual_block_stride: 0))
+    }
+
+    /// Sums over tokens of scores [tokens/16][rows][16] times a matrix, whose blocks are panels as they lie.
+    func overTokens(
+        _ scores: UnsafePointer<Float>, _ matrix: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
+        rows: Int
+    ) {
+        kernels.gemm(
+            hw_gemm_arguments(
+                a: scores, a_block_stride: rows * channelBlock, a_group_stride: 0, group_rows: rows, b: matrix,
+                b_panel_stride: blockStride, c: result, c_block_stride: blockStride, rows: rows, k: tokens,
+                blocks: blocks, bias: nil, residual: nil, residual_block_stride: 0))
     }
 }

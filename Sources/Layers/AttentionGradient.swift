@@ -29,19 +29,13 @@ extension Attention {
     }
 }
 
-/// One head of one image on the way back. All matrices are blocked, [columns/16][tokens][16].
+/// One head of one image on the way back.
 private struct HeadGradient {
-    let queries: UnsafePointer<Float>
-    let keys: UnsafePointer<Float>
-    let values: UnsafePointer<Float>
-    let attended: UnsafePointer<Float>
+    /// Its `attended` are the gradient by the attended values.
+    let head: AttentionHead
     let queryGradient: UnsafeMutablePointer<Float>
     let keyGradient: UnsafeMutablePointer<Float>
     let valueGradient: UnsafeMutablePointer<Float>
-    let tokens: Int
-    let blocks: Int
-    let stride: Int
-    let kernels: Kernels
 
     /// A worker's: keys and values as panels [tokens/16][d][16], and a chunk of queries' probabilities and their gradient.
     struct Memory {
@@ -64,62 +58,34 @@ private struct HeadGradient {
         _ source: FeatureMap, _ outputGradient: FeatureMap, _ result: FeatureMap, image: Int, head: Int, blocks: Int,
         kernels: Kernels
     ) {
-        self.blocks = blocks
-        self.kernels = kernels
-        tokens = source.side * source.side
-        stride = source.blockStride
-        let part = blocks * stride
-        let base = UnsafePointer(source.image(image) + head * 3 * part)
-        (queries, keys, values) = (base, base + part, base + 2 * part)
+        self.head = AttentionHead(
+            source, outputGradient, image: image, head: head, blocks: blocks, kernels: kernels)
+        let part = blocks * source.blockStride
         let gradients = result.image(image) + head * 3 * part
         (queryGradient, keyGradient, valueGradient) = (gradients, gradients + part, gradients + 2 * part)
-        attended = UnsafePointer(outputGradient.image(image) + head * part)
     }
 
     func run(_ memory: Memory) {
-        for block in 0..<blocks {
-            for (panels, source) in [(memory.keys, keys), (memory.values, values)] {
-                kernels.table.pointee.transpose(
-                    panels + block * channelBlock * channelBlock, blocks * channelBlock * channelBlock,
-                    source + block * stride, tokens)
-            }
-        }
-        for first in Swift.stride(from: 0, to: tokens, by: Attention.chunkQueries) {
-            chunk(first..<min(first + Attention.chunkQueries, tokens), memory)
+        head.pack(head.keys, into: memory.keys)
+        head.pack(head.values, into: memory.values)
+        for first in stride(from: 0, to: head.tokens, by: Attention.chunkQueries) {
+            chunk(first..<min(first + Attention.chunkQueries, head.tokens), memory)
         }
     }
 
     /// Queries `range`: their own gradient, and their share of the keys' and values'.
     private func chunk(_ range: Range<Int>, _ memory: Memory) {
-        let rows = range.count
-        let offset = range.lowerBound * channelBlock
-        let scoreStride = rows * channelBlock
+        let (rows, offset, adds) = (range.count, range.lowerBound * channelBlock, range.lowerBound > 0)
         let (probabilities, gradient) = (memory.probabilities, memory.gradient)
-        againstTokens(queries + offset, memory.keys, into: probabilities, rows: rows)
-        kernels.table.pointee.softmax(probabilities, scoreStride, rows, tokens)
-        overQueries(probabilities, attended + offset, into: valueGradient, rows: rows, adds: range.lowerBound > 0)
-        againstTokens(attended + offset, memory.values, into: gradient, rows: rows)
-        kernels.table.pointee.softmax_gradient(gradient, probabilities, scoreStride, rows, tokens)
-        // The keys, [d/16][tokens][16], are panels as they lie.
-        kernels.gemm(
-            hw_gemm_arguments(
-                a: gradient, a_block_stride: scoreStride, a_group_stride: 0, group_rows: rows, b: keys,
-                b_panel_stride: stride, c: queryGradient + offset, c_block_stride: stride, rows: rows, k: tokens,
-                blocks: blocks, bias: nil, residual: nil, residual_block_stride: 0))
-        overQueries(gradient, queries + offset, into: keyGradient, rows: rows, adds: range.lowerBound > 0)
-    }
-
-    /// Products of rows [d/16][tokens][16] with every token's panel: [tokens/16][rows][16].
-    private func againstTokens(
-        _ rowsOf: UnsafePointer<Float>, _ panels: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
-        rows: Int
-    ) {
-        kernels.gemm(
-            hw_gemm_arguments(
-                a: rowsOf, a_block_stride: stride, a_group_stride: 0, group_rows: rows, b: panels,
-                b_panel_stride: blocks * channelBlock * channelBlock, c: result, c_block_stride: rows * channelBlock,
-                rows: rows, k: blocks * channelBlock, blocks: FeatureMap.blocks(tokens), bias: nil, residual: nil,
-                residual_block_stride: 0))
+        let (queries, attended) = (head.queries + offset, head.attended + offset)
+        let table = head.kernels.table
+        head.againstTokens(queries, memory.keys, into: probabilities, rows: rows)
+        table.pointee.softmax(probabilities, rows * channelBlock, rows, head.tokens)
+        overQueries(probabilities, attended, into: valueGradient, rows: rows, adds: adds)
+        head.againstTokens(attended, memory.values, into: gradient, rows: rows)
+        table.pointee.softmax_gradient(gradient, probabilities, rows * channelBlock, rows, head.tokens)
+        head.overTokens(gradient, head.keys, into: queryGradient + offset, rows: rows)
+        overQueries(gradient, queries, into: keyGradient, rows: rows, adds: adds)
     }
 
     /// Sums over queries of scores [tokens/16][rows][16] times rows of [d/16][tokens][16].
@@ -127,9 +93,9 @@ private struct HeadGradient {
         _ scores: UnsafePointer<Float>, _ rowsOf: UnsafePointer<Float>, into result: UnsafeMutablePointer<Float>,
         rows: Int, adds: Bool
     ) {
-        kernels.gemmTransposed(
+        head.kernels.gemmTransposed(
             hw_gemm_transposed_arguments(
-                a: scores, a_block_stride: rows * channelBlock, b: rowsOf, b_block_stride: stride, c: result,
-                c_block_stride: stride, k: rows, rows: tokens, blocks: blocks, accumulates: adds))
+                a: scores, a_block_stride: rows * channelBlock, b: rowsOf, b_block_stride: head.blockStride, c: result,
+                c_block_stride: head.blockStride, k: rows, rows: head.tokens, blocks: head.blocks, accumulates: adds))
     }
 }

@@ -32,6 +32,23 @@ public final class BlockedMatrix {
         set { pointer[column / channelBlock * blockStride + row * channelBlock + column % channelBlock] = newValue }
     }
 
+    /// Writes a row: `columns` numbers.
+    @inline(__always)
+    public func setRow(_ row: Int, from numbers: UnsafePointer<Float>) {
+        for column in 0..<columns { self[row, column] = numbers[column] }
+    }
+
+    /// Copies a row's `columns` numbers.
+    @inline(__always)
+    public func copyRow(_ row: Int, into numbers: UnsafeMutablePointer<Float>) {
+        for column in 0..<columns { numbers[column] = self[row, column] }
+    }
+
+    /// The numbers of the first `count` rows, [count][columns].
+    public func numbers(rows count: Int) -> [Float] {
+        (0..<count).flatMap { row in (0..<columns).map { self[row, $0] } }
+    }
+
     /// Replaces every number by a function of it and of that of `other`, a matrix of the same shape, in the same place.
     public func combine(with other: BlockedMatrix, rows count: Int, _ function: (Float, Float) -> Float) {
         precondition(rows == other.rows && columns == other.columns && count <= rows)

@@ -3,29 +3,23 @@ import Tensor
 
 extension Convolution {
     /// im2col of one chunk after another, then the matrix product.
-    func direct(_ call: Call, units: Range<Int>, blocks: Range<Int>, scratch: Scratch) {
+    func direct(_ call: ConvolutionCall, units: Range<Int>, blocks: Range<Int>, scratch: Scratch) {
         var scratch = scratch
-        let reader = InputReader(
-            kernels: call.workspace.kernels, channels: shape.inputBlocks * channelBlock, transform: call.transform,
-            scratch: &scratch)
+        let reader = InputReader(call, scratch: &scratch)
         let strip = scratch.take(shape.stripFloats)
         let matrix = scratch.take(shape.directScratchFloats)
-        var unit = units.lowerBound
-        while unit < units.upperBound {
-            let end = min(unit + shape.stripBands, units.upperBound)
-            let segment = Segment(at: unit, before: end, bandsPerImage: call.output.bands)
+        for segment in Segments(units, bands: shape.stripBands, bandsPerImage: call.output.bands) {
             gather(call, segment, reader: reader, strip: strip, matrix: matrix)
             multiply(call, segment, blocks: blocks, matrix: matrix)
             for block in blocks {
                 segment.finish(call.output, block: block, call.epilogue, kernels: call.workspace.kernels)
             }
-            unit += segment.bands.count
         }
     }
 
     /// Fills the matrix [9·inputBlocks][pixels][16], tap-major as the weights.
     func gather(
-        _ call: Call, _ segment: Segment, reader: InputReader, strip: UnsafeMutablePointer<Float>,
+        _ call: ConvolutionCall, _ segment: Segment, reader: InputReader, strip: UnsafeMutablePointer<Float>,
         matrix: UnsafeMutablePointer<Float>
     ) {
         let (side, step) = (shape.side, shape.step)
@@ -46,7 +40,7 @@ extension Convolution {
     }
 
     private func multiply(
-        _ call: Call, _ segment: Segment, blocks: Range<Int>, matrix: UnsafeMutablePointer<Float>
+        _ call: ConvolutionCall, _ segment: Segment, blocks: Range<Int>, matrix: UnsafeMutablePointer<Float>
     ) {
         let count = shape.pixels(segment)
         let output = call.output

@@ -4,7 +4,10 @@ import Tensor
 extension Convolution {
     /// Fills the strip with one block of input channels, transformed, from the row above the first output row to the row
     /// below the last. What lies outside the image must be zero already: padding comes after the activation.
-    func fill(_ strip: UnsafeMutablePointer<Float>, _ call: Call, _ segment: Segment, block: Int, reader: InputReader) {
+    func fill(
+        _ strip: UnsafeMutablePointer<Float>, _ call: ConvolutionCall, _ segment: Segment, block: Int,
+        reader: InputReader
+    ) {
         let input = call.input
         let source = input.image(segment.image) + block * input.blockStride
         let top = segment.bands.lowerBound * bandRows * shape.step - 1

@@ -23,15 +23,12 @@ extension Convolution {
     }
 
     /// Transforms, multiplies and transforms back one chunk of tiles after another.
-    func winograd(_ call: Call, units: Range<Int>, blocks: Range<Int>, scratch: Scratch) {
+    func winograd(_ call: ConvolutionCall, units: Range<Int>, blocks: Range<Int>, scratch: Scratch) {
         var scratch = scratch
         let kernels = call.workspace.kernels
-        let reader = InputReader(
-            kernels: kernels, channels: shape.inputBlocks * channelBlock, transform: call.transform,
-            scratch: &scratch)
+        let reader = InputReader(call, scratch: &scratch)
         let strip = scratch.take(shape.stripFloats)
-        var start = units.lowerBound
-        while start < units.upperBound {
+        for start in stride(from: units.lowerBound, to: units.upperBound, by: shape.chunkBands) {
             let end = min(start + shape.chunkBands, units.upperBound)
             let chunk = Chunk(
                 units: start..<end, tilesPerBand: shape.rowsPerBand, inputs: shape.inputBlocks * shape.precision.words,
@@ -40,19 +37,16 @@ extension Convolution {
             let v = memory.take(shape.positions * chunk.positionStride)
             let products = memory.take(shape.positions * chunk.tiles * ConvolutionShape.blockGroup * channelBlock)
             transformInput(call, chunk, reader: reader, strip: strip, v: v)
-            var block = blocks.lowerBound
-            while block < blocks.upperBound {
+            for block in stride(from: blocks.lowerBound, to: blocks.upperBound, by: ConvolutionShape.blockGroup) {
                 let group = block..<min(block + ConvolutionShape.blockGroup, blocks.upperBound)
                 multiply(chunk, kernels: kernels, v: v, blocks: group, products: products)
                 transformOutput(call, chunk, blocks: group, products: products)
-                block = group.upperBound
             }
-            start = chunk.units.upperBound
         }
     }
 
     func transformInput(
-        _ call: Call, _ chunk: Chunk, reader: InputReader, strip: UnsafeMutablePointer<Float>,
+        _ call: ConvolutionCall, _ chunk: Chunk, reader: InputReader, strip: UnsafeMutablePointer<Float>,
         v: UnsafeMutablePointer<Float>
     ) {
         let table = call.workspace.kernels.table
@@ -62,10 +56,8 @@ extension Convolution {
             : shape.precision == .f32 ? table.pointee.winograd2_input! : table.pointee.winograd2_input_bf16!
         let rowTiles = shape.isLarge ? shape.rowsPerBand : shape.rowsPerBand / 2
         let rowStride = shape.stripWidth * channelBlock
-        var unit = chunk.units.lowerBound
-        while unit < chunk.units.upperBound {
-            let segment = Segment(at: unit, before: chunk.units.upperBound, bandsPerImage: call.output.bands)
-            let firstTile = (unit - chunk.units.lowerBound) * shape.rowsPerBand
+        for segment in Segments(chunk.units, bandsPerImage: call.output.bands) {
+            let firstTile = (segment.unit - chunk.units.lowerBound) * shape.rowsPerBand
             reader.prepare(call.transform, for: call.input, image: segment.image)
             clear(strip, bands: segment.bands.count)
             for block in 0..<shape.inputBlocks {
@@ -78,7 +70,6 @@ extension Convolution {
                         rowTiles)
                 }
             }
-            unit += segment.bands.count
         }
     }
 
@@ -102,29 +93,27 @@ extension Convolution {
     }
 
     private func transformOutput(
-        _ call: Call, _ chunk: Chunk, blocks: Range<Int>, products: UnsafeMutablePointer<Float>
+        _ call: ConvolutionCall, _ chunk: Chunk, blocks: Range<Int>, products: UnsafeMutablePointer<Float>
     ) {
         let plane = chunk.tiles * channelBlock
         for block in blocks {
             let source = products + (block - blocks.lowerBound) * shape.positions * plane
-            var unit = chunk.units.lowerBound
-            while unit < chunk.units.upperBound {
-                let segment = Segment(at: unit, before: chunk.units.upperBound, bandsPerImage: call.output.bands)
+            for segment in Segments(chunk.units, bandsPerImage: call.output.bands) {
                 for band in segment.bands {
-                    let tile = (unit - chunk.units.lowerBound + band - segment.bands.lowerBound) * shape.rowsPerBand
+                    let unit = segment.unit - chunk.units.lowerBound + band - segment.bands.lowerBound
+                    let tile = unit * shape.rowsPerBand
                     store(
                         call, image: segment.image, block: block, band: band, source: source + tile * channelBlock,
                         plane: plane)
                 }
                 segment.finish(call.output, block: block, call.epilogue, kernels: call.workspace.kernels)
-                unit += segment.bands.count
             }
         }
     }
 
     /// One band of one output block: a row of F(4x4) tiles or two of F(2x2).
     private func store(
-        _ call: Call, image: Int, block: Int, band: Int, source: UnsafePointer<Float>, plane: Int
+        _ call: ConvolutionCall, image: Int, block: Int, band: Int, source: UnsafePointer<Float>, plane: Int
     ) {
         let table = call.workspace.kernels.table
         let tileRows = shape.isLarge ? 4 : 2

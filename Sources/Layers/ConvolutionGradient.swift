@@ -8,10 +8,11 @@ public import Tensor
 /// gradient by the weights is a sum over tiles (or, for `direct`, pixels) of products in the domain that the forward pass
 /// multiplies in: Aᵀ·B over the same transformed input. It adds up in that domain over any number of batches, and goes
 /// back to weights once, in `addGradients`.
-public final class ConvolutionGradient {
+public final class ConvolutionGradient: ConvolutionLayerGradient {
     /// The convolution.
     public let layer: Convolution
     private let adjoint: Convolution
+    private var shape: ConvolutionShape { layer.shape }
     /// Where the weights' and, behind them, the bias's gradients add up, laid out as the packed weights: one for each
     /// worker if they share the images, a single one if they share the output channels.
     private let sums: [AlignedBuffer]
@@ -34,18 +35,15 @@ public final class ConvolutionGradient {
         }
     }
 
-    /// Takes new weights, [outputs][inputs][3][3], and bias, for both directions.
-    public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, pool: WorkerPool) {
+    package func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, pool: WorkerPool) {
         layer.repack(weight: weight, bias: bias, pool: pool)
-        let (inputs, outputs) = (layer.shape.inputs, layer.shape.outputs)
+        let (inputs, outputs) = (shape.inputs, shape.outputs)
         // Freed at once: no step needs them in this form.
         let flipped = AlignedBuffer(count: inputs * outputs * 9)
-        pool.run { worker in
-            for i in WorkerPool.part(worker, of: pool.count, total: inputs) {
-                for o in 0..<outputs {
-                    let (to, from) = ((i * outputs + o) * 9, (o * inputs + i) * 9)
-                    for tap in 0..<9 { flipped.pointer[to + 8 - tap] = weight[from + tap] }
-                }
+        pool.forEach(inputs) { i in
+            for o in 0..<outputs {
+                let (to, from) = ((i * outputs + o) * 9, (o * inputs + i) * 9)
+                for tap in 0..<9 { flipped.pointer[to + 8 - tap] = weight[from + tap] }
             }
         }
         withExtendedLifetime(flipped) { adjoint.repack(weight: flipped.pointer, bias: nil, pool: pool) }
@@ -54,47 +52,35 @@ public final class ConvolutionGradient {
     /// Bands worked on together. Sums that the cache doesn't hold are read and written once a chunk, so there chunks are
     /// longer, although their transforms then don't stay near the core.
     private var chunkBands: Int {
-        let own = layer.shape.weightFloats <= Self.largestOwnSums
-        return layer.shape.algorithm == .direct || own ? layer.shape.chunkBands : max(1, 256 / layer.shape.rowsPerBand)
+        let own = shape.weightFloats <= Self.largestOwnSums
+        return shape.algorithm == .direct || own ? shape.chunkBands : max(1, 256 / shape.rowsPerBand)
     }
 
     private var stripFloats: Int {
-        layer.shape.stripRows(bands: min(chunkBands, FeatureMap.bands(layer.shape.side))) * layer.shape.stripWidth
-            * channelBlock
+        shape.stripRows(bands: min(chunkBands, FeatureMap.bands(shape.side))) * shape.stripWidth * channelBlock
     }
 
-    /// Floats of scratch that a worker needs for both directions.
-    public var scratchFloats: Int {
+    package var scratchFloats: Int {
         let reading =
-            InputReader.scratchFloats(channels: layer.shape.inputBlocks * channelBlock)
-            + Scratch.rounded(stripFloats)
-        let tiles = chunkBands * layer.shape.rowsPerBand
+            InputReader.scratchFloats(channels: shape.inputBlocks * channelBlock) + Scratch.rounded(stripFloats)
+        let tiles = chunkBands * shape.rowsPerBand
         let products =
-            layer.shape.algorithm == .direct
-            ? layer.shape.directScratchFloats
-            : layer.shape.positions * tiles * (layer.shape.inputBlocks + layer.shape.outputBlocks) * channelBlock
-        return max(layer.shape.scratchFloats, adjoint.shape.scratchFloats, reading + products)
+            shape.algorithm == .direct
+            ? shape.directScratchFloats
+            : shape.positions * tiles * (shape.inputBlocks + shape.outputBlocks) * channelBlock
+        return max(shape.scratchFloats, adjoint.shape.scratchFloats, reading + products)
     }
 
-    /// Computes the gradient by the input.
-    /// - Parameters:
-    ///   - outputGradient: by the output of the first `batch` images.
-    ///   - result: receives it.
-    ///   - addend: added to it; may be `result` itself.
-    ///   - transform: the transform that was applied while the input was read; the result is then the gradient before
-    ///     `InputTransformGradient.finish`. A convolution that doubles the resolution has none.
-    ///   - temporary: memory for a map as the shape's `gradientTemporary` says.
-    public func inputGradient(
-        _ outputGradient: FeatureMap, into result: FeatureMap, addend: FeatureMap? = nil,
-        through transform: InputTransformGradient.Call? = nil, temporary: FeatureMap? = nil, batch: Int,
-        on workspace: Workspace
+    package func inputGradient(
+        _ outputGradient: FeatureMap, into result: FeatureMap, addend: FeatureMap?,
+        through transform: InputTransformGradient.Call?, temporary: FeatureMap?, batch: Int, on workspace: Workspace
     ) {
         func convolve(_ source: FeatureMap, into target: FeatureMap, addend: FeatureMap?) {
             adjoint.forward(
                 source, transform: nil, into: target, residual: addend,
                 epilogue: transform.epilogue(batch: batch, on: workspace), batch: batch, on: workspace)
         }
-        switch layer.shape.resampling {
+        switch shape.resampling {
         case .none:
             convolve(outputGradient, into: result, addend: addend)
         case .down:
@@ -109,17 +95,12 @@ public final class ConvolutionGradient {
 
     private func spread(_ source: FeatureMap, over target: FeatureMap, batch: Int, on pool: WorkerPool) {
         let row = target.side * channelBlock
-        pool.run { worker in
-            for unit in WorkerPool.part(worker, of: pool.count, total: batch * source.blocks) {
-                let (n, block) = (unit / source.blocks, unit % source.blocks)
-                let plane = target.image(n) + block * target.blockStride
-                plane.update(repeating: 0, count: target.blockStride)
-                for y in 0..<source.side {
-                    hw_spread_pixels(
-                        plane + 2 * y * row,
-                        source.image(n) + block * source.blockStride + y * source.side * channelBlock, source.side,
-                        target.side)
-                }
+        target.forEachPlane(ofFirst: batch, on: pool) { n, block, plane in
+            plane.update(repeating: 0, count: target.blockStride)
+            for y in 0..<source.side {
+                hw_spread_pixels(
+                    plane + 2 * y * row, source.plane(n, block) + y * source.side * channelBlock, source.side,
+                    target.side)
             }
         }
     }
@@ -128,41 +109,33 @@ public final class ConvolutionGradient {
         _ source: FeatureMap, into target: FeatureMap, addend: FeatureMap?, batch: Int, on pool: WorkerPool
     ) {
         let row = source.side * channelBlock
-        pool.run { worker in
-            for unit in WorkerPool.part(worker, of: pool.count, total: batch * target.blocks) {
-                let (n, block) = (unit / target.blocks, unit % target.blocks)
-                let plane = target.image(n) + block * target.blockStride
-                if let addend {
-                    let source = addend.image(n) + block * addend.blockStride
-                    if source != plane { plane.update(from: source, count: target.blockStride) }
-                } else {
-                    plane.update(repeating: 0, count: target.blockStride)
-                }
-                for y in 0..<target.side {
-                    let upper = source.image(n) + block * source.blockStride + 2 * y * row
-                    hw_fold_doubled(plane + y * target.side * channelBlock, upper, upper + row, target.side)
-                }
+        target.forEachPlane(ofFirst: batch, on: pool) { n, block, plane in
+            if let addend {
+                let source = addend.plane(n, block)
+                if source != plane { plane.update(from: source, count: target.blockStride) }
+            } else {
+                plane.update(repeating: 0, count: target.blockStride)
+            }
+            for y in 0..<target.side {
+                let upper = source.plane(n, block) + 2 * y * row
+                hw_fold_doubled(plane + y * target.side * channelBlock, upper, upper + row, target.side)
             }
         }
     }
 
-    /// Adds up the gradients by weights and bias of the first `batch` images.
-    /// - Parameters:
-    ///   - input: what the layer read, through `transform`.
-    ///   - outputGradient: by the layer's output.
-    public func accumulate(
+    package func accumulate(
         _ input: FeatureMap, transform: InputTransform?, outputGradient: FeatureMap, batch: Int,
         on workspace: Workspace
     ) {
         let units = batch * outputGradient.bands
-        let call = Convolution.Call(
+        let call = ConvolutionCall(
             layer: layer, input: input, transform: transform, output: outputGradient, residual: nil,
             epilogue: .none, workspace: workspace, units: units,
             division: WorkDivision(unitParts: sums.count, blockParts: workspace.pool.count / sums.count))
         let starts = isFresh
         isFresh = false
         workspace.pool.run { [self] worker in
-            let part = call.division.part(of: worker, units: units, blocks: layer.shape.outputBlocks)
+            let part = call.division.part(of: worker, units: units, blocks: shape.outputBlocks)
             let own = sums[sums.count > 1 ? worker : 0]
             guard !part.units.isEmpty, !part.blocks.isEmpty else {
                 // A worker's own sums without images are zero.
@@ -171,96 +144,83 @@ public final class ConvolutionGradient {
             }
             let sums = own.pointer
             if starts {
-                (sums + layer.shape.weightFloats + part.blocks.lowerBound * channelBlock).update(
+                (sums + shape.weightFloats + part.blocks.lowerBound * channelBlock).update(
                     repeating: 0, count: part.blocks.count * channelBlock)
             }
-            if layer.shape.algorithm == .direct {
-                accumulateDirect(
-                    call, units: part.units, blocks: part.blocks, worker: worker, sums: sums, starts: starts)
-            } else {
-                accumulateWinograd(
-                    call, units: part.units, blocks: part.blocks, worker: worker, sums: sums, starts: starts)
-            }
+            let add = shape.algorithm == .direct ? accumulateDirect : accumulateWinograd
+            add(call, part.units, part.blocks, workspace.scratch(of: worker), sums, starts)
         }
     }
 
-    /// Adds the accumulated gradients to `weight`, [outputs][inputs][3][3], and `bias`, and resets them.
-    public func addGradients(
+    package func addGradients(
         weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>, pool: WorkerPool
     ) {
         guard !isFresh else { return }
         isFresh = true
         let total = sums[0]
         for other in sums.dropFirst() { hw_axpy(total.pointer, other.pointer, 1, total.count) }
-        let padded = layer.shape.inputBlocks * channelBlock
-        if layer.shape.algorithm == .direct {
-            hw_add_direct3x3(weight, total.pointer, layer.shape.outputs, layer.shape.inputs, padded)
+        let padded = shape.inputBlocks * channelBlock
+        if shape.algorithm == .direct {
+            hw_add_direct3x3(weight, total.pointer, shape.outputs, shape.inputs, padded)
         } else {
-            let tile: Int32 = layer.shape.isLarge ? 4 : 2
-            pool.run { [layer] worker in
-                let part = WorkerPool.part(worker, of: pool.count, total: layer.shape.outputBlocks)
+            let tile: Int32 = shape.isLarge ? 4 : 2
+            pool.run { [shape] worker in
+                let part = WorkerPool.part(worker, of: pool.count, total: shape.outputBlocks)
                 hw_add_winograd3x3(
-                    weight, total.pointer + part.lowerBound * layer.shape.positions * padded * channelBlock,
-                    layer.shape.outputs,
-                    layer.shape.inputs, padded, tile, part.lowerBound, part.count)
+                    weight, total.pointer + part.lowerBound * shape.positions * padded * channelBlock,
+                    shape.outputs, shape.inputs, padded, tile, part.lowerBound, part.count)
             }
         }
-        hw_axpy(bias, total.pointer + layer.shape.weightFloats, 1, layer.shape.outputs)
+        hw_axpy(bias, total.pointer + shape.weightFloats, 1, shape.outputs)
     }
 }
 
 extension ConvolutionGradient {
     /// Sums over the tiles, position by position.
     private func accumulateWinograd(
-        _ call: Convolution.Call, units: Range<Int>, blocks: Range<Int>, worker: Int, sums: UnsafeMutablePointer<Float>,
-        starts: Bool
+        _ call: ConvolutionCall, units: Range<Int>, blocks: Range<Int>, scratch: Scratch,
+        sums: UnsafeMutablePointer<Float>, starts: Bool
     ) {
-        var scratch = call.workspace.scratch(of: worker)
+        var scratch = scratch
         let kernels = call.workspace.kernels
-        let reader = InputReader(
-            kernels: kernels, channels: layer.shape.inputBlocks * channelBlock, transform: call.transform,
-            scratch: &scratch)
+        let reader = InputReader(call, scratch: &scratch)
         let strip = scratch.take(stripFloats)
-        let panel = layer.shape.inputBlocks * channelBlock * channelBlock
-        var start = units.lowerBound
-        while start < units.upperBound {
+        let panel = shape.inputBlocks * channelBlock * channelBlock
+        for start in stride(from: units.lowerBound, to: units.upperBound, by: chunkBands) {
             let end = min(start + chunkBands, units.upperBound)
-            let tiles = (end - start) * layer.shape.rowsPerBand
+            let tiles = (end - start) * shape.rowsPerBand
             // One row group: all tiles of a block lie side by side.
             let chunk = Convolution.Chunk(
-                units: start..<end, tilesPerBand: layer.shape.rowsPerBand,
-                inputs: layer.shape.inputBlocks * channelBlock,
+                units: start..<end, tilesPerBand: shape.rowsPerBand, inputs: shape.inputBlocks * channelBlock,
                 groups: 1)
             var memory = scratch
-            let v = memory.take(layer.shape.positions * chunk.positionStride)
+            let v = memory.take(shape.positions * chunk.positionStride)
             let plane = tiles * channelBlock
-            let products = memory.take(layer.shape.positions * plane * blocks.count)
+            let products = memory.take(shape.positions * plane * blocks.count)
             layer.transformInput(call, chunk, reader: reader, strip: strip, v: v)
-            spreadOutput(call, chunk, blocks: blocks, products: products, sums: sums + layer.shape.weightFloats)
-            for position in 0..<layer.shape.positions {
+            spreadOutput(call, chunk, blocks: blocks, products: products, sums: sums + shape.weightFloats)
+            for position in 0..<shape.positions {
                 kernels.gemmTransposed(
                     hw_gemm_transposed_arguments(
                         a: v + position * chunk.positionStride, a_block_stride: plane,
                         b: products + position * plane * blocks.count, b_block_stride: plane,
-                        c: sums + (blocks.lowerBound * layer.shape.positions + position) * panel,
-                        c_block_stride: layer.shape.positions * panel, k: tiles,
-                        rows: layer.shape.inputBlocks * channelBlock,
+                        c: sums + (blocks.lowerBound * shape.positions + position) * panel,
+                        c_block_stride: shape.positions * panel, k: tiles, rows: shape.inputBlocks * channelBlock,
                         blocks: blocks.count, accumulates: !starts || start > units.lowerBound))
             }
-            start = end
         }
     }
 
     /// The output's gradient by products: position p of block b at `products + (p·blocks + b)·tiles·16`. Adds up the
     /// bias's gradient on the way.
     private func spreadOutput(
-        _ call: Convolution.Call, _ chunk: Convolution.Chunk, blocks: Range<Int>,
+        _ call: ConvolutionCall, _ chunk: Convolution.Chunk, blocks: Range<Int>,
         products: UnsafeMutablePointer<Float>, sums: UnsafeMutablePointer<Float>
     ) {
         let table = call.workspace.kernels.table
-        let spread = layer.shape.isLarge ? table.pointee.winograd4_spread! : table.pointee.winograd2_spread!
-        let tileRows = layer.shape.isLarge ? 4 : 2
-        let rowTiles = layer.shape.isLarge ? layer.shape.rowsPerBand : layer.shape.rowsPerBand / 2
+        let spread = shape.isLarge ? table.pointee.winograd4_spread! : table.pointee.winograd2_spread!
+        let tileRows = shape.isLarge ? 4 : 2
+        let rowTiles = shape.isLarge ? shape.rowsPerBand : shape.rowsPerBand / 2
         let plane = chunk.tiles * channelBlock
         let gradient = call.output
         for unit in chunk.units {
@@ -268,17 +228,16 @@ extension ConvolutionGradient {
             let rows = gradient.rows(ofBand: band)
             for block in blocks {
                 let source =
-                    gradient.image(image) + block * gradient.blockStride + band * bandRows * layer.shape.side
-                    * channelBlock
-                hw_add_columns(sums + block * channelBlock, source, rows * layer.shape.side)
+                    gradient.image(image) + block * gradient.blockStride + band * bandRows * shape.side * channelBlock
+                hw_add_columns(sums + block * channelBlock, source, rows * shape.side)
                 var target =
                     products + (block - blocks.lowerBound) * plane
-                    + (unit - chunk.units.lowerBound) * layer.shape.rowsPerBand * channelBlock
+                    + (unit - chunk.units.lowerBound) * shape.rowsPerBand * channelBlock
                 for row in stride(from: 0, to: bandRows, by: tileRows) {
                     // A band below the image's edge has tiles too; their gradient is zero.
                     var arguments = hw_winograd_spread_arguments(
                         products: target, position_stride: plane * blocks.count,
-                        source: source + row * layer.shape.side * channelBlock, width: layer.shape.side,
+                        source: source + row * shape.side * channelBlock, width: shape.side,
                         rows: max(0, min(tileRows, rows - row)))
                     spread(&arguments)
                     target += rowTiles * channelBlock
@@ -289,49 +248,32 @@ extension ConvolutionGradient {
 
     /// Sums over the pixels: the transposed input matrix times the output's gradient.
     private func accumulateDirect(
-        _ call: Convolution.Call, units: Range<Int>, blocks: Range<Int>, worker: Int, sums: UnsafeMutablePointer<Float>,
-        starts: Bool
+        _ call: ConvolutionCall, units: Range<Int>, blocks: Range<Int>, scratch: Scratch,
+        sums: UnsafeMutablePointer<Float>, starts: Bool
     ) {
-        var scratch = call.workspace.scratch(of: worker)
+        var scratch = scratch
         let kernels = call.workspace.kernels
-        let reader = InputReader(
-            kernels: kernels, channels: layer.shape.inputBlocks * channelBlock, transform: call.transform,
-            scratch: &scratch)
+        let reader = InputReader(call, scratch: &scratch)
         let strip = scratch.take(stripFloats)
-        let matrix = scratch.take(layer.shape.directScratchFloats)
+        let matrix = scratch.take(shape.directScratchFloats)
         let gradient = call.output
-        let panel = layer.shape.columns * channelBlock
-        var unit = units.lowerBound
-        while unit < units.upperBound {
-            let segment = Segment(
-                at: unit, before: min(unit + layer.shape.stripBands, units.upperBound), bandsPerImage: gradient.bands)
+        let panel = shape.columns * channelBlock
+        for segment in Segments(units, bands: shape.stripBands, bandsPerImage: gradient.bands) {
             layer.gather(call, segment, reader: reader, strip: strip, matrix: matrix)
-            let count = layer.shape.pixels(segment)
+            let count = shape.pixels(segment)
             let source =
-                gradient.image(segment.image) + segment.bands.lowerBound * bandRows * layer.shape.side * channelBlock
+                gradient.image(segment.image) + segment.bands.lowerBound * bandRows * shape.side * channelBlock
                 + blocks.lowerBound * gradient.blockStride
             kernels.gemmTransposed(
                 hw_gemm_transposed_arguments(
                     a: matrix, a_block_stride: count * channelBlock, b: source, b_block_stride: gradient.blockStride,
-                    c: sums + blocks.lowerBound * panel, c_block_stride: panel, k: count, rows: layer.shape.columns,
-                    blocks: blocks.count, accumulates: !starts || unit > units.lowerBound))
+                    c: sums + blocks.lowerBound * panel, c_block_stride: panel, k: count, rows: shape.columns,
+                    blocks: blocks.count, accumulates: !starts || segment.unit > units.lowerBound))
             for block in blocks {
                 hw_add_columns(
-                    sums + layer.shape.weightFloats + block * channelBlock,
+                    sums + shape.weightFloats + block * channelBlock,
                     source + (block - blocks.lowerBound) * gradient.blockStride, count)
             }
-            unit += segment.bands.count
-        }
-    }
-}
-
-extension ConvolutionShape {
-    /// Channels and side of the map that `ConvolutionGradient.inputGradient` needs for itself; nil if it needs none.
-    public var gradientTemporary: (channels: Int, side: Int)? {
-        switch resampling {
-        case .none: nil
-        case .down: (outputs, fullSide)
-        case .up: (inputs, fullSide)
         }
     }
 }

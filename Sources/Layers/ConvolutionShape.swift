@@ -1,7 +1,7 @@
 public import Tensor
 
 /// What there is to know of a 3x3 convolution without its weights: how it is computed, and what memory that takes.
-public struct ConvolutionShape: Hashable, Sendable {
+public struct ConvolutionShape: ConvolutionLayerShape {
     /// What happens to the resolution.
     public enum Resampling: Sendable {
         /// Stride 1.
@@ -23,22 +23,18 @@ public struct ConvolutionShape: Hashable, Sendable {
         case direct
     }
 
-    /// Channels read, before padding to 16.
-    public let inputs: Int
-    /// Channels written, before padding to 16.
-    public let outputs: Int
-    /// Height and width of the input in pixels.
-    public let inputSide: Int
-    /// Height and width of the output in pixels.
-    public let side: Int
+    package let inputs: Int
+    package let outputs: Int
+    package let inputSide: Int
+    package let side: Int
     /// What happens to the resolution.
     public let resampling: Resampling
     /// How it is computed.
     public let algorithm: Algorithm
     /// What its products are computed in: bf16 only with F(2x2), since `direct` is too little of the work.
     public let precision: Precision
-    let inputBlocks: Int
-    let outputBlocks: Int
+    package let inputBlocks: Int
+    package let outputBlocks: Int
 
     /// Describes a convolution.
     /// - Parameters:
@@ -64,8 +60,7 @@ public struct ConvolutionShape: Hashable, Sendable {
         outputBlocks = FeatureMap.blocks(outputs)
     }
 
-    /// The same convolution with products that may be computed in `precision`.
-    public func computed(in precision: Precision) -> ConvolutionShape {
+    package func computed(in precision: Precision) -> ConvolutionShape {
         ConvolutionShape(
             inputs: inputs, outputs: outputs, side: inputSide, resampling: resampling, precision: precision)
     }
@@ -81,20 +76,24 @@ public struct ConvolutionShape: Hashable, Sendable {
         return side >= 12 && precision == .f32 ? .winograd4 : .winograd2
     }
 
-    /// Multiply-adds of the direct algorithm for one image.
-    public var multiplyAdds: Int { 9 * inputs * outputs * side * side }
+    package var multiplyAdds: Int { 9 * inputs * outputs * side * side }
 
-    /// Floats of memory that the packed weights take.
-    public var weightFloats: Int { outputBlocks * positions * inputBlocks * channelBlock * precision.words }
+    package var weightFloats: Int { outputBlocks * positions * inputBlocks * channelBlock * precision.words }
 
-    /// Floats of scratch that a worker needs.
-    public var scratchFloats: Int {
+    package var scratchFloats: Int {
         InputReader.scratchFloats(channels: inputBlocks * channelBlock) + Scratch.rounded(stripFloats)
             + (algorithm == .direct ? directScratchFloats : winogradScratchFloats)
     }
 
-    /// How batches of `batch` images are convolved.
-    public func plan(batch: Int, on pool: WorkerPool) -> LayerPlan { plan(division(batch: batch, on: pool)) }
+    package var weightShape: [Int]? { [outputs, inputs, 3, 3] }
+
+    package var gradientTemporary: (channels: Int, side: Int)? {
+        switch resampling {
+        case .none: nil
+        case .down: (outputs, fullSide)
+        case .up: (inputs, fullSide)
+        }
+    }
 }
 
 // MARK: - Geometry
@@ -172,8 +171,7 @@ extension ConvolutionShape {
             + 2 * channelBlock
     }
 
-    /// How a batch of `batch` images is divided among the workers.
-    func division(batch: Int, on pool: WorkerPool) -> WorkDivision {
+    package func division(batch: Int, on pool: WorkerPool) -> WorkDivision {
         WorkDivision(
             workers: pool.count, imageParts: pool.imageParts(batch),
             units: batch * FeatureMap.bands(side), blocks: outputBlocks,
@@ -182,8 +180,7 @@ extension ConvolutionShape {
             source: bandRows * side * inputBlocks * channelBlock * (resampling == .down ? 4 : 1))
     }
 
-    /// The plan of a division.
-    func plan(_ division: WorkDivision) -> LayerPlan {
+    package func plan(_ division: WorkDivision) -> LayerPlan {
         LayerPlan(
             kind: algorithm == .winograd4 ? .winograd4 : algorithm == .winograd2 ? .winograd2 : .direct,
             precision: precision, inputs: inputs, outputs: outputs, side: side, multiplyAdds: multiplyAdds,

@@ -67,6 +67,19 @@ public struct FeatureMap {
     /// Image `n`: [channels/16][side][side][16].
     public func image(_ n: Int) -> UnsafeMutablePointer<Float> { data + n * imageStride }
 
+    /// Block `block` of 16 channels of image `n`: [side][side][16].
+    func plane(_ n: Int, _ block: Int) -> UnsafeMutablePointer<Float> { image(n) + block * blockStride }
+
+    /// Calls `body` with every plane of the first `batch` images, which the workers share.
+    func forEachPlane(
+        ofFirst batch: Int, on pool: WorkerPool, _ body: (_ n: Int, _ block: Int, UnsafeMutablePointer<Float>) -> Void
+    ) {
+        pool.forEach(batch * blocks) { unit in
+            let (n, block) = unit.quotientAndRemainder(dividingBy: blocks)
+            body(n, block, plane(n, block))
+        }
+    }
+
     /// Writes the spatial mean of each channel of image `n` to `means`, [channels].
     public func spatialMeans(ofImage n: Int, into means: inout [Float]) {
         let pixels = Float(side * side)

@@ -7,19 +7,8 @@ public struct InputTransform {
     let modulation: Modulation?
     let isActivated: Bool
 
-    /// The time embedding's scale and shift: for image n, [2][channels] at `rows[n] + offset`.
-    public struct Modulation {
-        let rows: UnsafePointer<UnsafePointer<Float>>
-        let offset: Int
-
-        /// `rows` holds one pointer an image of the batch.
-        public init(rows: UnsafePointer<UnsafePointer<Float>>, offset: Int) {
-            self.rows = rows
-            self.offset = offset
-        }
-
-        func values(ofImage n: Int) -> UnsafePointer<Float> { rows[n] + offset }
-    }
+    /// The time embedding's scale and shift.
+    public typealias Modulation = ModulationRows<UnsafePointer<Float>>
 
     /// GroupNorm, then x·(1 + scale) + shift if `modulation` is given, then SiLU if `isActivated`.
     public init(_ norm: GroupNorm, modulation: Modulation? = nil, isActivated: Bool) {
@@ -29,6 +18,20 @@ public struct InputTransform {
     }
 
     var activation: hw_activation { isActivated ? HW_AFFINE_SILU : HW_AFFINE }
+}
+
+/// Numbers for the scales and shifts of a transform's channels: for image n, [2][channels] at `rows[n] + offset`.
+public struct ModulationRows<Row: Strideable> where Row.Stride == Int {
+    let rows: UnsafePointer<Row>
+    let offset: Int
+
+    /// `rows` holds one pointer an image of the batch.
+    public init(rows: UnsafePointer<Row>, offset: Int) {
+        self.rows = rows
+        self.offset = offset
+    }
+
+    func values(ofImage n: Int) -> Row { rows[n].advanced(by: offset) }
 }
 
 /// The transform of one image, ready to be applied block by block.
@@ -41,11 +44,11 @@ struct InputReader {
     /// Floats of scratch that a reader of so many channels takes.
     static func scratchFloats(channels: Int) -> Int { 2 * Scratch.rounded(channels) }
 
-    init(kernels: Kernels, channels: Int, transform: InputTransform?, scratch: inout Scratch) {
-        self.kernels = kernels
-        scale = scratch.take(channels)
-        shift = scratch.take(channels)
-        activation = transform?.activation ?? HW_COPY
+    init(_ call: ConvolutionCall, scratch: inout Scratch) {
+        kernels = call.workspace.kernels
+        scale = scratch.take(call.input.blocks * channelBlock)
+        shift = scratch.take(call.input.blocks * channelBlock)
+        activation = call.transform?.activation ?? HW_COPY
     }
 
     /// Computes the coefficients of image `n`.

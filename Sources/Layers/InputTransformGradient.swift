@@ -2,7 +2,7 @@ import CKernels
 import Tensor
 
 /// What takes a gradient through an activation, and leaves the sums that the normalisation before it needs.
-struct ActivationGradient {
+package struct ActivationGradient {
     /// What was normalised.
     let input: FeatureMap
     /// [images][channels/16][4][16], as `hw_groupnorm_gradient_prepare` makes them.
@@ -34,17 +34,8 @@ public final class InputTransformGradient {
     private var channels: Int { norm.channels }
     private var blocks: Int { FeatureMap.blocks(norm.channels) }
 
-    /// Where the gradients by the time embedding's scale and shift go: for image n, [2][channels] at `rows[n] + offset`.
-    public struct ModulationGradient {
-        let rows: UnsafePointer<UnsafeMutablePointer<Float>>
-        let offset: Int
-
-        /// `rows` holds one pointer an image of the batch.
-        public init(rows: UnsafePointer<UnsafeMutablePointer<Float>>, offset: Int) {
-            self.rows = rows
-            self.offset = offset
-        }
-    }
+    /// Where the gradients by the time embedding's scale and shift go.
+    public typealias ModulationGradient = ModulationRows<UnsafeMutablePointer<Float>>
 
     /// A transform on the way back: its gradient, the map that it read, and the modulation that it applied.
     public struct Call {
@@ -73,15 +64,13 @@ public final class InputTransformGradient {
     fileprivate func activation(
         of input: FeatureMap, modulation: InputTransform.Modulation?, batch: Int, on workspace: Workspace
     ) -> ActivationGradient {
-        workspace.pool.run { [self] worker in
-            for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
-                let modulation = modulation?.values(ofImage: n)
-                hw_groupnorm_gradient_prepare(
-                    coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
-                    input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
-                    GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, modulation,
-                    modulation.map { $0 + channels }, GroupNorm.epsilon)
-            }
+        workspace.pool.forEach(batch) { [self] n in
+            let modulation = modulation?.values(ofImage: n)
+            hw_groupnorm_gradient_prepare(
+                coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
+                input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
+                GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, modulation,
+                modulation.map { $0 + channels }, GroupNorm.epsilon)
         }
         return ActivationGradient(
             input: input, coefficients: coefficients.pointer, activation: isActivated ? HW_AFFINE_SILU : HW_AFFINE)
@@ -100,21 +89,18 @@ public final class InputTransformGradient {
         precondition((call.modulation == nil) == (modulationGradient == nil))
         let input = call.input
         let pixels = input.side * input.side
-        workspace.pool.run { [self] worker in
-            for n in WorkerPool.part(worker, of: workspace.pool.count, total: batch) {
-                let own = coefficients.pointer + n * blocks * 4 * channelBlock
-                let parameters = partial.pointer + n * 2 * channels
-                let modulationRow = modulationGradient.map { $0.rows[n] + $0.offset }
-                hw_groupnorm_gradient_finish(
-                    own, parameters, parameters + channels, modulationRow, modulationRow.map { $0 + channels },
-                    gradient.moments + n * gradient.momentsStride, gradient.bands, pixels, channels, GroupNorm.groups,
-                    norm.gamma.pointer, norm.beta.pointer, call.modulation?.values(ofImage: n))
-                for block in 0..<blocks {
-                    workspace.kernels.table.pointee.normalize_gradient(
-                        result.image(n) + block * result.blockStride, gradient.image(n) + block * gradient.blockStride,
-                        input.image(n) + block * input.blockStride,
-                        addend.map { $0.image(n) + block * $0.blockStride }, pixels, own + block * 4 * channelBlock)
-                }
+        workspace.pool.forEach(batch) { [self] n in
+            let own = coefficients.pointer + n * blocks * 4 * channelBlock
+            let parameters = partial.pointer + n * 2 * channels
+            let modulationRow = modulationGradient?.values(ofImage: n)
+            hw_groupnorm_gradient_finish(
+                own, parameters, parameters + channels, modulationRow, modulationRow.map { $0 + channels },
+                gradient.moments + n * gradient.momentsStride, gradient.bands, pixels, channels, GroupNorm.groups,
+                norm.gamma.pointer, norm.beta.pointer, call.modulation?.values(ofImage: n))
+            for block in 0..<blocks {
+                workspace.kernels.table.pointee.normalize_gradient(
+                    result.plane(n, block), gradient.plane(n, block), input.plane(n, block),
+                    addend?.plane(n, block), pixels, own + block * 4 * channelBlock)
             }
         }
         // In the images' order, so that the sum doesn't depend on who computed what.

@@ -1,53 +1,76 @@
 import CKernels
 public import Tensor
 
-/// A fully connected layer on the kernels whose sums don't depend on the number of rows, unlike a BLAS, which sums
-/// one row otherwise than eight.
+/// A fully connected layer, y = x·wᵀ + bias, on the kernels whose sums don't depend on the number of rows, unlike a BLAS,
+/// which sums one row otherwise than eight.
 public final class Linear: Sendable {
     /// Numbers read a row.
     public let inputs: Int
     /// Numbers written a row.
     public let outputs: Int
-    private let weights: AlignedBuffer
+    let weights: AlignedBuffer
     private let bias: AlignedBuffer?
 
     /// `weight` is [outputs][inputs] as PyTorch keeps it, `bias` [outputs] or nil.
-    public init(weight: [Float], bias: [Float]?, inputs: Int, outputs: Int) {
+    public convenience init(weight: [Float], bias: [Float]?, inputs: Int, outputs: Int) {
         precondition(weight.count == inputs * outputs)
-        self.inputs = inputs
-        self.outputs = outputs
-        let padded = FeatureMap.blocks(inputs) * channelBlock
-        weights = AlignedBuffer(count: padded * FeatureMap.blocks(outputs) * channelBlock)
-        hw_pack_panels(weights.pointer, weight, outputs, inputs, padded)
-        self.bias = bias.map {
-            AlignedBuffer($0 + [Float](repeating: 0, count: FeatureMap.blocks(outputs) * channelBlock - outputs))
-        }
+        self.init(zerosOf: inputs, outputs, hasBias: bias != nil)
+        repack(weight: weight, bias: bias)
     }
 
-    /// x·wᵀ + bias: `x` is [rows][inputs], the result [rows][outputs]. A row's numbers don't depend on the other rows.
+    /// A layer whose weights and bias are zero until `repack`.
+    init(zerosOf inputs: Int, _ outputs: Int, hasBias: Bool) {
+        self.inputs = inputs
+        self.outputs = outputs
+        let padded = FeatureMap.blocks(outputs) * channelBlock
+        weights = AlignedBuffer(count: FeatureMap.blocks(inputs) * channelBlock * padded)
+        bias = hasBias ? AlignedBuffer(count: padded) : nil
+    }
+
+    /// Whether it has a bias.
+    package var hasBias: Bool { bias != nil }
+
+    var paddedInputs: Int { FeatureMap.blocks(inputs) * channelBlock }
+
+    /// Replaces weights and bias, laid out as for `init`. No other call may be running.
+    func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
+        precondition((bias == nil) == (self.bias == nil))
+        hw_pack_panels(weights.pointer, weight, outputs, inputs, paddedInputs)
+        if let bias, let own = self.bias { own.pointer.update(from: bias, count: outputs) }
+    }
+
+    /// The results of `x`, [rows][inputs]: [rows][outputs]. A row's numbers don't depend on the other rows.
     public func callAsFunction(_ x: [Float], kernels: Kernels) -> [Float] {
         precondition(x.count % inputs == 0)
         let rows = x.count / inputs
-        let blocks = FeatureMap.blocks(outputs)
-        let columns = FeatureMap.blocks(inputs) * channelBlock
-        let blockStride = rows * channelBlock
-        let source = AlignedBuffer(count: rows * columns)
-        for row in 0..<rows {
-            for i in 0..<inputs {
-                source.pointer[i / channelBlock * blockStride + row * channelBlock + i % channelBlock] =
-                    x[row * inputs + i]
-            }
+        let source = BlockedMatrix(rows: rows, columns: inputs)
+        let result = BlockedMatrix(rows: rows, columns: outputs)
+        for row in 0..<rows { x.withUnsafeBufferPointer { source.setRow(row, from: $0.baseAddress! + row * inputs) } }
+        multiply(source, into: result, rows: rows, blocks: 0..<result.blocks, kernels: kernels)
+        return result.numbers(rows: rows)
+    }
+
+    /// Computes the first `rows` rows of `y` from those of `x`.
+    public func forward(_ x: BlockedMatrix, into y: BlockedMatrix, rows: Int, on workspace: Workspace) {
+        precondition(x.columns == inputs && y.columns == outputs)
+        workspace.pool.run { [self] worker in
+            let part = WorkerPool.part(worker, of: workspace.pool.count, total: y.blocks)
+            guard !part.isEmpty else { return }
+            multiply(x, into: y, rows: rows, blocks: part, kernels: workspace.kernels)
         }
-        let result = AlignedBuffer(count: blocks * blockStride)
+    }
+
+    private func multiply(
+        _ x: BlockedMatrix, into y: BlockedMatrix, rows: Int, blocks: Range<Int>, kernels: Kernels
+    ) {
+        let panel = paddedInputs * channelBlock
         kernels.gemm(
             hw_gemm_arguments(
-                a: source.pointer, a_block_stride: blockStride, a_group_stride: 0, group_rows: rows, b: weights.pointer,
-                b_panel_stride: columns * channelBlock, c: result.pointer, c_block_stride: blockStride, rows: rows,
-                k: columns, blocks: blocks, bias: bias?.pointer, residual: nil, residual_block_stride: 0))
-        return (0..<rows).flatMap { row in
-            (0..<outputs).map {
-                result.pointer[$0 / channelBlock * blockStride + row * channelBlock + $0 % channelBlock]
-            }
-        }
+                a: x.pointer, a_block_stride: x.blockStride, a_group_stride: 0, group_rows: rows,
+                b: weights.pointer + blocks.lowerBound * panel, b_panel_stride: panel,
+                c: y.pointer + blocks.lowerBound * y.blockStride, c_block_stride: y.blockStride, rows: rows,
+                k: paddedInputs, blocks: blocks.count,
+                bias: bias.map { UnsafePointer($0.pointer + blocks.lowerBound * channelBlock) },
+                residual: nil, residual_block_stride: 0))
     }
 }

@@ -2,19 +2,16 @@ import CKernels
 import Tensor
 
 /// What there is to know of a 1x1 convolution without its weights: how it is computed, and what memory that takes.
-public struct PointwiseShape: Hashable, Sendable {
-    /// Channels read, before padding to 16.
-    public let inputs: Int
-    /// Channels written, before padding to 16.
-    public let outputs: Int
-    /// Height and width of the maps in pixels.
-    public let side: Int
+public struct PointwiseShape: ConvolutionLayerShape {
+    package let inputs: Int
+    package let outputs: Int
+    package let side: Int
     /// How its weights lie in a model file.
     public let weights: WeightArrangement
     /// What its products are computed in.
     public let precision: Precision
-    let inputBlocks: Int
-    let outputBlocks: Int
+    package let inputBlocks: Int
+    package let outputBlocks: Int
 
     /// Most pixels worked on together, so that a transformed copy of the input stays near the core.
     static let chunkPixels = 128
@@ -32,36 +29,33 @@ public struct PointwiseShape: Hashable, Sendable {
         outputBlocks = FeatureMap.blocks(outputs)
     }
 
-    /// The same convolution with products computed in `precision`.
-    public func computed(in precision: Precision) -> PointwiseShape {
+    package func computed(in precision: Precision) -> PointwiseShape {
         PointwiseShape(inputs: inputs, outputs: outputs, side: side, weights: weights, precision: precision)
     }
 
-    /// Multiply-adds for one image, those with padding left out.
-    public var multiplyAdds: Int { weightShape.reduce(side * side, *) }
+    /// Those with padding left out.
+    package var multiplyAdds: Int { fileShape.reduce(side * side, *) }
 
     /// Columns of the input matrix.
     var columns: Int { inputBlocks * channelBlock }
 
-    /// Floats of memory that the packed weights take.
-    public var weightFloats: Int { inputBlocks * outputBlocks * channelBlock * precision.words }
+    package var weightFloats: Int { inputBlocks * outputBlocks * channelBlock * precision.words }
 
-    /// Floats of scratch that a worker needs.
-    public var scratchFloats: Int {
+    package var scratchFloats: Int {
         InputReader.scratchFloats(channels: columns) + columns * max(Self.chunkPixels, bandRows * side)
     }
 
-    /// How batches of `batch` images are convolved.
-    public func plan(batch: Int, on pool: WorkerPool) -> LayerPlan { plan(division(batch: batch, on: pool)) }
+    /// Bands worked on together.
+    var chunkBands: Int { max(1, Self.chunkPixels / (bandRows * side)) }
 
-    func division(batch: Int, on pool: WorkerPool) -> WorkDivision {
+    package func division(batch: Int, on pool: WorkerPool) -> WorkDivision {
         WorkDivision(
             workers: pool.count, imageParts: pool.imageParts(batch),
             units: batch * FeatureMap.bands(side), blocks: outputBlocks, rows: bandRows * side,
             inputs: columns, weights: columns * precision.words, source: bandRows * side * columns)
     }
 
-    func plan(_ division: WorkDivision) -> LayerPlan {
+    package func plan(_ division: WorkDivision) -> LayerPlan {
         LayerPlan(
             kind: .pointwise, precision: precision, inputs: inputs, outputs: outputs, side: side,
             multiplyAdds: multiplyAdds,
@@ -72,7 +66,7 @@ public struct PointwiseShape: Hashable, Sendable {
 }
 
 /// A 1x1 convolution with a bias: a matrix product over the pixels, which the blocked layout allows without repacking.
-public final class PointwiseConvolution: Sendable {
+public final class PointwiseConvolution: ConvolutionLayer {
     /// Sizes and precision.
     public let shape: PointwiseShape
     let weights: AlignedBuffer
@@ -80,7 +74,7 @@ public final class PointwiseConvolution: Sendable {
 
     /// Packs weights and bias, row-major with the extents that `shape.weightShape` has.
     public convenience init(_ shape: PointwiseShape, weight: [Float], bias: [Float]) {
-        precondition(weight.count == shape.weightShape.reduce(1, *) && bias.count == shape.weightShape[0])
+        precondition(weight.count == shape.fileShape.reduce(1, *) && bias.count == shape.fileShape[0])
         self.init(zeros: shape)
         let arranged = shape.arranged(weight: weight, bias: bias)
         repack(weight: arranged.weight, bias: arranged.bias)
@@ -96,10 +90,6 @@ public final class PointwiseConvolution: Sendable {
     /// Replaces weights, [outputs][inputs], and bias, [outputs]; a nil bias leaves the bias. No other call may be running.
     func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?) {
         if let bias { self.bias.pointer.update(from: bias, count: shape.outputs) }
-        pack(weight)
-    }
-
-    private func pack(_ weight: UnsafePointer<Float>) {
         switch shape.precision {
         case .f32:
             hw_pack_panels(weights.pointer, weight, shape.outputs, shape.inputs, shape.columns)
@@ -112,96 +102,40 @@ public final class PointwiseConvolution: Sendable {
         }
     }
 
-    /// Convolves the first `batch` images.
-    /// - Parameters:
-    ///   - transform: applied while reading; nil reads the map as it is.
-    ///   - residual: added to the result; may be `output` itself.
-    ///   - recordsMoments: whether the output's moments are wanted.
-    public func forward(
-        _ input: FeatureMap, transform: InputTransform?, into output: FeatureMap, residual: FeatureMap? = nil,
-        recordsMoments: Bool, batch: Int, on workspace: Workspace
-    ) {
-        forward(
-            input, transform: transform, into: output, residual: residual,
-            epilogue: recordsMoments ? .moments : .none, batch: batch, on: workspace)
-    }
-
-    /// Convolves the first `batch` images, `epilogue` being done with what has just been written.
-    func forward(
-        _ input: FeatureMap, transform: InputTransform?, into output: FeatureMap, residual: FeatureMap?,
-        epilogue: Epilogue, batch: Int, on workspace: Workspace
-    ) {
-        precondition(
-            input.blocks == shape.inputBlocks && output.blocks == shape.outputBlocks && input.side == shape.side
-                && output.side == shape.side)
-        let division = shape.division(batch: batch, on: workspace.pool)
-        var call = Call(
-            layer: self, input: input, transform: transform, output: output, residual: residual,
-            epilogue: epilogue, workspace: workspace, units: batch * output.bands, division: division)
-        workspace.run(shape.plan(division), on: &call) { context, worker in
-            context.assumingMemoryBound(to: Call.self).pointee.perform(worker)
+    package func compute(_ call: ConvolutionCall, units: Range<Int>, blocks: Range<Int>, scratch: Scratch) {
+        var scratch = scratch
+        let reader = InputReader(call, scratch: &scratch)
+        for segment in Segments(units, bands: shape.chunkBands, bandsPerImage: call.output.bands) {
+            let pixels = Pixels(segment, side: shape.side)
+            let source = source(call, segment, pixels, reader: reader, memory: scratch)
+            multiply(source, pixels, segment: segment, blocks: blocks, call)
+            for block in blocks {
+                segment.finish(call.output, block: block, call.epilogue, kernels: call.workspace.kernels)
+            }
         }
     }
 
-    /// One forward call.
-    private struct Call {
-        let layer: PointwiseConvolution
-        let input: FeatureMap
-        let transform: InputTransform?
-        let output: FeatureMap
-        let residual: FeatureMap?
-        let epilogue: Epilogue
-        let workspace: Workspace
-        let units: Int
-        let division: WorkDivision
-
-        /// Does a worker's part.
-        func perform(_ worker: Int) {
-            let part = division.part(of: worker, units: units, blocks: layer.shape.outputBlocks)
-            guard !part.units.isEmpty, !part.blocks.isEmpty else { return }
-            var scratch = workspace.scratch(of: worker)
-            let reader = InputReader(
-                kernels: workspace.kernels, channels: layer.shape.columns, transform: transform,
-                scratch: &scratch)
-            let bandsTogether = max(1, PointwiseShape.chunkPixels / (bandRows * output.side))
-            var unit = part.units.lowerBound
-            while unit < part.units.upperBound {
-                let segment = Segment(
-                    at: unit, before: min(unit + bandsTogether, part.units.upperBound), bandsPerImage: output.bands)
-                let pixels = Pixels(segment, side: output.side)
-                layer.multiply(
-                    source(segment, pixels, reader: reader, memory: scratch), pixels, segment: segment,
-                    blocks: part.blocks, output: output, residual: residual, kernels: workspace.kernels)
-                for block in part.blocks {
-                    segment.finish(output, block: block, epilogue, kernels: workspace.kernels)
-                }
-                unit += segment.bands.count
+    /// The segment's pixels as a matrix: in place, or a copy, transformed or in bf16.
+    func source(
+        _ call: ConvolutionCall, _ segment: Segment, _ pixels: Pixels, reader: InputReader, memory: Scratch
+    ) -> (data: UnsafePointer<Float>, stride: Int) {
+        let (input, transform) = (call.input, call.transform)
+        let data = UnsafePointer(input.image(segment.image) + pixels.offset)
+        guard transform != nil || shape.precision != .f32 else { return (data, input.blockStride) }
+        reader.prepare(transform, for: input, image: segment.image)
+        var memory = memory
+        let copy = memory.take(shape.columns * pixels.count)
+        let stride = pixels.count * shape.precision.words
+        for block in 0..<shape.inputBlocks {
+            let source = data + block * input.blockStride
+            let target = copy + block * stride
+            if transform != nil { reader.read(source, pixels: pixels.count, block: block, into: target) }
+            if shape.precision == .bf16 {
+                call.workspace.kernels.table.pointee.narrow(
+                    target, transform == nil ? source : UnsafePointer(target), pixels.count)
             }
         }
-
-        /// The segment's pixels as a matrix: in place, or a copy, transformed or in bf16.
-        private func source(
-            _ segment: Segment, _ pixels: Pixels, reader: InputReader, memory: Scratch
-        ) -> (data: UnsafePointer<Float>, stride: Int) {
-            let data = UnsafePointer(input.image(segment.image) + pixels.offset)
-            guard transform != nil || layer.shape.precision != .f32 else { return (data, input.blockStride) }
-            reader.prepare(transform, for: input, image: segment.image)
-            var memory = memory
-            let copy = memory.take(layer.shape.columns * pixels.count)
-            let stride = pixels.count * layer.shape.precision.words
-            for block in 0..<layer.shape.inputBlocks {
-                let source = data + block * input.blockStride
-                let target = copy + block * stride
-                if transform != nil {
-                    reader.read(source, pixels: pixels.count, block: block, into: target)
-                }
-                if layer.shape.precision == .bf16 {
-                    workspace.kernels.table.pointee.narrow(
-                        target, transform == nil ? source : UnsafePointer(target), pixels.count)
-                }
-            }
-            return (UnsafePointer(copy), stride)
-        }
+        return (UnsafePointer(copy), stride)
     }
 
     /// A segment's pixels, which lie side by side.
@@ -218,11 +152,12 @@ public final class PointwiseConvolution: Sendable {
 
     private func multiply(
         _ source: (data: UnsafePointer<Float>, stride: Int), _ pixels: Pixels, segment: Segment, blocks: Range<Int>,
-        output: FeatureMap, residual: FeatureMap?, kernels: Kernels
+        _ call: ConvolutionCall
     ) {
+        let (output, residual) = (call.output, call.residual)
         let panel = shape.columns * shape.precision.words
         let offset = pixels.offset + blocks.lowerBound * output.blockStride
-        kernels.gemm(
+        call.workspace.kernels.gemm(
             hw_gemm_arguments(
                 a: source.data, a_block_stride: source.stride, a_group_stride: 0, group_rows: pixels.count,
                 b: weights.pointer + blocks.lowerBound * panel, b_panel_stride: panel,

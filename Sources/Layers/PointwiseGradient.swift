@@ -3,10 +3,11 @@ public import Tensor
 
 /// A 1x1 convolution's gradients: by its input a 1x1 convolution with transposed weights, by its weights a matrix product
 /// over all pixels.
-public final class PointwiseGradient {
+public final class PointwiseGradient: ConvolutionLayerGradient {
     /// The convolution.
     public let layer: PointwiseConvolution
     private let adjoint: PointwiseConvolution
+    private var shape: PointwiseShape { layer.shape }
     /// Each worker's sums over its pixels: weights as they are packed, then the bias.
     private let sums: [AlignedBuffer]
 
@@ -21,82 +22,58 @@ public final class PointwiseGradient {
         }
     }
 
-    /// Takes new weights and bias, with the extents that `shape.weightShape` has, for both directions.
-    public func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>) {
-        let (inputs, outputs) = (layer.shape.inputs, layer.shape.outputs)
-        let arranged = layer.shape.arranged(weight: weight, bias: bias)
+    package func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, pool: WorkerPool) {
+        let arranged = shape.arranged(weight: weight, bias: bias)
         layer.repack(weight: arranged.weight, bias: arranged.bias)
-        var transposed = [Float](repeating: 0, count: inputs * outputs)
-        for o in 0..<outputs {
-            for i in 0..<inputs { transposed[i * outputs + o] = arranged.weight[o * inputs + i] }
-        }
-        adjoint.repack(weight: transposed, bias: nil)
+        adjoint.repack(
+            weight: transposed(arranged.weight, rows: shape.outputs, columns: shape.inputs), bias: nil)
     }
 
-    /// Floats of scratch that a worker needs.
-    public var scratchFloats: Int { max(layer.shape.scratchFloats, adjoint.shape.scratchFloats) }
+    package var scratchFloats: Int { max(shape.scratchFloats, adjoint.shape.scratchFloats) }
 
-    /// Computes the gradient by the input of the first `batch` images; parameters as of `ConvolutionGradient`.
-    public func inputGradient(
-        _ outputGradient: FeatureMap, into result: FeatureMap, addend: FeatureMap? = nil,
-        through transform: InputTransformGradient.Call? = nil, batch: Int, on workspace: Workspace
+    package func inputGradient(
+        _ outputGradient: FeatureMap, into result: FeatureMap, addend: FeatureMap?,
+        through transform: InputTransformGradient.Call?, temporary: FeatureMap?, batch: Int, on workspace: Workspace
     ) {
         adjoint.forward(
             outputGradient, transform: nil, into: result, residual: addend,
             epilogue: transform.epilogue(batch: batch, on: workspace), batch: batch, on: workspace)
     }
 
-    /// Adds up the gradients by weights and bias of the first `batch` images; parameters as of `ConvolutionGradient`.
-    public func accumulate(
+    package func accumulate(
         _ input: FeatureMap, transform: InputTransform?, outputGradient: FeatureMap, batch: Int,
         on workspace: Workspace
     ) {
-        let units = batch * input.bands
+        let call = ConvolutionCall(
+            layer: layer, input: input, transform: transform, output: outputGradient, residual: nil,
+            epilogue: .none, workspace: workspace, units: batch * input.bands,
+            division: WorkDivision(unitParts: sums.count, blockParts: 1))
         workspace.pool.run { [self] worker in
             var scratch = workspace.scratch(of: worker)
-            let kernels = workspace.kernels
+            let reader = InputReader(call, scratch: &scratch)
             let sums = sums[worker].pointer
-            let reader = InputReader(
-                kernels: kernels, channels: layer.shape.columns, transform: transform,
-                scratch: &scratch)
-            let together = max(1, PointwiseShape.chunkPixels / (bandRows * input.side))
-            let part = WorkerPool.part(worker, of: workspace.pool.count, total: units)
-            let copy = scratch.take(
-                layer.shape.columns * max(PointwiseShape.chunkPixels, bandRows * input.side))
-            var unit = part.lowerBound
-            while unit < part.upperBound {
-                let segment = Segment(
-                    at: unit, before: min(unit + together, part.upperBound), bandsPerImage: input.bands)
-                let pixels = PointwiseConvolution.Pixels(segment, side: input.side)
-                var a = (data: input.image(segment.image) + pixels.offset, stride: input.blockStride)
-                if transform != nil {
-                    reader.prepare(transform, for: input, image: segment.image)
-                    for block in 0..<layer.shape.inputBlocks {
-                        reader.read(
-                            a.data + block * input.blockStride, pixels: pixels.count, block: block,
-                            into: copy + block * pixels.count * channelBlock)
-                    }
-                    a = (copy, pixels.count * channelBlock)
-                }
+            let part = WorkerPool.part(worker, of: workspace.pool.count, total: call.units)
+            for segment in Segments(part, bands: shape.chunkBands, bandsPerImage: input.bands) {
+                let pixels = PointwiseConvolution.Pixels(segment, side: shape.side)
+                let a = layer.source(call, segment, pixels, reader: reader, memory: scratch)
                 let b = outputGradient.image(segment.image) + pixels.offset
-                kernels.gemmTransposed(
+                workspace.kernels.gemmTransposed(
                     hw_gemm_transposed_arguments(
                         a: a.data, a_block_stride: a.stride, b: b, b_block_stride: outputGradient.blockStride, c: sums,
-                        c_block_stride: layer.shape.columns * channelBlock, k: pixels.count,
-                        rows: layer.shape.columns, blocks: layer.shape.outputBlocks, accumulates: true))
-                for block in 0..<layer.shape.outputBlocks {
+                        c_block_stride: shape.columns * channelBlock, k: pixels.count, rows: shape.columns,
+                        blocks: shape.outputBlocks, accumulates: true))
+                for block in 0..<shape.outputBlocks {
                     hw_add_columns(
-                        sums + layer.shape.weightFloats + block * channelBlock, b + block * outputGradient.blockStride,
+                        sums + shape.weightFloats + block * channelBlock, b + block * outputGradient.blockStride,
                         pixels.count)
                 }
-                unit += segment.bands.count
             }
         }
     }
 
-    /// Adds the gradients that have come together to those by weights and bias as `repack` takes them, and resets them.
-    public func addGradients(weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>) {
-        let shape = layer.shape
+    package func addGradients(
+        weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>, pool: WorkerPool
+    ) {
         guard shape.weights != .plain else { return addPanels(weight, bias) }
         var arranged = [Float](repeating: 0, count: shape.outputs * shape.inputs)
         var arrangedBias = [Float](repeating: 0, count: shape.outputs)
@@ -105,7 +82,6 @@ public final class PointwiseGradient {
     }
 
     private func addPanels(_ weight: UnsafeMutablePointer<Float>, _ bias: UnsafeMutablePointer<Float>) {
-        let shape = layer.shape
         for part in sums {
             hw_add_panels(weight, part.pointer, shape.outputs, shape.inputs, shape.columns)
             hw_axpy(bias, part.pointer + shape.weightFloats, 1, shape.outputs)

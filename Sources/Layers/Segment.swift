@@ -3,11 +3,14 @@ import Tensor
 
 /// Consecutive bands of one image: what a worker takes up at a time.
 struct Segment {
+    /// Its first band, counted over all images.
+    let unit: Int
     let image: Int
     let bands: Range<Int>
 
     /// The segment that starts at unit `unit`, units counting the bands of all images, and ends before `end`.
     init(at unit: Int, before end: Int, bandsPerImage: Int) {
+        self.unit = unit
         image = unit / bandsPerImage
         let first = unit % bandsPerImage
         bands = first..<min(bandsPerImage, first + end - unit)
@@ -34,8 +37,30 @@ struct Segment {
     }
 }
 
+/// The segments of consecutive units, each of so many bands at most.
+struct Segments: Sequence, IteratorProtocol {
+    private var unit: Int
+    private let end: Int
+    private let bands: Int
+    private let bandsPerImage: Int
+
+    init(_ units: Range<Int>, bands: Int = .max, bandsPerImage: Int) {
+        unit = units.lowerBound
+        end = units.upperBound
+        self.bands = bands
+        self.bandsPerImage = bandsPerImage
+    }
+
+    mutating func next() -> Segment? {
+        guard unit < end else { return nil }
+        let segment = Segment(at: unit, before: unit + Swift.min(bands, end - unit), bandsPerImage: bandsPerImage)
+        unit += segment.bands.count
+        return segment
+    }
+}
+
 /// What a layer does with its output while it is in the cache.
-enum Epilogue {
+package enum Epilogue {
     case none
     /// Leaves the moments that a GroupNorm reads.
     case moments

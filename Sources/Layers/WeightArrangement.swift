@@ -12,7 +12,7 @@ public enum WeightArrangement: Hashable, Sendable {
 extension PointwiseShape {
     /// Extents of the weights in a model file. Those of an image's convolution have two trailing extents of 1, those of an
     /// attention's, which the reference applies to a sequence of pixels, one.
-    public var weightShape: [Int] {
+    var fileShape: [Int] {
         switch weights {
         case .plain: [outputs, inputs, 1, 1]
         case .queriesKeysValues(let attention): [3 * attention.channels, attention.channels, 1]
@@ -20,7 +20,9 @@ extension PointwiseShape {
         }
     }
 
-    /// Weights, `weightShape`, and bias as the convolution computes with them: [outputs][inputs] and [outputs].
+    package var weightShape: [Int]? { fileShape }
+
+    /// Weights, `fileShape`, and bias as the convolution computes with them: [outputs][inputs] and [outputs].
     func arranged(
         weight: UnsafePointer<Float>, bias: UnsafePointer<Float>
     ) -> (weight: [Float], bias: [Float]) {
@@ -32,10 +34,11 @@ extension PointwiseShape {
         }
         var arranged = [Float](repeating: 0, count: outputs * inputs)
         var arrangedBias = [Float](repeating: 0, count: outputs)
+        let width = fileShape[1]
         forEachRow { source, target, factor in
             arrangedBias[target] = bias[source] * factor
-            for column in 0..<weightShape[1] {
-                arranged[target * inputs + self.column(column)] = weight[source * weightShape[1] + column] * factor
+            for column in 0..<width {
+                arranged[target * inputs + self.column(column)] = weight[source * width + column] * factor
             }
         }
         return (arranged, arrangedBias)
@@ -46,10 +49,11 @@ extension PointwiseShape {
         arrangedWeight: [Float], arrangedBias: [Float], weight: UnsafeMutablePointer<Float>,
         bias: UnsafeMutablePointer<Float>
     ) {
+        let width = fileShape[1]
         forEachRow { source, target, factor in
             bias[source] += arrangedBias[target] * factor
-            for column in 0..<weightShape[1] {
-                weight[source * weightShape[1] + column] +=
+            for column in 0..<width {
+                weight[source * width + column] +=
                     arrangedWeight[target * inputs + self.column(column)] * factor
             }
         }

@@ -46,7 +46,7 @@ public final class Workspace {
 }
 
 /// A worker's scratch memory, handed out from the front in 64-byte steps.
-struct Scratch {
+package struct Scratch {
     fileprivate(set) var next: UnsafeMutablePointer<Float>
 
     fileprivate init(next: UnsafeMutablePointer<Float>) { self.next = next }
@@ -61,7 +61,7 @@ struct Scratch {
 }
 
 /// How a layer's work is divided: over the bands of all images, over the output channels, or both.
-struct WorkDivision {
+package struct WorkDivision {
     let unitParts: Int
     let blockParts: Int
 

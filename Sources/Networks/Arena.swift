@@ -76,16 +76,12 @@ extension NetworkProgram {
     /// Moments at places stay to the end, when they are read.
     var evaluationLayout: ArenaLayout {
         let end = operations.count
-        var lifetimes: [BufferIndex: ClosedRange<Int>] = [:]
-        func use(_ buffer: BufferIndex, at step: Int) {
-            let old = lifetimes[owner(of: buffer)] ?? step...step
-            lifetimes[owner(of: buffer)] = min(old.lowerBound, step)...max(old.upperBound, step)
-        }
-        use(input, at: -1)
+        var lifetimes = BufferLifetimes(of: self)
+        lifetimes.use(input, at: -1)
         for (step, operation) in operations.enumerated() {
-            for buffer in operation.buffers { use(buffer, at: step) }
+            for buffer in operation.buffers { lifetimes.use(buffer, at: step) }
         }
-        use(output, at: end)
+        lifetimes.use(output, at: end)
         let places = Set(namedPlaces.map { owner(of: $0.buffer) })
         return ArenaLayout(
             owners.map { buffer in
@@ -115,4 +111,23 @@ extension NetworkProgram {
             return ofOwner[range.buffer]!.channels(range.firstChannel..<range.firstChannel + buffers[index].channels)
         }
     }
+}
+
+/// From when to when the buffers with memory of their own are needed, in steps.
+package struct BufferLifetimes {
+    private let program: NetworkProgram
+    private var ranges: [NetworkProgram.BufferIndex: ClosedRange<Int>] = [:]
+
+    /// No buffer is needed yet.
+    package init(of program: NetworkProgram) { self.program = program }
+
+    /// A buffer, or a range of its channels, is read or written at a step.
+    package mutating func use(_ buffer: NetworkProgram.BufferIndex, at step: Int) {
+        let owner = program.owner(of: buffer)
+        let old = ranges[owner] ?? step...step
+        ranges[owner] = min(old.lowerBound, step)...max(old.upperBound, step)
+    }
+
+    /// The lifetime of a buffer with memory of its own; nil if it is never needed.
+    package subscript(owner: NetworkProgram.BufferIndex) -> ClosedRange<Int>? { ranges[owner] }
 }

@@ -2,28 +2,22 @@
 ///
 /// The largest blocks come first, each at the lowest offset that is free while it lives: "greedy by size" of Pisarchyk and
 /// Lee 2020 (arXiv 2001.03288). Finding the smallest arena is NP-hard; this placement takes no search.
-public struct MemoryPlan: Sendable, Equatable {
+struct MemoryPlan: Sendable, Equatable {
     /// Memory that is needed for a while.
-    public struct Block: Sendable, Equatable {
+    struct Block: Sendable, Equatable {
         /// Floats.
-        public let count: Int
+        let count: Int
         /// From the step that first writes it to the last that reads it.
-        public let lifetime: ClosedRange<Int>
-
-        /// Describes a block.
-        public init(count: Int, lifetime: ClosedRange<Int>) {
-            self.count = count
-            self.lifetime = lifetime
-        }
+        let lifetime: ClosedRange<Int>
     }
 
     /// Where each block begins, in floats: multiples of a cache line's 16.
-    public let offsets: [Int]
+    let offsets: [Int]
     /// Floats of the arena.
-    public let count: Int
+    let count: Int
 
     /// Places blocks.
-    public init(_ blocks: [Block]) {
+    init(_ blocks: [Block]) {
         var offsets = [Int](repeating: 0, count: blocks.count)
         var placed: [Int] = []
         var total = 0

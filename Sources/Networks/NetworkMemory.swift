@@ -15,7 +15,7 @@ public struct NetworkMemory: Sendable, Equatable {
     ///   - precision: what its products are computed in.
     public init(_ program: NetworkProgram, timeCount: Int, precision: Precision) {
         let modulations = timeCount * program.modulations.reduce(0) { $0 + $1.width }
-        let weights = program.operations.map { $0.weightFloats(in: precision) }.filter { $0 > 0 }
+        let weights = program.operations.map { $0.shape.computed(in: precision).weightFloats }.filter { $0 > 0 }
         networkBytes = (weights + [modulations]).reduce(0) { $0 + AlignedBuffer.byteCount(count: $1) }
         let largest = program.parameters.map(\.count).max() ?? 0
         packingBytes = (2 * largest + modulations) * MemoryLayout<Float>.stride

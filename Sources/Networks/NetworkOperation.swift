@@ -1,5 +1,4 @@
 public import Layers
-import Tensor
 
 /// One step of a network's evaluation: it reads one buffer, optionally adds another, and writes a third.
 ///
@@ -70,14 +69,9 @@ extension NetworkOperation {
     /// Its parameters in the order of model files: the modulation's, the GroupNorm's, its own.
     public var parameters: [ParameterShape] {
         var list = transform?.modulation?.parameters ?? []
-        if let transform { list += ParameterShape.affine(transform.normKey, [inputChannels]) }
-        switch kind {
-        case .convolution(let shape):
-            list += ParameterShape.affine(
-                key, [shape.outputs, shape.inputs, 3, 3], startsAtZero: startsAtZero)
-        case .pointwise(let shape):
-            list += ParameterShape.affine(key, shape.weightShape, startsAtZero: startsAtZero)
-        case .attention: break
+        if let transform { list += ParameterShape.affine(transform.normKey, [shape.inputs]) }
+        if let weightShape = shape.weightShape {
+            list += ParameterShape.affine(key, weightShape, startsAtZero: startsAtZero)
         }
         return list
     }
@@ -85,71 +79,12 @@ extension NetworkOperation {
     /// The buffers that it reads or writes, without repetition.
     public var buffers: Set<NetworkProgram.BufferIndex> { [input, output, residual ?? output] }
 
-    /// Channels that it reads.
-    public var inputChannels: Int {
+    /// Sizes and costs of its layer, in f32.
+    package var shape: any LayerShape {
         switch kind {
-        case .convolution(let shape): shape.inputs
-        case .pointwise(let shape): shape.inputs
-        case .attention(let attention): attention.queriesKeysValues.outputs
-        }
-    }
-
-    /// Channels that it writes.
-    public var outputChannels: Int {
-        switch kind {
-        case .convolution(let shape): shape.outputs
-        case .pointwise(let shape): shape.outputs
-        case .attention(let attention): attention.paddedChannels
-        }
-    }
-
-    /// Height and width in pixels of what it reads.
-    public var inputSide: Int {
-        switch kind {
-        case .convolution(let shape): shape.inputSide
-        case .pointwise(let shape): shape.side
-        case .attention(let attention): attention.side
-        }
-    }
-
-    /// Height and width in pixels of what it writes.
-    public var outputSide: Int {
-        if case .convolution(let shape) = kind { shape.side } else { inputSide }
-    }
-
-    /// Multiply-adds of the direct algorithm for one image.
-    public var multiplyAdds: Int {
-        switch kind {
-        case .convolution(let shape): shape.multiplyAdds
-        case .pointwise(let shape): shape.multiplyAdds
-        case .attention(let attention): attention.multiplyAdds
-        }
-    }
-
-    /// Floats of packed weights whose products are computed in `precision`.
-    func weightFloats(in precision: Precision) -> Int {
-        switch kind {
-        case .convolution(let shape): shape.computed(in: precision).weightFloats
-        case .pointwise(let shape): shape.computed(in: precision).weightFloats
-        case .attention: 0
-        }
-    }
-
-    /// Floats of scratch that a worker needs.
-    func scratchFloats(in precision: Precision) -> Int {
-        switch kind {
-        case .convolution(let shape): shape.computed(in: precision).scratchFloats
-        case .pointwise(let shape): shape.computed(in: precision).scratchFloats
-        case .attention(let attention): attention.scratchFloats
-        }
-    }
-
-    /// How it is computed in batches of `batch` images.
-    func plan(batch: Int, in precision: Precision, on pool: WorkerPool) -> LayerPlan {
-        switch kind {
-        case .convolution(let shape): shape.computed(in: precision).plan(batch: batch, on: pool)
-        case .pointwise(let shape): shape.computed(in: precision).plan(batch: batch, on: pool)
-        case .attention(let attention): attention.plan(on: pool)
+        case .convolution(let shape): shape
+        case .pointwise(let shape): shape
+        case .attention(let shape): shape
         }
     }
 }

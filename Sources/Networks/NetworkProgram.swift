@@ -27,7 +27,6 @@ public struct NetworkProgram: Sendable, Equatable {
         }
     }
 
-    /// A place where activations can be read.
     struct Place: Sendable, Equatable {
         let name: ActivationPlace
         let buffer: BufferIndex
@@ -112,18 +111,12 @@ extension NetworkProgram {
         return (isModulated ? timeEmbedding.parameters : []) + operations.flatMap(\.parameters)
     }
 
-    /// Floating-point operations of one evaluation for one image: two for every multiply-add of the convolutions, linear
-    /// layers and attention products. Normalisations, activations and the like, below a hundredth of it, aren't counted,
-    /// and neither is the time embedding, which is computed once for all images.
-    public var floatingPointOperations: Int { floatingPointOperations(of: operations[...]) }
-
-    /// Those of an evaluation that goes as far as `place`, one of `places`.
-    public func floatingPointOperations(through place: ActivationPlace) -> Int {
-        floatingPointOperations(of: operations.prefix(operationCount(through: place)))
-    }
-
-    private func floatingPointOperations(of operations: ArraySlice<NetworkOperation>) -> Int {
-        2 * operations.reduce(0) { $0 + $1.multiplyAdds }
+    /// Floating-point operations of one evaluation for one image, as far as `place`, one of `places`, if it is given: two for
+    /// every multiply-add of the convolutions, linear layers and attention products. Normalisations, activations and the like,
+    /// below a hundredth of it, aren't counted, and neither is the time embedding, which is computed once for all images.
+    public func floatingPointOperations(through place: ActivationPlace? = nil) -> Int {
+        let count = place.map(operationCount(through:)) ?? operations.count
+        return 2 * operations.prefix(count).reduce(0) { $0 + $1.shape.multiplyAdds }
     }
 }
 
@@ -137,12 +130,12 @@ extension NetworkProgram {
     public func plans(
         batch: Int, in precision: Precision, on pool: WorkerPool
     ) -> [(key: String, plan: LayerPlan)] {
-        operations.map { ($0.key, $0.plan(batch: batch, in: precision, on: pool)) }
+        operations.map { ($0.key, $0.shape.computed(in: precision).plan(batch: batch, on: pool)) }
     }
 
     /// Floats of scratch that a worker needs.
     func scratchFloats(in precision: Precision) -> Int {
-        operations.reduce(0) { max($0, $1.scratchFloats(in: precision)) }
+        operations.reduce(0) { max($0, $1.shape.computed(in: precision).scratchFloats) }
     }
 
     /// Whether each operation leaves the moments of what it writes: the last writer of a buffer does, if a transform or a

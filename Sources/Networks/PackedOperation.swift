@@ -1,15 +1,11 @@
-public import Layers
+import Layers
 import Tensor
 
 /// An operation with its layer, ready to run.
 public struct PackedOperation: Sendable {
     /// What computes it.
-    public enum Layer: Sendable {
-        /// A 3x3 convolution.
-        case convolution(Convolution)
-        /// A 1x1 convolution.
-        case pointwise(PointwiseConvolution)
-        /// Softmax attention.
+    package enum Layer: Sendable {
+        case convolution(any ConvolutionLayer)
         case attention(Attention)
     }
 
@@ -24,7 +20,7 @@ public struct PackedOperation: Sendable {
     /// - Parameters:
     ///   - norm: the GroupNorm of the operation's transform, if it has one.
     ///   - recordsMoments: whether the moments of its output are wanted.
-    public init(_ operation: NetworkOperation, layer: Layer, norm: GroupNorm?, recordsMoments: Bool) {
+    package init(_ operation: NetworkOperation, layer: Layer, norm: GroupNorm?, recordsMoments: Bool) {
         precondition((norm == nil) == (operation.transform == nil))
         self.operation = operation
         self.layer = layer
@@ -48,11 +44,10 @@ public struct PackedOperation: Sendable {
         switch operation.kind {
         case .convolution(let shape):
             let (weight, bias) = try tensors(operation.key)
-            layer = .convolution(
-                Convolution(shape.computed(in: precision), weight: weight, bias: bias, pool: pool))
+            layer = .convolution(Convolution(shape.computed(in: precision), weight: weight, bias: bias, pool: pool))
         case .pointwise(let shape):
             let (weight, bias) = try tensors(operation.key)
-            layer = .pointwise(PointwiseConvolution(shape.computed(in: precision), weight: weight, bias: bias))
+            layer = .convolution(PointwiseConvolution(shape.computed(in: precision), weight: weight, bias: bias))
         case .attention(let attention): layer = .attention(attention)
         }
         self.init(operation, layer: layer, norm: norm, recordsMoments: recordsMoments)
@@ -87,12 +82,8 @@ public struct PackedOperation: Sendable {
         switch layer {
         case .convolution(let convolution):
             convolution.forward(
-                input, transform: transform, into: output, residual: residual, recordsMoments: recordsMoments,
-                batch: batch, on: workspace)
-        case .pointwise(let convolution):
-            convolution.forward(
-                input, transform: transform, into: output, residual: residual, recordsMoments: recordsMoments,
-                batch: batch, on: workspace)
+                input, transform: transform, into: output, residual: residual,
+                epilogue: recordsMoments ? .moments : .none, batch: batch, on: workspace)
         case .attention(let attention): attention.forward(input, into: output, batch: batch, on: workspace)
         }
     }

@@ -2,6 +2,9 @@ public import Layers
 
 /// Puts a `NetworkProgram` together, operation by operation.
 public struct ProgramBuilder {
+    /// An index into the program's buffers.
+    public typealias BufferIndex = NetworkProgram.BufferIndex
+
     private var buffers: [NetworkProgram.Buffer] = []
     private var operations: [NetworkOperation] = []
     private var parameters: [ParameterShape]
@@ -16,28 +19,24 @@ public struct ProgramBuilder {
     }
 
     /// Adds a buffer with memory of its own.
-    public mutating func buffer(_ name: String, channels: Int, side: Int) -> NetworkProgram.BufferIndex {
+    public mutating func buffer(_ name: String, channels: Int, side: Int) -> BufferIndex {
         buffers.append(NetworkProgram.Buffer(name: name, channels: channels, side: side, owner: nil))
         return buffers.count - 1
     }
 
     /// Adds a buffer of another one's size.
-    public mutating func buffer(
-        _ name: String, like other: NetworkProgram.BufferIndex
-    ) -> NetworkProgram.BufferIndex {
+    public mutating func buffer(_ name: String, like other: BufferIndex) -> BufferIndex {
         buffer(name, channels: channels(of: other), side: side(of: other))
     }
 
     /// Channels of a buffer.
-    public func channels(of buffer: NetworkProgram.BufferIndex) -> Int { buffers[buffer].channels }
+    public func channels(of buffer: BufferIndex) -> Int { buffers[buffer].channels }
 
     /// Height and width of a buffer in pixels.
-    public func side(of buffer: NetworkProgram.BufferIndex) -> Int { buffers[buffer].side }
+    public func side(of buffer: BufferIndex) -> Int { buffers[buffer].side }
 
     /// Adds the buffer of some channels of another one.
-    public mutating func channels(
-        _ range: Range<Int>, of owner: NetworkProgram.BufferIndex, _ name: String
-    ) -> NetworkProgram.BufferIndex {
+    public mutating func channels(_ range: Range<Int>, of owner: BufferIndex, _ name: String) -> BufferIndex {
         precondition(buffers[owner].owner == nil && range.upperBound <= buffers[owner].channels)
         buffers.append(
             NetworkProgram.Buffer(
@@ -56,9 +55,9 @@ public struct ProgramBuilder {
 
     /// A 3x3 convolution; its sizes follow from its buffers.
     public func convolution(
-        _ key: String, _ input: NetworkProgram.BufferIndex, into output: NetworkProgram.BufferIndex,
+        _ key: String, _ input: BufferIndex, into output: BufferIndex,
         resampling: ConvolutionShape.Resampling = .none, transform: NetworkOperation.Transform? = nil,
-        residual: NetworkProgram.BufferIndex? = nil, startsAtZero: Bool = false
+        residual: BufferIndex? = nil, startsAtZero: Bool = false
     ) -> NetworkOperation {
         let shape = ConvolutionShape(
             inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
@@ -70,9 +69,9 @@ public struct ProgramBuilder {
 
     /// A 1x1 convolution; its sizes follow from its buffers.
     public func pointwise(
-        _ key: String, _ input: NetworkProgram.BufferIndex, into output: NetworkProgram.BufferIndex,
+        _ key: String, _ input: BufferIndex, into output: BufferIndex,
         weights: WeightArrangement = .plain, transform: NetworkOperation.Transform? = nil,
-        residual: NetworkProgram.BufferIndex? = nil, startsAtZero: Bool = false
+        residual: BufferIndex? = nil, startsAtZero: Bool = false
     ) -> NetworkOperation {
         let shape = PointwiseShape(
             inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
@@ -84,8 +83,7 @@ public struct ProgramBuilder {
 
     /// An attention, from its queries, keys and values to the attended values.
     public func attention(
-        _ key: String, _ attention: Attention, _ input: NetworkProgram.BufferIndex,
-        into output: NetworkProgram.BufferIndex
+        _ key: String, _ attention: Attention, _ input: BufferIndex, into output: BufferIndex
     ) -> NetworkOperation {
         NetworkOperation(
             key: key, kind: .attention(attention), input: input, transform: nil, residual: nil, output: output,
@@ -99,8 +97,9 @@ public struct ProgramBuilder {
     public mutating func append(_ added: [NetworkOperation], parameterOrder: [NetworkOperation]? = nil) {
         for operation in added {
             let (input, output) = (buffers[operation.input], buffers[operation.output])
-            precondition(input.channels == operation.inputChannels && input.side == operation.inputSide)
-            precondition(output.channels == operation.outputChannels && output.side == operation.outputSide)
+            let shape = operation.shape
+            precondition(input.channels == shape.inputs && input.side == shape.inputSide)
+            precondition(output.channels == shape.outputs && output.side == shape.side)
             if let residual = operation.residual {
                 precondition(buffers[residual].channels == output.channels && buffers[residual].side == output.side)
             }
@@ -110,14 +109,12 @@ public struct ProgramBuilder {
     }
 
     /// Names what the operations so far have written to `buffer`, which no later one may change.
-    public mutating func place(_ name: ActivationPlace, at buffer: NetworkProgram.BufferIndex) {
+    public mutating func place(_ name: ActivationPlace, at buffer: BufferIndex) {
         places.append(NetworkProgram.Place(name: name, buffer: buffer, operationCount: operations.count))
     }
 
     /// The program that evaluates states in `input` to velocities in `output`.
-    public func program(
-        from input: NetworkProgram.BufferIndex, to output: NetworkProgram.BufferIndex
-    ) -> NetworkProgram {
+    public func program(from input: BufferIndex, to output: BufferIndex) -> NetworkProgram {
         NetworkProgram(
             buffers: buffers, operations: operations, timeEmbedding: timeEmbedding, parameters: parameters,
             input: input, output: output, namedPlaces: places)

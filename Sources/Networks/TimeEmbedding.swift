@@ -1,9 +1,6 @@
+import Glibc
 import Layers
 import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The time embedding (PRG, section 1): sinusoids of t through Linear, SiLU, Linear, and the SiLU that every residual
 /// block applies before projecting to its scale and shift.

@@ -10,7 +10,8 @@ public final class VelocityEvaluator {
     public let field: VelocityField
     /// Most images in a batch.
     public let capacity: Int
-    private let workspace: Workspace
+    /// What it computes with; a profile may be set.
+    public let workspace: Workspace
     /// For each worker the workspace in which it evaluates images of its own.
     private let divided: [Workspace]
     private let arena: Arena
@@ -43,15 +44,6 @@ public final class VelocityEvaluator {
     }
 
     deinit { modulations.deallocate() }
-
-    /// The kernels in use.
-    public var kernels: Kernels { workspace.kernels }
-
-    /// Optional profiler.
-    public var profile: LayerProfile? {
-        get { workspace.profile }
-        set { workspace.profile = newValue }
-    }
 
     /// Bytes of activations and scratch.
     public var byteCount: Int { arena.byteCount + workspace.byteCount }
@@ -92,7 +84,7 @@ public final class VelocityEvaluator {
         precondition(batch > 0 && batch <= capacity)
         guard
             field.isDividedByImages(batch: batch, workers: divided.count),
-            operationCounts[0] == operationCounts[batch - 1], profile == nil
+            operationCounts[0] == operationCounts[batch - 1], workspace.profile == nil
         else { return evaluate(0..<batch, on: workspace) }
         var section = ImageSection(evaluator: self, batch: batch)
         workspace.pool.run(on: &section) { context, worker in

@@ -85,7 +85,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         head = configuration.head
         parameters =
             network.parameterCount + (configuration.head?.parameters(on: network).reduce(0) { $0 + $1.count } ?? 0)
-        gigaflopsPerEvaluation = Double(network.floatingPointOperations) / 1e9
+        gigaflopsPerEvaluation = Double(network.floatingPointOperations()) / 1e9
         pass = Pass(
             path: configuration.path, solver: configuration.solver, count: configuration.grid.count,
             cutoff: configuration.grid.cutoff, times: grid.times,

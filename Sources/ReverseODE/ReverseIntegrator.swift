@@ -1,5 +1,4 @@
-public import Layers
-import Networks
+public import Networks
 public import Tensor
 
 /// Advances trajectories through a model's reverse pass, one network evaluation for a whole batch at a time.
@@ -9,7 +8,8 @@ public import Tensor
 public final class ReverseIntegrator {
     /// The model whose pass it is.
     public let model: ReversibleModel
-    private let evaluator: VelocityEvaluator
+    /// What evaluates the velocities of a step.
+    public let evaluator: VelocityEvaluator
     /// The trajectories of the current batch, by index, those that go furthest first.
     private var order: [Int] = []
 
@@ -19,21 +19,6 @@ public final class ReverseIntegrator {
         evaluator = VelocityEvaluator(model.field, capacity: capacity, kernels: kernels, pool: pool)
         order.reserveCapacity(capacity)
     }
-
-    /// Most trajectories in a step.
-    public var capacity: Int { evaluator.capacity }
-
-    /// The kernels in use.
-    public var kernels: Kernels { evaluator.kernels }
-
-    /// Optional profiler.
-    public var profile: LayerProfile? {
-        get { evaluator.profile }
-        set { evaluator.profile = newValue }
-    }
-
-    /// Bytes of activations and scratch.
-    public var byteCount: Int { evaluator.byteCount }
 
     /// Does one evaluation for each of the trajectories at `indices`, none of them finished, at most `capacity` of them; the last
     /// one of a trajectory that only reads activations goes no further than these.
@@ -57,12 +42,13 @@ public final class ReverseIntegrator {
         while true {
             let unfinished = trajectories.indices.filter { !trajectories[$0].isFinished }
             guard !unfinished.isEmpty else { return }
-            step(&trajectories, at: Array(unfinished.prefix(capacity)))
+            step(&trajectories, at: Array(unfinished.prefix(evaluator.capacity)))
         }
     }
 
     /// A trajectory of this model, to be advanced here.
     public func trajectory(input: [Float], taps: [ResolvedTap], wantsLogits: Bool) -> Trajectory {
-        Trajectory(input: input, taps: taps, wantsLogits: wantsLogits, model: model, kernels: evaluator.kernels)
+        Trajectory(
+            input: input, taps: taps, wantsLogits: wantsLogits, model: model, kernels: evaluator.workspace.kernels)
     }
 }

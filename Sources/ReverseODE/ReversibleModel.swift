@@ -38,7 +38,7 @@ public final class ReversibleModel: Sendable {
         let source = { try parameters(ModelFile.key(ofParameter: $0)) }
         field = try VelocityField(
             network, times: schedule.times, precision: precision, kernels: kernels, pool: pool, parameters: source)
-        operationsPerEvaluation = Double(network.floatingPointOperations)
+        operationsPerEvaluation = Double(network.floatingPointOperations())
         operationsThroughPlaces = Dictionary(
             uniqueKeysWithValues: network.places.map { ($0, Double(network.floatingPointOperations(through: $0))) })
         head = try configuration.head.map { try ClassificationHead($0, on: network, parameters: source) }
@@ -58,9 +58,6 @@ public final class ReversibleModel: Sendable {
 
     /// Floating-point operations of an evaluation for one image that goes as far as `place`, one of the network's.
     func operations(through place: ActivationPlace) -> Double { operationsThroughPlaces[place]! }
-
-    /// Side that states are pooled to; see `ModelConfiguration.pooledSize`.
-    public var pooledSize: Int { configuration.pooledSize }
 
     /// Finds a tap on this model's grid.
     ///

@@ -17,27 +17,14 @@ extension Solver {
     /// The method's stages (Hairer, Nørsett and Wanner 1993, II.1). For `ab2` the weight is replaced, after its first
     /// step, by the two-step formula for the ratio of the steps (III.5).
     var stages: [SolverStage] {
-        switch self {
-        case .euler, .ab2:
-            [SolverStage(node: 0, previous: 0, weight: 1)]
-        case .midpoint:
-            [
-                SolverStage(node: 0, previous: 0, weight: 0),
-                SolverStage(node: 0.5, previous: 0.5, weight: 1),
-            ]
-        case .heun:
-            [
-                SolverStage(node: 0, previous: 0, weight: 0.5),
-                SolverStage(node: 1, previous: 1, weight: 0.5),
-            ]
-        case .rk4:
-            [
-                SolverStage(node: 0, previous: 0, weight: 1 / 6),
-                SolverStage(node: 0.5, previous: 0.5, weight: 1 / 3),
-                SolverStage(node: 0.5, previous: 0.5, weight: 1 / 3),
-                SolverStage(node: 1, previous: 1, weight: 1 / 6),
-            ]
-        }
+        let table: [(node: Float, previous: Float, weight: Float)] =
+            switch self {
+            case .euler, .ab2: [(0, 0, 1)]
+            case .midpoint: [(0, 0, 0), (0.5, 0.5, 1)]
+            case .heun: [(0, 0, 0.5), (1, 1, 0.5)]
+            case .rk4: [(0, 0, 1 / 6), (0.5, 0.5, 1 / 3), (0.5, 0.5, 1 / 3), (1, 1, 1 / 6)]
+            }
+        return table.map { SolverStage(node: $0.node, previous: $0.previous, weight: $0.weight) }
     }
 
     /// Network evaluations of one step.

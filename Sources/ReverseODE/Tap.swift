@@ -43,6 +43,14 @@ public enum TapTime: Hashable, Sendable {
     case end
     /// At the grid point of that time.
     case at(Float)
+
+    /// As requests and options spell it.
+    public var written: String {
+        switch self {
+        case .end: "end"
+        case .at(let time): time.description
+        }
+    }
 }
 
 /// The two ways along the flow that a trajectory takes.
@@ -65,6 +73,9 @@ public struct Tap: Hashable, Sendable {
     public let place: TapPlace
     /// On which way. A tap downstream makes the trajectory go to the end of the grid first.
     public let direction: PassDirection
+
+    /// As a configuration has it.
+    public var written: String { "\(time.written)/\(place)" }
 
     /// Puts a tap together.
     public init(time: TapTime, place: TapPlace, direction: PassDirection = .upstream) {

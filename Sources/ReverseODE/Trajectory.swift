@@ -81,7 +81,7 @@ public struct Trajectory: Sendable {
         ) { evaluator.copyVelocity(n, into: $0) }
         guard isAtNextPoint else { return }
         position += 1
-        arrive(model: model, kernels: evaluator.kernels)
+        arrive(model: model, kernels: evaluator.workspace.kernels)
     }
 
     /// Reads what is wanted of the state at the grid point just come to.
@@ -89,7 +89,9 @@ public struct Trajectory: Sendable {
         let classifies = wantsLogits && headPlace == nil && position == model.grid.steps
         var pooled: [Float]?
         var activations: [Float]?
-        func pool(_ state: [Float]) -> [Float] { AveragePool.pool(state, side: model.side, to: model.pooledSize) }
+        func pool(_ state: [Float]) -> [Float] {
+            AveragePool.pool(state, side: model.side, to: model.configuration.pooledSize)
+        }
         for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
             switch tap.place {
             case .state: features[i] = state
@@ -116,7 +118,7 @@ public struct Trajectory: Sendable {
         func headActivations() -> [Float] {
             guard let activations else {
                 let means = headPlace.map { evaluator.spatialMeans($0, image: n) } ?? []
-                let computed = model.head?.activations(means, kernels: evaluator.kernels) ?? []
+                let computed = model.head?.activations(means, kernels: evaluator.workspace.kernels) ?? []
                 activations = computed
                 return computed
             }
@@ -130,7 +132,7 @@ public struct Trajectory: Sendable {
             }
         }
         if wantsLogits && headPlace != nil && position == model.grid.steps {
-            logits = model.head?.logits(activations: headActivations(), kernels: evaluator.kernels)
+            logits = model.head?.logits(activations: headActivations(), kernels: evaluator.workspace.kernels)
         }
     }
 

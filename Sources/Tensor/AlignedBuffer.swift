@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// A block of floats at an address that suits every kernel: 64-byte aligned, and 2 MiB aligned with huge pages asked
 /// for where it is large, since walking packed weights in 4 KiB pages costs several percent in TLB misses.

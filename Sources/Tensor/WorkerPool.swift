@@ -1,11 +1,8 @@
 private import CKernels
 private import Dispatch
+import Glibc
 import Machine
 private import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Persistent workers that run one parallel section after another, a network evaluation being about a hundred of them.
 ///
@@ -76,6 +73,13 @@ public final class WorkerPool: Sendable {
             run(on: &body) { context, worker in
                 context.assumingMemoryBound(to: ((Int) -> Void).self).pointee(worker)
             }
+        }
+    }
+
+    /// Calls `body` once with each of `0..<count`, which the workers share.
+    public func forEach(_ count: Int, _ body: (Int) -> Void) {
+        run { worker in
+            for index in Self.part(worker, of: self.count, total: count) { body(index) }
         }
     }
 

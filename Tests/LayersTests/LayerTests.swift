@@ -55,7 +55,7 @@ struct LayerTests {
         }
         let (x, y) = (matrix(xs, inputs), matrix([], outputs))
         let (yGradient, xGradient) = (matrix(seed, outputs), matrix([], inputs))
-        layer.forward(x, into: y, rows: rows, on: workspace)
+        layer.layer.forward(x, into: y, rows: rows, on: workspace)
         layer.inputGradient(yGradient, into: xGradient, rows: rows, on: workspace)
         layer.accumulate(x, yGradient: yGradient, rows: rows, on: workspace)
         var (weightGradient, biasGradient) = (weight.map { _ in Float(0) }, bias.map { _ in Float(0) })

@@ -23,7 +23,7 @@ struct ModelMemoryTests {
         // bf16 needs a processor that computes it; memory doesn't.
         guard Kernels.best.computes(precision) else { return }
         for capacity in [1, 8] {
-            let held = golden.integrator(capacity: capacity).byteCount
+            let held = golden.integrator(capacity: capacity).evaluator.byteCount
             let foreseen = network.evaluatorBytes(capacity: capacity, workers: 2)
             #expect(
                 foreseen >= held && Double(foreseen) < 1.01 * Double(held) + Double(4 << 20), "\(foreseen) for \(held)")
@@ -47,7 +47,7 @@ struct ModelMemoryTests {
         let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
             [Float](repeating: 0, count: try #require(counts[key]))
         }
-        let held = ReverseIntegrator(model: model, capacity: 1, kernels: .best, pool: pool).byteCount
+        let held = ReverseIntegrator(model: model, capacity: 1, kernels: .best, pool: pool).evaluator.byteCount
         let network = NetworkMemory(program, timeCount: model.schedule.times.count, precision: .f32)
         #expect(network.evaluatorBytes(capacity: 1, workers: 2) >= held)
     }
