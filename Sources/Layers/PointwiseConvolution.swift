@@ -125,7 +125,8 @@ public final class PointwiseConvolution: ConvolutionLayer {
         reader.prepare(transform, for: input, image: segment.image)
         var memory = memory
         let copy = memory.take(shape.columns * pixels.count)
-        let stride = pixels.count * shape.precision.words
+        // Whole cache lines, since a block is transformed in f32 where its bf16 go, by aligned stores.
+        let stride = Scratch.rounded(pixels.count * shape.precision.words)
         for block in 0..<shape.inputBlocks {
             let source = data + block * input.blockStride
             let target = copy + block * stride
