@@ -1,24 +1,22 @@
 import Glibc
-public import ImagePipeline
+import ImagePipeline
 
 /// Where in an image each pixel of another comes from: (x, y) from (a·x + b·y + c, d·x + e·y + f), pixels' centres lying
 /// at halves.
-public struct AffineTransform: Sendable, Equatable {
+struct AffineTransform: Sendable, Equatable {
     let a, b, c, d, e, f: Double
 
     /// Rows shifted, by `factor` pixels from one to the next.
-    public static func shearingX(_ factor: Double) -> AffineTransform { .init(a: 1, b: factor, c: 0, d: 0, e: 1, f: 0) }
+    static func shearingX(_ factor: Double) -> AffineTransform { .init(a: 1, b: factor, c: 0, d: 0, e: 1, f: 0) }
 
     /// Columns shifted, by `factor` pixels from one to the next.
-    public static func shearingY(_ factor: Double) -> AffineTransform { .init(a: 1, b: 0, c: 0, d: factor, e: 1, f: 0) }
+    static func shearingY(_ factor: Double) -> AffineTransform { .init(a: 1, b: 0, c: 0, d: factor, e: 1, f: 0) }
 
     /// To the left and upwards by so many pixels.
-    public static func translating(x: Double, y: Double) -> AffineTransform {
-        .init(a: 1, b: 0, c: x, d: 0, e: 1, f: y)
-    }
+    static func translating(x: Double, y: Double) -> AffineTransform { .init(a: 1, b: 0, c: x, d: 0, e: 1, f: y) }
 
     /// Counterclockwise about the centre of an image of that size.
-    public static func rotating(degrees: Double, width: Int, height: Int) -> AffineTransform {
+    static func rotating(degrees: Double, width: Int, height: Int) -> AffineTransform {
         let angle = -degrees * .pi / 180
         let (cosine, sine) = (cos(angle), sin(angle))
         let (x, y) = (Double(width) / 2, Double(height) / 2)
@@ -32,9 +30,9 @@ extension RGBImage {
     /// Pillow's `Image.transform` has it, samples truncated.
     ///
     /// - Parameter fill: red, green and blue of what comes from outside.
-    public func transformed(by transform: AffineTransform, fill: [UInt8]) -> RGBImage {
+    func transformed(by transform: AffineTransform, fill: [UInt8]) -> RGBImage {
         precondition(fill.count == 3, "a colour has three samples")
-        let result = [UInt8](unsafeUninitializedCapacity: pixels.count) { buffer, count in
+        return RGBImage(width: width, height: height) { buffer in
             pixels.withUnsafeBufferPointer { source in
                 for row in 0..<height {
                     for column in 0..<width {
@@ -43,23 +41,20 @@ extension RGBImage {
                         let sourceY = transform.d * x + transform.e * y + transform.f
                         let target = (row * width + column) * 3
                         if (0..<Double(width)).contains(sourceX), (0..<Double(height)).contains(sourceY) {
-                            interpolate(source, x: sourceX - 0.5, y: sourceY - 0.5, into: &buffer, at: target)
+                            interpolate(source, x: sourceX - 0.5, y: sourceY - 0.5, into: buffer, at: target)
                         } else {
                             for channel in 0..<3 { buffer[target + channel] = fill[channel] }
                         }
                     }
                 }
             }
-            count = pixels.count
         }
-        return RGBImage(width: width, height: height, pixels: result)
     }
 
     /// - Parameters:
     ///   - x, y: between -0.5 and the last column's and row's half; beyond the border its pixels go on.
     private func interpolate(
-        _ source: UnsafeBufferPointer<UInt8>, x: Double, y: Double,
-        into buffer: inout UnsafeMutableBufferPointer<UInt8>,
+        _ source: UnsafeBufferPointer<UInt8>, x: Double, y: Double, into buffer: UnsafeMutableBufferPointer<UInt8>,
         at target: Int
     ) {
         let (left, top) = (Int(x.rounded(.down)), Int(y.rounded(.down)))

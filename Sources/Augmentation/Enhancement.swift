@@ -55,14 +55,12 @@ extension RGBImage {
     }
 
     private func mixed(_ factor: Float, with degenerate: (Int) -> Int) -> RGBImage {
-        let result = [UInt8](unsafeUninitializedCapacity: pixels.count) { buffer, count in
+        RGBImage(width: width, height: height) { buffer in
             for index in pixels.indices {
                 let other = degenerate(index)
                 let value = Float(other) + factor * Float(Int(pixels[index]) - other)
                 buffer[index] = value <= 0 ? 0 : value >= 255 ? 255 : UInt8(value)
             }
-            count = pixels.count
         }
-        return RGBImage(width: width, height: height, pixels: result)
     }
 }

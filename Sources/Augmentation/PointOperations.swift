@@ -8,15 +8,13 @@ extension RGBImage {
     /// - Parameter tables: one for all channels or one for each, of 256 values.
     func mapped(_ tables: [[UInt8]]) -> RGBImage {
         precondition((tables.count == 1 || tables.count == 3) && tables.allSatisfy { $0.count == 256 })
-        let result = [UInt8](unsafeUninitializedCapacity: pixels.count) { buffer, count in
+        return RGBImage(width: width, height: height) { buffer in
             for (channel, table) in (tables.count == 1 ? [tables[0], tables[0], tables[0]] : tables).enumerated() {
                 for index in stride(from: channel, to: pixels.count, by: 3) {
                     buffer[index] = table[Int(pixels[index])]
                 }
             }
-            count = pixels.count
         }
-        return RGBImage(width: width, height: height, pixels: result)
     }
 
     private func mapped(_ value: (Int) -> Int) -> RGBImage {

@@ -14,7 +14,6 @@ final class FileBytes: Sendable {
     /// The most bytes that are read into memory.
     static let largestLoad = 64 << 30
 
-    /// How many bytes there are.
     let count: Int
 
     // Immutable memory that only `deinit` frees, so sharing the pointer between threads is safe. The compiler can't know that of
@@ -74,7 +73,6 @@ final class FileBytes: Sendable {
         FileBytes(.borrowed(bytes), count: bytes.count)
     }
 
-    /// A copy of `bytes`.
     static func copying(_ bytes: [UInt8]) throws -> FileBytes {
         let buffer = try allocate(bytes.count)
         buffer.copyBytes(from: bytes)

@@ -25,9 +25,7 @@ public struct PyTorchTensor: Sendable, Equatable {
 
     /// A view that is known to stay inside its storage.
     struct Layout: Equatable {
-        /// How many numbers the view has.
         let count: Int
-        /// Bytes of the storage.
         let storageByteCount: Int
         /// Whether the numbers lie one after another, row-major.
         let isContiguous: Bool

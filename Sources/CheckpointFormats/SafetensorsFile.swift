@@ -18,8 +18,8 @@ public struct SafetensorsFile: Sendable {
     public let metadata: [String: String]
 
     private let contents: FileBytes
-    private let ranges: [String: Range<Int>]
-    private let indices: [String: Int]
+    private let entries: [String: SafetensorsHeader.Entry]
+    private let dataStart: Int
 
     /// Opens and checks the file at `path`.
     ///
@@ -49,31 +49,25 @@ public struct SafetensorsFile: Sendable {
         self.contents = contents
         tensors = header.entries.map(\.description)
         metadata = header.metadata
-        var (ranges, indices): ([String: Range<Int>], [String: Int]) = ([:], [:])
-        for (index, entry) in header.entries.enumerated() {
-            // The ranges were checked against the file's length, so that these sums stay below it.
-            let start = header.dataStart + entry.range.lowerBound
-            ranges[entry.description.name] = start..<header.dataStart + entry.range.upperBound
-            indices[entry.description.name] = index
-        }
-        self.ranges = ranges
-        self.indices = indices
+        entries = Dictionary(header.entries.map { ($0.description.name, $0) }) { $1 }
+        dataStart = header.dataStart
     }
 
     /// The file's length in bytes.
     public var byteCount: Int { contents.count }
 
     /// The description of a tensor; nil if there is none of that name.
-    public subscript(name: String) -> TensorDescription? { indices[name].map { tensors[$0] } }
+    public subscript(name: String) -> TensorDescription? { entries[name]?.description }
 
     /// Calls `body` with a tensor's bytes: row-major, little endian, not necessarily aligned, valid during the call only.
     ///
     /// - Throws: `CheckpointError` of kind `missing`, and what `body` throws.
     public func withUnsafeBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R {
-        guard let range = ranges[name] else {
+        guard let range = entries[name]?.range else {
             throw CheckpointError(.missing, "the tensor \(quoted(name)) is missing")
         }
-        return try contents.withUnsafeBytes(in: range, body)
+        // The range was checked against the file's length, so that these sums stay below it.
+        return try contents.withUnsafeBytes(in: dataStart + range.lowerBound..<dataStart + range.upperBound, body)
     }
 
     /// A tensor's numbers as f32, row-major; see `ElementType.convertToFloats(_:into:)`.
@@ -82,20 +76,13 @@ public struct SafetensorsFile: Sendable {
     public func floats(of name: String) throws -> [Float] {
         let count = self[name]?.count ?? 0
         return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-            try copyFloats(of: name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
-            initialized = count
-        }
-    }
-
-    /// Writes a tensor's numbers as f32, row-major, to `destination`.
-    ///
-    /// - Precondition: `destination` holds exactly the tensor's count.
-    /// - Throws: `CheckpointError` if there is no such tensor or it isn't of a floating-point type.
-    public func copyFloats(of name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
-        try withUnsafeBytes(of: name) { bytes in
-            try CheckpointError.locating(in: "tensor \(quoted(name))") {
-                try self[name]?.type.convertToFloats(bytes, into: destination)
+            let destination = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+            try withUnsafeBytes(of: name) { bytes in
+                try CheckpointError.locating(in: "tensor \(quoted(name))") {
+                    try self[name]?.type.convertToFloats(bytes, into: destination)
+                }
             }
+            initialized = count
         }
     }
 

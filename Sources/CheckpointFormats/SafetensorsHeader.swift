@@ -83,7 +83,6 @@ struct SafetensorsHeader {
 }
 
 extension SafetensorsHeader {
-    /// Collects the header's members.
     private struct Parser {
         var entries: [Entry] = []
         var metadata: [String: String] = [:]

@@ -15,7 +15,6 @@ final class ZipReader {
         let obstacle: String?
     }
 
-    /// The entries by name.
     let entries: [String: Entry]
     private let archive: OpaquePointer
 

@@ -10,7 +10,6 @@ public struct ImageFormat: Sendable, Hashable, CustomStringConvertible {
             return ImageFormat(index: index)
         })
 
-    private let index: Int
     /// The name, such as "JPEG".
     public let name: String
     /// The media type, such as `image/jpeg`.
@@ -24,7 +23,6 @@ public struct ImageFormat: Sendable, Hashable, CustomStringConvertible {
 
     private init?(index: Int) {
         guard let codec = image_codec(index)?.pointee else { return nil }
-        self.index = index
         name = String(cString: codec.name)
         mediaType = String(cString: codec.media_type)
         suffixes = String(cString: codec.suffixes).split(separator: " ").map { ".\($0)" }
@@ -34,12 +32,6 @@ public struct ImageFormat: Sendable, Hashable, CustomStringConvertible {
 
     /// The name.
     public var description: String { name }
-
-    /// Whether both are the same row.
-    public static func == (left: ImageFormat, right: ImageFormat) -> Bool { left.index == right.index }
-
-    /// Hashes the row.
-    public func hash(into hasher: inout Hasher) { hasher.combine(index) }
 }
 
 extension ImageFormat {

@@ -18,9 +18,6 @@ public struct ImageLimits: Sendable, Equatable {
     }
 
     func check(byteCount: Int) throws(ImageError) {
-        guard byteCount > 0 else {
-            throw ImageError(.empty, "the image has no bytes; send a \(ImageFormat.names) file")
-        }
         guard byteCount <= maximumBytes else {
             throw ImageError(
                 .tooLarge,

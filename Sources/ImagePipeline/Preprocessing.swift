@@ -59,9 +59,7 @@ public struct Preprocessing: Sendable {
     }
 
     /// The network's input for a decoded image: [3, cropSize, cropSize], one channel after the other.
-    public func input(for image: RGBImage) -> [Float] {
-        normalized(croppedImage(for: image))
-    }
+    public func input(for image: RGBImage) -> [Float] { normalized(croppedImage(for: image)) }
 
     /// What the network sees of an encoded image, before normalisation: cropSize x cropSize pixels.
     ///
@@ -115,7 +113,7 @@ public struct Preprocessing: Sendable {
     public func picture(of state: [Float]) -> RGBImage {
         let area = cropSize * cropSize
         precondition(state.count == 3 * area)
-        let pixels = [UInt8](unsafeUninitializedCapacity: 3 * area) { buffer, count in
+        return RGBImage(width: cropSize, height: cropSize) { buffer in
             for channel in 0..<3 {
                 for pixel in 0..<area {
                     let level = (state[channel * area + pixel] * standardDeviation[channel] + mean[channel]) * 255
@@ -123,9 +121,7 @@ public struct Preprocessing: Sendable {
                     buffer[pixel * 3 + channel] = level > 0 ? (level < 255 ? UInt8(level.rounded()) : 255) : 0
                 }
             }
-            count = 3 * area
         }
-        return RGBImage(width: cropSize, height: cropSize, pixels: pixels)
     }
 
     /// Red, green and blue of the mean, 0...255: the colour nearest to what the network sees as zeros.

@@ -17,15 +17,22 @@ public struct RGBImage: Sendable, Equatable {
         self.pixels = pixels
     }
 
+    /// A picture whose samples `write` writes, all of them.
+    public init(width: Int, height: Int, _ write: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+        self.init(
+            width: width, height: height,
+            pixels: [UInt8](unsafeUninitializedCapacity: width * height * 3) { buffer, count in
+                count = width * height * 3
+                write(UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+            })
+    }
+
     /// The picture as `orientation` wants it shown, as Pillow's `exif_transpose` gives it.
     public func oriented(_ orientation: Orientation) -> RGBImage {
         guard orientation != .topLeft else { return self }
-        let shown = [UInt8](unsafeUninitializedCapacity: pixels.count) { buffer, count in
-            image_orient(pixels, width, height, UInt32(orientation.rawValue), buffer.baseAddress)
-            count = pixels.count
+        let shown = orientation.isTransposed ? (width: height, height: width) : (width: width, height: height)
+        return RGBImage(width: shown.width, height: shown.height) {
+            image_orient(pixels, width, height, UInt32(orientation.rawValue), $0.baseAddress)
         }
-        return RGBImage(
-            width: orientation.isTransposed ? height : width, height: orientation.isTransposed ? width : height,
-            pixels: shown)
     }
 }

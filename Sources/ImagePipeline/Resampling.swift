@@ -176,37 +176,27 @@ extension RGBImage {
         return transposed.oriented(.leftTop)
     }
 
-    private func resamplingRows(with axis: ResamplingAxis) -> RGBImage { resamplingRows(0..<height, with: axis) }
-
-    private func resamplingColumns(with axis: ResamplingAxis) -> RGBImage { resamplingColumns(0..<width, with: axis) }
-
-    /// The rows `rows` with each one resampled.
-    private func resamplingRows(_ rows: Range<Int>, with axis: ResamplingAxis) -> RGBImage {
-        let outputs = axis.spans.count
-        let count = outputs * rows.count * 3
-        let result = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+    /// The rows `rows`, all if nil, with each one resampled.
+    private func resamplingRows(_ rows: Range<Int>? = nil, with axis: ResamplingAxis) -> RGBImage {
+        let rows = rows ?? 0..<height
+        return RGBImage(width: axis.spans.count, height: rows.count) { result in
             pixels.withUnsafeBufferPointer { source in
                 image_resample_rows(
-                    source.baseAddress! + rows.lowerBound * width * 3, width * 3, rows.count, axis.spans, outputs,
-                    axis.weights, axis.stride, buffer.baseAddress)
+                    source.baseAddress! + rows.lowerBound * width * 3, width * 3, rows.count, axis.spans,
+                    axis.spans.count, axis.weights, axis.stride, result.baseAddress)
             }
-            initializedCount = count
         }
-        return RGBImage(width: outputs, height: rows.count, pixels: result)
     }
 
-    /// The columns `columns` with each one resampled.
-    private func resamplingColumns(_ columns: Range<Int>, with axis: ResamplingAxis) -> RGBImage {
-        let outputs = axis.spans.count
-        let count = outputs * columns.count * 3
-        let result = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+    /// The columns `columns`, all if nil, with each one resampled.
+    private func resamplingColumns(_ columns: Range<Int>? = nil, with axis: ResamplingAxis) -> RGBImage {
+        let columns = columns ?? 0..<width
+        return RGBImage(width: columns.count, height: axis.spans.count) { result in
             pixels.withUnsafeBufferPointer { source in
                 image_resample_columns(
-                    source.baseAddress! + columns.lowerBound * 3, width * 3, columns.count * 3, axis.spans, outputs,
-                    axis.weights, axis.stride, buffer.baseAddress)
+                    source.baseAddress! + columns.lowerBound * 3, width * 3, columns.count * 3, axis.spans,
+                    axis.spans.count, axis.weights, axis.stride, result.baseAddress)
             }
-            initializedCount = count
         }
-        return RGBImage(width: columns.count, height: outputs, pixels: result)
     }
 }
