@@ -1,15 +1,11 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Rows of features, each with a class.
 package struct FeatureRows: Sendable {
     /// [count][dimension].
     let values: AlignedBuffer
     let labels: [Int]
-    /// Numbers of a row.
     let dimension: Int
     /// What each row's loss counts, 1 on average; nil if all count 1.
     let weights: [Double]?
@@ -145,11 +141,9 @@ private struct RegressionObjective {
         losses.withUnsafeMutableBufferPointer { losses in
             // Every part has a slot of its own, written once.
             nonisolated(unsafe) let losses = losses
-            pool.run { worker in
-                for part in WorkerPool.part(worker, of: self.pool.count, total: Self.parts) {
-                    let indices = WorkerPool.part(part, of: Self.parts, total: self.rows.count)
-                    losses[part] = self.add(indices, single, to: partials.pointer + part * single.count)
-                }
+            pool.forEach(Self.parts) { part in
+                let indices = WorkerPool.part(part, of: Self.parts, total: self.rows.count)
+                losses[part] = self.add(indices, single, to: partials.pointer + part * single.count)
             }
         }
         let (weights, count) = (classes * rows.dimension, Double(rows.count))

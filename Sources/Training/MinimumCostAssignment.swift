@@ -2,18 +2,18 @@
 ///
 /// Shortest augmenting paths with dual variables, after a reduction of the columns (Jonker and Volgenant 1987): exact, in
 /// O(n³) time and O(n) memory in addition to the costs. Of several optima one is found, always the same.
-public struct MinimumCostAssignment: Sendable, Equatable {
+struct MinimumCostAssignment: Sendable, Equatable {
     /// The column of each row, each column once.
-    public let columns: [Int]
+    let columns: [Int]
     /// The sum of the costs chosen, added up by ascending row.
-    public let cost: Double
+    let cost: Double
 
     /// Solves the problem.
     ///
     /// - Parameters:
     ///   - costs: finite, in the layout [count][count], rows first.
     ///   - count: of rows and of columns; may be 0.
-    public init(costs: [Float], count: Int) {
+    init(costs: [Float], count: Int) {
         precondition(count >= 0 && costs.count == count * count, "the costs are not those of a square")
         precondition(costs.allSatisfy(\.isFinite), "an assignment needs finite costs")
         var search = costs.withUnsafeBufferPointer { AssignmentSearch(costs: $0, count: count) }

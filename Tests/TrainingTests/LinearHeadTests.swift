@@ -26,7 +26,7 @@ struct LinearHeadTests {
         }
         let features = HeadFeatures(labels: labels, width: 12)
         features.take(
-            inputs.flatMap(ClassificationHead.standardized), positions: Array(0..<count), done: count)
+            inputs.flatMap { Standardized($0[...]).values }, positions: Array(0..<count), done: count)
         return (features, inputs, labels)
     }
 

@@ -8,14 +8,12 @@ import UntrustedText
 /// A tar archive may be compressed by gzip, bzip2, xz or zstd. libarchive has more formats, some of which it reads by starting
 /// other programs; those are off.
 final class ArchiveReader {
-    /// What an entry is.
     enum Kind {
         case file, folder
         /// A link, a device or a pipe.
         case special
     }
 
-    /// An entry of the archive.
     struct Entry {
         /// Its name's bytes, as the archive has them.
         let name: [UInt8]
@@ -29,7 +27,6 @@ final class ArchiveReader {
     private let file: RegularFile
     private let library: archive_library
     private let archive: OpaquePointer
-    /// Whether it is a zip archive.
     let isZip: Bool
     /// Where the last entry ends in the archive, decompressed.
     private var end = 0
@@ -138,7 +135,6 @@ final class ArchiveReader {
         }
     }
 
-    /// Skips what is left of the current entry.
     private func skip() throws(DataSetError) {
         guard library.archive_file_count(archive) > 0 else { return }
         guard library.archive_read_data_skip(archive) >= ARCHIVE_OK else { throw failure }

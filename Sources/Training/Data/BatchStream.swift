@@ -4,7 +4,7 @@ private import Synchronization
 /// Batches made ahead, so that the network needn't wait for them.
 ///
 /// One thread makes them. It waits when enough are ready, and ends when the stream is freed. One consumer takes them.
-public final class BatchStream: Sendable {
+final class BatchStream: Sendable {
     private let queue: BatchQueue
 
     init(_ feed: DataFeed, epoch: Int, index: Int, depth: Int) {
@@ -21,7 +21,7 @@ public final class BatchStream: Sendable {
     /// The next batch; waits only if none is ready.
     ///
     /// - Throws: `DataSetError` as ``DataFeed/batch(epoch:index:)``, now and at every further call.
-    public func next() throws(DataSetError) -> Batch { try queue.take().get() }
+    func next() throws(DataSetError) -> Batch { try queue.take().get() }
 
     private static func fill(_ queue: BatchQueue, from feed: DataFeed, epoch: Int, index: Int) {
         var (epoch, index) = (epoch, index)

@@ -4,23 +4,23 @@
 /// standard doesn't allow is an error rather than a guess: a quotation mark inside an unquoted field, text after a
 /// closing one, a carriage return alone. Empty lines are skipped, and so is a byte-order mark at the start. Fields are
 /// bytes, since a path need not be UTF-8.
-public struct CommaSeparatedValues: Sendable {
+struct CommaSeparatedValues: Sendable {
     /// Why bytes are not comma-separated values.
-    public struct Fault: Error, Equatable, CustomStringConvertible {
+    struct Fault: Error, Equatable, CustomStringConvertible {
         /// The line, counted from 1.
-        public let line: Int
+        let line: Int
         /// What is wrong in it.
-        public let problem: String
+        let problem: String
         /// Line and problem.
-        public var description: String { "line \(line): \(problem)" }
+        var description: String { "line \(line): \(problem)" }
     }
 
     /// One record.
-    public struct Record: Equatable, Sendable {
+    struct Record: Equatable, Sendable {
         /// The line that it begins in, counted from 1.
-        public let line: Int
+        let line: Int
         /// Its fields without quotation marks; at least one.
-        public let fields: [[UInt8]]
+        let fields: [[UInt8]]
     }
 
     private let bytes: [UInt8]
@@ -31,7 +31,7 @@ public struct CommaSeparatedValues: Sendable {
     private static let (carriageReturn, lineFeed) = (UInt8(ascii: "\r"), UInt8(ascii: "\n"))
 
     /// Begins to read `bytes`.
-    public init(_ bytes: [UInt8]) {
+    init(_ bytes: [UInt8]) {
         self.bytes = bytes
         place = bytes.starts(with: "\u{FEFF}".utf8) ? 3 : 0
     }
@@ -39,7 +39,7 @@ public struct CommaSeparatedValues: Sendable {
     /// The next record; nil at the end.
     ///
     /// - Throws: `Fault`. Nothing can be read after it.
-    public mutating func next() throws(Fault) -> Record? {
+    mutating func next() throws(Fault) -> Record? {
         while try takeLineEnd() {}
         guard place < bytes.count else { return nil }
         let start = line

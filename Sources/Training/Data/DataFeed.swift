@@ -116,7 +116,7 @@ public final class DataFeed: Sendable {
     /// Batches from a place on, without end, made ahead on another thread.
     ///
     /// - Parameter depth: most batches that wait to be taken; at least 1.
-    public func batches(fromEpoch epoch: Int = 0, index: Int = 0, depth: Int = 4) -> BatchStream {
+    func batches(fromEpoch epoch: Int = 0, index: Int = 0, depth: Int = 4) -> BatchStream {
         precondition(epoch >= 0 && index >= 0 && index <= batchesPerEpoch, "no such place in the epoch")
         return BatchStream(self, epoch: epoch, index: index, depth: depth)
     }

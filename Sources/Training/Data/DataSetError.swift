@@ -52,9 +52,6 @@ public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     /// Links that lead back to a folder that contains them.
     public var loops = 0
 
-    /// Nothing skipped.
-    public init() {}
-
     /// All of them.
     public var count: Int { hidden + notImages + unlabelled + unlisted + special + loops }
 

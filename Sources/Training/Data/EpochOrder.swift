@@ -47,7 +47,6 @@ struct EpochOrder: Equatable {
     /// How often the image at a place has been chosen before in the epoch.
     func repetition(at place: Int) -> Int { repetitions?[place] ?? 0 }
 
-    /// The places of a batch's images.
     func places(ofBatch index: Int, size: Int) -> Range<Int> {
         let start = index * size
         return start..<min(start + size, positions.count)

@@ -101,20 +101,14 @@ private struct EntryFinder {
     func kind(of path: [UInt8], below ancestors: [FileIdentity]) -> Kind {
         var status = stat()
         guard lstat(path.systemPath, &status) == 0 else { return .special }
-        switch status.st_mode & S_IFMT {
-        case S_IFDIR: return .folder(FileIdentity(status))
-        case S_IFREG: return .file
-        case S_IFLNK: return links == .all ? target(of: path, below: ancestors) : isInside(path) ? .file : .special
-        default: return .special
+        let isLink = status.st_mode & S_IFMT == S_IFLNK
+        if isLink {
+            guard links == .all else { return isInside(path) ? .file : .special }
+            guard stat(path.systemPath, &status) == 0 else { return errno == ELOOP ? .loop : .special }
         }
-    }
-
-    private func target(of link: [UInt8], below ancestors: [FileIdentity]) -> Kind {
-        var status = stat()
-        guard stat(link.systemPath, &status) == 0 else { return errno == ELOOP ? .loop : .special }
         let identity = FileIdentity(status)
         switch status.st_mode & S_IFMT {
-        case S_IFDIR: return ancestors.contains(identity) ? .loop : .folder(identity)
+        case S_IFDIR: return isLink && ancestors.contains(identity) ? .loop : .folder(identity)
         case S_IFREG: return .file
         default: return .special
         }

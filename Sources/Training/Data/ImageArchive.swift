@@ -12,7 +12,6 @@ final class ImageArchive: Sendable {
     struct File: Sendable, Equatable {
         /// Its name, as the archive has it.
         let name: [UInt8]
-        /// Where its bytes are.
         let place: Place
     }
 
@@ -25,7 +24,6 @@ final class ImageArchive: Sendable {
         /// Nowhere, because they are more than `largestUnpackedFile`.
         case tooLarge(Int)
 
-        /// How many bytes there are.
         var byteCount: Int {
             switch self {
             case .stored(let range), .unpacked(let range): range.count
@@ -37,7 +35,6 @@ final class ImageArchive: Sendable {
     /// The most bytes of a file that is unpacked, far above those of an image: a few compressed bytes may state terabytes.
     static let largestUnpackedFile = 1 << 30
 
-    /// The path of the archive.
     let path: String
     /// The files that were wanted, in the archive's order. A name that occurs again replaces the earlier file, as if unpacked.
     let files: [File]

@@ -35,9 +35,7 @@ public struct ImageLabels: Sendable {
     /// - Throws: `DataSetError` naming the line at fault.
     init(_ bytes: [UInt8], path: String) throws(DataSetError) {
         self.path = path
-        var hash = SHA256()
-        hash.update(bytes)
-        fingerprint = hash.finalize()
+        fingerprint = SHA256.hash(bytes)
         do throws(CommaSeparatedValues.Fault) {
             rows = try Self.rows(of: bytes)
             var places: [[UInt8]: Int] = [:]

@@ -80,7 +80,6 @@ public struct LabelledImages: Sendable {
         }
     }
 
-    /// An image of the folder or archive.
     private struct Found {
         let path: [UInt8]
         let place: ImageArchive.Place?

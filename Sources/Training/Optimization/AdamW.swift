@@ -99,14 +99,12 @@ extension ParameterStore {
         sums.withUnsafeMutableBufferPointer { buffer in
             // Unsafe: every worker writes elements of its own.
             nonisolated(unsafe) let sums = buffer
-            pool.run { worker in
-                for part in WorkerPool.part(worker, of: pool.count, total: parts) {
-                    var sum = 0.0
-                    for i in (part * partSize)..<min((part + 1) * partSize, self.count) {
-                        sum += Double(self.gradients[i]) * Double(self.gradients[i])
-                    }
-                    sums[part] = sum
+            pool.forEach(parts) { part in
+                var sum = 0.0
+                for i in (part * partSize)..<min((part + 1) * partSize, self.count) {
+                    sum += Double(self.gradients[i]) * Double(self.gradients[i])
                 }
+                sums[part] = sum
             }
         }
         return sums.reduce(0, +).squareRoot()

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// Random numbers as a function of a seed, a purpose, a step and an index, so that training can be resumed, and numbers
 /// made in any order by any number of workers: Philox4x32-10 (Salmon et al. 2011).

@@ -1,20 +1,20 @@
 import CKernels
-public import Differentiation
-public import Tensor
+import Differentiation
+import Tensor
 
 /// Weights averaged over the steps of training, average ← decay·average + (1 − decay)·weights: what is kept of pretraining.
 ///
 /// Early on, a fixed decay would hold on to the random weights of the beginning; so step k decays by no more than
 /// (1 + k)/(10 + k). Not for use by two threads at a time.
-public final class ExponentialMovingAverage {
+final class ExponentialMovingAverage {
     /// The greatest decay, 0..<1.
-    public let decay: Double
+    let decay: Double
     private let store: ParameterStore
     private let pool: WorkerPool
     private let buffer: AlignedBuffer
 
     /// Begins with the store's present values.
-    public init(_ store: ParameterStore, decay: Double, pool: WorkerPool) {
+    init(_ store: ParameterStore, decay: Double, pool: WorkerPool) {
         precondition((0..<1).contains(decay))
         self.store = store
         self.decay = decay
@@ -24,13 +24,13 @@ public final class ExponentialMovingAverage {
     }
 
     /// The average, laid out as the store's values.
-    public var values: UnsafeMutablePointer<Float> { buffer.pointer }
+    var values: UnsafeMutablePointer<Float> { buffer.pointer }
 
     /// The decay of the step-th step, counted from 1.
-    public func decay(atStep step: Int) -> Double { min(decay, Double(1 + step) / Double(10 + step)) }
+    func decay(atStep step: Int) -> Double { min(decay, Double(1 + step) / Double(10 + step)) }
 
     /// Takes in the store's values after the step-th step, counted from 1.
-    public func update(step: Int) {
+    func update(step: Int) {
         let share = Float(1 - decay(atStep: step))
         pool.run { worker in
             let part = WorkerPool.part(worker, of: self.pool.count, total: self.store.count)
@@ -39,7 +39,7 @@ public final class ExponentialMovingAverage {
     }
 
     /// Exchanges the average with the store's values; calling it again puts both back.
-    public func exchange() {
+    func exchange() {
         for i in 0..<store.count {
             let value = store.values[i]
             store.values[i] = values[i]

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// The learning rate of every step: a linear rise over the warm-up, then constant or half a cosine down to a floor.
 public struct LearningRateSchedule: Sendable, Equatable {

@@ -1,39 +1,30 @@
 /// Minimises smooth functions of many numbers by their gradients: L-BFGS (Liu and Nocedal 1989) with backtracking.
 ///
 /// Everything is summed in order, so the same function gives the same bits.
-public struct LimitedMemoryBFGS: Sendable {
+struct LimitedMemoryBFGS: Sendable {
     /// Where the iterations led.
-    public struct Minimum: Sendable {
-        /// The point.
-        public let point: [Double]
-        /// The function's value there.
-        public let value: Double
-        /// Iterations taken.
-        public let iterations: Int
+    struct Minimum: Sendable {
+        let point: [Double]
+        let value: Double
+        let iterations: Int
     }
 
     /// Iterations end where no component of the gradient is larger than this.
-    public var tolerance: Double
+    let tolerance: Double
     /// Iterations end after so many.
-    public var iterationLimit: Int
+    let iterationLimit: Int
 
     /// Pairs of steps and gradient differences that stand for the curvature; the authors recommend 3 to 20.
     private static let memory = 10
     /// Halvings of a step after which rounding, not the step, is what keeps the value from falling.
     private static let halvingLimit = 30
 
-    /// Describes when to end.
-    public init(tolerance: Double, iterationLimit: Int) {
-        self.tolerance = tolerance
-        self.iterationLimit = iterationLimit
-    }
-
     /// Goes downhill from a point.
     ///
     /// - Parameters:
     ///   - function: the value and the gradient at a point; bounded below.
     ///   - progress: told the iterations done; what it throws is rethrown.
-    public func minimum(
+    func minimum(
         from start: [Double], _ function: ([Double]) -> (value: Double, gradient: [Double]),
         progress: (Int) throws -> Void
     ) rethrows -> Minimum {

@@ -1,15 +1,13 @@
-public import Differentiation
+import Differentiation
 public import FlowModel
 import ReverseODE
 public import Tensor
 
 /// Learns classes through the reverse pass: the head and the velocity network together (PRG, section 6, stage 2).
 public final class FineTuningLearner: Learner {
-    /// The parameters and their gradients.
-    public let store: ParameterStore
-    /// Where in the store the parameters lie that its gradients reach: not those behind the head's place where no gradient
-    /// goes back through a step.
-    public let reached: [Range<Int>]
+    package let store: ParameterStore
+    /// Not the parameters behind the head's place where no gradient goes back through a step.
+    package let reached: [Range<Int>]
     private let network: TrainableNetwork
     private let head: TrainableHead
     private let objective: ReverseObjective
@@ -43,18 +41,16 @@ public final class FineTuningLearner: Learner {
         let keys = objective.keysReached
         reached = store.ranges { keys.contains($0) }
         judge = validation.map {
-            ClassificationJudge(configuration, validation: $0, kernels: kernels, pool: pool)
+            ClassificationJudge(configuration: configuration, validation: $0, kernels: kernels, pool: pool)
         }
     }
 
-    /// Takes in that the store's values have changed.
-    public func valuesChanged() {
+    package func valuesChanged() {
         network.takeValues(from: store)
         head.takeValues(from: store)
     }
 
-    /// Sets the store's gradients to those of the batch's mean loss.
-    public func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
+    package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
         store.clearGradients()
         let outcome = objective.differentiate(images: batch.pixels, labels: batch.labels)
         network.giveGradients(to: store)
@@ -63,9 +59,7 @@ public final class FineTuningLearner: Learner {
     }
 
     /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back.
-    ///
-    /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
-    public func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
+    package func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
         try judge?.score(store, beforeEachBatch: beforeEachBatch)
     }
 }
@@ -78,13 +72,6 @@ extension TimeGrid {
 }
 
 extension ParameterStore {
-    /// A parameter's values by its key in a model file.
-    public func values(fileKey key: String) -> [Float] {
-        let parameter = ModelFile.parameter(ofKey: key)
-        let shape = shapes.first { $0.key == parameter }!
-        return Array(UnsafeBufferPointer(start: value(parameter), count: shape.count))
-    }
-
     /// Takes those values over from a model that it has and whose shapes are these parameters'.
     ///
     /// - Throws: `CheckpointError` if a tensor can't be read.

@@ -1,21 +1,18 @@
-public import FlowModel
-public import Tensor
-
-#if canImport(Glibc)
-    import Glibc
-#endif
+import FlowModel
+import Glibc
+import Tensor
 
 /// What the network is shown of a batch of images in pretraining, and what it should answer (PRG, section 6).
-public struct FlowMatchingBatch: Sendable {
+struct FlowMatchingBatch: Sendable {
     /// x_t, in the images' layout.
-    public let states: [Float]
+    let states: [Float]
     /// t of each image, uniform in 0 ..< 1.
-    public let times: [Float]
+    let times: [Float]
     /// The velocity of the path at x_t, in the images' layout.
-    public let targets: [Float]
+    let targets: [Float]
 
     /// Whether a batch is to be trained or to be judged on; each has random numbers of its own.
-    public enum Use: Sendable {
+    enum Use: Sendable {
         case training, validation
     }
 
@@ -27,7 +24,7 @@ public struct FlowMatchingBatch: Sendable {
     ///   - coupling: `icfm` pairs at random; `otcfm` draws `count` pairs from the plan that transports the batch's noise to
     ///     its images at the least sum of squared distances, so that an image may come twice or not at all, as in the
     ///     reference; `gvp` pairs at random on a trigonometric path.
-    public init(
+    init(
         images: [Float], count: Int, coupling: ProbabilityPath, seed: UInt64, step: Int, use: Use = .training,
         pool: WorkerPool
     ) {
@@ -48,14 +45,12 @@ public struct FlowMatchingBatch: Sendable {
         let interpolation = times.map { Interpolation(coupling, at: $0) }
         let states = AlignedBuffer(count: images.count)
         let targets = AlignedBuffer(count: images.count)
-        pool.run { worker in
-            for n in WorkerPool.part(worker, of: pool.count, total: count) {
-                let (x0, x1, path) = (pairs[n].0 * size, pairs[n].1 * size, interpolation[n])
-                for i in 0..<size {
-                    let (a, b) = (noise.pointer[x0 + i], images[x1 + i])
-                    states.pointer[n * size + i] = path.state.noise * a + path.state.image * b
-                    targets.pointer[n * size + i] = path.velocity.noise * a + path.velocity.image * b
-                }
+        pool.forEach(count) { n in
+            let (x0, x1, path) = (pairs[n].0 * size, pairs[n].1 * size, interpolation[n])
+            for i in 0..<size {
+                let (a, b) = (noise.pointer[x0 + i], images[x1 + i])
+                states.pointer[n * size + i] = path.state.noise * a + path.state.image * b
+                targets.pointer[n * size + i] = path.velocity.noise * a + path.velocity.image * b
             }
         }
         self.times = times

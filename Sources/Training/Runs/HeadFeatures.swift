@@ -1,16 +1,16 @@
 import FlowModel
-public import ReverseODE
-public import Tensor
+import ReverseODE
+import Tensor
 
 /// What a head's layers read of images, for heads of a flow that doesn't change: computed once and kept in memory, four bytes a
 /// number. Damaged images that are skipped have none.
-public final class HeadFeatures {
+final class HeadFeatures {
     /// Images in all.
-    public let total: Int
+    let total: Int
     /// Numbers of an image.
-    public let width: Int
+    let width: Int
     /// How many of the images are done, from the first, those without features included.
-    public private(set) var done = 0
+    private(set) var done = 0
     /// The images that have features, by their places among all.
     private(set) var positions: [Int] = []
     private let labelOfPosition: [Int]
@@ -18,21 +18,12 @@ public final class HeadFeatures {
     /// and offsets.
     private let values: AlignedBuffer
 
-    /// How many images have features.
-    public var count: Int { positions.count }
+    var count: Int { positions.count }
 
-    /// Whether there is nothing left to compute.
-    public var isComplete: Bool { done == total }
+    var isComplete: Bool { done == total }
 
-    /// Images that the engine evaluates together.
-    private static let batch = 32
-
-    /// Makes room.
-    ///
-    /// - Parameters:
-    ///   - labels: of the images, at least one.
-    ///   - width: what the head reads of each.
-    public init(labels: [Int], width: Int) {
+    /// Makes room for images with these labels, at least one, of each of which the head reads `width` numbers.
+    init(labels: [Int], width: Int) {
         total = labels.count
         labelOfPosition = labels
         self.width = width
@@ -47,26 +38,20 @@ public final class HeadFeatures {
     ///   - progress: told how many images are done, after every batch of the feed; what it throws ends the work, which can be
     ///     taken up again.
     /// - Throws: `DataSetError` naming an image that can't be used, and what `progress` throws.
-    public func compute(
+    func compute(
         _ feed: DataFeed, model: ReversibleModel, kernels: Kernels, pool: WorkerPool, progress: (Int) throws -> Void
     ) throws {
         guard !isComplete else { return }
         precondition(feed.subset.count == total && done.isMultiple(of: feed.imagesPerBatch))
         let place = model.configuration.head?.place.map { TapPlace.activation($0) } ?? .pooled
         let tap = try model.resolve(Tap(time: .end, place: place))
-        let integrator = ReverseIntegrator(model: model, capacity: Self.batch, kernels: kernels, pool: pool)
+        let integrator = ReverseIntegrator(forBatchesOf: model, kernels: kernels, pool: pool)
         let batches = feed.batches(index: done / feed.imagesPerBatch)
         while !isComplete {
             let batch = try batches.next()
-            let size = model.stateCount
-            var passes = batch.labels.indices.map { n in
-                integrator.trajectory(
-                    input: Array(batch.pixels[(n * size)..<((n + 1) * size)]), taps: [tap], wantsLogits: false)
-            }
-            integrator.run(&passes)
-            for (pass, position) in zip(passes, batch.positions) {
+            for (pass, position) in zip(integrator.passes(of: batch, taps: [tap]), batch.positions) {
                 (values.pointer + count * width).update(
-                    from: ClassificationHead.standardized(pass.features[0]), count: width)
+                    from: Standardized(pass.features[0][...]).values, count: width)
                 positions.append(position)
             }
             done = min(done + feed.imagesPerBatch, total)
@@ -74,7 +59,6 @@ public final class HeadFeatures {
         }
     }
 
-    /// The rows done so far.
     var rows: [Float] { Array(UnsafeBufferPointer(start: values.pointer, count: count * width)) }
 
     /// Takes over what was done before.

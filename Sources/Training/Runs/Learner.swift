@@ -1,17 +1,11 @@
-public import Differentiation
+import Differentiation
 
 /// What a batch taught.
 public struct BatchOutcome: Sendable, Equatable {
     /// The mean loss over the batch.
     public let loss: Double
     /// Images whose class was found; nil where there are no classes.
-    public let correct: Int?
-
-    /// Puts an outcome together.
-    public init(loss: Double, correct: Int? = nil) {
-        self.loss = loss
-        self.correct = correct
-    }
+    public var correct: Int?
 }
 
 /// How good weights are on images that were held back.
@@ -19,23 +13,17 @@ public struct ValidationScore: Codable, Sendable, Equatable {
     /// The mean loss.
     public let loss: Double
     /// The fraction of images whose class was found; nil where there are no classes.
-    public let top1: Double?
-
-    /// Puts a score together.
-    public init(loss: Double, top1: Double? = nil) {
-        self.loss = loss
-        self.top1 = top1
-    }
+    public var top1: Double?
 
     /// Whether these weights are to be kept rather than others: by the accuracy if there is one, else by the loss.
-    public func isBetter(than other: ValidationScore) -> Bool {
+    func isBetter(than other: ValidationScore) -> Bool {
         if let top1, let otherTop1 = other.top1 { return top1 > otherTop1 }
         return loss < other.loss
     }
 }
 
 /// Something that an optimizer can improve: parameters and a loss on batches.
-public protocol Learner: AnyObject {
+package protocol Learner: AnyObject {
     /// The parameters and their gradients.
     var store: ParameterStore { get }
     /// Where in the store the parameters lie that its gradients reach; the others stay as they are, as PyTorch's optimizers
@@ -56,5 +44,5 @@ public protocol Learner: AnyObject {
 
 extension Learner {
     /// All of the store.
-    public var reached: [Range<Int>] { [0..<store.count] }
+    package var reached: [Range<Int>] { [0..<store.count] }
 }

@@ -1,19 +1,18 @@
-public import CheckpointFormats
-public import Tensor
+import CheckpointFormats
+import Tensor
 
 /// The linear head, LayerNorm and Linear, that classifies features best: ``LogisticRegression`` on what the LayerNorm gives, whose
 /// scales and offsets bring every dimension to mean 0 and variance 1 over the training images.
 public struct LinearHead: Sendable {
     /// What a penalty led to.
-    public struct Attempt: Sendable, Equatable {
+    struct Attempt: Sendable, Equatable {
         /// Half of it times the squared weights was added to the loss.
-        public let penalty: Double
-        /// Iterations of L-BFGS.
-        public let iterations: Int
+        let penalty: Double
+        let iterations: Int
         /// On the images trained on.
-        public let training: ValidationScore
+        let training: ValidationScore
         /// On the images held back; nil if there are none.
-        public let validation: ValidationScore?
+        let validation: ValidationScore?
     }
 
     /// The penalties tried where images are held back to choose one by, from strong to weak: each solution begins at the
@@ -23,12 +22,12 @@ public struct LinearHead: Sendable {
     /// The penalty where there is nothing to choose one by: ever weaker with more images, as they then say enough themselves.
     ///
     /// - Parameter images: trained on, at least one.
-    public static func defaultPenalty(images: Int) -> Double { 10 / Double(images) }
+    static func defaultPenalty(images: Int) -> Double { 10 / Double(images) }
 
     /// All that was tried, in order.
-    public let attempts: [Attempt]
+    let attempts: [Attempt]
     /// The one whose weights these are: that with the least loss on the images held back.
-    public let best: Attempt
+    let best: Attempt
     private let scales: [Float]
     private let offsets: [Float]
     /// [classes][width], then [classes] biases.
@@ -51,7 +50,7 @@ public struct LinearHead: Sendable {
     ///     their rounding.
     ///   - progress: told the iterations done under a penalty; what it throws is rethrown.
     /// - Throws: `CheckpointError` if the type can't hold a scale.
-    public init(
+    init(
         _ training: HeadFeatures, validation: HeadFeatures?, classes: Int, penalties: [Double],
         balancesClasses: Bool = false, storing type: ElementType, on pool: WorkerPool,
         progress: (_ penalty: Double, _ iterations: Int) throws -> Void
@@ -88,7 +87,7 @@ public struct LinearHead: Sendable {
     }
 
     /// The weights of one of the head's parameters, `classifier.{0,1}.{weight,bias}`, row-major; nil for another key.
-    public func weights(_ key: String) -> [Float]? {
+    func weights(_ key: String) -> [Float]? {
         switch key {
         case "classifier.0.weight": scales
         case "classifier.0.bias": offsets
@@ -100,7 +99,7 @@ public struct LinearHead: Sendable {
 
     /// The attempts as comma-separated values with a line of column names. Fractions, not percents; empty where there is
     /// nothing to say.
-    public var csv: String {
+    var csv: String {
         func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
         return "penalty,iterations,loss,top1,validation_loss,validation_top1\n"
             + attempts.map { attempt in

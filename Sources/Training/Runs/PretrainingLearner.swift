@@ -1,12 +1,11 @@
-public import Differentiation
+import Differentiation
 public import FlowModel
 public import Networks
 public import Tensor
 
 /// Learns the velocity of a probability path (PRG, section 6, stage 1).
 public final class PretrainingLearner: Learner {
-    /// The parameters and their gradients.
-    public let store: ParameterStore
+    package let store: ParameterStore
     private let network: TrainableNetwork
     private let objective: FlowMatchingObjective
     private let coupling: ProbabilityPath
@@ -34,11 +33,9 @@ public final class PretrainingLearner: Learner {
         WeightInitialization.initialize(store, seed: seed)
     }
 
-    /// Takes in that the store's values have changed.
-    public func valuesChanged() { network.takeValues(from: store) }
+    package func valuesChanged() { network.takeValues(from: store) }
 
-    /// Sets the store's gradients to those of the batch's mean loss.
-    public func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
+    package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
         let path = path(batch, step: step, use: .training)
         store.clearGradients()
         let loss = objective.differentiate(states: path.states, times: path.times, targets: path.targets)
@@ -47,9 +44,7 @@ public final class PretrainingLearner: Learner {
     }
 
     /// The loss over the images held back, each at a time and with noise that are the same at every validation.
-    ///
-    /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
-    public func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
+    package func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
         guard let validation else { return nil }
         var (loss, images) = (0.0, 0)
         let batches = validation.batches()
@@ -58,9 +53,8 @@ public final class PretrainingLearner: Learner {
             let batch = try batches.next()
             guard batch.count > 0 else { continue }
             let path = path(batch, step: index, use: .validation)
-            loss +=
-                Double(batch.count)
-                * objective.loss(states: path.states, times: path.times, targets: path.targets)
+            let mean = objective.loss(states: path.states, times: path.times, targets: path.targets)
+            loss += Double(batch.count) * mean
             images += batch.count
         }
         return ValidationScore(loss: loss / Double(images))

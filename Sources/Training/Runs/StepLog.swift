@@ -18,7 +18,6 @@ final class StepLog {
         let learningRate: Double
         /// The norm of the gradient before it was clipped.
         let gradientNorm: Double
-        /// Images of the batch.
         let images: Int
         /// Nil if the clock didn't move.
         let imagesPerSecond: Double?

@@ -1,5 +1,5 @@
 import Differentiation
-public import Tensor
+import Tensor
 
 /// Improves a learner batch by batch: gradients, optimizer step, average of weights, and the record of it all.
 ///
@@ -29,7 +29,7 @@ public final class Trainer {
     }
 
     /// What is improved.
-    public let learner: any Learner
+    package let learner: any Learner
     /// How.
     public let recipe: Recipe
     /// What its numbers depend on.
@@ -50,7 +50,7 @@ public final class Trainer {
     ///   - settings: what the numbers depend on.
     ///   - computation: what their last bits depend on as well.
     ///   - options: see `TrainingRecord`.
-    public init(
+    package init(
         _ learner: any Learner, recipe: Recipe, settings: TrainingSettings, computation: String,
         options: [String: String]? = nil, pool: WorkerPool
     ) {
@@ -134,10 +134,7 @@ public final class Trainer {
 
     /// The weights to keep of a parameter: the average if there is one.
     public func weights(_ key: String) -> [Float] {
-        let store = learner.store
-        let offset = store.value(key) - store.values
-        let count = store.shapes.first { $0.key == key }!.count
-        return Array(UnsafeBufferPointer(start: (average?.values ?? store.values) + offset, count: count))
+        learner.store.numbers(of: key, in: average?.values ?? learner.store.values)
     }
 
     /// Where the last good state is; set by the code that saves it.

@@ -87,7 +87,6 @@ public struct TrainingData {
 public final class DamageReport: Sendable {
     private let feeds = Mutex<[DataFeed]>([])
 
-    /// Takes a feed in.
     func watch(_ feed: DataFeed) { feeds.withLock { $0.append(feed) } }
 
     /// How many damaged images were left out so far.

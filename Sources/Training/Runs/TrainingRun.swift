@@ -1,4 +1,3 @@
-import CheckpointFormats
 import Files
 
 /// A run from its first step to its last: epochs, validation, the files it leaves, and when to save.
@@ -24,8 +23,7 @@ public final class TrainingRun {
         }
     }
 
-    /// How a run ended.
-    public enum Ending: Sendable {
+    enum Ending: Sendable {
         /// All epochs are done.
         case finished
         /// It was told to stop and has saved its state.
@@ -33,53 +31,29 @@ public final class TrainingRun {
     }
 
     /// How far a run is to go, and when it saves.
-    public struct Plan: Sendable, Equatable {
-        /// Epochs in all.
-        public var epochs: Int
-        /// Steps of an epoch.
-        public var batchesPerEpoch: Int
+    struct Plan: Sendable, Equatable {
+        /// In all.
+        let epochs: Int
+        let batchesPerEpoch: Int
         /// Most time between two saves; each epoch's end saves too.
-        public var checkpointInterval: Duration
-
-        /// Describes a plan.
-        public init(epochs: Int, batchesPerEpoch: Int, checkpointInterval: Duration) {
-            self.epochs = epochs
-            self.batchesPerEpoch = batchesPerEpoch
-            self.checkpointInterval = checkpointInterval
-        }
+        let checkpointInterval: Duration
     }
 
     /// What the code that runs it is asked and told.
-    public struct Observer {
+    struct Observer {
         /// Time since some beginning.
-        public var now: () -> Duration
+        let now: () -> Duration
         /// Whether to save and stop; asked after every step and before every batch of validation.
-        public var isInterrupted: () -> Bool
-        /// A step has been taken.
-        public var stepped: (TrainingRecord, BatchOutcome) -> Void
-        /// An epoch is done.
-        public var epochEnded: (TrainingRecord.Epoch) -> Void
+        let isInterrupted: () -> Bool
+        let stepped: (TrainingRecord, BatchOutcome) -> Void
+        let epochEnded: (TrainingRecord.Epoch) -> Void
         /// The present weights are the best so far: to be written to the run's model file.
-        public var keepModel: (Trainer) throws -> Void
-
-        /// Puts an observer together.
-        public init(
-            now: @escaping () -> Duration, isInterrupted: @escaping () -> Bool,
-            stepped: @escaping (TrainingRecord, BatchOutcome) -> Void,
-            epochEnded: @escaping (TrainingRecord.Epoch) -> Void, keepModel: @escaping (Trainer) throws -> Void
-        ) {
-            self.now = now
-            self.isInterrupted = isInterrupted
-            self.stepped = stepped
-            self.epochEnded = epochEnded
-            self.keepModel = keepModel
-        }
+        let keepModel: (Trainer) throws -> Void
     }
 
-    /// What takes the steps.
-    public let trainer: Trainer
+    let trainer: Trainer
     /// How a resumed run was computed before, if it was otherwise than now.
-    public private(set) var otherComputation: String?
+    private(set) var otherComputation: String?
     private let plan: Plan
     private let files: Files
     private let observer: Observer
@@ -97,7 +71,7 @@ public final class TrainingRun {
     ///   - stepLog: the file that gets a line a step; nil for none. Of a run that goes on it keeps the lines of the steps
     ///     that the state holds; of a run that begins it must not be there.
     /// - Throws: `TrainingError`, `CheckpointError` or `FileError`.
-    public init(
+    init(
         _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, restartsSchedule: Bool = false,
         stepLog: String? = nil, observer: Observer
     ) throws {
@@ -129,11 +103,11 @@ public final class TrainingRun {
     /// - Parameter nextBatch: gives the batches from the record's place on, in order.
     /// - Throws: `TrainingError.diverged`; `FileError` if a file can't be written, which then is as it was;
     ///   `DataSetError` if an image can't be used, all steps taken being saved.
-    public func run(nextBatch: () throws -> Batch) throws -> Ending {
+    func run(nextBatch: () throws -> Batch) throws -> Ending {
         while trainer.record.epoch < plan.epochs {
             while trainer.record.sums.batches < plan.batchesPerEpoch {
                 let start = observer.now()
-                let next = try batch(nextBatch)
+                let next = try savingSteps(nextBatch)
                 guard next.count > 0 else {
                     // All its images are damaged. It counts as taken, so that a resumed run begins behind it.
                     trainer.record.sums.batches += 1
@@ -155,17 +129,17 @@ public final class TrainingRun {
         return .finished
     }
 
-    /// The next batch; where there is none, what was learnt so far is kept.
-    private func batch(_ nextBatch: () throws -> Batch) throws -> Batch {
+    /// Runs `body`; where it fails, what was learnt so far is kept.
+    private func savingSteps<R>(_ body: () throws -> R) throws -> R {
         do {
-            return try nextBatch()
+            return try body()
         } catch {
             try saveSteps()
             throw error
         }
     }
 
-    /// Writes the step's line before any state holds the step; where it can't be written, what was learnt so far is kept.
+    /// Writes the step's line before any state holds the step.
     private func log(_ outcome: BatchOutcome, images: Int, seconds: Double) throws {
         guard let stepLog else { return }
         let line = StepLog.Line(
@@ -173,12 +147,7 @@ public final class TrainingRun {
             learningRate: trainer.schedule.rate(at: trainer.record.step - 1),
             gradientNorm: trainer.gradientNorm, images: images,
             imagesPerSecond: seconds > 0 ? Double(images) / seconds : nil)
-        do {
-            try stepLog.append(line)
-        } catch {
-            try saveSteps()
-            throw error
-        }
+        try savingSteps { try stepLog.append(line) }
     }
 
     /// Saves if a step has been taken since it was last done.

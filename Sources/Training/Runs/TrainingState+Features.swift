@@ -1,5 +1,4 @@
 import CheckpointFormats
-import FoundationEssentials
 import UntrustedText
 
 /// The state of a run that trains a head on features: the features computed so far, and the same ``TrainingRecord`` as other runs
@@ -9,7 +8,7 @@ extension TrainingState {
     ///
     /// - Parameter features: by the name that `Reader.restore` finds them under.
     /// - Throws: `FileError` if it can't be written; the old file is then still there.
-    public static func write(
+    static func write(
         _ record: TrainingRecord, features: [(name: String, features: HeadFeatures)], to path: String
     ) throws {
         var record = record
@@ -37,10 +36,9 @@ extension TrainingState.Reader {
     /// Takes the features of that name over; there may be none yet.
     ///
     /// - Throws: `TrainingError.unusableState` if they are of another shape, too many or not finite.
-    public func restore(_ features: HeadFeatures, name: String) throws {
+    func restore(_ features: HeadFeatures, name: String) throws {
         guard let done = record.featuresDone?[name], done > 0 else { return }
-        func refuse(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }
-        guard done <= features.total else { throw refuse("it has features of more images than the data set has") }
+        guard done <= features.total else { throw refusal("it has features of more images than the data set has") }
         guard let tensor = file[name] else {
             // All that was done was damaged.
             return features.take([], positions: [], done: done)
@@ -48,17 +46,13 @@ extension TrainingState.Reader {
         let places = name + TrainingState.positionsSuffix
         let positions = try file.floats(of: places).map { Int(exactly: $0) ?? -1 }
         guard tensor.type == .f32, tensor.shape == [positions.count, features.width] else {
-            throw refuse("its tensor \(quoted(name)) has the shape \(tensor.shape), which is not this run's")
+            throw refusal("its tensor \(quoted(name)) has the shape \(tensor.shape), which is not this run's")
         }
         guard zip(positions, positions.dropFirst()).allSatisfy({ $0 < $1 }),
             positions.allSatisfy({ (0..<done).contains($0) })
         else {
-            throw refuse("its tensor \(quoted(places)) doesn't contain ascending positions of images")
+            throw refusal("its tensor \(quoted(places)) doesn't contain ascending positions of images")
         }
-        let values = try file.floats(of: name)
-        if let index = firstNonFinite(values) {
-            throw refuse("tensor \(quoted(name)) is not finite at number \(index)")
-        }
-        features.take(values, positions: positions, done: done)
+        features.take(try finiteNumbers(name), positions: positions, done: done)
     }
 }

@@ -1,6 +1,6 @@
 import CKernels
 public import CheckpointFormats
-public import Differentiation
+import Differentiation
 import FlowModel
 import JSON
 import UntrustedText
@@ -12,54 +12,34 @@ public enum TrainingState {
     /// The `__metadata__` key of the record.
     public static let metadataKey = "headwater-training"
 
-    /// What a file holds for every parameter.
-    private enum Part: String {
-        case weight, first, second, average
-
-        /// As messages name it.
-        func name(of key: String) -> String {
-            switch self {
-            case .weight: "the parameter \(key)"
-            case .first: "the first moment of \(key)"
-            case .second: "the second moment of \(key)"
-            case .average: "the average of \(key)"
-            }
-        }
+    /// A tensor of a file, and where its numbers are in memory.
+    private struct Entry {
+        let name: String
+        let shape: [Int]
+        /// What it is, for messages.
+        let meaning: String
+        let values: UnsafeMutableBufferPointer<Float>
     }
 
     /// Of what a state would hold, the first that isn't finite and so couldn't be resumed from; nil if all is.
     static func nonFinitePart(
         _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore
     ) -> String? {
-        for part in sources(optimizer, average, store) {
-            for shape in store.shapes {
-                let values = part.values + (store.value(shape.key) - store.values)
-                if !hw_all_finite(values, shape.count) { return part.kind.name(of: shape.key) }
-            }
-        }
-        return nil
+        entries(optimizer, average, store).first { !hw_all_finite($0.values.baseAddress, $0.values.count) }?.meaning
     }
 
     /// Writes the state, replacing what is at `path` only once everything is on the disk.
     ///
     /// - Throws: `FileError` if it can't be written; the old file is then still there.
-    public static func write(
+    static func write(
         _ record: TrainingRecord, _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore,
         to path: String
     ) throws {
-        let parts = sources(optimizer, average, store)
-        var places: [String: UnsafePointer<Float>] = [:]
-        var tensors: [TensorDescription] = []
-        for part in parts {
-            for shape in store.shapes {
-                let name = "\(part.kind.rawValue).\(shape.key)"
-                let offset = store.value(shape.key) - store.values
-                places[name] = UnsafePointer(part.values + offset)
-                tensors.append(try TensorDescription(name: name, type: .f32, shape: shape.shape))
-            }
-        }
+        let entries = entries(optimizer, average, store)
+        let tensors = try entries.map { try TensorDescription(name: $0.name, type: .f32, shape: $0.shape) }
+        let values = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0.values) })
         try SafetensorsWriter.write(tensors, metadata: [metadataKey: try document(record)], to: path) { tensor in
-            .floats(Array(UnsafeBufferPointer(start: places[tensor.name]!, count: tensor.count)))
+            .floats(Array(values[tensor.name]!))
         }
     }
 
@@ -80,19 +60,17 @@ public enum TrainingState {
         public init(path: String, access: SafetensorsFile.Access = .load) throws {
             file = try SafetensorsFile(path: path, access: access)
             self.path = path
+            func refusal(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }
             guard let document = file.metadata[metadataKey] else {
-                throw TrainingError.unusableState(path: path, problem: "it is not the state of a training run")
+                throw refusal("it is not the state of a training run")
             }
             do {
                 record = try JSONCoder.decode(TrainingRecord.self, from: document.utf8)
             } catch {
-                throw TrainingError.unusableState(
-                    path: path,
-                    problem: "its record can't be read (\(error)); it was written by another version, or is damaged")
+                throw refusal("its record can't be read (\(error)); it was written by another version, or is damaged")
             }
             guard (1...TrainingRecord.currentFormatVersion).contains(record.formatVersion), record.isPlausible else {
-                throw TrainingError.unusableState(
-                    path: path, problem: "its record is not one that this version writes; begin the run again")
+                throw refusal("its record is not one that this version writes; begin the run again")
             }
         }
 
@@ -100,7 +78,7 @@ public enum TrainingState {
         ///
         /// - Parameter restartsSchedule: whether the learning-rate schedule begins again, so that its settings may differ.
         /// - Throws: `TrainingError.otherRun` naming those that differ.
-        public func requireSettings(
+        func requireSettings(
             _ settings: TrainingSettings, restartsSchedule: Bool = false
         ) throws(TrainingError) {
             let differences = record.differences(
@@ -111,36 +89,48 @@ public enum TrainingState {
         /// Takes the weights, moments and average over.
         ///
         /// - Throws: `TrainingError.unusableState` if tensors are missing, of another shape, too many or not finite.
-        public func restore(
-            _ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore
-        ) throws {
-            func refuse(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }
-            let parts = sources(optimizer, average, store)
-            guard file.tensors.count == parts.count * store.shapes.count else {
-                throw refuse("it has \(file.tensors.count) tensors, not \(parts.count * store.shapes.count)")
+        func restore(_ optimizer: AdamW, average: ExponentialMovingAverage?, store: ParameterStore) throws {
+            let entries = entries(optimizer, average, store)
+            guard file.tensors.count == entries.count else {
+                throw refusal("it has \(file.tensors.count) tensors, not \(entries.count)")
             }
-            for part in parts {
-                for shape in store.shapes {
-                    let name = "\(part.kind.rawValue).\(shape.key)"
-                    guard let tensor = file[name], tensor.shape == shape.shape, tensor.type == .f32 else {
-                        throw refuse("it has no tensor \(quoted(name)) of shape \(shape.shape) in f32")
-                    }
-                    let values = try file.floats(of: name)
-                    if let index = firstNonFinite(values) {
-                        throw refuse("tensor \(quoted(name)) is not finite at number \(index)")
-                    }
-                    (part.values + (store.value(shape.key) - store.values)).update(from: values, count: values.count)
+            for entry in entries {
+                guard let tensor = file[entry.name], tensor.shape == entry.shape, tensor.type == .f32 else {
+                    throw refusal("it has no tensor \(quoted(entry.name)) of shape \(entry.shape) in f32")
                 }
+                _ = entry.values.update(fromContentsOf: try finiteNumbers(entry.name))
             }
             optimizer.stepCount = record.step
         }
+
+        /// A tensor's numbers, all finite.
+        func finiteNumbers(_ name: String) throws -> [Float] {
+            let values = try file.floats(of: name)
+            if let index = firstNonFinite(values) {
+                throw refusal("tensor \(quoted(name)) is not finite at number \(index)")
+            }
+            return values
+        }
+
+        func refusal(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }
     }
 
-    private static func sources(
+    private static func entries(
         _ optimizer: AdamW, _ average: ExponentialMovingAverage?, _ store: ParameterStore
-    ) -> [(kind: Part, values: UnsafeMutablePointer<Float>)] {
-        [(.weight, store.values), (.first, optimizer.first), (.second, optimizer.second)]
-            + (average.map { [(.average, $0.values)] } ?? [])
+    ) -> [Entry] {
+        let parts =
+            [
+                ("weight", "the parameter", store.values), ("first", "the first moment of", optimizer.first),
+                ("second", "the second moment of", optimizer.second),
+            ] + (average.map { [("average", "the average of", $0.values)] } ?? [])
+        return parts.flatMap { part, meaning, values in
+            store.shapes.map { parameter in
+                let range = store.range(of: parameter.key)
+                return Entry(
+                    name: "\(part).\(parameter.key)", shape: parameter.shape, meaning: "\(meaning) \(parameter.key)",
+                    values: UnsafeMutableBufferPointer(start: values + range.lowerBound, count: range.count))
+            }
+        }
     }
 }
 

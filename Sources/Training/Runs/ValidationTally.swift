@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#endif
+import Glibc
 
 /// What a classifier's logits on images held back add up to.
 struct ValidationTally {

@@ -1,4 +1,3 @@
-import Differentiation
 import FlowModel
 import ImagePipeline
 import Tensor

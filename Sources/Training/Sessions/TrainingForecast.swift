@@ -6,7 +6,6 @@ import Tensor
 struct TrainingForecast {
     /// Seconds that parts of a run take.
     struct Times: Equatable {
-        /// Of a step.
         let step: Double
         /// Of making a step's batch, which happens while another step is taken.
         let batch: Double
@@ -24,7 +23,6 @@ struct TrainingForecast {
     /// Steps that the state to go on from has taken.
     let stepsDone: Int
 
-    /// Seconds until the end.
     func seconds(_ times: Times) -> Double {
         let steps = Double(max(stepsPerEpoch * epochs - stepsDone, 0))
         let validations = Double(max(epochs - stepsDone / stepsPerEpoch, 0))
