@@ -85,13 +85,6 @@ struct SampleField {
     /// [side][side][3].
     var values: [Double]
 
-    init(side: Int, values: [Double]) {
-        self.side = side
-        self.values = values
-    }
-
-    init(_ image: RGBImage) { self.init(side: image.width, values: image.pixels.map { Double($0) / 255 }) }
-
     /// The picture with samples truncated to whole 255ths, as the benchmark's were.
     var image: RGBImage { image { $0 } }
 
@@ -137,6 +130,10 @@ struct SampleField {
         }
         return result
     }
+}
+
+extension SampleField {
+    init(_ image: RGBImage) { self.init(side: image.width, values: image.pixels.map { Double($0) / 255 }) }
 }
 
 /// Numbers of the Poisson distribution for the 256 levels of a sample: photons counted by a sensor.

@@ -24,16 +24,11 @@ struct RestrictedUnpickler {
     private var memo: [Int: PickleValue] = [:]
     private var collections: [PickleCollection] = []
 
-    private init(_ bytes: [UInt8], limits: Limits) {
-        self.bytes = bytes
-        self.limits = limits
-    }
-
     /// Runs a pickle.
     ///
     /// - Throws: `CheckpointError`, with the opcode's name and place.
     static func load(_ bytes: [UInt8], limits: Limits = Limits()) throws -> Pickle {
-        var machine = RestrictedUnpickler(bytes, limits: limits)
+        var machine = RestrictedUnpickler(bytes: bytes, limits: limits)
         return try machine.run()
     }
 

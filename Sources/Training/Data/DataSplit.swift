@@ -13,31 +13,25 @@ public struct LabelledSubset: Sendable {
     /// How many there are.
     public var count: Int { indices.count }
 
-    /// All images of a set, with its own labels.
-    public init(_ images: LabelledImages) {
-        self.init(images, indices: Array(images.items.indices))
+    /// The first `count` of them.
+    func prefix(_ count: Int) -> LabelledSubset {
+        LabelledSubset(images: images, indices: Array(indices.prefix(count)), labels: Array(labels.prefix(count)))
     }
+}
+
+extension LabelledSubset {
+    /// All images of a set, with its own labels.
+    init(_ images: LabelledImages) { self.init(images, indices: Array(images.items.indices)) }
 
     init(_ images: LabelledImages, indices: [Int]) {
-        self.init(images, indices: indices, indices.map { images.items[$0].label })
-    }
-
-    private init(_ images: LabelledImages, indices: [Int], _ labels: [Int]) {
-        self.images = images
-        self.indices = indices
-        self.labels = labels
-    }
-
-    /// The first `count` of them.
-    public func prefix(_ count: Int) -> LabelledSubset {
-        LabelledSubset(images, indices: Array(indices.prefix(count)), Array(labels.prefix(count)))
+        self.init(images: images, indices: indices, labels: indices.map { images.items[$0].label })
     }
 
     /// All images of a set, with the labels that another set has for the same classes. Classes that were left out of the other set
     /// are left out here too.
     ///
     /// - Throws: `DataSetError` if it has a class that the other doesn't know, or none of the classes of the other.
-    public init(_ images: LabelledImages, labelledAs other: LabelledImages) throws(DataSetError) {
+    init(_ images: LabelledImages, labelledAs other: LabelledImages) throws(DataSetError) {
         let labelOfClass = Dictionary(uniqueKeysWithValues: other.classes.enumerated().map { ($1, $0) })
         if let unknown = images.classes.first(where: {
             labelOfClass[$0] == nil && !other.classesLeftOut.contains($0)
@@ -55,9 +49,7 @@ public struct LabelledSubset: Sendable {
                 "\(images.path): has none of the classes \(listed(other.classes)), which are trained on"
             )
         }
-        self.images = images
-        indices = known.map(\.index)
-        labels = known.map(\.label)
+        self.init(images: images, indices: known.map(\.index), labels: known.map(\.label))
     }
 }
 
@@ -98,7 +90,7 @@ public struct DataSplit: Sendable {
     ///   - links: which links in such a set are followed.
     /// - Throws: `DataSetError` if the validation set can't be opened or has foreign classes, or if nothing would be left
     ///   on one of the sides.
-    public init(
+    init(
         _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels? = nil,
         following links: FollowedLinks = .insideFolder, seed: UInt64
     ) throws(DataSetError) {

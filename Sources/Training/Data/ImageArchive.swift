@@ -62,7 +62,7 @@ final class ImageArchive: Sendable {
         defer { if let before { uselocale(before) } }
         var (files, specialCount): ([File], Int) = ([], 0)
         var names: Set<[UInt8]> = []
-        var unpacking = Unpacking(of: path, in: temporaryFolder)
+        var unpacking = Unpacking(path: path, folder: temporaryFolder)
         while let entry = try reader.next() {
             switch entry.kind {
             case .folder: break
@@ -106,14 +106,9 @@ final class ImageArchive: Sendable {
 
 /// Files of an archive on their way into a temporary file, which is created for the first of them.
 private struct Unpacking {
-    private let path: String
-    private let folder: String
-    private var file: UnnamedFile?
-
-    init(of path: String, in folder: String) {
-        self.path = path
-        self.folder = folder
-    }
+    let path: String
+    let folder: String
+    private(set) var file: UnnamedFile?
 
     mutating func unpack(
         _ entry: ArchiveReader.Entry, from reader: ArchiveReader

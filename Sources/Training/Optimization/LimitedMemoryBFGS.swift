@@ -14,8 +14,6 @@ struct LimitedMemoryBFGS: Sendable {
     /// Iterations end after so many.
     let iterationLimit: Int
 
-    /// Pairs of steps and gradient differences that stand for the curvature; the authors recommend 3 to 20.
-    private static let memory = 10
     /// Halvings of a step after which rounding, not the step, is what keeps the value from falling.
     private static let halvingLimit = 30
 
@@ -28,13 +26,13 @@ struct LimitedMemoryBFGS: Sendable {
         from start: [Double], _ function: ([Double]) -> (value: Double, gradient: [Double]),
         progress: (Int) throws -> Void
     ) rethrows -> Minimum {
-        var (point, curvature) = (start, Curvature(limit: Self.memory))
+        var (point, curvature) = (start, Curvature())
         var (value, gradient) = function(point)
         var iterations = 0
         while iterations < iterationLimit, gradient.contains(where: { abs($0) > tolerance }) {
             var direction = curvature.direction(against: gradient)
             if dot(direction, gradient) >= 0 {
-                curvature = Curvature(limit: Self.memory)
+                curvature = Curvature()
                 direction = curvature.direction(against: gradient)
             }
             guard let next = step(from: point, value, gradient, along: direction, function) else { break }
@@ -68,14 +66,14 @@ struct LimitedMemoryBFGS: Sendable {
 private struct Curvature {
     private var steps: [[Double]] = []
     private var changes: [[Double]] = []
-    private let limit: Int
 
-    init(limit: Int) { self.limit = limit }
+    /// Pairs of steps and gradient differences that stand for the curvature; the authors recommend 3 to 20.
+    private static let limit = 10
 
     mutating func learn(step: [Double], change: [Double]) {
         // Without positive curvature along the step the estimate would no longer be positive definite.
         guard dot(step, change) > 1e-12 * dot(change, change) else { return }
-        if steps.count == limit {
+        if steps.count == Self.limit {
             steps.removeFirst()
             changes.removeFirst()
         }
