@@ -156,7 +156,7 @@ let package = Package(
         tests(of: "Machine"),
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
-        tests(of: "FlowModel", ["Networks"]),
+        tests(of: "FlowModel", ["JSON", "Networks"]),
         tests(of: "Networks", ["FlowModel", "Layers", "ReferenceNetwork", "Tensor"], computes: true),
         tests(
             of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel", "Networks"],

@@ -69,7 +69,7 @@ public struct TrainingBenchmark {
         let spread = try Spread.measured(for: seconds) { _ = try trainer.step(data) }
         return Measurement(
             model: name, stage: stage, batch: batch, imagesAtATime: capacity,
-            evaluations: stage == .pretrain ? 1 : TimeGrid(configuration.grid, path: configuration.path).steps,
+            evaluations: stage == .pretrain ? 1 : TimeGrid(configuration).steps,
             step: spread, imagesPerSecond: Double(batch) / spread.median * 1e3)
     }
 
@@ -79,7 +79,7 @@ public struct TrainingBenchmark {
         switch stage {
         case .pretrain:
             learner = PretrainingLearner(
-                try configuration.network(), coupling: configuration.path, seed: 1,
+                try configuration.network(), coupling: configuration.flow.path ?? .icfm, seed: 1,
                 capacity: capacity, validation: nil, kernels: kernels, pool: pool)
         case .finetune:
             let finetuning = try FineTuningLearner(

@@ -67,6 +67,10 @@ void hw_axpy(float *y, const float *x, float factor, size_t count) {
     for (size_t i = 0; i < count; i++) y[i] += factor * x[i];
 }
 
+void hw_axpby(float *y, const float *x, float a, float b, size_t count) {
+    for (size_t i = 0; i < count; i++) y[i] = a * x[i] + b * y[i];
+}
+
 bool hw_all_finite(const float *values, size_t count) {
     // The exponent is all ones in infinities and NaNs only; an or-reduction vectorises where isfinite() does not.
     uint32_t bad = 0;

@@ -204,7 +204,7 @@ extension CheckpointImport {
                         "level \(index) of the network has \(level.blocks) residual blocks of width \(level.width), which "
                             + "must be at least one and a multiple of the model channels, \(modelChannels)")
                 }
-                return level.width / modelChannels
+                return Double(level.width / modelChannels)
             },
             // Shifting further than an Int is wide gives 0, which validation refuses, as it does so many levels.
             attentionDownsampling: levels.indices.filter { levels[$0].hasAttention }.map { 1 << $0 },

@@ -5,6 +5,12 @@ public struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     /// What is wrong and what would be right.
     public let problem: String
 
+    /// Names a field and its problem.
+    public init(field: String, problem: String) {
+        self.field = field
+        self.problem = problem
+    }
+
     /// `field: problem`.
     public var description: String { "\(field): \(problem)" }
 }
@@ -18,15 +24,16 @@ extension ModelConfiguration {
     /// - Throws: the first problem found.
     public func validate() throws(ConfigurationError) {
         try require(
-            formatVersion == Self.currentFormatVersion, "formatVersion",
-            "\(formatVersion) is not \(Self.currentFormatVersion), the version that this build reads; "
+            (1...Self.currentFormatVersion).contains(formatVersion), "formatVersion",
+            "\(formatVersion) is not a version that this build reads, 1 to \(Self.currentFormatVersion); "
                 + "import the checkpoint again")
         try require(
             isIdentifier(name), "name",
             "must be 1 to 128 of the characters A-Z a-z 0-9 . _ - and begin with a letter or digit")
         try architecture.validate()
         try head?.validate(on: architecture)
-        try grid.validate(path: path)
+        try flow.validate()
+        try grid.validate(on: flow)
         try preprocessing.validate(imageSize: architecture.imageSize)
         try validateLabels()
         try require(
@@ -73,12 +80,14 @@ extension UNetArchitecture {
             (1...8).contains(channelMultipliers.count), "architecture.channelMultipliers",
             "there are \(channelMultipliers.count) levels; 1 to 8 can be built")
         for multiplier in channelMultipliers {
+            let width = (multiplier * Double(modelChannels)).rounded()
             try require(
-                (1...Self.largestWidth / modelChannels).contains(multiplier), "architecture.channelMultipliers",
-                "\(multiplier) times \(modelChannels) channels is not a width from 1 to \(Self.largestWidth)")
+                (32...Double(Self.largestWidth)).contains(width) && width.truncatingRemainder(dividingBy: 32) == 0,
+                "architecture.channelMultipliers",
+                "\(multiplier) times \(modelChannels) channels is not a multiple of 32 from 32 to \(Self.largestWidth)")
         }
         let shrinkage = 1 << (channelMultipliers.count - 1)
-        try require((16...128).contains(imageSize), "architecture.imageSize", "\(imageSize) is not in 16...128")
+        try require((16...256).contains(imageSize), "architecture.imageSize", "\(imageSize) is not in 16...256")
         try require(
             imageSize.isMultiple(of: shrinkage), "architecture.imageSize",
             "\(imageSize) can't be halved \(channelMultipliers.count - 1) times; it must be a multiple of \(shrinkage)")
@@ -98,21 +107,22 @@ extension UNetArchitecture {
         try require(
             (1...Self.largestWidth).contains(heads), "architecture.heads",
             "\(heads) is not in 1...\(Self.largestWidth)")
+        try variant.validate()
+        try require(
+            variant.headWidth == nil || heads == 1, "architecture.heads",
+            "must be 1 where architecture.variant.headWidth determines the number of heads")
         for level in channelMultipliers.indices {
             let isMiddle = level == channelMultipliers.count - 1
             guard hasAttention(level: level) || isMiddle else { continue }
+            try require(
+                width(level: level).isMultiple(of: variant.headWidth ?? 1), "architecture.variant.headWidth",
+                "the \(width(level: level)) channels at downsampling rate \(1 << level) aren't a multiple of it")
             try require(
                 width(level: level).isMultiple(of: heads), "architecture.heads",
                 "\(heads) heads can't share the \(width(level: level)) channels at downsampling rate \(1 << level) "
                     + "equally")
         }
     }
-
-    /// Channels at a level, 0 being the full resolution.
-    public func width(level: Int) -> Int { channelMultipliers[level] * modelChannels }
-
-    /// Whether residual blocks at a level are followed by attention.
-    public func hasAttention(level: Int) -> Bool { attentionDownsampling.contains(1 << level) }
 }
 
 extension HeadConfiguration {
@@ -138,20 +148,87 @@ extension HeadConfiguration {
     }
 }
 
+extension UNetVariant {
+    /// Checks the numbers that can be built.
+    ///
+    /// - Throws: the first problem found.
+    public func validate() throws(ConfigurationError) {
+        func require(_ condition: Bool, _ field: String, _ problem: String) throws(ConfigurationError) {
+            guard condition else { throw ConfigurationError(field: "architecture.variant." + field, problem: problem) }
+        }
+        try require((1e-12...1).contains(epsilon), "epsilon", "\(epsilon) is not from 1e-12 to 1")
+        try require((0...1).contains(frequencyShift), "frequencyShift", "\(frequencyShift) is not 0 or 1")
+        try require((0.01...1).contains(residualScale), "residualScale", "\(residualScale) is not from 0.01 to 1")
+        let widths = 1...UNetArchitecture.largestWidth
+        try require(widths.contains(headWidth ?? 1), "headWidth", "must be from 1 to \(widths.upperBound)")
+        try require(
+            inputWidth.map { widths.contains($0) && $0.isMultiple(of: 32) } ?? true, "inputWidth",
+            "must be a multiple of 32 up to \(widths.upperBound)")
+    }
+}
+
+extension Flow {
+    /// Whether a cutoff keeps the grid's first points, as for gvp, and not its last.
+    var keepsGridBeforeCutoff: Bool { path == nil || path == .gvp }
+
+    /// Checks that every point of every grid is finite and that time labels differ from each other.
+    ///
+    /// - Throws: the first problem found.
+    public func validate() throws(ConfigurationError) {
+        guard case .parametrised(let flow) = self else { return }
+        func require(_ condition: Bool, _ field: String, _ problem: String) throws(ConfigurationError) {
+            guard condition else { throw ConfigurationError(field: "flow." + field, problem: problem) }
+        }
+        try require(
+            flow.timeScale.isFinite && (1e-6...1e6).contains(flow.timeScale), "timeScale",
+            "\(flow.timeScale) is not from 0.000001 to 1000000")
+        switch flow.times {
+        case .uniform(let data, let noise):
+            try require(
+                flow.prediction == .velocity, "schedule",
+                "a uniform grid is of a velocity, not of \(flow.prediction.rawValue)")
+            try require(
+                (0...1).contains(data) && (0...1).contains(noise) && abs(data - noise) >= 0.5, "schedule",
+                "dataAt and noiseAt must be different ends of 0 to 1")
+        case .noise(.levels(let smallest, let largest, let rho)):
+            try require(
+                [.edm, .edmReversed, .vp, .ve].contains(flow.prediction), "schedule",
+                "a grid of noise levels is of edm, vp or ve, not of \(flow.prediction.rawValue)")
+            try require(
+                smallest >= 1e-6 && smallest < largest && largest <= 1e6 && smallest < NoiseLevels.largest, "schedule",
+                "sigmaMin must be at least 0.000001 and less than sigmaMax, and less than \(Int(NoiseLevels.largest))")
+            try require((1...100).contains(rho), "schedule", "rho must be from 1 to 100")
+        case .noise(.timesteps(let betas)):
+            try require(
+                [.epsilon, .v, .sample].contains(flow.prediction), "schedule",
+                "timesteps are of epsilon, v or sample, not of \(flow.prediction.rawValue)")
+            try require((2...10_000).contains(betas.count), "schedule", "there must be 2 to 10000 timesteps")
+            let levels = betas.noiseLevels
+            try require(
+                zip(levels, levels.dropFirst()).allSatisfy { $0 < $1 || $1 > NoiseLevels.largest } && levels[0] > 0,
+                "schedule", "the noise must grow with each timestep: every beta must be between 0 and 1")
+            try require(
+                NoiseLevels(betas).values.count >= 2, "schedule",
+                "fewer than two timesteps have a noise level up to \(Int(NoiseLevels.largest))")
+        }
+    }
+}
+
 extension TimeGridConfiguration {
     /// Checks that at least two times are left, so that the reverse pass has a step to take.
     ///
-    /// - Parameter path: which side of the cutoff is kept.
+    /// - Parameter flow: what it is a grid of, which determines the side of the cutoff that is kept.
     /// - Throws: the first problem found.
-    public func validate(path: ProbabilityPath) throws(ConfigurationError) {
+    public func validate(on flow: Flow) throws(ConfigurationError) {
         try require((2...10_000).contains(count), "grid.count", "\(count) is not in 2...10000")
         guard let cutoff else { return }
         // Python's slices would take a negative or too large cutoff without a word; here it is a mistake.
-        let allowed = path == .gvp ? 2...count : 0...count - 2
+        let allowed = flow.keepsGridBeforeCutoff ? 2...count : 0...count - 2
         try require(
             allowed.contains(cutoff), "grid.cutoff",
             "\(cutoff) leaves fewer than two of the \(count) times or lies outside the grid; "
-                + "\(path.rawValue) allows \(allowed.lowerBound) to \(allowed.upperBound)")
+                + "\(flow.path?.rawValue ?? "a parametrised flow") allows \(allowed.lowerBound) to \(allowed.upperBound)"
+        )
     }
 }
 

@@ -26,47 +26,6 @@ public enum Solver: String, Codable, Sendable, CaseIterable {
     case ab2
 }
 
-/// The shape of the velocity network: the UNet of Dhariwal and Nichol 2021 as PRG configures it.
-public struct UNetArchitecture: Codable, Sendable, Equatable {
-    /// Width of the first level; a multiple of 32, since GroupNorm has 32 groups.
-    public var modelChannels: Int
-    /// Residual blocks a level on the way down; the way up has one more.
-    public var residualBlocks: Int
-    /// Width of each level as a multiple of `modelChannels`, from the full resolution downwards.
-    public var channelMultipliers: [Int]
-    /// Downsampling rates (1, 2, 4, …) at which every residual block is followed by an attention block.
-    public var attentionDownsampling: [Int]
-    /// Heads of every attention block.
-    public var heads: Int
-    /// Height and width of the image in pixels.
-    public var imageSize: Int
-
-    /// Describes a network; `validate()` says whether it can be built.
-    public init(
-        modelChannels: Int, residualBlocks: Int, channelMultipliers: [Int], attentionDownsampling: [Int], heads: Int,
-        imageSize: Int
-    ) {
-        self.modelChannels = modelChannels
-        self.residualBlocks = residualBlocks
-        self.channelMultipliers = channelMultipliers
-        self.attentionDownsampling = attentionDownsampling
-        self.heads = heads
-        self.imageSize = imageSize
-    }
-}
-
-extension UNetArchitecture: CustomStringConvertible {
-    /// The sizes, as `headwater inspect` prints them.
-    public var description: String {
-        func list(_ values: [Int], _ separator: String = ", ") -> String {
-            values.map(String.init).joined(separator: separator)
-        }
-        return "UNet, \(imageSize)x\(imageSize) pixels, width \(modelChannels) times \(list(channelMultipliers)), "
-            + "\(residualBlocks) residual blocks a level, attention at 1/\(list(attentionDownsampling, ", 1/")), "
-            + "\(heads) heads"
-    }
-}
-
 /// The classification head, on the pooled final state as in the paper, or on the network's own activations there: LayerNorm,
 /// Linear, Tanh, Linear without bias (PRG, section 4), or a linear head, LayerNorm and Linear alone.
 public struct HeadConfiguration: Codable, Sendable, Equatable {
@@ -135,10 +94,11 @@ public struct PreprocessingConfiguration: Codable, Sendable, Equatable {
 
 /// Everything about a model but its weights: one JSON document under `headwater` in the safetensors `__metadata__`.
 public struct ModelConfiguration: Codable, Sendable, Equatable {
-    /// The format version that this build writes and reads.
-    public static let currentFormatVersion = 1
+    /// The newest format version that this build reads.
+    public static let currentFormatVersion = 2
 
-    /// Version of this document's format.
+    /// Version of this document's format: 1 for PRG's own network and paths, 2 if the network has a variant or the flow is
+    /// parametrised.
     public var formatVersion: Int
     /// The model's name, as `/model` and the responses give it: letters, digits, `-`, `_` and `.`.
     public var name: String
@@ -146,8 +106,8 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     public var architecture: UNetArchitecture
     /// The classification head; nil for a model that is only pretrained.
     public var head: HeadConfiguration?
-    /// The path that the model was trained on.
-    public var path: ProbabilityPath
+    /// The flow that the model was trained on.
+    public var flow: Flow
     /// The reverse pass's grid.
     public var grid: TimeGridConfiguration
     /// The reverse pass's solver.
@@ -163,21 +123,32 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
 
     /// Puts a configuration together.
     public init(
-        name: String, architecture: UNetArchitecture, head: HeadConfiguration?, path: ProbabilityPath,
+        name: String, architecture: UNetArchitecture, head: HeadConfiguration?, flow: Flow,
         grid: TimeGridConfiguration, solver: Solver = .euler, preprocessing: PreprocessingConfiguration,
         labels: [String]? = nil, defaultTap: String = "end/pooled", selfTest: SelfTestRecord? = nil
     ) {
-        formatVersion = Self.currentFormatVersion
+        formatVersion = Self.formatVersion(of: architecture, flow)
         self.name = name
         self.architecture = architecture
         self.head = head
-        self.path = path
+        self.flow = flow
         self.grid = grid
         self.solver = solver
         self.preprocessing = preprocessing
         self.labels = labels
         self.defaultTap = defaultTap
         self.selfTest = selfTest
+    }
+
+    /// Puts a configuration of one of PRG's paths together.
+    public init(
+        name: String, architecture: UNetArchitecture, head: HeadConfiguration?, path: ProbabilityPath,
+        grid: TimeGridConfiguration, solver: Solver = .euler, preprocessing: PreprocessingConfiguration,
+        labels: [String]? = nil, defaultTap: String = "end/pooled", selfTest: SelfTestRecord? = nil
+    ) {
+        self.init(
+            name: name, architecture: architecture, head: head, flow: .path(path), grid: grid, solver: solver,
+            preprocessing: preprocessing, labels: labels, defaultTap: defaultTap, selfTest: selfTest)
     }
 
     /// The velocity network, without weights.

@@ -184,7 +184,9 @@ extension UNetLowering {
     /// x ↦ x + proj(attention(qkv(GN(x)))).
     private mutating func attentionBlock(_ key: String, _ input: BufferIndex, into output: BufferIndex) {
         let side = builder.side(of: input)
-        let attention = Attention(channels: builder.channels(of: input), heads: architecture.heads, side: side)
+        let attention = Attention(
+            channels: builder.channels(of: input), heads: architecture.heads(width: builder.channels(of: input)),
+            side: side)
         let queriesKeysValues = builder.buffer(
             key + " qkv", channels: attention.queriesKeysValues.outputs, side: side)
         let attended = builder.buffer(key + " attended", channels: attention.paddedChannels, side: side)

@@ -49,13 +49,19 @@ public final class VelocityEvaluator {
     public var byteCount: Int { arena.byteCount + workspace.byteCount }
 
     /// Sets image `n` of the next batch, which overwrites what the last evaluation left of it: `planes` is [channels][side][side],
-    /// `time` an index into the field's times.
+    /// which are multiplied by `scale`, `time` an index into the field's times.
     ///
     /// - Parameter place: the last place whose activations are wanted, if the velocity isn't: the image is evaluated no further.
     ///   An image goes no further than the one before it.
-    public func setInput(_ n: Int, planes: UnsafePointer<Float>, time: Int, through place: ActivationPlace? = nil) {
+    public func setInput(
+        _ n: Int, planes: UnsafePointer<Float>, scale: Float = 1, time: Int, through place: ActivationPlace? = nil
+    ) {
         precondition(n < capacity && time >= 0 && time < field.times.count)
         hw_block_planes(image.image(n), planes, image.channels, image.side * image.side)
+        if scale != 1 {
+            let count = FeatureMap.dataCount(channels: image.channels, side: image.side)
+            hw_axpby(image.image(n), image.image(n), 0, scale, count)
+        }
         modulations[n] = field.modulations.row(time)
         operationCounts[n] = place.map(field.program.operationCount) ?? field.operations.count
         precondition(n == 0 || operationCounts[n] <= operationCounts[n - 1], "images that go further come first")

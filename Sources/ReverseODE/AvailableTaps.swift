@@ -8,14 +8,14 @@ public struct AvailableTaps: Sendable {
     private let configuration: ModelConfiguration
     private let network: NetworkProgram
 
-    /// How far a requested time may be from a grid point: people type three digits.
-    private static let timeTolerance: Float = 1e-3
+    /// How far a requested time may be from a grid point: people type three digits, before or after the point.
+    private func tolerance(at time: Float) -> Float { 1e-3 * (configuration.flow.isByNoiseLevel ? time : 1) }
 
     /// The taps of a model with that configuration, which passes `ModelConfiguration.validate()`.
     ///
     /// - Throws: `ConfigurationError` if the network can't be built.
     public init(_ configuration: ModelConfiguration) throws(ConfigurationError) {
-        grid = TimeGrid(configuration.grid, path: configuration.path)
+        grid = TimeGrid(configuration)
         self.configuration = configuration
         network = try configuration.network()
     }
@@ -33,7 +33,7 @@ public struct AvailableTaps: Sendable {
     private func gridIndex(_ time: TapTime) throws(TapError) -> Int {
         guard case .at(let wanted) = time else { return grid.steps }
         let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!
-        guard abs(grid.times[nearest] - wanted) <= Self.timeTolerance else {
+        guard abs(grid.times[nearest] - wanted) <= tolerance(at: grid.times[nearest]) else {
             let listed = grid.times.map { "\($0)" }.joined(separator: ", ")
             throw TapError("the time \(wanted) is not on this model's grid, which is \(listed)")
         }

@@ -32,23 +32,34 @@ struct Integration: Sendable {
     /// Where the next velocity is wanted: the state, or what the current stage makes of it.
     var input: [Float] { stage == 0 ? state : stageInput }
 
-    /// Takes the velocity at `input` and moves on by one stage.
+    /// Takes the network's output for its last input and moves on by one stage.
     ///
     /// - Parameters:
+    ///   - evaluation: what makes the output a velocity.
     ///   - step: the length of the step under way, the same at each of its stages; negative towards earlier times.
     ///   - isFirstInDirection: whether no step before this one leads in the same direction along the same solution, so that a two-step
     ///     formula has nothing to go on.
-    ///   - writeVelocity: writes the velocity, as many numbers as the state has.
+    ///   - writeOutput: writes the network's output, as many numbers as the state has.
     /// - Returns: whether the step is complete.
     mutating func advance(
-        by step: Float, isFirstInDirection: Bool, _ writeVelocity: (UnsafeMutablePointer<Float>) -> Void
+        by step: Float, _ evaluation: Evaluation, isFirstInDirection: Bool,
+        _ writeOutput: (UnsafeMutablePointer<Float>) -> Void
     ) -> Bool {
-        velocity.withUnsafeMutableBufferPointer { writeVelocity($0.baseAddress!) }
+        velocity.withUnsafeMutableBufferPointer { writeOutput($0.baseAddress!) }
+        if !evaluation.isVelocity { makeVelocity(evaluation) }
         if stages.count == 1 {
             advanceSingleStage(by: step, isFirstInDirection: isFirstInDirection)
             return true
         }
         return advanceStage(by: step)
+    }
+
+    private mutating func makeVelocity(_ evaluation: Evaluation) {
+        velocity.withUnsafeMutableBufferPointer { velocity in
+            (stage == 0 ? state : stageInput).withUnsafeBufferPointer {
+                hw_axpby(velocity.baseAddress, $0.baseAddress, evaluation.a, evaluation.b, velocity.count)
+            }
+        }
     }
 
     private mutating func advanceSingleStage(by step: Float, isFirstInDirection: Bool) {

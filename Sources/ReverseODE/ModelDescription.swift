@@ -15,8 +15,10 @@ public struct ModelDescription: Codable, Sendable, Equatable {
 
     /// The reverse pass.
     public struct Pass: Codable, Sendable, Equatable {
-        /// The path that the model was trained on.
-        public let path: ProbabilityPath
+        /// The path of PRG's that the model was trained on; nil for another flow.
+        public let path: ProbabilityPath?
+        /// The flow that the model was trained on, if it is none of PRG's.
+        public let flow: ParametrisedFlow?
         /// The method of integration.
         public let solver: Solver
         /// `linspace` points before the cutoff.
@@ -25,6 +27,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         public let cutoff: Int?
         /// The model's time at each point, in the order in which the pass visits them; what taps name.
         public let times: [Float]
+        /// The noise level σ at each of `times`, relative to the image; nil on a flow in t.
+        public let noiseLevels: [Float]?
         /// Network evaluations of one image's pass to the end.
         public let evaluations: Int
     }
@@ -73,7 +77,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         precision: Precision? = nil, decoding: String? = nil
     ) throws(ConfigurationError) {
         let network = try configuration.network()
-        let grid = TimeGrid(configuration.grid, path: configuration.path)
+        let grid = TimeGrid(configuration)
         name = configuration.name
         version = String(sha256.prefix(12))
         self.sha256 = sha256
@@ -87,8 +91,9 @@ public struct ModelDescription: Codable, Sendable, Equatable {
             network.parameterCount + (configuration.head?.parameters(on: network).reduce(0) { $0 + $1.count } ?? 0)
         gigaflopsPerEvaluation = Double(network.floatingPointOperations()) / 1e9
         pass = Pass(
-            path: configuration.path, solver: configuration.solver, count: configuration.grid.count,
-            cutoff: configuration.grid.cutoff, times: grid.times,
+            path: configuration.flow.path, flow: configuration.flow.parametrised, solver: configuration.solver,
+            count: configuration.grid.count,
+            cutoff: configuration.grid.cutoff, times: grid.times, noiseLevels: grid.noiseLevels,
             evaluations: grid.steps * configuration.solver.evaluationsPerStep)
         preprocessing = configuration.preprocessing
         self.decoding = decoding

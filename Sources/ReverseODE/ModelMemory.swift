@@ -19,9 +19,8 @@ public struct ModelMemory: Sendable, Equatable {
         _ configuration: ModelConfiguration, precision: Precision, capacity: Int, workers: Int
     ) throws(ConfigurationError) {
         let program = try configuration.network()
-        let schedule = Schedule(
-            grid: TimeGrid(configuration.grid, path: configuration.path), solver: configuration.solver)
-        let network = NetworkMemory(program, timeCount: schedule.times.count, precision: precision)
+        let schedule = Schedule(grid: TimeGrid(configuration), solver: configuration.solver)
+        let network = NetworkMemory(program, timeCount: schedule.evaluations.count, precision: precision)
         let head = configuration.head?.parameters(on: program).reduce(0) { $0 + $1.count } ?? 0
         modelBytes = network.networkBytes + head * MemoryLayout<Float>.stride
         packingBytes = network.packingBytes

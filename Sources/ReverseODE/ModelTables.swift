@@ -64,7 +64,10 @@ extension ModelDescription {
                     "\(place) \(inThousandths(Double(file.network.floatingPointOperations(through: place)) / 1e9))"
                 }.joined(separator: ", ") + " GFLOP"
             ),
-            ("path", "\(pass.path), integrated by \(pass.solver)"),
+            (
+                pass.flow == nil ? "path" : "flow",
+                (pass.flow?.description ?? pass.path?.rawValue ?? "") + ", integrated by \(pass.solver)"
+            ),
             ("grid", list(pass.times)),
             ("evaluations", "\(pass.evaluations) an image"),
             (
@@ -76,6 +79,7 @@ extension ModelDescription {
             ("default tap", defaultTap),
             ("places", places.map { "\($0.place) (\($0.dimension))" }.joined(separator: ", ")),
         ]
+        if let levels = pass.noiseLevels { rows.append(("noise", list(levels))) }
         rows.append(
             (
                 "self-test",

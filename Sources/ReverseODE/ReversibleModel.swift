@@ -37,7 +37,8 @@ public final class ReversibleModel: Sendable {
         let network = try configuration.network()
         let source = { try parameters(ModelFile.key(ofParameter: $0)) }
         field = try VelocityField(
-            network, times: schedule.times, precision: precision, kernels: kernels, pool: pool, parameters: source)
+            network, times: schedule.evaluations.map(\.label), precision: precision, kernels: kernels, pool: pool,
+            parameters: source)
         operationsPerEvaluation = Double(network.floatingPointOperations())
         operationsThroughPlaces = Dictionary(
             uniqueKeysWithValues: network.places.map { ($0, Double(network.floatingPointOperations(through: $0))) })

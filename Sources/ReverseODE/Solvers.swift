@@ -31,33 +31,33 @@ extension Solver {
     public var evaluationsPerStep: Int { stages.count }
 }
 
-/// Every evaluation of a whole pass upstream and back: which of the network's times each stage of each step uses.
+/// Every evaluation of a whole pass upstream and back: where each stage of each step evaluates the network.
 ///
 /// The way back is the same method on the same points in the opposite order. Its stages lie at the same times as those of
-/// the way upstream, the first of them at the point that the step leaves, so the network needs no further times.
+/// the way upstream, the first of them at the point that the step leaves, so the network needs no further evaluations.
 struct Schedule: Sendable {
     let grid: TimeGrid
     let solver: Solver
     let stages: [SolverStage]
-    /// The distinct times at which the network is evaluated.
-    let times: [Float]
-    /// Index into `times` of stage s of the step that leaves position p at `timeIndices[p][s]`. Stage 0 is at the
+    /// The distinct evaluations.
+    let evaluations: [Evaluation]
+    /// Index into `evaluations` of stage s of the step that leaves position p at `indices[p][s]`. Stage 0 is at the
     /// position's own time, where taps may want the network's activations; the last position, which no step leaves, has
     /// only that.
-    let timeIndices: [[Int]]
+    let indices: [[Int]]
 
     init(grid: TimeGrid, solver: Solver) {
         self.grid = grid
         self.solver = solver
         let stages = solver.stages
         self.stages = stages
-        var times: [Float] = []
-        var seen: [Float: Int] = [:]
-        func index(of time: Float) -> Int {
-            if let index = seen[time] { return index }
-            seen[time] = times.count
-            times.append(time)
-            return times.count - 1
+        var evaluations: [Evaluation] = []
+        var seen: [Evaluation: Int] = [:]
+        func index(of evaluation: Evaluation) -> Int {
+            if let index = seen[evaluation] { return index }
+            seen[evaluation] = evaluations.count
+            evaluations.append(evaluation)
+            return evaluations.count - 1
         }
         var indices: [[Int]] = []
         for position in 0..<grid.lastPosition {
@@ -68,15 +68,17 @@ struct Schedule: Sendable {
             indices.append(
                 stages.map { stage in
                     switch stage.node {
-                    case 0: index(of: grid.times[from])
-                    case 1: index(of: grid.times[to])
+                    case 0: index(of: grid.evaluation(at: from))
+                    case 1: index(of: grid.evaluation(at: to))
                     default:
-                        index(of: grid.time(at: start + (end - start) * (from < to ? stage.node : 1 - stage.node)))
+                        index(
+                            of: grid.evaluation(
+                                between: start + (end - start) * (from < to ? stage.node : 1 - stage.node)))
                     }
                 })
         }
-        indices.append([index(of: grid.times[grid.index(at: grid.lastPosition)])])
-        self.times = times
-        timeIndices = indices
+        indices.append([index(of: grid.evaluation(at: grid.index(at: grid.lastPosition)))])
+        self.evaluations = evaluations
+        self.indices = indices
     }
 }

@@ -5,32 +5,52 @@ public import FlowModel
 /// The reference integrates along an ascending grid a_0 < a_1 < … . On icfm and otcfm paths, where data lie at t = 1, it
 /// evaluates the network at t = a_last - a + a_first and subtracts; on gvp paths, where data lie at t = 0, at t = a and
 /// adds. `times` are those t: what the pass shows to the network and what a tap's time means.
+///
+/// A parametrised flow is integrated in its own s, and `times` are the times of the model's source: t, timesteps, or σ.
 public struct TimeGrid: Sendable, Equatable {
-    /// The ascending integration points a_k, the cutoff applied.
+    /// The integration points, the cutoff applied: ascending on PRG's paths, s from the image on otherwise.
     public let points: [Float]
-    /// The model's time t_k at each point: from 1 downwards on icfm and otcfm paths, from 0 upwards on gvp paths.
+    /// The model's time at each point: from 1 downwards on icfm and otcfm paths, from 0 upwards on gvp paths.
     public let times: [Float]
     /// The sign of the velocity in dx/da.
     public let direction: Float
+    /// What the state is multiplied by at each point to have the same variance everywhere.
+    let units: [Float]
+    /// What an image is multiplied by to be the state at the first point.
+    let imageScale: Float
+    private let flow: Flow
 
     /// Builds the grid of a configuration that passes `ModelConfiguration.validate()`.
-    public init(_ grid: TimeGridConfiguration, path: ProbabilityPath) {
-        let all = Self.linspace(grid.count)
-        switch path {
-        case .icfm, .otcfm:
-            let points = Array(all[(grid.cutoff ?? 0)...])
+    public init(_ configuration: ModelConfiguration) { self.init(configuration.grid, of: configuration.flow) }
+
+    /// Builds a valid grid of a flow.
+    public init(_ grid: TimeGridConfiguration, of flow: Flow) {
+        self.flow = flow
+        switch flow {
+        case .path(let path):
+            let all = Self.linspace(grid.count)
+            let dataAtEnd = path != .gvp
+            let points = Array(dataAtEnd ? all[(grid.cutoff ?? 0)...] : all[..<(grid.cutoff ?? grid.count)])
             self.points = points
-            times = points.map { points[points.count - 1] - $0 + points[0] }
-            direction = -1
-        case .gvp:
-            points = Array(all[..<(grid.cutoff ?? grid.count)])
-            times = points
+            times = dataAtEnd ? points.map { points[points.count - 1] - $0 + points[0] } : points
+            direction = dataAtEnd ? -1 : 1
+            units = points.map { _ in 1 }
+            imageScale = 1
+        case .parametrised(let flow):
+            let visited = flow.grid(count: grid.count)[..<(grid.cutoff ?? grid.count)]
+            points = visited.map { Float($0.s) }
+            times = visited.map { Float($0.time) }
             direction = 1
+            units = visited.map { Float(flow.unit(at: $0.s)) }
+            imageScale = Float(1 / (flow.imageScale * flow.unit(at: visited[0].s)))
         }
     }
 
     /// Steps from the image to the last point.
     public var steps: Int { points.count - 1 }
+
+    /// The noise level σ at each point, relative to the image; nil on a flow in t.
+    public var noiseLevels: [Float]? { flow.parametrised?.prediction == .velocity || flow.path != nil ? nil : points }
 
     /// The last position of a pass upstream and back. Positions count a trajectory's grid points as it visits them: 0 is the
     /// image, `steps` the end of the grid, `lastPosition` the image's place again.
@@ -44,8 +64,19 @@ public struct TimeGrid: Sendable, Equatable {
         direction == .upstream ? index : lastPosition - index
     }
 
-    /// The network's time at an integration point, which may lie between grid points (midpoints of a step).
-    func time(at point: Float) -> Float { direction < 0 ? points[points.count - 1] - point + points[0] : point }
+    /// Where and how the network is evaluated at a grid point.
+    func evaluation(at index: Int) -> Evaluation {
+        guard case .parametrised(let flow) = flow else { return Evaluation(label: times[index]) }
+        return Evaluation(flow.point(at: Double(points[index]), time: Double(times[index])))
+    }
+
+    /// The same at an integration point that lies between grid points, such as the middle of a step.
+    func evaluation(between point: Float) -> Evaluation {
+        switch flow {
+        case .path: Evaluation(label: direction < 0 ? points[points.count - 1] - point + points[0] : point)
+        case .parametrised(let flow): Evaluation(flow.point(at: Double(point), time: flow.time(at: Double(point))))
+        }
+    }
 
     /// `count` equally spaced numbers from 0 to 1 in f32, counted from the nearer end, with one rounding, as PyTorch's linspace
     /// does.
@@ -55,4 +86,23 @@ public struct TimeGrid: Sendable, Equatable {
             i < count / 2 ? step * Float(i) : Float(1).addingProduct(-step, Float(count - 1 - i))
         }
     }
+}
+
+/// One evaluation of the network F on the way: dx/ds = a·x + b·F(c·x, label).
+struct Evaluation: Hashable, Sendable {
+    let label: Float
+    var a: Float = 0
+    var b: Float = 1
+    var c: Float = 1
+
+    /// One of PRG's paths, where the network itself is the velocity.
+    init(label: Float) { self.label = label }
+
+    init(_ point: FlowPoint) {
+        label = Float(point.label)
+        (a, b, c) = (Float(point.a), Float(point.b), Float(point.c))
+    }
+
+    /// Whether the network's output is the velocity as it is.
+    var isVelocity: Bool { a == 0 && b == 1 }
 }

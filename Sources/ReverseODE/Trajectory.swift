@@ -16,8 +16,9 @@ public struct Trajectory: Sendable {
     public private(set) var evaluations = 0
     /// Whether everything wanted has been read.
     public private(set) var isFinished = false
-    /// The state at the grid point reached last, [3][side][side].
-    public var state: [Float] { integration.state }
+    /// The state at the grid point reached last, [3][side][side], in units in which its variance is the same everywhere; see
+    /// `ParametrisedFlow.unit(at:)`.
+    public var state: [Float] { unit == 1 ? integration.state : integration.state.map { $0 * unit } }
 
     private var integration: Integration
     private let wantsLogits: Bool
@@ -26,6 +27,8 @@ public struct Trajectory: Sendable {
     /// Where the state is, or the current step leaves from; see `TimeGrid.index(at:)`.
     private var position = 0
     private let extent: PassExtent
+    /// What the state is multiplied by where it is.
+    private var unit: Float = 1
 
     /// Starts a trajectory.
     /// - Parameters:
@@ -38,7 +41,8 @@ public struct Trajectory: Sendable {
         precondition(!wantsLogits || model.head != nil)
         self.taps = taps
         self.wantsLogits = wantsLogits
-        integration = Integration(from: input, by: model.schedule.solver)
+        let scale = model.grid.imageScale
+        integration = Integration(from: scale == 1 ? input : input.map { $0 * scale }, by: model.schedule.solver)
         features = taps.map { _ in [] }
         extent = PassExtent(taps: taps, wantsLogits: wantsLogits, model: model)
         headPlace = model.configuration.head?.place
@@ -52,9 +56,10 @@ public struct Trajectory: Sendable {
 
     /// Makes this trajectory image `n` of the evaluator's next batch.
     func prepare(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
+        let time = model.schedule.indices[position][integration.stage]
         integration.input.withUnsafeBufferPointer {
             evaluator.setInput(
-                n, planes: $0.baseAddress!, time: model.schedule.timeIndices[position][integration.stage],
+                n, planes: $0.baseAddress!, scale: model.schedule.evaluations[time].c, time: time,
                 through: position < extent.lastPosition ? nil : extent.lastPlace)
         }
     }
@@ -77,6 +82,7 @@ public struct Trajectory: Sendable {
         let (from, to) = (grid.index(at: position), grid.index(at: position + 1))
         let isAtNextPoint = integration.advance(
             by: grid.direction * (grid.points[to] - grid.points[from]),
+            model.schedule.evaluations[model.schedule.indices[position][integration.stage]],
             isFirstInDirection: position == 0 || position == grid.steps
         ) { evaluator.copyVelocity(n, into: $0) }
         guard isAtNextPoint else { return }
@@ -86,6 +92,7 @@ public struct Trajectory: Sendable {
 
     /// Reads what is wanted of the state at the grid point just come to.
     private mutating func arrive(model: ReversibleModel, kernels: Kernels) {
+        unit = model.grid.units[model.grid.index(at: position)]
         let classifies = wantsLogits && headPlace == nil && position == model.grid.steps
         var pooled: [Float]?
         var activations: [Float]?
@@ -137,7 +144,7 @@ public struct Trajectory: Sendable {
     }
 
     /// Whether every number of the state is finite.
-    public var isFinite: Bool { state.withUnsafeBufferPointer { hw_all_finite($0.baseAddress, $0.count) } }
+    public var isFinite: Bool { integration.state.withUnsafeBufferPointer { hw_all_finite($0.baseAddress, $0.count) } }
 }
 
 extension ResolvedTap {

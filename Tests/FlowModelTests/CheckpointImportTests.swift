@@ -53,7 +53,7 @@ struct GoldenCase: Decodable {
         let architecture = imported.configuration.architecture
         #expect(architecture.modelChannels == golden.unet.model_channels)
         #expect(architecture.residualBlocks == golden.unet.num_res_blocks)
-        #expect(architecture.channelMultipliers == golden.unet.channel_mult)
+        #expect(architecture.channelMultipliers == golden.unet.channel_mult.map(Double.init))
         #expect(architecture.attentionDownsampling == golden.unet.attention_resolutions)
         #expect(imported.configuration.head?.classes == golden.classes)
         #expect(imported.configuration.head?.pooledSize == golden.classes.map { _ in 16 })

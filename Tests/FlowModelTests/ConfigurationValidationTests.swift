@@ -23,7 +23,7 @@ import Testing
     }
 
     static let mistakes: [Mistake] = [
-        Mistake("formatVersion") { $0.formatVersion = 2 },
+        Mistake("formatVersion") { $0.formatVersion = 3 },
         Mistake("name") { $0.name = "" },
         Mistake("name") { $0.name = "../etc" },
         Mistake("name") { $0.name = "a\nb" },
@@ -36,13 +36,13 @@ import Testing
         Mistake("architecture.residualBlocks") { $0.architecture.residualBlocks = 17 },
         Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [] },
         Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, 0] },
-        Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, .max] },
+        Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, .infinity] },
         Mistake("architecture.channelMultipliers") { $0.architecture.channelMultipliers = [1, 33] },
         Mistake("architecture.channelMultipliers") {
             $0.architecture.channelMultipliers = Array(repeating: 1, count: 9)
         },
         Mistake("architecture.imageSize") { $0.architecture.imageSize = 8 },
-        Mistake("architecture.imageSize") { $0.architecture.imageSize = 136 },
+        Mistake("architecture.imageSize") { $0.architecture.imageSize = 264 },
         Mistake("architecture.imageSize") { $0.architecture.imageSize = 36 },
         Mistake("architecture.attentionDownsampling") { $0.architecture.attentionDownsampling = [3] },
         Mistake("architecture.attentionDownsampling") { $0.architecture.attentionDownsampling = [16] },
@@ -61,10 +61,10 @@ import Testing
         Mistake("grid.cutoff") { $0.grid.cutoff = 8 },
         Mistake("grid.cutoff") { $0.grid.cutoff = -1 },
         Mistake("grid.cutoff") {
-            $0.path = .gvp; $0.grid.cutoff = 1
+            $0.flow = .path(.gvp); $0.grid.cutoff = 1
         },
         Mistake("grid.cutoff") {
-            $0.path = .gvp; $0.grid.cutoff = 10
+            $0.flow = .path(.gvp); $0.grid.cutoff = 10
         },
         Mistake("preprocessing.cropSize") { $0.preprocessing.cropSize = 16 },
         Mistake("preprocessing.resizeShorterSide") { $0.preprocessing.resizeShorterSide = 31 },
@@ -129,6 +129,6 @@ import Testing
 
     @Test("allows the shortest grids on either path", arguments: [(ProbabilityPath.gvp, 2), (.gvp, 9), (.otcfm, 7)])
     func shortestGrids(path: ProbabilityPath, cutoff: Int) throws {
-        try TimeGridConfiguration(count: 9, cutoff: cutoff).validate(path: path)
+        try TimeGridConfiguration(count: 9, cutoff: cutoff).validate(on: .path(path))
     }
 }

@@ -35,6 +35,7 @@ void digest_shared(void) {
     float *y = noise(COUNT, 1), *first = noise(COUNT, 2), *second = noise(COUNT, 3), *average = noise(COUNT, 4);
     const float *x = noise(COUNT, 5);
     hw_axpy(y, x, 0.3f, COUNT);
+    hw_axpby(y, x, 0.3f, 0.7f, COUNT);
     hw_average(average, x, 0.3f, COUNT);
     for (size_t i = 0; i < COUNT; i++) second[i] += 1;
     const hw_adamw_numbers numbers = {0.7f, 0.9f, 0.1f, 0.99f, 0.01f, 1e-8f, 0.999f, 1e-3f, 1.7f};

@@ -13,7 +13,7 @@ struct ModelMemoryTests {
     func foreseen(name: String, precision: Precision) throws {
         let golden = try GoldenModel(name, workers: 2, precision: precision)
         let (program, pool) = (golden.model.field.program, golden.pool)
-        let network = NetworkMemory(program, timeCount: golden.model.schedule.times.count, precision: precision)
+        let network = NetworkMemory(program, timeCount: golden.model.schedule.evaluations.count, precision: precision)
         let packed = golden.model.field.plans(batch: 1, on: pool).reduce(0) {
             $0 + AlignedBuffer.byteCount(count: $1.plan.weightBytes / MemoryLayout<Float>.stride)
         }
@@ -48,7 +48,7 @@ struct ModelMemoryTests {
             [Float](repeating: 0, count: try #require(counts[key]))
         }
         let held = ReverseIntegrator(model: model, capacity: 1, kernels: .best, pool: pool).evaluator.byteCount
-        let network = NetworkMemory(program, timeCount: model.schedule.times.count, precision: .f32)
+        let network = NetworkMemory(program, timeCount: model.schedule.evaluations.count, precision: .f32)
         #expect(network.evaluatorBytes(capacity: 1, workers: 2) >= held)
     }
 

@@ -16,7 +16,9 @@ struct SolverTests {
             while !isComplete {
                 let a = start + length * solver.stages[integration.stage].node
                 let x = integration.input[0]
-                isComplete = integration.advance(by: length, isFirstInDirection: position == 0) { $0[0] = -x * (1 + a) }
+                isComplete = integration.advance(
+                    by: length, Evaluation(label: a), isFirstInDirection: position == 0
+                ) { $0[0] = -x * (1 + a) }
             }
             start += length
         }
@@ -57,26 +59,26 @@ struct SolverTests {
     @Test("The schedule asks for each time once and for the grid's own points exactly", arguments: Solver.allCases)
     func schedule(solver: Solver) {
         for path in ProbabilityPath.allCases {
-            let grid = TimeGrid(TimeGridConfiguration(count: 10, cutoff: 6), path: path)
+            let grid = TimeGrid(TimeGridConfiguration(count: 10, cutoff: 6), of: .path(path))
             let schedule = Schedule(grid: grid, solver: solver)
-            #expect(Set(schedule.times).count == schedule.times.count)
+            #expect(Set(schedule.evaluations).count == schedule.evaluations.count)
             let steps = grid.steps
-            #expect(schedule.timeIndices.count == 2 * steps + 1)
-            for (position, indices) in schedule.timeIndices.enumerated() {
-                #expect(schedule.times[indices[0]] == grid.times[min(position, 2 * steps - position)])
+            #expect(schedule.indices.count == 2 * steps + 1)
+            for (position, indices) in schedule.indices.enumerated() {
+                #expect(schedule.evaluations[indices[0]].label == grid.times[min(position, 2 * steps - position)])
             }
             // The way back needs no time that the way upstream doesn't.
-            #expect(Set(schedule.timeIndices[0...steps].joined()).count == schedule.times.count)
+            #expect(Set(schedule.indices[0...steps].joined()).count == schedule.evaluations.count)
         }
     }
 
     @Test("Grids are cut and turned as the reference does it")
     func grids() {
-        let icfm = TimeGrid(TimeGridConfiguration(count: 9, cutoff: 5), path: .icfm)
+        let icfm = TimeGrid(TimeGridConfiguration(count: 9, cutoff: 5), of: .path(.icfm))
         #expect(icfm.points == [0.625, 0.75, 0.875, 1])
         #expect(icfm.times == [1, 0.875, 0.75, 0.625])
         #expect(icfm.direction == -1)
-        let gvp = TimeGrid(TimeGridConfiguration(count: 9, cutoff: 4), path: .gvp)
+        let gvp = TimeGrid(TimeGridConfiguration(count: 9, cutoff: 4), of: .path(.gvp))
         #expect(gvp.times == [0, 0.125, 0.25, 0.375])
         #expect(gvp.direction == 1)
     }

@@ -275,6 +275,9 @@ void hw_spread_pixels(float *destination, const float *source, size_t pixels, si
 /// y[i] += factor·x[i], one rounding each.
 void hw_axpy(float *y, const float *x, float factor, size_t count);
 
+/// y[i] = a·x[i] + b·y[i], one rounding each.
+void hw_axpby(float *y, const float *x, float a, float b, size_t count);
+
 /// The numbers of a step of AdamW.
 typedef struct {
     /// What gradients are multiplied by first.

@@ -74,14 +74,14 @@ enum PretrainCommand: Subcommand {
         let settings = TrainingSettings(
             recipe: try recipe.settings(arguments, peak: try arguments[learningRate]),
             pretraining: TrainingSettings.Pretraining(
-                architecture: configuration.architecture, coupling: configuration.path),
+                architecture: configuration.architecture, coupling: try arguments[coupling]),
             images: data.settings)
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs],
             feed: try data.trainingFeed(arguments, preprocessing, recipe), data: data, configuration, on: computation
         ) {
             PretrainingLearner(
-                try configuration.network(), coupling: configuration.path,
+                try configuration.network(), coupling: try arguments[coupling],
                 seed: UInt64(try arguments[TrainingOptions.seed]), capacity: try arguments[TrainingOptions.capacity],
                 validation: data.validationFeed(preprocessing), kernels: computation.kernels, pool: computation.pool)
         }

@@ -28,12 +28,17 @@ public final class FineTuningLearner: Learner {
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
         capacity: Int, validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
+        guard configuration.flow.path != nil else {
+            throw ConfigurationError(
+                field: "flow",
+                problem: "the whole pass can be fine-tuned on PRG's paths only; train a head alone with --freeze flow")
+        }
         let program = try configuration.network()
         let head = configuration.head!
         store = ParameterStore(shapes: program.parameters + head.parameters(on: program))
         network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
         self.head = TrainableHead(head, network: network)
-        let grid = TimeGrid(configuration.grid, path: configuration.path)
+        let grid = TimeGrid(configuration)
         let steps = Array(grid.eulerSteps.prefix(forwardSteps ?? grid.steps))
         objective = ReverseObjective(
             network, head: self.head, steps: steps, stopTime: grid.times[grid.steps],

@@ -1,0 +1,27 @@
+/// The ODE that a model was trained on.
+public enum Flow: Sendable, Equatable {
+    /// One of PRG's: the network is the velocity in t, with t as its time label.
+    case path(ProbabilityPath)
+    /// That of a published flow or diffusion model.
+    case parametrised(ParametrisedFlow)
+
+    /// PRG's path, which training takes; nil for a parametrised flow.
+    public var path: ProbabilityPath? {
+        if case .path(let path) = self { path } else { nil }
+    }
+
+    /// The flow if it is none of PRG's paths.
+    public var parametrised: ParametrisedFlow? {
+        if case .parametrised(let flow) = self { flow } else { nil }
+    }
+
+    /// Whether its times are noise levels σ, which lie orders of magnitude apart.
+    public var isByNoiseLevel: Bool {
+        if case .parametrised(let flow) = self, case .noise(.levels) = flow.times { true } else { false }
+    }
+
+    /// What a state in units of constant variance is multiplied by to have the image's own values where there is no noise.
+    public var imageScale: Double {
+        if case .parametrised(let flow) = self { flow.imageScale } else { 1 }
+    }
+}
