@@ -17,9 +17,7 @@ public struct RandomErasing: Sendable, Equatable {
     /// - Parameters:
     ///   - pixels: [3][side][side].
     ///   - side: in pixels.
-    public func apply(
-        to pixels: UnsafeMutableBufferPointer<Float>, side: Int, using random: inout RandomStream
-    ) {
+    public func apply(to pixels: UnsafeMutableBufferPointer<Float>, side: Int, using random: inout RandomStream) {
         precondition(pixels.count == 3 * side * side, "the pixels are not those of a square")
         guard random.chance(probability) else { return }
         for _ in 0..<10 {

@@ -96,8 +96,7 @@ public struct EvaluationProfile: Codable, Sendable {
                         hw_gemm_arguments(
                             a: a.pointer, a_block_stride: rows * words, a_group_stride: 0, group_rows: rows,
                             b: b.pointer, b_panel_stride: k * words, c: c.pointer, c_block_stride: rows * 16,
-                            rows: rows,
-                            k: k, blocks: blocks, bias: nil, residual: nil, residual_block_stride: 0),
+                            rows: rows, k: k, blocks: blocks, bias: nil, residual: nil, residual_block_stride: 0),
                         in: precision)
                 }
                 withExtendedLifetime((a, b, c)) {}
@@ -141,8 +140,7 @@ extension EvaluationProfile {
         var lines = ["", "\(model) in batches of \(batch); peak of the micro-kernel: \(peaks.joined(separator: ", "))"]
         let columns = TextColumns([
             ("layers", -18), ("side", 5), ("sections", 9), ("ms/image", 10), ("share", 8), ("GFLOP/s", 9),
-            ("of peak", 9),
-            ("weights MiB", 13),
+            ("of peak", 9), ("weights MiB", 13),
         ])
         lines.append(columns.head)
         lines += rows.map { row in

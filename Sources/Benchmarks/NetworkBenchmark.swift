@@ -68,8 +68,7 @@ extension NetworkBenchmark {
     /// The table's columns.
     public static let columns = TextColumns([
         ("model", -12), ("batch", 5), ("evaluation", 26), ("GFLOP/s", 9), ("whole pass", 26), ("evals", 6),
-        ("load s", 8),
-        ("arena MiB", 10),
+        ("load s", 8), ("arena MiB", 10),
     ])
 
     /// A cell for each column.

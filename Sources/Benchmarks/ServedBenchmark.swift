@@ -116,8 +116,7 @@ public struct ServedBenchmark {
             }
         }
         return report(
-            engine, results, capacities: capacities,
-            fullRequests: LoadSummary(full, settling: Self.settling).latencies,
+            engine, results, capacities: capacities, fullRequests: LoadSummary(full, settling: Self.settling).latencies,
             pairShares: zip(pairs, engine.rounds).map { result, alone in
                 LoadSummary([result], settling: Self.settling).answered * Double(fullRequestImages) / alone
             })
@@ -158,8 +157,7 @@ public struct ServedBenchmark {
             let answered = turns.reduce(0) { $0 + $1.result.samples.count { $0.ending == .answered(200) } }
             let processorSeconds = turns.reduce(0) { $0 + $1.processorSeconds }
             return ServedReport.Row(
-                batching: mode.rawValue, load: load,
-                summary: LoadSummary(turns.map(\.result), settling: Self.settling),
+                batching: mode.rawValue, load: load, summary: LoadSummary(turns.map(\.result), settling: Self.settling),
                 processorMilliseconds: processorSeconds * 1000 / Double(max(1, answered)),
                 rounds: turns.enumerated().map { round, turn in
                     let summary = LoadSummary([turn.result], settling: Self.settling)

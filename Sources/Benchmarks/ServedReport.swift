@@ -80,8 +80,7 @@ public struct ServedReport: Codable, Sendable {
     var table: String {
         let columns = TextColumns([
             ("load", 7), ("batching", 10), ("offered/s", 11), ("answered/s", 12), ("refused", 9), ("failed", 8),
-            ("total", 22), ("queue", 22), ("decode", 18), ("inference", 22), ("write", 18),
-            ("cpu ms", 8),
+            ("total", 22), ("queue", 22), ("decode", 18), ("inference", 22), ("write", 18), ("cpu ms", 8),
         ])
         let lines = rows.map { row in
             let summary = row.summary

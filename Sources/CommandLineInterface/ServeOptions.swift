@@ -109,8 +109,7 @@ enum ServeOptions {
             "Network",
             [
                 host, port, adminHost, adminPort, socketMode, adminSocketMode, connections, body, header,
-                requestTimeout,
-                idleTimeout, certificate, key, apiKeys, playground, adminToken,
+                requestTimeout, idleTimeout, certificate, key, apiKeys, playground, adminToken,
             ]),
         OptionGroup("Model", [modelDirectory, ModelSource.option, resume]),
         OptionGroup(

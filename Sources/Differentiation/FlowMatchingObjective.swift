@@ -14,9 +14,7 @@ public final class FlowMatchingObjective {
     ///   - states: x_t, [times.count][3][side][side].
     ///   - times: t of each image.
     ///   - targets: the path's velocities u, as `states`.
-    public func differentiate(
-        states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>
-    ) -> Double {
+    public func differentiate(states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>) -> Double {
         evaluate(states: states, times: times, targets: targets, takesBack: true)
     }
 

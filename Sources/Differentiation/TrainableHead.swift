@@ -51,8 +51,7 @@ public final class TrainableHead {
         }
         last =
             configuration.hiddenWidth.map { hiddenWidth in
-                TrainableLinear(
-                    "classifier.3", inputs: hiddenWidth, outputs: configuration.classes, hasBias: false)
+                TrainableLinear("classifier.3", inputs: hiddenWidth, outputs: configuration.classes, hasBias: false)
             } ?? TrainableLinear("classifier.1", inputs: width, outputs: configuration.classes)
         gamma = [Float](repeating: 1, count: width)
         beta = [Float](repeating: 0, count: width)

@@ -31,8 +31,7 @@ public final class TrainableNetwork {
         operations = zip(program.operations, program.recordsMoments).map {
             TrainableOperation($0, recordsMoments: $1, capacity: capacity, pool: pool)
         }
-        embedding = TrainableTimeEmbedding(
-            program.timeEmbedding, modulations: program.modulations, capacity: capacity)
+        embedding = TrainableTimeEmbedding(program.timeEmbedding, modulations: program.modulations, capacity: capacity)
         activationArena = Arena(
             ArenaLayout(program.owners.map { program.map($0, lifetime: 0...0) }), capacity: capacity)
         activations = program.maps(ofOwners: activationArena.maps)

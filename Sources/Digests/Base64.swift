@@ -37,9 +37,7 @@ package enum Base64 {
     /// - Parameters:
     ///   - text: UTF-8.
     ///   - offset: how many characters precede these, for the position in an error.
-    package static func decode(
-        _ text: UnsafeBufferPointer<UInt8>, offset: Int = 0
-    ) throws(DecodingFailure) -> [UInt8] {
+    package static func decode(_ text: UnsafeBufferPointer<UInt8>, offset: Int = 0) throws(DecodingFailure) -> [UInt8] {
         let values = values
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 4 * 3)

@@ -105,8 +105,7 @@ extension RowFormat {
                 path, features in
                 RankedClass.ranking(features.logits ?? [], labels, top: top).enumerated().flatMap { rank, found in
                     TextRow.csv(
-                        path: path,
-                        ["\(rank + 1)", "\(found.index)", found.label ?? "", found.probability.description])
+                        path: path, ["\(rank + 1)", "\(found.index)", found.label ?? "", found.probability.description])
                 }
             }
         }

@@ -173,8 +173,7 @@ public actor FeatureService {
     ) -> (RequestID, led: [(position: Int, image: ImageID)]) {
         let id = nextRequest
         nextRequest += 1
-        var pending = PendingRequest(
-            served: plan.served, deadline: plan.deadline, results: keys.map { _ in nil })
+        var pending = PendingRequest(served: plan.served, deadline: plan.deadline, results: keys.map { _ in nil })
         pending.timings.lookup = start.duration(to: clock()).seconds
         pending.timings.decode = pending.timings.lookup
         var led: [(position: Int, image: ImageID)] = []
@@ -237,9 +236,7 @@ public actor FeatureService {
 
     /// A model's input of an image, and the seconds of a decoder's time that it took; nil if the image was withdrawn before its
     /// turn.
-    private nonisolated func input(
-        of ticket: DecodeTicket, served: ServedModel
-    ) async -> DecodedInput? {
+    private nonisolated func input(of ticket: DecodeTicket, served: ServedModel) async -> DecodedInput? {
         let prepare = { @Sendable [configuration, clock] () -> DecodedInput? in
             guard let image = ticket.take() else { return nil }
             let start = clock()
@@ -462,10 +459,8 @@ public actor FeatureService {
         return ServiceStatus(
             isStarted: active != nil,
             isReady: active != nil && !isRetiring && !isDraining && !isFull && !isStuck,
-            isLive: !isStuck,
-            isDraining: isDraining || isRetiring, waiting: waiting, decoding: decoding.count,
-            inFlight: planner.inFlight.count,
-            expectedWait: backlog.seconds, cachedBytes: cache.byteCount)
+            isLive: !isStuck, isDraining: isDraining || isRetiring, waiting: waiting, decoding: decoding.count,
+            inFlight: planner.inFlight.count, expectedWait: backlog.seconds, cachedBytes: cache.byteCount)
     }
 
     /// Turns readiness off without refusing anything yet, so that a load balancer looks elsewhere.

@@ -24,9 +24,7 @@ struct RequestPlan: Sendable {
         }
     }
 
-    private static func resolve(
-        _ selection: TapSelection, model: ReversibleModel
-    ) throws(TapError) -> [ResolvedTap] {
+    private static func resolve(_ selection: TapSelection, model: ReversibleModel) throws(TapError) -> [ResolvedTap] {
         var resolved: [ResolvedTap] = []
         switch selection {
         case .modelDefault: resolved = [try model.defaultTap()]
@@ -46,8 +44,7 @@ struct RequestPlan: Sendable {
     }
 
     func key(of image: SHA256.Digest, decoding: DecodingMode) -> AnswerKey {
-        AnswerKey(
-            version: served.version, image: image, decoding: decoding, taps: taps, wantsLogits: wantsLogits)
+        AnswerKey(version: served.version, image: image, decoding: decoding, taps: taps, wantsLogits: wantsLogits)
     }
 
     func trajectory(_ input: [Float], kernels: Kernels) -> Trajectory {

@@ -76,8 +76,7 @@ extension RequestHead {
 }
 
 extension TransportRefusal {
-    static let unsendableResponse = TransportRefusal(
-        status: 500, reason: "the response to this request cannot be sent")
+    static let unsendableResponse = TransportRefusal(status: 500, reason: "the response to this request cannot be sent")
     static let stopping = TransportRefusal(status: 503, reason: "the server is stopping")
     static let tooManyConnections = TransportRefusal(
         status: 503, reason: "the server has reached its limit of connections")

@@ -60,8 +60,7 @@ private func requestProceeds(
     let exchange = Unmanaged<Exchange>.fromOpaque(request).takeUnretainedValue()
     let piece = UnsafeRawBufferPointer(start: upload, count: uploadSize.pointee)
     uploadSize.pointee = 0
-    let goesOn = exchange.proceed(
-        method: String(cString: method), version: String(cString: version), piece: piece)
+    let goesOn = exchange.proceed(method: String(cString: method), version: String(cString: version), piece: piece)
     return goesOn ? 1 : 0
 }
 

@@ -40,9 +40,7 @@ public struct FormReader {
     /// Reads parts between delimiters, at least one.
     ///
     /// - Parameter envelope: the head of the part whose content they are; nil for the form's own parts.
-    private mutating func read(
-        _ range: Range<Int>, boundary: FormBoundary, envelope: PartHead?
-    ) throws(FormError) {
+    private mutating func read(_ range: Range<Int>, boundary: FormBoundary, envelope: PartHead?) throws(FormError) {
         let partsBefore = parts.count
         guard let first = delimiter(boundary, from: range.lowerBound, in: range) else { throw .noBoundary }
         var opening = first
@@ -140,8 +138,7 @@ public struct FormReader {
         guard head.isStreamSafe else {
             throw FormError(
                 400,
-                "part \(parts.count + 1) of the form has over 30 combining characters in a row in its "
-                    + "headers")
+                "part \(parts.count + 1) of the form has over 30 combining characters in a row in its headers")
         }
         return (head, position)
     }

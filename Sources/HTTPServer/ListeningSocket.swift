@@ -62,8 +62,7 @@ struct ListeningSocket {
             return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
         }
         guard let type = option(SO_TYPE) else {
-            throw .cannotListen(
-                "descriptor \(descriptor) is not a socket (\(SystemError.last)): pass one that listens")
+            throw .cannotListen("descriptor \(descriptor) is not a socket (\(SystemError.last)): pass one that listens")
         }
         guard type == Int32(SOCK_STREAM.rawValue), option(SO_ACCEPTCONN) == 1 else {
             throw .cannotListen(
@@ -124,9 +123,7 @@ struct ListeningSocket {
         }
     }
 
-    private static func set(
-        _ option: Int32, level: Int32, to value: Int32, on descriptor: Int32
-    ) throws(SystemError) {
+    private static func set(_ option: Int32, level: Int32, to value: Int32, on descriptor: Int32) throws(SystemError) {
         var value = value
         try SystemError.check(
             "setsockopt", setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)))

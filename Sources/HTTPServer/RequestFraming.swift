@@ -9,9 +9,7 @@ enum RequestFraming: Equatable, Sendable {
     ///
     /// - Parameter version: the request line's; since HTTP/1.1 a request names its host (RFC 9112, 3.2) and may have a
     ///   transfer coding.
-    static func examine(
-        _ headers: HTTPHeaders, version: String
-    ) throws(TransportRefusal) -> RequestFraming {
+    static func examine(_ headers: HTTPHeaders, version: String) throws(TransportRefusal) -> RequestFraming {
         func require(_ condition: Bool, _ reason: String, status: Int = 400) throws(TransportRefusal) {
             guard condition else { throw TransportRefusal(status: status, reason: reason) }
         }
@@ -24,8 +22,7 @@ enum RequestFraming: Equatable, Sendable {
         let lengths = headers.values(of: "Content-Length")
         let encodings = headers.values(of: "Transfer-Encoding")
         try require(lengths.count <= 1, "there is more than one Content-Length header")
-        try require(
-            lengths.isEmpty || encodings.isEmpty, "Content-Length and Transfer-Encoding exclude each other")
+        try require(lengths.isEmpty || encodings.isEmpty, "Content-Length and Transfer-Encoding exclude each other")
         if let encoding = encodings.first {
             // RFC 9112, 6.1: HTTP/1.0 has no transfer codings, and a proxy that passed the request on may not have seen one.
             try require(version != "HTTP/1.0", "HTTP/1.0 has no Transfer-Encoding")

@@ -73,8 +73,7 @@ public struct ServerConfiguration: Sendable {
         }
         try require((1...256).contains(threads), "threads is \(threads), not 1 to 256")
         try require((1...1_000_000).contains(maximumConnections), "maximumConnections is not 1 to 1000000")
-        try require(
-            (1024...(1 << 20)).contains(maximumHeaderBytes), "maximumHeaderBytes is not 1 KiB to 1 MiB")
+        try require((1024...(1 << 20)).contains(maximumHeaderBytes), "maximumHeaderBytes is not 1 KiB to 1 MiB")
         try require(maximumHeldBodyBytes >= 0, "maximumHeldBodyBytes is negative")
         try require(backlog > 0, "backlog is not positive")
         for (name, timeout) in [

@@ -50,8 +50,7 @@ final class ServerCore: Sendable {
             conversation.admit($0)
         }
         var reception = Reception(
-            head: accepted.head,
-            receiver: BodyReceiver(maximumBytes: accepted.policy.maximumBytes, budget: budget),
+            head: accepted.head, receiver: BodyReceiver(maximumBytes: accepted.policy.maximumBytes, budget: budget),
             timeout: configuration.requestTimeout)
         guard case .file(let directory, _, let timeout) = accepted.policy else { return reception }
         do throws(TransportRefusal) {
@@ -64,9 +63,7 @@ final class ServerCore: Sendable {
     }
 
     /// A response ready to be queued. A 500 replaces one that cannot be sent; nil if that cannot be sent either.
-    func prepare(
-        _ response: Response, _ conversation: inout any Conversation, closing: Bool
-    ) -> PreparedResponse? {
+    func prepare(_ response: Response, _ conversation: inout any Conversation, closing: Bool) -> PreparedResponse? {
         let closing = closing || isDraining.load(ordering: .acquiring)
         if let fault = response.fault {
             log("a response cannot be sent: \(fault)")
@@ -109,8 +106,7 @@ final class ServerCore: Sendable {
 
     func requestLine(_ target: String?, on pointer: OpaquePointer, connection: ClientConnection) -> Exchange {
         let now = ContinuousClock.now
-        let exchange = Exchange(
-            target: target, received: now, connection: connection, core: self, pointer: pointer)
+        let exchange = Exchange(target: target, received: now, connection: connection, core: self, pointer: pointer)
         connection.exchange = exchange
         connection.deadline = now + configuration.requestTimeout
         activity.update { $0.activeRequests += 1 }

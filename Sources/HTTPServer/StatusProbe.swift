@@ -44,8 +44,7 @@ public struct StatusProbe: Sendable {
         let descriptor = try connected()
         defer { close(descriptor) }
         let request = "GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        let answer =
-            if let tls { try ask(request, over: descriptor, tls) } else { try ask(request, over: descriptor) }
+        let answer = if let tls { try ask(request, over: descriptor, tls) } else { try ask(request, over: descriptor) }
         guard answer.hasPrefix("HTTP/"), let line = answer.split(separator: "\r\n").first else {
             throw Failure(description: answer.isEmpty ? "closed without an answer" : "the answer is not HTTP")
         }
@@ -106,8 +105,7 @@ public struct StatusProbe: Sendable {
 
     private func ask(_ request: String, over descriptor: Int32, _ tls: TLS) throws(Failure) -> String {
         var (answer, reason) = ([UInt8](repeating: 0, count: Self.capacity), [CChar](repeating: 0, count: 256))
-        let count = CTLSAsk(
-            descriptor, tls.name, tls.trustedPEM, request, &answer, answer.count, &reason, reason.count)
+        let count = CTLSAsk(descriptor, tls.name, tls.trustedPEM, request, &answer, answer.count, &reason, reason.count)
         guard count >= 0 else {
             let text = String(decoding: reason.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             throw Failure(description: "TLS: \(text)")

@@ -9,9 +9,7 @@ public struct ImageLimits: Sendable, Equatable {
     public var maximumBytes: Int
 
     /// Sets limits; the defaults take a 64-megapixel photograph.
-    public init(
-        maximumPixels: Int = 64_000_000, maximumAspectRatio: Double = 60, maximumBytes: Int = 128 << 20
-    ) {
+    public init(maximumPixels: Int = 64_000_000, maximumAspectRatio: Double = 60, maximumBytes: Int = 128 << 20) {
         self.maximumPixels = maximumPixels
         self.maximumAspectRatio = maximumAspectRatio
         self.maximumBytes = maximumBytes

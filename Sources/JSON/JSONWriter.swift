@@ -19,9 +19,7 @@ package struct JSONWriter: Sendable {
     /// Writes an object; `members` writes its members.
     ///
     /// - Parameter name: the name if the object is a member itself.
-    package mutating func object(
-        _ name: StaticString? = nil, _ members: (inout JSONWriter) throws -> Void
-    ) rethrows {
+    package mutating func object(_ name: StaticString? = nil, _ members: (inout JSONWriter) throws -> Void) rethrows {
         if let name { key(name) }
         separate()
         bytes.append(UInt8(ascii: "{"))

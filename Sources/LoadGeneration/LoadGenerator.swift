@@ -41,8 +41,7 @@ public struct LoadGenerator: Sendable {
         let run = try Run(load, port: port, request: request, maximumConnections: maximumConnections)
         try run.proceed(until: load.duration + patience)
         return LoadResult(
-            samples: run.samples, duration: load.duration,
-            processorSeconds: ProcessorTime.seconds - processorBefore)
+            samples: run.samples, duration: load.duration, processorSeconds: ProcessorTime.seconds - processorBefore)
     }
 }
 

@@ -113,8 +113,7 @@ public enum KernelSelfTest {
         let (source, scale, shift) = (noise(160), noise(16), noise(16))
         return [HW_COPY, HW_AFFINE, HW_AFFINE_SILU].flatMap { activation in
             let result = AlignedBuffer(count: 160)
-            kernels.table.pointee.activate(
-                result.pointer, source.pointer, 10, scale.pointer, shift.pointer, activation)
+            kernels.table.pointee.activate(result.pointer, source.pointer, 10, scale.pointer, shift.pointer, activation)
             return withExtendedLifetime((source, scale, shift)) { array(result) }
         }
     }

@@ -48,8 +48,7 @@ extension AdminAPI {
         let name = command.path["model"]
         let known = await repository()
         guard !known.contains(where: { $0.name == name && $0.isReady }) else {
-            throw Problem(
-                .modelInUse, "this model is serving and can't be unloaded; load another model instead")
+            throw Problem(.modelInUse, "this model is serving and can't be unloaded; load another model instead")
         }
         guard known.contains(where: { $0.name == name }) else { throw Self.unknownModel }
         return .json { _ in }
@@ -75,8 +74,7 @@ extension AdminAPI {
                 reason: isActive ? "" : "\(printable(file.path)): \(file.fault ?? "not loaded")")
         }
         if let active, !entries.contains(where: \.isReady) {
-            entries.insert(
-                RepositoryEntry(name: active.version.name, version: active.version.label, reason: ""), at: 0)
+            entries.insert(RepositoryEntry(name: active.version.name, version: active.version.label, reason: ""), at: 0)
         }
         return entries
     }

@@ -47,9 +47,7 @@ enum InferenceDescription {
         }
     }
 
-    private static func tensor(
-        _ name: String, _ datatype: TensorDatatype, _ shape: [Int], _ json: inout JSONWriter
-    ) {
+    private static func tensor(_ name: String, _ datatype: TensorDatatype, _ shape: [Int], _ json: inout JSONWriter) {
         json.object { json in
             json.member("name", name)
             json.member("datatype", datatype.rawValue)

@@ -102,9 +102,7 @@ enum BinaryTensorData {
         }
         return bytes.withUnsafeBytes { bytes in
             (0..<count).map { index in
-                Float(
-                    bitPattern: UInt32(
-                        littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
+                Float(bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)))
             }
         }
     }

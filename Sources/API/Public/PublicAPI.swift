@@ -92,15 +92,13 @@ public final class PublicAPI: Sendable {
                 configuration: served.configuration, sha256: served.version.sha256, byteCount: served.byteCount,
                 storedType: served.storedType, precision: served.model.precision,
                 decoding: service.configuration.decoding.rawValue)
-            return Response(
-                headers: ["Content-Type": "application/json"], body: Array(try description.json().utf8))
+            return Response(headers: ["Content-Type": "application/json"], body: Array(try description.json().utf8))
         } catch {
             throw Problem(.internalError, "the model can't be described: \(error)")
         }
     }
 
-    static let contract = Response(
-        headers: ["Content-Type": "application/yaml"], body: embeddedFile(openapi_document))
+    static let contract = Response(headers: ["Content-Type": "application/yaml"], body: embeddedFile(openapi_document))
 }
 
 /// A file that is compiled into the program.

@@ -42,9 +42,7 @@ extension PublicAPI: EndpointAPI {
     ]
 
     /// What there is of a model, no matter which version of it serves, and again of a version that the path names.
-    private static func inference(
-        of scope: String, at path: String, called infer: String
-    ) -> [Endpoint<PublicAPI>] {
+    private static func inference(of scope: String, at path: String, called infer: String) -> [Endpoint<PublicAPI>] {
         [
             .inference(
                 infer, path + "/infer", statuses: [200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504],

@@ -63,9 +63,7 @@ struct Router<API: EndpointAPI>: Sendable {
             headers: ["Allow": allowed])
     }
 
-    private func endpoints(
-        at path: String
-    ) -> (endpoints: [String: Endpoint<API>], parameters: [String: String])? {
+    private func endpoints(at path: String) -> (endpoints: [String: Endpoint<API>], parameters: [String: String])? {
         // A client may spell a template's braces, which are then the parameters.
         if let endpoints = endpoints[path], !path.contains("{") { return (endpoints, [:]) }
         for (text, template) in templates {

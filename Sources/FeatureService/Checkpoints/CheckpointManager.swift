@@ -154,8 +154,7 @@ public actor CheckpointManager {
         let report = StartReport(
             choice: choice, activated: (marker.path, activated), configured: (configured.source.description, digest))
         guard choice.resumes else { return try await startConfigured(choice, report: report) }
-        var resumption = job(
-            .start, for: try directory.resolve(marker.path).real, marker: marker, client: nil)
+        var resumption = job(.start, for: try directory.resolve(marker.path).real, marker: marker, client: nil)
         // Starting decides nothing.
         resumption.isRecorded = false
         _ = try await begin(resumption).value.get()
@@ -293,8 +292,7 @@ public actor CheckpointManager {
         ProcessMemory.scheduleTrim()
         loading = nil
         isBusy.store(false, ordering: .relaxed)
-        parts.ended(
-            CheckpointReport(attempt: job.attempt, result: result, version: loaded?.version, previous: before))
+        parts.ended(CheckpointReport(attempt: job.attempt, result: result, version: loaded?.version, previous: before))
         return result
     }
 

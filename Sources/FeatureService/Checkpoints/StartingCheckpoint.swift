@@ -38,9 +38,7 @@ extension StartingCheckpoint {
     ///   - activatedOver: the digest of the configured model at that moment; nil if it isn't known.
     ///   - configured: the digest of the model file configured now; nil if it can't be read.
     ///   - isExplicit: whether a file is configured, rather than what the program brings along.
-    init(
-        isActivated: Bool, activatedOver: String?, configured: String?, isExplicit: Bool, preference: Preference
-    ) {
+    init(isActivated: Bool, activatedOver: String?, configured: String?, isExplicit: Bool, preference: Preference) {
         switch preference {
         case _ where !isActivated: self.init(resumes: false, reason: .nothingActivated)
         case .resume: self.init(resumes: true, reason: .asked)

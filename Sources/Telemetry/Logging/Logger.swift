@@ -39,8 +39,7 @@ public struct Logger: Sendable {
         _ level: LogLevel, _ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]
     ) {
         guard level >= self.level else { return }
-        let line = LogLine(
-            format: format, time: clock(), level: level, message: message(), fields: fields())
+        let line = LogLine(format: format, time: clock(), level: level, message: message(), fields: fields())
         sink.write(line.encoded(limit: Self.longestLine))
     }
 

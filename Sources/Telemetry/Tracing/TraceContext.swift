@@ -30,8 +30,7 @@ extension TraceContext {
             let span = Self.hexadecimal(characters[36..<52]), let flags = Self.hexadecimal(characters[53..<55]),
             traceHigh | traceLow != 0, span != 0
         else { return nil }
-        self.init(
-            traceHigh: traceHigh, traceLow: traceLow, span: span, flags: UInt8(flags) & Self.knownFlags)
+        self.init(traceHigh: traceHigh, traceLow: traceLow, span: span, flags: UInt8(flags) & Self.knownFlags)
     }
 
     /// A new trace with a first span, not sampled: recording is for the caller to ask for.

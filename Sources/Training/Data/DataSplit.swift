@@ -45,9 +45,7 @@ extension LabelledSubset {
             return labelOfClass[images.classes[images.items[index].label]].map { (index, $0) }
         }
         guard !known.isEmpty else {
-            throw DataSetError(
-                "\(images.path): has none of the classes \(listed(other.classes)), which are trained on"
-            )
+            throw DataSetError("\(images.path): has none of the classes \(listed(other.classes)), which are trained on")
         }
         self.init(images: images, indices: known.map(\.index), labels: known.map(\.label))
     }

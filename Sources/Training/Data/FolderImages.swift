@@ -18,9 +18,7 @@ struct FolderImages {
     /// Searches the folder at `root`.
     ///
     /// - Throws: `DataSetError` if a folder can't be read.
-    init(
-        in root: String, following links: FollowedLinks, skipped: inout SkippedEntries
-    ) throws(DataSetError) {
+    init(in root: String, following links: FollowedLinks, skipped: inout SkippedEntries) throws(DataSetError) {
         let root = root.pathBytes
         let finder = EntryFinder(links: links, canonicalRoot: try Self.canonicalPath(root))
         var pending = [PendingFolder(path: [], ancestors: FileIdentity(of: root).map { [$0] } ?? [])]

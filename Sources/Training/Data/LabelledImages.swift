@@ -160,9 +160,7 @@ public struct LabelledImages: Sendable {
     /// - Throws: `DataSetError` that lists the classes if one of the names is not among them.
     public func restricted(to names: [String]) throws(DataSetError) -> LabelledImages {
         if let unknown = names.first(where: { !classes.contains($0) }) {
-            throw DataSetError(
-                "\(path): has no class \(listed([unknown])); it has "
-                    + listed(classes))
+            throw DataSetError("\(path): has no class \(listed([unknown])); it has " + listed(classes))
         }
         var result = self
         result.classes = classes.filter { names.contains($0) }

@@ -41,8 +41,7 @@ extension ReverseIntegrator {
     func passes(of batch: Batch, taps: [ResolvedTap] = [], wantsLogits: Bool = false) -> [Trajectory] {
         let size = model.stateCount
         var passes = batch.labels.indices.map { n in
-            trajectory(
-                input: Array(batch.pixels[(n * size)..<((n + 1) * size)]), taps: taps, wantsLogits: wantsLogits)
+            trajectory(input: Array(batch.pixels[(n * size)..<((n + 1) * size)]), taps: taps, wantsLogits: wantsLogits)
         }
         run(&passes)
         return passes

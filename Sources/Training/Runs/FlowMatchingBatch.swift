@@ -78,8 +78,7 @@ struct FlowMatchingBatch: Sendable {
         // ‖a − b‖² = ‖a‖² + ‖b‖² − 2a·b, whose first two terms every permutation sums up alike.
         var costs = [Float](repeating: 0, count: count * count)
         BLAS.multiply(
-            noise.pointer, transposed: images, into: &costs, rows: count, columns: count,
-            depth: images.count / count)
+            noise.pointer, transposed: images, into: &costs, rows: count, columns: count, depth: images.count / count)
         for i in costs.indices { costs[i] = -costs[i] }
         let assignment = MinimumCostAssignment(costs: costs, count: count)
         return (0..<count).map { draw in

@@ -50,8 +50,7 @@ final class HeadFeatures {
         while !isComplete {
             let batch = try batches.next()
             for (pass, position) in zip(integrator.passes(of: batch, taps: [tap]), batch.positions) {
-                (values.pointer + count * width).update(
-                    from: Standardized(pass.features[0][...]).values, count: width)
+                (values.pointer + count * width).update(from: Standardized(pass.features[0][...]).values, count: width)
                 positions.append(position)
             }
             done = min(done + feed.imagesPerBatch, total)
@@ -75,8 +74,7 @@ final class HeadFeatures {
 
     /// What varies over the rows, all done, in every dimension.
     func standardization(leastDeviation: Double, floor: Double) -> Standardization {
-        Standardization(
-            values.pointer, count: count, dimension: width, leastDeviation: leastDeviation, floor: floor)
+        Standardization(values.pointer, count: count, dimension: width, leastDeviation: leastDeviation, floor: floor)
     }
 
     /// The rows, all done, scaled and offset as the LayerNorm of a head does.

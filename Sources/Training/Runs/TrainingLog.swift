@@ -10,8 +10,7 @@ struct TrainingLog {
 
     /// Comma-separated values with a line of column names. Fractions, not percents; empty where there is nothing to say.
     var csv: String {
-        let header =
-            "epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,images_per_second,seconds\n"
+        let header = "epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,images_per_second,seconds\n"
         return header + epochs.map { Self.line($0) + "\n" }.joined()
     }
 
@@ -27,11 +26,7 @@ struct TrainingLog {
 
     /// Loss over epochs and, where there are classes, top-1 accuracy below it, as an SVG file.
     var svg: String {
-        var plots = [
-            plot(
-                "Loss", "mean loss",
-                [("training", { $0.loss }), ("validation", { $0.validation?.loss })])
-        ]
+        var plots = [plot("Loss", "mean loss", [("training", { $0.loss }), ("validation", { $0.validation?.loss })])]
         if epochs.contains(where: { $0.top1 != nil }) {
             var accuracy = plot(
                 "Accuracy", "top-1",

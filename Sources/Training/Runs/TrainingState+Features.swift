@@ -17,8 +17,7 @@ extension TrainingState {
         var tensors: [TensorDescription] = []
         for (name, features) in features where features.count > 0 {
             let places = name + positionsSuffix
-            tensors.append(
-                try TensorDescription(name: name, type: .f32, shape: [features.count, features.width]))
+            tensors.append(try TensorDescription(name: name, type: .f32, shape: [features.count, features.width]))
             tensors.append(try TensorDescription(name: places, type: .f32, shape: [features.count]))
             contents[name] = { features.rows }
             contents[places] = { features.positions.map { Float($0) } }

@@ -78,9 +78,7 @@ public enum TrainingState {
         ///
         /// - Parameter restartsSchedule: whether the learning-rate schedule begins again, so that its settings may differ.
         /// - Throws: `TrainingError.otherRun` naming those that differ.
-        func requireSettings(
-            _ settings: TrainingSettings, restartsSchedule: Bool = false
-        ) throws(TrainingError) {
+        func requireSettings(_ settings: TrainingSettings, restartsSchedule: Bool = false) throws(TrainingError) {
             let differences = record.differences(
                 to: settings, but: restartsSchedule ? TrainingRecord.scheduleSettings : [])
             guard differences.isEmpty else { throw TrainingError.otherRun(path: path, differences: differences) }

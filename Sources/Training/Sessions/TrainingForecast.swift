@@ -41,8 +41,7 @@ struct TrainingForecast {
         var parts = ["\(Self.rounded(times.step)) s a step"]
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
         if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
-        lines.append(
-            "time: about \(Pace.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
+        lines.append("time: about \(Pace.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
         lines.append(
             "memory: about \(bytes >> 20) MiB at most"
                 + (budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""))
