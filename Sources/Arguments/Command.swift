@@ -1,25 +1,24 @@
 /// A subcommand described by one value, from which come its parsing, its help and its environment variables: every option
 /// can also be set by a variable.
-public struct Command: Sendable {
+package struct Command: Sendable {
     /// What is typed for it.
-    public let name: String
+    package let name: String
     /// One line, without a full stop.
-    public let abstract: String
+    package let abstract: String
     /// Paragraphs with an empty line between them; a line that begins with a space is shown as it stands.
-    public let discussion: String
+    package let discussion: String
     /// Its options under their headings, in the order of the help.
     let optionGroups: [OptionGroup]
     /// Its arguments without a name, in their order.
-    public let positionals: [PositionalSpecification]
+    package let positionals: [PositionalSpecification]
     /// What to type, for the help: what each line does, as a heading that ends in a colon or question mark, and the whole line.
-    public let examples: KeyValuePairs<String, String>
+    package let examples: KeyValuePairs<String, String>
     /// Further variables that the command reads, the program's prefix included, and sentences on them.
-    public let variables: KeyValuePairs<String, String>
+    package let variables: KeyValuePairs<String, String>
     /// How options that aren't given are found in what an earlier run left; nil if they never are.
-    public let recall: Recall?
+    package let recall: Recall?
 
-    /// Describes a command.
-    public init(
+    package init(
         name: String, abstract: String, discussion: String = "", options: [OptionGroup] = [],
         positionals: [any CommandPositional] = [], examples: KeyValuePairs<String, String> = [:],
         variables: KeyValuePairs<String, String> = [:], recall: Recall? = nil
@@ -35,10 +34,10 @@ public struct Command: Sendable {
     }
 
     /// Its options, in the order of the help.
-    public var options: [OptionSpecification] { optionGroups.flatMap(\.options) }
+    package var options: [OptionSpecification] { optionGroups.flatMap(\.options) }
 
     /// What follows the program's name.
-    public var usage: String { ([name, "[OPTIONS]"] + positionals.map(\.usage)).joined(separator: " ") }
+    package var usage: String { ([name, "[OPTIONS]"] + positionals.map(\.usage)).joined(separator: " ") }
 
     /// How its options' variables are written.
     static let environmentRule =
@@ -68,9 +67,8 @@ public struct Command: Sendable {
 }
 
 /// The options that an earlier run of a command was given, for one that goes on with its work.
-public struct Recall: Sendable {
-    /// What was found.
-    public enum Memory: Sendable {
+package struct Recall: Sendable {
+    package enum Memory: Sendable {
         /// Values by the names of options, without hyphens, and of positionals, and the file that they were in.
         case values([String: String], file: String)
         /// Nothing, and why.
@@ -81,35 +79,35 @@ public struct Recall: Sendable {
 
     /// - Parameter memory: finds them, if they are wanted; otherwise nil. It gets the text that is written for an option, by the
     ///   option's name without hyphens, or nil.
-    public init(memory: @escaping @Sendable (_ written: (String) -> String?) -> Memory?) { self.memory = memory }
+    package init(memory: @escaping @Sendable (_ written: (String) -> String?) -> Memory?) { self.memory = memory }
 }
 
 /// What a command was given.
-public struct ParsedArguments: Sendable {
+package struct ParsedArguments: Sendable {
     /// Asking for an option or positional that the command doesn't declare: a fault of the program.
-    public struct Undeclared: Error, Equatable {
+    package struct Undeclared: Error, Equatable {
         /// As it would be written.
-        public let name: String
+        package let name: String
     }
 
     /// What the user should know although the command can be carried out.
-    public let warnings: [String]
+    package let warnings: [String]
     /// The options that have a value, by their names without hyphens, as they would be written.
-    public internal(set) var texts: [String: String] = [:]
+    package internal(set) var texts: [String: String] = [:]
     /// The text of what was given, by the names of options, without hyphens, and of positionals; the last of several.
-    public internal(set) var given: [String: String] = [:]
+    package internal(set) var given: [String: String] = [:]
     /// A ``Parsed`` value for every option and positional of the command, by the same names.
     var values: [String: any Sendable] = [:]
     /// Where options were written, by the same names.
     var sources: [String: ValueSource] = [:]
 
     /// The option's value, its default included.
-    public subscript<Value>(option: Option<Value>) -> Value {
+    package subscript<Value>(option: Option<Value>) -> Value {
         get throws(Undeclared) { try value(named: option.specification.name, written: "--") }
     }
 
     /// The positional's value.
-    public subscript<Value>(positional: Positional<Value>) -> Value {
+    package subscript<Value>(positional: Positional<Value>) -> Value {
         get throws(Undeclared) { try value(named: positional.specification.name) }
     }
 
@@ -119,15 +117,15 @@ public struct ParsedArguments: Sendable {
     }
 
     /// The option's value as it would be written; nil if it has none.
-    public func text(of option: any CommandOption) -> String? { texts[option.specification.name] }
+    package func text(of option: any CommandOption) -> String? { texts[option.specification.name] }
 
     /// Where the option's value was written: the flag or the variable; nil if it is the default.
-    public func source(of option: any CommandOption) -> ValueSource? { sources[option.specification.name] }
+    package func source(of option: any CommandOption) -> ValueSource? { sources[option.specification.name] }
 
     /// Refuses options that were given although they would change nothing: silence would let them be believed in.
     ///
     /// - Throws: `UsageError` with this problem and remedy, at the first of them that was given.
-    public func refuse(_ options: [any CommandOption], _ problem: String, remedy: String) throws(UsageError) {
+    package func refuse(_ options: [any CommandOption], _ problem: String, remedy: String) throws(UsageError) {
         for option in options {
             guard let source = source(of: option) else { continue }
             throw UsageError(problem, at: source.name, remedy: remedy)
@@ -135,7 +133,7 @@ public struct ParsedArguments: Sendable {
     }
 
     /// Where to change the option's value, for a ``UsageError``: the flag or the variable that gave it, the flag if none.
-    public func place(of option: any CommandOption) -> String {
+    package func place(of option: any CommandOption) -> String {
         source(of: option)?.name ?? "--\(option.specification.name)"
     }
 }

@@ -1,19 +1,17 @@
 /// Commands that share their first word, such as `bench network` and `bench served`.
-public struct CommandGroup: Sendable {
-    /// The first word.
-    public let name: String
+package struct CommandGroup: Sendable {
+    package let name: String
     /// One line, without a full stop.
-    public let abstract: String
+    package let abstract: String
     /// Paragraphs, as those of a ``Command``.
-    public let discussion: String
+    package let discussion: String
     /// Options that the first word took when it was a command, hyphens included, and the command that each became, which an
     /// error names.
     let formerOptions: [String: String]
     /// The command that the first word alone was.
     let formerCommand: String
 
-    /// A group of these parts.
-    public init(
+    package init(
         name: String, abstract: String, discussion: String = "", formerOptions: [String: String] = [:],
         formerCommand: String
     ) {

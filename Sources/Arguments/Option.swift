@@ -1,5 +1,5 @@
 /// Where a value was written.
-public enum ValueSource: Sendable, Equatable {
+package enum ValueSource: Sendable, Equatable {
     case flag(String)
     case variable(String)
     case positional(String)
@@ -7,7 +7,7 @@ public enum ValueSource: Sendable, Equatable {
     case memory(option: String, file: String)
 
     /// As the user wrote it.
-    public var name: String {
+    package var name: String {
         switch self {
         case .flag(let name), .variable(let name), .positional(let name): name
         case .memory(let option, let file): "\(option) (from \(file))"
@@ -22,7 +22,7 @@ struct Occurrence: Sendable, Equatable {
 }
 
 /// An option, whatever the type of its value.
-public protocol CommandOption: Sendable {
+package protocol CommandOption: Sendable {
     /// What the parser, the help and other renderings need to know of it.
     var specification: OptionSpecification { get }
 }
@@ -30,16 +30,16 @@ public protocol CommandOption: Sendable {
 /// An option of a command, `--name VALUE`; the parsed arguments give its value under it as a key.
 ///
 /// Of several occurrences the last counts, so that a script can put its caller's arguments after its own.
-public struct Option<Value: Sendable>: CommandOption {
+package struct Option<Value: Sendable>: CommandOption {
     /// What the renderings need to know of it.
-    public let specification: OptionSpecification
+    package let specification: OptionSpecification
 
     /// An option that always has a value.
     ///
     /// - Parameters:
     ///   - name: without hyphens, such as `drain-timeout`.
     ///   - help: sentences.
-    public init(
+    package init(
         _ name: String, short: Character? = nil, _ syntax: ValueSyntax<Value>, default value: Value, help: String
     ) {
         specification = OptionSpecification(name, short, help, syntax, defaultText: syntax.format(value)) {
@@ -48,7 +48,7 @@ public struct Option<Value: Sendable>: CommandOption {
     }
 
     /// An option that must be given.
-    public init(_ name: String, short: Character? = nil, required syntax: ValueSyntax<Value>, help: String) {
+    package init(_ name: String, short: Character? = nil, required syntax: ValueSyntax<Value>, help: String) {
         specification = OptionSpecification(name, short, help, syntax, isRequired: true) {
             given throws(UsageError) in
             guard let given else { throw UsageError("is missing", at: "--\(name)", remedy: "give \(syntax.rule)") }
@@ -57,14 +57,14 @@ public struct Option<Value: Sendable>: CommandOption {
     }
 
     /// An option that has no value unless it is given.
-    public init<Given: Sendable>(
+    package init<Given: Sendable>(
         _ name: String, short: Character? = nil, optional syntax: ValueSyntax<Given>, help: String
     ) where Value == Given? {
         specification = OptionSpecification(name, short, help, syntax) { $0 }
     }
 
     /// A switch: `--name` turns it on and `--no-name` off.
-    public init(flag name: String, short: Character? = nil, default value: Bool = false, help: String)
+    package init(flag name: String, short: Character? = nil, default value: Bool = false, help: String)
     where Value == Bool {
         specification = OptionSpecification(
             name, short, help, .boolean, isFlag: true, defaultText: value ? "on" : "off"
@@ -72,29 +72,26 @@ public struct Option<Value: Sendable>: CommandOption {
     }
 
     /// A switch that means a third thing if it isn't given.
-    public init(optionalFlag name: String, help: String) where Value == Bool? {
+    package init(optionalFlag name: String, help: String) where Value == Bool? {
         specification = OptionSpecification(name, nil, help, ValueSyntax<Bool>.boolean, isFlag: true) { $0 }
     }
 }
 
 /// Options under one heading of the help. Written as an array, they are under the heading of a command's main options.
-public struct OptionGroup: Sendable, ExpressibleByArrayLiteral {
+package struct OptionGroup: Sendable, ExpressibleByArrayLiteral {
     /// The heading of a command's main options.
-    public static let mainName = "Options"
+    package static let mainName = "Options"
 
-    /// The heading.
-    public let name: String
-    /// In the order of the help.
-    public private(set) var options: [OptionSpecification]
+    package let name: String
+    package private(set) var options: [OptionSpecification]
 
-    /// Options under a heading.
-    public init(_ name: String, _ options: [any CommandOption]) {
+    package init(_ name: String, _ options: [any CommandOption]) {
         self.name = name
         self.options = options.map(\.specification)
     }
 
     /// Main options.
-    public init(arrayLiteral options: any CommandOption...) { self.init(Self.mainName, options) }
+    package init(arrayLiteral options: any CommandOption...) { self.init(Self.mainName, options) }
 
     /// One group for each heading, in the order in which these first appear.
     static func merged(_ groups: [OptionGroup]) -> [OptionGroup] {
@@ -115,25 +112,22 @@ struct Parsed<Value: Sendable>: Sendable {
 }
 
 /// An option without its type of value.
-public struct OptionSpecification: Sendable {
+package struct OptionSpecification: Sendable {
     /// Without hyphens, such as `drain-timeout`.
-    public let name: String
+    package let name: String
     /// The letter of its short form, without the hyphen; nil if it has none.
-    public let short: Character?
-    /// Sentences.
-    public let help: String
-    /// Whether it is a switch, which takes no value.
-    public let isFlag: Bool
-    /// Whether it must be given.
-    public let isRequired: Bool
+    package let short: Character?
+    package let help: String
+    package let isFlag: Bool
+    package let isRequired: Bool
     /// The default as it would be written, if there is one.
-    public let defaultText: String?
+    package let defaultText: String?
     /// What stands for its value in help, in capitals.
-    public let placeholder: String
+    package let placeholder: String
     /// What is accepted, as it goes after "give".
-    public let rule: String
+    package let rule: String
     /// How a shell completes its value.
-    public let completion: Completion
+    package let completion: Completion
     /// Turns what was written last, if anything was, into a ``Parsed`` value.
     let evaluate: @Sendable (Occurrence?) throws(UsageError) -> any Sendable
 
@@ -171,7 +165,7 @@ public struct OptionSpecification: Sendable {
     }
 
     /// As it stands in help: `--port PORT`, or `--[no-]warm-up` of a switch.
-    public var usage: String { isFlag ? "--[no-]\(name)" : "--\(name) \(placeholder)" }
+    package var usage: String { isFlag ? "--[no-]\(name)" : "--\(name) \(placeholder)" }
 
     /// Its short form, if it has one, and its name, with hyphens.
     var forms: [String] { (short.map { ["-\($0)"] } ?? []) + ["--\(name)"] }

@@ -1,27 +1,27 @@
 /// An argument that is known by its place, whatever the type of its value.
-public protocol CommandPositional: Sendable {
+package protocol CommandPositional: Sendable {
     /// What the parser, the help and other renderings need to know of it.
     var specification: PositionalSpecification { get }
 }
 
 /// An argument that is known by its place; the parsed arguments give its value under it as a key.
-public struct Positional<Value: Sendable>: CommandPositional {
+package struct Positional<Value: Sendable>: CommandPositional {
     /// What the renderings need to know of it.
-    public let specification: PositionalSpecification
+    package let specification: PositionalSpecification
 
     /// One argument that must be given. `name` stands for it in help, in capitals.
-    public init(_ name: String, _ syntax: ValueSyntax<Value>, help: String) {
+    package init(_ name: String, _ syntax: ValueSyntax<Value>, help: String) {
         specification = PositionalSpecification(name, help, count: 1...1, syntax) { $0[0] }
     }
 
     /// One argument that may be left out.
-    public init<Given: Sendable>(_ name: String, optional syntax: ValueSyntax<Given>, help: String)
+    package init<Given: Sendable>(_ name: String, optional syntax: ValueSyntax<Given>, help: String)
     where Value == Given? {
         specification = PositionalSpecification(name, help, count: 0...1, syntax) { $0.first }
     }
 
     /// All the arguments from here on, at least `minimum`.
-    public init<Element: Sendable>(
+    package init<Element: Sendable>(
         _ name: String, repeated syntax: ValueSyntax<Element>, minimum: Int = 1, help: String
     ) where Value == [Element] {
         specification = PositionalSpecification(name, help, count: minimum ... .max, syntax) { $0 }
@@ -29,15 +29,12 @@ public struct Positional<Value: Sendable>: CommandPositional {
 }
 
 /// A positional argument without its type of value.
-public struct PositionalSpecification: Sendable {
+package struct PositionalSpecification: Sendable {
     /// What stands for it in help, in capitals.
-    public let name: String
-    /// Sentences.
-    public let help: String
-    /// How many arguments it takes.
-    public let count: ClosedRange<Int>
-    /// How a shell completes it.
-    public let completion: Completion
+    package let name: String
+    package let help: String
+    package let count: ClosedRange<Int>
+    package let completion: Completion
     /// Turns its arguments, in order, into a ``Parsed`` value.
     let evaluate: @Sendable ([String]) throws(UsageError) -> any Sendable
 
@@ -60,8 +57,7 @@ public struct PositionalSpecification: Sendable {
         }
     }
 
-    /// As it stands in a usage line.
-    public var usage: String {
+    package var usage: String {
         let name = count.upperBound > 1 ? name + "..." : name
         return count.lowerBound > 0 ? name : "[\(name)]"
     }

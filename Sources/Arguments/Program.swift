@@ -2,9 +2,8 @@ import UntrustedText
 
 /// A program of subcommands: turns argv and environment into what to do, and does nothing itself but look up what an earlier run
 /// was given, where a command that goes on with its work leaves options out.
-public struct Program: Sendable {
-    /// What to do.
-    public enum Invocation: Sendable {
+package struct Program: Sendable {
+    package enum Invocation: Sendable {
         /// Print this to standard output and exit 0.
         case show(String)
         /// Carry out the command of this name.
@@ -12,22 +11,19 @@ public struct Program: Sendable {
     }
 
     /// What is typed for it.
-    public let name: String
+    package let name: String
     /// One line, without a full stop.
-    public let abstract: String
-    /// As `--version` shows it.
-    public let version: String
+    package let abstract: String
+    package let version: String
     /// What the names of all environment variables begin with.
-    public let environmentPrefix: String
-    /// In the order of the help.
-    public let commands: [Command]
+    package let environmentPrefix: String
+    package let commands: [Command]
     /// The first words of commands of two words.
-    public let groups: [CommandGroup]
+    package let groups: [CommandGroup]
     /// The statuses that it ends with, ascending, and a sentence on each.
-    public let exitStatuses: [(code: Int32, meaning: String)]
+    package let exitStatuses: [(code: Int32, meaning: String)]
 
-    /// Describes a program.
-    public init(
+    package init(
         name: String, abstract: String, version: String, environmentPrefix: String, commands: [Command],
         groups: [CommandGroup] = [], exitStatuses: [(code: Int32, meaning: String)] = []
     ) {
@@ -65,7 +61,7 @@ public struct Program: Sendable {
     ///   - commit: what the program was built from, for `--version`; nil leaves it out.
     ///   - width: columns of the terminal, for help.
     /// - Throws: the first fault, with the place and the remedy.
-    public func invocation(
+    package func invocation(
         _ arguments: [String], environment: [String: String], commit: String? = nil, width: Int = 80
     ) throws(UsageError) -> Invocation {
         let help = HelpText(program: self, width: width)

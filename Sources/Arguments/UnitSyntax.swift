@@ -37,7 +37,7 @@ private struct Unit {
 
 extension ValueSyntax where Value == Int {
     /// A number of bytes, such as `512`, `64KiB` or `32MiB`.
-    public static func bytes(in range: ClosedRange<Int> = 0 ... .max) -> ValueSyntax {
+    package static func bytes(in range: ClosedRange<Int> = 0 ... .max) -> ValueSyntax {
         let format: @Sendable (Int) -> String = { Unit.format($0, Unit.bytes) }
         return ValueSyntax(
             placeholder: "SIZE",
@@ -52,7 +52,7 @@ extension ValueSyntax where Value == Int {
 
 extension ValueSyntax where Value == Duration {
     /// A duration to the millisecond, such as `500ms`, `30s`, `2m` or `1h`.
-    public static func duration(in range: ClosedRange<Duration>) -> ValueSyntax {
+    package static func duration(in range: ClosedRange<Duration>) -> ValueSyntax {
         let format: @Sendable (Duration) -> String = { Unit.format(Int($0 / .milliseconds(1)), Unit.milliseconds) }
         return ValueSyntax(
             placeholder: "DURATION",

@@ -1,20 +1,18 @@
 import UntrustedText
 
 /// How a value is written: read from text, written back (for help), described and completed.
-public struct ValueSyntax<Value: Sendable>: Sendable {
+package struct ValueSyntax<Value: Sendable>: Sendable {
     /// What stands for the value in help, in capitals.
-    public let placeholder: String
+    package let placeholder: String
     /// What is accepted, as it goes after "give": `a whole number from 1 to 64`.
-    public let rule: String
-    /// How a shell completes it.
-    public var completion = Completion.none
+    package let rule: String
+    package var completion = Completion.none
     /// The value, or nil if the text doesn't follow the rule.
-    public let parse: @Sendable (String) -> Value?
+    package let parse: @Sendable (String) -> Value?
     /// The value as it would be written.
-    public let format: @Sendable (Value) -> String
+    package let format: @Sendable (Value) -> String
 
-    /// Describes a syntax.
-    public init(
+    package init(
         placeholder: String, rule: String, completion: Completion = .none,
         parse: @escaping @Sendable (String) -> Value?,
         format: @escaping @Sendable (Value) -> String
@@ -27,7 +25,7 @@ public struct ValueSyntax<Value: Sendable>: Sendable {
     }
 
     /// The value, or what is wrong with the text.
-    public func value(of text: String, at source: String) throws(UsageError) -> Value {
+    package func value(of text: String, at source: String) throws(UsageError) -> Value {
         if let value = parse(text) { return value }
         var remedy = "give \(rule)"
         remedy += Suggestion.clause(Suggestion.nearest(to: text, among: completion.words))
@@ -37,7 +35,7 @@ public struct ValueSyntax<Value: Sendable>: Sendable {
 }
 
 /// How a shell completes a value.
-public enum Completion: Sendable, Equatable {
+package enum Completion: Sendable, Equatable {
     case none
     case file
     case folder
@@ -46,7 +44,7 @@ public enum Completion: Sendable, Equatable {
     case list([String])
 
     /// What may be chosen from.
-    public var words: [String] {
+    package var words: [String] {
         switch self {
         case .none, .file, .folder: []
         case .choices(let words), .list(let words): words
@@ -56,7 +54,7 @@ public enum Completion: Sendable, Equatable {
 
 extension ValueSyntax where Value: LosslessStringConvertible {
     /// A value that is written as its description.
-    public static func described(
+    package static func described(
         _ placeholder: String, as type: Value.Type = Value.self, rule: String, completion: Completion = .none
     ) -> ValueSyntax {
         ValueSyntax(
@@ -66,15 +64,15 @@ extension ValueSyntax where Value: LosslessStringConvertible {
 
 extension ValueSyntax where Value == String {
     /// Any text but none at all.
-    public static func string(_ placeholder: String) -> ValueSyntax {
+    package static func string(_ placeholder: String) -> ValueSyntax {
         ValueSyntax(placeholder: placeholder, rule: "some text", parse: { $0.isEmpty ? nil : $0 }, format: { $0 })
     }
 
     /// The path of a file; whether there is one is for its reader to find out.
-    public static var file: ValueSyntax { path("FILE", rule: "the path of a file", .file) }
+    package static var file: ValueSyntax { path("FILE", rule: "the path of a file", .file) }
 
     /// The path of a folder.
-    public static var folder: ValueSyntax { path("FOLDER", rule: "the path of a folder", .folder) }
+    package static var folder: ValueSyntax { path("FOLDER", rule: "the path of a folder", .folder) }
 
     private static func path(_ placeholder: String, rule: String, _ completion: Completion) -> ValueSyntax {
         ValueSyntax(
@@ -85,7 +83,8 @@ extension ValueSyntax where Value == String {
 
 extension ValueSyntax where Value == Int {
     /// A whole number within `range`.
-    public static func integer(_ placeholder: String = "N", in range: ClosedRange<Int> = .min ... .max) -> ValueSyntax {
+    package static func integer(_ placeholder: String = "N", in range: ClosedRange<Int> = .min ... .max) -> ValueSyntax
+    {
         ValueSyntax(
             placeholder: placeholder, rule: "a whole number" + Self.bounds(of: range, format: { String($0) }),
             parse: { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }, format: { String($0) })
@@ -104,7 +103,7 @@ extension ValueSyntax where Value == Int {
 
 extension ValueSyntax where Value == Double {
     /// A finite number within `range`.
-    public static func number(_ placeholder: String = "X", in range: ClosedRange<Double>) -> ValueSyntax {
+    package static func number(_ placeholder: String = "X", in range: ClosedRange<Double>) -> ValueSyntax {
         ValueSyntax(
             placeholder: placeholder, rule: "a number from \(range.lowerBound) to \(range.upperBound)",
             parse: { text in Double(text).flatMap { $0.isFinite && range.contains($0) ? $0 : nil } },
@@ -114,7 +113,7 @@ extension ValueSyntax where Value == Double {
 
 extension ValueSyntax where Value == Bool {
     /// Yes or no, as a flag's variable is written.
-    public static var boolean: ValueSyntax {
+    package static var boolean: ValueSyntax {
         ValueSyntax(
             placeholder: "BOOL", rule: "true or false", completion: .choices(["true", "false"]),
             parse: { text in
@@ -129,7 +128,7 @@ extension ValueSyntax where Value == Bool {
 
 extension ValueSyntax where Value == UInt16 {
     /// A TCP port; 0 has the system choose a free one.
-    public static var port: ValueSyntax {
+    package static var port: ValueSyntax {
         let digits = ValueSyntax<Int>.integer(in: 0...65535)
         return ValueSyntax(
             placeholder: "PORT", rule: "a port from 0 (any free one) to 65535",
@@ -139,7 +138,7 @@ extension ValueSyntax where Value == UInt16 {
 
 extension ValueSyntax where Value == Int {
     /// The permissions of a file, in octal digits.
-    public static var permissions: ValueSyntax {
+    package static var permissions: ValueSyntax {
         ValueSyntax(
             placeholder: "MODE", rule: "permissions in octal digits, such as 660, at most 777",
             parse: { text in Int(text, radix: 8).flatMap { (0...0o777).contains($0) ? $0 : nil } },
@@ -149,7 +148,7 @@ extension ValueSyntax where Value == Int {
 
 extension ValueSyntax where Value: CaseIterable & RawRepresentable, Value.RawValue == String {
     /// One of an enumeration's cases, by raw value.
-    public static func choice(_ placeholder: String, of type: Value.Type = Value.self) -> ValueSyntax {
+    package static func choice(_ placeholder: String, of type: Value.Type = Value.self) -> ValueSyntax {
         let names = type.allCases.map(\.rawValue)
         return ValueSyntax(
             placeholder: placeholder, rule: "one of \(names.joined(separator: ", "))", completion: .choices(names),
@@ -159,7 +158,7 @@ extension ValueSyntax where Value: CaseIterable & RawRepresentable, Value.RawVal
 
 extension ValueSyntax {
     /// One or more values with commas between them, such as `16,32`.
-    public static func list<Element>(of element: ValueSyntax<Element>) -> ValueSyntax where Value == [Element] {
+    package static func list<Element>(of element: ValueSyntax<Element>) -> ValueSyntax where Value == [Element] {
         ValueSyntax(
             placeholder: "\(element.placeholder),…", rule: "a list with commas, each \(element.rule)",
             completion: element.completion.words.isEmpty ? element.completion : .list(element.completion.words),

@@ -1,34 +1,30 @@
-public import ImagePipeline
+import ImagePipeline
 
 /// How a training image is changed at random, so that a network sees a different one in every epoch.
 ///
 /// Written as the changes' names in any order, such as `crop,flip,randaugment=9,jitter=0.4,erasing=0.25`, or `none`. They
 /// are made in this order.
-public struct AugmentationPolicy: Sendable, Equatable {
+package struct AugmentationPolicy: Sendable, Equatable {
     /// Whether a random part is shown: at up to 32 pixels a window shifted by up to 4 over a black frame, above a random
     /// resized crop of 8 to 100 % of the area and a ratio of sides from 3/4 to 4/3.
-    public var crops = false
+    package var crops = false
     /// Whether every second image is mirrored left to right.
-    public var flips = false
-    /// Two random operations, if any.
-    public var randAugment: RandAugment?
+    package var flips = false
+    package var randAugment: RandAugment?
     /// Brightness, contrast and saturation, if they are changed.
-    public var jitter: ColorJitter?
-    /// Erasing, if there is any.
-    public var erasing: RandomErasing?
+    package var jitter: ColorJitter?
+    package var erasing: RandomErasing?
 
-    /// Nothing is changed.
-    public static let none = AugmentationPolicy()
+    package static let none = AugmentationPolicy()
 
     /// Everything is, as PRG's fine-tuning has it.
-    public static let full = AugmentationPolicy(
+    package static let full = AugmentationPolicy(
         crops: true, flips: true, randAugment: RandAugment(), jitter: ColorJitter(), erasing: RandomErasing())
 
     /// Largest side at which images are shifted rather than resized.
     static let largestShifted = 32
 
-    /// What is changed.
-    public init(
+    package init(
         crops: Bool = false, flips: Bool = false, randAugment: RandAugment? = nil, jitter: ColorJitter? = nil,
         erasing: RandomErasing? = nil
     ) {
@@ -40,7 +36,7 @@ public struct AugmentationPolicy: Sendable, Equatable {
     }
 
     /// Whether it needs the whole picture at a network's input side, rather than the square that evaluation sees.
-    public func needsWholePicture(side: Int) -> Bool { crops && side > Self.largestShifted }
+    package func needsWholePicture(side: Int) -> Bool { crops && side > Self.largestShifted }
 
     /// The square that the network is to see, changed at random, before normalisation.
     ///
@@ -48,7 +44,7 @@ public struct AugmentationPolicy: Sendable, Equatable {
     ///   - image: the whole picture if `needsWholePicture(side:)`, else the square of `side` that evaluation sees.
     ///   - side: of the network's input, in pixels.
     ///   - fill: red, green and blue of what is moved in from outside; the mean colour, which is zero to the network.
-    public func picture(of image: RGBImage, side: Int, fill: [UInt8], using random: inout RandomStream) -> RGBImage {
+    package func picture(of image: RGBImage, side: Int, fill: [UInt8], using random: inout RandomStream) -> RGBImage {
         var picture = image
         if needsWholePicture(side: side) {
             picture = picture.randomlyResized(to: side, scale: 0.08...1, ratio: 3.0 / 4...4.0 / 3, using: &random)
@@ -62,18 +58,18 @@ public struct AugmentationPolicy: Sendable, Equatable {
     }
 
     /// Erases part of the normalised picture, [3][side][side].
-    public func erase(_ pixels: UnsafeMutableBufferPointer<Float>, side: Int, using random: inout RandomStream) {
+    package func erase(_ pixels: UnsafeMutableBufferPointer<Float>, side: Int, using random: inout RandomStream) {
         erasing?.apply(to: pixels, side: side, using: &random)
     }
 }
 
 extension AugmentationPolicy: LosslessStringConvertible {
     /// What a policy's text may be.
-    public static let rule =
+    package static let rule =
         "none, full, or some of crop, flip, randaugment[=0...10], jitter[=0...1] and erasing[=0...1] with commas between"
 
     /// Reads `none`, `full` or a list of changes; nil for anything else, and for a change that occurs twice.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         self = .none
         if text == "none" { return }
         if text == "full" {
@@ -102,8 +98,7 @@ extension AugmentationPolicy: LosslessStringConvertible {
         return true
     }
 
-    /// The list of changes, or `none`.
-    public var description: String {
+    package var description: String {
         let parts = [
             crops ? "crop" : nil, flips ? "flip" : nil, randAugment.map { "randaugment=\($0.magnitude)" },
             jitter.map { "jitter=\($0.strength)" }, erasing.map { "erasing=\($0.probability)" },

@@ -1,15 +1,13 @@
-public import ImagePipeline
+import ImagePipeline
 
 /// Brightness, contrast and saturation changed in random order, each by a factor of 1 - strength to 1 + strength.
-public struct ColorJitter: Sendable, Equatable {
+package struct ColorJitter: Sendable, Equatable {
     /// 0...1.
-    public var strength: Double
+    package var strength: Double
 
-    /// Jitters by a strength of 0...1.
-    public init(strength: Double = 0.4) { self.strength = strength }
+    package init(strength: Double = 0.4) { self.strength = strength }
 
-    /// The image changed.
-    public func applied(to image: RGBImage, using random: inout RandomStream) -> RGBImage {
+    package func applied(to image: RGBImage, using random: inout RandomStream) -> RGBImage {
         var image = image
         for property in random.permutation(of: 3) {
             let factor = Float(random.uniform(in: 1 - strength...1 + strength))

@@ -1,12 +1,12 @@
 import Glibc
-public import ImagePipeline
+import ImagePipeline
 
 /// A way in which pictures are damaged to see how a classifier withstands it: families of Hendrycks and Dietterich,
 /// "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations" (2019), with their parameters for CIFAR-10.
 ///
 /// Lengths in pixels are meant at a side of 32 and grow with it. Everything random follows from a seed: pictures differ from
 /// the published ones in the draws, not in the distribution.
-public enum Corruption: String, Sendable, CaseIterable {
+package enum Corruption: String, Sendable, CaseIterable {
     case gaussianNoise = "gaussian-noise"
     case shotNoise = "shot-noise"
     case impulseNoise = "impulse-noise"
@@ -16,7 +16,7 @@ public enum Corruption: String, Sendable, CaseIterable {
     case fog, brightness, contrast, pixelate, jpeg
 
     /// From the slightest to the worst.
-    public static let severities = 1...5
+    package static let severities = 1...5
 
     /// The damaged picture.
     ///
@@ -24,7 +24,7 @@ public enum Corruption: String, Sendable, CaseIterable {
     ///   - image: a square.
     ///   - severity: one of `severities`.
     ///   - seed: names the random numbers, together with the family; severities share them.
-    public func applied(to image: RGBImage, severity: Int, seed: UInt64) -> RGBImage {
+    package func applied(to image: RGBImage, severity: Int, seed: UInt64) -> RGBImage {
         precondition(image.width == image.height, "a corruption is defined for squares")
         precondition(Self.severities.contains(severity), "a severity is 1...5")
         var random = RandomStream(seed: seed, Self.allCases.firstIndex(of: self)!)

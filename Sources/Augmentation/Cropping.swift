@@ -1,9 +1,9 @@
 import Glibc
-public import ImagePipeline
+import ImagePipeline
 
 extension RGBImage {
     /// The columns and rows that begin at `x`, `y`; what lies outside the image is black.
-    public func cropped(x: Int, y: Int, width: Int, height: Int) -> RGBImage {
+    package func cropped(x: Int, y: Int, width: Int, height: Int) -> RGBImage {
         precondition(width > 0 && height > 0, "an image has at least one pixel")
         var result = [UInt8](repeating: 0, count: width * height * 3)
         let columns = max(x, 0)..<max(min(x + width, self.width), max(x, 0))
@@ -50,5 +50,5 @@ extension RGBImage {
     }
 
     /// Left and right exchanged.
-    public func mirrored() -> RGBImage { oriented(.topRight) }
+    package func mirrored() -> RGBImage { oriented(.topRight) }
 }

@@ -1,14 +1,14 @@
-public import ImagePipeline
+import ImagePipeline
 
 // Mixtures with a degenerate image, as Pillow's `ImageEnhance` define them: factor 0 gives the degenerate image, 1 the
 // image itself, more exaggerates. Samples are truncated, not rounded, in 32-bit floats as there.
 
 extension RGBImage {
     /// Mixed with black.
-    public func adjustedBrightness(_ factor: Float) -> RGBImage { mixed(factor) { _ in 0 } }
+    package func adjustedBrightness(_ factor: Float) -> RGBImage { mixed(factor) { _ in 0 } }
 
     /// Mixed with the gray of the mean luminance.
-    public func adjustedContrast(_ factor: Float) -> RGBImage {
+    package func adjustedContrast(_ factor: Float) -> RGBImage {
         let gray = luminance
         let sum = gray.reduce(0) { $0 + Int($1) }
         let mean = Int(Double(sum) / Double(gray.count) + 0.5)
@@ -16,13 +16,13 @@ extension RGBImage {
     }
 
     /// Mixed with its luminance.
-    public func adjustedSaturation(_ factor: Float) -> RGBImage {
+    package func adjustedSaturation(_ factor: Float) -> RGBImage {
         let gray = luminance
         return mixed(factor) { Int(gray[$0 / 3]) }
     }
 
     /// Mixed with a smoothed image: 3x3 means in which the middle counts five times; the border stays.
-    public func adjustedSharpness(_ factor: Float) -> RGBImage {
+    package func adjustedSharpness(_ factor: Float) -> RGBImage {
         let smooth = smoothed()
         return mixed(factor) { Int(smooth[$0]) }
     }

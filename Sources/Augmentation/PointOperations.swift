@@ -1,4 +1,4 @@
-public import ImagePipeline
+import ImagePipeline
 
 // Operations that change each sample by a table, as Pillow's `ImageOps` define them.
 
@@ -30,23 +30,22 @@ extension RGBImage {
         return counts
     }
 
-    /// The negative.
-    public func inverted() -> RGBImage { mapped { 255 - $0 } }
+    package func inverted() -> RGBImage { mapped { 255 - $0 } }
 
     /// Only the highest `bits` of each sample, 0...8, the others zero.
-    public func posterized(bits: Int) -> RGBImage {
+    package func posterized(bits: Int) -> RGBImage {
         precondition((0...8).contains(bits), "a sample has eight bits")
         return mapped { $0 & ~(1 << (8 - bits) - 1) }
     }
 
     /// Samples from `threshold` on inverted.
-    public func solarized(threshold: Int) -> RGBImage { mapped { $0 < threshold ? $0 : 255 - $0 } }
+    package func solarized(threshold: Int) -> RGBImage { mapped { $0 < threshold ? $0 : 255 - $0 } }
 
     /// Samples below 128 raised by `addend`.
-    public func solarized(adding addend: Int) -> RGBImage { mapped { $0 < 128 ? $0 + addend : $0 } }
+    package func solarized(adding addend: Int) -> RGBImage { mapped { $0 < 128 ? $0 + addend : $0 } }
 
     /// Each channel stretched so that its least sample is 0 and its greatest 255.
-    public func autoContrasted() -> RGBImage {
+    package func autoContrasted() -> RGBImage {
         mapped(
             histograms.map { histogram in
                 let least = histogram.firstIndex { $0 > 0 } ?? 0
@@ -58,7 +57,7 @@ extension RGBImage {
     }
 
     /// Each channel's samples spread so that all values occur about as often.
-    public func equalized() -> RGBImage {
+    package func equalized() -> RGBImage {
         mapped(
             histograms.map { histogram in
                 let occurring = histogram.filter { $0 > 0 }

@@ -1,32 +1,30 @@
-public import ImagePipeline
+import ImagePipeline
 
 /// Two operations chosen at random, each carried out with probability 1/2 (RandAugment, Cubuk et al. 2020, in the variant
 /// that the image-model community calls `rand-m9-mstd0.5`): fifteen operations, whose strength is drawn for each from a
 /// normal distribution about `magnitude`.
-public struct RandAugment: Sendable, Equatable {
-    /// What may be done to an image.
-    public enum Operation: String, Sendable, CaseIterable {
+package struct RandAugment: Sendable, Equatable {
+    package enum Operation: String, Sendable, CaseIterable {
         case autoContrast, equalize, invert, rotate, posterize, solarize, solarizeAdd
         case color, contrast, brightness, sharpness
         case shearX, shearY, translateX, translateY
     }
 
     /// Mean strength, 0...10.
-    public var magnitude: Double
+    package var magnitude: Double
     /// Its standard deviation.
-    public var deviation = 0.5
+    package var deviation = 0.5
     /// Operations chosen for an image, with replacement.
-    public var operations = 2
+    package var operations = 2
     /// With which probability each of them is carried out.
-    public var probability = 0.5
+    package var probability = 0.5
 
-    /// Augments with a mean strength of 0...10.
-    public init(magnitude: Double = 9) { self.magnitude = magnitude }
+    package init(magnitude: Double = 9) { self.magnitude = magnitude }
 
     /// The image changed.
     ///
     /// - Parameter fill: red, green and blue of what shearing, moving and rotating bring in from outside.
-    public func applied(to image: RGBImage, fill: [UInt8], using random: inout RandomStream) -> RGBImage {
+    package func applied(to image: RGBImage, fill: [UInt8], using random: inout RandomStream) -> RGBImage {
         var image = image
         for _ in 0..<operations {
             let operation = Operation.allCases[random.index(below: Operation.allCases.count)]
@@ -47,7 +45,7 @@ extension RandAugment.Operation {
     ///     from 256 on, four bits left by posterising. The others know no strength.
     ///   - negated: turns what has a direction into the opposite one.
     ///   - fill: red, green and blue of what comes in from outside.
-    public func applied(to image: RGBImage, strength: Double, negated: Bool, fill: [UInt8]) -> RGBImage {
+    package func applied(to image: RGBImage, strength: Double, negated: Bool, fill: [UInt8]) -> RGBImage {
         let level = strength / 10
         let signed = negated ? -level : level
         let factor = Float(level * 1.8 + 0.1)

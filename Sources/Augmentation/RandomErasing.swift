@@ -1,23 +1,22 @@
 import Glibc
 
 /// A rectangle of a normalised image filled with normal noise, pixel by pixel (random erasing, Zhong et al. 2020).
-public struct RandomErasing: Sendable, Equatable {
+package struct RandomErasing: Sendable, Equatable {
     /// The share of images that it changes, 0...1.
-    public var probability: Double
+    package var probability: Double
 
     private static let area = 0.02...1.0 / 3
     /// Logarithms of the least and the greatest ratio of height to width.
     private static let aspect = log(0.3)...log(1 / 0.3)
 
-    /// Erases part of so many images.
-    public init(probability: Double = 0.25) { self.probability = probability }
+    package init(probability: Double = 0.25) { self.probability = probability }
 
     /// Erases a rectangle of 2 to 33 % of the area, or nothing.
     ///
     /// - Parameters:
     ///   - pixels: [3][side][side].
     ///   - side: in pixels.
-    public func apply(to pixels: UnsafeMutableBufferPointer<Float>, side: Int, using random: inout RandomStream) {
+    package func apply(to pixels: UnsafeMutableBufferPointer<Float>, side: Int, using random: inout RandomStream) {
         precondition(pixels.count == 3 * side * side, "the pixels are not those of a square")
         guard random.chance(probability) else { return }
         for _ in 0..<10 {

@@ -6,23 +6,22 @@ import Glibc
 /// Each use of randomness names a stream of its own, so that its numbers don't depend on what others drew before, nor
 /// on which thread came first. How numbers are drawn is written out here because the standard library may change how it
 /// draws, and then a resumed run would differ.
-public struct RandomStream: RandomNumberGenerator, Sendable {
+package struct RandomStream: RandomNumberGenerator, Sendable {
     private var state: UInt64
     /// The second of two normal numbers made at once.
     private var spare: Double?
 
     /// The stream of a seed and keys; other keys, or the same in another order, name another stream.
-    public init(seed: UInt64, _ keys: Int...) { self.init(seed: seed, keys: keys) }
+    package init(seed: UInt64, _ keys: Int...) { self.init(seed: seed, keys: keys) }
 
-    /// As above.
-    public init(seed: UInt64, keys: [Int]) {
+    package init(seed: UInt64, keys: [Int]) {
         state = seed
         for key in keys { state = Self.mixed(state &+ 0x9E37_79B9_7F4A_7C15) ^ UInt64(bitPattern: Int64(key)) }
         state = Self.mixed(state)
     }
 
     /// Sixty-four random bits.
-    public mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         return Self.mixed(state)
     }
@@ -34,24 +33,24 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     }
 
     /// A number of 0..<1, a multiple of 2⁻⁵³.
-    public mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
+    package mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 
     /// A number from the lower bound up to the upper one.
-    public mutating func uniform(in range: ClosedRange<Double>) -> Double {
+    package mutating func uniform(in range: ClosedRange<Double>) -> Double {
         range.lowerBound + (range.upperBound - range.lowerBound) * uniform()
     }
 
     /// One of 0..<`count`, all alike but for one part in 2⁶⁴ / `count`; `count` is at least 1.
-    public mutating func index(below count: Int) -> Int {
+    package mutating func index(below count: Int) -> Int {
         precondition(count > 0, "nothing to choose from")
         return Int(next().multipliedFullWidth(by: UInt64(count)).high)
     }
 
     /// True with the given probability.
-    public mutating func chance(_ probability: Double) -> Bool { uniform() < probability }
+    package mutating func chance(_ probability: Double) -> Bool { uniform() < probability }
 
     /// A number of the normal distribution of mean 0 and variance 1 (Box and Muller 1958).
-    public mutating func normal() -> Double {
+    package mutating func normal() -> Double {
         if let spare {
             self.spare = nil
             return spare
@@ -63,7 +62,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
     }
 
     /// 0..<`count` in random order (Fisher and Yates).
-    public mutating func permutation(of count: Int) -> [Int] {
+    package mutating func permutation(of count: Int) -> [Int] {
         var order = Array(0..<count)
         for last in stride(from: count - 1, to: 0, by: -1) { order.swapAt(last, index(below: last + 1)) }
         return order

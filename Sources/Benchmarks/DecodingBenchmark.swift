@@ -7,9 +7,8 @@ import Tensor
 import Training
 
 /// Times the way from image files to a model's input, exact and scaled, and compares the embeddings that follow.
-public struct DecodingBenchmark {
-    /// One file's row.
-    public struct Measurement: TableRow {
+package struct DecodingBenchmark {
+    package struct Measurement: TableRow {
         let path: String
         /// Stored width and height in pixels.
         let width: Int
@@ -27,14 +26,14 @@ public struct DecodingBenchmark {
     }
 
     /// The rows of all files, and the model's own time to compare them with.
-    public struct Report: Codable, Sendable {
+    package struct Report: Codable, Sendable {
         let model: String
         let kernels: String
         let workers: Int
         /// Milliseconds of one image's reverse pass, alone, to the default tap.
         let pass: Spread
         /// In the order of the files.
-        public var measurements: [Measurement] = []
+        package var measurements: [Measurement] = []
     }
 
     private let served: ServedModel
@@ -44,7 +43,7 @@ public struct DecodingBenchmark {
     private let seconds: Double
 
     /// - Parameter seconds: about how long each figure is measured; three times at least.
-    public init(_ served: ServedModel, on computation: Computation, seconds: Double) throws {
+    package init(_ served: ServedModel, on computation: Computation, seconds: Double) throws {
         self.served = served
         self.computation = computation
         integrator = ReverseIntegrator(
@@ -54,7 +53,7 @@ public struct DecodingBenchmark {
     }
 
     /// Times a pass; the report has no files yet.
-    public func report() -> Report {
+    package func report() -> Report {
         let input = [Float](repeating: 0, count: served.model.stateCount)
         return Report(
             model: served.version.name, kernels: computation.kernels.name, workers: computation.pool.count,
@@ -64,7 +63,7 @@ public struct DecodingBenchmark {
     /// Times a file's decoding.
     ///
     /// - Throws: `DataSetError` or `ImageError` if it can't be read.
-    public func measure(_ path: String) throws -> Measurement {
+    package func measure(_ path: String) throws -> Measurement {
         let bytes = try ImageFiles.bytes(of: path, maximumBytes: ImageLimits().maximumBytes)
         let preprocessing = served.preprocessing
         let header = try ImageDecoder.probe(bytes)
@@ -90,8 +89,7 @@ public struct DecodingBenchmark {
 // MARK: - As text
 
 extension DecodingBenchmark.Report {
-    /// The lines above the table.
-    public var title: String {
+    package var title: String {
         """
         \(model), kernels \(kernels), \(workers) workers
         one image's pass: \(pass.text()) ms; decoding and resizing, one thread, in milliseconds:
@@ -101,7 +99,7 @@ extension DecodingBenchmark.Report {
     }
 
     /// A line about the files that the two modes decode differently; nil if there are none.
-    public var summary: String? {
+    package var summary: String? {
         let scaled = measurements.filter { $0.denominator > 1 }
         guard let least = scaled.map(\.cosine).min() else { return nil }
         func total(_ spread: KeyPath<DecodingBenchmark.Measurement, Spread>) -> Double {
@@ -114,13 +112,11 @@ extension DecodingBenchmark.Report {
 }
 
 extension DecodingBenchmark.Measurement {
-    /// The table's columns.
-    public static let columns = TextColumns([
+    package static let columns = TextColumns([
         ("pixels", 11), ("kB", 7), ("exact", 26), ("scaled", 26), ("at", 5), ("cosine", 10), ("  file", 0),
     ])
 
-    /// A cell for each column.
-    public var cells: [String] {
+    package var cells: [String] {
         [
             "\(width)x\(height)", "\(bytes / 1000)", exact.text(), scaled.text(), "1/\(denominator)",
             "\(rounded(cosine, 6))", "  \(path)",

@@ -5,7 +5,7 @@ import ReverseODE
 import Tensor
 
 /// The time of an evaluation by kind and size of layer, compared with the most that the processor can do.
-public struct EvaluationProfile: Codable, Sendable {
+package struct EvaluationProfile: Codable, Sendable {
     /// Layers of one algorithm, precision and size.
     struct Row: Codable, Sendable {
         /// Algorithm and precision.
@@ -36,7 +36,8 @@ public struct EvaluationProfile: Codable, Sendable {
     let remainder: Double
 
     /// Profiles about `seconds` of evaluations after a warm-up.
-    public init(name: String, model: ReversibleModel, batch: Int, seconds: Double, on computation: Computation) throws {
+    package init(name: String, model: ReversibleModel, batch: Int, seconds: Double, on computation: Computation) throws
+    {
         let (kernels, pool) = (computation.kernels, computation.pool)
         let integrator = ReverseIntegrator(model: model, capacity: batch, kernels: kernels, pool: pool)
         let end = try model.resolve(Tap(time: .end, place: .pooled))
@@ -134,8 +135,7 @@ extension EvaluationProfile.Row {
 }
 
 extension EvaluationProfile {
-    /// The profile as a table.
-    public var table: String {
+    package var table: String {
         let peaks = peakGigaflops.sorted { $0.key < $1.key }.map { "\($0.key) \(Int($0.value)) GFLOP/s" }
         var lines = ["", "\(model) in batches of \(batch); peak of the micro-kernel: \(peaks.joined(separator: ", "))"]
         let columns = TextColumns([

@@ -4,7 +4,7 @@ import ReverseODE
 import Tensor
 
 /// The time of a model's evaluation and of its whole reverse pass.
-public struct NetworkBenchmark: TableRow {
+package struct NetworkBenchmark: TableRow {
     let model: String
     let batch: Int
     /// Milliseconds an image of one evaluation.
@@ -23,7 +23,7 @@ public struct NetworkBenchmark: TableRow {
     /// Measures for about `seconds`, at least three passes, after one that is not counted.
     ///
     /// - Parameter name: what the row calls the model.
-    public init(
+    package init(
         of model: ReversibleModel, name: String, loadSeconds: Double, batch: Int, seconds: Double,
         on computation: Computation
     ) throws {
@@ -65,14 +65,12 @@ public struct NetworkBenchmark: TableRow {
 }
 
 extension NetworkBenchmark {
-    /// The table's columns.
-    public static let columns = TextColumns([
+    package static let columns = TextColumns([
         ("model", -12), ("batch", 5), ("evaluation", 26), ("GFLOP/s", 9), ("whole pass", 26), ("evals", 6),
         ("load s", 8), ("arena MiB", 10),
     ])
 
-    /// A cell for each column.
-    public var cells: [String] {
+    package var cells: [String] {
         [
             model, "\(batch)", evaluation.text(), "\(Int(effectiveGigaflops))", pass.text(), "\(evaluations)",
             "\(rounded(loadSeconds))", "\(activationBytes >> 20)",

@@ -3,9 +3,8 @@ import Plotting
 import Tensor
 
 /// Times single operations at the sizes of the published networks, with random weights.
-public struct OperationBenchmark: Codable, Sendable {
-    /// One row of the table.
-    public struct Measurement: TableRow {
+package struct OperationBenchmark: Codable, Sendable {
+    package struct Measurement: TableRow {
         /// The operation and its sizes.
         let operation: String
         let batch: Int
@@ -21,7 +20,7 @@ public struct OperationBenchmark: Codable, Sendable {
     /// Measures each case and batch size for about `seconds`.
     ///
     /// - Parameter report: called with each row once it is measured.
-    public init(batches: [Int], seconds: Double, on computation: Computation, report: (Measurement) -> Void) throws {
+    package init(batches: [Int], seconds: Double, on computation: Computation, report: (Measurement) -> Void) throws {
         measurements = try OperationCase.benchmarked.flatMap { operation in
             let field = try Self.field(operation.program, computation)
             return batches.map { batch in
@@ -59,9 +58,7 @@ public struct OperationBenchmark: Codable, Sendable {
 }
 
 extension OperationBenchmark.Measurement {
-    /// The table's columns.
-    public static let columns = TextColumns([("operation", -44), ("batch", 6), ("ms", 26), ("GFLOP/s", 9)])
+    package static let columns = TextColumns([("operation", -44), ("batch", 6), ("ms", 26), ("GFLOP/s", 9)])
 
-    /// A cell for each column.
-    public var cells: [String] { [operation, "\(batch)", time.text(digits: 4), "\(Int(effectiveGigaflops))"] }
+    package var cells: [String] { [operation, "\(batch)", time.text(digits: 4), "\(Int(effectiveGigaflops))"] }
 }

@@ -3,7 +3,7 @@ import ReverseODE
 import Tensor
 
 /// How far a pass in reduced precision strays from the same pass in f32.
-public struct PrecisionError: Codable, Sendable {
+package struct PrecisionError: Codable, Sendable {
     let model: String
     /// Relative L2 error of the velocity of one evaluation.
     let velocity: Double
@@ -15,7 +15,7 @@ public struct PrecisionError: Codable, Sendable {
     let cosine: Double
 
     /// Runs the same input through both models, which differ in precision only and integrate with Euler's method.
-    public init(name: String, exact: ReversibleModel, reduced: ReversibleModel, on computation: Computation) throws {
+    package init(name: String, exact: ReversibleModel, reduced: ReversibleModel, on computation: Computation) throws {
         let input = NetworkBenchmark.input(count: exact.stateCount)
         let taps = try [
             Tap(time: .at(exact.grid.times[1]), place: .state), Tap(time: .end, place: .state),
@@ -45,7 +45,7 @@ public struct PrecisionError: Codable, Sendable {
     }
 
     /// For people, on one line.
-    public var text: String {
+    package var text: String {
         "\(model): velocity \(velocity); after \(evaluations) evaluations state \(state), embedding's cosine \(cosine)"
     }
 }

@@ -3,16 +3,15 @@ import ReverseODE
 import Tensor
 
 /// A network that is measured with random weights, on which time doesn't depend.
-public struct RandomNetwork: Sendable {
+package struct RandomNetwork: Sendable {
     /// What options call it.
-    public let name: String
-    /// Its shape.
-    public let architecture: UNetArchitecture
+    package let name: String
+    package let architecture: UNetArchitecture
     /// The sizes of batches that it is measured at if none are given.
-    public let batches: [Int]
+    package let batches: [Int]
 
     /// The published networks (PRG, section 1), and one of the bundled model's size.
-    public static let all = [
+    package static let all = [
         RandomNetwork(
             name: "u32",
             architecture: UNetArchitecture(
@@ -30,8 +29,7 @@ public struct RandomNetwork: Sendable {
                 attentionDownsampling: [4], heads: 4, imageSize: 32), batches: [1, 8]),
     ]
 
-    /// The network of that name, or nil.
-    public init?(named name: String) {
+    package init?(named name: String) {
         guard let network = Self.all.first(where: { $0.name == name }) else { return nil }
         self = network
     }
@@ -45,7 +43,7 @@ public struct RandomNetwork: Sendable {
     /// A model without a head, whose activations stay of order one.
     ///
     /// - Parameter evaluations: of a pass.
-    public func model(evaluations: Int, on computation: Computation) throws -> ReversibleModel {
+    package func model(evaluations: Int, on computation: Computation) throws -> ReversibleModel {
         let configuration = configuration(evaluations: evaluations)
         return try ReversibleModel(
             configuration: configuration, precision: computation.precision, kernels: computation.kernels,
@@ -53,13 +51,12 @@ public struct RandomNetwork: Sendable {
     }
 
     /// Writes such a model to a file, the same bytes every time.
-    public func write(evaluations: Int, to path: String) throws {
+    package func write(evaluations: Int, to path: String) throws {
         let configuration = configuration(evaluations: evaluations)
         try ModelFile.write(configuration, to: path, weights: try Self.randomWeights(configuration))
     }
 
-    /// The configuration of such a model.
-    public func configuration(evaluations: Int) -> ModelConfiguration {
+    package func configuration(evaluations: Int) -> ModelConfiguration {
         ModelConfiguration(
             name: name, architecture: architecture, head: nil, path: .icfm,
             grid: TimeGridConfiguration(count: evaluations + 1, cutoff: nil),

@@ -8,26 +8,21 @@ import Tensor
 /// way of batching. Everything is measured in short turns one after the other, round after round, so that what else the
 /// machine does meets all alike.
 @MainActor
-public struct ServedBenchmark {
-    /// What to measure.
-    public struct Plan: Sendable {
-        /// The batching modes to compare.
-        public var batchings: [BatchingMode] = [.step, .request]
+package struct ServedBenchmark {
+    package struct Plan: Sendable {
+        package var batchings: [BatchingMode] = [.step, .request]
         /// Open loads as shares of the capacity.
-        public var loads = [0.3, 0.6, 0.9, 1.5]
+        package var loads = [0.3, 0.6, 0.9, 1.5]
         /// Clients of the closed loop.
-        public var clients = 16
+        package var clients = 16
         /// Of a turn.
-        public var seconds = 5.0
-        /// Turns of each load.
-        public var rounds = 3
-        /// The most images in a step.
-        public var batchLimit = 8
+        package var seconds = 5.0
+        package var rounds = 3
+        package var batchLimit = 8
         /// The most images that may wait.
-        public var queueLimit = 1024
+        package var queueLimit = 1024
 
-        /// A plan of the usual numbers.
-        public init() {}
+        package init() {}
     }
 
     /// The share of each turn that isn't counted, in which queues fill.
@@ -42,7 +37,7 @@ public struct ServedBenchmark {
     /// - Parameters:
     ///   - image: the file that is posted; nil for a small PNG of gradients and noise.
     ///   - serviceArguments: what every service of this program is started with.
-    public init(
+    package init(
         _ plan: Plan, served: ServedModel, on computation: Computation, image: [UInt8]?, serviceArguments: [String]
     ) throws {
         self.plan = plan
@@ -64,12 +59,12 @@ public struct ServedBenchmark {
     }
 
     /// How many turns of the plan's seconds it takes.
-    public var turns: Int { plan.rounds * (3 + plan.batchings.count * (1 + plan.loads.count)) }
+    package var turns: Int { plan.rounds * (3 + plan.batchings.count * (1 + plan.loads.count)) }
 
     /// Measures.
     ///
     /// - Parameter progress: told how many turns have ended.
-    public func run(progress: (Int) -> Void) throws -> ServedReport {
+    package func run(progress: (Int) -> Void) throws -> ServedReport {
         let services = try plan.batchings.map { mode in
             (mode, try ServiceProcess(arguments: serviceArguments + ["--batching", mode.rawValue]))
         }

@@ -2,7 +2,7 @@ import LoadGeneration
 import Plotting
 
 /// How a service did under load.
-public struct ServedReport: Codable, Sendable {
+package struct ServedReport: Codable, Sendable {
     /// One load with one way of batching.
     struct Row: Codable, Sendable {
         let batching: String
@@ -61,7 +61,7 @@ public struct ServedReport: Codable, Sendable {
     // MARK: As text
 
     /// For people.
-    public var text: String {
+    package var text: String {
         """
         \(model): kernels \(kernels), \(workers) workers, batches of \(batchLimit), \(queueLimit) may wait; an image of \
         \(imageBytes) bytes to /embed; \(rounds) rounds of \(seconds) s

@@ -1,5 +1,5 @@
 /// Median and extremes of several runs, in milliseconds.
-public struct Spread: Codable, Sendable {
+package struct Spread: Codable, Sendable {
     /// The middle value; of an even number the greater of the two in the middle.
     let median: Double
     let least: Double

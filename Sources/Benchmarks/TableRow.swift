@@ -1,7 +1,7 @@
 import Plotting
 
 /// A line of a benchmark's table.
-public protocol TableRow: Codable, Sendable {
+package protocol TableRow: Codable, Sendable {
     /// The table's columns.
     static var columns: TextColumns { get }
     /// A cell for each column.

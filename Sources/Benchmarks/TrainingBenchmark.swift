@@ -6,17 +6,15 @@ import Training
 
 /// Times the steps of training: forward, backward and the optimizer's update, by what `headwater pretrain` and `finetune`
 /// run, on images that are there already.
-public struct TrainingBenchmark {
-    /// What is trained.
-    public enum Stage: String, CaseIterable, Codable, Sendable {
+package struct TrainingBenchmark {
+    package enum Stage: String, CaseIterable, Codable, Sendable {
         /// The velocity of the flow, by Adam.
         case pretrain
         /// Classes through the whole reverse pass, network and head, by AdamW.
         case finetune
     }
 
-    /// One row of the table.
-    public struct Measurement: TableRow {
+    package struct Measurement: TableRow {
         let model: String
         let stage: Stage
         let batch: Int
@@ -43,7 +41,7 @@ public struct TrainingBenchmark {
     ///
     /// - Parameter capacity: images whose activations are in memory together.
     /// - Throws: `ConfigurationError`.
-    public init(
+    package init(
         _ name: String, _ configuration: ModelConfiguration, capacity: Int, on computation: Computation
     ) throws {
         var configuration = configuration
@@ -61,7 +59,7 @@ public struct TrainingBenchmark {
     }
 
     /// Measures steps for about `seconds`, at least three, after one that is not counted.
-    public func measure(_ stage: Stage, batch: Int, seconds: Double) throws -> Measurement {
+    package func measure(_ stage: Stage, batch: Int, seconds: Double) throws -> Measurement {
         let trainer = try trainer(stage)
         let data = Batch(
             epoch: 0, index: 0, pixels: pixels(count: batch),
@@ -104,13 +102,11 @@ public struct TrainingBenchmark {
 }
 
 extension TrainingBenchmark.Measurement {
-    /// The table's columns.
-    public static let columns = TextColumns([
+    package static let columns = TextColumns([
         ("model", -12), ("stage", -10), ("batch", 5), ("step", 30), ("images/s", 10),
     ])
 
-    /// A cell for each column.
-    public var cells: [String] {
+    package var cells: [String] {
         [model, stage.rawValue, "\(batch)", step.text(digits: 1), "\(rounded(imagesPerSecond, 1))"]
     }
 }

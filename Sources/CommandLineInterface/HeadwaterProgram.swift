@@ -4,8 +4,7 @@ import Dispatch
 import Glibc
 import Telemetry
 
-/// The `headwater` program.
-public enum HeadwaterProgram {
+package enum HeadwaterProgram {
     /// What `--version` and `GET /version` say, with the commit.
     static let version = "0.2.0"
 
@@ -33,7 +32,7 @@ public enum HeadwaterProgram {
     /// it may wait in vain.
     ///
     /// - Parameter commit: what the program was built from; see `BuildInformation.commit`.
-    public static func main(commit: String) -> Never {
+    package static func main(commit: String) -> Never {
         let build = BuildInformation(version: version, commit: commit)
         // A client that closes its end must not end the process.
         signal(SIGPIPE, SIG_IGN)

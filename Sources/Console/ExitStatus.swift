@@ -1,5 +1,5 @@
 /// What the program's exit tells its caller; from 64 on as in sysexits(3).
-public enum ExitStatus: Int32, CaseIterable, Sendable {
+package enum ExitStatus: Int32, CaseIterable, Sendable {
     case success = 0
     case negative = 1
     case usage = 64
@@ -9,8 +9,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
     case internalFault = 70
     case unwritableOutput = 74
 
-    /// What it stands for, in the help.
-    public var meaning: String {
+    package var meaning: String {
         switch self {
         case .success: "Success."
         case .negative:
@@ -26,14 +25,12 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
 }
 
 /// A failure with an exit status of its own.
-public struct CommandFailure: Error, CustomStringConvertible {
-    /// What the process ends with.
-    public let status: ExitStatus
-    /// What is wrong, where, and what to do.
-    public let description: String
+package struct CommandFailure: Error, CustomStringConvertible {
+    package let status: ExitStatus
+    package let description: String
 
     /// States a failure: what is wrong, where, and what to do.
-    public init(_ status: ExitStatus, _ description: String) {
+    package init(_ status: ExitStatus, _ description: String) {
         self.status = status
         self.description = description
     }

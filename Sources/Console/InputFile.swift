@@ -2,14 +2,14 @@ import Files
 import Glibc
 
 /// Small text files, or pipes, that an option names.
-public enum InputFile {
+package enum InputFile {
     private static let textLimit = 1 << 20
 
     /// The text of a file of at most 1 MiB that an option names, such as a certificate or a key.
     ///
     /// - Parameter place: the flag or variable that names the file, for the error.
     /// - Throws: `CommandFailure` with the system's reason. What is in the file isn't told.
-    public static func text(_ path: String, at place: String) throws -> String {
+    package static func text(_ path: String, at place: String) throws -> String {
         func failure(_ status: ExitStatus, _ reason: String) -> CommandFailure {
             CommandFailure(status, "\(place): \(path): \(reason)")
         }
@@ -29,7 +29,7 @@ public enum InputFile {
 
     /// The lines of a text; they end in LF or CRLF, the last one perhaps in neither. A byte-order mark, which programs of
     /// Windows put in front, is no part of the first.
-    public static func lines(of text: String) -> [String] {
+    package static func lines(of text: String) -> [String] {
         let mark = "\u{FEFF}".utf8
         let bytes = text.utf8.starts(with: mark) ? text.utf8.dropFirst(mark.count) : text.utf8[...]
         // Not the text's characters: to Swift CRLF is one of them, and so is LF with an accent behind it.

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// Lets SIGINT and SIGTERM cancel a command, so that what it was writing is taken back before the process ends.
-public enum Interruption {
+package enum Interruption {
     private struct State {
         var signals = StopSignals()
         var received: Int32?
@@ -14,7 +14,8 @@ public enum Interruption {
     ///
     /// - Throws: what `body` throws, unless it is that it was cancelled by a signal: a disk that is full when an interrupted
     ///   command saves must be heard of.
-    public static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws -> ExitStatus
+    package static func cancelling(_ body: @escaping @MainActor () async throws -> ExitStatus) async throws
+        -> ExitStatus
     {
         let state = Mutex(State())
         let task = Task { @MainActor in try await body() }

@@ -6,15 +6,17 @@ import Synchronization
 ///
 /// Never `exit()`: it runs the libraries' exit handlers, and OpenBLAS' waits there for threads that it may never have got.
 /// The kernel gives back everything else that such handlers would.
-public enum ProcessExit {
+package enum ProcessExit {
     private static let preparations = Mutex<[@Sendable () -> Void]>([])
 
     /// Has `action` called before the process ends, however that comes about but for a signal that can't be caught. It
     /// must not wait for other threads.
-    public static func prepare(_ action: @escaping @Sendable () -> Void) { preparations.withLock { $0.append(action) } }
+    package static func prepare(_ action: @escaping @Sendable () -> Void) {
+        preparations.withLock { $0.append(action) }
+    }
 
     /// Writes out what has been printed, and ends the process.
-    public static func end(_ status: ExitStatus) -> Never {
+    package static func end(_ status: ExitStatus) -> Never {
         let failure = CProcessFlushOutput()
         // A reader that has seen enough (EPIPE) is no failure.
         guard failure == 0 || failure == EPIPE || status != .success else {
@@ -26,16 +28,16 @@ public enum ProcessExit {
     }
 
     /// Writes an error to standard error and ends the process with this status.
-    public static func end(_ status: ExitStatus, reporting error: any Error) -> Never {
+    package static func end(_ status: ExitStatus, reporting error: any Error) -> Never {
         Terminal.report("headwater: \(error)")
         end(status)
     }
 
     /// Ends the process without waiting for anything, not even for what another thread is printing.
-    public static func endNow(_ status: ExitStatus) -> Never { endNow(code: status.rawValue) }
+    package static func endNow(_ status: ExitStatus) -> Never { endNow(code: status.rawValue) }
 
     /// As `endNow(_:)`, with a code that is no ``ExitStatus``.
-    public static func endNow(code: Int32) -> Never {
+    package static func endNow(code: Int32) -> Never {
         for action in preparations.withLock({ $0 }) { action() }
         _exit(code)
     }

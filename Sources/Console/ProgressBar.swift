@@ -33,14 +33,14 @@ struct ProgressLine: Equatable {
 }
 
 /// How fast work goes and how long it takes, as text.
-public enum Pace {
+package enum Pace {
     /// A rate with as many digits as matter.
-    public static func rounded(_ rate: Double) -> String {
+    package static func rounded(_ rate: Double) -> String {
         rate < 100 ? "\((rate * 10).rounded() / 10)" : "\(Int(min(rate, 1e15)))"
     }
 
     /// `0:07`, `12:34`, `1:02:03`.
-    public static func clock(_ seconds: Double) -> String {
+    package static func clock(_ seconds: Double) -> String {
         let total = Int(min(max(seconds, 0), 1e9).rounded(.up))
         func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let (hours, minutes) = (total / 3600, total / 60 % 60)
@@ -69,7 +69,7 @@ struct ProgressPace: Equatable {
 /// Shows a progress line on standard error: where that is a terminal, one that is always up to date, and elsewhere a new one
 /// every minute.
 @MainActor
-public final class ProgressBar {
+package final class ProgressBar {
     private var line: ProgressLine
     private let isTerminal: Bool
     private var pace: ProgressPace
@@ -77,24 +77,23 @@ public final class ProgressBar {
     private let start: ContinuousClock.Instant
 
     /// Begins work, such as `embedding`, on `total` of what `unit` names in the plural.
-    public init(_ activity: String, of total: Int, unit: String = "images") {
+    package init(_ activity: String, of total: Int, unit: String = "images") {
         line = ProgressLine(activity: activity, unit: unit, total: total)
         isTerminal = isatty(STDERR_FILENO) == 1
         pace = isTerminal ? .terminal : .log
         start = clock.now
     }
 
-    /// Time since it was made.
-    public var elapsed: Duration { start.duration(to: clock.now) }
+    package var elapsed: Duration { start.duration(to: clock.now) }
 
     /// How many were done when it was made.
-    public var first: Int { line.first }
+    package var first: Int { line.first }
 
     /// Says that so many were done before.
-    public func start(at first: Int) { line.first = first }
+    package func start(at first: Int) { line.first = first }
 
     /// Shows, if it is time, that so many are done, and by `activity` what is being done now.
-    public func update(_ done: Int, _ activity: @autoclosure () -> String? = nil) {
+    package func update(_ done: Int, _ activity: @autoclosure () -> String? = nil) {
         let elapsed = elapsed
         guard pace.isDue(at: elapsed) else { return }
         if let activity = activity() { line.activity = activity }
@@ -106,13 +105,13 @@ public final class ProgressBar {
     }
 
     /// Writes a line to standard error in the bar's place; the next update shows the bar again.
-    public func report(_ text: String) {
+    package func report(_ text: String) {
         erase()
         Terminal.report(text)
     }
 
     /// Takes the bar away. Call it before you write to the terminal by other means than ``Terminal``.
-    public func erase() {
+    package func erase() {
         guard TerminalLine.standardError.erase() else { return }
         pace = .terminal
     }

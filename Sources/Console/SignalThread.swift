@@ -6,9 +6,9 @@ import Synchronization
 ///
 /// It is the first thread that the program starts, by itself: Dispatch's signal sources need Dispatch's threads, and a
 /// process to which the system refuses more threads would no longer hear SIGTERM.
-public final class SignalThread: Sendable {
+package final class SignalThread: Sendable {
     /// Called on the thread, so it must be quick.
-    public typealias Action = @Sendable (Int32) -> Void
+    package typealias Action = @Sendable (Int32) -> Void
 
     private struct State {
         var isRunning = false
@@ -16,8 +16,7 @@ public final class SignalThread: Sendable {
         var watchesStart = false
     }
 
-    /// The one of this process.
-    public static let shared = SignalThread()
+    package static let shared = SignalThread()
 
     private let state = Mutex(State())
 
@@ -26,7 +25,7 @@ public final class SignalThread: Sendable {
     /// - Parameter watchesStart: until ``startIsOver()``, the thread ends the process with an error if the system refuses
     ///   it further threads for good.
     /// - Throws: `CommandFailure` if the system has no thread or no descriptors to give.
-    public func start(watchesStart: Bool = false) throws {
+    package func start(watchesStart: Bool = false) throws {
         try state.withLock { state in
             guard !state.isRunning else { return }
             state.watchesStart = watchesStart
@@ -48,20 +47,20 @@ public final class SignalThread: Sendable {
     /// Has `action` called at each of these signals, instead of what was done before.
     ///
     /// - Throws: `CommandFailure` if the thread can't be started.
-    public func handle(_ numbers: [Int32], _ action: @escaping Action) throws {
+    package func handle(_ numbers: [Int32], _ action: @escaping Action) throws {
         try start()
         state.withLock { state in for number in numbers { state.actions[number] = action } }
         for number in numbers where CProcessCatchSignal(number) != 0 { throw Self.failure("sigaction", errno) }
     }
 
     /// Gives signals back to their default action.
-    public func release(_ numbers: [Int32]) {
+    package func release(_ numbers: [Int32]) {
         for number in numbers { signal(number, SIG_DFL) }
         state.withLock { state in for number in numbers { state.actions[number] = nil } }
     }
 
     /// The process has the threads that it needs.
-    public func startIsOver() { state.withLock { $0.watchesStart = false } }
+    package func startIsOver() { state.withLock { $0.watchesStart = false } }
 
     private func run() -> UnsafeMutableRawPointer? {
         CProcessNameThisThread("signals")

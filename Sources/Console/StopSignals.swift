@@ -3,9 +3,9 @@
 /// Supervisors send SIGTERM twice: to the process and to its group, or from two components that both want it gone. So
 /// what comes within `repetition` of the first signal is that signal again. A later one is a person who doesn't want to
 /// wait.
-public struct StopSignals: Sendable {
+package struct StopSignals: Sendable {
     /// What to do about a signal.
-    public enum Meaning: Sendable, Equatable {
+    package enum Meaning: Sendable, Equatable {
         /// The first: stop in order.
         case stop
         /// The first once more: nothing.
@@ -15,15 +15,14 @@ public struct StopSignals: Sendable {
     }
 
     /// How long after the first signal another one is still the same.
-    public static let repetition: Duration = .seconds(1)
+    package static let repetition: Duration = .seconds(1)
 
     private var first: ContinuousClock.Instant?
 
-    /// No signal yet.
-    public init() {}
+    package init() {}
 
     /// What a signal means that arrives now.
-    public mutating func receive(at now: ContinuousClock.Instant) -> Meaning {
+    package mutating func receive(at now: ContinuousClock.Instant) -> Meaning {
         guard let first else {
             first = now
             return .stop

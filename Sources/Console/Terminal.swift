@@ -4,12 +4,10 @@ import Glibc
 import UntrustedText
 
 /// Lines for people, on standard error and standard output. They take the place of a progress bar.
-public enum Terminal {
-    /// Writes lines to standard error.
-    public static func report(_ text: String) { write(text, to: .standardError) }
+package enum Terminal {
+    package static func report(_ text: String) { write(text, to: .standardError) }
 
-    /// Writes lines to standard output.
-    public static func print(_ text: String) { write(text, to: .standardOutput) }
+    package static func print(_ text: String) { write(text, to: .standardOutput) }
 
     private static func write(_ text: String, to output: FileDescriptor) {
         TerminalLine.standardError.erase()
@@ -20,7 +18,7 @@ public enum Terminal {
     }
 
     /// The columns of the terminal on a descriptor, or 80 if it isn't one.
-    public static func width(of descriptor: Int32 = STDOUT_FILENO) -> Int {
+    package static func width(of descriptor: Int32 = STDOUT_FILENO) -> Int {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
@@ -28,14 +26,13 @@ public enum Terminal {
 }
 
 /// What the system hands to the process, as text that stands for its bytes, UTF-8 or not.
-public enum ProcessText {
+package enum ProcessText {
     /// The program's name and the arguments behind it.
-    public static var arguments: [String] {
+    package static var arguments: [String] {
         (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map(text) }
     }
 
-    /// The variables.
-    public static var environment: [String: String] {
+    package static var environment: [String: String] {
         let repaired = ProcessInfo.processInfo.environment
         return Dictionary(uniqueKeysWithValues: repaired.map { name, value in (name, getenv(name).map(text) ?? value) })
     }

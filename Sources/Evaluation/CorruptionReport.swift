@@ -7,14 +7,13 @@ import Plotting
 import Training
 
 /// The corruptions to evaluate a head on.
-public struct CorruptionSelection: Sendable, Equatable, LosslessStringConvertible {
-    /// The families.
-    public let corruptions: [Corruption]
+package struct CorruptionSelection: Sendable, Equatable, LosslessStringConvertible {
+    package let corruptions: [Corruption]
     /// From 1 to 5.
-    public let severities: [Int]
+    package let severities: [Int]
 
     /// Reads `fog`, `fog:3`, `all` or `all:3`.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         if parts[0] == "all" {
             corruptions = Corruption.allCases
@@ -31,15 +30,14 @@ public struct CorruptionSelection: Sendable, Equatable, LosslessStringConvertibl
         }
     }
 
-    /// As it is read.
-    public var description: String {
+    package var description: String {
         let name = corruptions.count == 1 ? corruptions[0].rawValue : "all"
         return severities.count == 1 ? "\(name):\(severities[0])" : name
     }
 }
 
 /// A head's accuracy on corrupted images.
-public struct CorruptionReport: Codable, Equatable {
+package struct CorruptionReport: Codable, Equatable {
     /// Of one family at one severity.
     struct Row: Codable, Equatable {
         let corruption: String
@@ -57,7 +55,7 @@ public struct CorruptionReport: Codable, Equatable {
     let meanTop1: Double
     let meanTop5: Double?
     /// How often an image was left out of a row's count though it can be used as it is.
-    public let failed: Int
+    package let failed: Int
 
     init(rows: [Row], failed: Int) {
         self.rows = rows
@@ -73,7 +71,7 @@ public struct CorruptionReport: Codable, Equatable {
     ///
     /// - Parameter set: images that can be used as they are; the others have been reported before.
     @MainActor
-    public init(
+    package init(
         _ selection: CorruptionSelection, _ set: EvaluationSet, _ extraction: FeatureExtraction, logitIndices: [Int]
     ) async throws {
         var rows: [Row] = []

@@ -1,17 +1,17 @@
 import Training
 
 /// Why a model can't be evaluated on a data set.
-public struct EvaluationError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct EvaluationError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What doesn't fit, and what to do about it.
-    public let description: String
+    package let description: String
 
     init(_ description: String) { self.description = description }
 }
 
 /// Which logit of a model stands for each class of a data set, found by name.
-public struct EvaluationLabels: Sendable, Equatable {
+package struct EvaluationLabels: Sendable, Equatable {
     /// The logit's index for each class, in the order of the data set's classes.
-    public let logitIndices: [Int]
+    package let logitIndices: [Int]
 
     /// Matches the names; the data set may lack classes that the model knows, but not the other way round.
     ///
@@ -19,7 +19,7 @@ public struct EvaluationLabels: Sendable, Equatable {
     ///   - classes: the data set's class names.
     ///   - labels: the model's class names in the order of its logits; nil if it names none.
     /// - Throws: `EvaluationError` if a class has no logit of its name, or several.
-    public init(classes: [String], labels: [String]?) throws(EvaluationError) {
+    package init(classes: [String], labels: [String]?) throws(EvaluationError) {
         guard let labels else {
             throw EvaluationError("the model has a head but no class names; import it again with --labels")
         }

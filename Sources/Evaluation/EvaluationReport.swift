@@ -7,8 +7,7 @@ import ReverseODE
 import Tensor
 import Training
 
-/// What the evaluation of a model found.
-public struct EvaluationReport: Codable, Equatable {
+package struct EvaluationReport: Codable, Equatable {
     /// The k-nearest-neighbour accuracy of a tap.
     struct Neighbours: Codable, Equatable {
         let time: Float
@@ -46,7 +45,7 @@ public struct EvaluationReport: Codable, Equatable {
     /// Images counted.
     let images: Int
     /// Images left out, those of --train included; not those that a corruption makes unusable.
-    public var failed: Int
+    package var failed: Int
     /// The fraction of the images whose class has the greatest logit; nil without a head.
     let top1: Double?
     /// The fraction whose class has one of the five greatest; nil also where there are no more than five classes.
@@ -58,13 +57,13 @@ public struct EvaluationReport: Codable, Equatable {
     /// By tap.
     var probes: [Probe] = []
     /// Nil unless it was asked for.
-    public var corruptions: CorruptionReport?
+    package var corruptions: CorruptionReport?
     /// For the images, reading and decoding included.
     let seconds: Double
 
     /// Reports what was measured of a set, neighbours, probes and corruptions still missing.
     @MainActor
-    public init(_ extraction: FeatureExtraction, _ measured: EvaluationSet.Measured) {
+    package init(_ extraction: FeatureExtraction, _ measured: EvaluationSet.Measured) {
         let served = extraction.served
         model = served.version.name
         version = served.version.label
@@ -84,7 +83,7 @@ public struct EvaluationReport: Codable, Equatable {
     /// - Parameter known: the candidates; nil for the other images of the same set.
     /// - Throws: `CancellationError`.
     @MainActor
-    public mutating func measureNeighbours(
+    package mutating func measureNeighbours(
         _ k: Int, of measured: EvaluationSet.Measured, among known: EvaluationSet.Measured?, on pool: WorkerPool
     ) throws {
         for (index, tap) in measured.taps.enumerated() {
@@ -110,7 +109,7 @@ public struct EvaluationReport: Codable, Equatable {
     /// - Parameter known: what probes are trained on.
     /// - Throws: `CancellationError`.
     @MainActor
-    public mutating func measureProbes(
+    package mutating func measureProbes(
         of measured: EvaluationSet.Measured, trainedOn known: EvaluationSet.Measured, on pool: WorkerPool
     ) throws {
         for (index, tap) in measured.taps.enumerated() {
@@ -134,10 +133,10 @@ public struct EvaluationReport: Codable, Equatable {
 
 extension EvaluationReport {
     /// The report as a JSON document, indented, with a line end.
-    public func json() throws -> String { try JSONCoder.text(self, indented: true) + "\n" }
+    package func json() throws -> String { try JSONCoder.text(self, indented: true) + "\n" }
 
     /// For people.
-    public var text: String {
+    package var text: String {
         var rows = [
             ("model", "\(model) (\(version)), \(kernels) kernels"),
             ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
@@ -164,7 +163,7 @@ extension EvaluationReport {
 
     /// Accuracy over the steps from the image, a line for every place: what each level of the flow tells of the classes.
     /// Times would run backwards on some paths and not on others.
-    public var plot: String {
+    package var plot: String {
         var plots: [LinePlot] = []
         if let k = neighbours.first?.k {
             plots.append(Self.plot("\(k) nearest neighbours", neighbours.map { ($0.place, $0.steps, $0.accuracy) }))

@@ -6,9 +6,9 @@ import Training
 
 /// A data set, or an evenly spaced part of it.
 @MainActor
-public struct EvaluationSet {
+package struct EvaluationSet {
     /// What an extraction gives of it.
-    public struct Measured {
+    package struct Measured {
         var tally = EvaluationTally()
         var confusion = ConfusionMatrix()
         /// For each tap, the embeddings of all images that could be used.
@@ -16,14 +16,13 @@ public struct EvaluationSet {
         let taps: [ResolvedTap]
         let hasHead: Bool
         /// Images that could be used.
-        public internal(set) var images = 0
+        package internal(set) var images = 0
         /// Indices of the images that could not be used.
-        public internal(set) var unusable: Set<Int> = []
+        package internal(set) var unusable: Set<Int> = []
         var seconds = 0.0
     }
 
-    /// The data set.
-    public let images: LabelledImages
+    package let images: LabelledImages
     /// Which of its images.
     private(set) var indices: [Int]
     private let damage: DamagePolicy
@@ -31,7 +30,7 @@ public struct EvaluationSet {
     /// - Parameters:
     ///   - limit: the most images to use; nil for all.
     ///   - damage: what to do about damaged images.
-    public init(_ images: LabelledImages, limit: Int?, _ damage: DamagePolicy) {
+    package init(_ images: LabelledImages, limit: Int?, _ damage: DamagePolicy) {
         self.images = images
         self.damage = damage
         let total = images.items.count
@@ -39,8 +38,7 @@ public struct EvaluationSet {
         indices = (0..<count).map { $0 * total / count }
     }
 
-    /// The set without the images of these indices.
-    public func without(_ unusable: Set<Int>) -> EvaluationSet {
+    package func without(_ unusable: Set<Int>) -> EvaluationSet {
         var set = self
         set.indices.removeAll(where: unusable.contains)
         return set
@@ -53,7 +51,7 @@ public struct EvaluationSet {
     ///   - logitIndices: the logit of each class; nil to leave the head out.
     ///   - predictions: gets what the head says of every image.
     ///   - classes: class names that labels refer to, the set's own if not given; names not among them get new labels.
-    public func measure(
+    package func measure(
         _ extraction: FeatureExtraction, taps: [Tap], logitIndices: [Int]?, into predictions: PredictionFile? = nil,
         classes: [String]? = nil, as activity: String
     ) async throws -> Measured {

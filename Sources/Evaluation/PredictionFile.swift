@@ -2,18 +2,18 @@ import Extraction
 
 /// What the head says of every image, as comma-separated values.
 @MainActor
-public struct PredictionFile {
+package struct PredictionFile {
     private let file: ResultFile
     private let labels: [String]
 
     /// Most classes of an image that are written.
-    public nonisolated static let most = 5
+    package nonisolated static let most = 5
 
     /// Begins the file, which appears once it is complete.
     ///
     /// - Parameter labels: the model's class names.
     /// - Throws: `FileError` of kind `unwritable`.
-    public init(_ path: String, labels: [String]) throws {
+    package init(_ path: String, labels: [String]) throws {
         file = try ResultFile(path)
         self.labels = labels
         let ranks = 1...min(Self.most, labels.count)
@@ -23,7 +23,7 @@ public struct PredictionFile {
     }
 
     /// Writes the line of an image, whose class has the index `answer`.
-    public func append(_ path: String, logits: [Float], answer: Int) throws {
+    package func append(_ path: String, logits: [Float], answer: Int) throws {
         let ranked = RankedClass.ranking(logits, labels)
         let rank = ranked.firstIndex { $0.index == answer }!
         try file.write(
@@ -33,6 +33,5 @@ public struct PredictionFile {
                     + ranked.prefix(Self.most).flatMap { [labels[$0.index], $0.probability.description] }))
     }
 
-    /// Puts the file in its place.
-    public func commit() throws { try file.commit() }
+    package func commit() throws { try file.commit() }
 }

@@ -9,23 +9,18 @@ import UntrustedText
 /// Runs any number of images through a model in this process, as the service would: images are read and decoded ahead of
 /// the network and join its batches at every step. Only a bounded number of them is in memory at a time.
 @MainActor
-public struct FeatureExtraction {
-    /// The largest image file that is read, in bytes.
-    public nonisolated static let maximumBytes = ImageLimits().maximumBytes
+package struct FeatureExtraction {
+    package nonisolated static let maximumBytes = ImageLimits().maximumBytes
 
-    /// The model that computes.
-    public let served: ServedModel
-    /// How images are decoded.
-    public let decoding: DecodingMode
-    /// What the model computes with.
-    public let computation: Computation
+    package let served: ServedModel
+    package let decoding: DecodingMode
+    package let computation: Computation
     private let service: FeatureService
     private let readers: BlockingPool
     /// The most images in memory: a batch that is evaluated, one that waits decoded, and those that are read and decoded.
     private let window: Int
 
-    /// Runs a model on up to `batch` images together.
-    public init(_ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation) async {
+    package init(_ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation) async {
         self.served = served
         self.decoding = decoding
         self.computation = computation
@@ -48,7 +43,7 @@ public struct FeatureExtraction {
     ///   - inputs: reads an image, and decodes it if something is to be done with it; called on threads of its own.
     ///   - deliver: takes the images' features in their order, or why there are none.
     /// - Throws: `CancellationError`, and whatever `deliver` throws.
-    public func run(
+    package func run(
         count: Int, _ request: FeatureRequest, inputs: @escaping @Sendable (Int) throws -> FeatureInput,
         deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void
     ) async throws {
@@ -101,12 +96,10 @@ public struct FeatureExtraction {
 }
 
 /// An image that has no features, and why.
-public struct UnusableImage: Error, Sendable, CustomStringConvertible {
-    /// What is wrong with it.
-    public let description: String
+package struct UnusableImage: Error, Sendable, CustomStringConvertible {
+    package let description: String
 
-    /// - Parameter description: what is wrong with it.
-    public init(description: String) { self.description = description }
+    package init(description: String) { self.description = description }
 
     init(_ failure: ImageFailure) {
         description =
@@ -120,7 +113,7 @@ public struct UnusableImage: Error, Sendable, CustomStringConvertible {
 
 extension UnusableImage {
     /// The description with the image's path in front, unless it begins with that already.
-    public func located(at path: String) -> String {
+    package func located(at path: String) -> String {
         let isLocated = [path, printable(path)].contains { description.hasPrefix($0) }
         return isLocated ? description : "\(path): \(description)"
     }

@@ -5,9 +5,9 @@ import Training
 import UntrustedText
 
 /// The images that a command was given: files, folders, lists of paths, and standard input.
-public struct ImageInputs: Sendable {
+package struct ImageInputs: Sendable {
     /// What outputs call the image on standard input, and how it is asked for.
-    public static let standardInput = "-"
+    package static let standardInput = "-"
 
     /// Paths in their order.
     private(set) var paths: [String]
@@ -28,7 +28,7 @@ public struct ImageInputs: Sendable {
     ///   - endsInZero: whether the list's paths end in zero bytes instead of line ends.
     ///   - links: which links in folders to follow.
     /// - Throws: `CommandFailure` if the list or standard input can't be read.
-    public init(_ named: [String], list: String?, endsInZero: Bool, following links: FollowedLinks) throws {
+    package init(_ named: [String], list: String?, endsInZero: Bool, following links: FollowedLinks) throws {
         let isImage = named.contains(Self.standardInput)
         input = isImage ? try Self.standardInput(atMost: FeatureExtraction.maximumBytes) : nil
         let listed = try list.map { try Self.listed(in: $0, endsInZero: endsInZero) } ?? []

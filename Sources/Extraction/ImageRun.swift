@@ -8,9 +8,9 @@ import Training
 /// Computes the features of the images that a command was given and writes them; damaged images are reported and left
 /// out.
 @MainActor
-public struct ImageRun {
+package struct ImageRun {
     /// What a command writes, and what rows depend on.
-    public struct Job {
+    package struct Job {
         /// What is being done, such as `embedding`.
         let activity: String
         let request: FeatureRequest
@@ -22,8 +22,7 @@ public struct ImageRun {
         /// What a row holds, for the line that tells what was written.
         let contents: String
 
-        /// A job of these parts.
-        public init(
+        package init(
             activity: String, request: FeatureRequest, output: String?, format: RowFormat, settings: [String: String],
             contents: String
         ) {
@@ -47,7 +46,7 @@ public struct ImageRun {
     ///   - skipsDamaged: whether a damaged image is left out, or ends the command.
     ///   - continuation: whether to continue from the results of an interrupted run.
     /// - Throws: `CommandFailure` with status `unreadableInput` if there are no images at all.
-    public init(
+    package init(
         _ images: ImageInputs, shard: Shard = .whole, skipsDamaged: Bool, _ continuation: ProgressFile.Continuation
     ) throws {
         self.images = images
@@ -66,7 +65,7 @@ public struct ImageRun {
     /// Runs all images through the model.
     ///
     /// - Returns: the exit status: 1 if an image or a path was bad.
-    public func run(_ job: Job, _ extraction: FeatureExtraction) async throws -> ExitStatus {
+    package func run(_ job: Job, _ extraction: FeatureExtraction) async throws -> ExitStatus {
         let writer = try writer(job, extraction)
         let bar = ProgressBar(job.activity, of: images.paths.count)
         defer { bar.erase() }

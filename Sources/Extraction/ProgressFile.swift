@@ -11,7 +11,7 @@ import UntrustedText
 /// holds a fingerprint of its image: those in front that are still the same images count, whatever has changed behind
 /// them. A lock keeps two processes from writing one output.
 @MainActor
-public final class ProgressFile {
+package final class ProgressFile {
     /// What became of an image.
     enum Outcome: Equatable {
         /// Its row.
@@ -21,7 +21,7 @@ public final class ProgressFile {
     }
 
     /// Whether to continue from a file that exists.
-    public enum Continuation: Sendable {
+    package enum Continuation: Sendable {
         /// Only from one of a run of the same settings; another is dropped.
         case ifSame
         /// Also, but a file of other settings is an error.
@@ -31,7 +31,7 @@ public final class ProgressFile {
     }
 
     /// What follows an output's name in that of its progress file.
-    public nonisolated static let suffix = ".progress"
+    package nonisolated static let suffix = ".progress"
 
     /// Where it is.
     let path: String

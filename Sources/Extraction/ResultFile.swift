@@ -3,7 +3,7 @@ import Files
 
 /// Where a command's results go: a file that appears complete or not at all, or standard output.
 @MainActor
-public final class ResultFile {
+package final class ResultFile {
     private var file: AtomicFile?
     private var pending: [UInt8] = []
 
@@ -12,7 +12,7 @@ public final class ResultFile {
     /// Begins the file at `path`; nil for standard output.
     ///
     /// - Throws: `FileError` of kind `unwritable`.
-    public init(_ path: String?) throws {
+    package init(_ path: String?) throws {
         if let path { file = try AtomicFile(path: path) }
     }
 
@@ -20,22 +20,20 @@ public final class ResultFile {
     ///
     /// - Throws: `FileError` of kind `unwritable`, or `CommandFailure` with status `unwritableOutput` if it is
     ///   standard output, also where its reader has gone.
-    public func write(_ bytes: [UInt8]) throws {
+    package func write(_ bytes: [UInt8]) throws {
         pending += bytes
         if pending.count >= Self.bufferSize { try flush() }
     }
 
-    /// Appends `text`.
-    public func write(_ text: String) throws { try write(Array(text.utf8)) }
+    package func write(_ text: String) throws { try write(Array(text.utf8)) }
 
     /// Writes `text` and puts the file in its place.
-    public func writeWhole(_ text: String) throws {
+    package func writeWhole(_ text: String) throws {
         try write(text)
         try commit()
     }
 
-    /// Puts the file in its place.
-    public func commit() throws {
+    package func commit() throws {
         try flush()
         guard let file = file.take() else { return }
         try file.commit()

@@ -4,12 +4,10 @@ import ReverseODE
 
 /// What becomes of the features of images: rows of an output.
 @MainActor
-public struct RowFormat {
-    /// How embeddings are written.
-    public enum Embeddings: String, CaseIterable, Sendable { case npy, jsonl, csv }
+package struct RowFormat {
+    package enum Embeddings: String, CaseIterable, Sendable { case npy, jsonl, csv }
 
-    /// How classes are written.
-    public enum Classes: String, CaseIterable, Sendable { case jsonl, csv }
+    package enum Classes: String, CaseIterable, Sendable { case jsonl, csv }
 
     /// What an output begins with.
     enum Layout {
@@ -49,7 +47,7 @@ extension RowFormat {
     /// - Parameters:
     ///   - hasHeader: whether csv begins with a line of column names.
     ///   - hasUnitLength: whether every embedding is scaled to length 1.
-    public init(_ format: Embeddings, of taps: [ResolvedTap], hasHeader: Bool, hasUnitLength: Bool) {
+    package init(_ format: Embeddings, of taps: [ResolvedTap], hasHeader: Bool, hasUnitLength: Bool) {
         func values(_ features: ImageFeatures) -> [[Float]] {
             hasUnitLength ? features.values.map { $0.scaledToUnitLength() } : features.values
         }
@@ -79,7 +77,7 @@ extension RowFormat {
 
 extension ResolvedTap {
     /// Such as `0.625/pooled`.
-    public var name: String { "\(time)/\(place)" }
+    package var name: String { "\(time)/\(place)" }
 }
 
 // MARK: - Classes
@@ -92,7 +90,7 @@ extension RowFormat {
     }
 
     /// Rows of the `top` most probable classes, with their names if the model has any.
-    public init(_ format: Classes, labels: [String]?, top: Int) {
+    package init(_ format: Classes, labels: [String]?, top: Int) {
         switch format {
         case .jsonl:
             self.init(layout: .text(header: [])) { path, features in
@@ -112,19 +110,16 @@ extension RowFormat {
     }
 }
 
-/// A class of an image.
-public struct RankedClass: Encodable, Equatable, Sendable {
-    /// Of its logit.
-    public let index: Int
+package struct RankedClass: Encodable, Equatable, Sendable {
+    package let index: Int
     /// Its name; nil if the model has none.
-    public let label: String?
-    /// Its softmax.
-    public let probability: Double
+    package let label: String?
+    package let probability: Double
 
     /// The most probable classes, most probable first; of equal ones the first comes first.
     ///
     /// - Parameter labels: the classes' names; nil if they have none.
-    public static func ranking(_ logits: [Float], _ labels: [String]?, top: Int = .max) -> [RankedClass] {
+    package static func ranking(_ logits: [Float], _ labels: [String]?, top: Int = .max) -> [RankedClass] {
         let probabilities = logits.softmax()
         return logits.ranking(top).map { index in
             RankedClass(index: index, label: labels?[index], probability: probabilities[index])

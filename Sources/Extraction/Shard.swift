@@ -2,27 +2,26 @@
 ///
 /// Parts are contiguous, so that what the processes write, put together in their order, is what one process would have
 /// written; they differ by at most one element.
-public struct Shard: Sendable, Equatable, LosslessStringConvertible {
+package struct Shard: Sendable, Equatable, LosslessStringConvertible {
     /// From 0 to `count - 1`.
-    public let index: Int
+    package let index: Int
     /// Of the whole list.
-    public let count: Int
+    package let count: Int
 
-    /// The most parts.
-    public static let limit = 1_000_000
+    package static let limit = 1_000_000
 
     /// The only part.
-    public static let whole = Shard(0, of: 1)!
+    package static let whole = Shard(0, of: 1)!
 
     /// - Returns: nil unless there are 1 to `limit` parts and this is one of them.
-    public init?(_ index: Int, of count: Int) {
+    package init?(_ index: Int, of count: Int) {
         guard (1...Self.limit).contains(count), (0..<count).contains(index) else { return nil }
         self.index = index
         self.count = count
     }
 
     /// Reads `0/4`, in decimal digits only.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let numbers = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard numbers.count == 2,
             numbers.allSatisfy({ $0.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) }),
@@ -31,14 +30,13 @@ public struct Shard: Sendable, Equatable, LosslessStringConvertible {
         self.init(index, of: count)
     }
 
-    /// As it is read.
-    public var description: String { "\(index)/\(count)" }
+    package var description: String { "\(index)/\(count)" }
 
     /// Whether this part is where the list begins.
-    public var isFirst: Bool { index == 0 }
+    package var isFirst: Bool { index == 0 }
 
     /// The part's places in a list of `length` elements, fewer than 2^43.
-    public func range(in length: Int) -> Range<Int> {
+    package func range(in length: Int) -> Range<Int> {
         length * index / count..<length * (index + 1) / count
     }
 }

@@ -7,9 +7,9 @@ import UntrustedText
 /// A path with a line break can't stand on one line as it is. As in the lists of sha256sum, its line begins with a
 /// backslash, and so does that of a path that itself begins with one. In such a line `\\` stands for a backslash, `\n` for a line
 /// feed and `\r` for a carriage return. All other lines are the paths' own bytes.
-public enum PathList {
+package enum PathList {
     /// What a matrix's name is followed by in that of its list of paths.
-    public static let suffix = ".paths"
+    package static let suffix = ".paths"
 
     /// A path's line, its end included.
     static func line(_ path: String) -> [UInt8] {
@@ -46,14 +46,14 @@ struct PathText {
 }
 
 /// Rows of text formats.
-public enum TextRow {
+package enum TextRow {
     /// One line of JSON.
     static func json(_ value: some Encodable) throws -> [UInt8] {
         try JSONCoder.encode(value) + [UInt8(ascii: "\n")]
     }
 
     /// One line of CSV, fields quoted where RFC 4180 wants it; the path, which need not be UTF-8, as it is.
-    public static func csv(path: String, _ fields: [String]) -> [UInt8] {
+    package static func csv(path: String, _ fields: [String]) -> [UInt8] {
         let all = [path.pathBytes] + fields.map { Array($0.utf8) }
         return Array(all.map(quotedIfNeeded).joined(separator: [UInt8(ascii: ",")])) + [UInt8(ascii: "\n")]
     }

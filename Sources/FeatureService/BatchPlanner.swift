@@ -1,5 +1,4 @@
-/// How images form batches.
-public enum BatchingMode: String, Sendable, CaseIterable {
+package enum BatchingMode: String, Sendable, CaseIterable {
     /// Images join at every ODE step, whatever is under way.
     case step
     /// Images join only when the batch under way has finished its whole pass, as servers that know nothing of the
@@ -8,11 +7,11 @@ public enum BatchingMode: String, Sendable, CaseIterable {
 }
 
 /// Names an image in the service.
-public struct ImageID: Hashable, Sendable, Comparable {
+package struct ImageID: Hashable, Sendable, Comparable {
     let number: UInt64
 
     /// Earlier admitted images come first.
-    public static func < (a: ImageID, b: ImageID) -> Bool { a.number < b.number }
+    package static func < (a: ImageID, b: ImageID) -> Bool { a.number < b.number }
 }
 
 /// Decides who is in the next batch. A pure value: no threads and no clock.
@@ -20,7 +19,7 @@ public struct ImageID: Hashable, Sendable, Comparable {
 /// First come, first served: images leave the queue in the order of their admission and then take part in every step
 /// until they are finished, so that no image can starve. A batch is of one model: after a swap, the queue stops at the
 /// first image of another one until those in flight are finished.
-public struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
+package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     /// An image in the queue or in flight.
     struct Entry: Sendable {
         let id: ImageID

@@ -2,12 +2,12 @@ private import Dispatch
 
 /// Runs work that blocks its thread for long, such as decoding an image or reading a file, on threads of Dispatch, a few at a
 /// time. Swift's cooperative threads must not block, and the threads of the HTTP server have connections to serve.
-public final class BlockingPool: Sendable {
+package final class BlockingPool: Sendable {
     private let queue: DispatchQueue
     private let slots: DispatchSemaphore
 
     /// A pool that runs at most `width` pieces of work at a time, in the order in which they come.
-    public init(width: Int) {
+    package init(width: Int) {
         precondition(width > 0)
         // A serial queue hands out the slots, so that at most one thread waits for one.
         queue = DispatchQueue(label: "headwater.blocking.admission", qos: .userInitiated)
@@ -15,7 +15,7 @@ public final class BlockingPool: Sendable {
     }
 
     /// Runs `work` on a thread that may block.
-    public func run<Value: Sendable, Failure: Error>(
+    package func run<Value: Sendable, Failure: Error>(
         _ work: @escaping @Sendable () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         try await withCheckedContinuation { continuation in

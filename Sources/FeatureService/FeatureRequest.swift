@@ -1,8 +1,7 @@
-public import ImagePipeline
-public import ReverseODE
+import ImagePipeline
+import ReverseODE
 
-/// One image of a request.
-public enum FeatureInput: Sendable {
+package enum FeatureInput: Sendable {
     /// An image file.
     case encoded([UInt8])
     /// A normalised model input, [3][side][side].
@@ -10,7 +9,7 @@ public enum FeatureInput: Sendable {
 }
 
 /// Which taps a request wants.
-public enum TapSelection: Equatable, Sendable {
+package enum TapSelection: Equatable, Sendable {
     /// The model's default tap.
     case modelDefault
     /// These times at the place of the model's default tap, which only the model that will serve the request knows.
@@ -20,8 +19,7 @@ public enum TapSelection: Equatable, Sendable {
     /// The states on the way upstream and back, at most so many of each way; see `ReversibleModel.roundTripTaps(atMost:)`.
     case roundTrip(atMost: Int)
 
-    /// How many taps that is, at most.
-    public var count: Int {
+    package var count: Int {
         switch self {
         case .modelDefault: 1
         case .times(let times): times.count
@@ -32,39 +30,33 @@ public enum TapSelection: Equatable, Sendable {
 }
 
 /// Which model a request insists on.
-public struct ModelRequirement: Equatable, Sendable {
-    /// The model's name.
-    public let name: String
+package struct ModelRequirement: Equatable, Sendable {
+    package let name: String
     /// The first 12 or all 64 digits of the checkpoint's digest; nil for any version.
-    public let version: String?
+    package let version: String?
 
-    /// Insists on a name, and perhaps a version.
-    public init(name: String, version: String?) {
+    package init(name: String, version: String?) {
         self.name = name
         self.version = version
     }
 
     /// Whether that version is one that was meant.
-    public func isMet(by served: ModelVersion) -> Bool {
+    package func isMet(by served: ModelVersion) -> Bool {
         name == served.name && (version == nil || version == served.label || version == served.sha256)
     }
 }
 
-/// What is wanted of a request's images.
-public struct FeatureRequest: Sendable {
-    /// The taps wanted.
-    public var taps: TapSelection
-    /// Whether to classify.
-    public var wantsLogits: Bool
+package struct FeatureRequest: Sendable {
+    package var taps: TapSelection
+    package var wantsLogits: Bool
     /// Whether a model that can't classify is to answer without logits rather than refuse.
-    public var isHeadOptional = false
+    package var isHeadOptional = false
     /// The model that is to answer; nil for the one that serves.
-    public var model: ModelRequirement?
+    package var model: ModelRequirement?
     /// When an answer is no longer of use.
-    public var deadline: ContinuousClock.Instant?
+    package var deadline: ContinuousClock.Instant?
 
-    /// Describes a request by its selection of taps.
-    public init(_ taps: TapSelection, wantsLogits: Bool = false) {
+    package init(_ taps: TapSelection, wantsLogits: Bool = false) {
         self.taps = taps
         self.wantsLogits = wantsLogits
     }
@@ -72,24 +64,22 @@ public struct FeatureRequest: Sendable {
     /// Describes a request.
     ///
     /// - Parameter taps: the taps; nil for the model's default tap, or for none if logits are wanted.
-    public init(taps: [Tap]? = nil, wantsLogits: Bool = false, deadline: ContinuousClock.Instant? = nil) {
+    package init(taps: [Tap]? = nil, wantsLogits: Bool = false, deadline: ContinuousClock.Instant? = nil) {
         self.init(taps.map { .taps($0) } ?? (wantsLogits ? .taps([]) : .modelDefault), wantsLogits: wantsLogits)
         self.deadline = deadline
     }
 }
 
-/// One image's answer.
-public struct ImageFeatures: Sendable {
+package struct ImageFeatures: Sendable {
     /// The taps, in the order of the request.
-    public let taps: [ResolvedTap]
-    /// The numbers of each tap.
-    public let values: [[Float]]
+    package let taps: [ResolvedTap]
+    package let values: [[Float]]
     /// The logits, if asked for.
-    public let logits: [Float]?
+    package let logits: [Float]?
 }
 
 /// Why one image has no answer; the others of its request may have theirs.
-public enum ImageFailure: Error, Sendable, Equatable {
+package enum ImageFailure: Error, Sendable, Equatable {
     /// The bytes are no image that can be served.
     case image(ImageError)
     /// A normalised input had so many numbers instead of the model's.
@@ -98,20 +88,18 @@ public enum ImageFailure: Error, Sendable, Equatable {
     case notFinite
 }
 
-/// A request's answer.
-public struct FeatureResponse: Sendable {
+package struct FeatureResponse: Sendable {
     /// The model that computed all of it.
-    public let served: ServedModel
+    package let served: ServedModel
     /// One answer an image, in the order of the request.
-    public let results: [Result<ImageFeatures, ImageFailure>]
+    package let results: [Result<ImageFeatures, ImageFailure>]
     /// Where each of them comes from; empty if answers are not kept.
-    public let sources: [AnswerSource]
-    /// Where the time went.
-    public let timings: FeatureTimings
+    package let sources: [AnswerSource]
+    package let timings: FeatureTimings
 }
 
 /// Where an image's answer comes from, if answers are kept.
-public enum AnswerSource: String, Sendable, CaseIterable {
+package enum AnswerSource: String, Sendable, CaseIterable {
     /// It was kept.
     case hit
     /// It was being computed for another request, or for another place of the same request.
@@ -121,19 +109,19 @@ public enum AnswerSource: String, Sendable, CaseIterable {
 }
 
 /// Where a request's time went, in seconds; for several images, that of the slowest.
-public struct FeatureTimings: Sendable, Equatable {
+package struct FeatureTimings: Sendable, Equatable {
     /// Decoding and resizing, the wait for a decoder and ``lookup`` included.
-    public var decode = 0.0
+    package var decode = 0.0
     /// Looking for answers that are kept.
-    public var lookup = 0.0
+    package var lookup = 0.0
     /// From admission to the first step.
-    public var queue = 0.0
+    package var queue = 0.0
     /// From the first step to the last.
-    public var inference = 0.0
+    package var inference = 0.0
 }
 
 /// Why a whole request has no answer.
-public enum FeatureServiceError: Error, Sendable, Equatable {
+package enum FeatureServiceError: Error, Sendable, Equatable {
     /// There is as much work ahead as is accepted; it is worth trying again after so many seconds.
     case overloaded(retryAfter: Int)
     /// The deadline passed first.
@@ -153,44 +141,37 @@ public enum FeatureServiceError: Error, Sendable, Equatable {
 }
 
 /// What happens in the service, for metrics. Called from the service's own context: handlers must be quick.
-public struct ServiceEvents: Sendable {
+package struct ServiceEvents: Sendable {
     /// A step: images in the batch, seconds.
-    public var stepped: @Sendable (_ batch: Int, _ seconds: Double) -> Void = { _, _ in }
+    package var stepped: @Sendable (_ batch: Int, _ seconds: Double) -> Void = { _, _ in }
     /// A request was refused because of the work ahead of it.
-    public var rejected: @Sendable (_ limit: AdmissionLimit) -> Void = { _ in }
-    /// A request's deadline passed.
-    public var expired: @Sendable () -> Void = {}
+    package var rejected: @Sendable (_ limit: AdmissionLimit) -> Void = { _ in }
+    package var expired: @Sendable () -> Void = {}
     /// A client went away before its answer.
-    public var abandoned: @Sendable () -> Void = {}
-    /// An image's state became infinite or NaN.
-    public var notFinite: @Sendable () -> Void = {}
-    /// An image's answer is ready.
-    public var completed: @Sendable () -> Void = {}
+    package var abandoned: @Sendable () -> Void = {}
+    package var notFinite: @Sendable () -> Void = {}
+    package var completed: @Sendable () -> Void = {}
     /// An image was looked up among the answers kept.
-    public var answered: @Sendable (_ source: AnswerSource) -> Void = { _ in }
+    package var answered: @Sendable (_ source: AnswerSource) -> Void = { _ in }
 
-    /// Handlers that do nothing until they are set.
-    public init() {}
+    package init() {}
 }
 
-/// The service at a moment.
-public struct ServiceStatus: Sendable, Equatable {
+package struct ServiceStatus: Sendable, Equatable {
     /// Whether a model is loaded and its warm-up done.
-    public let isStarted: Bool
+    package let isStarted: Bool
     /// Whether the next request would be served.
-    public let isReady: Bool
+    package let isReady: Bool
     /// Whether the engine has made progress lately, if it had work.
-    public let isLive: Bool
-    /// Whether it is about to stop.
-    public let isDraining: Bool
+    package let isLive: Bool
+    package let isDraining: Bool
     /// Images admitted that wait for their first step, those being decoded included.
-    public let waiting: Int
+    package let waiting: Int
     /// Those of them that are to be decoded.
-    public let decoding: Int
-    /// Images in flight.
-    public let inFlight: Int
+    package let decoding: Int
+    package let inFlight: Int
     /// Seconds that the work ahead of the next request takes at the present rate.
-    public let expectedWait: Double
+    package let expectedWait: Double
     /// Bytes of answers kept.
-    public let cachedBytes: Int
+    package let cachedBytes: Int
 }

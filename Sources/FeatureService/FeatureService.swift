@@ -2,7 +2,7 @@ import Digests
 import Machine
 import ReverseODE
 private import Synchronization
-public import Tensor
+import Tensor
 
 /// Answers requests for embeddings and logits: admission, step-level batching, hot swap, drain.
 ///
@@ -10,11 +10,9 @@ public import Tensor
 /// admitted are evaluated together, each at its own time, so that a new image never waits for the passes under way to
 /// end. Who is in a batch is decided by `BatchPlanner`, a pure value; this actor carries the decisions out, and the
 /// engine, on a thread of its own, the arithmetic.
-public actor FeatureService {
-    /// How the service is run.
-    public nonisolated let configuration: FeatureServiceConfiguration
-    /// What each model has done.
-    public nonisolated let tally = ModelTally()
+package actor FeatureService {
+    package nonisolated let configuration: FeatureServiceConfiguration
+    package nonisolated let tally = ModelTally()
     private let engine: Engine
     private let decoders: BlockingPool
     private let events: ServiceEvents
@@ -41,7 +39,7 @@ public actor FeatureService {
     private var lastProgress: ContinuousClock.Instant
 
     /// The model that new requests are served by; nil until the first is activated.
-    public private(set) var active: ServedModel?
+    package private(set) var active: ServedModel?
 
     private typealias RequestID = UInt64
     private typealias DecodedInput = (input: Result<[Float], ImageFailure>, seconds: Double)
@@ -72,7 +70,7 @@ public actor FeatureService {
     /// - Parameters:
     ///   - decoders: who decodes; as many as the configuration says if not given.
     ///   - clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
-    public init(
+    package init(
         configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents,
         decoders: BlockingPool? = nil,
         clock: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
@@ -98,7 +96,7 @@ public actor FeatureService {
     ///   - request: what is wanted of them.
     /// - Returns: an answer for each image; one that can't be read doesn't spoil the others.
     /// - Throws: `FeatureServiceError` if the request as a whole has no answer.
-    public func features(
+    package func features(
         of inputs: [FeatureInput], _ request: FeatureRequest
     ) async throws(FeatureServiceError) -> FeatureResponse {
         let (start, model) = (clock(), active?.version)
@@ -196,7 +194,7 @@ public actor FeatureService {
     /// Refuses a request before its images have come, if not even one more would be admitted now.
     ///
     /// - Returns: `FeatureServiceError.overloaded`, or nil if it is worth sending them.
-    public nonisolated func refusal() -> FeatureServiceError? {
+    package nonisolated func refusal() -> FeatureServiceError? {
         published.withLock { $0 }.map { overloaded($0) }
     }
 
@@ -417,7 +415,7 @@ public actor FeatureService {
     ///
     /// - Returns: whether the step's result was finite.
     /// - Throws: `TapError` if the model's grid is not what it says.
-    public func warmUp(_ served: ServedModel) async throws -> Bool {
+    package func warmUp(_ served: ServedModel) async throws -> Bool {
         let start = clock()
         let (first, operations) = try await engine.warmUp(served)
         backlog.warmedUp(operations: operations, seconds: start.duration(to: clock()).seconds)
@@ -428,7 +426,7 @@ public actor FeatureService {
     ///
     /// - Returns: the model served until now.
     @discardableResult
-    public func activate(_ served: ServedModel) -> ServedModel? {
+    package func activate(_ served: ServedModel) -> ServedModel? {
         let old = active
         active = served
         if old?.version != served.version { cache.removeAll() }
@@ -438,7 +436,7 @@ public actor FeatureService {
     }
 
     /// Frees what a model that was warmed up but not activated holds.
-    public func discard(_ served: ServedModel) async {
+    package func discard(_ served: ServedModel) async {
         guard served !== active else { return }
         await engine.release(served)
     }
@@ -452,8 +450,7 @@ public actor FeatureService {
 
     // MARK: Life cycle
 
-    /// How the service is.
-    public func status() -> ServiceStatus {
+    package func status() -> ServiceStatus {
         let isFull = policy.refusal(of: 1, waiting: waiting, backlog) != nil
         let isStuck = isRunning && lastProgress.duration(to: clock()) > configuration.stuckAfter
         return ServiceStatus(
@@ -464,10 +461,10 @@ public actor FeatureService {
     }
 
     /// Turns readiness off without refusing anything yet, so that a load balancer looks elsewhere.
-    public func retireReadiness() { isRetiring = true }
+    package func retireReadiness() { isRetiring = true }
 
     /// Refuses new requests; those in flight are finished.
-    public func beginDraining() { isDraining = true }
+    package func beginDraining() { isDraining = true }
 
     /// Whether there is no request, and no image is waiting, being decoded or in flight.
     package var isIdle: Bool { planner.isEmpty && decoding.isEmpty && reserved == 0 && requests.isEmpty && !isRunning }

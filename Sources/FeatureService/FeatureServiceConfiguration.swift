@@ -1,28 +1,22 @@
-public import ImagePipeline
+import ImagePipeline
 
-/// How the service is run.
-public struct FeatureServiceConfiguration: Sendable {
-    /// Most images in a step.
-    public var batchLimit = 8
+package struct FeatureServiceConfiguration: Sendable {
+    package var batchLimit = 8
     /// Most images waiting, those being decoded included, which bounds memory; more are refused, unless none wait.
-    public var queueLimit = 1024
+    package var queueLimit = 1024
     /// Most work ahead of a request, in time at the present rate; requests beyond are refused. Nil for any.
-    public var waitLimit: Duration? = .seconds(5)
-    /// How images form batches.
-    public var batching = BatchingMode.step
-    /// Images decoded at a time.
-    public var decoders = 2
-    /// What images may be.
-    public var imageLimits = ImageLimits()
-    /// At what size large JPEGs are decoded.
-    public var decoding = DecodingMode.scaled
+    package var waitLimit: Duration? = .seconds(5)
+    package var batching = BatchingMode.step
+    package var decoders = 2
+    package var imageLimits = ImageLimits()
+    package var decoding = DecodingMode.scaled
     /// Bytes of answers kept in memory to be given again; 0 keeps none, and nothing is shared.
-    public var cacheBytes = 0
+    package var cacheBytes = 0
     /// How long the engine may have work without progress before it counts as stuck.
-    public var stuckAfter: Duration = .seconds(60)
+    package var stuckAfter: Duration = .seconds(60)
 
     /// The defaults, which the README's figures were measured with.
-    public init() {}
+    package init() {}
 }
 
 extension FeatureServiceConfiguration {

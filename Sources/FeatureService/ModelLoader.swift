@@ -1,11 +1,11 @@
-public import CheckpointFormats
+import CheckpointFormats
 import FlowModel
 import Machine
 import ReverseODE
-public import Tensor
+import Tensor
 
 /// Turns checkpoints into models ready to be served. Slow: for Dispatch threads, not for the cooperative pool.
-public struct ModelLoader: Sendable {
+package struct ModelLoader: Sendable {
     private let precision: Precision
     private let kernels: Kernels
     private let pool: WorkerPool
@@ -18,7 +18,7 @@ public struct ModelLoader: Sendable {
     ///   - kernels: what embeds the times of the models' grids.
     ///   - capacity: most images that will be evaluated together.
     ///   - budget: tells how much memory may still be taken; a model that needs more isn't loaded.
-    public init(
+    package init(
         precision: Precision = .f32, kernels: Kernels = .best, pool: WorkerPool, capacity: Int = 1,
         budget: @escaping @Sendable () -> MemoryBudget? = { MemoryBudget.now() }
     ) {
@@ -34,7 +34,7 @@ public struct ModelLoader: Sendable {
     /// - Parameter sha256: the digest that the file must have, if the caller knows it.
     /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, or `InsufficientMemory` before anything is read but
     ///   the header.
-    public func load(path: String, sha256: String? = nil) throws -> ServedModel {
+    package func load(path: String, sha256: String? = nil) throws -> ServedModel {
         let header = try ModelFile(path: path, access: .onDemand)
         try requireMemory(for: header.configuration, fileBytes: header.byteCount)
         return try pack(ModelFile(path: path, access: .load), sha256: sha256)
@@ -43,7 +43,7 @@ public struct ModelLoader: Sendable {
     /// Loads a checkpoint that has been opened, such as the one built into the program.
     ///
     /// - Throws: as `load(path:sha256:)`.
-    public func load(_ file: SafetensorsFile) throws -> ServedModel {
+    package func load(_ file: SafetensorsFile) throws -> ServedModel {
         let modelFile = try ModelFile(file)
         try requireMemory(for: modelFile.configuration, fileBytes: 0)
         return try pack(modelFile, sha256: nil)
@@ -77,16 +77,13 @@ public struct ModelLoader: Sendable {
 }
 
 /// A model was not loaded, since it needs more memory than the process may take.
-public struct InsufficientMemory: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The model's name.
-    public let name: String
+package struct InsufficientMemory: Error, Equatable, Sendable, CustomStringConvertible {
+    package let name: String
     /// Bytes that loading and warming it up takes at most.
-    public let neededBytes: Int
-    /// What there is.
-    public let budget: MemoryBudget
+    package let neededBytes: Int
+    package let budget: MemoryBudget
 
-    /// What is missing and what to do.
-    public var description: String {
+    package var description: String {
         func text(_ bytes: Int) -> String { MemoryBudget.text(ofBytes: bytes) }
         return "loading the model \(name.debugDescription) takes up to \(text(neededBytes)) of memory, and only "
             + "\(text(budget.availableBytes)) are left of \(budget.bound); raise this limit, or load a smaller model"
@@ -94,7 +91,6 @@ public struct InsufficientMemory: Error, Equatable, Sendable, CustomStringConver
 }
 
 /// Why a checkpoint that is well-formed was not loaded.
-public struct ModelLoadingError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What is wrong.
-    public let description: String
+package struct ModelLoadingError: Error, Equatable, Sendable, CustomStringConvertible {
+    package let description: String
 }

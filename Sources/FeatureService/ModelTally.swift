@@ -1,17 +1,14 @@
-public import FoundationEssentials
+import FoundationEssentials
 private import Synchronization
 
 /// What a model has done since it first served: counts, and the time that they took together.
-public struct ModelStatistics: Sendable, Equatable {
+package struct ModelStatistics: Sendable, Equatable {
     /// How often something happened, and how long it took altogether.
-    public struct Total: Sendable, Equatable {
-        /// How often.
-        public private(set) var count = 0
-        /// The sum of the durations.
-        public private(set) var nanoseconds = 0
+    package struct Total: Sendable, Equatable {
+        package private(set) var count = 0
+        package private(set) var nanoseconds = 0
 
-        /// Nothing yet.
-        public init() {}
+        package init() {}
 
         /// Counts `count` more that took `seconds` together.
         mutating func add(_ count: Int = 1, seconds: Double) {
@@ -20,47 +17,45 @@ public struct ModelStatistics: Sendable, Equatable {
         }
     }
 
-    /// Images answered.
-    public fileprivate(set) var images = 0
+    package fileprivate(set) var images = 0
     /// When an image was last answered; nil if none was.
-    public fileprivate(set) var lastAnswer: Date?
+    package fileprivate(set) var lastAnswer: Date?
     /// Requests of which every image was answered, from their admission to their results.
-    public fileprivate(set) var succeeded = Total()
+    package fileprivate(set) var succeeded = Total()
     /// All other requests for the model: refused, late, abandoned, or with an image that can't be used.
-    public fileprivate(set) var failed = Total()
+    package fileprivate(set) var failed = Total()
     /// Requests that succeeded, and the wait of their slowest image for its first step.
-    public fileprivate(set) var queued = Total()
+    package fileprivate(set) var queued = Total()
     /// Requests that succeeded and for which something was computed, and the decoding of their slowest image.
-    public fileprivate(set) var decoded = Total()
+    package fileprivate(set) var decoded = Total()
     /// The same requests, and the time of their slowest image from its first step to its last.
-    public fileprivate(set) var computed = Total()
-    /// Answers written.
-    public fileprivate(set) var written = Total()
+    package fileprivate(set) var computed = Total()
+    package fileprivate(set) var written = Total()
     /// Images whose answer was kept, and the time to look it up.
-    public fileprivate(set) var cacheHits = Total()
+    package fileprivate(set) var cacheHits = Total()
     /// Images whose answer was not kept although answers are, and the time to find that out.
-    public fileprivate(set) var cacheMisses = Total()
+    package fileprivate(set) var cacheMisses = Total()
     /// Steps by the number of images in them.
-    public fileprivate(set) var steps: [Int: Total] = [:]
+    package fileprivate(set) var steps: [Int: Total] = [:]
 }
 
 /// Keeps the statistics of each model that serves.
-public final class ModelTally: Sendable {
+package final class ModelTally: Sendable {
     private let models = Mutex<[ModelVersion: ModelStatistics]>([:])
     private let now: @Sendable () -> Date
 
     /// Counts nothing yet.
     ///
     /// - Parameter now: the time of day.
-    public init(now: @escaping @Sendable () -> Date = { Date() }) { self.now = now }
+    package init(now: @escaping @Sendable () -> Date = { Date() }) { self.now = now }
 
     /// What a model has done since it was last forgotten.
-    public func statistics(of version: ModelVersion) -> ModelStatistics {
+    package func statistics(of version: ModelVersion) -> ModelStatistics {
         models.withLock { $0[version] ?? ModelStatistics() }
     }
 
     /// Counts an answer that took `seconds` to be written.
-    public func wrote(by version: ModelVersion, seconds: Double) {
+    package func wrote(by version: ModelVersion, seconds: Double) {
         update(version) { $0.written.add(seconds: seconds) }
     }
 

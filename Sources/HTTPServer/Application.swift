@@ -3,7 +3,7 @@
 /// The server keeps an application's values with the request that they belong to and hands them from one step to the next. So
 /// a head is parsed once, and an application needs no table of its requests. Everything except
 /// ``respond(to:_:_:)`` is called on an event thread and must be quick.
-public protocol Application: Sendable {
+package protocol Application: Sendable {
     /// What logs and metrics tell of a request. It exists from the request's headers to its end.
     associatedtype Observation: Sendable
     /// What admission reads from the head of an accepted request, for the handler.
@@ -27,7 +27,7 @@ public protocol Application: Sendable {
 }
 
 /// What an application decides from a request's head.
-public enum Admission<Call: Sendable>: Sendable {
+package enum Admission<Call: Sendable>: Sendable {
     /// The body may come and is stored by this policy. The handler receives the call with the request.
     case accepted(Call, BodyPolicy)
     /// The request is refused with this response, before the body is read if it is larger than 64 KiB or the client waits for
@@ -36,7 +36,7 @@ public enum Admission<Call: Sendable>: Sendable {
 }
 
 /// Where an accepted request's body is stored.
-public enum BodyPolicy: Sendable {
+package enum BodyPolicy: Sendable {
     /// In memory, up to this many bytes; a larger body is answered 413.
     case memory(maximumBytes: Int)
     /// In a new file in this folder. It is removed when the request has ended, unless the handler has renamed it. The client

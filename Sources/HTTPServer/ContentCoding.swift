@@ -1,5 +1,5 @@
 /// How a body is compressed (RFC 9110, 8.4.1).
-public enum ContentCoding: String, Sendable, CaseIterable {
+package enum ContentCoding: String, Sendable, CaseIterable {
     /// The gzip format (RFC 1952), of one or more members; also called `x-gzip`.
     case gzip
     /// The zlib format (RFC 1950). The bare deflate format (RFC 1951), which some clients send under this name, is
@@ -10,7 +10,7 @@ public enum ContentCoding: String, Sendable, CaseIterable {
     ///
     /// - Throws: ``ContentCodingError`` for an unknown coding, and for more than one. Nothing needs two, and each would
     ///   multiply the factor by which a body may expand.
-    public init?(_ headers: HTTPHeaders) throws(ContentCodingError) {
+    package init?(_ headers: HTTPHeaders) throws(ContentCodingError) {
         let names = headers.values(of: "Content-Encoding").flatMap { $0.split(separator: ",") }
             .map { trimmed($0).lowercased() }
             .filter { !$0.isEmpty && $0 != "identity" }
@@ -22,7 +22,7 @@ public enum ContentCoding: String, Sendable, CaseIterable {
 }
 
 /// Why a compressed body can't be read.
-public enum ContentCodingError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum ContentCodingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `Content-Encoding` names a coding that isn't known.
     case unknownCoding
     /// `Content-Encoding` names several codings.
@@ -42,8 +42,7 @@ public enum ContentCodingError: Error, Equatable, Sendable, CustomStringConverti
     /// The bodies of all requests fill the memory reserved for them.
     case noMemory
 
-    /// What is wrong, in a phrase, and what to do.
-    public var description: String {
+    package var description: String {
         let codings = ContentCoding.allCases.map(\.rawValue).joined(separator: " and ")
         return switch self {
         case .unknownCoding:

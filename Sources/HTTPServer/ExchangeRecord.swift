@@ -1,9 +1,8 @@
 import CMicroHTTPD
 
 /// How a request ended, and what it took.
-public struct ExchangeRecord: Sendable {
-    /// How a request ended.
-    public enum Outcome: String, Sendable {
+package struct ExchangeRecord: Sendable {
+    package enum Outcome: String, Sendable {
         /// The response is sent, as far as the kernel knows.
         case completed
         /// The client went away, before or during the response.
@@ -15,24 +14,21 @@ public struct ExchangeRecord: Sendable {
     }
 
     /// The method as received; empty if the head was never complete.
-    public var method: String
-    /// The client's address.
-    public var remoteAddress: String
+    package var method: String
+    package var remoteAddress: String
     /// The status of the response. Without a response: 408 if the request took too long to arrive, 499 if the client left
     /// before its answer, the status of the refusal if the client was disconnected for sending on, and otherwise 0.
-    public var status: Int
-    /// Bytes of the body received.
-    public var requestBytes: Int
+    package var status: Int
+    package var requestBytes: Int
     /// Bytes of the response's body, whether or not the client read all of them; 0 for HEAD.
-    public var responseBytes: Int
+    package var responseBytes: Int
     /// From the request's line to its complete body.
-    public var receiving: Duration
+    package var receiving: Duration
     /// From there to the handler's response.
-    public var handling: Duration
+    package var handling: Duration
     /// From there to the end.
-    public var writing: Duration
-    /// How it ended.
-    public var outcome: Outcome
+    package var writing: Duration
+    package var outcome: Outcome
 }
 
 extension ExchangeRecord {

@@ -13,7 +13,7 @@ private let carriageReturn = UInt8(ascii: "\r")
 /// A delimiter is a whole line: two hyphens and the boundary, two more hyphens if it is the final one, then blanks and the
 /// line's end or the body's. A line that only begins like that is content: one boundary may begin with another. Every
 /// line may end with a bare line feed. What precedes the first delimiter and what follows the final one is ignored.
-public struct FormReader {
+package struct FormReader {
     private let body: [UInt8]
     private let limits: FormLimits
     private var parts: [FormPart] = []
@@ -29,7 +29,7 @@ public struct FormReader {
     ///
     /// - Throws: ``FormError`` for a form that is malformed, cut off or above its limits, and for a part without a name or in
     ///   a transfer encoding.
-    public static func parts(
+    package static func parts(
         of body: [UInt8], boundary: FormBoundary, limits: FormLimits = FormLimits()
     ) throws(FormError) -> [FormPart] {
         var reader = FormReader(body, limits: limits)
@@ -217,7 +217,7 @@ public struct FormReader {
 }
 
 /// What delimits the parts of a form.
-public struct FormBoundary: Sendable, Equatable {
+package struct FormBoundary: Sendable, Equatable {
     let bytes: [UInt8]
     /// What every delimiter begins with, including the line feed that ends the line before it.
     fileprivate let lineStart: [UInt8]
@@ -225,7 +225,7 @@ public struct FormBoundary: Sendable, Equatable {
     /// The boundary of a form with that Content-Type.
     ///
     /// - Throws: ``FormError``: 415 if that isn't a form's, 400 if the boundary is missing or malformed.
-    public init(contentType: String?) throws(FormError) {
+    package init(contentType: String?) throws(FormError) {
         let value = ParameterizedValue(Array((contentType ?? "").utf8)[...])
         guard value.hasType("multipart/form-data") else {
             throw FormError(415, "the body is not multipart/form-data")

@@ -1,26 +1,23 @@
 /// Header fields in the order they were sent or set; names compare without regard to ASCII case (RFC 9110, 5.1).
-public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral {
-    /// One field.
-    public struct Field: Sendable, Equatable {
+package struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral {
+    package struct Field: Sendable, Equatable {
         /// The name as written.
-        public var name: String
+        package var name: String
         /// The value, without the white space around it.
-        public var value: String
+        package var value: String
     }
 
     /// Every field, repeated names included.
-    public private(set) var fields: [Field] = []
+    package private(set) var fields: [Field] = []
 
-    /// No field.
-    public init() {}
+    package init() {}
 
-    /// These fields, in this order.
-    public init(dictionaryLiteral elements: (String, String)...) {
+    package init(dictionaryLiteral elements: (String, String)...) {
         fields = elements.map { Field(name: $0.0, value: $0.1) }
     }
 
     /// The first field of that name. Setting replaces all of that name; setting nil removes them.
-    public subscript(name: String) -> String? {
+    package subscript(name: String) -> String? {
         get { fields.first { Self.equal($0.name, name) }?.value }
         set {
             fields.removeAll { Self.equal($0.name, name) }
@@ -29,12 +26,12 @@ public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     }
 
     /// The values of all fields of that name, in order.
-    public func values(of name: String) -> [String] {
+    package func values(of name: String) -> [String] {
         fields.filter { Self.equal($0.name, name) }.map(\.value)
     }
 
     /// Adds a field, and leaves those of the same name.
-    public mutating func append(name: String, value: String) {
+    package mutating func append(name: String, value: String) {
         fields.append(Field(name: name, value: value))
     }
 
@@ -50,7 +47,7 @@ public struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral {
 extension HTTPHeaders.Field {
     /// Whether the name is a token and the value holds no CR, LF, NUL or other control (RFC 9110, 5.1 and 5.5), so that
     /// it cannot end the field or the head early.
-    public var isWellFormed: Bool {
+    package var isWellFormed: Bool {
         name.isToken && value.utf8.allSatisfy { $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }
     }
 }

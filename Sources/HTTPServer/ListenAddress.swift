@@ -1,5 +1,5 @@
 /// Where a server is to listen, as options name it.
-public enum ListenAddress: Sendable, Equatable {
+package enum ListenAddress: Sendable, Equatable {
     /// `*`: every address of the machine.
     case all
     /// A name or a numeric address, without brackets.
@@ -8,7 +8,7 @@ public enum ListenAddress: Sendable, Equatable {
     case unix(path: String)
 
     /// Reads `*`, `unix:/PATH`, a name, or a numeric address with or without brackets.
-    public init(_ text: String) {
+    package init(_ text: String) {
         if text == "*" {
             self = .all
         } else if text.hasPrefix("unix:") {
@@ -21,7 +21,7 @@ public enum ListenAddress: Sendable, Equatable {
     }
 
     /// Whether only this machine can connect.
-    public var isLocal: Bool {
+    package var isLocal: Bool {
         switch self {
         case .unix: true
         case .all: false
@@ -36,7 +36,7 @@ public enum ListenAddress: Sendable, Equatable {
     }
 
     /// Whether two listeners of the same port would want the same address.
-    public func overlaps(_ other: ListenAddress) -> Bool {
+    package func overlaps(_ other: ListenAddress) -> Bool {
         switch (self, other) {
         case (.unix(let left), .unix(let right)): left == right
         case (.unix, _), (_, .unix): false
@@ -53,7 +53,7 @@ extension ServerConfiguration {
     /// Listens there, or on a socket that was passed to the process.
     ///
     /// - Parameter permissions: of a socket in the file system.
-    public mutating func listen(at address: ListenAddress, port: UInt16, permissions: UInt32, inherited: Int32?) {
+    package mutating func listen(at address: ListenAddress, port: UInt16, permissions: UInt32, inherited: Int32?) {
         self.port = port
         switch address {
         case .all: host = "*"
@@ -66,7 +66,7 @@ extension ServerConfiguration {
 
 extension ServerAddress {
     /// Where a server is asked, from its machine, that listens there.
-    public init(of listener: ListenAddress, port: UInt16) {
+    package init(of listener: ListenAddress, port: UInt16) {
         self =
             switch listener {
             case .unix(let path): .unix(path: path)

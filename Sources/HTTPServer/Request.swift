@@ -1,24 +1,21 @@
 /// A request's first part: everything before its body.
-public struct RequestHead: Sendable {
+package struct RequestHead: Sendable {
     /// The method, case as sent, except that HEAD reads `GET`: the server itself leaves the body out (``isHead``).
-    public var method: String
+    package var method: String
     /// Whether the client sent HEAD.
-    public var isHead = false
+    package var isHead = false
     /// The path, percent-decoded except for slashes (`%2F`), and not normalised.
-    public var path: String
-    /// The query's items, decoded, in order.
-    public var query: [QueryItem] = []
-    /// The header fields.
-    public var headers: HTTPHeaders
+    package var path: String
+    package var query: [QueryItem] = []
+    package var headers: HTTPHeaders
     /// `HTTP/1.0` or `HTTP/1.1`, which any later 1.x is taken for (RFC 9110, 2.5).
-    public var version = "HTTP/1.1"
+    package var version = "HTTP/1.1"
     /// The client's address, such as `192.0.2.1` or `2001:db8::1`, without its port.
-    public var remoteAddress: String
+    package var remoteAddress: String
     /// When the request line had arrived.
-    public var received: ContinuousClock.Instant
+    package var received: ContinuousClock.Instant
 
-    /// A head with these fields, for tests of handlers.
-    public init(
+    package init(
         method: String, path: String, query: [QueryItem] = [],
         headers: HTTPHeaders = [:], remoteAddress: String = "127.0.0.1", received: ContinuousClock.Instant = .now
     ) {
@@ -34,19 +31,17 @@ public struct RequestHead: Sendable {
 /// A complete request, as a handler gets it.
 ///
 /// The handler's task is cancelled when the client has gone or the server stops.
-public struct Request: Sendable {
+package struct Request: Sendable {
     /// A request's body, as its ``BodyPolicy`` had it stored.
-    public enum Body: Sendable {
+    package enum Body: Sendable {
         /// All of it; empty if there was none.
         case bytes([UInt8])
         /// In a file, which is removed when the request ends unless it has been renamed by then.
         case file(path: String, byteCount: Int)
     }
 
-    /// The head.
-    public var head: RequestHead
-    /// The body.
-    public var body: Body
+    package var head: RequestHead
+    package var body: Body
     /// The most bytes that the body may have, also once it is decompressed.
     private let maximumBodyBytes: Int
     private let share: BodyShare
@@ -59,7 +54,7 @@ public struct Request: Sendable {
     }
 
     /// The body's bytes; empty if it is in a file.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         if case .bytes(let bytes) = body { bytes } else { [] }
     }
 
@@ -70,7 +65,7 @@ public struct Request: Sendable {
     /// takes up to some 100 ms, so it belongs on a worker.
     ///
     /// - Throws: ``ContentCodingError`` for data that is damaged, cut off or above these limits.
-    public func decoded(by coding: ContentCoding) throws(ContentCodingError) -> Request {
+    package func decoded(by coding: ContentCoding) throws(ContentCodingError) -> Request {
         guard case .bytes(let bytes) = body else { return self }
         var decoded = self
         decoded.head.headers["Content-Encoding"] = nil

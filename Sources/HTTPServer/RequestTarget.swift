@@ -61,11 +61,11 @@ struct RequestTarget: Equatable, Sendable {
 }
 
 /// One item of a query, percent-decoded, `+` meaning a space.
-public struct QueryItem: Sendable, Equatable {
+package struct QueryItem: Sendable, Equatable {
     /// The text before the first `=`.
-    public var name: String
+    package var name: String
     /// The text after it; nil if there is no `=`.
-    public var value: String?
+    package var value: String?
 }
 
 /// A request target that is refused with 400.

@@ -17,7 +17,7 @@ import Synchronization
 /// - sending what libmicrohttpd cannot parse (a malformed length or chunk, not HTTP/1.x, a far too large head): the
 ///   library's own small HTML page with 400, 413, 414, 431 or 505, which no option changes, and a close. After a wrong
 ///   Content-Length, version 0.9.75 sends the page's head twice.
-public final class Server: Sendable {
+package final class Server: Sendable {
     private enum Phase {
         case idle
         case starting
@@ -37,7 +37,7 @@ public final class Server: Sendable {
     ///   - configuration: where it listens and what it grants.
     ///   - log: receives the messages of libmicrohttpd and the server, one line at a time, from any thread.
     /// - Throws: ``ServerError`` if the configuration makes no sense or the system gives no descriptors.
-    public init(
+    package init(
         _ application: some Application, configuration: ServerConfiguration,
         log: @escaping @Sendable (String) -> Void
     ) throws(ServerError) {
@@ -56,15 +56,14 @@ public final class Server: Sendable {
     }
 
     /// The TCP port that it listens on; 0 before the start and after the stop.
-    public var port: Int { address?.port ?? 0 }
+    package var port: Int { address?.port ?? 0 }
 
     /// Where it listens; nil before the start and after the stop.
-    public var address: ServerAddress? {
+    package var address: ServerAddress? {
         phase.withLock { if case .running(let address) = $0 { address } else { nil } }
     }
 
-    /// The gauges and totals of this moment.
-    public var counters: ServerCounters {
+    package var counters: ServerCounters {
         var counters = core.activity.counters
         counters.openConnections = core.connections.count
         counters.lingeringSockets = core.connections.lingeringCount
@@ -77,7 +76,7 @@ public final class Server: Sendable {
     /// ``ServerConfiguration/maximumConnections`` needs.
     ///
     /// - Throws: ``ServerError``: the address is taken, the certificate unusable, the limit of open files too low.
-    public func start() throws(ServerError) {
+    package func start() throws(ServerError) {
         let mayStart = phase.withLock {
             guard case .idle = $0 else { return false }
             $0 = .starting
@@ -128,12 +127,12 @@ public final class Server: Sendable {
     /// - Returns: whether it is another one than before.
     /// - Throws: ``ServerError`` if it can't be used, or the server wasn't started with TLS; the one before then stays.
     @discardableResult
-    public func replaceIdentity(_ identity: ServerConfiguration.TLSIdentity) throws(ServerError) -> Bool {
+    package func replaceIdentity(_ identity: ServerConfiguration.TLSIdentity) throws(ServerError) -> Bool {
         try core.replaceIdentity(identity)
     }
 
     /// Removes the file of the socket, if the server made one, as stopping does. For a process that is about to end.
-    public func removeSocketFile() { core.removeSocketFile() }
+    package func removeSocketFile() { core.removeSocketFile() }
 
     /// Stops accepting, lets the requests in flight end, up to `timeout`, and then stops as ``stop()`` does.
     ///
@@ -142,7 +141,7 @@ public final class Server: Sendable {
     ///
     /// - Returns: whether every request got its own answer in time.
     @discardableResult
-    public func drain(timeout: Duration) async -> Bool {
+    package func drain(timeout: Duration) async -> Bool {
         guard takeStop() else { return false }
         core.startDraining()
         core.stopListening()
@@ -153,7 +152,7 @@ public final class Server: Sendable {
 
     /// Stops at once: cancels every handler, answers its request 503, and returns when all connections are closed. A
     /// handler that ignores its cancellation may continue; its response is dropped.
-    public func stop() async {
+    package func stop() async {
         guard takeStop() else { return }
         core.startDraining()
         core.stopListening()

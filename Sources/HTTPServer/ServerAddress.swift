@@ -1,14 +1,13 @@
 import Glibc
 
-/// Where a server listens.
-public enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
+package enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
     /// A host and its port. The system tells numeric addresses, without brackets; a name or brackets may be asked for.
     case internet(host: String, port: UInt16)
     /// A socket of the file system; empty for one without a name.
     case unix(path: String)
 
     /// The address that a socket is bound to; nil for what is neither.
-    public init?(ofSocket descriptor: Int32) {
+    package init?(ofSocket descriptor: Int32) {
         var address = SocketAddress()
         guard address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 else { return nil }
         switch address.family {
@@ -20,8 +19,7 @@ public enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// The TCP port; 0 if there is none.
-    public var port: Int {
+    package var port: Int {
         switch self {
         case .internet(_, let port): Int(port)
         case .unix: 0
@@ -29,7 +27,7 @@ public enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Whether only this machine can connect.
-    public var isLocal: Bool {
+    package var isLocal: Bool {
         switch self {
         case .internet(let host, _): host == "::1" || host.hasPrefix("127.")
         case .unix: true
@@ -37,7 +35,7 @@ public enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Host and port, IPv6 addresses in brackets, or `unix:` and the path.
-    public var description: String {
+    package var description: String {
         switch self {
         case .internet(let host, let port):
             host.contains(":") && !host.hasPrefix("[") ? "[\(host)]:\(port)" : "\(host):\(port)"
@@ -46,7 +44,7 @@ public enum ServerAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// The address to ask from this machine: a URL, or `unix:` and the path.
-    public func url(scheme: String) -> String {
+    package func url(scheme: String) -> String {
         switch self {
         case .internet("0.0.0.0", let port), .internet("::", let port): "\(scheme)://localhost:\(port)"
         case .internet: "\(scheme)://\(self)"

@@ -1,14 +1,13 @@
 /// Where a server listens and what it grants its clients.
-public struct ServerConfiguration: Sendable {
+package struct ServerConfiguration: Sendable {
     /// A certificate chain and its private key.
-    public struct TLSIdentity: Sendable, Equatable {
+    package struct TLSIdentity: Sendable, Equatable {
         /// The PEM certificate, its intermediates after it.
-        public var certificatePEM: String
+        package var certificatePEM: String
         /// The PEM private key, unencrypted.
-        public var privateKeyPEM: String
+        package var privateKeyPEM: String
 
-        /// This certificate and key.
-        public init(certificatePEM: String, privateKeyPEM: String) {
+        package init(certificatePEM: String, privateKeyPEM: String) {
             self.certificatePEM = certificatePEM
             self.privateKeyPEM = privateKeyPEM
         }
@@ -17,7 +16,7 @@ public struct ServerConfiguration: Sendable {
     /// How to treat a client that has closed its sending side while its request is being processed.
     ///
     /// A FIN looks the same from a client that only half-closed (`nc -N`) and from one whose process has ended.
-    public enum HalfClosePolicy: Sendable {
+    package enum HalfClosePolicy: Sendable {
         /// Send an interim `100 Continue`, which every HTTP/1.1 client ignores (RFC 9110, 15.2). A closed socket answers it
         /// with RST, and its client counts as gone. A half-closed one doesn't, and its client gets the response. Clients
         /// that can't be asked (TLS, HTTP/1.0) count as gone.
@@ -28,44 +27,43 @@ public struct ServerConfiguration: Sendable {
 
     /// An IPv4 or IPv6 address, with or without brackets, a name, or `*` for every address of the machine (IPv6 and IPv4 on
     /// one socket).
-    public var host = "127.0.0.1"
+    package var host = "127.0.0.1"
     /// The TCP port; 0 takes any free one, which ``Server/port`` then has.
-    public var port: UInt16 = 0
+    package var port: UInt16 = 0
     /// A socket in the file system to listen on instead of a TCP port.
-    public var unixSocket: UnixSocket?
+    package var unixSocket: UnixSocket?
     /// The descriptor of a stream socket that already listens, used instead of opening one. The server owns it from its start
     /// on. Another process, such as systemd, may hold the same socket: connections that arrive after this server has
     /// stopped listening wait for the next server.
-    public var inheritedSocket: Int32?
+    package var inheritedSocket: Int32?
     /// Several processes may listen on the same port, the kernel sharing connections among them (SO_REUSEPORT).
-    public var reusePort = false
+    package var reusePort = false
     /// The length of the kernel's queue of connections not yet accepted.
-    public var backlog: Int32 = 1024
+    package var backlog: Int32 = 1024
     /// libmicrohttpd's event threads, which only move bytes.
-    public var threads = 2
+    package var threads = 2
     /// Connections served at a time. A connection above this number gets 503 and is closed. If the number is exceeded by more
     /// than a quarter (and at least 64), connections are closed at once. As many sockets may stay open for a while after
     /// their connection, so that an early answer can be read.
-    public var maximumConnections = 1024
+    package var maximumConnections = 1024
     /// The largest request head: request line and headers. Larger ones are answered 431 (or, if the head doesn't fit
     /// libmicrohttpd's buffer of four times this size, by the library's own 431 or 414).
-    public var maximumHeaderBytes = 16 << 10
+    package var maximumHeaderBytes = 16 << 10
     /// The bodies held in memory at a time, all requests together; a request that would exceed it is answered 503.
-    public var maximumHeldBodyBytes = 1 << 30
+    package var maximumHeldBodyBytes = 1 << 30
     /// The time a client has for its request line, from connecting, and again for the rest of its request. A client
     /// that takes longer is closed without an answer: libmicrohttpd cannot answer a request that is not complete.
-    public var requestTimeout: Duration = .seconds(30)
+    package var requestTimeout: Duration = .seconds(30)
     /// The time a connection may wait for its next request's line.
-    public var idleTimeout: Duration = .seconds(75)
+    package var idleTimeout: Duration = .seconds(75)
     /// The time a client has to read its response.
-    public var responseTimeout: Duration = .seconds(60)
+    package var responseTimeout: Duration = .seconds(60)
     /// Whether clients that have closed their sending side still get their answer.
-    public var halfClosedClients = HalfClosePolicy.answer
+    package var halfClosedClients = HalfClosePolicy.answer
     /// The certificate and key for HTTPS; nil for plain HTTP.
-    public var tls: TLSIdentity?
+    package var tls: TLSIdentity?
 
-    /// A configuration of the defaults: loopback and any free port.
-    public init() {}
+    package init() {}
 
     func validate() throws(ServerError) {
         func require(_ condition: Bool, _ message: String) throws(ServerError) {
@@ -85,7 +83,7 @@ public struct ServerConfiguration: Sendable {
 }
 
 /// A server that could not start.
-public enum ServerError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum ServerError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A value of the configuration makes no sense.
     case invalidConfiguration(String)
     /// The address is taken or not ours; the text says which, why, and what to do.
@@ -95,8 +93,7 @@ public enum ServerError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The system refuses threads, memory or descriptors.
     case system(String)
 
-    /// The error in a sentence.
-    public var description: String {
+    package var description: String {
         switch self {
         case .invalidConfiguration(let text): "invalid server configuration: \(text)"
         case .cannotListen(let text): text

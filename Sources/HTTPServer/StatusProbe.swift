@@ -3,36 +3,31 @@ import Files
 import Glibc
 
 /// Asks a server for a status once, with a time limit, for health checks in images without an HTTP client.
-public struct StatusProbe: Sendable {
-    /// The settings of TLS.
-    public struct TLS: Sendable, Equatable {
+package struct StatusProbe: Sendable {
+    package struct TLS: Sendable, Equatable {
         /// The name sent to the server, which its certificate must have if it is checked.
-        public var name: String
+        package var name: String
         /// PEM of the trusted certificates; nil accepts any certificate.
-        public var trustedPEM: String?
+        package var trustedPEM: String?
 
-        /// These settings.
-        public init(name: String, trustedPEM: String?) {
+        package init(name: String, trustedPEM: String?) {
             self.name = name
             self.trustedPEM = trustedPEM
         }
     }
 
-    /// Why there is no status.
-    public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
+    package struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
         /// The reason, such as `Connection refused`.
-        public let description: String
+        package let description: String
     }
 
-    /// The server to ask.
-    public var destination: ServerAddress
+    package var destination: ServerAddress
     /// Nil to speak plain HTTP.
-    public var tls: TLS?
+    package var tls: TLS?
     /// For connecting, sending and receiving, each.
-    public var timeout: Duration = .seconds(3)
+    package var timeout: Duration = .seconds(3)
 
-    /// A probe of a destination, over TLS or not.
-    public init(_ destination: ServerAddress, tls: TLS? = nil) {
+    package init(_ destination: ServerAddress, tls: TLS? = nil) {
         self.destination = destination
         self.tls = tls
     }
@@ -40,7 +35,7 @@ public struct StatusProbe: Sendable {
     /// Sends `GET path` and waits for the answer. Blocks.
     ///
     /// - Returns: the answer's first line, such as `HTTP/1.1 200 OK`.
-    public func statusLine(of path: String) throws(Failure) -> String {
+    package func statusLine(of path: String) throws(Failure) -> String {
         let descriptor = try connected()
         defer { close(descriptor) }
         let request = "GET \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

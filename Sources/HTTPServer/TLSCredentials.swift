@@ -5,7 +5,7 @@ extension ServerConfiguration.TLSIdentity {
     ///
     /// - Returns: when the certificate expires, or one of its chain if that is earlier, in seconds since 1970.
     /// - Throws: `ServerError.tls` naming which of the two is wrong, and how.
-    public func expiry() throws(ServerError) -> Int64 {
+    package func expiry() throws(ServerError) -> Int64 {
         let identity = try read()
         defer { CTLSIdentityDestroy(identity) }
         return CTLSIdentityExpiry(identity)

@@ -3,14 +3,14 @@ import Files
 import Glibc
 
 /// A socket in the file system, for clients on the same machine.
-public struct UnixSocket: Sendable, Equatable {
+package struct UnixSocket: Sendable, Equatable {
     /// Its path, absolute, at most 107 bytes.
-    public var path: String
+    package var path: String
     /// The file's permissions. Users who may write to the file may connect.
-    public var permissions: UInt32
+    package var permissions: UInt32
 
     /// A socket at that path, open to its owner and group unless said otherwise.
-    public init(path: String, permissions: UInt32 = 0o660) {
+    package init(path: String, permissions: UInt32 = 0o660) {
         self.path = path
         self.permissions = permissions
     }

@@ -1,11 +1,11 @@
 import Glibc
 
 /// When requests arrive, drawn before the first is sent, so that how they are answered can't change it.
-public struct ArrivalSchedule: Sendable, Equatable {
+package struct ArrivalSchedule: Sendable, Equatable {
     /// Seconds from the start, rising, all below the duration.
-    public let times: [Double]
+    package let times: [Double]
     /// How long requests arrive, in seconds.
-    public let duration: Double
+    package let duration: Double
 
     /// A Poisson process: independent arrivals, the gaps between them exponentially distributed.
     ///
@@ -13,7 +13,7 @@ public struct ArrivalSchedule: Sendable, Equatable {
     ///   - rate: arrivals a second on average, above 0.
     ///   - duration: seconds, at least 0.
     ///   - seed: the same seed gives the same arrivals.
-    public init(poisson rate: Double, duration: Double, seed: UInt64) {
+    package init(poisson rate: Double, duration: Double, seed: UInt64) {
         precondition(rate > 0 && rate.isFinite && duration >= 0 && duration.isFinite)
         var generator = SplitMix64(state: seed)
         var times: [Double] = []
@@ -30,14 +30,12 @@ public struct ArrivalSchedule: Sendable, Equatable {
 
 /// A generator of uniform 64-bit numbers (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014), the
 /// same on every machine.
-public struct SplitMix64: RandomNumberGenerator, Sendable {
+package struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    /// Begins at a seed.
-    public init(state: UInt64) { self.state = state }
+    package init(state: UInt64) { self.state = state }
 
-    /// The next number.
-    public mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9

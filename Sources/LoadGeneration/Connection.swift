@@ -3,9 +3,9 @@ import Files
 import Glibc
 
 /// A load that could not be put on a service.
-public struct LoadError: Error, Equatable, Sendable, CustomStringConvertible {
+package struct LoadError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What failed, and the system's reason.
-    public let description: String
+    package let description: String
 
     init(_ description: String) { self.description = description }
 

@@ -1,18 +1,17 @@
 /// What is left of many measurements: percentiles by the nearest-rank method, which always are values that were measured.
-public struct Distribution: Sendable, Equatable, Codable {
-    /// How many there were.
-    public let count: Int
+package struct Distribution: Sendable, Equatable, Codable {
+    package let count: Int
     /// The least value such that half of all are no greater; 0 for none.
-    public let p50: Double
+    package let p50: Double
     /// The least value such that 95 of 100 are no greater; 0 for none.
-    public let p95: Double
+    package let p95: Double
     /// The least value such that 99 of 100 are no greater; 0 for none.
-    public let p99: Double
+    package let p99: Double
     /// The greatest value; 0 for none.
-    public let greatest: Double
+    package let greatest: Double
 
     /// Summarises `values`, which need not be sorted; all are finite.
-    public init(_ values: [Double]) {
+    package init(_ values: [Double]) {
         let sorted = values.sorted()
         count = sorted.count
         p50 = Self.percentile(50, of: sorted)

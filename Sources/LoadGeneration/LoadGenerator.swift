@@ -4,7 +4,7 @@ import Machine
 
 /// Puts a load on an HTTP/1.1 service on this machine: the same request over and over, over persistent connections, from
 /// the calling thread alone, which sleeps until a request is due or the kernel has something for it.
-public struct LoadGenerator: Sendable {
+package struct LoadGenerator: Sendable {
     private let port: UInt16
     private let request: [UInt8]
     private let maximumConnections: Int
@@ -17,7 +17,7 @@ public struct LoadGenerator: Sendable {
     ///   - request: head and body; its answers must say their length.
     ///   - maximumConnections: a request that is due while so many are under way waits, and its latency counts on.
     ///   - patience: seconds after the last request was due in which answers are awaited.
-    public init(port: UInt16, request: [UInt8], maximumConnections: Int = 512, patience: Double = 60) {
+    package init(port: UInt16, request: [UInt8], maximumConnections: Int = 512, patience: Double = 60) {
         precondition(maximumConnections > 0)
         self.port = port
         self.request = request
@@ -26,7 +26,7 @@ public struct LoadGenerator: Sendable {
     }
 
     /// The bytes of a POST of `body` to `target`, which hold nothing that must be escaped.
-    public static func post(_ target: String, type: String, body: [UInt8]) -> [UInt8] {
+    package static func post(_ target: String, type: String, body: [UInt8]) -> [UInt8] {
         Array(
             ("POST \(target) HTTP/1.1\r\nHost: localhost\r\nContent-Type: \(type)\r\n"
                 + "Content-Length: \(body.count)\r\n\r\n").utf8) + body
@@ -36,7 +36,7 @@ public struct LoadGenerator: Sendable {
     ///
     /// - Throws: `LoadError` if the service can't be reached or the system refuses descriptors; `CancellationError` half a
     ///   second after the current task is cancelled, at the latest.
-    public func run(_ load: Load) throws -> LoadResult {
+    package func run(_ load: Load) throws -> LoadResult {
         let processorBefore = ProcessorTime.seconds
         let run = try Run(load, port: port, request: request, maximumConnections: maximumConnections)
         try run.proceed(until: load.duration + patience)

@@ -1,7 +1,6 @@
 /// What became of one request. Times are seconds from the load's start.
-public struct LoadSample: Sendable, Equatable {
-    /// How a request ended.
-    public enum Ending: Sendable, Equatable {
+package struct LoadSample: Sendable, Equatable {
+    package enum Ending: Sendable, Equatable {
         /// Answered with this status.
         case answered(Int)
         /// The connection failed or the answer was no HTTP, or there was none in time.
@@ -15,8 +14,7 @@ public struct LoadSample: Sendable, Equatable {
     let sent: Double
     /// When the last byte of its answer had come.
     let ended: Double
-    /// How it ended.
-    public let ending: Ending
+    package let ending: Ending
     /// What the service says of its own time.
     var timing: ServerTiming?
 
@@ -25,9 +23,9 @@ public struct LoadSample: Sendable, Equatable {
 }
 
 /// The samples of one run under one load.
-public struct LoadResult: Sendable {
+package struct LoadResult: Sendable {
     /// All requests that were due, in the order of their ends.
-    public let samples: [LoadSample]
+    package let samples: [LoadSample]
     /// Seconds in which requests were sent.
     let duration: Double
     /// Processor seconds that the sending process used meanwhile, all of its threads together.
@@ -35,42 +33,42 @@ public struct LoadResult: Sendable {
 }
 
 /// Several runs under the same load, summed up.
-public struct LoadSummary: Sendable, Equatable, Codable {
+package struct LoadSummary: Sendable, Equatable, Codable {
     /// Where an accepted request's milliseconds went.
-    public struct Latencies: Sendable, Equatable, Codable {
+    package struct Latencies: Sendable, Equatable, Codable {
         /// From when it was due to the last byte of its answer.
-        public let total: Distribution
+        package let total: Distribution
         /// From its admission to its first step, as the service says.
-        public let queue: Distribution
+        package let queue: Distribution
         /// Decoding and resizing, as the service says.
-        public let decode: Distribution
+        package let decode: Distribution
         /// From the first step to the last, as the service says.
-        public let inference: Distribution
+        package let inference: Distribution
         /// All the rest: HTTP both ways, writing JSON, and what the sender was late by.
-        public let write: Distribution
+        package let write: Distribution
     }
 
     /// Requests due a second.
-    public let offered: Double
+    package let offered: Double
     /// Requests answered 200 a second.
-    public let answered: Double
+    package let answered: Double
     /// Of the requests due, the share that was answered 503.
-    public let refusedShare: Double
+    package let refusedShare: Double
     /// Requests with any other end, by what it was.
-    public let failures: [String: Int]
+    package let failures: [String: Int]
     /// Milliseconds of the requests answered 200.
-    public let latencies: Latencies
+    package let latencies: Latencies
     /// Milliseconds from when a request was sent to its 503.
-    public let refusals: Distribution
+    package let refusals: Distribution
     /// Milliseconds by which requests were sent later than due.
-    public let senderDelay: Distribution
+    package let senderDelay: Distribution
     /// Processors that the sender kept busy, on average.
-    public let senderProcessors: Double
+    package let senderProcessors: Double
 
     /// Sums up `runs`, leaving out of each the first `settling` of its time, 0 to below 1, in which queues fill.
     ///
     /// Rates count ends, latencies the requests due, within the rest of the time that requests were sent.
-    public init(_ runs: [LoadResult], settling: Double) {
+    package init(_ runs: [LoadResult], settling: Double) {
         precondition((0..<1).contains(settling))
         var due: [LoadSample] = []
         var answered = 0

@@ -1,5 +1,5 @@
 /// What load to put on a service.
-public enum Load: Sendable, Equatable {
+package enum Load: Sendable, Equatable {
     /// Requests at the times of a schedule, whatever has become of those before: what the world does.
     case open(ArrivalSchedule)
     /// So many clients, each of which sends its next request when its last one is answered: what fills batches and finds
@@ -7,7 +7,7 @@ public enum Load: Sendable, Equatable {
     case closed(clients: Int, duration: Double)
 
     /// Seconds in which requests are sent.
-    public var duration: Double {
+    package var duration: Double {
         switch self {
         case .open(let schedule): schedule.duration
         case .closed(_, let duration): duration

@@ -1,23 +1,17 @@
 /// Numbers drawn over numbers, as lines or bars.
-public struct LinePlot: Sendable, Equatable {
-    /// A number at a place of the x axis.
-    public struct Point: Sendable, Equatable {
-        /// Along the x axis.
-        public var x: Double
-        /// Along the y axis.
-        public var y: Double
+package struct LinePlot: Sendable, Equatable {
+    package struct Point: Sendable, Equatable {
+        package var x: Double
+        package var y: Double
 
-        /// A point of a plot.
-        public init(_ x: Double, _ y: Double) {
+        package init(_ x: Double, _ y: Double) {
             self.x = x
             self.y = y
         }
     }
 
-    /// Points that belong together.
-    public struct Series: Sendable, Equatable {
-        /// How points are drawn.
-        public enum Style: Sendable {
+    package struct Series: Sendable, Equatable {
+        package enum Style: Sendable {
             /// Joined by lines in their order, an only one as a dot.
             case line
             /// Each as a bar from zero, bars of several series side by side.
@@ -25,14 +19,12 @@ public struct LinePlot: Sendable, Equatable {
         }
 
         /// What the legend calls it.
-        public var name: String
+        package var name: String
         /// What is drawn; a point that isn't finite, or lies beyond ±10¹⁰⁰, leaves a gap.
-        public var points: [Point]
-        /// How.
-        public var style: Style
+        package var points: [Point]
+        package var style: Style
 
-        /// A series of a plot.
-        public init(_ name: String, _ points: [Point], style: Style = .line) {
+        package init(_ name: String, _ points: [Point], style: Style = .line) {
             self.name = name
             self.points = points
             self.style = style
@@ -40,33 +32,29 @@ public struct LinePlot: Sendable, Equatable {
     }
 
     /// The heading, which screen readers read too.
-    public var title: String
-    /// What the x axis measures.
-    public var xLabel: String
-    /// What the y axis measures.
-    public var yLabel: String
+    package var title: String
+    package var xLabel: String
+    package var yLabel: String
     /// Drawn in this order, in eight colours that people with defective colour vision can tell apart.
-    public var series: [Series]
+    package var series: [Series]
     /// Whether the x axis counts something, so that it has ticks at whole numbers only.
-    public var countsX = true
+    package var countsX = true
     /// What the y axis shows at least; the data may widen it.
-    public var yRange: ClosedRange<Double>?
+    package var yRange: ClosedRange<Double>?
 
-    /// Describes a plot.
-    public init(title: String, xLabel: String, yLabel: String, series: [Series]) {
+    package init(title: String, xLabel: String, yLabel: String, series: [Series]) {
         self.title = title
         self.xLabel = xLabel
         self.yLabel = yLabel
         self.series = series
     }
 
-    /// The plot as an SVG file.
-    public func svg() -> String { Self.svg([self], title: title) }
+    package func svg() -> String { Self.svg([self], title: title) }
 
     /// Plots one below another as one SVG file, light or dark as the viewer prefers.
     ///
     /// - Parameter title: of them all.
-    public static func svg(_ plots: [LinePlot], title: String) -> String {
+    package static func svg(_ plots: [LinePlot], title: String) -> String {
         var canvas = Canvas(plots: plots.count, title: title, description: plots.map(\.summary).joined(separator: " "))
         for (index, plot) in plots.enumerated() { canvas.draw(plot, at: index) }
         return canvas.document

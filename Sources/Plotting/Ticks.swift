@@ -1,11 +1,11 @@
 import Glibc
 
 /// Round numbers along an axis: 1, 2 or 5 times a power of ten apart.
-public struct Ticks: Sendable, Equatable {
+package struct Ticks: Sendable, Equatable {
     /// From the greatest multiple not above the data to the least one not below it, ascending; at least two.
-    public let values: [Double]
+    package let values: [Double]
     /// What they are written as, all with the same number of digits behind the point.
-    public let labels: [String]
+    package let labels: [String]
 
     /// Numbers beyond this are no data but a fault, and their differences might overflow.
     static let greatest = 1e100
@@ -16,7 +16,7 @@ public struct Ticks: Sendable, Equatable {
     ///   - range: within ±10¹⁰⁰; widened if its ends can hardly be told apart.
     ///   - most: distances between ticks, at most, before rounding outwards; at least 1.
     ///   - isIntegral: keeps ticks at whole numbers, as epochs are.
-    public init(covering range: ClosedRange<Double>, most: Int = 6, isIntegral: Bool = false) {
+    package init(covering range: ClosedRange<Double>, most: Int = 6, isIntegral: Bool = false) {
         precondition(max(abs(range.lowerBound), abs(range.upperBound)) <= Self.greatest && most > 0)
         let widened = Self.widened(range)
         let rough = (widened.upperBound - widened.lowerBound) / Double(most)

@@ -1,30 +1,28 @@
 /// Top-1 and top-5 accuracy of logits, counted image by image; top-5 only where there are more than five classes, of which fewer
 /// would all be among the first five.
-public struct EvaluationTally: Sendable, Equatable {
-    /// Images counted.
-    public private(set) var images = 0
+package struct EvaluationTally: Sendable, Equatable {
+    package private(set) var images = 0
     /// Images whose class has the greatest logit.
-    public private(set) var top1 = 0
+    package private(set) var top1 = 0
     /// Images whose class is among the five greatest logits.
-    public private(set) var top5 = 0
+    package private(set) var top5 = 0
 
     /// The most classes that logits were of.
     private var classes = 0
 
     /// The fraction of the images, of which there is one at least, whose class has the greatest logit.
-    public var top1Accuracy: Double { Double(top1) / Double(images) }
+    package var top1Accuracy: Double { Double(top1) / Double(images) }
     /// The fraction of them whose class is among the five greatest; nil where there are no more than five.
-    public var top5Accuracy: Double? { classes > 5 ? Double(top5) / Double(images) : nil }
+    package var top5Accuracy: Double? { classes > 5 ? Double(top5) / Double(images) : nil }
 
-    /// Nothing counted yet.
-    public init() {}
+    package init() {}
 
     /// Counts an image.
     ///
     /// - Parameters:
     ///   - logits: finite, one a class.
     ///   - answer: the index of the image's class among them.
-    public mutating func add(logits: [Float], answer: Int) {
+    package mutating func add(logits: [Float], answer: Int) {
         let place = Self.place(of: answer, in: logits)
         images += 1
         classes = max(classes, logits.count)

@@ -26,11 +26,10 @@ package struct FeatureRows: Sendable {
 ///
 /// The problem is convex and its minimum unique but for a number added to all biases, so what is found depends neither on a
 /// seed nor on a schedule. Its bits don't depend on the number of workers.
-public struct LogisticRegression: Sendable {
+package struct LogisticRegression: Sendable {
     /// The penalty if none is given: small compared with the loss, yet large enough that separable classes have a finite answer.
-    public static let defaultPenalty = 1e-3
-    /// Most iterations of L-BFGS.
-    public static let iterationLimit = 300
+    package static let defaultPenalty = 1e-3
+    package static let iterationLimit = 300
     /// Iterations end where no component of the gradient is larger.
     static let tolerance = 1e-5
 

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import Synchronization
 import TestFixtures
 import UntrustedText
@@ -6,9 +6,9 @@ import UntrustedText
 /// The program as it was built with these tests, or the one that the variable HEADWATER_PROGRAM names, run in processes
 /// of its own. Foundation's Process crashes where more than about a thousand descriptors are open, as they are when the
 /// suites run side by side; hence posix_spawn.
-public struct BuiltProgram {
+package struct BuiltProgram {
     /// How a process ended.
-    public enum Ending: Sendable, Equatable {
+    package enum Ending: Sendable, Equatable {
         /// It exited.
         case exited(status: Int32)
         /// A signal ended it.
@@ -16,35 +16,35 @@ public struct BuiltProgram {
     }
 
     /// What a run left.
-    public struct Outcome: Sendable {
+    package struct Outcome: Sendable {
         /// How it ended.
-        public let ending: Ending
+        package let ending: Ending
         /// Its standard output.
-        public let output: String
+        package let output: String
         /// Its standard error.
-        public let errors: String
+        package let errors: String
 
         /// The exit status; nil if a signal ended it.
-        public var status: Int32? { if case .exited(let status) = ending { status } else { nil } }
+        package var status: Int32? { if case .exited(let status) = ending { status } else { nil } }
 
         /// The lines of `output`, each a JSON document.
-        public func decodedLines<Value: Decodable>(_ type: Value.Type) throws -> [Value] {
+        package func decodedLines<Value: Decodable>(_ type: Value.Type) throws -> [Value] {
             try output.split(separator: "\n").map { try JSONDecoder().decode(type, from: Data($0.utf8)) }
         }
     }
 
     /// It could not be started.
-    public struct StartFailure: Error { let code: Int32 }
+    package struct StartFailure: Error { let code: Int32 }
 
     /// The program's file.
-    public static let executable =
+    package static let executable =
         ProcessInfo.processInfo.environment["HEADWATER_PROGRAM"]
         ?? Bundle.main.executableURL!.deletingLastPathComponent().appending(path: "headwater").path
 
     /// Runs it to its end; arguments are texts of bytes, which need not be UTF-8.
     ///
     /// - Parameter input: the file that is its standard input.
-    public static func run(
+    package static func run(
         _ arguments: [String], environment: [String: String] = [:], input: String = "/dev/null"
     ) async throws -> Outcome {
         let scratch = try Scratch()
@@ -62,7 +62,7 @@ public struct BuiltProgram {
     /// Starts it with standard error to be read while it runs.
     ///
     /// - Parameter shell: commands that a shell runs first in the same process, such as `ulimit -v 200000`.
-    public static func start(
+    package static func start(
         _ arguments: [String], environment: [String: String] = [:], after shell: String? = nil
     ) throws -> (run: Run, errors: FileHandle) {
         let pipe = Pipe()
@@ -74,7 +74,7 @@ public struct BuiltProgram {
     }
 
     /// Starts it on a terminal, which is its standard output and standard error.
-    public static func start(_ arguments: [String], on terminal: PseudoTerminal) throws -> Run {
+    package static func start(_ arguments: [String], on terminal: PseudoTerminal) throws -> Run {
         let run = try Run(arguments, environment: [:], output: terminal.slave, errors: terminal.slave)
         try terminal.slave.close()
         return run
@@ -83,9 +83,9 @@ public struct BuiltProgram {
 
 extension BuiltProgram {
     /// A process under way.
-    public final class Run: Sendable {
+    package final class Run: Sendable {
         /// Its number.
-        public let processID: pid_t
+        package let processID: pid_t
         private let ending = Mutex<Ending?>(nil)
         private let end: AsyncStream<Void>
 
@@ -122,16 +122,16 @@ extension BuiltProgram {
         }
 
         /// Sends a signal; nothing happens if it has ended.
-        public func signal(_ number: Int32) {
+        package func signal(_ number: Int32) {
             ending.withLock { if $0 == nil { kill(processID, number) } }
         }
 
         /// Whether it has ended.
-        public var hasEnded: Bool { ending.withLock { $0 != nil } }
+        package var hasEnded: Bool { ending.withLock { $0 != nil } }
 
         /// Waits for its end; the threads that run tests are not held up meanwhile. For one waiter.
         @discardableResult
-        public func wait() async -> Ending {
+        package func wait() async -> Ending {
             for await _ in end {}
             while true {
                 if let ending = ending.withLock({ $0 }) { return ending }

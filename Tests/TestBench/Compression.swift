@@ -1,7 +1,7 @@
 import CZlib
 
 /// Compresses bodies as clients do.
-public enum Compression: Int32, CaseIterable, Sendable {
+package enum Compression: Int32, CaseIterable, Sendable {
     /// RFC 1951 with nothing around it, which some clients send as `deflate`.
     case bareDeflate = -15
     /// RFC 1950, which `deflate` means.
@@ -10,10 +10,10 @@ public enum Compression: Int32, CaseIterable, Sendable {
     case gzip = 31
 
     /// What `Content-Encoding` calls it.
-    public var coding: String { self == .gzip ? "gzip" : "deflate" }
+    package var coding: String { self == .gzip ? "gzip" : "deflate" }
 
     /// The compressed bytes.
-    public func compress(_ bytes: [UInt8]) -> [UInt8] {
+    package func compress(_ bytes: [UInt8]) -> [UInt8] {
         var stream = z_stream()
         precondition(deflate_begin(&stream, rawValue) == Z_OK)
         defer { deflateEnd(&stream) }

@@ -1,7 +1,7 @@
-public import HTTPServer
+import HTTPServer
 
 /// Answers a request.
-public typealias Handler = @Sendable (Request) async -> Response
+package typealias Handler = @Sendable (Request) async -> Response
 
 /// An application of closures, which says of a refusal why.
 struct HandlerApplication: Application {
@@ -31,7 +31,7 @@ extension Server {
     ///   - handler: answers complete requests.
     ///   - admit: decides from a head; by default bodies of up to 32 MiB are accepted.
     ///   - observe: told of every request's end.
-    public convenience init(
+    package convenience init(
         configuration: ServerConfiguration = ServerConfiguration(), handler: @escaping Handler,
         admit: @escaping @Sendable (RequestHead) -> Admission<Void> = { _ in
             .accepted((), .memory(maximumBytes: 32 << 20))

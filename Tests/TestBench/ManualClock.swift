@@ -1,15 +1,15 @@
 import Synchronization
 
 /// The time, which stands still until a test moves it forward.
-public final class ManualClock: Sendable {
+package final class ManualClock: Sendable {
     private let time = Mutex(ContinuousClock.now)
 
     /// Starts at the present time.
-    public init() {}
+    package init() {}
 
     /// The time as far as it has been moved.
-    public var now: ContinuousClock.Instant { time.withLock { $0 } }
+    package var now: ContinuousClock.Instant { time.withLock { $0 } }
 
     /// Moves the time forward.
-    public func advance(by duration: Duration) { time.withLock { $0 += duration } }
+    package func advance(by duration: Duration) { time.withLock { $0 += duration } }
 }

@@ -1,16 +1,16 @@
 import Foundation
 
 /// A terminal that a program under test writes to, and what it wrote.
-public final class PseudoTerminal: Sendable {
+package final class PseudoTerminal: Sendable {
     /// There is no terminal to be had.
-    public struct Failure: Error { let code: Int32 }
+    package struct Failure: Error { let code: Int32 }
 
     private let master: Int32
     /// The program's end.
     let slave: FileHandle
 
     /// Opens a terminal.
-    public init() throws {
+    package init() throws {
         var (master, descriptor): (Int32, Int32) = (-1, -1)
         guard openpty(&master, &descriptor, nil, nil, nil) == 0 else { throw Failure(code: errno) }
         for descriptor in [master, descriptor] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
@@ -21,7 +21,7 @@ public final class PseudoTerminal: Sendable {
     deinit { close(master) }
 
     /// What is written, as it comes, until the program has ended. To be called once; read on a thread of its own.
-    public func output() -> AsyncStream<[UInt8]> {
+    package func output() -> AsyncStream<[UInt8]> {
         AsyncStream { continuation in
             Thread { [self] in
                 var buffer = [UInt8](repeating: 0, count: 1 << 12)
@@ -39,19 +39,19 @@ public final class PseudoTerminal: Sendable {
 }
 
 /// What stands on a terminal after lines, carriage returns and erased lines; other control sequences aren't known.
-public struct TerminalScreen: Sendable {
+package struct TerminalScreen: Sendable {
     /// From the top; the last is where the cursor is.
-    public private(set) var lines = [""]
+    package private(set) var lines = [""]
     private var everything = ""
 
     /// An empty screen.
-    public init() {}
+    package init() {}
 
     /// Whether a text was ever written.
-    public func hasShown(_ text: String) -> Bool { everything.contains(text) }
+    package func hasShown(_ text: String) -> Bool { everything.contains(text) }
 
     /// Writes ASCII text, which must not end within a control sequence.
-    public mutating func write(_ bytes: [UInt8]) {
+    package mutating func write(_ bytes: [UInt8]) {
         let text = String(decoding: bytes, as: UTF8.self)
         everything += text
         var column = 0

@@ -1,32 +1,32 @@
 import Foundation
-public import HTTPServer
+import HTTPServer
 import Synchronization
 import Testing
 
 /// What a client received.
-public struct ReceivedResponse: Sendable {
+package struct ReceivedResponse: Sendable {
     /// The final status.
-    public var status: Int
+    package var status: Int
     /// The header fields.
-    public var headers: HTTPHeaders
+    package var headers: HTTPHeaders
     /// The body.
-    public var body: [UInt8]
+    package var body: [UInt8]
 
     /// The body as text.
-    public var text: String { String(decoding: body, as: UTF8.self) }
+    package var text: String { String(decoding: body, as: UTF8.self) }
 }
 
 /// A client that sends exactly the bytes it is told to. Its calls block: use it within `offPool`.
-public final class RawClient: Sendable {
+package final class RawClient: Sendable {
     /// Why there is no response.
-    public enum Failure: Error { case connect(Int32), ended(received: String), malformed(String) }
+    package enum Failure: Error { case connect(Int32), ended(received: String), malformed(String) }
 
     /// The connected socket.
-    public let socket: Int32
+    package let socket: Int32
     private let buffer = Mutex<[UInt8]>([])
 
     /// Connects to a port of this machine; sends and receives give up after two minutes.
-    public init(port: Int) throws {
+    package init(port: Int) throws {
         socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -47,7 +47,7 @@ public final class RawClient: Sendable {
     }
 
     /// Connects to a socket of the file system.
-    public init(unixSocket path: String) throws {
+    package init(unixSocket path: String) throws {
         socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var timeout = timeval(tv_sec: 120, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
@@ -66,7 +66,7 @@ public final class RawClient: Sendable {
 
     /// Sends everything; false if the server no longer takes it.
     @discardableResult
-    public func send(_ bytes: [UInt8]) -> Bool {
+    package func send(_ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -80,19 +80,19 @@ public final class RawClient: Sendable {
 
     /// Sends everything; false if the server no longer takes it.
     @discardableResult
-    public func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+    package func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
     /// Says that nothing more will be sent.
-    public func halfClose() { shutdown(socket, Int32(SHUT_WR)) }
+    package func halfClose() { shutdown(socket, Int32(SHUT_WR)) }
 
     /// Makes the close send RST.
-    public func reset() {
+    package func reset() {
         var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
         setsockopt(socket, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
     }
 
     /// The next final response; interim ones are skipped.
-    public func response(toHead: Bool = false) throws -> ReceivedResponse {
+    package func response(toHead: Bool = false) throws -> ReceivedResponse {
         while true {
             let head = try readHead()
             let lines = head.split(separator: "\r\n").map(String.init)
@@ -111,13 +111,13 @@ public final class RawClient: Sendable {
     }
 
     /// Sends a request and waits for its response.
-    public func exchange(_ text: String) throws -> ReceivedResponse {
+    package func exchange(_ text: String) throws -> ReceivedResponse {
         send(text)
         return try response()
     }
 
     /// The bytes until the server closes the connection.
-    public func readToEnd() -> [UInt8] {
+    package func readToEnd() -> [UInt8] {
         while receive() {}
         return buffer.withLock { bytes in
             defer { bytes = [] }
@@ -160,7 +160,7 @@ public final class RawClient: Sendable {
 }
 
 /// Runs blocking code on a thread of its own: the tasks' few threads must stay free for the server's handlers.
-public func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+package func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
         Thread { continuation.resume(with: Swift.Result { try body() }) }.start()
     }
@@ -168,7 +168,7 @@ public func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> R
 
 /// Waits until a condition that another thread brings about holds; false after two minutes, far
 /// longer than a busy machine needs.
-public func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
+package func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
     let deadline = ContinuousClock.now + .seconds(120)
     while ContinuousClock.now < deadline {
         if try await condition() { return true }
@@ -179,7 +179,7 @@ public func eventually(_ condition: () async throws -> Bool) async rethrows -> B
 
 extension Response {
     /// UTF-8 text.
-    public static func text(_ text: String, status: Int = 200) -> Response {
+    package static func text(_ text: String, status: Int = 200) -> Response {
         Response(status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], body: Array(text.utf8))
     }
 }

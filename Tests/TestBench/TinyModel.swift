@@ -1,10 +1,10 @@
-public import FlowModel
+import FlowModel
 import TestFixtures
 
 /// Models of random weights, small enough that a debug build runs them in milliseconds.
-public enum TinyModel {
+package enum TinyModel {
     /// 16 pixels, 32 channels, `points` grid points and so one Euler step fewer, classes cat, dog and fish.
-    public static func configuration(name: String, hasHead: Bool = true, points: Int = 4) -> ModelConfiguration {
+    package static func configuration(name: String, hasHead: Bool = true, points: Int = 4) -> ModelConfiguration {
         ModelConfiguration(
             name: name,
             architecture: UNetArchitecture(
@@ -16,14 +16,14 @@ public enum TinyModel {
     }
 
     /// Writes a model whose weights are uniform in -scale...scale.
-    public static func write(
+    package static func write(
         to path: String, name: String = "tiny", seed: UInt64, hasHead: Bool = true, scale: Float = 0.05
     ) throws {
         try write(configuration(name: name, hasHead: hasHead), to: path, seed: seed, scale: scale)
     }
 
     /// Writes a model of another configuration.
-    public static func write(
+    package static func write(
         _ configuration: ModelConfiguration, to path: String, seed: UInt64, scale: Float = 0.05
     ) throws {
         var generator = SeededGenerator(seed: seed)

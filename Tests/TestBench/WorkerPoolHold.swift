@@ -1,17 +1,17 @@
 import Foundation
 import Synchronization
-public import Tensor
+import Tensor
 
 /// Holds a worker pool in a section that doesn't end before `release()`, as a kernel that hangs would: whatever evaluates a
 /// model on the pool waits meanwhile, however fast or slow the machine is.
-public final class WorkerPoolHold: Sendable {
+package final class WorkerPoolHold: Sendable {
     private let end = DispatchSemaphore(value: 0)
     private let isReleased = Atomic<Bool>(false)
 
     /// Returns when the pool is held.
     ///
     /// - Parameter pool: a pool of at least two workers: sections of a single one don't take turns.
-    public init(of pool: WorkerPool) async {
+    package init(of pool: WorkerPool) async {
         precondition(pool.count > 1, "a pool of one worker can't be held")
         let end = end
         await withCheckedContinuation { continuation in
@@ -29,7 +29,7 @@ public final class WorkerPoolHold: Sendable {
     deinit { release() }
 
     /// Lets the pool go on.
-    public func release() {
+    package func release() {
         if !isReleased.exchange(true, ordering: .sequentiallyConsistent) { end.signal() }
     }
 }

@@ -1,30 +1,25 @@
-public import FeatureService
-public import HTTPServer
-public import Telemetry
+import FeatureService
+import HTTPServer
+import Telemetry
 
-/// The settings of the admin API.
-public struct AdminAPIConfiguration: Sendable {
+package struct AdminAPIConfiguration: Sendable {
     /// The bearer token that opens everything but health checks; nil opens it to everyone who reaches the
     /// listener, which must then be loopback.
-    public var token: String?
+    package var token: String?
     var wrongKeys = AuthenticationLimit.Allowance()
-    /// Largest checkpoint in bytes that may be uploaded.
-    public var maximumUploadBytes = 8 << 30
-    /// The time that an upload may take.
-    public var uploadTimeout: Duration = .seconds(3600)
+    package var maximumUploadBytes = 8 << 30
+    package var uploadTimeout: Duration = .seconds(3600)
 
-    /// Which requests are logged.
-    public var accessLog = AccessLog.all
+    package var accessLog = AccessLog.all
     /// What `GET /version` names.
-    public var build: BuildInformation
+    package var build: BuildInformation
 
-    /// The defaults, without a token.
-    public init(build: BuildInformation) { self.build = build }
+    package init(build: BuildInformation) { self.build = build }
 }
 
 /// The operator's API, for a listener of its own: metrics, and changing the checkpoint while requests are served.
 /// `AdminEndpoints.swift` is the table of its endpoints.
-public final class AdminAPI: Sendable {
+package final class AdminAPI: Sendable {
     let service: FeatureService
     let checkpoints: CheckpointManager
     /// Without the token, of which the authenticator has the digest.
@@ -34,8 +29,7 @@ public final class AdminAPI: Sendable {
     /// Reads the model directory.
     let readers = BlockingPool(width: 1)
 
-    /// Makes the API of a service whose checkpoints `checkpoints` manages.
-    public init(
+    package init(
         service: FeatureService, checkpoints: CheckpointManager, configuration: AdminAPIConfiguration,
         metrics: ServiceMetrics, logger: Logger
     ) {
@@ -55,7 +49,7 @@ public final class AdminAPI: Sendable {
     /// A server of this API, to be started.
     ///
     /// - Throws: `ServerError` if the configuration makes no sense.
-    public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
+    package func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
         try makeServer(configuration)
     }
 
@@ -64,7 +58,7 @@ public final class AdminAPI: Sendable {
     /// - Returns: whether it is another than before.
     /// - Precondition: the API was made with a token.
     @discardableResult
-    public func replaceToken(_ token: String) -> Bool { authenticator!.replace(keys: [token]) }
+    package func replaceToken(_ token: String) -> Bool { authenticator!.replace(keys: [token]) }
 
     /// `GET /metrics`.
     func exposition() async -> Response {

@@ -1,7 +1,7 @@
 import Telemetry
 
 /// Which requests get a line in the log.
-public enum AccessLog: String, Sendable, CaseIterable {
+package enum AccessLog: String, Sendable, CaseIterable {
     /// Every request. Health checks and scrapes that succeed, which come every few seconds, only at the level debug.
     case all
     /// Requests that were not answered, or were answered with a status of 400 or above.

@@ -1,22 +1,20 @@
-public import FeatureService
-public import Telemetry
+import FeatureService
+import Telemetry
 
 /// Logs every attempt to change the model, with its action, source and client, and counts how it ends.
-public struct CheckpointLog: Sendable {
+package struct CheckpointLog: Sendable {
     private let metrics: ServiceMetrics
     private let logger: Logger
 
-    /// A log that counts in `metrics`.
-    public init(metrics: ServiceMetrics, logger: Logger) {
+    package init(metrics: ServiceMetrics, logger: Logger) {
         self.metrics = metrics
         self.logger = logger
     }
 
     /// An attempt begins, which may take minutes for a large model.
-    public func began(_ attempt: CheckpointAttempt) { logger.info("checkpoint loading", Self.fields(attempt)) }
+    package func began(_ attempt: CheckpointAttempt) { logger.info("checkpoint loading", Self.fields(attempt)) }
 
-    /// An attempt has ended.
-    public func ended(_ report: CheckpointReport) {
+    package func ended(_ report: CheckpointReport) {
         metrics.checkpointEnded(report.outcome)
         var fields = Self.fields(report.attempt)
         Self.name(report.version, in: &fields, as: "")

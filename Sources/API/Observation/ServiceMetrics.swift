@@ -1,7 +1,7 @@
-public import FeatureService
+import FeatureService
 import HTTPServer
 import Synchronization
-public import Telemetry
+import Telemetry
 
 /// One of the two ports.
 enum Listener: String, Sendable, CaseIterable {
@@ -17,7 +17,7 @@ enum Listener: String, Sendable, CaseIterable {
 }
 
 /// What is reloaded while the service runs.
-public enum ReloadedPart: String, Sendable, CaseIterable {
+package enum ReloadedPart: String, Sendable, CaseIterable {
     /// The certificate and its key.
     case certificate
     /// The keys of the public listener.
@@ -29,7 +29,7 @@ public enum ReloadedPart: String, Sendable, CaseIterable {
 }
 
 /// How a reload ended.
-public enum ReloadOutcome: String, Sendable, CaseIterable {
+package enum ReloadOutcome: String, Sendable, CaseIterable {
     /// It has changed, and the new one is in use.
     case changed
     /// It has not changed.
@@ -42,11 +42,11 @@ public enum ReloadOutcome: String, Sendable, CaseIterable {
 /// under their customary names.
 ///
 /// It is made before the service and supplies its `ServiceEvents`. Both APIs report to it, and `GET /metrics` reads it.
-public final class ServiceMetrics: Sendable {
+package final class ServiceMetrics: Sendable {
     /// Where the metrics are registered. Other parts of the program may add theirs.
-    public let registry: MetricsRegistry
+    package let registry: MetricsRegistry
     /// The events to make the service with.
-    public let events: ServiceEvents
+    package let events: ServiceEvents
 
     private let requests: Labelled<Counter>
     private let requestSeconds: Labelled<Histogram>
@@ -78,7 +78,7 @@ public final class ServiceMetrics: Sendable {
     ///   - build: which program runs.
     ///   - kernels: the name of the set of kernels.
     /// - Throws: `MetricError` if `registry` has a metric of the same name.
-    public init(
+    package init(
         registry: MetricsRegistry = MetricsRegistry(), configuration: FeatureServiceConfiguration,
         build: BuildInformation, kernels: String
     ) throws(MetricError) {
@@ -212,11 +212,9 @@ public final class ServiceMetrics: Sendable {
         }
     }
 
-    /// Counts an attempt to change the model.
-    public func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
+    package func checkpointEnded(_ outcome: CheckpointOutcome) { swaps[outcome.rawValue].increment() }
 
-    /// Counts a reload.
-    public func reloaded(_ part: ReloadedPart, _ outcome: ReloadOutcome) {
+    package func reloaded(_ part: ReloadedPart, _ outcome: ReloadOutcome) {
         reloads[part.rawValue, outcome.rawValue].increment()
     }
 

@@ -1,35 +1,30 @@
 import CContract
-public import FeatureService
-public import HTTPServer
+import FeatureService
+import HTTPServer
 import ReverseODE
-public import Telemetry
+import Telemetry
 
-/// The settings of the public API.
-public struct PublicAPIConfiguration: Sendable {
-    /// Most images in a request.
-    public var maximumImages = 32
-    /// Largest body in bytes.
-    public var maximumBodyBytes = 32 << 20
+package struct PublicAPIConfiguration: Sendable {
+    package var maximumImages = 32
+    package var maximumBodyBytes = 32 << 20
     /// The time for requests without `X-Request-Timeout`.
-    public var defaultTimeout: Duration = .seconds(60)
+    package var defaultTimeout: Duration = .seconds(60)
     /// The longest time granted; a request that asks for more gets this.
-    public var maximumTimeout: Duration = .seconds(600)
+    package var maximumTimeout: Duration = .seconds(600)
     /// Keys that open everything but health checks and the playground's page; nil opens it to everyone.
-    public var apiKeys: [String]?
+    package var apiKeys: [String]?
     var wrongKeys = AuthenticationLimit.Allowance()
     /// Whether the playground is at `/`.
-    public var hasPlayground = true
-    /// Which requests are logged.
-    public var accessLog = AccessLog.all
+    package var hasPlayground = true
+    package var accessLog = AccessLog.all
     /// What `GET /version` names.
-    public var build: BuildInformation
+    package var build: BuildInformation
 
-    /// The defaults.
-    public init(build: BuildInformation) { self.build = build }
+    package init(build: BuildInformation) { self.build = build }
 }
 
 /// The API of the public port, which `server(_:)` serves. `PublicEndpoints.swift` is the table of its endpoints.
-public final class PublicAPI: Sendable {
+package final class PublicAPI: Sendable {
     let service: FeatureService
     /// Without the keys, of which the authenticator has the digests.
     let configuration: PublicAPIConfiguration
@@ -44,7 +39,7 @@ public final class PublicAPI: Sendable {
     /// - Parameters:
     ///   - metrics: those whose `events` the service was made with.
     ///   - logger: gets one access line for each request.
-    public init(
+    package init(
         service: FeatureService, configuration: PublicAPIConfiguration, metrics: ServiceMetrics,
         logger: Logger
     ) {
@@ -64,7 +59,7 @@ public final class PublicAPI: Sendable {
     /// A server of this API, to be started.
     ///
     /// - Throws: `ServerError` if the configuration makes no sense.
-    public func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
+    package func server(_ configuration: ServerConfiguration) throws(ServerError) -> Server {
         try makeServer(configuration)
     }
 
@@ -74,7 +69,7 @@ public final class PublicAPI: Sendable {
     /// - Precondition: the API was made with keys. A listener that is open, or that others rely on being closed, doesn't
     ///   change into the other while it runs.
     @discardableResult
-    public func replaceKeys(_ keys: [String]) -> Bool { authenticator!.replace(keys: keys) }
+    package func replaceKeys(_ keys: [String]) -> Bool { authenticator!.replace(keys: keys) }
 
     // MARK: Descriptions
 

@@ -1,12 +1,11 @@
 /// Renders descriptions as a manual page, in the macros of man(7).
-public struct ManualPage {
+package struct ManualPage {
     private let program: Program
 
-    /// Describes a program.
-    public init(of program: Program) { self.program = program }
+    package init(of program: Program) { self.program = program }
 
     /// The page. It has no date, so that the same program writes the same page.
-    public var text: String {
+    package var text: String {
         var lines = [
             ".\\\" Made by '\(program.name) manual'.",
             ".TH \(program.name.uppercased()) 1 \"\" \"\(program.name) \(program.version)\" \"User Commands\"",

@@ -1,7 +1,6 @@
 /// Renders descriptions as scripts that make a shell complete the program's command line.
-public struct ShellCompletion {
-    /// The shells that there are scripts for.
-    public enum Shell: String, CaseIterable, Sendable { case bash, zsh, fish }
+package struct ShellCompletion {
+    package enum Shell: String, CaseIterable, Sendable { case bash, zsh, fish }
 
     /// Something that may be typed, and what it does.
     struct Word {
@@ -13,11 +12,9 @@ public struct ShellCompletion {
 
     let program: Program
 
-    /// Completes the command line of a program.
-    public init(of program: Program) { self.program = program }
+    package init(of program: Program) { self.program = program }
 
-    /// The script.
-    public func script(for shell: Shell) -> String {
+    package func script(for shell: Shell) -> String {
         switch shell {
         case .bash: bash
         case .zsh: zsh

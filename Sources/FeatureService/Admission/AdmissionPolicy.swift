@@ -1,5 +1,5 @@
 /// What keeps a request out.
-public enum AdmissionLimit: String, Sendable, CaseIterable {
+package enum AdmissionLimit: String, Sendable, CaseIterable {
     /// As many images wait as memory is granted for.
     case images
     /// The work ahead takes as long as a request may be made to wait.

@@ -1,11 +1,11 @@
-public import CheckpointFormats
+import CheckpointFormats
 private import Dispatch
-public import FoundationEssentials
+import FoundationEssentials
 import Machine
 private import Synchronization
 
 /// The checkpoint that the program's configuration names.
-public enum ConfiguredCheckpoint: Sendable {
+package enum ConfiguredCheckpoint: Sendable {
     /// A file, anywhere.
     case file(path: String)
     /// The one compiled into the program.
@@ -34,33 +34,28 @@ public enum ConfiguredCheckpoint: Sendable {
 ///
 /// **Memory.** The previous model is kept in memory next to the active one, so that a rollback takes no file and can't
 /// fail for lack of one: nightly jobs like to overwrite theirs in place. During a load there are three.
-public actor CheckpointManager {
+package actor CheckpointManager {
     /// What a load that was begun will end with.
-    public typealias Completion = Task<Result<CheckpointOutcome, CheckpointFailure>, Never>
+    package typealias Completion = Task<Result<CheckpointOutcome, CheckpointFailure>, Never>
 
-    /// What a manager works with.
-    public struct Parts: Sendable {
-        /// Whose model it is.
-        public var service: FeatureService
-        /// Reads checkpoints.
-        public var loader: ModelLoader
+    package struct Parts: Sendable {
+        package var service: FeatureService
+        package var loader: ModelLoader
         /// Throws for a model that must not serve; runs on a Dispatch thread.
-        public var selfTest: @Sendable (ServedModel) throws -> Void
+        package var selfTest: @Sendable (ServedModel) throws -> Void
         /// What is served before anything else is asked for.
-        public var configured: ConfiguredCheckpoint
+        package var configured: ConfiguredCheckpoint
         /// Where further checkpoints are; nil if there are to be none.
-        public var directory: ModelDirectory?
+        package var directory: ModelDirectory?
         /// Which of both goes first at the start, where a checkpoint was activated before.
-        public var preference = StartingCheckpoint.Preference.latest
-        /// Told of every attempt that is begun.
-        public var began: @Sendable (CheckpointAttempt) -> Void = { _ in }
-        /// Told of its end.
-        public var ended: @Sendable (CheckpointReport) -> Void = { _ in }
+        package var preference = StartingCheckpoint.Preference.latest
+        package var began: @Sendable (CheckpointAttempt) -> Void = { _ in }
+        package var ended: @Sendable (CheckpointReport) -> Void = { _ in }
         /// The time of day.
-        public var clock: @Sendable () -> Date = { Date.now }
+        package var clock: @Sendable () -> Date = { Date.now }
 
         /// The parts that have no default; the others may be set afterwards.
-        public init(
+        package init(
             service: FeatureService, loader: ModelLoader, selfTest: @escaping @Sendable (ServedModel) throws -> Void,
             configured: ConfiguredCheckpoint, directory: ModelDirectory?
         ) {
@@ -106,16 +101,13 @@ public actor CheckpointManager {
     private nonisolated let isBusy = Atomic<Bool>(false)
 
     /// Makes a manager, which does nothing until it is started.
-    public init(_ parts: Parts) { self.parts = parts }
+    package init(_ parts: Parts) { self.parts = parts }
 
-    /// Whether a load is under way.
-    public nonisolated var isLoading: Bool { isBusy.load(ordering: .relaxed) }
+    package nonisolated var isLoading: Bool { isBusy.load(ordering: .relaxed) }
 
-    /// The folder of checkpoints, if there is one.
-    public nonisolated var directory: ModelDirectory? { parts.directory }
+    package nonisolated var directory: ModelDirectory? { parts.directory }
 
-    /// What is known at this moment.
-    public var status: CheckpointStatus {
+    package var status: CheckpointStatus {
         CheckpointStatus(
             active: active.map(record), previous: previous.map(record), loading: loading, lastError: lastError)
     }
@@ -140,7 +132,7 @@ public actor CheckpointManager {
     ///   error, and so is one that isn't the file it was, where its digest was given or it was rolled back to: serving
     ///   another model instead would be worse than not starting.
     @discardableResult
-    public func start() async throws -> StartReport {
+    package func start() async throws -> StartReport {
         parts.directory?.removeLeftovers()
         let (directory, configured) = (parts.directory, parts.configured)
         guard let directory, let marker = try directory.marker() else {
@@ -176,7 +168,7 @@ public actor CheckpointManager {
     ///   - path: relative to the directory, or absolute and in it.
     ///   - sha256: the digest that the file must have, also at a restart.
     ///   - client: who asks for it.
-    public func load(
+    package func load(
         path: String, sha256: String?, for client: CheckpointAttempt.Client? = nil
     ) throws(CheckpointRefusal) -> Completion {
         guard let directory = parts.directory else { throw .noDirectory }
@@ -187,7 +179,7 @@ public actor CheckpointManager {
     }
 
     /// Begins to load a file that has been written to the model directory's `uploadDirectory`, and takes it over.
-    public func load(
+    package func load(
         upload: String, sha256: String?, for client: CheckpointAttempt.Client? = nil
     ) throws(CheckpointRefusal) -> Completion {
         guard let directory = parts.directory else { throw .noDirectory }
@@ -208,12 +200,12 @@ public actor CheckpointManager {
     }
 
     /// Begins to load the configured checkpoint again, which is also what a restart will begin with from then on.
-    public func reload() throws(CheckpointRefusal) -> Completion {
+    package func reload() throws(CheckpointRefusal) -> Completion {
         try begin(configuredJob(.reload))
     }
 
     /// Begins to return to the model that served before; what serves now can be returned to in the same way.
-    public func rollback(for client: CheckpointAttempt.Client? = nil) throws(CheckpointRefusal) -> Completion {
+    package func rollback(for client: CheckpointAttempt.Client? = nil) throws(CheckpointRefusal) -> Completion {
         guard let previous else { throw .noPrevious }
         return try begin(
             Job(

@@ -1,15 +1,15 @@
-public import FlowModel
-public import ReverseODE
-public import Tensor
+import FlowModel
+import ReverseODE
+import Tensor
 
 /// The last check before a model serves: a fixed input through a whole pass. Every number of the result must be finite, and
 /// if the model's file records what it answered when it was written, the same within the record's tolerance.
-public struct CheckpointSelfTest: Sendable {
+package struct CheckpointSelfTest: Sendable {
     private let kernels: Kernels
     private let pool: WorkerPool
 
     /// Tests with the kernels and workers that the model will be served by; steps of requests take turns with the test's.
-    public init(kernels: Kernels, pool: WorkerPool) {
+    package init(kernels: Kernels, pool: WorkerPool) {
         self.kernels = kernels
         self.pool = pool
     }
@@ -18,7 +18,7 @@ public struct CheckpointSelfTest: Sendable {
     ///
     /// - Throws: `ModelLoadingError` saying how far off the model is, or `TapError` if the model's default tap or the
     ///   record's is not its own.
-    public func run(_ model: ReversibleModel) throws {
+    package func run(_ model: ReversibleModel) throws {
         guard let record = model.configuration.selfTest else {
             _ = try record(model)
             return
@@ -35,7 +35,7 @@ public struct CheckpointSelfTest: Sendable {
     /// What is to be recorded in the model's file. Slow, as `run(_:)`.
     ///
     /// - Throws: `ModelLoadingError` if the answer is not finite, `TapError` if the model's default tap is not its own.
-    public func record(_ model: ReversibleModel) throws -> SelfTestRecord {
+    package func record(_ model: ReversibleModel) throws -> SelfTestRecord {
         let seed: UInt32 = 1
         let answer = try answer(of: model, seed: seed, tap: try model.defaultTap())
         return SelfTestRecord(

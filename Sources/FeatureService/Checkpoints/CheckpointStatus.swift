@@ -1,8 +1,7 @@
 private import Files
-public import FoundationEssentials
+import FoundationEssentials
 
-/// Where a checkpoint came from.
-public enum CheckpointSource: Sendable, Equatable, CustomStringConvertible {
+package enum CheckpointSource: Sendable, Equatable, CustomStringConvertible {
     /// The one compiled into the program.
     case builtIn
     /// The path that the program's configuration names.
@@ -12,8 +11,7 @@ public enum CheckpointSource: Sendable, Equatable, CustomStringConvertible {
     /// A file sent to the admin listener.
     case upload
 
-    /// As the status names it.
-    public var description: String {
+    package var description: String {
         switch self {
         case .builtIn: "built in"
         case .configured(let path), .directory(let path): path
@@ -23,7 +21,7 @@ public enum CheckpointSource: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// How far a load has come, in the order of the steps.
-public enum CheckpointPhase: String, Sendable, CaseIterable {
+package enum CheckpointPhase: String, Sendable, CaseIterable {
     /// Reading, checking and packing the file.
     case loading
     /// Running a full batch through one evaluation, so that no request pays for page faults.
@@ -35,7 +33,7 @@ public enum CheckpointPhase: String, Sendable, CaseIterable {
 }
 
 /// How an attempt to change the model ended.
-public enum CheckpointOutcome: String, Sendable, CaseIterable {
+package enum CheckpointOutcome: String, Sendable, CaseIterable {
     /// The new model serves.
     case activated
     /// The file is the one that serves already.
@@ -45,56 +43,44 @@ public enum CheckpointOutcome: String, Sendable, CaseIterable {
 }
 
 /// A model that serves or has served.
-public struct CheckpointRecord: Sendable, Equatable {
-    /// Name and digest.
-    public let version: ModelVersion
-    /// Where it came from.
-    public let source: CheckpointSource
-    /// Size of the file in bytes.
-    public let byteCount: Int
+package struct CheckpointRecord: Sendable, Equatable {
+    package let version: ModelVersion
+    package let source: CheckpointSource
+    package let byteCount: Int
     /// When it last began to serve.
-    public let since: Date
+    package let since: Date
     /// Images that it has served since the program's start.
-    public let images: Int
+    package let images: Int
 }
 
 /// What is known of the checkpoints at a moment.
-public struct CheckpointStatus: Sendable, Equatable {
-    /// A load under way.
-    public struct Loading: Sendable, Equatable {
-        /// Where the checkpoint comes from.
-        public let source: CheckpointSource
-        /// The step that it is at.
-        public internal(set) var phase: CheckpointPhase
-        /// When the load began.
-        public let since: Date
+package struct CheckpointStatus: Sendable, Equatable {
+    package struct Loading: Sendable, Equatable {
+        package let source: CheckpointSource
+        package internal(set) var phase: CheckpointPhase
+        package let since: Date
     }
 
     /// The model that serves; nil until the first has been loaded.
-    public let active: CheckpointRecord?
+    package let active: CheckpointRecord?
     /// The one before it, which a rollback brings back.
-    public let previous: CheckpointRecord?
-    /// The load under way.
-    public let loading: Loading?
+    package let previous: CheckpointRecord?
+    package let loading: Loading?
     /// Why the latest load failed; nil if it succeeded.
-    public let lastError: CheckpointFailure?
+    package let lastError: CheckpointFailure?
 }
 
 /// Why a load failed. The model that served before serves on.
-public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvertible {
+package struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// Where the checkpoint came from.
-    public let source: CheckpointSource
-    /// The step that failed.
-    public let phase: CheckpointPhase
-    /// What is wrong.
-    public let reason: String
+    package let source: CheckpointSource
+    package let phase: CheckpointPhase
+    package let reason: String
     /// What it is the fault of.
-    public let cause: Cause
-    /// When it failed.
-    public let time: Date
+    package let cause: Cause
+    package let time: Date
 
-    /// What a load failed for.
-    public enum Cause: Sendable {
+    package enum Cause: Sendable {
         /// Something is wrong with the checkpoint.
         case checkpoint
         /// Its file couldn't be read at all.
@@ -114,12 +100,11 @@ public struct CheckpointFailure: Error, Sendable, Equatable, CustomStringConvert
         }
     }
 
-    /// The error in a sentence.
-    public var description: String { "checkpoint \(source), \(phase.rawValue): \(reason)" }
+    package var description: String { "checkpoint \(source), \(phase.rawValue): \(reason)" }
 }
 
 /// Why a load was not begun.
-public enum CheckpointRefusal: Error, Sendable, Equatable {
+package enum CheckpointRefusal: Error, Sendable, Equatable {
     /// Another one is under way.
     case busy
     /// There is no model directory.
@@ -138,7 +123,7 @@ public enum CheckpointRefusal: Error, Sendable, Equatable {
 
 extension CheckpointRefusal: CustomStringConvertible {
     /// The refusal in a sentence, for a start; the admin listener has its own words.
-    public var description: String {
+    package var description: String {
         switch self {
         case .busy: "another checkpoint is being loaded"
         case .noDirectory: "there is no model directory; start the service with --model-directory"

@@ -3,19 +3,19 @@ import FlowModel
 import UntrustedText
 
 /// A file of the model directory that looks like a checkpoint.
-public struct CatalogueEntry: Sendable, Equatable {
+package struct CatalogueEntry: Sendable, Equatable {
     /// The file's path relative to the directory.
-    public let path: String
+    package let path: String
     /// The name of the model in it; nil if it is no model that could be served.
-    public let name: String?
+    package let name: String?
     /// Why it has no name, without the directory's path.
-    public let fault: String?
+    package let fault: String?
 }
 
 extension ModelDirectory {
     /// The files named `….safetensors` directly in the folder, by path. Their headers are read, not their weights: for
     /// threads that may wait for a disk.
-    public func catalogue() -> [CatalogueEntry] {
+    package func catalogue() -> [CatalogueEntry] {
         let names = ((try? Folder.names(in: path)) ?? []).map { String(pathBytes: $0) }
         return names.filter { $0.hasSuffix(".safetensors") }.sorted().compactMap { name in
             // What leads out of the folder can't be loaded, so it isn't there.

@@ -1,4 +1,4 @@
-private import CheckpointFormats
+import CheckpointFormats
 private import Files
 private import Glibc
 private import JSON
@@ -9,11 +9,11 @@ import UntrustedText
 ///
 /// `current` is replaced atomically, and only by a checkpoint that has passed every check and lies complete on the disk,
 /// so that a service killed at any moment starts with the last complete one.
-public struct ModelDirectory: Sendable {
+package struct ModelDirectory: Sendable {
     /// The folder's real path.
-    public let path: String
+    package let path: String
     /// Where uploads are to be written before they are handed over; on the same file system as their final place.
-    public var uploadDirectory: String { path + "/" + Self.storeName }
+    package var uploadDirectory: String { path + "/" + Self.storeName }
 
     private static let storeName = ".headwater"
     private static let markerName = "current"
@@ -31,7 +31,7 @@ public struct ModelDirectory: Sendable {
     /// Opens the folder, which must exist and be writable.
     ///
     /// - Throws: `ModelLoadingError`.
-    public init(path: String) throws {
+    package init(path: String) throws {
         guard let real = Self.realPath(path), Self.isFolder(real) else {
             throw ModelLoadingError(description: "the model directory \(path) is not a folder that can be read")
         }
@@ -47,7 +47,7 @@ public struct ModelDirectory: Sendable {
     ///
     /// - Returns: whether it is there, `errno` telling why not.
     @discardableResult
-    public func makeStore() -> Bool { mkdir(uploadDirectory.systemPath, 0o700) == 0 || errno == EEXIST }
+    package func makeStore() -> Bool { mkdir(uploadDirectory.systemPath, 0o700) == 0 || errno == EEXIST }
 
     /// Finds a file by its path, relative or absolute.
     ///

@@ -5,7 +5,7 @@ import Tensor
 import UntrustedText
 
 /// A model to be written with a record of what it answers to a fixed input; see `SelfTestRecord`.
-public struct SelfTestedModel {
+package struct SelfTestedModel {
     private let configuration: ModelConfiguration
     private let type: ElementType
     private let kernels: Kernels
@@ -16,7 +16,7 @@ public struct SelfTestedModel {
     /// - Parameters:
     ///   - type: how its weights are stored.
     ///   - kernels: what computes its answer.
-    public init(configuration: ModelConfiguration, type: ElementType, kernels: Kernels, pool: WorkerPool) {
+    package init(configuration: ModelConfiguration, type: ElementType, kernels: Kernels, pool: WorkerPool) {
         self.configuration = configuration
         self.type = type
         self.kernels = kernels
@@ -27,7 +27,7 @@ public struct SelfTestedModel {
     ///
     /// - Parameter weights: a tensor's weights by its key in a model file.
     /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, and `TapError` if the default tap is not the model's.
-    public func write(to path: String, weights: @escaping (String) throws -> [Float]) throws {
+    package func write(to path: String, weights: @escaping (String) throws -> [Float]) throws {
         let type = type
         let model = try ReversibleModel(configuration: configuration, kernels: kernels, pool: pool) { key in
             try CheckpointError.locating(in: "tensor \(quoted(key))") { try type.rounded(try weights(key)) }

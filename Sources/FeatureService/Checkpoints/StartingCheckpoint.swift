@@ -1,7 +1,7 @@
 /// What a service starts with where a checkpoint was activated before: that one, or the configured one.
-public struct StartingCheckpoint: Sendable, Equatable {
+package struct StartingCheckpoint: Sendable, Equatable {
     /// What the operator says about it.
-    public enum Preference: Sendable, Equatable {
+    package enum Preference: Sendable, Equatable {
         /// The later of two decisions counts: to activate the checkpoint, or to configure another model since.
         case latest
         /// The checkpoint activated last.
@@ -10,8 +10,7 @@ public struct StartingCheckpoint: Sendable, Equatable {
         case configured
     }
 
-    /// Why.
-    public enum Reason: String, Sendable, CaseIterable {
+    package enum Reason: String, Sendable, CaseIterable {
         /// None was ever activated, or the last activation was a return to the configured one.
         case nothingActivated = "no checkpoint is recorded as activated"
         /// No model file is configured, so nothing speaks against the checkpoint.
@@ -26,10 +25,8 @@ public struct StartingCheckpoint: Sendable, Equatable {
         case asked = "an option asks for it"
     }
 
-    /// Whether it is the checkpoint activated last.
-    public let resumes: Bool
-    /// Why.
-    public let reason: Reason
+    package let resumes: Bool
+    package let reason: Reason
 }
 
 extension StartingCheckpoint {
@@ -54,11 +51,10 @@ extension StartingCheckpoint {
 }
 
 /// What was chosen at the start, and what was passed over, for the log.
-public struct StartReport: Sendable {
-    /// The choice.
-    public let choice: StartingCheckpoint
+package struct StartReport: Sendable {
+    package let choice: StartingCheckpoint
     /// The checkpoint activated last: its path in the model directory, and its digest if its file can be read.
-    public let activated: (path: String, sha256: String?)?
+    package let activated: (path: String, sha256: String?)?
     /// The configured model: the path, or what the program calls the built-in one, and its digest if it can be read.
-    public let configured: (source: String, sha256: String?)
+    package let configured: (source: String, sha256: String?)
 }

@@ -1,5 +1,4 @@
-/// The value of a log field.
-public enum LogValue: Sendable, Equatable {
+package enum LogValue: Sendable, Equatable {
     /// Text; escaped on output, and cut at ``Logger/longestValue``.
     case string(String)
     /// A whole number.
@@ -13,38 +12,33 @@ public enum LogValue: Sendable, Equatable {
 extension LogValue: ExpressibleByStringLiteral, ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral,
     ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral
 {
-    /// Text.
-    public init(stringLiteral value: String) { self = .string(value) }
-    /// A whole number.
-    public init(integerLiteral value: Int64) { self = .integer(value) }
-    /// A number.
-    public init(floatLiteral value: Double) { self = .number(value) }
-    /// True or false.
-    public init(booleanLiteral value: Bool) { self = .boolean(value) }
+    package init(stringLiteral value: String) { self = .string(value) }
+    package init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(floatLiteral value: Double) { self = .number(value) }
+    package init(booleanLiteral value: Bool) { self = .boolean(value) }
 
     /// A whole number of any width; one beyond 64 bits becomes text rather than another number.
-    public static func integer(_ value: some BinaryInteger) -> LogValue {
+    package static func integer(_ value: some BinaryInteger) -> LogValue {
         Int64(exactly: value).map(LogValue.integer) ?? .string(String(value))
     }
 
     /// A duration, in seconds.
-    public static func seconds(_ duration: Duration) -> LogValue { .number(duration / .seconds(1)) }
+    package static func seconds(_ duration: Duration) -> LogValue { .number(duration / .seconds(1)) }
 }
 
 /// Named values of a log line, in the order in which they were set.
 ///
 /// A name is set once: setting it again replaces the value in place, so that a JSON line never repeats a key.
-public struct LogFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
+package struct LogFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     private(set) var pairs: [(name: String, value: LogValue)]
 
-    /// Fields in the order written.
-    public init(dictionaryLiteral elements: (String, LogValue)...) {
+    package init(dictionaryLiteral elements: (String, LogValue)...) {
         pairs = []
         for (name, value) in elements { self[name] = value }
     }
 
     /// The field of this name; setting nil removes it.
-    public subscript(name: String) -> LogValue? {
+    package subscript(name: String) -> LogValue? {
         get { pairs.first { $0.name == name }?.value }
         set {
             let index = pairs.firstIndex { $0.name == name }
@@ -57,8 +51,7 @@ public struct LogFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
         }
     }
 
-    /// Whether both hold the same names and values in the same order.
-    public static func == (left: LogFields, right: LogFields) -> Bool {
+    package static func == (left: LogFields, right: LogFields) -> Bool {
         left.pairs.elementsEqual(right.pairs) { $0 == $1 }
     }
 }

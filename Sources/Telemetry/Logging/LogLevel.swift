@@ -1,5 +1,5 @@
 /// How much a log line matters, ascending.
-public enum LogLevel: String, Sendable, CaseIterable, Comparable {
+package enum LogLevel: String, Sendable, CaseIterable, Comparable {
     /// For finding a fault in the service itself.
     case debug
     /// The normal course of things, such as one line per request.
@@ -11,6 +11,5 @@ public enum LogLevel: String, Sendable, CaseIterable, Comparable {
 
     private var severity: Int { Self.allCases.firstIndex(of: self)! }
 
-    /// Whether the left matters less than the right.
-    public static func < (left: LogLevel, right: LogLevel) -> Bool { left.severity < right.severity }
+    package static func < (left: LogLevel, right: LogLevel) -> Bool { left.severity < right.severity }
 }

@@ -1,5 +1,4 @@
-/// How log lines are written.
-public enum LogFormat: String, Sendable, CaseIterable {
+package enum LogFormat: String, Sendable, CaseIterable {
     /// `2024-02-29T23:59:59.999Z info    message name=value`, for people.
     case text
     /// One JSON object a line, for collectors: `time`, `level`, `message`, then the fields.

@@ -2,8 +2,7 @@ import Files
 import Glibc
 import Synchronization
 
-/// Where log lines go.
-public protocol LogSink: Sendable {
+package protocol LogSink: Sendable {
     /// Takes one line, newline included, whole or not at all, without delaying the caller for long. Called from any
     /// thread, several at once.
     func write(_ line: [UInt8])
@@ -18,7 +17,7 @@ public protocol LogSink: Sendable {
 /// process that shares it. Another process that fills the same pipe between poll and write can still delay a line.
 ///
 /// The process must ignore SIGPIPE: a reader that goes between poll and write would end it otherwise.
-public final class DescriptorLogSink: LogSink {
+package final class DescriptorLogSink: LogSink {
     private struct State {
         var dropped: UInt64 = 0
         var droppedSinceLastWrite: UInt64 = 0
@@ -36,7 +35,7 @@ public final class DescriptorLogSink: LogSink {
     ///   - format: how to write that lines were dropped: as the logger does.
     ///   - patience: how long a line waits for a full descriptor, under 10 seconds.
     ///   - clock: the time of the line that tells of dropped ones.
-    public init(
+    package init(
         descriptor: Int32 = STDERR_FILENO, format: LogFormat, patience: Duration = .milliseconds(100),
         clock: @escaping @Sendable () -> Timestamp = Timestamp.now
     ) {
@@ -47,10 +46,10 @@ public final class DescriptorLogSink: LogSink {
     }
 
     /// How many lines have been dropped since the start.
-    public var droppedLines: UInt64 { state.withLock { $0.dropped } }
+    package var droppedLines: UInt64 { state.withLock { $0.dropped } }
 
     /// Writes the line, or drops it as said above.
-    public func write(_ line: [UInt8]) {
+    package func write(_ line: [UInt8]) {
         state.withLock { state in
             let patience = state.droppedSinceLastWrite == 0 ? patience : .zero
             guard isWritable(within: patience), reportDropped(&state), writeWhole(line) else {

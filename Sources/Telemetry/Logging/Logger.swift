@@ -3,20 +3,18 @@ import Glibc
 /// Writes structured log lines: a message that is always the same text for the same event, and fields.
 ///
 /// Give no secrets; nothing is masked.
-public struct Logger: Sendable {
+package struct Logger: Sendable {
     /// The longest line, newline included, in bytes: what Linux writes to a pipe in one piece (`PIPE_BUF`).
-    public static let longestLine = 4096
+    package static let longestLine = 4096
     /// The longest message, name or value after escaping, in bytes; what is longer is cut and ends in `…`.
-    public static let longestValue = 1024
+    package static let longestValue = 1024
 
-    /// The least level that is written.
-    public let level: LogLevel
+    package let level: LogLevel
     private let format: LogFormat
     private let sink: any LogSink
     private let clock: @Sendable () -> Timestamp
 
-    /// A logger of lines of `level` and above.
-    public init(
+    package init(
         level: LogLevel, format: LogFormat, sink: any LogSink,
         clock: @escaping @Sendable () -> Timestamp = Timestamp.now
     ) {
@@ -29,13 +27,13 @@ public struct Logger: Sendable {
     /// A logger to stderr.
     ///
     /// - Parameter format: text on a terminal and JSON otherwise, if nil.
-    public static func standardError(level: LogLevel, format: LogFormat? = nil) -> Logger {
+    package static func standardError(level: LogLevel, format: LogFormat? = nil) -> Logger {
         let format = format ?? (isatty(STDERR_FILENO) == 1 ? .text : .json)
         return Logger(level: level, format: format, sink: DescriptorLogSink(format: format))
     }
 
     /// Writes one line if `level` is enough; the message and the fields aren't evaluated otherwise.
-    public func log(
+    package func log(
         _ level: LogLevel, _ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]
     ) {
         guard level >= self.level else { return }
@@ -43,18 +41,15 @@ public struct Logger: Sendable {
         sink.write(line.encoded(limit: Self.longestLine))
     }
 
-    /// Writes one line at level info.
-    public func info(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+    package func info(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
         log(.info, message(), fields())
     }
 
-    /// Writes one line at level warning.
-    public func warning(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+    package func warning(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
         log(.warning, message(), fields())
     }
 
-    /// Writes one line at level error.
-    public func error(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
+    package func error(_ message: @autoclosure () -> String, _ fields: @autoclosure () -> LogFields = [:]) {
         log(.error, message(), fields())
     }
 }

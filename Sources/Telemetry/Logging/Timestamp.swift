@@ -1,17 +1,15 @@
 import Glibc
 
 /// An instant of civil time, to the millisecond.
-public struct Timestamp: Sendable, Hashable {
+package struct Timestamp: Sendable, Hashable {
     /// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted; negative before.
-    public let millisecondsSinceEpoch: Int64
+    package let millisecondsSinceEpoch: Int64
 
-    /// The instant so many milliseconds after the epoch.
-    public init(millisecondsSinceEpoch: Int64) {
+    package init(millisecondsSinceEpoch: Int64) {
         self.millisecondsSinceEpoch = millisecondsSinceEpoch
     }
 
-    /// What the system's clock says.
-    public static func now() -> Timestamp {
+    package static func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
@@ -20,7 +18,7 @@ public struct Timestamp: Sendable, Hashable {
     /// ISO 8601 in UTC with milliseconds, such as `2024-02-29T23:59:59.999Z`.
     ///
     /// Written out here because Foundation's formatters bring locale data into the binary that outweighs the service.
-    public var iso8601: String {
+    package var iso8601: String {
         var (seconds, milliseconds) = millisecondsSinceEpoch.quotientAndRemainder(dividingBy: 1000)
         if milliseconds < 0 { (seconds, milliseconds) = (seconds - 1, milliseconds + 1000) }
         var (instant, parts) = (time_t(seconds), tm())

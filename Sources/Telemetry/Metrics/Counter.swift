@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A count that only grows, such as requests answered. Safe and lock-free from any thread.
-public final class Counter: Sendable {
+package final class Counter: Sendable {
     private let count = Atomic<UInt64>(0)
 
     init() {}
@@ -9,10 +9,9 @@ public final class Counter: Sendable {
     /// Adds `amount` to the count.
     ///
     /// The amount is unsigned so that a counter can't be made to fall; what falls is a ``Gauge``.
-    public func increment(by amount: UInt64 = 1) {
+    package func increment(by amount: UInt64 = 1) {
         count.wrappingAdd(amount, ordering: .relaxed)
     }
 
-    /// The count since the process started.
-    public var value: UInt64 { count.load(ordering: .relaxed) }
+    package var value: UInt64 { count.load(ordering: .relaxed) }
 }

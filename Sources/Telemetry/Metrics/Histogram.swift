@@ -4,15 +4,15 @@ import Synchronization
 ///
 /// Under a mutex rather than one atomic per bucket: a scrape then sees counts and sum of the same instant, and the
 /// critical section is two additions.
-public final class Histogram: Sendable {
+package final class Histogram: Sendable {
     /// What a histogram had counted at one instant.
-    public struct Snapshot: Sendable, Equatable {
+    package struct Snapshot: Sendable, Equatable {
         /// The buckets' inclusive upper bounds, ascending, without the infinite last.
-        public let bounds: [Double]
+        package let bounds: [Double]
         /// Observations per bucket, not cumulative; one more than `bounds`, the last being everything above.
-        public let counts: [UInt64]
+        package let counts: [UInt64]
         /// The sum of all observations, in the metric's unit.
-        public let sum: Double
+        package let sum: Double
     }
 
     private struct State {
@@ -30,7 +30,7 @@ public final class Histogram: Sendable {
 
     /// Counts one observation, in the metric's base unit. A value that isn't finite is not recorded: it belongs to no
     /// bucket and would spoil the sum for good.
-    public func observe(_ value: Double) {
+    package func observe(_ value: Double) {
         guard value.isFinite else { return }
         let bucket = bounds.firstIndex { value <= $0 } ?? bounds.count
         state.withLock {
@@ -40,25 +40,24 @@ public final class Histogram: Sendable {
     }
 
     /// Counts a duration, in seconds.
-    public func observe(_ duration: Duration) {
+    package func observe(_ duration: Duration) {
         observe(duration / .seconds(1))
     }
 
-    /// What has been counted so far.
-    public var snapshot: Snapshot {
+    package var snapshot: Snapshot {
         state.withLock { Snapshot(bounds: bounds, counts: $0.counts, sum: $0.sum) }
     }
 }
 
 /// Bucket bounds in common use.
-public enum HistogramBuckets {
+package enum HistogramBuckets {
     /// From a millisecond to two minutes: a request's stages, in seconds.
-    public static let seconds: [Double] = [
+    package static let seconds: [Double] = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
     ]
 
     /// 1, 2, 4, … up to the first power of two that is not below `limit` (at most 2^52): batch sizes.
-    public static func powersOfTwo(through limit: Int) -> [Double] {
+    package static func powersOfTwo(through limit: Int) -> [Double] {
         var bounds = [1.0]
         while let last = bounds.last, last < Double(limit), bounds.count <= 52 {
             bounds.append(last * 2)

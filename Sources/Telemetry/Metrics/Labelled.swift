@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// The number of combinations is bounded, since each takes memory here and in the monitoring system for ever: beyond
 /// the limit every new combination shares one series whose label values are all `other`.
-public final class Labelled<Metric: Sendable>: Sendable {
+package final class Labelled<Metric: Sendable>: Sendable {
     private let labelCount: Int
     private let limit: Int
     private let make: @Sendable () -> Metric
@@ -19,7 +19,7 @@ public final class Labelled<Metric: Sendable>: Sendable {
     /// The metric for these label values, in the order in which the labels were registered; made on first use.
     ///
     /// - Precondition: as many values as labels were registered.
-    public subscript(values: String...) -> Metric {
+    package subscript(values: String...) -> Metric {
         precondition(values.count == labelCount, "\(labelCount) label values expected, \(values.count) given")
         return series.withLock { series in
             if let existing = series[values] { return existing }

@@ -1,5 +1,5 @@
 /// Why a metric could not be registered.
-public enum MetricError: Error, Equatable, CustomStringConvertible {
+package enum MetricError: Error, Equatable, CustomStringConvertible {
     /// The name breaks a rule, which is stated.
     case invalidName(String, rule: String)
     /// The metric of this name has no help text.
@@ -11,8 +11,7 @@ public enum MetricError: Error, Equatable, CustomStringConvertible {
     /// A metric of this name has been registered before.
     case duplicate(String)
 
-    /// What is wrong and what to do instead.
-    public var description: String {
+    package var description: String {
         switch self {
         case .invalidName(let name, let rule): "metric name '\(name)': \(rule)"
         case .missingHelp(let name): "metric '\(name)' needs a help text"

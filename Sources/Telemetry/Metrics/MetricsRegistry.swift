@@ -1,14 +1,13 @@
 import Synchronization
 
 /// One value of a metric that is computed at scrape.
-public struct Sample: Sendable, Equatable {
+package struct Sample: Sendable, Equatable {
     /// The labels' values, in the order in which the labels were registered.
-    public let labelValues: [String]
+    package let labelValues: [String]
     /// The value, in the metric's base unit.
-    public let value: Double
+    package let value: Double
 
-    /// A value for these label values.
-    public init(_ value: Double, labelValues: [String] = []) {
+    package init(_ value: Double, labelValues: [String] = []) {
         self.value = value
         self.labelValues = labelValues
     }
@@ -18,7 +17,7 @@ public struct Sample: Sendable, Equatable {
 ///
 /// Metrics are registered once, at start, under names that are checked; observing them afterwards never fails. Two
 /// registries share nothing, so that every test has its own.
-public final class MetricsRegistry: Sendable {
+package final class MetricsRegistry: Sendable {
     /// One labelled value, or histogram, of a metric.
     enum Series: Sendable {
         case value(labels: [String], Double)
@@ -42,17 +41,17 @@ public final class MetricsRegistry: Sendable {
     /// A registry without metrics.
     ///
     /// - Parameter seriesLimit: the most combinations of label values that one metric may have (see ``Labelled``).
-    public init(seriesLimit: Int = 1000) {
+    package init(seriesLimit: Int = 1000) {
         self.seriesLimit = seriesLimit
     }
 
     /// Registers a counter; its name ends in `_total`.
-    public func counter(_ name: String, help: String) throws(MetricError) -> Counter {
+    package func counter(_ name: String, help: String) throws(MetricError) -> Counter {
         try counter(name, help: help, labels: [])[]
     }
 
     /// Registers a counter per combination of the labels' values.
-    public func counter(_ name: String, help: String, labels: [String]) throws(MetricError) -> Labelled<Counter> {
+    package func counter(_ name: String, help: String, labels: [String]) throws(MetricError) -> Labelled<Counter> {
         let counters = Labelled(labelCount: labels.count, limit: seriesLimit) { Counter() }
         try register(name, .counter, help, labels) {
             counters.all.map { .value(labels: $0.values, Double($0.metric.value)) }
@@ -60,8 +59,7 @@ public final class MetricsRegistry: Sendable {
         return counters
     }
 
-    /// Registers a gauge.
-    public func gauge(_ name: String, help: String) throws(MetricError) -> Gauge {
+    package func gauge(_ name: String, help: String) throws(MetricError) -> Gauge {
         let gauge = Gauge()
         try register(name, .gauge, help) { [.value(labels: [], gauge.value)] }
         return gauge
@@ -69,12 +67,12 @@ public final class MetricsRegistry: Sendable {
 
     /// Registers a histogram with the inclusive upper `bounds`, in the metric's base unit, strictly ascending; the
     /// infinite last bucket is added.
-    public func histogram(_ name: String, help: String, bounds: [Double]) throws(MetricError) -> Histogram {
+    package func histogram(_ name: String, help: String, bounds: [Double]) throws(MetricError) -> Histogram {
         try histogram(name, help: help, labels: [], bounds: bounds)[]
     }
 
     /// Registers a histogram per combination of the labels' values.
-    public func histogram(
+    package func histogram(
         _ name: String, help: String, labels: [String], bounds: [Double]
     ) throws(MetricError) -> Labelled<Histogram> {
         guard !bounds.isEmpty, bounds.allSatisfy(\.isFinite), zip(bounds, bounds.dropFirst()).allSatisfy(<) else {
@@ -91,7 +89,7 @@ public final class MetricsRegistry: Sendable {
     /// It runs on the scraping thread, may run on several at once, and must not register metrics.
     ///
     /// - Precondition: every sample has as many label values as there are labels.
-    public func gauge(
+    package func gauge(
         _ name: String, help: String, labels: [String] = [], read: @escaping @Sendable () -> [Sample]
     ) throws(MetricError) {
         try register(name, .gauge, help, labels) { Self.series(of: read(), name, labels) }
@@ -101,7 +99,7 @@ public final class MetricsRegistry: Sendable {
     /// fall.
     ///
     /// - Precondition: every sample has as many label values as there are labels.
-    public func counter(
+    package func counter(
         _ name: String, help: String, labels: [String] = [], read: @escaping @Sendable () -> [Sample]
     ) throws(MetricError) {
         try register(name, .counter, help, labels) { Self.series(of: read(), name, labels) }
@@ -109,7 +107,7 @@ public final class MetricsRegistry: Sendable {
 
     /// Every metric in the Prometheus text exposition format 0.0.4, ordered by name and label values. Serve it as
     /// ``contentType``.
-    public func exposition() -> String {
+    package func exposition() -> String {
         let families = families.withLock { Array($0.values) }
         var text = ExpositionText()
         for family in families.sorted(by: { $0.descriptor.name < $1.descriptor.name }) {
@@ -120,7 +118,7 @@ public final class MetricsRegistry: Sendable {
     }
 
     /// The media type of ``exposition()``.
-    public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+    package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
     private func register(
         _ name: String, _ kind: MetricKind, _ help: String, _ labels: [String] = [],

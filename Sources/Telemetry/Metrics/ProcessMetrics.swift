@@ -5,7 +5,7 @@ extension MetricsRegistry {
     /// Registers what the kernel tells of this process, read from `/proc/self` at each scrape, under the names that
     /// Prometheus' own client libraries use, so that dashboards and alerts for any program hold for this one. A value that
     /// can't be read is left out; a limit that isn't set is infinite.
-    public func registerProcessMetrics() throws(MetricError) {
+    package func registerProcessMetrics() throws(MetricError) {
         try counter("process_cpu_seconds_total", help: "User and system processor time in seconds.") {
             Self.sample(ProcessStatus.processorSeconds())
         }

@@ -1,27 +1,25 @@
 /// What one request is called in responses and logs (`X-Request-Id`): 1 to 128 characters of `A-Z a-z 0-9 . _ : -`.
-public struct RequestID: Sendable, Hashable, CustomStringConvertible {
-    /// The longest id that is accepted, in characters.
-    public static let longest = 128
+package struct RequestID: Sendable, Hashable, CustomStringConvertible {
+    package static let longest = 128
 
-    /// The id's characters.
-    public let description: String
+    package let description: String
 
     /// A client's id, or nil if it isn't of the form above: it goes into headers and logs as it is.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let characters = text.utf8
         guard (1...Self.longest).contains(characters.count), characters.allSatisfy(Self.isAllowed) else { return nil }
         description = text
     }
 
     /// The client's id if it gave a valid one, else a new one.
-    public init(accepting text: String?) {
+    package init(accepting text: String?) {
         self = text.flatMap(RequestID.init) ?? .random()
     }
 
     private init(unchecked text: String) { description = text }
 
     /// A new id: 128 random bits as 32 hexadecimal digits.
-    public static func random() -> RequestID {
+    package static func random() -> RequestID {
         let halves = (0..<2).map { _ in UInt64.random(in: 0 ... .max).padded(to: 16, radix: 16) }
         return RequestID(unchecked: halves.joined())
     }

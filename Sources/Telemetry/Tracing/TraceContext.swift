@@ -1,7 +1,7 @@
 /// Where a request stands in a distributed trace: W3C Trace Context, the `traceparent` header.
 ///
 /// `00-<trace id: 32 hex>-<span id: 16 hex>-<flags: 2 hex>`, all hex lower-case.
-public struct TraceContext: Sendable, Hashable {
+package struct TraceContext: Sendable, Hashable {
     /// The first half of the 128-bit id of the whole trace; not both halves are zero.
     private let traceHigh: UInt64
     private let traceLow: UInt64
@@ -20,7 +20,7 @@ extension TraceContext {
     ///
     /// Version 00 must be exactly 55 characters. Of a later version the same 55 are read, and what may follow them
     /// after a hyphen is ignored; version ff is never valid. Surrounding white space is the HTTP layer's to remove.
-    public init?(traceparent: String) {
+    package init?(traceparent: String) {
         let characters = Array(traceparent.utf8.prefix(56))
         let hyphen = UInt8(ascii: "-")
         guard characters.count >= 55, characters[2] == hyphen, characters[35] == hyphen, characters[52] == hyphen,
@@ -34,25 +34,25 @@ extension TraceContext {
     }
 
     /// A new trace with a first span, not sampled: recording is for the caller to ask for.
-    public static func root() -> TraceContext {
+    package static func root() -> TraceContext {
         TraceContext(
             traceHigh: .random(in: 0 ... .max), traceLow: .random(in: 1 ... .max), span: .random(in: 1 ... .max),
             flags: isRandom)
     }
 
     /// A new span of the same trace, to answer with and to hand on.
-    public func child() -> TraceContext {
+    package func child() -> TraceContext {
         TraceContext(traceHigh: traceHigh, traceLow: traceLow, span: .random(in: 1 ... .max), flags: flags)
     }
 
     /// The trace's id: 32 lower-case hexadecimal digits.
-    public var traceID: String { traceHigh.padded(to: 16, radix: 16) + traceLow.padded(to: 16, radix: 16) }
+    package var traceID: String { traceHigh.padded(to: 16, radix: 16) + traceLow.padded(to: 16, radix: 16) }
 
     /// The span's id: 16 lower-case hexadecimal digits.
-    public var spanID: String { span.padded(to: 16, radix: 16) }
+    package var spanID: String { span.padded(to: 16, radix: 16) }
 
     /// The header's value, in version 00.
-    public var traceparent: String { "00-\(traceID)-\(spanID)-0\(String(flags, radix: 16))" }
+    package var traceparent: String { "00-\(traceID)-\(spanID)-0\(String(flags, radix: 16))" }
 
     /// The number of lower-case digits only: `UInt64(_:radix:)` would take capitals and a sign.
     private static func hexadecimal(_ digits: ArraySlice<UInt8>) -> UInt64? {

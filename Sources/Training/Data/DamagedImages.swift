@@ -1,15 +1,13 @@
 private import Synchronization
 
-/// What happens with a damaged image of a data set.
-public enum DamagePolicy: Sendable, Equatable {
+package enum DamagePolicy: Sendable, Equatable {
     /// It ends the work.
     case fail
     /// It is left out, as long as no more than that share of the images, 0 to 1, are damaged. One damaged image is always allowed,
     /// unless the share is 0.
     case skip(share: Double)
 
-    /// How many of `count` images may be damaged.
-    public func allowance(of count: Int) -> Int {
+    package func allowance(of count: Int) -> Int {
         switch self {
         case .fail, .skip(share: 0): 0
         case .skip(let share): max(1, Int(share * Double(count)))
@@ -21,7 +19,7 @@ public enum DamagePolicy: Sendable, Equatable {
 ///
 /// Whether an image is damaged follows from its bytes alone. So a resumed run leaves out the same images, though it counts them
 /// again.
-public final class DamagedImages: Sendable {
+package final class DamagedImages: Sendable {
     private struct State {
         var found: [Int: DataSetError] = [:]
         var order: [Int] = []
@@ -34,17 +32,15 @@ public final class DamagedImages: Sendable {
     private let state = Mutex(State())
 
     /// Begins with no damaged image out of `total` in the data set at `dataSet`, a path for messages.
-    public init(of total: Int, in dataSet: String, _ policy: DamagePolicy) {
+    package init(of total: Int, in dataSet: String, _ policy: DamagePolicy) {
         self.policy = policy
         self.total = total
         self.dataSet = dataSet
     }
 
-    /// How many were found.
-    public var count: Int { state.withLock { $0.order.count } }
+    package var count: Int { state.withLock { $0.order.count } }
 
-    /// Whether the image at an index was found to be damaged.
-    public func contains(_ index: Int) -> Bool { state.withLock { $0.found[index] != nil } }
+    package func contains(_ index: Int) -> Bool { state.withLock { $0.found[index] != nil } }
 
     /// Records that an image is damaged.
     ///
@@ -53,7 +49,7 @@ public final class DamagedImages: Sendable {
     ///   - error: what is wrong with it, its path included.
     /// - Throws: `error` if damage is not tolerated; a `DataSetError` naming the first few images if too many are damaged
     ///   or none is left.
-    public func add(_ index: Int, _ error: DataSetError) throws(DataSetError) {
+    package func add(_ index: Int, _ error: DataSetError) throws(DataSetError) {
         guard policy != .fail else { throw error }
         let messages = state.withLock { state in
             if state.found.updateValue(error, forKey: index) == nil { state.order.append(index) }
@@ -72,7 +68,7 @@ public final class DamagedImages: Sendable {
     }
 
     /// The errors of the images found since the last call, in the order in which they were found.
-    public func takeNew() -> [DataSetError] {
+    package func takeNew() -> [DataSetError] {
         state.withLock { state in
             defer { state.told = state.order.count }
             return state.order[state.told...].map { state.found[$0]! }

@@ -1,25 +1,23 @@
-public import Augmentation
-public import ImagePipeline
+import Augmentation
+import ImagePipeline
 private import Synchronization
 
 /// Images as a network takes them, with their labels.
-public struct Batch: Sendable {
+package struct Batch: Sendable {
     /// Counted from 0.
-    public let epoch: Int
+    package let epoch: Int
     /// Place in the epoch, counted from 0.
-    public let index: Int
+    package let index: Int
     /// Normalised pixels in the layout [count][3][side][side].
-    public let pixels: [Float]
-    /// The class of each image.
-    public let labels: [Int]
+    package let pixels: [Float]
+    package let labels: [Int]
     /// The place of each image in the subset that is fed; none if the batch was made up.
-    public let positions: [Int]
+    package let positions: [Int]
 
     /// Images in the batch; none if all of its images are damaged.
-    public var count: Int { labels.count }
+    package var count: Int { labels.count }
 
-    /// Puts a batch together.
-    public init(epoch: Int, index: Int, pixels: [Float], labels: [Int], positions: [Int] = []) {
+    package init(epoch: Int, index: Int, pixels: [Float], labels: [Int], positions: [Int] = []) {
         self.epoch = epoch
         self.index = index
         self.pixels = pixels
@@ -35,57 +33,50 @@ public struct Batch: Sendable {
 /// batches. A damaged image that is skipped makes its batch smaller by one: the other images, their order and their augmentation
 /// stay the same. Filling the gap with the next image was rejected, since every later batch would depend on earlier damage. Without augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that
 /// training and evaluation agree.
-public final class DataFeed: Sendable {
+package final class DataFeed: Sendable {
     /// What happens with the images at an epoch's end that don't fill a batch.
-    public enum Remainder: Sendable {
+    package enum Remainder: Sendable {
         /// They are left out of that epoch, unless there are no others.
         case dropped
         /// They are a smaller batch.
         case kept
     }
 
-    /// How a feed makes batches.
-    public struct Configuration: Sendable {
-        /// Images of a batch.
-        public var batchSize: Int
+    package struct Configuration: Sendable {
+        package var batchSize: Int
         /// Determines order and augmentation.
-        public var seed: UInt64
-        /// How images are changed.
-        public var augmentation = AugmentationPolicy.none
+        package var seed: UInt64
+        package var augmentation = AugmentationPolicy.none
         /// Whether each epoch has another order; otherwise images come in the order of the data set.
-        public var shuffles = true
+        package var shuffles = true
         /// What happens with the images that don't fill a batch.
-        public var remainder = Remainder.dropped
-        /// Whether every class is drawn equally often.
-        public var balancesClasses = false
-        /// What happens with a damaged image.
-        public var damage = DamagePolicy.fail
+        package var remainder = Remainder.dropped
+        package var balancesClasses = false
+        package var damage = DamagePolicy.fail
         /// At what size large JPEGs are decoded where the square that evaluation sees is needed.
-        public var decoding = DecodingMode.scaled
+        package var decoding = DecodingMode.scaled
         /// Most bytes of decoded images kept in memory.
-        public var cacheBytes = 512 << 20
+        package var cacheBytes = 512 << 20
 
         /// A training feed without augmentation.
-        public init(batchSize: Int, seed: UInt64) {
+        package init(batchSize: Int, seed: UInt64) {
             self.batchSize = batchSize
             self.seed = seed
         }
     }
 
-    /// The images that are fed.
-    public let subset: LabelledSubset
-    /// How they are fed.
-    public let configuration: Configuration
+    package let subset: LabelledSubset
+    package let configuration: Configuration
     /// Batches of every epoch; at least one.
-    public let batchesPerEpoch: Int
+    package let batchesPerEpoch: Int
     /// The images found to be damaged so far, by their places in the subset.
-    public let damaged: DamagedImages
+    package let damaged: DamagedImages
 
     private let preprocessing: Preprocessing
     private let cache: DecodedImageCache
 
     /// Feeds `subset`, which isn't empty, as `preprocessing` prepares it.
-    public init(_ subset: LabelledSubset, preprocessing: Preprocessing, _ configuration: Configuration) {
+    package init(_ subset: LabelledSubset, preprocessing: Preprocessing, _ configuration: Configuration) {
         precondition(subset.count > 0 && configuration.batchSize > 0, "a batch has at least one image")
         self.subset = subset
         self.configuration = configuration
@@ -98,18 +89,18 @@ public final class DataFeed: Sendable {
     }
 
     /// Images of a batch; with `Remainder.kept` the last of an epoch may have fewer.
-    public var imagesPerBatch: Int { min(configuration.batchSize, subset.count) }
+    package var imagesPerBatch: Int { min(configuration.batchSize, subset.count) }
 
     /// Side in pixels of the images fed.
-    public var side: Int { preprocessing.cropSize }
+    package var side: Int { preprocessing.cropSize }
 
     /// The bytes of memory that decoded images will still take, estimated from the mean of those that are there.
-    public var expectedBytes: Int { cache.expectedBytes }
+    package var expectedBytes: Int { cache.expectedBytes }
 
     /// Makes a batch, on the calling thread.
     ///
     /// - Throws: `DataSetError` naming an image that can't be read, or that is damaged and not to be skipped.
-    public func batch(epoch: Int, index: Int) throws(DataSetError) -> Batch {
+    package func batch(epoch: Int, index: Int) throws(DataSetError) -> Batch {
         try batch(index, order: order(epoch: epoch), epoch: epoch)
     }
 

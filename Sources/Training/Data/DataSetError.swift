@@ -3,22 +3,19 @@ import ImagePipeline
 import UntrustedText
 
 /// Why a data set or one of its files can't be read.
-public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The kinds of reason.
-    public enum Kind: Sendable {
+package struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Kind: Sendable {
         /// A file or folder isn't there or can't be read.
         case unreadable
         /// What was read is not a data set that can be used.
         case malformed
     }
 
-    /// The kind of reason.
-    public let kind: Kind
+    package let kind: Kind
     /// What is wrong, where, and what to do about it.
-    public let message: String
+    package let message: String
 
-    /// Describes a fault of a data set.
-    public init(_ message: String, kind: Kind = .malformed) {
+    package init(_ message: String, kind: Kind = .malformed) {
         self.kind = kind
         // Names out of archives are part of most messages.
         self.message = printable(message, atMost: 2000)
@@ -33,30 +30,28 @@ public struct DataSetError: Error, Sendable, Equatable, CustomStringConvertible 
         }
     }
 
-    /// The message.
-    public var description: String { message }
+    package var description: String { message }
 }
 
 /// How many entries of a folder or archive were skipped, and why.
-public struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
+package struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     /// Files and folders whose name begins with a dot. A folder counts once, with all that is in it.
-    public var hidden = 0
+    package var hidden = 0
     /// Files whose name doesn't end as an image's does.
-    public var notImages = 0
+    package var notImages = 0
     /// Images outside class folders.
-    public var unlabelled = 0
+    package var unlabelled = 0
     /// Images that a table of labels doesn't name.
-    public var unlisted = 0
+    package var unlisted = 0
     /// Links that aren't followed, links that lead nowhere, links inside archives, devices, and other special entries.
-    public var special = 0
+    package var special = 0
     /// Links that lead back to a folder that contains them.
-    public var loops = 0
+    package var loops = 0
 
-    /// All of them.
-    public var count: Int { hidden + notImages + unlabelled + unlisted + special + loops }
+    package var count: Int { hidden + notImages + unlabelled + unlisted + special + loops }
 
     /// Such as `3 skipped: 2 hidden, 1 not .jpg, .jpeg or .png`; `none skipped` for none.
-    public var description: String {
+    package var description: String {
         let parts = [
             (hidden, "hidden"), (notImages, "not \(ImageFormat.suffixes)"), (unlabelled, "outside class folders"),
             (unlisted, "not in the labels"), (special, "links or special files"),

@@ -2,16 +2,13 @@ import Augmentation
 import UntrustedText
 
 /// Some images of a data set with the labels that a model is to give them.
-public struct LabelledSubset: Sendable {
-    /// The data set.
-    public let images: LabelledImages
+package struct LabelledSubset: Sendable {
+    package let images: LabelledImages
     /// Indices of its items, ascending.
-    public let indices: [Int]
-    /// The label of each of them.
-    public let labels: [Int]
+    package let indices: [Int]
+    package let labels: [Int]
 
-    /// How many there are.
-    public var count: Int { indices.count }
+    package var count: Int { indices.count }
 
     /// The first `count` of them.
     func prefix(_ count: Int) -> LabelledSubset {
@@ -52,7 +49,7 @@ extension LabelledSubset {
 }
 
 /// The images that a training run is validated on.
-public enum ValidationSource: Sendable, Equatable {
+package enum ValidationSource: Sendable, Equatable {
     /// Nothing.
     case none
     /// That part of every class, above 0 and below 1.
@@ -61,7 +58,7 @@ public enum ValidationSource: Sendable, Equatable {
     case dataSet(path: String)
 
     /// Reads `0.1`, or a path; nil for a number that is not between 0 and 1.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard let fraction = Double(text) else {
             self = .dataSet(path: text)
             return
@@ -72,11 +69,10 @@ public enum ValidationSource: Sendable, Equatable {
 }
 
 /// A data set divided into images for training and images for validation.
-public struct DataSplit: Sendable {
-    /// The images for training.
-    public let training: LabelledSubset
+package struct DataSplit: Sendable {
+    package let training: LabelledSubset
     /// The images for validation; nil if there are none.
-    public let validation: LabelledSubset?
+    package let validation: LabelledSubset?
 
     /// Divides `images`. Which image goes where doesn't depend on whether it is damaged.
     ///

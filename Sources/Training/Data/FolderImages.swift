@@ -2,8 +2,7 @@ import Files
 import Glibc
 import UntrustedText
 
-/// Which symbolic links inside a folder are followed.
-public enum FollowedLinks: Sendable {
+package enum FollowedLinks: Sendable {
     /// Those to a file in the same folder tree, so that nothing outside it is read.
     case insideFolder
     /// All, to files and folders anywhere, except those that lead back to a folder that contains them.

@@ -3,18 +3,17 @@ import Glibc
 import UntrustedText
 
 /// The image files that the paths on a command line mean.
-public struct ImageFiles: Sendable {
+package struct ImageFiles: Sendable {
     /// Paths to read: a file as it was named, whatever its suffix, and a folder's images, sorted by path, in its place.
-    public private(set) var paths: [String] = []
-    /// What was skipped inside folders.
-    public private(set) var skipped = SkippedEntries()
+    package private(set) var paths: [String] = []
+    package private(set) var skipped = SkippedEntries()
     /// Arguments that lead to nothing readable. The others are complete nevertheless.
-    public private(set) var unreadable: [DataSetError] = []
+    package private(set) var unreadable: [DataSetError] = []
 
     /// Looks the paths up. Folders are searched with their subfolders.
     ///
     /// - Parameter names: arguments that are kept as they are, without being looked up.
-    public init(
+    package init(
         _ arguments: [String], following links: FollowedLinks = .insideFolder, asTheyAre names: Set<String> = []
     ) {
         for argument in arguments {
@@ -36,7 +35,7 @@ public struct ImageFiles: Sendable {
     /// The bytes of a file.
     ///
     /// - Throws: `DataSetError` if it can't be read, is no regular file or has more than `maximumBytes` bytes.
-    public static func bytes(of path: String, maximumBytes: Int) throws(DataSetError) -> [UInt8] {
+    package static func bytes(of path: String, maximumBytes: Int) throws(DataSetError) -> [UInt8] {
         try DataSetError.reading { () throws(FileError) in try RegularFile(path: path).bytes(atMost: maximumBytes) }
     }
 

@@ -1,15 +1,14 @@
-public import Digests
+import Digests
 import UntrustedText
 
 /// The class of each image from a table: comma-separated values with a column `path` and a column `label`.
 ///
 /// The first line names the columns; other columns are ignored. Paths are relative to the data set, with or without `./` in
 /// front. A label is UTF-8.
-public struct ImageLabels: Sendable {
-    /// The file that it was read from.
-    public let path: String
+package struct ImageLabels: Sendable {
+    package let path: String
     /// SHA-256 of the file. A resumed run recognises its labels by it.
-    public let fingerprint: SHA256.Digest
+    package let fingerprint: SHA256.Digest
 
     private struct Row {
         let line: Int
@@ -20,13 +19,12 @@ public struct ImageLabels: Sendable {
     private let rows: [Row]
     private let places: [[UInt8]: Int]
 
-    /// The most bytes that a table may have.
-    public static let maximumBytes = 1 << 30
+    package static let maximumBytes = 1 << 30
 
     /// Reads the table at `path`.
     ///
     /// - Throws: `DataSetError` if it can't be read or isn't such a table, naming the line.
-    public init(at path: String) throws(DataSetError) {
+    package init(at path: String) throws(DataSetError) {
         try self.init(try ImageFiles.bytes(of: path, maximumBytes: Self.maximumBytes), path: path)
     }
 

@@ -1,4 +1,4 @@
-public import Digests
+import Digests
 import Files
 import Glibc
 import ImagePipeline
@@ -9,29 +9,26 @@ import UntrustedText
 /// The class of `test/airplane/0000.jpg` is `airplane`, the last folder in its path, unless a table says otherwise. A
 /// folder whose name is not UTF-8 gives its class a name with escapes, such as `caf\xE9`. Any image may be read at any time from any
 /// thread. Opening the set reads names only, but unpacks a compressed archive to a temporary file.
-public struct LabelledImages: Sendable {
-    /// An image and its class.
-    public struct Item: Sendable, Equatable {
+package struct LabelledImages: Sendable {
+    package struct Item: Sendable, Equatable {
         /// Its path inside the folder or archive, with code points that stand for bytes that are not UTF-8.
-        public let path: String
+        package let path: String
         /// The index of its class in `classes`; 0 if classes are ignored.
-        public let label: Int
+        package let label: Int
         /// Where its bytes are in the archive; nil in a folder.
         fileprivate let place: ImageArchive.Place?
     }
 
-    /// The folder or archive that was opened.
-    public let path: String
+    package let path: String
     /// Class names in the order of their bytes, each at the index that is its label; none if classes are ignored.
-    public private(set) var classes: [String]
+    package private(set) var classes: [String]
     /// Classes that ``restricted(to:)`` has left out, in the order of their bytes.
-    public private(set) var classesLeftOut: [String] = []
+    package private(set) var classesLeftOut: [String] = []
     /// The images, sorted by path.
-    public private(set) var items: [Item]
-    /// What was skipped.
-    public private(set) var skipped: SkippedEntries
+    package private(set) var items: [Item]
+    package private(set) var skipped: SkippedEntries
     /// The first few images that the table of labels doesn't name.
-    public private(set) var firstUnlisted: [String] = []
+    package private(set) var firstUnlisted: [String] = []
 
     private let source: Source
 
@@ -48,7 +45,7 @@ public struct LabelledImages: Sendable {
     ///   - links: which links in a folder are followed.
     /// - Throws: `DataSetError` if it can't be read, is a damaged archive, contains no image to take, lacks an image that `labels`
     ///   names, has a class name that no model can have, or if there is no room to unpack it.
-    public init(
+    package init(
         at path: String, ignoringClasses: Bool = false, labels: ImageLabels? = nil,
         following links: FollowedLinks = .insideFolder
     ) throws(DataSetError) {
@@ -158,7 +155,7 @@ public struct LabelledImages: Sendable {
     ///
     /// - Parameter names: in any order.
     /// - Throws: `DataSetError` that lists the classes if one of the names is not among them.
-    public func restricted(to names: [String]) throws(DataSetError) -> LabelledImages {
+    package func restricted(to names: [String]) throws(DataSetError) -> LabelledImages {
         if let unknown = names.first(where: { !classes.contains($0) }) {
             throw DataSetError("\(path): has no class \(listed([unknown])); it has " + listed(classes))
         }
@@ -177,7 +174,7 @@ public struct LabelledImages: Sendable {
     /// The encoded bytes of the image at an index of `items`.
     ///
     /// - Throws: `DataSetError` if they can't be read or are more than `maximumBytes`.
-    public func bytes(at index: Int, maximumBytes: Int = 128 << 20) throws(DataSetError) -> [UInt8] {
+    package func bytes(at index: Int, maximumBytes: Int = 128 << 20) throws(DataSetError) -> [UInt8] {
         let item = items[index]
         switch source {
         case .folder(let root):
@@ -195,7 +192,7 @@ public struct LabelledImages: Sendable {
     /// SHA-256 over the path and the encoded size of every image. A resumed run recognises its data by it.
     ///
     /// - Throws: `DataSetError` if a file is gone or unreadable.
-    public func fingerprint() throws(DataSetError) -> SHA256.Digest {
+    package func fingerprint() throws(DataSetError) -> SHA256.Digest {
         var hash = SHA256()
         for item in items { hash.update(item.path.pathBytes + Array("\0\(try byteCount(of: item))\n".utf8)) }
         return hash.finalize()

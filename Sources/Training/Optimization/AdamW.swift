@@ -1,26 +1,26 @@
 import CKernels
-public import Differentiation
-public import Tensor
+import Differentiation
+import Tensor
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019) over the parameters of a store; without decay it is Adam
 /// (Kingma and Ba 2015).
 ///
 /// As in the reference, every parameter that gradients reach decays, biases and the scales of normalisations included, and
 /// no other changes. Elementwise, so the bits don't depend on the number of workers. Not for use by two threads at a time.
-public final class AdamW {
+package final class AdamW {
     /// What doesn't change from step to step.
-    public struct Settings: Sendable, Equatable {
+    package struct Settings: Sendable, Equatable {
         /// Decay of the running mean of gradients, 0..<1.
-        public var beta1: Double
+        package var beta1: Double
         /// Decay of the running mean of squared gradients, 0..<1.
-        public var beta2: Double
+        package var beta2: Double
         /// Added to the root of the second moment; above 0.
-        public var epsilon: Double
+        package var epsilon: Double
         /// What a step of learning rate η takes off a parameter, as a multiple of η times the parameter; 0 for Adam.
-        public var weightDecay: Double
+        package var weightDecay: Double
 
         /// PyTorch's defaults but for the decay.
-        public init(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0) {
+        package init(beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8, weightDecay: Double = 0) {
             self.beta1 = beta1
             self.beta2 = beta2
             self.epsilon = epsilon
@@ -28,10 +28,8 @@ public final class AdamW {
         }
     }
 
-    /// The settings.
-    public let settings: Settings
-    /// Steps taken.
-    public var stepCount = 0
+    package let settings: Settings
+    package var stepCount = 0
     private let store: ParameterStore
     private let ranges: [Range<Int>]
     private let pool: WorkerPool
@@ -41,7 +39,7 @@ public final class AdamW {
     /// Begins with moments of zero.
     ///
     /// - Parameter ranges: where in the store the parameters lie that gradients reach; nil for all of it.
-    public init(_ store: ParameterStore, ranges: [Range<Int>]? = nil, settings: Settings, pool: WorkerPool) {
+    package init(_ store: ParameterStore, ranges: [Range<Int>]? = nil, settings: Settings, pool: WorkerPool) {
         self.store = store
         self.ranges = ranges ?? [0..<store.count]
         self.settings = settings
@@ -51,12 +49,12 @@ public final class AdamW {
     }
 
     /// The running means of the gradients, laid out as the store's values.
-    public var first: UnsafeMutablePointer<Float> { firstMoment.pointer }
+    package var first: UnsafeMutablePointer<Float> { firstMoment.pointer }
     /// The running means of the squared gradients, laid out as the store's values.
-    public var second: UnsafeMutablePointer<Float> { secondMoment.pointer }
+    package var second: UnsafeMutablePointer<Float> { secondMoment.pointer }
 
     /// Takes one step along the store's gradients, each multiplied by `gradientScale` first.
-    public func step(learningRate: Double, gradientScale: Double = 1) {
+    package func step(learningRate: Double, gradientScale: Double = 1) {
         stepCount += 1
         let correction1 = 1 - power(settings.beta1, stepCount)
         let correction2 = 1 - power(settings.beta2, stepCount)
@@ -92,7 +90,7 @@ private func power(_ base: Double, _ exponent: Int) -> Double {
 extension ParameterStore {
     /// The Euclidean norm of all gradients together; not finite if one of them isn't. Summed in double precision over parts
     /// of a fixed size, so the bits don't depend on the number of workers.
-    public func gradientNorm(pool: WorkerPool) -> Double {
+    package func gradientNorm(pool: WorkerPool) -> Double {
         let partSize = 1 << 14
         let parts = (count + partSize - 1) / partSize
         var sums = [Double](repeating: 0, count: parts)

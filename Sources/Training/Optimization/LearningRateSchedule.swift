@@ -1,27 +1,24 @@
 import Glibc
 
 /// The learning rate of every step: a linear rise over the warm-up, then constant or half a cosine down to a floor.
-public struct LearningRateSchedule: Sendable, Equatable {
-    /// What follows the warm-up.
-    public enum Shape: String, Codable, Sendable, CaseIterable {
+package struct LearningRateSchedule: Sendable, Equatable {
+    package enum Shape: String, Codable, Sendable, CaseIterable {
         case constant, cosine
     }
 
     /// The rate at the end of the warm-up.
-    public let peak: Double
+    package let peak: Double
     /// The rate that a cosine ends at.
-    public let floor: Double
+    package let floor: Double
     /// Steps of the warm-up; its first has the rate peak / warmUpSteps.
-    public let warmUpSteps: Int
+    package let warmUpSteps: Int
     /// Steps in all, those before `start` included.
-    public let totalSteps: Int
+    package let totalSteps: Int
     /// The step at which it begins: 0, or later in a run whose schedule has begun again.
-    public var start = 0
-    /// What follows the warm-up.
-    public let shape: Shape
+    package var start = 0
+    package let shape: Shape
 
-    /// Describes a schedule.
-    public init(peak: Double, floor: Double = 0, warmUpSteps: Int, totalSteps: Int, shape: Shape) {
+    package init(peak: Double, floor: Double = 0, warmUpSteps: Int, totalSteps: Int, shape: Shape) {
         self.peak = peak
         self.floor = floor
         self.warmUpSteps = warmUpSteps
@@ -30,7 +27,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
     }
 
     /// The rate of a step, counted from 0, at `start` or later.
-    public func rate(at step: Int) -> Double {
+    package func rate(at step: Int) -> Double {
         let (step, total) = (max(step - start, 0), totalSteps - start)
         if step < warmUpSteps { return peak * Double(step + 1) / Double(warmUpSteps) }
         guard shape == .cosine else { return peak }

@@ -1,10 +1,10 @@
 import Differentiation
-public import FlowModel
+import FlowModel
 import ReverseODE
-public import Tensor
+import Tensor
 
 /// Learns classes through the reverse pass: the head and the velocity network together (PRG, section 6, stage 2).
-public final class FineTuningLearner: Learner {
+package final class FineTuningLearner: Learner {
     package let store: ParameterStore
     /// Not the parameters behind the head's place where no gradient goes back through a step.
     package let reached: [Range<Int>]
@@ -24,7 +24,7 @@ public final class FineTuningLearner: Learner {
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
     /// - Throws: `ConfigurationError`.
-    public init(
+    package init(
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
         capacity: Int, validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
@@ -80,7 +80,7 @@ extension ParameterStore {
     /// Takes those values over from a model that it has and whose shapes are these parameters'.
     ///
     /// - Throws: `CheckpointError` if a tensor can't be read.
-    public func load(_ file: ModelFile, where isWanted: (String) -> Bool = { _ in true }) throws {
+    package func load(_ file: ModelFile, where isWanted: (String) -> Bool = { _ in true }) throws {
         for shape in shapes where isWanted(shape.key) {
             let values = try file.tensor(ModelFile.key(ofParameter: shape.key))
             precondition(values.count == shape.count)

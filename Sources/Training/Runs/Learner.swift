@@ -1,19 +1,16 @@
 import Differentiation
 
-/// What a batch taught.
-public struct BatchOutcome: Sendable, Equatable {
-    /// The mean loss over the batch.
-    public let loss: Double
+package struct BatchOutcome: Sendable, Equatable {
+    package let loss: Double
     /// Images whose class was found; nil where there are no classes.
-    public var correct: Int?
+    package var correct: Int?
 }
 
 /// How good weights are on images that were held back.
-public struct ValidationScore: Codable, Sendable, Equatable {
-    /// The mean loss.
-    public let loss: Double
+package struct ValidationScore: Codable, Sendable, Equatable {
+    package let loss: Double
     /// The fraction of images whose class was found; nil where there are no classes.
-    public var top1: Double?
+    package var top1: Double?
 
     /// Whether these weights are to be kept rather than others: by the accuracy if there is one, else by the loss.
     func isBetter(than other: ValidationScore) -> Bool {

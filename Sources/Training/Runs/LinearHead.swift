@@ -3,7 +3,7 @@ import Tensor
 
 /// The linear head, LayerNorm and Linear, that classifies features best: ``LogisticRegression`` on what the LayerNorm gives, whose
 /// scales and offsets bring every dimension to mean 0 and variance 1 over the training images.
-public struct LinearHead: Sendable {
+package struct LinearHead: Sendable {
     /// What a penalty led to.
     struct Attempt: Sendable, Equatable {
         /// Half of it times the squared weights was added to the loss.
@@ -17,7 +17,7 @@ public struct LinearHead: Sendable {
 
     /// The penalties tried where images are held back to choose one by, from strong to weak: each solution begins at the
     /// one before.
-    public static let penalties = [1, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5]
+    package static let penalties = [1, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5]
 
     /// The penalty where there is nothing to choose one by: ever weaker with more images, as they then say enough themselves.
     ///

@@ -1,10 +1,10 @@
 import Differentiation
-public import FlowModel
-public import Networks
-public import Tensor
+import FlowModel
+import Networks
+import Tensor
 
 /// Learns the velocity of a probability path (PRG, section 6, stage 1).
-public final class PretrainingLearner: Learner {
+package final class PretrainingLearner: Learner {
     package let store: ParameterStore
     private let network: TrainableNetwork
     private let objective: FlowMatchingObjective
@@ -19,7 +19,7 @@ public final class PretrainingLearner: Learner {
     ///   - program: the network.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
-    public init(
+    package init(
         _ program: NetworkProgram, coupling: ProbabilityPath, seed: UInt64, capacity: Int, validation: DataFeed?,
         kernels: Kernels, pool: WorkerPool
     ) {

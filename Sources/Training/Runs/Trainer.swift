@@ -5,20 +5,16 @@ import Tensor
 ///
 /// With the same number of workers, the same batches from the same state give the same bits. Not for use by two threads at
 /// a time.
-public final class Trainer {
-    /// How steps are taken.
-    public struct Recipe: Sendable, Equatable {
-        /// The learning rate of every step.
-        public var schedule: LearningRateSchedule
-        /// The optimizer's settings.
-        public var optimizer: AdamW.Settings
+package final class Trainer {
+    package struct Recipe: Sendable, Equatable {
+        package var schedule: LearningRateSchedule
+        package var optimizer: AdamW.Settings
         /// Gradients of a greater norm are scaled down to it; nil for none.
-        public var clip: Double?
+        package var clip: Double?
         /// Decay of the average of weights; nil to keep none.
-        public var averageDecay: Double?
+        package var averageDecay: Double?
 
-        /// Describes a recipe.
-        public init(
+        package init(
             schedule: LearningRateSchedule, optimizer: AdamW.Settings, clip: Double? = nil, averageDecay: Double? = nil
         ) {
             self.schedule = schedule
@@ -30,14 +26,11 @@ public final class Trainer {
 
     /// What is improved.
     package let learner: any Learner
-    /// How.
-    public let recipe: Recipe
-    /// What its numbers depend on.
-    public let settings: TrainingSettings
-    /// Where the run stands.
-    public internal(set) var record: TrainingRecord
+    package let recipe: Recipe
+    package let settings: TrainingSettings
+    package internal(set) var record: TrainingRecord
     /// The norm of the last step's gradient before it was clipped; 0 before the first step.
-    public private(set) var gradientNorm = 0.0
+    package private(set) var gradientNorm = 0.0
     /// The learning rate of every step.
     private(set) var schedule: LearningRateSchedule
     private let optimizer: AdamW
@@ -73,7 +66,7 @@ public final class Trainer {
     /// - Returns: how the run was computed before, if it was otherwise than now; it then goes on with other last bits.
     /// - Throws: `TrainingError.otherRun` if it was written under other settings, `CheckpointError` or
     ///   `TrainingError.unusableState` if it can't be used.
-    public func resume(from path: String, restartsSchedule: Bool = false) throws -> String? {
+    package func resume(from path: String, restartsSchedule: Bool = false) throws -> String? {
         let reader = try TrainingState.Reader(path: path)
         try reader.requireSettings(settings, restartsSchedule: restartsSchedule)
         try reader.restore(optimizer, average: average, store: learner.store)
@@ -92,7 +85,7 @@ public final class Trainer {
     ///
     /// - Throws: `TrainingError.diverged` if a weight, moment or average isn't finite, which `resume` would refuse: squares of
     ///   gradients may be too large for their type where gradients aren't. `FileError` if it can't be written.
-    public func save(to path: String) throws {
+    package func save(to path: String) throws {
         if let part = TrainingState.nonFinitePart(optimizer, average: average, store: learner.store) {
             throw diverged("\(part) after the update", step: record.step)
         }
@@ -103,7 +96,7 @@ public final class Trainer {
     ///
     /// - Returns: the batch's outcome before it.
     /// - Throws: `TrainingError.diverged`, the weights being as they were.
-    public func step(_ batch: Batch) throws(TrainingError) -> BatchOutcome {
+    package func step(_ batch: Batch) throws(TrainingError) -> BatchOutcome {
         let outcome = learner.differentiate(batch, step: record.step)
         guard outcome.loss.isFinite else { throw diverged("the loss", step: record.step + 1) }
         let norm = learner.store.gradientNorm(pool: pool)
@@ -133,7 +126,7 @@ public final class Trainer {
     }
 
     /// The weights to keep of a parameter: the average if there is one.
-    public func weights(_ key: String) -> [Float] {
+    package func weights(_ key: String) -> [Float] {
         learner.store.numbers(of: key, in: average?.values ?? learner.store.values)
     }
 
@@ -153,18 +146,17 @@ extension TrainingRecord.Sums {
         if let correct = outcome.correct { self.correct = (self.correct ?? 0) + correct }
     }
 
-    /// The mean loss so far.
-    public var meanLoss: Double { images > 0 ? loss / Double(images) : 0 }
+    package var meanLoss: Double { images > 0 ? loss / Double(images) : 0 }
 
     /// The fraction of images whose class was found.
-    public var top1: Double? { images > 0 ? correct.map { Double($0) / Double(images) } : nil }
+    package var top1: Double? { images > 0 ? correct.map { Double($0) / Double(images) } : nil }
 }
 
 extension Trainer.Recipe {
     /// What a run's settings come to for epochs of so many batches.
     ///
     /// - Parameter floor: the learning rate at the end of a cosine.
-    public init(_ settings: TrainingSettings.Recipe, floor: Double, epochs: Int, batchesPerEpoch: Int) {
+    package init(_ settings: TrainingSettings.Recipe, floor: Double, epochs: Int, batchesPerEpoch: Int) {
         self.init(
             schedule: LearningRateSchedule(
                 peak: settings.learningRate, floor: floor,

@@ -3,17 +3,14 @@ import ImagePipeline
 private import Synchronization
 
 /// The images of a run, divided and described.
-public struct TrainingData {
-    /// All of them.
-    public let images: LabelledImages
-    /// Those to train on and those to validate on.
-    public let split: DataSplit
+package struct TrainingData {
+    package let images: LabelledImages
+    package let split: DataSplit
     /// What a run that continues must find again.
-    public let settings: TrainingSettings.Images
-    /// What to do about damaged images.
-    public let damage: DamagePolicy
+    package let settings: TrainingSettings.Images
+    package let damage: DamagePolicy
     /// Those that the feeds below come across.
-    public let damageReport = DamageReport()
+    package let damageReport = DamageReport()
 
     /// Divides and describes a data set.
     ///
@@ -26,7 +23,7 @@ public struct TrainingData {
     ///   - seed: the run's.
     ///   - splitSeed: chooses the images that a fraction holds back.
     /// - Throws: `DataSetError`.
-    public init(
+    package init(
         _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels?, validationLabels: ImageLabels?,
         following links: FollowedLinks, seed: Int, splitSeed: Int, damage: DamagePolicy
     ) throws {
@@ -51,8 +48,7 @@ public struct TrainingData {
         self.settings = settings
     }
 
-    /// What is trained on.
-    public func trainingFeed(
+    package func trainingFeed(
         batchSize: Int, seed: UInt64, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
         balancesClasses: Bool = false
     ) -> DataFeed {
@@ -69,12 +65,12 @@ public struct TrainingData {
     }
 
     /// What is judged on, in a fixed order.
-    public func validationFeed(_ preprocessing: Preprocessing) -> DataFeed? {
+    package func validationFeed(_ preprocessing: Preprocessing) -> DataFeed? {
         split.validation.map { wholeFeed($0, preprocessing) }
     }
 
     /// All images of a subset once, in their order and unchanged.
-    public func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
+    package func wholeFeed(_ subset: LabelledSubset, _ preprocessing: Preprocessing) -> DataFeed {
         var configuration = DataFeed.Configuration(batchSize: 128, seed: 0)
         configuration.shuffles = false
         configuration.remainder = .kept
@@ -84,16 +80,16 @@ public struct TrainingData {
 }
 
 /// Tells of the damaged images that the feeds of a run come across.
-public final class DamageReport: Sendable {
+package final class DamageReport: Sendable {
     private let feeds = Mutex<[DataFeed]>([])
 
     func watch(_ feed: DataFeed) { feeds.withLock { $0.append(feed) } }
 
     /// How many damaged images were left out so far.
-    public var count: Int { feeds.withLock { $0.reduce(0) { $0 + $1.damaged.count } } }
+    package var count: Int { feeds.withLock { $0.reduce(0) { $0 + $1.damaged.count } } }
 
     /// Gives a line for every image that was found since this was last called.
-    public func tellNew(_ tell: (String) -> Void) {
+    package func tellNew(_ tell: (String) -> Void) {
         for feed in feeds.withLock({ $0 }) {
             for error in feed.damaged.takeNew() { tell("headwater: skipped: \(error)") }
         }

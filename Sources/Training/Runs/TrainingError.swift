@@ -1,5 +1,5 @@
 /// Why training can't begin or go on.
-public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// A loss, gradient, weight or moment is infinite or not a number.
     case diverged(step: Int, epoch: Int, what: String, lastGood: String)
     /// The state file belongs to another run.
@@ -15,8 +15,7 @@ public enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// There is no state file to go on from.
     case nothingToResume(path: String)
 
-    /// What is wrong and what to do.
-    public var description: String {
+    package var description: String {
         switch self {
         case .diverged(let step, let epoch, let what, let lastGood):
             "training has diverged: \(what) of step \(step) in epoch \(epoch) is not finite; \(lastGood); a lower "

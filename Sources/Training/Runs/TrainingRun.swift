@@ -1,20 +1,18 @@
 import Files
 
 /// A run from its first step to its last: epochs, validation, the files it leaves, and when to save.
-public final class TrainingRun {
-    /// Where a run's files are.
-    public struct Files: Sendable, Equatable {
+package final class TrainingRun {
+    package struct Files: Sendable, Equatable {
         /// What the run goes on from.
-        public let state: String
+        package let state: String
         /// The best model so far, ready to be served.
-        public let model: String
+        package let model: String
         /// One line an epoch.
-        public let log: String
+        package let log: String
         /// Loss and accuracy, drawn.
-        public let plot: String
+        package let plot: String
 
-        /// The files of the run in `folder`.
-        public init(folder: String) {
+        package init(folder: String) {
             let prefix = folder.hasSuffix("/") ? folder : folder + "/"
             state = prefix + "state.safetensors"
             model = prefix + "model.safetensors"
@@ -209,7 +207,7 @@ extension TrainingRun.Files {
     /// Checks that a run with these settings can begin here or, if it `resumes`, go on, before anything is computed for it.
     ///
     /// - Throws: `TrainingError`, `CheckpointError` or `FileError`.
-    public func check(
+    package func check(
         settings: TrainingSettings, resumes: Bool, restartsSchedule: Bool = false, stepLog: String? = nil
     ) throws {
         guard resumes else {

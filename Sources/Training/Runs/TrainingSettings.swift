@@ -1,36 +1,30 @@
-public import Augmentation
-public import FlowModel
+import Augmentation
+import FlowModel
 import JSON
 
 /// Apart from the code, what a run's numbers depend on: a run that continues must have the same. A state file holds it.
-public struct TrainingSettings: Codable, Sendable, Equatable {
-    /// How steps are taken.
-    public struct Recipe: Codable, Sendable, Equatable {
-        /// Images of a step.
-        public var batchSize: Int
-        /// The learning rate after the warm-up.
-        public var learningRate: Double
-        /// Epochs over which the learning rate rises.
-        public var warmUpEpochs: Double
-        /// How the learning rate goes on.
-        public var schedule: LearningRateSchedule.Shape
-        /// AdamW's weight decay.
-        public var weightDecay: Double
+package struct TrainingSettings: Codable, Sendable, Equatable {
+    package struct Recipe: Codable, Sendable, Equatable {
+        package var batchSize: Int
+        package var learningRate: Double
+        package var warmUpEpochs: Double
+        package var schedule: LearningRateSchedule.Shape
+        package var weightDecay: Double
         /// The decay of the average of weights; 0 for none.
-        public var averageDecay: Double
+        package var averageDecay: Double
         /// The greatest norm of a gradient; nil for any.
-        public var clip: Double?
+        package var clip: Double?
         /// The seed of weights, order, augmentation, times and noise.
-        public var seed: Int
+        package var seed: Int
         /// Epochs in all. Nil with a constant learning rate, which doesn't depend on them.
-        public var epochs: Int?
+        package var epochs: Int?
         /// Random changes of images, as `AugmentationPolicy` writes them.
-        public var augmentation: String
+        package var augmentation: String
 
         /// Describes a recipe.
         ///
         /// - Parameter epochs: counts only with a schedule that depends on it.
-        public init(
+        package init(
             batchSize: Int, learningRate: Double, warmUpEpochs: Double, schedule: LearningRateSchedule.Shape,
             weightDecay: Double, averageDecay: Double, clip: Double?, seed: Int, epochs: Int,
             augmentation: AugmentationPolicy
@@ -48,54 +42,42 @@ public struct TrainingSettings: Codable, Sendable, Equatable {
         }
     }
 
-    /// What only pretraining depends on.
-    public struct Pretraining: Codable, Sendable, Equatable {
-        /// The network's shape.
-        public var architecture: UNetArchitecture
-        /// How noise and images are paired.
-        public var coupling: ProbabilityPath
+    package struct Pretraining: Codable, Sendable, Equatable {
+        package var architecture: UNetArchitecture
+        package var coupling: ProbabilityPath
 
-        /// Describes a run of pretraining.
-        public init(architecture: UNetArchitecture, coupling: ProbabilityPath) {
+        package init(architecture: UNetArchitecture, coupling: ProbabilityPath) {
             self.architecture = architecture
             self.coupling = coupling
         }
     }
 
-    /// What only fine-tuning depends on.
-    public struct FineTuning: Codable, Sendable, Equatable {
+    package struct FineTuning: Codable, Sendable, Equatable {
         /// The first digits of the SHA-256 of the model that training begins with.
-        public var model: String
-        /// The grid of the reverse pass.
-        public var grid: TimeGridConfiguration
+        package var model: String
+        package var grid: TimeGridConfiguration
         /// Where the head reads; nil for the state.
-        public var headPlace: String?
+        package var headPlace: String?
         /// The classes that were asked for, in alphabetical order; nil for all.
-        public var classes: [String]?
+        package var classes: [String]?
         /// How the network learns; nil if it is frozen and the head is solved for.
-        public var learning: Learning?
+        package var learning: Learning?
         /// The solver of the pass; nil if the network learns, through Euler's steps.
-        public var solver: Solver?
+        package var solver: Solver?
 
-        /// How network and head learn.
-        public struct Learning: Codable, Sendable, Equatable {
-            /// Whether the network begins with random weights.
-            public var isFromScratch: Bool
+        package struct Learning: Codable, Sendable, Equatable {
+            package var isFromScratch: Bool
             /// Width of the head's hidden layer; 0 for a linear head.
-            public var headWidth: Int
-            /// The learning rate at the end of a cosine schedule.
-            public var finalLearningRate: Double
-            /// The fraction of the target that is spread over all classes.
-            public var labelSmoothing: Double
-            /// Whether every class is drawn equally often.
-            public var balancesClasses: Bool
+            package var headWidth: Int
+            package var finalLearningRate: Double
+            package var labelSmoothing: Double
+            package var balancesClasses: Bool
             /// Euler steps that are taken; nil for all.
-            public var forwardSteps: Int?
+            package var forwardSteps: Int?
             /// Euler steps that the gradient goes through; nil for all.
-            public var gradientSteps: Int?
+            package var gradientSteps: Int?
 
-            /// Describes how network and head learn.
-            public init(
+            package init(
                 isFromScratch: Bool, headWidth: Int, finalLearningRate: Double, labelSmoothing: Double,
                 balancesClasses: Bool, forwardSteps: Int?, gradientSteps: Int?
             ) {
@@ -110,7 +92,7 @@ public struct TrainingSettings: Codable, Sendable, Equatable {
         }
 
         /// Describes a run of fine-tuning: one whose network learns, or one whose head is solved for.
-        public init(
+        package init(
             model: String, grid: TimeGridConfiguration, headPlace: String?, classes: [String]?, learning: Learning?,
             solver: Solver?
         ) {
@@ -124,35 +106,31 @@ public struct TrainingSettings: Codable, Sendable, Equatable {
     }
 
     /// The images. Fingerprints are the first digits of a SHA-256.
-    public struct Images: Codable, Sendable, Equatable {
-        /// The fingerprint of the images to train on.
-        public var training: String
+    package struct Images: Codable, Sendable, Equatable {
+        package var training: String
         /// The part of them that is held back; nil if none is, or another data set is validated on.
-        public var heldBack: Double?
+        package var heldBack: Double?
         /// The seed that chooses that part, if it is not the run's own seed.
-        public var splitSeed: Int?
+        package var splitSeed: Int?
         /// The fingerprint of the data set that is validated on, if there is one.
-        public var validation: String?
+        package var validation: String?
         /// The fingerprint of the table of labels, if there is one.
-        public var labels: String?
+        package var labels: String?
         /// The fingerprint of the validation's table of labels, if there is one.
-        public var validationLabels: String?
+        package var validationLabels: String?
 
-        /// Describes images.
-        public init(training: String) { self.training = training }
+        package init(training: String) { self.training = training }
     }
 
     /// Nil for a head that is solved for.
-    public var recipe: Recipe?
+    package var recipe: Recipe?
     /// Nil for fine-tuning.
-    public var pretraining: Pretraining?
+    package var pretraining: Pretraining?
     /// Nil for pretraining.
-    public var fineTuning: FineTuning?
-    /// What is learnt from.
-    public var images: Images?
+    package var fineTuning: FineTuning?
+    package var images: Images?
 
-    /// Describes a run.
-    public init(
+    package init(
         recipe: Recipe? = nil, pretraining: Pretraining? = nil, fineTuning: FineTuning? = nil, images: Images? = nil
     ) {
         self.recipe = recipe
@@ -169,7 +147,7 @@ extension TrainingSettings {
     ///
     /// States of version 0.2 and before hold these texts instead of the settings. Names and texts are therefore compared with
     /// theirs and must stay as they are.
-    public var descriptions: [String: String] {
+    package var descriptions: [String: String] {
         var texts: [String: String] = [:]
         if let recipe { texts.merge(recipe.descriptions) { $1 } }
         if let pretraining { texts.merge(pretraining.descriptions) { $1 } }
@@ -241,14 +219,13 @@ extension TrainingSettings.Images {
 }
 
 /// Settings as a state file holds them.
-public enum RecordedSettings: Codable, Sendable, Equatable {
+package enum RecordedSettings: Codable, Sendable, Equatable {
     /// As this version writes them.
     case settings(TrainingSettings)
     /// As version 0.2 and before wrote them; see ``TrainingSettings/descriptions``.
     case descriptions([String: String])
 
-    /// Reads either form.
-    public init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let texts = try? container.decode([String: String].self) {
             self = .descriptions(texts)
@@ -257,8 +234,7 @@ public enum RecordedSettings: Codable, Sendable, Equatable {
         }
     }
 
-    /// Writes the settings as they were read.
-    public func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
         case .settings(let settings): try container.encode(settings)
@@ -266,8 +242,7 @@ public enum RecordedSettings: Codable, Sendable, Equatable {
         }
     }
 
-    /// Every setting by the name that a message has for it.
-    public var descriptions: [String: String] {
+    package var descriptions: [String: String] {
         switch self {
         case .settings(let settings): settings.descriptions
         case .descriptions(let texts): texts

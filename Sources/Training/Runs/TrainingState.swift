@@ -1,5 +1,5 @@
 import CKernels
-public import CheckpointFormats
+import CheckpointFormats
 import Differentiation
 import FlowModel
 import JSON
@@ -8,9 +8,9 @@ import UntrustedText
 /// The file that a run goes on from: a safetensors file with the weights, the optimizer's moments, their average if one is
 /// kept, and under `headwater-training` the ``TrainingRecord``. Random numbers and the order of data follow from the seed
 /// and the step, so nothing else is needed.
-public enum TrainingState {
+package enum TrainingState {
     /// The `__metadata__` key of the record.
-    public static let metadataKey = "headwater-training"
+    package static let metadataKey = "headwater-training"
 
     /// A tensor of a file, and where its numbers are in memory.
     private struct Entry {
@@ -47,9 +47,8 @@ public enum TrainingState {
     static func document(_ record: TrainingRecord) throws -> String { try JSONCoder.text(record) }
 
     /// A state file whose record has been read.
-    public struct Reader {
-        /// Where the run stood.
-        public let record: TrainingRecord
+    package struct Reader {
+        package let record: TrainingRecord
         let path: String
         let file: SafetensorsFile
 
@@ -57,7 +56,7 @@ public enum TrainingState {
         ///
         /// - Parameter access: `onDemand` if only the record matters.
         /// - Throws: `FileError`, `CheckpointError` or `TrainingError.unusableState`.
-        public init(path: String, access: SafetensorsFile.Access = .load) throws {
+        package init(path: String, access: SafetensorsFile.Access = .load) throws {
             file = try SafetensorsFile(path: path, access: access)
             self.path = path
             func refusal(_ problem: String) -> TrainingError { .unusableState(path: path, problem: problem) }

@@ -1,12 +1,12 @@
-public import Differentiation
+import Differentiation
 import FlowModel
 
 /// The random weights that training starts from: as PyTorch's layers have them by default, uniform within 1/√(inputs), but
 /// for the parameters that the network says start at zero. Normalisations begin as the identity.
-public enum WeightInitialization {
+package enum WeightInitialization {
     /// Writes the values of those of the store's parameters that `isWanted` accepts. A parameter's numbers follow from the
     /// seed and its place in the store.
-    public static func initialize(
+    package static func initialize(
         _ store: ParameterStore, seed: UInt64, where isWanted: (String) -> Bool = { _ in true }
     ) {
         var weightShape: [Int] = []

@@ -3,14 +3,14 @@ import Networks
 import ReverseODE
 
 /// What a head reads at the end of the pass.
-public enum HeadPlace: Sendable, Equatable {
+package enum HeadPlace: Sendable, Equatable {
     /// The pooled state.
     case state
     /// The means of the network's activations at a place.
     case activations(ActivationPlace)
 
     /// The place of activations; nil for the state.
-    public var activation: ActivationPlace? {
+    package var activation: ActivationPlace? {
         switch self {
         case .state: nil
         case .activations(let place): place
@@ -19,34 +19,29 @@ public enum HeadPlace: Sendable, Equatable {
 }
 
 /// The model that fine-tuning makes of another one: what it keeps, what is new, and what to say about that.
-public struct FineTunedModel {
+package struct FineTunedModel {
     /// What was asked for; nil keeps what the model has.
-    public struct Wishes {
-        /// The model's name.
-        public var name: String?
+    package struct Wishes {
+        package var name: String?
         /// The tap at which embeddings are read if a request names none.
-        public var defaultTap: Tap?
-        /// The grid of the reverse pass.
-        public var grid: TimeGridConfiguration
-        /// Where the head reads.
-        public var headPlace: HeadPlace?
+        package var defaultTap: Tap?
+        package var grid: TimeGridConfiguration
+        package var headPlace: HeadPlace?
         /// Width of the head's hidden layer; 0 for a linear head.
-        public var headWidth: Int?
-        /// Whether the network begins with random weights.
-        public var isFromScratch = false
+        package var headWidth: Int?
+        package var isFromScratch = false
         /// Whether the flow is frozen and the head solved for: a new, linear one.
-        public var isHeadSolved = false
+        package var isHeadSolved = false
 
         /// Asks for a grid, and otherwise for what the model has.
-        public init(grid: TimeGridConfiguration) { self.grid = grid }
+        package init(grid: TimeGridConfiguration) { self.grid = grid }
     }
 
-    /// The new model's configuration, valid.
-    public let configuration: ModelConfiguration
+    package let configuration: ModelConfiguration
     /// Whether the head goes on from the base's weights.
-    public let keepsHead: Bool
+    package let keepsHead: Bool
     /// What was kept and what wasn't, a line each, for the log.
-    public let notes: [String]
+    package let notes: [String]
 
     /// Decides.
     ///
@@ -54,7 +49,7 @@ public struct FineTunedModel {
     ///   - base: the model to begin with, valid.
     ///   - classes: names of the classes to learn, at least two.
     /// - Throws: `ConfigurationError`, or `TapError` if the tap asked for isn't the new model's.
-    public init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
+    package init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
         var configuration = base
         configuration.name = wishes.name ?? base.name
         if !wishes.isHeadSolved { configuration.solver = .euler }

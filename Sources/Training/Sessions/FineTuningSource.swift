@@ -4,13 +4,10 @@ import Tensor
 
 /// What fine-tuning begins with.
 @MainActor
-public struct FineTuningSource {
-    /// The model to make.
-    public let tuned: FineTunedModel
-    /// The model that training begins with.
-    public let base: ModelFile
-    /// What is learnt from.
-    public let data: TrainingData
+package struct FineTuningSource {
+    package let tuned: FineTunedModel
+    package let base: ModelFile
+    package let data: TrainingData
     let preprocessing: Preprocessing
     let kernels: Kernels
     let pool: WorkerPool
@@ -18,7 +15,7 @@ public struct FineTuningSource {
     /// Describes what fine-tuning begins with.
     ///
     /// - Parameter preprocessing: the transform of the model to make.
-    public init(
+    package init(
         tuned: FineTunedModel, base: ModelFile, data: TrainingData, preprocessing: Preprocessing, kernels: Kernels,
         pool: WorkerPool
     ) {
@@ -31,7 +28,7 @@ public struct FineTuningSource {
     }
 
     /// Network and head together, at their first weights.
-    public func learner(
+    package func learner(
         smoothing: Double, forwardSteps: Int?, gradientSteps: Int?, capacity: Int, seed: UInt64, isFromScratch: Bool
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(

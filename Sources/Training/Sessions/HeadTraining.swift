@@ -10,7 +10,7 @@ import Tensor
 ///
 /// The features are what takes the time, so the state file holds them and `--resume` goes on with them.
 @MainActor
-public struct HeadTraining {
+package struct HeadTraining {
     private let source: FineTuningSource
     private let files: TrainingRun.Files
     private let settings: TrainingSettings
@@ -30,7 +30,7 @@ public struct HeadTraining {
     ///   - type: how the model's weights will be stored.
     ///   - checkpointInterval: the longest time between two saves.
     ///   - writeModel: writes the model, given what returns a tensor's weights by its key in a model file.
-    public init(
+    package init(
         _ source: FineTuningSource, files: TrainingRun.Files, settings: TrainingSettings, computation: String,
         options: [String: String], penalty: Double?, balancesClasses: Bool, type: ElementType,
         checkpointInterval: Duration, writeModel: @escaping (@escaping (String) throws -> [Float]) throws -> Void
@@ -66,7 +66,7 @@ public struct HeadTraining {
     }
 
     /// Runs to the end, or until the task is cancelled.
-    public func run(resumes: Bool) throws -> ExitStatus {
+    package func run(resumes: Bool) throws -> ExitStatus {
         try files.check(settings: settings, resumes: resumes)
         for note in source.tuned.notes { Terminal.report(note) }
         let width = try width()
@@ -91,7 +91,7 @@ public struct HeadTraining {
     }
 
     /// Says what a run would take, by the features of a few images. Nothing is written.
-    public func rehearse(resumes: Bool) throws -> ExitStatus {
+    package func rehearse(resumes: Bool) throws -> ExitStatus {
         try files.check(settings: settings, resumes: resumes)
         for note in source.tuned.notes { Terminal.report(note) }
         let (images, width) = (subsets.map(\.images.count), try width())

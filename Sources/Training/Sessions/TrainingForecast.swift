@@ -63,13 +63,12 @@ struct TrainingForecast {
 
 /// Measures, by a few steps in memory, what a run would take.
 @MainActor
-public struct TrainingRehearsal {
+package struct TrainingRehearsal {
     private let clock = ContinuousClock()
     /// Steps beyond the first, which is not timed.
     private static let steps = 3
 
-    /// Measures nothing yet.
-    public init() {}
+    package init() {}
 
     /// Measures and prints what a run would take.
     ///
@@ -77,7 +76,7 @@ public struct TrainingRehearsal {
     ///   - feed: what is trained on.
     ///   - epochs: in all.
     ///   - resumes: whether the run is to continue from the state in `files`.
-    public func run(
+    package func run(
         _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int, files: TrainingRun.Files, resumes: Bool
     ) throws -> ExitStatus {
         let stepsDone =

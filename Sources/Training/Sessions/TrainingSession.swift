@@ -2,7 +2,7 @@ import Console
 
 /// Carries out a run in a terminal: progress, a line for each epoch, interruption by cancelling the task.
 @MainActor
-public struct TrainingSession {
+package struct TrainingSession {
     private let trainer: Trainer
     private let files: TrainingRun.Files
     private let plan: TrainingRun.Plan
@@ -19,7 +19,7 @@ public struct TrainingSession {
     ///   - restartsSchedule: see ``Trainer/resume(from:restartsSchedule:)``.
     ///   - damage: tells of damaged images that are skipped.
     ///   - keepModel: writes the trainer's present weights as the run's model.
-    public init(
+    package init(
         _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed, checkpointInterval: Duration,
         stepLog: String?, restartsSchedule: Bool, damage: DamageReport, keepModel: @escaping (Trainer) throws -> Void
     ) {
@@ -37,7 +37,7 @@ public struct TrainingSession {
     /// Runs to the end, or until the task is cancelled.
     ///
     /// - Returns: `success`, also if it was interrupted and saved.
-    public func run(resumes: Bool) throws -> ExitStatus {
+    package func run(resumes: Bool) throws -> ExitStatus {
         let imagesPerStep = feed.imagesPerBatch
         let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * imagesPerStep)
         defer { bar.erase() }
