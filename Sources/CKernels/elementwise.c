@@ -28,7 +28,7 @@ static void merge_bands(
 void hw_groupnorm_coefficients(
     float *scale, float *shift, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
     size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
-    const float *film_shift, double epsilon) {
+    const float *film_shift, const float *addend, double epsilon) {
     const size_t width = channels / groups;
     const double pixels = (double)((bands - 1) * band_pixels + last_band_pixels);
     double mean[HW_BLOCK], squares[HW_BLOCK];
@@ -40,9 +40,11 @@ void hw_groupnorm_coefficients(
             merge_bands(
                 mean, squares, moments + c / HW_BLOCK * bands * 2 * HW_BLOCK, bands, band_pixels, last_band_pixels);
         size_t in_group = c % width;
-        double difference = mean[c % HW_BLOCK] - group_mean;
+        // What is added to every pixel of a channel moves its mean alone.
+        double channel_mean = addend ? mean[c % HW_BLOCK] + addend[c] : mean[c % HW_BLOCK];
+        double difference = channel_mean - group_mean;
         if (in_group == 0) {
-            group_mean = mean[c % HW_BLOCK];
+            group_mean = channel_mean;
             group_squares = squares[c % HW_BLOCK];
         } else {
             double weight = 1.0 / (double)(in_group + 1);
@@ -58,7 +60,7 @@ void hw_groupnorm_coefficients(
                 b = b * (1.0 + film_scale[i]) + film_shift[i];
             }
             scale[i] = (float)a;
-            shift[i] = (float)b;
+            shift[i] = (float)(addend ? b + a * addend[i] : b);
         }
     }
 }
@@ -80,6 +82,15 @@ bool hw_all_finite(const float *values, size_t count) {
         bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
     return !bad;
+}
+
+void hw_mean_quads(float *destination, const float *upper, const float *lower, size_t pixels) {
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t lane = 0; lane < HW_BLOCK; lane++) {
+            size_t left = 2 * i * HW_BLOCK + lane, right = left + HW_BLOCK;
+            destination[i * HW_BLOCK + lane] =
+                0.25f * ((upper[left] + upper[right]) + (lower[left] + lower[right]));
+        }
 }
 
 void hw_block_planes(float *blocked, const float *planes, size_t channels, size_t pixels) {

@@ -1,3 +1,4 @@
+import CKernels
 import Layers
 import Networks
 import Tensor
@@ -35,11 +36,14 @@ struct TrainableOperation {
         case .convolution(let shape): gradient = .convolution(ConvolutionGradient(shape, pool: pool))
         case .pointwise(let shape): gradient = .convolution(PointwiseGradient(shape, pool: pool))
         case .attention(let attention): gradient = .attention(attention)
+        case .resampling(let shape):
+            gradient = .convolution(ResamplingGradient(shape, factor: operation.factor))
         }
         transform = operation.transform.map { transform in
             let channels = operation.shape.inputs
             let norm = GroupNorm(
-                weight: [Float](repeating: 1, count: channels), bias: [Float](repeating: 0, count: channels))
+                weight: [Float](repeating: 1, count: channels), bias: [Float](repeating: 0, count: channels),
+                epsilon: transform.epsilon)
             return Transform(
                 norm: norm,
                 gradient: InputTransformGradient(norm, isActivated: transform.isActivated, capacity: capacity))
@@ -97,7 +101,9 @@ struct TrainableOperation {
         let modulation = operation.transform?.modulation
         let call = InputTransformGradient.Call(
             transform.gradient, input: input,
-            modulation: modulation.map { InputTransform.Modulation(rows: pass.modulations, offset: $0.offset) })
+            modulation: modulation.map {
+                InputTransform.Modulation($0.kind, rows: pass.modulations, offset: $0.offset)
+            })
         // Until the sums over groups are known, what is in the target must stay.
         let unfinished = contribution.addsToTarget ? contribution.unfinished! : contribution.target
         convolution.inputGradient(
@@ -106,7 +112,8 @@ struct TrainableOperation {
         transform.gradient.finish(
             unfinished, of: call, addend: contribution.addend, into: contribution.target,
             modulationGradient: modulation.map {
-                InputTransformGradient.ModulationGradient(rows: pass.modulationGradients, offset: $0.offset)
+                InputTransformGradient.ModulationGradient(
+                    $0.kind, rows: pass.modulationGradients, offset: $0.offset)
             },
             batch: batch, on: workspace)
     }
@@ -115,9 +122,14 @@ struct TrainableOperation {
         if let transform, let key = operation.transform?.normKey {
             transform.norm.update(weight: store.value(key + ".weight"), bias: store.value(key + ".bias"))
         }
-        guard case .convolution(let convolution) = gradient else { return }
-        let key = operation.key
-        convolution.repack(weight: store.value(key + ".weight"), bias: store.value(key + ".bias"), pool: pool)
+        guard case .convolution(let convolution) = gradient, operation.shape.weightShape != nil else { return }
+        let (key, factor) = (operation.key, operation.factor)
+        let (weight, bias) = (store.value(key + ".weight"), store.value(key + ".bias"))
+        guard factor != 1 else { return convolution.repack(weight: weight, bias: bias, pool: pool) }
+        let counts = parameterCounts
+        convolution.repack(
+            weight: (0..<counts.weight).map { weight[$0] * factor }, bias: (0..<counts.bias).map { bias[$0] * factor },
+            pool: pool)
     }
 
     /// Adds the gradients that have come together to the store's, and resets them.
@@ -126,9 +138,22 @@ struct TrainableOperation {
             transform.gradient.addGradients(
                 weight: store.gradient(key + ".weight"), bias: store.gradient(key + ".bias"))
         }
-        guard case .convolution(let convolution) = gradient else { return }
-        let key = operation.key
-        convolution.addGradients(
-            weight: store.gradient(key + ".weight"), bias: store.gradient(key + ".bias"), pool: pool)
+        guard case .convolution(let convolution) = gradient, operation.shape.weightShape != nil else { return }
+        let (key, factor) = (operation.key, operation.factor)
+        let (weight, bias) = (store.gradient(key + ".weight"), store.gradient(key + ".bias"))
+        guard factor != 1 else { return convolution.addGradients(weight: weight, bias: bias, pool: pool) }
+        let counts = parameterCounts
+        var (weights, biases) = (
+            [Float](repeating: 0, count: counts.weight), [Float](repeating: 0, count: counts.bias)
+        )
+        convolution.addGradients(weight: &weights, bias: &biases, pool: pool)
+        hw_axpy(weight, weights, factor, counts.weight)
+        hw_axpy(bias, biases, factor, counts.bias)
+    }
+
+    /// Numbers of its own weight and bias, if it has any.
+    private var parameterCounts: (weight: Int, bias: Int) {
+        let shape = operation.shape.weightShape ?? [0]
+        return (shape.reduce(1, *), shape[0])
     }
 }

@@ -61,7 +61,10 @@ final class TrainableTimeEmbedding {
 
     func forward(_ times: ArraySlice<Float>, on workspace: Workspace) {
         let count = times.count
-        for (n, time) in times.enumerated() { sinusoids.setRow(n, from: timeEmbedding.sinusoids(time)) }
+        let channels = timeEmbedding.channels
+        for (n, time) in times.enumerated() {
+            sinusoids.setRow(n, from: timeEmbedding.sinusoids.values(of: time, count: channels))
+        }
         first.layer.forward(sinusoids, into: hidden, rows: count, on: workspace)
         activatedHidden.combine(with: hidden, rows: count) { silu($1) }
         second.layer.forward(activatedHidden, into: embedding, rows: count, on: workspace)

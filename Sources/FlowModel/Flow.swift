@@ -1,3 +1,5 @@
+import Networks
+
 /// The ODE that a model was trained on.
 public enum Flow: Sendable, Equatable {
     /// One of PRG's: the network is the velocity in t, with t as its time label.
@@ -23,5 +25,15 @@ public enum Flow: Sendable, Equatable {
     /// What a state in units of constant variance is multiplied by to have the image's own values where there is no noise.
     public var imageScale: Double {
         if case .parametrised(let flow) = self { flow.imageScale } else { 1 }
+    }
+
+    /// How the packages of such models compute the time embedding's frequencies. consistency_models, whose EDM has time labels 1000
+    /// times as large, computes them as most packages do; those of diffusers' EDM are too small to tell.
+    var frequencies: Sinusoids.Frequencies {
+        guard case .parametrised(let flow) = self else { return .exponentials }
+        switch flow.prediction {
+        case .edm, .edmReversed, .vp, .ve: return flow.timeScale == 1 ? .singlePowers : .singleExponentials
+        case .velocity, .epsilon, .v, .sample: return .singleExponentials
+        }
     }
 }

@@ -154,7 +154,9 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
     /// The velocity network, without weights.
     ///
     /// - Throws: `ConfigurationError` if it can't be built.
-    public func network() throws(ConfigurationError) -> NetworkProgram { try architecture.program() }
+    public func network() throws(ConfigurationError) -> NetworkProgram {
+        try architecture.program(frequencies: flow.frequencies)
+    }
 
     /// Height and width of the network's input in pixels.
     public var imageSize: Int { architecture.imageSize }

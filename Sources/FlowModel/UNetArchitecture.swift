@@ -86,5 +86,6 @@ extension UNetArchitecture: CustomStringConvertible {
             + "\(residualBlocks) residual blocks a level, "
             + (attention.isEmpty ? "no attention but in the middle" : "attention at \(attention)") + ", "
             + (variant.headWidth.map { "heads of \($0) channels" } ?? "\(heads) \(heads == 1 ? "head" : "heads")")
+            + variant.differences.map { ", " + $0 }.joined()
     }
 }

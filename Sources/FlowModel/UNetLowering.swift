@@ -5,10 +5,13 @@ extension UNetArchitecture {
     /// Lowers the network to operations, with the keys of the reference implementation after its prefix, such as
     /// `input_blocks.3.1` for an attention block (PRG, section 1).
     ///
+    /// - Parameter frequencies: how those of the time embedding are computed.
     /// - Throws: `ConfigurationError` if the architecture doesn't pass `validate()`.
-    public func program() throws(ConfigurationError) -> NetworkProgram {
+    public func program(
+        frequencies: Sinusoids.Frequencies = .exponentials
+    ) throws(ConfigurationError) -> NetworkProgram {
         try validate()
-        return UNetLowering.program(of: self)
+        return UNetLowering.program(of: self, frequencies: frequencies)
     }
 }
 
@@ -27,18 +30,24 @@ private struct UNetLowering {
     }
 
     private let architecture: UNetArchitecture
+    private var variant: UNetVariant { architecture.variant }
     private var builder: ProgramBuilder
     /// Of the decoder's stages in the order in which they run.
     private var concatenations: [Concatenation] = []
 
-    static func program(of architecture: UNetArchitecture) -> NetworkProgram {
+    static func program(
+        of architecture: UNetArchitecture, frequencies: Sinusoids.Frequencies
+    ) -> NetworkProgram {
         let width = 4 * architecture.modelChannels
+        let sinusoids = Sinusoids(
+            frequencies: frequencies, frequencyShift: architecture.variant.frequencyShift,
+            beginsWithSines: architecture.variant.sinusoids == .sinesFirst)
         var lowering = UNetLowering(
             architecture: architecture,
             builder: ProgramBuilder(
                 TimeEmbedding(
                     channels: architecture.modelChannels, width: width, firstKey: "time_embed.0",
-                    secondKey: "time_embed.2")))
+                    secondKey: "time_embed.2", sinusoids: sinusoids)))
         return lowering.program()
     }
 
@@ -56,8 +65,7 @@ private struct UNetLowering {
         let velocity = builder.buffer("velocity", channels: 3, side: architecture.imageSize)
         builder.append([
             builder.convolution(
-                "out.2", decoded, into: velocity, transform: .init(normKey: "out.0", isActivated: true),
-                startsAtZero: true)
+                "out.2", decoded, into: velocity, transform: transform("out.0"), startsAtZero: true)
         ])
         return builder.program(from: state, to: velocity)
     }
@@ -65,7 +73,7 @@ private struct UNetLowering {
     /// Channels and side of what each of the encoder's stages writes.
     private var encoderOutputs: [(channels: Int, side: Int)] {
         var side = architecture.imageSize
-        var outputs = [(architecture.modelChannels, side)]
+        var outputs = [(architecture.inputWidth, side)]
         for level in architecture.channelMultipliers.indices {
             if level > 0 {
                 side /= 2
@@ -105,14 +113,15 @@ extension UNetLowering {
         var current = state
         for (index, concatenation) in concatenations.reversed().enumerated() {
             let (key, output) = ("input_blocks.\(index)", concatenation.skip)
-            // Each level begins with a convolution; all but the first halve the resolution.
+            // Each level begins with a convolution, or a residual block, that halves the resolution, the first with a convolution
+            // that doesn't.
             let (level, block) = index.quotientAndRemainder(dividingBy: architecture.residualBlocks + 1)
             if index == 0 {
                 builder.append([builder.convolution(key + ".0", current, into: output)])
             } else if block == 0 {
-                builder.append([builder.convolution(key + ".0.op", current, into: output, resampling: .down)])
+                downsampling(key + ".0", current, into: output)
             } else {
-                stage(key, current, into: output, level: level)
+                stage(key, current, into: output, level: level, attends: architecture.hasAttention(level: level))
             }
             builder.place(.down(index), at: output)
             current = output
@@ -128,19 +137,20 @@ extension UNetLowering {
             let level = decoderLevel(index)
             let target = index + 1 < concatenations.count ? concatenations[index + 1].front : last
             let ends = (index + 1).isMultiple(of: architecture.residualBlocks + 1)
+            let attends = architecture.hasAttention(level: level) && (ends || variant.decoderAttention == .everyBlock)
             stage(
-                "output_blocks.\(index)", concatenation.whole, into: target, level: level,
+                "output_blocks.\(index)", concatenation.whole, into: target, level: level, attends: attends,
                 upsamples: level > 0 && ends)
             builder.place(.up(index), at: target)
         }
         return last
     }
 
-    /// A residual block, an attention block at levels that have one, and after a level of the decoder an upsampling.
+    /// A residual block, an attention block where there is one, and after a level of the decoder an upsampling.
     private mutating func stage(
-        _ key: String, _ input: BufferIndex, into output: BufferIndex, level: Int, upsamples: Bool = false
+        _ key: String, _ input: BufferIndex, into output: BufferIndex, level: Int, attends: Bool,
+        upsamples: Bool = false
     ) {
-        let attends = architecture.hasAttention(level: level)
         let width = architecture.width(level: level)
         let side = builder.side(of: input)
         let residual = attends || upsamples ? builder.buffer(key + ".0", channels: width, side: side) : output
@@ -151,37 +161,112 @@ extension UNetLowering {
             attentionBlock(key + ".1", current, into: attended)
             current = attended
         }
-        if upsamples {
-            builder.append([
-                builder.convolution(
-                    "\(key).\(attends ? 2 : 1).conv", current, into: output, resampling: .up)
-            ])
+        if upsamples { upsampling("\(key).\(attends ? 2 : 1)", current, into: output) }
+    }
+
+    private mutating func downsampling(_ key: String, _ input: BufferIndex, into output: BufferIndex) {
+        guard variant.resampling == .convolution else {
+            return residualBlock(key, input, into: output, resampling: .down)
+        }
+        let padding: ConvolutionShape.Padding =
+            switch variant.downsamplingPadding {
+            case .symmetric: .symmetric
+            case .bottomRight: .bottomRight
+            }
+        builder.append([
+            builder.convolution(key + ".op", input, into: output, resampling: .down, padding: padding)
+        ])
+    }
+
+    private mutating func upsampling(_ key: String, _ input: BufferIndex, into output: BufferIndex) {
+        guard variant.resampling == .convolution else {
+            return residualBlock(key, input, into: output, resampling: .up)
+        }
+        builder.append([builder.convolution(key + ".conv", input, into: output, resampling: .up)])
+    }
+}
+
+// MARK: - Blocks
+
+extension UNetLowering {
+    private var residualFactor: Float { Float(variant.residualScale) }
+
+    /// GroupNorm, modulated or not, and SiLU.
+    private func transform(
+        _ normKey: String, modulation: NetworkOperation.Modulation? = nil, isActivated: Bool = true
+    ) -> NetworkOperation.Transform {
+        .init(normKey: normKey, epsilon: variant.epsilon, modulation: modulation, isActivated: isActivated)
+    }
+
+    private var modulationKind: ModulationKind {
+        switch variant.modulation {
+        case .film: .scaleAndShift
+        case .additive: .addend
         }
     }
 
-    /// x ↦ skip(x) + conv(SiLU(GN(conv(SiLU(GN(x))))·(1 + scale) + shift)); skip is a 1x1 convolution where the widths differ.
-    private mutating func residualBlock(_ key: String, _ input: BufferIndex, into output: BufferIndex) {
+    /// x ↦ factor·(skip(x) + conv(SiLU(GN(conv(SiLU(GN(x)))·(1 + scale) + shift)))), or with an addend within the second GN; skip
+    /// is a 1x1 convolution where the widths differ. A block that resamples does so to x, for the skip, and to SiLU(GN(x)).
+    private mutating func residualBlock(
+        _ key: String, _ input: BufferIndex, into output: BufferIndex,
+        resampling: ConvolutionShape.Resampling = .none
+    ) {
         let hidden = builder.buffer(key + " hidden", like: output)
-        let first = builder.convolution(
-            key + ".in_layers.2", input, into: hidden,
-            transform: .init(normKey: key + ".in_layers.0", isActivated: true))
-        let modulation = builder.modulation(key + ".emb_layers.1", channels: builder.channels(of: output))
-        func second(residual: BufferIndex) -> NetworkOperation {
-            builder.convolution(
-                key + ".out_layers.3", hidden, into: output,
-                transform: .init(normKey: key + ".out_layers.0", modulation: modulation, isActivated: true),
-                residual: residual, startsAtZero: true)
-        }
-        guard builder.channels(of: input) != builder.channels(of: output) else {
-            return builder.append([first, second(residual: input)])
-        }
-        let skip = builder.pointwise(key + ".skip_connection", input, into: output)
-        let last = second(residual: output)
+        let first = firstConvolution(key, input, into: hidden, resampling: resampling)
+        let modulation = builder.modulation(
+            key + ".emb_layers.1", modulationKind, channels: builder.channels(of: output))
+        let (shortcut, residual) = shortcut(key, input, into: output, resampling: resampling)
+        let last = builder.convolution(
+            key + ".out_layers.3", hidden, into: output,
+            transform: transform(key + ".out_layers.0", modulation: modulation), residual: residual,
+            factor: residualFactor, startsAtZero: true)
         // The skip comes last in model files.
-        builder.append([first, skip, last], parameterOrder: [first, last, skip])
+        builder.append(first + shortcut + [last], parameterOrder: first + [last] + shortcut)
     }
 
-    /// x ↦ x + proj(attention(qkv(GN(x)))).
+    /// x ↦ conv(SiLU(GN(x))), resampled before the convolution.
+    private mutating func firstConvolution(
+        _ key: String, _ input: BufferIndex, into hidden: BufferIndex, resampling: ConvolutionShape.Resampling
+    ) -> [NetworkOperation] {
+        let transform = transform(key + ".in_layers.0")
+        guard resampling != .none else {
+            return [builder.convolution(key + ".in_layers.2", input, into: hidden, transform: transform)]
+        }
+        let resampled = builder.buffer(
+            key + " resampled", channels: builder.channels(of: input), side: builder.side(of: hidden))
+        return [
+            builder.resampling(key + ".h_upd", input, into: resampled, resampling, transform: transform),
+            builder.convolution(key + ".in_layers.2", resampled, into: hidden),
+        ]
+    }
+
+    /// What makes the residual of a block's last convolution, and the buffer that has it: the input itself where nothing is to be
+    /// done, otherwise the output.
+    private mutating func shortcut(
+        _ key: String, _ input: BufferIndex, into output: BufferIndex, resampling: ConvolutionShape.Resampling
+    ) -> (operations: [NetworkOperation], residual: BufferIndex) {
+        let resamples = resampling != .none
+        let hasConvolution =
+            builder.channels(of: input) != builder.channels(of: output)
+            || resamples && variant.resampling == .residualWithSkip
+        guard hasConvolution else {
+            guard resamples || residualFactor != 1 else { return ([], input) }
+            return (
+                [builder.resampling(key + ".x_upd", input, into: output, resampling, factor: residualFactor)], output
+            )
+        }
+        var (operations, source) = ([NetworkOperation](), input)
+        if resamples {
+            source = builder.buffer(
+                key + " shortcut", channels: builder.channels(of: input), side: builder.side(of: output))
+            operations.append(builder.resampling(key + ".x_upd", input, into: source, resampling))
+        }
+        operations.append(
+            builder.pointwise(key + ".skip_connection", source, into: output, factor: residualFactor))
+        return (operations, output)
+    }
+
+    /// x ↦ factor·(x + proj(attention(qkv(GN(x))))).
     private mutating func attentionBlock(_ key: String, _ input: BufferIndex, into output: BufferIndex) {
         let side = builder.side(of: input)
         let attention = Attention(
@@ -190,14 +275,17 @@ extension UNetLowering {
         let queriesKeysValues = builder.buffer(
             key + " qkv", channels: attention.queriesKeysValues.outputs, side: side)
         let attended = builder.buffer(key + " attended", channels: attention.paddedChannels, side: side)
-        builder.append([
-            builder.pointwise(
-                key + ".qkv", input, into: queriesKeysValues, weights: .queriesKeysValues(attention),
-                transform: .init(normKey: key + ".norm", isActivated: false)),
-            builder.attention(key, attention, queriesKeysValues, into: attended),
-            builder.pointwise(
-                key + ".proj_out", attended, into: output, weights: .attendedValues(attention), residual: input,
-                startsAtZero: true),
-        ])
+        let (shortcut, residual) = shortcut(key, input, into: output, resampling: .none)
+        builder.append(
+            [
+                builder.pointwise(
+                    key + ".qkv", input, into: queriesKeysValues, weights: .queriesKeysValues(attention),
+                    transform: transform(key + ".norm", isActivated: false)),
+                builder.attention(key, attention, queriesKeysValues, into: attended),
+            ] + shortcut + [
+                builder.pointwise(
+                    key + ".proj_out", attended, into: output, weights: .attendedValues(attention),
+                    residual: residual, factor: residualFactor, startsAtZero: true)
+            ])
     }
 }

@@ -93,3 +93,25 @@ extension UNetVariant: Codable {
         inputWidth = try members.decodeIfPresent(Int.self, forKey: .inputWidth)
     }
 }
+
+extension UNetVariant {
+    /// How it differs from `reference` in plain words; the width of heads isn't among them.
+    var differences: [String] {
+        let reference = Self.reference
+        var list: [String] = []
+        if let inputWidth { list.append("\(inputWidth) channels after the first convolution") }
+        if modulation == .additive { list.append("an additive time embedding") }
+        switch resampling {
+        case .convolution: break
+        case .residual: list.append("resampling in residual blocks")
+        case .residualWithSkip: list.append("resampling in residual blocks with a convolution in the shortcut")
+        }
+        if downsamplingPadding == .bottomRight { list.append("downsampling padded on the right and below") }
+        if decoderAttention == .lastBlock { list.append("attention in the last block alone of the decoder's levels") }
+        if residualScale != reference.residualScale { list.append("residual sums times \(Float(residualScale))") }
+        if epsilon != reference.epsilon { list.append("epsilon \(epsilon)") }
+        if sinusoids == .sinesFirst { list.append("sines before cosines") }
+        if frequencyShift != reference.frequencyShift { list.append("a frequency shift of \(frequencyShift)") }
+        return list
+    }
+}

@@ -2,18 +2,18 @@ import CKernels
 import Tensor
 
 extension Convolution {
-    /// Fills the strip with one block of input channels, transformed, from the row above the first output row to the row
-    /// below the last. What lies outside the image must be zero already: padding comes after the activation.
+    /// Fills the strip with one block of input channels, transformed, from the first row that the first output row
+    /// reads to the last that the last reads. What lies outside the image must be zero already: padding comes after the activation.
     func fill(
         _ strip: UnsafeMutablePointer<Float>, _ call: ConvolutionCall, _ segment: Segment, block: Int,
         reader: InputReader
     ) {
         let input = call.input
         let source = input.image(segment.image) + block * input.blockStride
-        let top = segment.bands.lowerBound * bandRows * shape.step - 1
+        let top = segment.bands.lowerBound * bandRows * shape.step - shape.leadingPadding
         for row in 0..<shape.stripRows(bands: segment.bands.count) {
             let y = top + row
-            let inside = strip + (row * shape.stripWidth + 1) * channelBlock
+            let inside = strip + (row * shape.stripWidth + shape.leadingPadding) * channelBlock
             switch shape.resampling {
             case .none, .down:
                 guard y >= 0, y < input.side else { continue }

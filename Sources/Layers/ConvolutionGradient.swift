@@ -95,12 +95,14 @@ public final class ConvolutionGradient: ConvolutionLayerGradient {
 
     private func spread(_ source: FeatureMap, over target: FeatureMap, batch: Int, on pool: WorkerPool) {
         let row = target.side * channelBlock
+        // The adjoint pads on every side, so without a row above and a column on the left windows lie a pixel further on.
+        let shift = 1 - shape.leadingPadding
         target.forEachPlane(ofFirst: batch, on: pool) { n, block, plane in
             plane.update(repeating: 0, count: target.blockStride)
             for y in 0..<source.side {
                 hw_spread_pixels(
-                    plane + 2 * y * row, source.plane(n, block) + y * source.side * channelBlock, source.side,
-                    target.side)
+                    plane + (2 * y + shift) * row + shift * channelBlock,
+                    source.plane(n, block) + y * source.side * channelBlock, source.side, target.side - shift)
             }
         }
     }

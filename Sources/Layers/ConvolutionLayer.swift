@@ -1,6 +1,6 @@
 import Tensor
 
-/// A convolution of either kind. The transform of its input, the residual and the moments of the output are part of it.
+/// A convolution of either kind, or a resampling. The transform of its input, the residual and the moments of the output are part of it.
 package protocol ConvolutionLayer: AnyObject, Sendable {
     associatedtype Shape: ConvolutionLayerShape
     /// Sizes, algorithm and precision.
@@ -55,7 +55,7 @@ package struct ConvolutionCall {
     }
 }
 
-/// The gradients of a convolution of either kind, by its input and by its parameters. Those by the parameters add up until
+/// The gradients of a convolution of either kind or a resampling, by its input and by its parameters. Those by the parameters add up until
 /// `addGradients`.
 package protocol ConvolutionLayerGradient: AnyObject {
     associatedtype Layer: ConvolutionLayer

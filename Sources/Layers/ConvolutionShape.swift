@@ -12,6 +12,14 @@ public struct ConvolutionShape: ConvolutionLayerShape {
         case up
     }
 
+    /// Where a stride of 2 pads the input by 1.
+    public enum Padding: Sendable {
+        /// On every side.
+        case symmetric
+        /// On the right and below.
+        case bottomRight
+    }
+
     /// How the convolution is computed. The choice depends on the shape only, never on the batch, so that an image's
     /// result does not depend on the rest of its batch.
     public enum Algorithm: String, Sendable {
@@ -29,6 +37,8 @@ public struct ConvolutionShape: ConvolutionLayerShape {
     package let side: Int
     /// What happens to the resolution.
     public let resampling: Resampling
+    /// Where a stride of 2 pads.
+    public let padding: Padding
     /// How it is computed.
     public let algorithm: Algorithm
     /// What its products are computed in: bf16 only with F(2x2), since `direct` is too little of the work.
@@ -39,15 +49,19 @@ public struct ConvolutionShape: ConvolutionLayerShape {
     /// Describes a convolution.
     /// - Parameters:
     ///   - side: height and width of the input in pixels, at least 1.
+    ///   - padding: `bottomRight` is only for a stride of 2 and an even side.
     ///   - precision: what its products may be computed in.
     public init(
-        inputs: Int, outputs: Int, side inputSide: Int, resampling: Resampling = .none, precision: Precision = .f32
+        inputs: Int, outputs: Int, side inputSide: Int, resampling: Resampling = .none, padding: Padding = .symmetric,
+        precision: Precision = .f32
     ) {
         precondition(inputSide > 0)
+        precondition(padding == .symmetric || resampling == .down && inputSide.isMultiple(of: 2))
         self.inputs = inputs
         self.outputs = outputs
         self.inputSide = inputSide
         self.resampling = resampling
+        self.padding = padding
         side =
             switch resampling {
             case .none: inputSide
@@ -62,7 +76,8 @@ public struct ConvolutionShape: ConvolutionLayerShape {
 
     package func computed(in precision: Precision) -> ConvolutionShape {
         ConvolutionShape(
-            inputs: inputs, outputs: outputs, side: inputSide, resampling: resampling, precision: precision)
+            inputs: inputs, outputs: outputs, side: inputSide, resampling: resampling, padding: padding,
+            precision: precision)
     }
 
     /// Chooses by shape: F(4x4) from 12 pixels up, F(2x2) down to 4 pixels, where F(4x4) would spend its saving on tiles
@@ -113,6 +128,9 @@ extension ConvolutionShape {
 
     /// The side at which the 3x3 windows lie: the input's where a stride follows, the output's otherwise.
     var fullSide: Int { resampling == .down ? inputSide : side }
+
+    /// Rows of padding above the image, and columns left of it.
+    var leadingPadding: Int { padding == .symmetric ? 1 : 0 }
 
     /// Pixels from one output pixel's window to the next.
     var step: Int { resampling == .down ? 2 : 1 }

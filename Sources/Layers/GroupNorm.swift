@@ -1,22 +1,23 @@
 import CKernels
 import Tensor
 
-/// GroupNorm over 32 groups with epsilon 1e-5 and an affine transform (Wu and He 2018; PRG, section 1), reduced to one
+/// GroupNorm over 32 groups with an affine transform (Wu and He 2018; PRG, section 1), reduced to one
 /// scale and shift a channel and image, which the consuming convolution applies while it reads.
 public final class GroupNorm: Sendable {
     /// Groups of every GroupNorm in the network.
     public static let groups = 32
     /// Added to the variance.
-    public static let epsilon = 1e-5
+    public let epsilon: Double
     /// How many channels are normalised; a multiple of 32.
     public let channels: Int
     let gamma: AlignedBuffer
     let beta: AlignedBuffer
 
-    /// `weight` and `bias` are PyTorch's, [channels].
-    public init(weight: [Float], bias: [Float]) {
+    /// `weight` and `bias` are PyTorch's, [channels]; `epsilon` is added to the variance.
+    public init(weight: [Float], bias: [Float], epsilon: Double) {
         precondition(weight.count == bias.count && weight.count % Self.groups == 0)
         channels = weight.count
+        self.epsilon = epsilon
         gamma = AlignedBuffer(weight)
         beta = AlignedBuffer(bias)
     }
@@ -29,13 +30,14 @@ public final class GroupNorm: Sendable {
 
     /// Computes scale and shift, [channels] each, from the moments of image `n` of `input`.
     func coefficients(
-        of input: FeatureMap, image n: Int, modulation: UnsafePointer<Float>?, scale: UnsafeMutablePointer<Float>,
+        of input: FeatureMap, image n: Int, modulation: InputTransform.Modulation?, scale: UnsafeMutablePointer<Float>,
         shift: UnsafeMutablePointer<Float>
     ) {
         let bands = input.bands
+        let modulation = modulation.values(ofImage: n, channels: channels)
         hw_groupnorm_coefficients(
             scale, shift, input.moments + n * input.momentsStride, bands, bandRows * input.side,
             input.rows(ofBand: bands - 1) * input.side, channels, Self.groups, gamma.pointer, beta.pointer,
-            modulation, modulation.map { $0 + channels }, Self.epsilon)
+            modulation.scale, modulation.shift, modulation.addend, epsilon)
     }
 }

@@ -1,16 +1,16 @@
 import CKernels
 import Tensor
 
-/// What a convolution does to a map while it reads it: GroupNorm, the time embedding's scale and shift, SiLU.
+/// What a layer does to a map while it reads it: GroupNorm with the time embedding's modulation, SiLU.
 public struct InputTransform {
     let norm: GroupNorm
     let modulation: Modulation?
     let isActivated: Bool
 
-    /// The time embedding's scale and shift.
+    /// What the time embedding does.
     public typealias Modulation = ModulationRows<UnsafePointer<Float>>
 
-    /// GroupNorm, then x·(1 + scale) + shift if `modulation` is given, then SiLU if `isActivated`.
+    /// GroupNorm, modulated if `modulation` is given, then SiLU if `isActivated`.
     public init(_ norm: GroupNorm, modulation: Modulation? = nil, isActivated: Bool) {
         self.norm = norm
         self.modulation = modulation
@@ -20,18 +20,43 @@ public struct InputTransform {
     var activation: hw_activation { isActivated ? HW_AFFINE_SILU : HW_AFFINE }
 }
 
-/// Numbers for the scales and shifts of a transform's channels: for image n, [2][channels] at `rows[n] + offset`.
+/// What a time embedding does to the channels of a map that is normalised.
+public enum ModulationKind: Sendable {
+    /// x·(1 + scale) + shift after the normalisation.
+    case scaleAndShift
+    /// x + addend before it.
+    case addend
+
+    /// Numbers that a channel takes.
+    public var numbersPerChannel: Int { self == .scaleAndShift ? 2 : 1 }
+}
+
+/// Numbers for the modulation of a transform's channels: for image n, scales and then shifts, or addends, [channels] each, at
+/// `rows[n] + offset`.
 public struct ModulationRows<Row: Strideable> where Row.Stride == Int {
+    let kind: ModulationKind
     let rows: UnsafePointer<Row>
     let offset: Int
 
     /// `rows` holds one pointer an image of the batch.
-    public init(rows: UnsafePointer<Row>, offset: Int) {
+    public init(_ kind: ModulationKind, rows: UnsafePointer<Row>, offset: Int) {
+        self.kind = kind
         self.rows = rows
         self.offset = offset
     }
+}
 
-    func values(ofImage n: Int) -> Row { rows[n].advanced(by: offset) }
+extension Optional {
+    /// What there is for `channels` channels of image n.
+    func values<Row>(ofImage n: Int, channels: Int) -> (scale: Row?, shift: Row?, addend: Row?)
+    where Wrapped == ModulationRows<Row> {
+        guard let self else { return (nil, nil, nil) }
+        let row = self.rows[n].advanced(by: self.offset)
+        switch self.kind {
+        case .scaleAndShift: return (row, row.advanced(by: channels), nil)
+        case .addend: return (nil, nil, row)
+        }
+    }
 }
 
 /// The transform of one image, ready to be applied block by block.
@@ -44,18 +69,24 @@ struct InputReader {
     /// Floats of scratch that a reader of so many channels takes.
     static func scratchFloats(channels: Int) -> Int { 2 * Scratch.rounded(channels) }
 
-    init(_ call: ConvolutionCall, scratch: inout Scratch) {
+    /// - Parameter factor: what a map without a transform is multiplied by.
+    init(_ call: ConvolutionCall, factor: Float = 1, scratch: inout Scratch) {
+        precondition(call.transform == nil || factor == 1)
+        let channels = call.input.blocks * channelBlock
         kernels = call.workspace.kernels
-        scale = scratch.take(call.input.blocks * channelBlock)
-        shift = scratch.take(call.input.blocks * channelBlock)
-        activation = call.transform?.activation ?? HW_COPY
+        scale = scratch.take(channels)
+        shift = scratch.take(channels)
+        activation = call.transform?.activation ?? (factor == 1 ? HW_COPY : HW_AFFINE)
+        guard factor != 1 else { return }
+        scale.update(repeating: factor, count: channels)
+        shift.update(repeating: 0, count: channels)
     }
 
     /// Computes the coefficients of image `n`.
     func prepare(_ transform: InputTransform?, for input: FeatureMap, image n: Int) {
         guard let transform else { return }
         transform.norm.coefficients(
-            of: input, image: n, modulation: transform.modulation?.values(ofImage: n), scale: scale, shift: shift)
+            of: input, image: n, modulation: transform.modulation, scale: scale, shift: shift)
     }
 
     /// Reads `pixels` pixels of channel block `block`.

@@ -34,7 +34,7 @@ public final class InputTransformGradient {
     private var channels: Int { norm.channels }
     private var blocks: Int { FeatureMap.blocks(norm.channels) }
 
-    /// Where the gradients by the time embedding's scale and shift go.
+    /// Where the gradients by the time embedding's modulation go.
     public typealias ModulationGradient = ModulationRows<UnsafeMutablePointer<Float>>
 
     /// A transform on the way back: its gradient, the map that it read, and the modulation that it applied.
@@ -65,12 +65,12 @@ public final class InputTransformGradient {
         of input: FeatureMap, modulation: InputTransform.Modulation?, batch: Int, on workspace: Workspace
     ) -> ActivationGradient {
         workspace.pool.forEach(batch) { [self] n in
-            let modulation = modulation?.values(ofImage: n)
+            let modulation = modulation.values(ofImage: n, channels: channels)
             hw_groupnorm_gradient_prepare(
                 coefficients.pointer + n * blocks * 4 * channelBlock, input.moments + n * input.momentsStride,
                 input.bands, bandRows * input.side, input.rows(ofBand: input.bands - 1) * input.side, channels,
-                GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, modulation,
-                modulation.map { $0 + channels }, GroupNorm.epsilon)
+                GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer, modulation.scale, modulation.shift,
+                modulation.addend, norm.epsilon)
         }
         return ActivationGradient(
             input: input, coefficients: coefficients.pointer, activation: isActivated ? HW_AFFINE_SILU : HW_AFFINE)
@@ -92,11 +92,12 @@ public final class InputTransformGradient {
         workspace.pool.forEach(batch) { [self] n in
             let own = coefficients.pointer + n * blocks * 4 * channelBlock
             let parameters = partial.pointer + n * 2 * channels
-            let modulationRow = modulationGradient?.values(ofImage: n)
+            let modulation = modulationGradient.values(ofImage: n, channels: channels)
             hw_groupnorm_gradient_finish(
-                own, parameters, parameters + channels, modulationRow, modulationRow.map { $0 + channels },
-                gradient.moments + n * gradient.momentsStride, gradient.bands, pixels, channels, GroupNorm.groups,
-                norm.gamma.pointer, norm.beta.pointer, call.modulation?.values(ofImage: n))
+                own, parameters, parameters + channels, modulation.scale, modulation.shift, modulation.addend,
+                gradient.moments + n * gradient.momentsStride, input.moments + n * input.momentsStride,
+                gradient.bands, pixels, channels, GroupNorm.groups, norm.gamma.pointer, norm.beta.pointer,
+                call.modulation.values(ofImage: n, channels: channels).scale)
             for block in 0..<blocks {
                 workspace.kernels.table.pointee.normalize_gradient(
                     result.plane(n, block), gradient.plane(n, block), input.plane(n, block),

@@ -14,6 +14,8 @@ public struct LayerPlan: Hashable, Sendable {
         case pointwise = "1x1"
         /// Attention without its convolutions.
         case attention
+        /// A change of resolution, or a scaled copy, without weights.
+        case resampling
     }
 
     /// The algorithm, chosen by shape and precision alone.

@@ -34,7 +34,7 @@ extension LayerShape {
     package var gradientTemporary: (channels: Int, side: Int)? { nil }
 }
 
-/// The shape of a convolution of either kind, whose work is divided among workers.
+/// The shape of a convolution of either kind or a resampling, whose work is divided among workers.
 package protocol ConvolutionLayerShape: LayerShape {
     /// Blocks of 16 channels read.
     var inputBlocks: Int { get }

@@ -13,38 +13,45 @@ public struct NetworkOperation: Sendable, Equatable {
         case pointwise(PointwiseShape)
         /// Softmax attention among the pixels of an image, without parameters.
         case attention(Attention)
+        /// Nearest-neighbour doubling, the mean of 2x2 pixels, or a copy, without parameters.
+        case resampling(ResamplingShape)
     }
 
-    /// What is done to the input while it is read: GroupNorm, a scale and shift by the time embedding, SiLU.
+    /// What is done to the input while it is read: GroupNorm with the time embedding's modulation, SiLU.
     public struct Transform: Sendable, Equatable {
         /// What the keys of the GroupNorm's weight and bias begin with.
         public let normKey: String
-        /// x·(1 + scale) + shift after the GroupNorm; nil for none.
+        /// What the GroupNorm adds to the variance.
+        public let epsilon: Double
+        /// What the time embedding does; nil for nothing.
         public let modulation: Modulation?
         /// Whether SiLU follows.
         public let isActivated: Bool
 
         /// Describes a transform.
-        public init(normKey: String, modulation: Modulation? = nil, isActivated: Bool) {
+        public init(normKey: String, epsilon: Double = 1e-5, modulation: Modulation? = nil, isActivated: Bool) {
             self.normKey = normKey
+            self.epsilon = epsilon
             self.modulation = modulation
             self.isActivated = isActivated
         }
     }
 
-    /// Scale and shift of each channel, which a linear layer makes of an image's time embedding.
+    /// Scale and shift, or the addend, of each channel, which a linear layer makes of an image's time embedding.
     public struct Modulation: Sendable, Equatable {
         /// What the keys of the linear layer's weight and bias begin with.
         public let key: String
-        /// Channels modulated; the layer gives their scales, then their shifts.
+        /// What is done to the channels.
+        public let kind: ModulationKind
+        /// Channels modulated; the layer gives their scales and then their shifts, or their addends.
         public let channels: Int
         /// Length of the time embedding.
         public let embeddingWidth: Int
         /// Where its numbers begin in the row of all modulations of a time.
         public let offset: Int
 
-        /// Numbers in the row: a scale and a shift for each channel.
-        public var width: Int { 2 * channels }
+        /// Numbers in the row.
+        public var width: Int { kind.numbersPerChannel * channels }
         /// The linear layer's parameters.
         public var parameters: [ParameterShape] { ParameterShape.affine(key, [width, embeddingWidth]) }
     }
@@ -59,6 +66,8 @@ public struct NetworkOperation: Sendable, Equatable {
     public let transform: Transform?
     /// The buffer that is added to the result, which may be `output` itself; nil for none.
     public let residual: NetworkProgram.BufferIndex?
+    /// What is computed is multiplied by this before the residual is added; of a convolution, its weights and bias are.
+    public let factor: Float
     /// The buffer that it writes.
     public let output: NetworkProgram.BufferIndex
     /// Whether its own parameters begin as zeros in training.
@@ -85,6 +94,7 @@ extension NetworkOperation {
         case .convolution(let shape): shape
         case .pointwise(let shape): shape
         case .attention(let shape): shape
+        case .resampling(let shape): shape
         }
     }
 }

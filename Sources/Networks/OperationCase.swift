@@ -45,6 +45,16 @@ extension OperationCase {
             let same = (sizes.inputs, sizes.inputs, sizes.side, sizes.images)
             return [transformed(sizes), residualBlock(sizes), residualBlock(same), concatenation(sizes)]
         }
+        // Groups of one channel, whose addends change nothing, have no gradient but rounding.
+        + [(64, 96, 6, 2), (96, 64, 13, 1)].flatMap { (sizes: Sizes) in
+            [transformed(sizes, .addend), residualBlock(sizes, .addend, factor: 0.7)]
+        }
+        + [(32, 32, 2, 2), (16, 48, 10, 3)].map { convolution(.down, $0, padding: .bottomRight) }
+        + [(32, 32, 2, 3), (64, 64, 6, 1), (32, 32, 18, 2)].flatMap { (sizes: Sizes) in
+            [ConvolutionShape.Resampling.none, .down, .up].flatMap {
+                [resampled($0, sizes), resampledBlock($0, sizes)]
+            }
+        }
         + [(32, 96, 1, 3), (96, 32, 4, 3), (64, 64, 7, 3), (32, 32, 20, 2)].map(pointwise)
         // Heads whose width is no multiple of 16, an odd number of pixels, more queries than a chunk.
         + [(32, 4, 1, 2), (32, 4, 5, 2), (64, 2, 4, 2), (96, 4, 9, 1), (32, 1, 12, 2)].map {
@@ -67,31 +77,38 @@ extension OperationCase {
 
 extension OperationCase {
     /// A 3x3 convolution; one that keeps channels and resolution has a residual.
-    private static func convolution(_ resampling: ConvolutionShape.Resampling, _ sizes: Sizes) -> OperationCase {
+    private static func convolution(
+        _ resampling: ConvolutionShape.Resampling, _ sizes: Sizes, padding: ConvolutionShape.Padding = .symmetric
+    ) -> OperationCase {
         let name =
             switch resampling {
             case .none: "3x3"
+            case .down where padding == .bottomRight: "3x3 with stride 2 from the first pixel"
             case .down: "3x3 with stride 2"
             case .up: "3x3 after doubling"
             }
         let shape = ConvolutionShape(
-            inputs: sizes.inputs, outputs: sizes.outputs, side: sizes.side, resampling: resampling)
+            inputs: sizes.inputs, outputs: sizes.outputs, side: sizes.side, resampling: resampling, padding: padding)
         return OperationCase(name, sizes, outputSide: shape.side) { builder, state, result in
             let hasResidual = resampling == .none && sizes.inputs == sizes.outputs
             builder.append([
                 builder.convolution(
-                    "convolution", state, into: result, resampling: resampling, residual: hasResidual ? state : nil)
+                    "convolution", state, into: result, resampling: resampling, padding: padding,
+                    residual: hasResidual ? state : nil)
             ])
         }
     }
 
     /// A 3x3 convolution of a normalised, modulated and activated map, which a 1x1 convolution made.
-    private static func transformed(_ sizes: Sizes) -> OperationCase {
-        OperationCase("3x3 of a transform", sizes) { builder, state, result in
+    private static func transformed(
+        _ sizes: Sizes, _ modulation: ModulationKind = .scaleAndShift
+    ) -> OperationCase {
+        OperationCase("3x3 of a transform" + (modulation == .addend ? " with an addend" : ""), sizes) {
+            builder, state, result in
             let map = builder.buffer("map", like: state)
             let transform = NetworkOperation.Transform(
-                normKey: "norm", modulation: builder.modulation("modulation", channels: sizes.inputs),
-                isActivated: true)
+                normKey: "norm", epsilon: modulation == .addend ? 1e-2 : 1e-5,
+                modulation: builder.modulation("modulation", modulation, channels: sizes.inputs), isActivated: true)
             builder.append([
                 builder.pointwise("before", state, into: map),
                 builder.convolution("convolution", map, into: result, transform: transform),
@@ -100,21 +117,59 @@ extension OperationCase {
     }
 
     /// Two 3x3 convolutions and a residual, which is a 1x1 convolution where the widths differ.
-    private static func residualBlock(_ sizes: Sizes) -> OperationCase {
-        OperationCase("residual block", sizes) { builder, state, result in
+    private static func residualBlock(
+        _ sizes: Sizes, _ kind: ModulationKind = .scaleAndShift, factor: Float = 1
+    ) -> OperationCase {
+        let name = kind == .addend ? "residual block with an addend and a factor" : "residual block"
+        return OperationCase(name, sizes) { builder, state, result in
             let (map, hidden) = (builder.buffer("map", like: state), builder.buffer("hidden", like: result))
-            let modulation = builder.modulation("modulation", channels: sizes.outputs)
+            let modulation = builder.modulation("modulation", kind, channels: sizes.outputs)
             let isPlain = sizes.inputs == sizes.outputs
             builder.append([
                 builder.pointwise("before", state, into: map),
                 builder.convolution("first", map, into: hidden, transform: .init(normKey: "norm.0", isActivated: true)),
             ])
-            if !isPlain { builder.append([builder.pointwise("skip", map, into: result)]) }
+            if !isPlain { builder.append([builder.pointwise("skip", map, into: result, factor: factor)]) }
             builder.append([
                 builder.convolution(
                     "second", hidden, into: result,
                     transform: .init(normKey: "norm.1", modulation: modulation, isActivated: true),
-                    residual: isPlain ? map : result)
+                    residual: isPlain ? map : result, factor: factor)
+            ])
+        }
+    }
+
+    private static func name(_ resampling: ConvolutionShape.Resampling) -> String {
+        switch resampling {
+        case .none: "copy"
+        case .down: "halving"
+        case .up: "doubling"
+        }
+    }
+
+    private static func side(_ side: Int, after resampling: ConvolutionShape.Resampling) -> Int {
+        ResamplingShape(channels: channelBlock, side: side, resampling: resampling).side
+    }
+
+    /// A resampling times a factor.
+    private static func resampled(_ resampling: ConvolutionShape.Resampling, _ sizes: Sizes) -> OperationCase {
+        let side = side(sizes.side, after: resampling)
+        return OperationCase(name(resampling) + " with a factor", sizes, outputSide: side) { builder, state, result in
+            builder.append([builder.resampling("resampling", state, into: result, resampling, factor: 0.7)])
+        }
+    }
+
+    /// A residual block both of whose branches are resampled.
+    private static func resampledBlock(_ resampling: ConvolutionShape.Resampling, _ sizes: Sizes) -> OperationCase {
+        let side = side(sizes.side, after: resampling)
+        return OperationCase("block with a " + name(resampling), sizes, outputSide: side) { builder, state, result in
+            let (map, branch) = (builder.buffer("map", like: state), builder.buffer("branch", like: result))
+            builder.append([
+                builder.pointwise("before", state, into: map),
+                builder.resampling(
+                    "branch", map, into: branch, resampling, transform: .init(normKey: "norm", isActivated: true)),
+                builder.resampling("shortcut", map, into: result, resampling, factor: 0.7),
+                builder.convolution("convolution", branch, into: result, residual: result, factor: 0.7),
             ])
         }
     }

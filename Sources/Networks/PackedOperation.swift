@@ -36,19 +36,24 @@ public struct PackedOperation: Sendable {
         func tensors(_ key: String) throws -> (weight: [Float], bias: [Float]) {
             (try parameters(key + ".weight"), try parameters(key + ".bias"))
         }
+        func scaled(_ tensors: (weight: [Float], bias: [Float])) -> (weight: [Float], bias: [Float]) {
+            let factor = operation.factor
+            return factor == 1 ? tensors : (tensors.weight.map { $0 * factor }, tensors.bias.map { $0 * factor })
+        }
         let norm = try operation.transform.map { transform in
             let (weight, bias) = try tensors(transform.normKey)
-            return GroupNorm(weight: weight, bias: bias)
+            return GroupNorm(weight: weight, bias: bias, epsilon: transform.epsilon)
         }
         let layer: Layer
         switch operation.kind {
         case .convolution(let shape):
-            let (weight, bias) = try tensors(operation.key)
+            let (weight, bias) = scaled(try tensors(operation.key))
             layer = .convolution(Convolution(shape.computed(in: precision), weight: weight, bias: bias, pool: pool))
         case .pointwise(let shape):
-            let (weight, bias) = try tensors(operation.key)
+            let (weight, bias) = scaled(try tensors(operation.key))
             layer = .convolution(PointwiseConvolution(shape.computed(in: precision), weight: weight, bias: bias))
         case .attention(let attention): layer = .attention(attention)
+        case .resampling(let shape): layer = .convolution(Resampling(shape, factor: operation.factor))
         }
         self.init(operation, layer: layer, norm: norm, recordsMoments: recordsMoments)
     }
@@ -61,7 +66,7 @@ public struct PackedOperation: Sendable {
         return InputTransform(
             norm,
             modulation: transform.modulation.map {
-                InputTransform.Modulation(rows: modulations, offset: $0.offset)
+                InputTransform.Modulation($0.kind, rows: modulations, offset: $0.offset)
             },
             isActivated: transform.isActivated)
     }

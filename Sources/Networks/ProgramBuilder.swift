@@ -46,9 +46,11 @@ public struct ProgramBuilder {
     }
 
     /// Adds a modulation of `channels` channels; to be called in the order in which operations use them.
-    public mutating func modulation(_ key: String, channels: Int) -> NetworkOperation.Modulation {
+    public mutating func modulation(
+        _ key: String, _ kind: ModulationKind = .scaleAndShift, channels: Int
+    ) -> NetworkOperation.Modulation {
         let modulation = NetworkOperation.Modulation(
-            key: key, channels: channels, embeddingWidth: timeEmbedding.width, offset: modulationWidth)
+            key: key, kind: kind, channels: channels, embeddingWidth: timeEmbedding.width, offset: modulationWidth)
         modulationWidth += modulation.width
         return modulation
     }
@@ -56,29 +58,43 @@ public struct ProgramBuilder {
     /// A 3x3 convolution; its sizes follow from its buffers.
     public func convolution(
         _ key: String, _ input: BufferIndex, into output: BufferIndex,
-        resampling: ConvolutionShape.Resampling = .none, transform: NetworkOperation.Transform? = nil,
-        residual: BufferIndex? = nil, startsAtZero: Bool = false
+        resampling: ConvolutionShape.Resampling = .none, padding: ConvolutionShape.Padding = .symmetric,
+        transform: NetworkOperation.Transform? = nil, residual: BufferIndex? = nil, factor: Float = 1,
+        startsAtZero: Bool = false
     ) -> NetworkOperation {
         let shape = ConvolutionShape(
             inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
-            resampling: resampling)
+            resampling: resampling, padding: padding)
         return NetworkOperation(
-            key: key, kind: .convolution(shape), input: input, transform: transform, residual: residual, output: output,
-            startsAtZero: startsAtZero)
+            key: key, kind: .convolution(shape), input: input, transform: transform, residual: residual,
+            factor: factor, output: output, startsAtZero: startsAtZero)
     }
 
     /// A 1x1 convolution; its sizes follow from its buffers.
     public func pointwise(
         _ key: String, _ input: BufferIndex, into output: BufferIndex,
         weights: WeightArrangement = .plain, transform: NetworkOperation.Transform? = nil,
-        residual: BufferIndex? = nil, startsAtZero: Bool = false
+        residual: BufferIndex? = nil, factor: Float = 1, startsAtZero: Bool = false
     ) -> NetworkOperation {
         let shape = PointwiseShape(
             inputs: buffers[input].channels, outputs: buffers[output].channels, side: buffers[input].side,
             weights: weights)
         return NetworkOperation(
-            key: key, kind: .pointwise(shape), input: input, transform: transform, residual: residual, output: output,
-            startsAtZero: startsAtZero)
+            key: key, kind: .pointwise(shape), input: input, transform: transform, residual: residual, factor: factor,
+            output: output, startsAtZero: startsAtZero)
+    }
+
+    /// A change of resolution, or a copy, of a transformed map or of a map times a factor.
+    public func resampling(
+        _ key: String, _ input: BufferIndex, into output: BufferIndex, _ resampling: ConvolutionShape.Resampling,
+        transform: NetworkOperation.Transform? = nil, factor: Float = 1
+    ) -> NetworkOperation {
+        precondition(transform == nil || factor == 1)
+        let shape = ResamplingShape(
+            channels: buffers[input].channels, side: buffers[input].side, resampling: resampling)
+        return NetworkOperation(
+            key: key, kind: .resampling(shape), input: input, transform: transform, residual: nil, factor: factor,
+            output: output, startsAtZero: false)
     }
 
     /// An attention, from its queries, keys and values to the attended values.
@@ -86,8 +102,8 @@ public struct ProgramBuilder {
         _ key: String, _ attention: Attention, _ input: BufferIndex, into output: BufferIndex
     ) -> NetworkOperation {
         NetworkOperation(
-            key: key, kind: .attention(attention), input: input, transform: nil, residual: nil, output: output,
-            startsAtZero: false)
+            key: key, kind: .attention(attention), input: input, transform: nil, residual: nil, factor: 1,
+            output: output, startsAtZero: false)
     }
 
     /// Appends operations in the order in which they run.

@@ -16,13 +16,18 @@ public struct TimeEmbedding: Sendable, Equatable {
     public let firstKey: String
     /// What the keys of the second linear layer's weight and bias begin with.
     public let secondKey: String
+    /// How a time becomes sinusoids.
+    public let sinusoids: Sinusoids
 
     /// Describes an embedding.
-    public init(channels: Int, width: Int, firstKey: String, secondKey: String) {
+    public init(
+        channels: Int, width: Int, firstKey: String, secondKey: String, sinusoids: Sinusoids = .reference
+    ) {
         self.channels = channels
         self.width = width
         self.firstKey = firstKey
         self.secondKey = secondKey
+        self.sinusoids = sinusoids
     }
 
     /// Its parameters in the order of model files.
@@ -30,20 +35,10 @@ public struct TimeEmbedding: Sendable, Equatable {
         ParameterShape.affine(firstKey, [width, channels]) + ParameterShape.affine(secondKey, [width, width])
     }
 
-    /// [cos(t·f), sin(t·f)] with f_i = exp(-ln(10000)·i/half); an odd last channel is zero, as in the reference.
-    public func sinusoids(_ t: Float) -> [Float] {
-        let half = channels / 2
-        let arguments = (0..<half).map { i in
-            Double(t * Float(exp(-log(10_000.0) * Double(i) / Double(half))))
-        }
-        let padding = [Float](repeating: 0, count: channels - 2 * half)
-        return arguments.map { Float(cos($0)) } + arguments.map { Float(sin($0)) } + padding
-    }
-
     /// SiLU(emb(t)) for each time: [times][width].
     func activated(times: [Float], kernels: Kernels, parameters: ParameterSource) throws -> [Float] {
         let hidden = try Self.linear(firstKey, inputs: channels, outputs: width, parameters: parameters)(
-            times.flatMap(sinusoids), kernels: kernels)
+            times.flatMap { sinusoids.values(of: $0, count: channels) }, kernels: kernels)
         let embedding = try Self.linear(secondKey, inputs: width, outputs: width, parameters: parameters)(
             hidden.map(Self.silu), kernels: kernels)
         return embedding.map(Self.silu)

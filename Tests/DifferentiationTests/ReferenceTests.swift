@@ -17,10 +17,19 @@ struct ReferenceOperation: Sendable, CustomTestStringConvertible {
         Self(testDescription: "3x3 convolution, stride 2", shapes: [[2, 3, 6, 6], [4, 3, 3, 3], [4]]) {
             $0.convolution($1[0], weight: $1[1], bias: $1[2], stride: 2)
         },
+        Self(
+            testDescription: "3x3 convolution, stride 2 from the first pixel",
+            shapes: [[2, 3, 6, 6], [4, 3, 3, 3], [4]]
+        ) {
+            $0.convolution($1[0], weight: $1[1], bias: $1[2], stride: 2, padding: 0)
+        },
         Self(testDescription: "1x1 convolution", shapes: [[2, 3, 4, 4], [5, 3, 1], [5]]) {
             $0.convolution($1[0], weight: $1[1], bias: $1[2])
         },
         Self(testDescription: "doubling", shapes: [[2, 3, 4, 4]]) { $0.doubled($1[0]) },
+        Self(testDescription: "halving", shapes: [[2, 3, 4, 4]]) { $0.halved($1[0]) },
+        Self(testDescription: "factor", shapes: [[7]]) { $0.scaled($1[0], by: -0.3) },
+        Self(testDescription: "addend", shapes: [[2, 3, 4, 4], [2, 3]]) { $0.shifted($1[0], by: $1[1]) },
         Self(testDescription: "concatenation", shapes: [[2, 3, 4, 4], [2, 2, 4, 4]]) {
             $0.concatenated($1[0], $1[1])
         },
@@ -31,7 +40,7 @@ struct ReferenceOperation: Sendable, CustomTestStringConvertible {
             $0.linear($1[0], weight: $1[1], bias: $1[2])
         },
         Self(testDescription: "GroupNorm", shapes: [[2, 64, 3, 3], [64], [64]]) {
-            $0.groupNorm($1[0], weight: $1[1], bias: $1[2])
+            $0.groupNorm($1[0], weight: $1[1], bias: $1[2], epsilon: 1e-3)
         },
         Self(testDescription: "LayerNorm", shapes: [[2, 12], [12], [12]]) {
             $0.layerNorm($1[0], weight: $1[1], bias: $1[2])

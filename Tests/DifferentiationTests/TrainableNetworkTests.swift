@@ -51,6 +51,19 @@ struct TrainableCase {
         let count = store.shapes.first { $0.key == key }!.count
         return UnsafeBufferPointer(start: store.gradient(key), count: count).map(Double.init)
     }
+
+    /// Compares each parameter's gradient with a reference's.
+    func expectGradientsClose(to reference: ReferenceNetwork, _ shapes: [ParameterShape]) {
+        let norms = shapes.map { shape in
+            reference.parameters[shape.key]!.gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        }
+        for (shape, norm) in zip(shapes, norms) {
+            let difference = zip(gradient(shape.key), reference.parameters[shape.key]!.gradient).reduce(0) {
+                $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
+            }.squareRoot()
+            #expect(difference <= 1e-4 * max(norm, norms.max()! / 1000), "\(shape.key): \(difference) of \(norm)")
+        }
+    }
 }
 
 @Suite("The trainable network's losses and gradients, in f32")
@@ -94,7 +107,7 @@ struct TrainableNetworkTests {
         tape.differentiate(expected, seed: [1])
         #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
         #expect(relativeError(start.map(Double.init), images.gradient) < 1e-4)
-        expectClose(trainable, reference, sample.shapes)
+        trainable.expectGradientsClose(to: reference, sample.shapes)
     }
 
     @Test("agree with the reference for two blocks a level and three levels")
@@ -117,19 +130,7 @@ struct TrainableNetworkTests {
         let expected = tape.flowMatchingLoss(velocity, target: targets.map(Double.init))
         tape.differentiate(expected, seed: [1])
         #expect(abs(loss - expected.value[0]) < 1e-5 * expected.value[0])
-        expectClose(trainable, reference, program.parameters)
-    }
-
-    private func expectClose(_ trainable: TrainableCase, _ reference: ReferenceNetwork, _ shapes: [ParameterShape]) {
-        let norms = shapes.map { shape in
-            reference.parameters[shape.key]!.gradient.reduce(0) { $0 + $1 * $1 }.squareRoot()
-        }
-        for (shape, norm) in zip(shapes, norms) {
-            let difference = zip(trainable.gradient(shape.key), reference.parameters[shape.key]!.gradient).reduce(0) {
-                $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
-            }.squareRoot()
-            #expect(difference <= 1e-4 * max(norm, norms.max()! / 1000), "\(shape.key): \(difference) of \(norm)")
-        }
+        trainable.expectGradientsClose(to: reference, program.parameters)
     }
 
     @Test("have the same bits each time with the same number of workers", arguments: [1, 2, 3])

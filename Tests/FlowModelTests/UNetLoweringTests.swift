@@ -91,4 +91,41 @@ import Testing
         architecture.modelChannels = .max
         #expect(throws: ConfigurationError.self) { try architecture.program() }
     }
+
+    @Test("keeps the keys of guided-diffusion where blocks resample") func residualResampling() throws {
+        var architecture = UNetArchitecture.tiny
+        architecture.variant.resampling = .residual
+        let keys = Set(try architecture.program().parameters.map(\.key))
+        for block in ["input_blocks.2.0", "output_blocks.1.2"] {
+            for layer in ["in_layers.0", "in_layers.2", "emb_layers.1", "out_layers.0", "out_layers.3"] {
+                #expect(keys.contains("\(block).\(layer).weight"))
+            }
+            #expect(!keys.contains("\(block).skip_connection.weight"))
+        }
+        architecture.variant.resampling = .residualWithSkip
+        let program = try architecture.program()
+        #expect(program.parameters.contains { $0.key == "input_blocks.2.0.skip_connection.weight" })
+        #expect(program.parameters.contains { $0.key == "output_blocks.1.2.skip_connection.weight" })
+        #expect(
+            program.places.map { program.buffers[program.buffer(at: $0)].side } == [16, 16, 8, 8, 8, 8, 16, 16, 16])
+    }
+
+    @Test("has attention in the last block alone of the decoder's levels, if the variant says so")
+    func lastBlockAttention() throws {
+        var architecture = UNetArchitecture.tiny
+        architecture.variant.decoderAttention = .lastBlock
+        let attended = try architecture.program().operations.map(\.key).filter { $0.hasSuffix(".qkv") }
+        #expect(attended == ["input_blocks.3.1.qkv", "middle_block.1.qkv", "output_blocks.1.1.qkv"])
+    }
+
+    @Test("is described by its differences from PRG's, in one line") func description() {
+        var architecture = UNetArchitecture.tiny
+        let plain = "\(architecture)"
+        architecture.variant.modulation = .additive
+        architecture.variant.epsilon = 1e-6
+        architecture.variant.residualScale = 0.5.squareRoot()
+        #expect(
+            "\(architecture)"
+                == plain + ", an additive time embedding, residual sums times 0.70710677, epsilon 1e-06")
+    }
 }

@@ -3,7 +3,7 @@
 
 #include "check.h"
 
-static void digest_normalization(const float *film_scale, const float *film_shift) {
+static void digest_normalization(const float *film_scale, const float *film_shift, const float *addend) {
     enum { CHANNELS = 48, GROUPS = 6, BANDS = 3, BAND_PIXELS = 32, LAST = 8 };
     float *moments = noise(CHANNELS * BANDS * 2, 1), *sums = noise(CHANNELS * BANDS * 2, 2);
     // Centred squares are not negative.
@@ -11,25 +11,28 @@ static void digest_normalization(const float *film_scale, const float *film_shif
         if (i / HW_BLOCK % 2) moments[i] = 20 + moments[i];
     const float *gamma = noise(CHANNELS, 3), *beta = noise(CHANNELS, 4);
     float *scale = take(CHANNELS), *shift = take(CHANNELS), *coefficients = take(4 * CHANNELS);
-    float *gradients = take(4 * CHANNELS);
+    float *gradients = take(5 * CHANNELS);
     hw_groupnorm_coefficients(
-        scale, shift, moments, BANDS, BAND_PIXELS, LAST, CHANNELS, GROUPS, gamma, beta, film_scale, film_shift, 1e-5);
+        scale, shift, moments, BANDS, BAND_PIXELS, LAST, CHANNELS, GROUPS, gamma, beta, film_scale, film_shift, addend,
+        1e-5);
     digest(scale, CHANNELS);
     digest(shift, CHANNELS);
     hw_groupnorm_gradient_prepare(
-        coefficients, moments, BANDS, BAND_PIXELS, LAST, CHANNELS, GROUPS, gamma, beta, film_scale, film_shift, 1e-5);
+        coefficients, moments, BANDS, BAND_PIXELS, LAST, CHANNELS, GROUPS, gamma, beta, film_scale, film_shift, addend,
+        1e-5);
     digest(coefficients, 4 * CHANNELS);
     hw_groupnorm_gradient_finish(
-        coefficients, gradients, gradients + CHANNELS, gradients + 2 * CHANNELS, gradients + 3 * CHANNELS, sums, BANDS,
-        2 * BAND_PIXELS + LAST, CHANNELS, GROUPS, gamma, beta, film_scale);
+        coefficients, gradients, gradients + CHANNELS, gradients + 2 * CHANNELS, gradients + 3 * CHANNELS,
+        addend ? gradients + 4 * CHANNELS : NULL, sums, moments, BANDS, 2 * BAND_PIXELS + LAST, CHANNELS, GROUPS, gamma, beta, film_scale);
     digest(coefficients, 4 * CHANNELS);
-    digest(gradients, 4 * CHANNELS);
+    digest(gradients, 5 * CHANNELS);
 }
 
 void digest_shared(void) {
     enum { COUNT = 100 };
-    digest_normalization(NULL, NULL);
-    digest_normalization(noise(48, 5), noise(48, 6));
+    digest_normalization(NULL, NULL, NULL);
+    digest_normalization(noise(48, 5), noise(48, 6), NULL);
+    digest_normalization(NULL, NULL, noise(48, 7));
     release();
 
     float *y = noise(COUNT, 1), *first = noise(COUNT, 2), *second = noise(COUNT, 3), *average = noise(COUNT, 4);
@@ -49,6 +52,8 @@ void digest_shared(void) {
     hw_add_columns(sums, x, 6);
     hw_fold_doubled(folded, x, x + 32, 1);
     digest(sums, HW_BLOCK);
+    digest(folded, HW_BLOCK);
+    hw_mean_quads(folded, x, x + 32, 1);
     digest(folded, HW_BLOCK);
     release();
 }

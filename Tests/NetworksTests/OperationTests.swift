@@ -92,7 +92,7 @@ func relativeError(_ found: [Float], _ expected: [Double]) -> Double {
             switch $0.kind {
             case .convolution(let shape): shape.computed(in: .bf16).precision == .bf16
             case .pointwise: true
-            case .attention: false
+            case .attention, .resampling: false
             }
         }
         for kernels in Kernels.all where kernels.computes(.bf16) {

@@ -4,11 +4,14 @@ private struct Window {
     let outputs: Int
     let taps: Int
     let stride: Int
+    /// Rows above the image, and columns left of it, that windows may reach.
+    let padding: Int
 
-    init(side: Int, taps: Int, stride: Int) {
+    init(side: Int, taps: Int, stride: Int, padding: Int) {
         self.side = side
         self.taps = taps
         self.stride = stride
+        self.padding = padding
         outputs = (side + stride - 1) / stride
     }
 
@@ -17,29 +20,32 @@ private struct Window {
     func forEachRow(_ ky: Int, _ kx: Int, _ body: (_ output: Int, _ input: Int, _ count: Int) -> Void) {
         let columns = reading(kx)
         for y in reading(ky) {
-            let (to, from) = (y * outputs, (y * stride + ky - taps / 2) * side + kx - taps / 2)
+            let (to, from) = (y * outputs, (y * stride + ky - padding) * side + kx - padding)
             body(to + columns.lowerBound, from + columns.lowerBound * stride, columns.count)
         }
     }
 
     /// The output rows, or columns, whose input for the tap lies in the image.
     private func reading(_ tap: Int) -> Range<Int> {
-        let offset = tap - taps / 2
+        let offset = tap - padding
         let (first, last) = (max(0, (stride - 1 - offset) / stride), side - 1 - offset)
         return first..<max(first, last < 0 ? 0 : min(outputs, last / stride + 1))
     }
 }
 
 extension Tape {
-    /// Convolution of `x`, [images][inputs][side][side], with an odd square kernel, padded by half of it.
+    /// Convolution of `x`, [images][inputs][side][side], with an odd square kernel, padded by half of it
+    /// above and on the left unless `padding` says by how much, and on the other sides as far as windows reach.
     /// - Parameters:
     ///   - weight: [outputs][inputs][taps][taps], or [outputs][inputs][1] for 1x1.
     ///   - bias: [outputs].
-    public func convolution(_ x: Variable, weight: Variable, bias: Variable, stride: Int = 1) -> Variable {
+    public func convolution(_ x: Variable, weight: Variable, bias: Variable, stride: Int = 1, padding: Int? = nil)
+        -> Variable
+    {
         let (images, inputs, side) = (x.shape[0], x.shape[1], x.shape[2])
         let outputs = weight.shape[0]
         let taps = weight.shape[2]
-        let window = Window(side: side, taps: taps, stride: stride)
+        let window = Window(side: side, taps: taps, stride: stride, padding: padding ?? taps / 2)
         let (sources, targets) = (side * side, window.outputs * window.outputs)
         func forEachPlane(_ body: (_ n: Int, _ o: Int, _ i: Int, _ ky: Int, _ kx: Int, _ w: Int) -> Void) {
             for n in 0..<images {
@@ -111,6 +117,21 @@ extension Tape {
             for i in y.indices { y[i] = x.value[source(i)] }
         } backward: { gradient in
             for i in gradient.indices { x.gradient[source(i)] += gradient[i] }
+        }
+    }
+
+    /// The means of 2x2 pixels of `x`, [images][channels][side][side], `side` being even.
+    public func halved(_ x: Variable) -> Variable {
+        let half = x.shape[2] / 2
+        func sources(_ i: Int) -> [Int] {
+            let (plane, y, xx) = (i / (half * half), i / half % half, i % half)
+            let first = (plane * 2 * half + 2 * y) * 2 * half + 2 * xx
+            return [first, first + 1, first + 2 * half, first + 2 * half + 1]
+        }
+        return result([x.shape[0], x.shape[1], half, half]) { y in
+            for i in y.indices { y[i] = sources(i).reduce(0) { $0 + x.value[$1] } / 4 }
+        } backward: { gradient in
+            for i in gradient.indices { for source in sources(i) { x.gradient[source] += gradient[i] / 4 } }
         }
     }
 

@@ -15,6 +15,9 @@ extension Tape {
         }
     }
 
+    /// factor·x.
+    public func scaled(_ x: Variable, by factor: Double) -> Variable { map(x) { (factor * $0, factor) } }
+
     /// x / (1 + exp(-x)).
     public func silu(_ x: Variable) -> Variable {
         map(x) { v in
@@ -64,8 +67,8 @@ extension Tape {
         }
     }
 
-    /// (x − mean) / √(variance + 1e-5), mean and variance taken over each of the `groups` equal parts of an image.
-    private func standardized(_ x: Variable, groups: Int) -> Variable {
+    /// (x − mean) / √(variance + epsilon), mean and variance taken over each of the `groups` equal parts of an image.
+    private func standardized(_ x: Variable, groups: Int, epsilon: Double) -> Variable {
         let size = x.value.count / groups
         let count = Double(size)
         var inverses = [Double](repeating: 0, count: groups)
@@ -75,7 +78,7 @@ extension Tape {
                 let range = (g * size)..<((g + 1) * size)
                 let mean = range.reduce(0) { $0 + x.value[$1] } / count
                 let variance = range.reduce(0) { $0 + (x.value[$1] - mean) * (x.value[$1] - mean) } / count
-                inverses[g] = 1 / (variance + 1e-5).squareRoot()
+                inverses[g] = 1 / (variance + epsilon).squareRoot()
                 for i in range { y[i] = (x.value[i] - mean) * inverses[g] }
             }
             normalized = y
@@ -109,13 +112,13 @@ extension Tape {
     }
 
     /// GroupNorm over 32 groups of channels with an affine transform.
-    public func groupNorm(_ x: Variable, weight: Variable, bias: Variable) -> Variable {
-        affine(standardized(x, groups: x.shape[0] * 32), weight: weight, bias: bias)
+    public func groupNorm(_ x: Variable, weight: Variable, bias: Variable, epsilon: Double) -> Variable {
+        affine(standardized(x, groups: x.shape[0] * 32, epsilon: epsilon), weight: weight, bias: bias)
     }
 
     /// LayerNorm of each row of `x`, [rows][width], with an affine transform.
     public func layerNorm(_ x: Variable, weight: Variable, bias: Variable) -> Variable {
-        affine(standardized(x, groups: x.shape[0]), weight: weight, bias: bias)
+        affine(standardized(x, groups: x.shape[0], epsilon: 1e-5), weight: weight, bias: bias)
     }
 
     /// x·(1 + scale) + shift, `film` being [images][2·channels]: scales, then shifts.
@@ -131,6 +134,19 @@ extension Tape {
                 x.gradient[i] += gradient[i] * (1 + film.value[place(i)])
                 film.gradient[place(i)] += gradient[i] * x.value[i]
                 film.gradient[place(i) + channels] += gradient[i]
+            }
+        }
+    }
+
+    /// x + addend, `addend` being [images][channels].
+    public func shifted(_ x: Variable, by addend: Variable) -> Variable {
+        let pixels = x.shape[2] * x.shape[3]
+        return result(x.shape) { y in
+            for i in y.indices { y[i] = x.value[i] + addend.value[i / pixels] }
+        } backward: { gradient in
+            for i in gradient.indices {
+                x.gradient[i] += gradient[i]
+                addend.gradient[i / pixels] += gradient[i]
             }
         }
     }

@@ -81,26 +81,35 @@ extension ReferenceNetwork {
             let input = transformed(
                 buffers.value(operation.input, tape), by: operation.transform, embedding: embedding, tape)
             let result = result(of: operation, input, tape)
+            let factor = Double(operation.factor)
             buffers.written[operation.output] =
-                operation.residual.map { tape.sum(buffers.value($0, tape), result) } ?? result
+                operation.residual.map { tape.sum(buffers.value($0, tape), result, factor: factor) }
+                ?? (factor == 1 ? result : tape.scaled(result, by: factor))
         }
         return buffers
     }
 
     private func result(of operation: NetworkOperation, _ x: Variable, _ tape: Tape) -> Variable {
-        func convolution(_ x: Variable, stride: Int = 1) -> Variable {
+        func convolution(_ x: Variable, stride: Int = 1, padding: Int? = nil) -> Variable {
             tape.convolution(
-                x, weight: self[operation.key + ".weight"], bias: self[operation.key + ".bias"], stride: stride)
+                x, weight: self[operation.key + ".weight"], bias: self[operation.key + ".bias"], stride: stride,
+                padding: padding)
         }
         switch operation.kind {
         case .convolution(let shape):
             switch shape.resampling {
             case .none: return convolution(x)
-            case .down: return convolution(x, stride: 2)
+            case .down: return convolution(x, stride: 2, padding: shape.padding == .bottomRight ? 0 : nil)
             case .up: return convolution(tape.doubled(x))
             }
         case .pointwise: return convolution(x)
         case .attention(let attention): return tape.attention(x, heads: attention.heads)
+        case .resampling(let shape):
+            switch shape.resampling {
+            case .none: return x
+            case .down: return tape.halved(x)
+            case .up: return tape.doubled(x)
+            }
         }
     }
 
@@ -108,22 +117,29 @@ extension ReferenceNetwork {
         _ x: Variable, by transform: NetworkOperation.Transform?, embedding: Variable, _ tape: Tape
     ) -> Variable {
         guard let transform else { return x }
+        let numbers = transform.modulation.map { linear($0.key, embedding, tape) }
+        let isShifted = transform.modulation?.kind == .addend
         var result = tape.groupNorm(
-            x, weight: self[transform.normKey + ".weight"], bias: self[transform.normKey + ".bias"])
-        if let modulation = transform.modulation {
-            result = tape.modulated(result, by: linear(modulation.key, embedding, tape))
-        }
+            isShifted ? tape.shifted(x, by: numbers!) : x, weight: self[transform.normKey + ".weight"],
+            bias: self[transform.normKey + ".bias"], epsilon: transform.epsilon)
+        if let numbers, !isShifted { result = tape.modulated(result, by: numbers) }
         return transform.isActivated ? tape.silu(result) : result
     }
 
     private func timeEmbedding(_ times: [Float], on tape: Tape) -> Variable {
         let embedding = program.timeEmbedding
         let half = embedding.channels / 2
+        let layout = embedding.sinusoids
         // The frequencies are f32 in the reference implementation, and so is their product with the time.
         let arguments = times.map { t in
-            (0..<half).map { Double(t * Float(exp(-log(10_000.0) * Double($0) / Double(half)))) }
+            (0..<half).map { i in
+                Double(t * Float(exp(-log(10_000.0) * Double(i) / Double(half - layout.frequencyShift))))
+            }
         }
-        let sinusoids = arguments.flatMap { row in row.map { cos($0) } + row.map { sin($0) } }
+        let sinusoids = arguments.flatMap { row in
+            let (cosines, sines) = (row.map { cos($0) }, row.map { sin($0) })
+            return layout.beginsWithSines ? sines + cosines : cosines + sines
+        }
         let hidden = linear(
             embedding.firstKey, Variable(sinusoids, shape: [times.count, embedding.channels]), tape)
         return tape.silu(linear(embedding.secondKey, tape.silu(hidden), tape))

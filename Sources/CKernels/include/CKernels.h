@@ -220,12 +220,12 @@ void hw_narrow_panels(float *pairs, const float *panels, size_t k);
 ///
 /// moments: [channels/16][bands][2][16] as `moments` writes them, every band over `band_pixels` pixels but the last over
 /// `last_band_pixels`; gamma, beta: [channels]; film_scale, film_shift: [channels] from the time embedding, or null,
-/// giving GN(x)·(1 + film_scale) + film_shift. Sums are merged in double, so that a large mean does not cancel the
-/// variance away.
+/// giving GN(x)·(1 + film_scale) + film_shift; addend: [channels], added to x first, or null, giving GN(x + addend). Sums are
+/// merged in double, so that a large mean does not cancel the variance away.
 void hw_groupnorm_coefficients(
     float *scale, float *shift, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
     size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
-    const float *film_shift, double epsilon);
+    const float *film_shift, const float *addend, double epsilon);
 
 /// Adds gradients in the form of packed panels, as `hw_pack_panels`, `hw_pack_direct3x3` and `hw_pack_winograd3x3` lay
 /// weights out, to gradients in PyTorch's. For Winograd that takes the transpose of the weights' transform, in double.
@@ -253,21 +253,25 @@ const hw_winograd_weights *hw_winograd_weights_at(size_t i);
 void hw_groupnorm_gradient_prepare(
     float *coefficients, const float *moments, size_t bands, size_t band_pixels, size_t last_band_pixels,
     size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale,
-    const float *film_shift, double epsilon);
+    const float *film_shift, const float *addend, double epsilon);
 
 /// Turns those coefficients into the ones of `normalize_gradient`, 4·16 floats a block apart, and computes the gradients
 /// of one image by the normalisation's parameters, [channels] each, from the sums [channels/16][bands][2][16] that
-/// `activate_gradient` left. Without a film the two gradients by it are not touched.
+/// `activate_gradient` left, and x's moments. Without a film the two gradients by it are not touched; the one by the addend is
+/// null if there is none.
 void hw_groupnorm_gradient_finish(
     float *coefficients, float *gamma_gradient, float *beta_gradient, float *film_scale_gradient,
-    float *film_shift_gradient, const float *sums, size_t bands, size_t pixels, size_t channels, size_t groups,
-    const float *gamma, const float *beta, const float *film_scale);
+    float *film_shift_gradient, float *addend_gradient, const float *sums, const float *moments, size_t bands,
+    size_t pixels, size_t channels, size_t groups, const float *gamma, const float *beta, const float *film_scale);
 
 /// sums[lane] += the sum of `rows` rows of 16.
 void hw_add_columns(float *sums, const float *source, size_t rows);
 
 /// Adds each quad of two rows of 2·pixels pixels to one pixel: the transpose of a nearest-neighbour upsampling.
 void hw_fold_doubled(float *destination, const float *upper, const float *lower, size_t pixels);
+
+/// The mean of each quad of two rows of 2·pixels pixels.
+void hw_mean_quads(float *destination, const float *upper, const float *lower, size_t pixels);
 
 /// `pixels` pixels of 16 channels to every second of `width`, zeros between: a row of the transpose of a stride of 2.
 void hw_spread_pixels(float *destination, const float *source, size_t pixels, size_t width);
