@@ -18,15 +18,19 @@ enum ConvertCommand: Subcommand {
         "dtype", optional: .choice("TYPE", of: ImportCommand.StoredType.self),
         help: "The type in which weights are stored. The default is their present type.")
 
+    private static let solver = Option(
+        "solver", optional: .choice("SOLVER", of: Solver.self),
+        help: "The method of integration: euler, heun, midpoint, rk4 or ab2. The default is the model's.")
+
     static let command = Command(
-        name: "convert", abstract: "write a model file with another grid, default tap, name or type of weights",
+        name: "convert", abstract: "write a model file with another grid, solver, default tap, name or type of weights",
         discussion: """
             Like 'headwater import', records in the file what the new model answers to a fixed input. 'headwater evaluate' \
-            shows which tap is best. On another grid, a flow shows other levels of its feature hierarchy; a head that was \
+            shows which tap is best, 'headwater grids' which grid is cheap and near enough. On another grid, a flow shows other levels of its feature hierarchy; a head that was \
             trained at the end of one grid is of little use at the end of another.
             """,
         options: [
-            [output, GridOptions.span, GridOptions.cutoff, TapOptions.defaultTap, name, type],
+            [output, GridOptions.span, GridOptions.cutoff, solver, TapOptions.defaultTap, name, type],
             Computation.exactOptions,
         ],
         positionals: [model],
@@ -43,6 +47,7 @@ enum ConvertCommand: Subcommand {
         let file = try ModelFile(ModelSource.file(try arguments[model]))
         var configuration = file.configuration
         configuration.grid = try GridOptions.grid(arguments, of: configuration)
+        if let solver = try arguments[solver] { configuration.solver = solver }
         if let name = try arguments[name] { configuration.name = name }
         try configuration.validate()
         if let tap = try arguments[TapOptions.defaultTap] { configuration.defaultTap = tap.written }

@@ -1,6 +1,7 @@
 import Console
 import Extraction
 import FeatureService
+import ImagePipeline
 import ReverseODE
 import Training
 
@@ -42,6 +43,23 @@ package struct EvaluationSet {
         var set = self
         set.indices.removeAll(where: unusable.contains)
         return set
+    }
+
+    /// Reads all its images, as a model sees them, with the indices of their classes.
+    ///
+    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
+    public func inputs(for preprocessing: Preprocessing) throws -> [(pixels: [Float], label: Int)] {
+        let damaged = DamagedImages(of: indices.count, in: images.path, damage)
+        return try indices.enumerated().compactMap { position, index in
+            do {
+                let bytes = try images.bytes(at: index, maximumBytes: FeatureExtraction.maximumBytes)
+                let image = try ImageDecoder.decode(bytes)
+                return (preprocessing.input(for: image), images.items[index].label)
+            } catch let error as ImageError {
+                try damaged.add(position, DataSetError("\(images.items[index].path): \(error.message)"))
+                return nil
+            }
+        }
     }
 
     /// Runs all its images through the model.

@@ -169,7 +169,7 @@ extension UNetVariant {
 
 extension Flow {
     /// Whether a cutoff keeps the grid's first points, as for gvp, and not its last.
-    var keepsGridBeforeCutoff: Bool { path == nil || path == .gvp }
+    public var keepsGridBeforeCutoff: Bool { path == nil || path == .gvp }
 
     /// Checks that every point of every grid is finite and that time labels differ from each other.
     ///

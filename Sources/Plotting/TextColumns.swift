@@ -20,3 +20,8 @@ extension String {
     /// The text with spaces before it up to `width` characters, for a column of numbers; longer text stays as it is.
     package func leftPadded(_ width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
 }
+
+extension Double {
+    /// The number with so many digits after the point, such as `-0.50`; `inf` or `nan` as they are.
+    public func fixed(digits: Int) -> String { isFinite ? Ticks.fixed(self, digits: digits) : "\(self)" }
+}
