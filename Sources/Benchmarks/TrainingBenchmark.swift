@@ -60,7 +60,7 @@ package struct TrainingBenchmark {
 
     /// Measures steps for about `seconds`, at least three, after one that is not counted.
     package func measure(_ stage: Stage, batch: Int, seconds: Double) throws -> Measurement {
-        let trainer = try trainer(stage)
+        let trainer = try trainer(stage, batch: batch)
         let data = Batch(
             epoch: 0, index: 0, pixels: pixels(count: batch),
             labels: (0..<batch).map { $0 % configuration.head!.classes })
@@ -71,7 +71,7 @@ package struct TrainingBenchmark {
             step: spread, imagesPerSecond: Double(batch) / spread.median * 1e3)
     }
 
-    private func trainer(_ stage: Stage) throws -> Trainer {
+    private func trainer(_ stage: Stage, batch: Int) throws -> Trainer {
         let learner: any Learner
         let (kernels, pool) = (computation.kernels, computation.pool)
         switch stage {
@@ -85,12 +85,12 @@ package struct TrainingBenchmark {
             WeightInitialization.initialize(finetuning.store, seed: 1)
             learner = finetuning
         }
+        let recipe = TrainingSettings.Recipe(
+            batchSize: batch, learningRate: 1e-4, warmUpEpochs: 0, schedule: .constant,
+            weightDecay: stage == .pretrain ? 0 : 0.05, averageDecay: 0, clip: nil, seed: 1, epochs: 1,
+            augmentation: .none)
         return Trainer(
-            learner,
-            recipe: Trainer.Recipe(
-                schedule: LearningRateSchedule(peak: 1e-4, warmUpSteps: 0, totalSteps: 1, shape: .constant),
-                optimizer: AdamW.Settings(weightDecay: stage == .pretrain ? 0 : 0.05)),
-            settings: TrainingSettings(), computation: "", pool: pool)
+            learner, settings: TrainingSettings(recipe: recipe), batchesPerEpoch: 1, computation: "", pool: pool)
     }
 
     /// Noise in the range of normalised images, different for every image.

@@ -17,9 +17,10 @@ extension ServeOptions {
     ) throws -> ServerConfiguration {
         var configuration = ServerConfiguration()
         try checkPorts(arguments, sockets)
-        configuration.listen(
-            at: ListenAddress(try arguments[host]), port: try arguments[port],
-            permissions: UInt32(try arguments[socketMode]), inherited: sockets.public)
+        configuration.address = ListenAddress(try arguments[host])
+        configuration.port = try arguments[port]
+        configuration.socketPermissions = UInt32(try arguments[socketMode])
+        configuration.inheritedSocket = sockets.public
         configuration.maximumConnections = try arguments[connections]
         configuration.maximumHeaderBytes = try arguments[header]
         configuration.requestTimeout = try arguments[requestTimeout]
@@ -107,9 +108,10 @@ extension ServeOptions {
                 at: sockets.admin == nil ? arguments.place(of: adminHost) : "the socket \(ActivatedSockets.adminName)",
                 remedy: "give --admin-token-file, or listen on 127.0.0.1")
         }
-        configuration.listen(
-            at: address, port: try arguments[adminPort], permissions: UInt32(try arguments[adminSocketMode]),
-            inherited: sockets.admin)
+        configuration.address = address
+        configuration.port = try arguments[adminPort]
+        configuration.socketPermissions = UInt32(try arguments[adminSocketMode])
+        configuration.inheritedSocket = sockets.admin
         configuration.threads = 1
         configuration.maximumConnections = 64
         return configuration

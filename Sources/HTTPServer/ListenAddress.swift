@@ -1,5 +1,5 @@
 /// Where a server is to listen, as options name it.
-package enum ListenAddress: Sendable, Equatable {
+package enum ListenAddress: Sendable, Equatable, CustomStringConvertible {
     /// `*`: every address of the machine.
     case all
     /// A name or a numeric address, without brackets.
@@ -17,6 +17,14 @@ package enum ListenAddress: Sendable, Equatable {
             self = .host(String(text.dropFirst().dropLast()))
         } else {
             self = .host(text)
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .all: "*"
+        case .host(let name): name
+        case .unix(let path): "unix:\(path)"
         }
     }
 
@@ -47,21 +55,6 @@ package enum ListenAddress: Sendable, Equatable {
     }
 
     private static func canonical(_ name: String) -> String { name.lowercased() == "localhost" ? "127.0.0.1" : name }
-}
-
-extension ServerConfiguration {
-    /// Listens there, or on a socket that was passed to the process.
-    ///
-    /// - Parameter permissions: of a socket in the file system.
-    package mutating func listen(at address: ListenAddress, port: UInt16, permissions: UInt32, inherited: Int32?) {
-        self.port = port
-        switch address {
-        case .all: host = "*"
-        case .host(let name): host = name
-        case .unix(let path): unixSocket = UnixSocket(path: path, permissions: permissions)
-        }
-        inheritedSocket = inherited
-    }
 }
 
 extension ServerAddress {

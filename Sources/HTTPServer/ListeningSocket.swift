@@ -28,8 +28,9 @@ struct ListeningSocket {
             try self.init(descriptor: inherited)
             return
         }
-        if let socket = configuration.unixSocket {
-            let (descriptor, file) = try UnixSocketFile.listen(socket, backlog: configuration.backlog)
+        if case .unix(let path) = configuration.address {
+            let (descriptor, file) = try UnixSocketFile.listen(
+                at: path, permissions: configuration.socketPermissions, backlog: configuration.backlog)
             try self.init(descriptor: descriptor, file: file)
             return
         }
@@ -45,7 +46,7 @@ struct ListeningSocket {
             try self.init(descriptor: descriptor)
             return
         }
-        throw .cannotListen(reasons.last ?? "\(configuration.host) has no address")
+        throw .cannotListen(reasons.last ?? "\(configuration.address) has no address")
     }
 
     /// Stops listening. The file is removed before the socket is closed, so that no client finds it without a listener.
@@ -92,12 +93,10 @@ struct ListeningSocket {
 
     private static func addresses(of configuration: ServerConfiguration) throws(ServerError) -> [SocketAddress] {
         let service = String(configuration.port)
-        if configuration.host == "*" {
+        guard case .host(let host) = configuration.address else {
             // IPv6 first: such a socket serves IPv4 too. Machines without IPv6 fall back to IPv4 alone.
             return ["::", "0.0.0.0"].flatMap { (try? SocketAddress.resolve(host: $0, service: service)) ?? [] }
         }
-        var host = configuration.host
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
         return try SocketAddress.resolve(host: host, service: service)
     }
 
@@ -110,7 +109,8 @@ struct ListeningSocket {
             try set(SO_REUSEADDR, level: SOL_SOCKET, to: 1, on: descriptor)
             if configuration.reusePort { try set(SO_REUSEPORT, level: SOL_SOCKET, to: 1, on: descriptor) }
             if address.family == AF_INET6 {
-                try set(IPV6_V6ONLY, level: Int32(IPPROTO_IPV6), to: configuration.host == "*" ? 0 : 1, on: descriptor)
+                try set(
+                    IPV6_V6ONLY, level: Int32(IPPROTO_IPV6), to: configuration.address == .all ? 0 : 1, on: descriptor)
             }
             // Inherited by every connection accepted: responses are written whole, so Nagle's delay gains nothing.
             try set(TCP_NODELAY, level: Int32(IPPROTO_TCP), to: 1, on: descriptor)
@@ -130,7 +130,7 @@ struct ListeningSocket {
     }
 
     private static func explain(_ failure: SystemError, _ configuration: ServerConfiguration) -> String {
-        let place = "\(configuration.host) port \(configuration.port)"
+        let place = "\(configuration.address) port \(configuration.port)"
         switch failure.code {
         case EADDRINUSE:
             return "\(place) is in use by another process: stop it (`ss -ltnp` names it) or choose another port"

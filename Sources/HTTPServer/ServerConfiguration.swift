@@ -25,13 +25,12 @@ package struct ServerConfiguration: Sendable {
         case cancel
     }
 
-    /// An IPv4 or IPv6 address, with or without brackets, a name, or `*` for every address of the machine (IPv6 and IPv4 on
-    /// one socket).
-    package var host = "127.0.0.1"
+    /// `all` is IPv6 and IPv4 on one socket.
+    package var address = ListenAddress.host("127.0.0.1")
     /// The TCP port; 0 takes any free one, which ``Server/port`` then has.
     package var port: UInt16 = 0
-    /// A socket in the file system to listen on instead of a TCP port.
-    package var unixSocket: UnixSocket?
+    /// The permissions of a socket in the file system. Users who may write to its file may connect.
+    package var socketPermissions: UInt32 = 0o660
     /// The descriptor of a stream socket that already listens, used instead of opening one. The server owns it from its start
     /// on. Another process, such as systemd, may hold the same socket: connections that arrive after this server has
     /// stopped listening wait for the next server.

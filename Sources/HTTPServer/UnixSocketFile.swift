@@ -2,31 +2,17 @@ import CMicroHTTPD
 import Files
 import Glibc
 
-/// A socket in the file system, for clients on the same machine.
-package struct UnixSocket: Sendable, Equatable {
-    /// Its path, absolute, at most 107 bytes.
-    package var path: String
-    /// The file's permissions. Users who may write to the file may connect.
-    package var permissions: UInt32
-
-    /// A socket at that path, open to its owner and group unless said otherwise.
-    package init(path: String, permissions: UInt32 = 0o660) {
-        self.path = path
-        self.permissions = permissions
-    }
-}
-
 /// The file of a listening socket of this process.
 struct UnixSocketFile: Sendable {
     let path: String
     private let device: dev_t
     private let inode: ino_t
 
-    /// Listens at the path. A file that a killed process left behind is replaced; one on which a process listens isn't.
+    /// Listens at the path, absolute and of at most 107 bytes. A file that a killed process left behind is replaced; one on which
+    /// a process listens isn't.
     static func listen(
-        _ socket: UnixSocket, backlog: Int32
+        at path: String, permissions: UInt32, backlog: Int32
     ) throws(ServerError) -> (descriptor: Int32, file: UnixSocketFile) {
-        let path = socket.path
         guard path.hasPrefix("/"), !path.utf8.contains(0) else {
             throw .cannotListen("the socket \(path) is not named by an absolute path: give unix:/PATH")
         }
@@ -39,7 +25,7 @@ struct UnixSocketFile: Sendable {
             let folder = try lockFolder(of: path)
             defer { close(folder) }
             try removeStale(path)
-            return try open(socket, backlog: backlog)
+            return try open(path, permissions: permissions, backlog: backlog)
         } catch {
             throw .cannotListen(explain(error, path))
         }
@@ -79,19 +65,19 @@ struct UnixSocketFile: Sendable {
     }
 
     private static func open(
-        _ wanted: UnixSocket, backlog: Int32
+        _ path: String, permissions: UInt32, backlog: Int32
     ) throws(SystemError) -> (descriptor: Int32, file: UnixSocketFile) {
         let descriptor = try SocketAddress.newSocket(AF_UNIX)
         do throws(SystemError) {
             // The umask removes permissions as the file is made, so that it is never open to more users than it should be.
-            try SystemError.check("fchmod", fchmod(descriptor, wanted.permissions))
-            let address = SocketAddress(path: wanted.path)
+            try SystemError.check("fchmod", fchmod(descriptor, permissions))
+            let address = SocketAddress(path: path)
             try SystemError.check("bind", address.withPointer { bind(descriptor, $0, $1) })
-            try SystemError.check("chmod", chmod(wanted.path, wanted.permissions))
+            try SystemError.check("chmod", chmod(path, permissions))
             try SystemError.check("listen", Glibc.listen(descriptor, backlog))
             var status = stat()
-            try SystemError.check("stat", lstat(wanted.path, &status))
-            return (descriptor, UnixSocketFile(path: wanted.path, device: status.st_dev, inode: status.st_ino))
+            try SystemError.check("stat", lstat(path, &status))
+            return (descriptor, UnixSocketFile(path: path, device: status.st_dev, inode: status.st_ino))
         } catch {
             close(descriptor)
             throw error

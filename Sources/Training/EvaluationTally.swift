@@ -1,4 +1,6 @@
-/// Top-1 and top-5 accuracy of logits, counted image by image; top-5 only where there are more than five classes, of which fewer
+import Glibc
+
+/// Top-1 and top-5 accuracy and cross-entropy of logits, counted image by image; top-5 only where there are more than five classes, of which fewer
 /// would all be among the first five.
 package struct EvaluationTally: Sendable, Equatable {
     package private(set) var images = 0
@@ -9,6 +11,7 @@ package struct EvaluationTally: Sendable, Equatable {
 
     /// The most classes that logits were of.
     private var classes = 0
+    private var loss = 0.0
 
     /// The fraction of the images, of which there is one at least, whose class has the greatest logit.
     package var top1Accuracy: Double { Double(top1) / Double(images) }
@@ -16,6 +19,9 @@ package struct EvaluationTally: Sendable, Equatable {
     package var top5Accuracy: Double? { classes > 5 ? Double(top5) / Double(images) : nil }
 
     package init() {}
+
+    /// The mean cross-entropy, without smoothing, and the top-1 accuracy of the images counted, at least one.
+    var score: ValidationScore { ValidationScore(loss: loss / Double(images), top1: top1Accuracy) }
 
     /// Counts an image.
     ///
@@ -28,6 +34,14 @@ package struct EvaluationTally: Sendable, Equatable {
         classes = max(classes, logits.count)
         if place < 1 { top1 += 1 }
         if place < 5 { top5 += 1 }
+        loss += Self.crossEntropy(logits, answer: answer)
+    }
+
+    /// −log of the probability that the logits give to a class.
+    private static func crossEntropy(_ logits: [Float], answer: Int) -> Double {
+        let values = logits.map(Double.init)
+        let greatest = values.max()!
+        return log(values.reduce(0) { $0 + exp($1 - greatest) }) + greatest - values[answer]
     }
 
     /// How many classes come before `answer`; of equal logits the first comes first, as an argmax has it.

@@ -72,8 +72,9 @@ struct ListenerOptionsTests {
         let parsed = try Self.parse([
             "serve", "--host", "unix:/a", "--socket-mode", "666", "--admin-host", "unix:/b",
         ])
-        #expect(try ServeOptions.server(parsed).unixSocket == UnixSocket(path: "/a", permissions: 0o666))
-        #expect(try ServeOptions.adminServer(parsed).unixSocket == UnixSocket(path: "/b", permissions: 0o600))
+        let (server, admin) = (try ServeOptions.server(parsed), try ServeOptions.adminServer(parsed))
+        #expect(server.address == .unix(path: "/a") && server.socketPermissions == 0o666)
+        #expect(admin.address == .unix(path: "/b") && admin.socketPermissions == 0o600)
         for wrong in ["888", "1777", "rw", "-1"] {
             #expect(throws: UsageError.self) { try Self.parse(["serve", "--socket-mode", wrong]) }
         }

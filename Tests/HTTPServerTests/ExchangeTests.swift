@@ -305,7 +305,7 @@ struct ExchangeTests {
     func addresses() async throws {
         for host in ["*", "127.0.0.1", "localhost"] {
             try await withServer {
-                $0.host = host
+                $0.address = ListenAddress(host)
             } _: { server in
                 let port = server.port
                 let response = try await offPool {
@@ -313,14 +313,14 @@ struct ExchangeTests {
                 }
                 #expect(response.status == 200)
                 var second = ServerConfiguration()
-                second.host = host
+                second.address = ListenAddress(host)
                 second.port = UInt16(port)
                 let other = try Server(configuration: second, handler: echo)
                 #expect { try other.start() } throws: { "\($0)".contains("in use") && "\($0)".contains("\(port)") }
             }
         }
         var nowhere = ServerConfiguration()
-        nowhere.host = "192.0.2.1"
+        nowhere.address = .host("192.0.2.1")
         let server = try Server(configuration: nowhere, handler: echo)
         #expect { try server.start() } throws: { "\($0)".contains("192.0.2.1") }
     }

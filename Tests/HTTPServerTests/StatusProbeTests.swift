@@ -29,7 +29,7 @@ struct StatusProbeTests {
             }
         }
         try await withServer {
-            $0.unixSocket = UnixSocket(path: path)
+            $0.address = .unix(path: path)
         } _: { _ in
             let answer = try await answer(.unix(path: path))
             #expect(answer.hasPrefix("HTTP/1.1 200"))

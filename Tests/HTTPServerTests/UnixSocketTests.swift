@@ -18,7 +18,8 @@ struct UnixSocketTests {
 
     private func configuration(_ path: String, permissions: UInt32 = 0o660) -> ServerConfiguration {
         var configuration = ServerConfiguration()
-        configuration.unixSocket = UnixSocket(path: path, permissions: permissions)
+        configuration.address = .unix(path: path)
+        configuration.socketPermissions = permissions
         return configuration
     }
 
@@ -43,7 +44,8 @@ struct UnixSocketTests {
     func serves() async throws {
         let records = Mutex<[ExchangeRecord]>([])
         try await withServer {
-            $0.unixSocket = UnixSocket(path: path, permissions: 0o606)
+            $0.address = .unix(path: path)
+            $0.socketPermissions = 0o606
         } observe: { record in
             records.withLock { $0.append(record) }
         } _: { server in
@@ -66,7 +68,7 @@ struct UnixSocketTests {
     func departures() async throws {
         let gate = Gate()
         try await withServer {
-            $0.unixSocket = UnixSocket(path: path)
+            $0.address = .unix(path: path)
         } handler: { request in
             if request.head.path == "/half" { return .text("whole") }
             return await gate.pass() ? .text("done") : .text("cancelled", status: 499)
@@ -101,7 +103,7 @@ struct UnixSocketTests {
         try #require(bound == 0)
         close(left)
         try await withServer {
-            $0.unixSocket = UnixSocket(path: path)
+            $0.address = .unix(path: path)
         } _: { _ in
             let refused = try await refusal(configuration(path))
             #expect(refused.contains(path) && refused.contains("in use"), "\(refused)")
@@ -113,7 +115,7 @@ struct UnixSocketTests {
     @Test("A server that stops leaves the file alone that another one has put in its place")
     func replaced() async throws {
         try await withServer {
-            $0.unixSocket = UnixSocket(path: path)
+            $0.address = .unix(path: path)
         } _: { _ in
             try FileManager.default.removeItem(atPath: path)
             try scratch.write(Array("another".utf8), to: "s")
@@ -159,7 +161,7 @@ struct UnixSocketTests {
         for round in 0..<2 {
             try await withServer {
                 $0.inheritedSocket = dup(kept)
-                $0.host = "192.0.2.1"
+                $0.address = .host("192.0.2.1")
             } _: { server in
                 let (port, former) = (server.port, waiting)
                 #expect(server.address == .internet(host: "127.0.0.1", port: UInt16(port)))

@@ -69,11 +69,9 @@ struct FineTuningLearnerTests {
         let learner = try Self.learner(
             Self.configuration(headAt: place), forwardSteps: forwardSteps, gradientSteps: gradientSteps, pool: pool)
         let trainer = Trainer(
-            learner,
-            recipe: Trainer.Recipe(
-                schedule: LearningRateSchedule(peak: 1e-2, warmUpSteps: 0, totalSteps: 2, shape: .constant),
-                optimizer: AdamW.Settings(weightDecay: 0.05), averageDecay: 0.9),
-            settings: TrainingSettings(), computation: "", pool: pool)
+            learner, settings: SmallRun.settings(rate: 1e-2, average: 0.9, steps: 2), batchesPerEpoch: 1,
+            computation: "",
+            pool: pool)
         let store = learner.store
         func values(_ shape: ParameterShape) -> [Float] {
             Array(UnsafeBufferPointer(start: store.value(shape.key), count: shape.count))

@@ -43,10 +43,10 @@ struct LinearHeadTests {
         let head = try ClassificationHead(Self.configuration, on: Self.program) { key in
             try type.rounded(try #require(solved.weights(key)))
         }
-        var tally = ValidationTally()
+        var tally = EvaluationTally()
         for (input, label) in zip(inputs, labels) {
             let read = head.activations(input, kernels: .best)
-            tally.add(logits: head.logits(activations: read, kernels: .best), label: label)
+            tally.add(logits: head.logits(activations: read, kernels: .best), answer: label)
         }
         let best = try #require(solved.best.validation)
         #expect(tally.score.top1! >= 0.9 && abs(tally.score.top1! - best.top1!) < 0.02)

@@ -20,7 +20,7 @@ struct SmallRun {
 
     init(
         in folder: URL, head: Bool = false, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
-        average: Double? = 0.9, steps: Int = 100, workers: Int = 2, validation: DataFeed? = nil
+        average: Double = 0.9, steps: Int = 100, workers: Int = 2, validation: DataFeed? = nil
     ) throws {
         let pool = WorkerPool(count: workers)
         files = TrainingRun.Files(folder: folder.path)
@@ -40,20 +40,18 @@ struct SmallRun {
                 validation: validation, kernels: .best, pool: pool)
         }
         trainer = Trainer(
-            learner,
-            recipe: Trainer.Recipe(
-                schedule: LearningRateSchedule(peak: rate, warmUpSteps: 0, totalSteps: steps, shape: .cosine),
-                optimizer: AdamW.Settings(weightDecay: 0.05), clip: 10, averageDecay: average),
-            settings: Self.settings(seed: seed, rate: rate, steps: steps),
-            computation: "\(workers) workers",
-            pool: pool)
+            learner, settings: Self.settings(rate: rate, clip: 10, seed: Int(seed), average: average, steps: steps),
+            batchesPerEpoch: 1, computation: "\(workers) workers", pool: pool)
     }
 
-    private static func settings(seed: UInt64, rate: Double, steps: Int) -> TrainingSettings {
+    /// Settings of a run whose learning rate falls over so many steps.
+    static func settings(
+        rate: Double, decay: Double = 0.05, clip: Double? = nil, seed: Int = 1, average: Double = 0, steps: Int
+    ) -> TrainingSettings {
         TrainingSettings(
             recipe: TrainingSettings.Recipe(
-                batchSize: 8, learningRate: rate, warmUpEpochs: 0, schedule: .cosine, weightDecay: 0.05,
-                averageDecay: 0, clip: 10, seed: Int(seed), epochs: steps, augmentation: AugmentationPolicy()))
+                batchSize: 8, learningRate: rate, warmUpEpochs: 0, schedule: .cosine, weightDecay: decay,
+                averageDecay: average, clip: clip, seed: seed, epochs: steps, augmentation: AugmentationPolicy()))
     }
 
     /// Images that are darker or lighter, which their labels say.

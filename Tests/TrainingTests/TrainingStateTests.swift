@@ -47,7 +47,7 @@ struct TrainingStateTests {
                         lastGood: "\(run.files.state) holds the state after step 3"))
             #expect(try Data(contentsOf: state) == good)
             #expect(throws: TrainingError.self) {
-                let wild = try SmallRun(in: folder.appending(path: "wild"), coupling: .icfm, rate: 1e30, average: nil)
+                let wild = try SmallRun(in: folder.appending(path: "wild"), coupling: .icfm, rate: 1e30, average: 0)
                 try FileManager.default.createDirectory(
                     at: folder.appending(path: "wild"), withIntermediateDirectories: true)
                 try wild.run(epochs: 3)
@@ -60,11 +60,9 @@ struct TrainingStateTests {
         try withTemporaryFolder { folder in
             let (learner, state) = (ToldLearner(), folder.appending(path: "state"))
             let trainer = Trainer(
-                learner,
-                recipe: Trainer.Recipe(
-                    schedule: LearningRateSchedule(peak: 1e-3, warmUpSteps: 0, totalSteps: 2, shape: .constant),
-                    optimizer: AdamW.Settings()),
-                settings: TrainingSettings(), computation: "", pool: WorkerPool(count: 1))
+                learner, settings: SmallRun.settings(rate: 1e-3, decay: 0, steps: 2), batchesPerEpoch: 1,
+                computation: "",
+                pool: WorkerPool(count: 1))
             let batch = Batch(epoch: 0, index: 0, pixels: [0], labels: [0])
             _ = try trainer.step(batch)
             try trainer.save(to: state.path)

@@ -131,8 +131,7 @@ enum FineTuneCommand: Subcommand {
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let source = FineTuningSource(
-            tuned: tuned, base: base, data: data, preprocessing: preprocessing, kernels: computation.kernels,
-            pool: computation.pool)
+            tuned: tuned, base: base, data: data, preprocessing: preprocessing, computation: computation)
         let settings = try settings(arguments, source)
         guard try arguments[freeze] == .none else { return try solve(arguments, source, settings, computation) }
         try requireSomethingToLearn(arguments, configuration)
@@ -140,8 +139,9 @@ enum FineTuneCommand: Subcommand {
         let feed = try data.trainingFeed(
             arguments, preprocessing, recipe, balancesClasses: try arguments[balance] == .classes)
         return try TrainingOptions.train(
-            arguments, of: command, settings, floor: try arguments[finalRate], epochs: try arguments[recipe.epochs],
-            feed: feed, data: data, configuration, on: computation
+            arguments, of: command, settings, epochs: try arguments[recipe.epochs], feed: feed, data: data,
+            configuration,
+            on: computation
         ) {
             for note in tuned.notes { Terminal.report(note) }
             return try source.learner(

@@ -142,13 +142,12 @@ enum TrainingOptions {
     /// Carries out a run whose learner takes steps, or rehearses it.
     ///
     /// - Parameters:
-    ///   - floor: the learning rate at the end of a cosine.
     ///   - model: what the best weights make.
     ///   - learner: called once it is certain that the run can begin.
     @MainActor
     static func train(
-        _ arguments: ParsedArguments, of command: Command, _ settings: TrainingSettings, floor: Double = 0, epochs: Int,
-        feed: DataFeed, data: TrainingData, _ model: ModelConfiguration, on computation: Computation,
+        _ arguments: ParsedArguments, of command: Command, _ settings: TrainingSettings, epochs: Int, feed: DataFeed,
+        data: TrainingData, _ model: ModelConfiguration, on computation: Computation,
         learner: () throws -> any Learner
     ) throws -> ExitStatus {
         let (resumes, restarts) = (try arguments[resume], try restartsSchedule(arguments))
@@ -156,24 +155,20 @@ enum TrainingOptions {
         try files.check(settings: settings, resumes: resumes, restartsSchedule: restarts, stepLog: stepLog)
         let (kernels, pool) = (computation.kernels, computation.pool)
         let trainer = Trainer(
-            try learner(),
-            recipe: Trainer.Recipe(
-                settings.recipe!, floor: floor, epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch),
-            settings: settings,
+            try learner(), settings: settings, batchesPerEpoch: feed.batchesPerEpoch,
             computation: "\(kernels.name) kernels, \(pool.count) workers, \(try arguments[capacity]) images at a time",
             options: remembered(arguments, of: command), pool: pool)
         if try arguments[dryRun] {
-            return try TrainingRehearsal().run(
+            return try TrainingRehearsal.run(
                 trainer, data: data, feed: feed, epochs: epochs, files: files, resumes: resumes)
         }
         let model = try selfTested(model, arguments, on: computation)
-        return try TrainingSession(
+        return try TrainingSession.run(
             trainer, files: files, epochs: epochs, feed: feed, checkpointInterval: try checkpointInterval(arguments),
-            stepLog: stepLog, restartsSchedule: restarts, damage: data.damageReport,
-            keepModel: { trainer in
-                try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
-            }
-        ).run(resumes: resumes)
+            stepLog: stepLog, resumes: resumes, restartsSchedule: restarts, damage: data.damageReport
+        ) { trainer in
+            try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
+        }
     }
 
     /// The model that a run writes.

@@ -26,6 +26,16 @@ package struct LearningRateSchedule: Sendable, Equatable {
         self.shape = shape
     }
 
+    /// What a run's settings come to.
+    ///
+    /// - Parameter floor: the learning rate at the end of a cosine.
+    init(_ recipe: TrainingSettings.Recipe, floor: Double, batchesPerEpoch: Int) {
+        self.init(
+            peak: recipe.learningRate, floor: floor,
+            warmUpSteps: Int((recipe.warmUpEpochs * Double(batchesPerEpoch)).rounded()),
+            totalSteps: (recipe.epochs ?? 0) * batchesPerEpoch, shape: recipe.schedule)
+    }
+
     /// The rate of a step, counted from 0, at `start` or later.
     package func rate(at step: Int) -> Double {
         let (step, total) = (max(step - start, 0), totalSteps - start)

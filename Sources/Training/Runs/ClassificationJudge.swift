@@ -18,13 +18,13 @@ struct ClassificationJudge {
             store.numbers(of: ModelFile.parameter(ofKey: $0), in: store.values)
         }
         let integrator = ReverseIntegrator(forBatchesOf: model, kernels: kernels, pool: pool)
-        var tally = ValidationTally()
+        var tally = EvaluationTally()
         let batches = validation.batches()
         for _ in 0..<validation.batchesPerEpoch {
             try beforeEachBatch()
             let batch = try batches.next()
             for (pass, label) in zip(integrator.passes(of: batch, wantsLogits: true), batch.labels) {
-                tally.add(logits: pass.logits!, label: label)
+                tally.add(logits: pass.logits!, answer: label)
             }
         }
         return tally.score

@@ -100,22 +100,20 @@ package struct LinearHead: Sendable {
     /// The attempts as comma-separated values with a line of column names. Fractions, not percents; empty where there is
     /// nothing to say.
     var csv: String {
-        func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
-        return "penalty,iterations,loss,top1,validation_loss,validation_top1\n"
-            + attempts.map { attempt in
-                [
-                    "\(attempt.penalty)", "\(attempt.iterations)", text(attempt.training.loss),
-                    text(attempt.training.top1), text(attempt.validation?.loss), text(attempt.validation?.top1),
-                ].joined(separator: ",") + "\n"
-            }.joined()
+        attempts.reduce(into: "penalty,iterations,loss,top1,validation_loss,validation_top1\n") { text, attempt in
+            text += csvLine([
+                attempt.penalty, attempt.iterations, attempt.training.loss, attempt.training.top1,
+                attempt.validation?.loss, attempt.validation?.top1,
+            ])
+        }
     }
 }
 
 extension LogisticRegression {
     /// The mean cross-entropy and the top-1 accuracy.
     fileprivate func score(on rows: FeatureRows) -> ValidationScore {
-        var tally = ValidationTally()
-        forEachRow(of: rows) { row, logits in tally.add(logits: logits, label: rows.labels[row]) }
+        var tally = EvaluationTally()
+        forEachRow(of: rows) { row, logits in tally.add(logits: logits, answer: rows.labels[row]) }
         return tally.score
     }
 }

@@ -6,27 +6,8 @@ import Tensor
 /// With the same number of workers, the same batches from the same state give the same bits. Not for use by two threads at
 /// a time.
 package final class Trainer {
-    package struct Recipe: Sendable, Equatable {
-        package var schedule: LearningRateSchedule
-        package var optimizer: AdamW.Settings
-        /// Gradients of a greater norm are scaled down to it; nil for none.
-        package var clip: Double?
-        /// Decay of the average of weights; nil to keep none.
-        package var averageDecay: Double?
-
-        package init(
-            schedule: LearningRateSchedule, optimizer: AdamW.Settings, clip: Double? = nil, averageDecay: Double? = nil
-        ) {
-            self.schedule = schedule
-            self.optimizer = optimizer
-            self.clip = clip
-            self.averageDecay = averageDecay
-        }
-    }
-
     /// What is improved.
     package let learner: any Learner
-    package let recipe: Recipe
     package let settings: TrainingSettings
     package internal(set) var record: TrainingRecord
     /// The norm of the last step's gradient before it was clipped; 0 before the first step.
@@ -34,34 +15,41 @@ package final class Trainer {
     /// The learning rate of every step.
     private(set) var schedule: LearningRateSchedule
     private let optimizer: AdamW
+    private let clip: Double?
     private let average: ExponentialMovingAverage?
     private let pool: WorkerPool
 
     /// Begins a run with the learner's present values.
     ///
     /// - Parameters:
-    ///   - settings: what the numbers depend on.
+    ///   - settings: what the numbers depend on, with a recipe.
     ///   - computation: what their last bits depend on as well.
     ///   - options: see `TrainingRecord`.
     package init(
-        _ learner: any Learner, recipe: Recipe, settings: TrainingSettings, computation: String,
+        _ learner: any Learner, settings: TrainingSettings, batchesPerEpoch: Int, computation: String,
         options: [String: String]? = nil, pool: WorkerPool
     ) {
+        let recipe = settings.recipe!
         self.learner = learner
-        self.recipe = recipe
         self.settings = settings
         self.pool = pool
-        schedule = recipe.schedule
+        schedule = LearningRateSchedule(
+            recipe, floor: settings.fineTuning?.learning?.finalLearningRate ?? 0, batchesPerEpoch: batchesPerEpoch)
         record = TrainingRecord(settings: settings, computation: computation, options: options)
-        optimizer = AdamW(learner.store, ranges: learner.reached, settings: recipe.optimizer, pool: pool)
-        average = recipe.averageDecay.map { ExponentialMovingAverage(learner.store, decay: $0, pool: pool) }
+        optimizer = AdamW(
+            learner.store, ranges: learner.reached, settings: AdamW.Settings(weightDecay: recipe.weightDecay),
+            pool: pool)
+        clip = recipe.clip
+        average =
+            recipe.averageDecay > 0
+            ? ExponentialMovingAverage(learner.store, decay: recipe.averageDecay, pool: pool) : nil
         learner.valuesChanged()
     }
 
     /// Goes on where a state file stands.
     ///
     /// - Parameter restartsSchedule: whether the learning-rate schedule begins again there: step s of the run then has the rate
-    ///   that the recipe's schedule, less the steps done, has at s less the steps done. Everything else goes on, the optimizer's
+    ///   that the schedule of the settings, less the steps done, has at s less the steps done. Everything else goes on, the optimizer's
     ///   moments and the average of weights among it.
     /// - Returns: how the run was computed before, if it was otherwise than now; it then goes on with other last bits.
     /// - Throws: `TrainingError.otherRun` if it was written under other settings, `CheckpointError` or
@@ -102,7 +90,7 @@ package final class Trainer {
         let norm = learner.store.gradientNorm(pool: pool)
         guard norm.isFinite else { throw diverged("the gradient", step: record.step + 1) }
         gradientNorm = norm
-        let scale = recipe.clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
+        let scale = clip.map { norm > $0 ? $0 / norm : 1 } ?? 1
         optimizer.step(learningRate: schedule.rate(at: record.step), gradientScale: scale)
         learner.valuesChanged()
         record.step += 1
@@ -150,19 +138,4 @@ extension TrainingRecord.Sums {
 
     /// The fraction of images whose class was found.
     package var top1: Double? { images > 0 ? correct.map { Double($0) / Double(images) } : nil }
-}
-
-extension Trainer.Recipe {
-    /// What a run's settings come to for epochs of so many batches.
-    ///
-    /// - Parameter floor: the learning rate at the end of a cosine.
-    package init(_ settings: TrainingSettings.Recipe, floor: Double, epochs: Int, batchesPerEpoch: Int) {
-        self.init(
-            schedule: LearningRateSchedule(
-                peak: settings.learningRate, floor: floor,
-                warmUpSteps: Int((settings.warmUpEpochs * Double(batchesPerEpoch)).rounded()),
-                totalSteps: epochs * batchesPerEpoch, shape: settings.schedule),
-            optimizer: AdamW.Settings(weightDecay: settings.weightDecay), clip: settings.clip,
-            averageDecay: settings.averageDecay > 0 ? settings.averageDecay : nil)
-    }
 }

@@ -11,17 +11,13 @@ struct TrainingLog {
     /// Comma-separated values with a line of column names. Fractions, not percents; empty where there is nothing to say.
     var csv: String {
         let header = "epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,images_per_second,seconds\n"
-        return header + epochs.map { Self.line($0) + "\n" }.joined()
-    }
-
-    private static func line(_ epoch: TrainingRecord.Epoch) -> String {
-        func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }
-        let rate = epoch.seconds > 0 ? (Double(epoch.images) / epoch.seconds * 10).rounded() / 10 : 0
-        return [
-            "\(epoch.epoch)", "\(epoch.step)", text(epoch.learningRate), text(epoch.loss), text(epoch.top1),
-            text(epoch.validation?.loss), text(epoch.validation?.top1), text(rate),
-            text((epoch.seconds * 10).rounded() / 10),
-        ].joined(separator: ",")
+        return epochs.reduce(into: header) { text, epoch in
+            let rate = epoch.seconds > 0 ? (Double(epoch.images) / epoch.seconds * 10).rounded() / 10 : 0
+            text += csvLine([
+                epoch.epoch, epoch.step, epoch.learningRate, epoch.loss, epoch.top1, epoch.validation?.loss,
+                epoch.validation?.top1, rate, (epoch.seconds * 10).rounded() / 10,
+            ])
+        }
     }
 
     /// Loss over epochs and, where there are classes, top-1 accuracy below it, as an SVG file.
@@ -60,4 +56,9 @@ struct TrainingLog {
             try file.commit()
         }
     }
+}
+
+/// Comma-separated numbers, empty where there is none, with a line end.
+func csvLine(_ values: [(any CustomStringConvertible)?]) -> String {
+    values.map { $0?.description ?? "" }.joined(separator: ",") + "\n"
 }

@@ -148,29 +148,28 @@ extension TrainingSettings {
     /// States of version 0.2 and before hold these texts instead of the settings. Names and texts are therefore compared with
     /// theirs and must stay as they are.
     package var descriptions: [String: String] {
-        var texts: [String: String] = [:]
-        if let recipe { texts.merge(recipe.descriptions) { $1 } }
-        if let pretraining { texts.merge(pretraining.descriptions) { $1 } }
-        if let fineTuning { texts.merge(fineTuning.descriptions) { $1 } }
-        if let images { texts.merge(images.descriptions) { $1 } }
-        return texts
+        let parts = [
+            recipe?.descriptions, pretraining?.descriptions, fineTuning?.descriptions,
+            fineTuning?.learning?.descriptions,
+            images?.descriptions,
+        ]
+        return parts.compactMap { $0?.compactMapValues { $0 } }.reduce(into: [:]) { $0.merge($1) { $1 } }
     }
 }
 
 extension TrainingSettings.Recipe {
-    fileprivate var descriptions: [String: String] {
-        var texts = [
+    fileprivate var descriptions: [String: String?] {
+        [
             "--batch-size": "\(batchSize)", "--learning-rate": "\(learningRate)", "--warm-up": "\(warmUpEpochs)",
             "--schedule": schedule.rawValue, "--weight-decay": "\(weightDecay)", "--ema-decay": "\(averageDecay)",
             "--clip": clip.map { "\($0)" } ?? "none", "--seed": "\(seed)", "--augment": augmentation,
+            "--epochs": epochs.map { "\($0)" },
         ]
-        texts["--epochs"] = epochs.map { "\($0)" }
-        return texts
     }
 }
 
 extension TrainingSettings.Pretraining {
-    fileprivate var descriptions: [String: String] {
+    fileprivate var descriptions: [String: String?] {
         [
             "the command": "pretrain", "--architecture": (try? JSONCoder.text(architecture)) ?? "",
             "--coupling": coupling.rawValue,
@@ -179,42 +178,35 @@ extension TrainingSettings.Pretraining {
 }
 
 extension TrainingSettings.FineTuning {
-    fileprivate var descriptions: [String: String] {
-        var texts = [
+    fileprivate var descriptions: [String: String?] {
+        [
             "the command": "finetune", "MODEL": model, "--t-span": "\(grid.count)",
             "--t-cutoff": grid.cutoff.map { "\($0)" } ?? "none", "--freeze": learning == nil ? "flow" : "none",
-            "--head-place": headPlace ?? "state",
+            "--head-place": headPlace ?? "state", "--classes": classes?.joined(separator: ","),
+            "the solver": solver?.rawValue,
         ]
-        texts["--classes"] = classes?.joined(separator: ",")
-        texts["the solver"] = solver?.rawValue
-        if let learning { texts.merge(learning.descriptions) { $1 } }
-        return texts
     }
 }
 
 extension TrainingSettings.FineTuning.Learning {
-    fileprivate var descriptions: [String: String] {
-        var texts = [
+    fileprivate var descriptions: [String: String?] {
+        [
             "--from-scratch": "\(isFromScratch)", "--head-width": "\(headWidth)",
             "--final-learning-rate": "\(finalLearningRate)", "--label-smoothing": "\(labelSmoothing)",
             "--forward-steps": forwardSteps.map { "\($0)" } ?? "all",
-            "--gradient-steps": gradientSteps.map { "\($0)" } ?? "all",
+            "--gradient-steps": gradientSteps.map { "\($0)" } ?? "all", "--balance": balancesClasses ? "classes" : nil,
         ]
-        if balancesClasses { texts["--balance"] = "classes" }
-        return texts
     }
 }
 
 extension TrainingSettings.Images {
-    fileprivate var descriptions: [String: String] {
-        var texts = ["the fingerprint of --data": training]
-        texts["--validation"] = heldBack.map {
-            "\($0)" + (splitSeed.map { " with --split-seed \($0)" } ?? "")
-        }
-        texts["the fingerprint of --validation"] = validation
-        texts["the fingerprint of --labels"] = labels
-        texts["the fingerprint of --validation-labels"] = validationLabels
-        return texts
+    fileprivate var descriptions: [String: String?] {
+        [
+            "the fingerprint of --data": training,
+            "--validation": heldBack.map { "\($0)" + (splitSeed.map { " with --split-seed \($0)" } ?? "") },
+            "the fingerprint of --validation": validation, "the fingerprint of --labels": labels,
+            "the fingerprint of --validation-labels": validationLabels,
+        ]
     }
 }
 

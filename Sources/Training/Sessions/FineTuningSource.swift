@@ -9,22 +9,20 @@ package struct FineTuningSource {
     package let base: ModelFile
     package let data: TrainingData
     let preprocessing: Preprocessing
-    let kernels: Kernels
-    let pool: WorkerPool
+    let computation: Computation
 
     /// Describes what fine-tuning begins with.
     ///
     /// - Parameter preprocessing: the transform of the model to make.
     package init(
-        tuned: FineTunedModel, base: ModelFile, data: TrainingData, preprocessing: Preprocessing, kernels: Kernels,
-        pool: WorkerPool
+        tuned: FineTunedModel, base: ModelFile, data: TrainingData, preprocessing: Preprocessing,
+        computation: Computation
     ) {
         self.tuned = tuned
         self.base = base
         self.data = data
         self.preprocessing = preprocessing
-        self.kernels = kernels
-        self.pool = pool
+        self.computation = computation
     }
 
     /// Network and head together, at their first weights.
@@ -33,7 +31,8 @@ package struct FineTuningSource {
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(
             tuned.configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps,
-            capacity: capacity, validation: data.validationFeed(preprocessing), kernels: kernels, pool: pool)
+            capacity: capacity, validation: data.validationFeed(preprocessing), kernels: computation.kernels,
+            pool: computation.pool)
         let keepsHead = tuned.keepsHead
         func isKept(_ key: String) -> Bool { key.hasPrefix("classifier.") ? keepsHead : !isFromScratch }
         WeightInitialization.initialize(learner.store, seed: seed) { !isKept($0) }

@@ -103,14 +103,13 @@ package struct HeadTraining {
         let clock = ContinuousClock()
         let start = clock.now
         try HeadFeatures(labels: sample.labels, width: width).compute(
-            source.data.wholeFeed(sample, source.preprocessing), model: model, kernels: source.kernels,
-            pool: source.pool
+            source.data.wholeFeed(sample, source.preprocessing), model: model, kernels: source.computation.kernels,
+            pool: source.computation.pool
         ) { _ in try Task.checkCancellation() }
         let seconds = start.duration(to: clock.now) / .seconds(1) / Double(sample.count)
         source.data.damageReport.tellNew { Terminal.report($0) }
         // The features, and the same scaled.
         let bytes = ProcessMemory.peakResidentBytes() + 2 * 4 * width * total
-        let left = MemoryBudget.now().map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""
         let lines = [
             "images: \(images[0]) to train on, \(total - images[0]) to validate on"
                 + (doneCount > 0 ? "; the features of \(doneCount) are done" : ""),
@@ -118,10 +117,8 @@ package struct HeadTraining {
             "time: about \(Pace.clock(seconds * Double(total - doneCount))) (measured: "
                 + "\((seconds * 1e4).rounded() / 10) ms to read an image and compute its features), and seconds to solve "
                 + "for the head",
-            "memory: about \(bytes >> 20) MiB at most\(left)",
-            "nothing was written; to start, repeat the command without --dry-run",
         ]
-        Terminal.print(lines.joined(separator: "\n"))
+        Terminal.print((lines + TrainingForecast.ending(bytes: bytes, budget: .now())).joined(separator: "\n"))
         return .success
     }
 
@@ -160,7 +157,9 @@ package struct HeadTraining {
         do {
             for (part, subset) in zip(parts, subsets) {
                 let feed = source.data.wholeFeed(subset.images, source.preprocessing)
-                try part.features.compute(feed, model: model, kernels: source.kernels, pool: source.pool) { _ in
+                try part.features.compute(
+                    feed, model: model, kernels: source.computation.kernels, pool: source.computation.pool
+                ) { _ in
                     source.data.damageReport.tellNew { bar.report($0) }
                     bar.update(count())
                     try Task.checkCancellation()
@@ -187,7 +186,9 @@ package struct HeadTraining {
         let network = try configuration.network()
         let zeros = Dictionary(
             uniqueKeysWithValues: configuration.head!.parameters(on: network).map { ($0.key, $0.count) })
-        return try ReversibleModel(configuration: configuration, kernels: source.kernels, pool: source.pool) { key in
+        return try ReversibleModel(
+            configuration: configuration, kernels: source.computation.kernels, pool: source.computation.pool
+        ) { key in
             if let count = zeros[ModelFile.parameter(ofKey: key)] { return [Float](repeating: 0, count: count) }
             return try base.tensor(key)
         }
@@ -203,7 +204,7 @@ package struct HeadTraining {
         return try LinearHead(
             parts[0].features, validation: parts.count > 1 ? parts[1].features : nil,
             classes: source.tuned.configuration.head!.classes, penalties: penalties,
-            balancesClasses: balancesClasses, storing: type, on: source.pool
+            balancesClasses: balancesClasses, storing: type, on: source.computation.pool
         ) { current, iterations in
             try Task.checkCancellation()
             if penalty != current { (penalty, before) = (current, before + last) }

@@ -42,11 +42,16 @@ struct TrainingForecast {
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
         if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
         lines.append("time: about \(Pace.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
-        lines.append(
-            "memory: about \(bytes >> 20) MiB at most"
-                + (budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""))
-        lines.append("nothing was written; to start, repeat the command without --dry-run")
-        return lines.joined(separator: "\n")
+        return (lines + Self.ending(bytes: bytes, budget: budget)).joined(separator: "\n")
+    }
+
+    /// The last lines of what is printed.
+    static func ending(bytes: Int, budget: MemoryBudget?) -> [String] {
+        let left = budget.map { "; \($0.availableBytes >> 20) MiB are left (\($0.bound))" } ?? ""
+        return [
+            "memory: about \(bytes >> 20) MiB at most\(left)",
+            "nothing was written; to start, repeat the command without --dry-run",
+        ]
     }
 
     /// How many classes there are, and the first ones' names.
@@ -63,12 +68,10 @@ struct TrainingForecast {
 
 /// Measures, by a few steps in memory, what a run would take.
 @MainActor
-package struct TrainingRehearsal {
-    private let clock = ContinuousClock()
+package enum TrainingRehearsal {
+    private static let clock = ContinuousClock()
     /// Steps beyond the first, which is not timed.
     private static let steps = 3
-
-    package init() {}
 
     /// Measures and prints what a run would take.
     ///
@@ -76,7 +79,7 @@ package struct TrainingRehearsal {
     ///   - feed: what is trained on.
     ///   - epochs: in all.
     ///   - resumes: whether the run is to continue from the state in `files`.
-    package func run(
+    package static func run(
         _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int, files: TrainingRun.Files, resumes: Bool
     ) throws -> ExitStatus {
         let stepsDone =
@@ -103,7 +106,7 @@ package struct TrainingRehearsal {
     /// - Parameters:
     ///   - batch: makes the batch of that index.
     ///   - validationBatches: of a whole validation; 0 for none.
-    func times(
+    static func times(
         _ trainer: Trainer, batch: (Int) throws -> Batch, batchesPerEpoch: Int, validationBatches: Int
     ) throws -> TrainingForecast.Times {
         var (steps, batches): ([Double], [Double]) = ([], [])
@@ -130,7 +133,7 @@ package struct TrainingRehearsal {
     }
 
     /// Seconds of a whole validation, by its first batches.
-    private func validation(_ trainer: Trainer, batches: Int) throws -> Double {
+    private static func validation(_ trainer: Trainer, batches: Int) throws -> Double {
         let sample = min(batches, 2)
         var begun = 0
         let start = clock.now

@@ -4,14 +4,11 @@ import Console
 @MainActor
 package struct TrainingSession {
     private let trainer: Trainer
-    private let files: TrainingRun.Files
     private let plan: TrainingRun.Plan
-    private let feed: DataFeed
-    private let stepLog: String?
-    private let damage: DamageReport
-    private let restartsSchedule: Bool
-    private let keepModel: (Trainer) throws -> Void
+    private let imagesPerStep: Int
 
+    /// Runs to the end, or until the task is cancelled.
+    ///
     /// - Parameters:
     ///   - epochs: in all.
     ///   - checkpointInterval: the longest time between two saves.
@@ -19,26 +16,16 @@ package struct TrainingSession {
     ///   - restartsSchedule: see ``Trainer/resume(from:restartsSchedule:)``.
     ///   - damage: tells of damaged images that are skipped.
     ///   - keepModel: writes the trainer's present weights as the run's model.
-    package init(
-        _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed, checkpointInterval: Duration,
-        stepLog: String?, restartsSchedule: Bool, damage: DamageReport, keepModel: @escaping (Trainer) throws -> Void
-    ) {
-        self.trainer = trainer
-        self.files = files
-        plan = TrainingRun.Plan(
-            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch, checkpointInterval: checkpointInterval)
-        self.feed = feed
-        self.stepLog = stepLog
-        self.restartsSchedule = restartsSchedule
-        self.damage = damage
-        self.keepModel = keepModel
-    }
-
-    /// Runs to the end, or until the task is cancelled.
-    ///
     /// - Returns: `success`, also if it was interrupted and saved.
-    package func run(resumes: Bool) throws -> ExitStatus {
-        let imagesPerStep = feed.imagesPerBatch
+    package static func run(
+        _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed, checkpointInterval: Duration,
+        stepLog: String?, resumes: Bool, restartsSchedule: Bool, damage: DamageReport,
+        keepModel: @escaping (Trainer) throws -> Void
+    ) throws -> ExitStatus {
+        let plan = TrainingRun.Plan(
+            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch, checkpointInterval: checkpointInterval)
+        let session = TrainingSession(trainer: trainer, plan: plan, imagesPerStep: feed.imagesPerBatch)
+        let imagesPerStep = session.imagesPerStep
         let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * imagesPerStep)
         defer { bar.erase() }
         let observer = TrainingRun.Observer(
@@ -47,11 +34,11 @@ package struct TrainingSession {
                 damage.tellNew { bar.report($0) }
                 bar.update(
                     record.step * imagesPerStep,
-                    "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(Self.rounded(outcome.loss))")
+                    "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(rounded(outcome.loss))")
             },
             epochEnded: { epoch in
                 damage.tellNew { bar.report($0) }
-                bar.report(line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
+                bar.report(session.line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
             },
             keepModel: keepModel)
         let run = try TrainingRun(
@@ -79,7 +66,7 @@ package struct TrainingSession {
         bar.erase()
         switch ending {
         case .finished:
-            Terminal.print("\(files.model): \(bestText)")
+            Terminal.print("\(files.model): \(session.bestText)")
         case .interrupted:
             Terminal.print("\(files.state): saved after step \(trainer.record.step); continue with --resume")
         }
@@ -102,7 +89,6 @@ package struct TrainingSession {
         if epoch.seconds > 0 {
             facts.append("\(Pace.rounded(Double(epoch.images) / epoch.seconds)) images/s")
         }
-        let imagesPerStep = feed.imagesPerBatch
         let done = epoch.step * imagesPerStep
         let left = (plan.epochs - epoch.epoch) * plan.batchesPerEpoch * imagesPerStep
         if done > first {
