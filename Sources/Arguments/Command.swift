@@ -132,6 +132,16 @@ package struct ParsedArguments: Sendable {
         }
     }
 
+    /// Refuses the option's value where a condition isn't met.
+    ///
+    /// - Throws: `UsageError` with this problem and remedy.
+    package func require(
+        _ condition: Bool, of option: any CommandOption, _ problem: @autoclosure () -> String,
+        remedy: @autoclosure () -> String
+    ) throws(UsageError) {
+        guard condition else { throw UsageError(problem(), at: place(of: option), remedy: remedy()) }
+    }
+
     /// Where to change the option's value, for a ``UsageError``: the flag or the variable that gave it, the flag if none.
     package func place(of option: any CommandOption) -> String {
         source(of: option)?.name ?? "--\(option.specification.name)"

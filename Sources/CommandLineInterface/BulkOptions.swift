@@ -52,20 +52,16 @@ enum BulkOptions {
     @MainActor
     static func run(_ arguments: ParsedArguments, output: String?, shard: Shard = .whole) throws -> ImageRun {
         let resumes = try arguments[resume]
-        guard !resumes || output != nil else {
-            throw UsageError(
-                "applies to a file, not to standard output", at: arguments.place(of: resume),
-                remedy: "name a file with -o")
-        }
+        try arguments.require(
+            !resumes || output != nil, of: resume, "applies to a file, not to standard output",
+            remedy: "name a file with -o")
         let (named, list, isZero) = (try arguments[paths], try arguments[filesFrom], try arguments[endsInZero])
         guard list != nil || !named.isEmpty else {
             throw UsageError("is missing", at: "PATHS", remedy: "name image files or folders, or give --files-from")
         }
-        guard list != nil || !isZero else {
-            throw UsageError(
-                "applies to a list of paths", at: arguments.place(of: endsInZero),
-                remedy: "give --files-from, or leave it out")
-        }
+        try arguments.require(
+            list != nil || !isZero, of: endsInZero, "applies to a list of paths",
+            remedy: "give --files-from, or leave it out")
         guard ([list].compactMap(\.self) + named).count(where: { $0 == ImageInputs.standardInput }) < 2 else {
             throw UsageError(
                 "standard input can be read only once", at: "PATHS",

@@ -33,12 +33,10 @@ extension Computation {
     init(_ arguments: ParsedArguments, in precision: Precision? = nil, endsStart: Bool = true) throws {
         let kernels = try Self.kernels(arguments)
         let precision = try precision ?? arguments[Self.precisionOption]
-        guard kernels.computes(precision) else {
-            throw UsageError(
-                "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(precision.rawValue)",
-                at: arguments.place(of: Self.precisionOption),
-                remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16, or BF16 on arm64)")
-        }
+        try arguments.require(
+            kernels.computes(precision), of: Self.precisionOption,
+            "the kernels \(UsageError.quoted(kernels.name)) don't compute in \(precision.rawValue)",
+            remedy: "give f32, or run on a processor with products of bf16 (AVX512_BF16, or BF16 on arm64)")
         self.init(
             kernels: kernels, precision: precision,
             pool: WorkerPool(count: try arguments[Self.workersOption] ?? ProcessorBudget.available()))

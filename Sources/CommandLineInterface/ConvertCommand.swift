@@ -68,11 +68,10 @@ enum ConvertCommand: Subcommand {
 
     private static func storedType(_ arguments: ParsedArguments, _ file: ModelFile) throws -> ElementType {
         if let type = try arguments[type] { return type.elementType }
-        guard file.elementTypes.count == 1 else {
-            throw UsageError(
-                "the model's weights are stored as \(file.elementTypes.map(\.rawValue).joined(separator: " and "))",
-                at: arguments.place(of: type), remedy: "give --dtype, the type for them all")
-        }
+        try arguments.require(
+            file.elementTypes.count == 1, of: type,
+            "the model's weights are stored as \(file.elementTypes.map(\.rawValue).joined(separator: " and "))",
+            remedy: "give --dtype, the type for them all")
         return file.elementTypes[0]
     }
 }

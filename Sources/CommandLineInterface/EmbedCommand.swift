@@ -79,8 +79,7 @@ enum EmbedCommand: Subcommand {
             guard let output else {
                 throw UsageError(
                     "applies to a file, not to standard output", at: arguments.place(of: keepsOutput),
-                    remedy: "name a file with -o"
-                )
+                    remedy: "name a file with -o")
             }
             guard access(output.systemPath, F_OK) != 0 else {
                 Terminal.report("headwater: \(output) already exists and is kept")
@@ -113,18 +112,15 @@ enum EmbedCommand: Subcommand {
     private static func format(_ arguments: ParsedArguments, _ output: String?) throws -> RowFormat.Embeddings {
         let given = try arguments[format]
         guard let output else {
-            guard given != .npy else {
-                throw UsageError(
-                    "npy can't go to standard output", at: arguments.place(of: format), remedy: "name a file with -o")
-            }
+            try arguments.require(
+                given != .npy, of: format, "npy can't go to standard output", remedy: "name a file with -o")
             return given ?? .jsonl
         }
         let suffix = output.split(separator: ".").last.flatMap { RowFormat.Embeddings(rawValue: $0.lowercased()) }
         guard let format = given ?? suffix else {
             throw UsageError(
                 "\(UsageError.quoted(output)) doesn't end in .npy, .jsonl or .csv",
-                at: arguments.place(of: Self.output),
-                remedy: "rename it or give --format")
+                at: arguments.place(of: Self.output), remedy: "rename it or give --format")
         }
         return format
     }

@@ -96,21 +96,16 @@ enum EvaluateCommand: Subcommand {
         let taps = k > 0 || probes ? try TapOptions.taps(arguments, of: model) : []
         let measuresHead = try arguments[head] && model.head != nil
         let corruptions = try arguments[corruption]
-        guard measuresHead || corruptions == nil else {
-            throw UsageError(
-                "corruptions need the head", at: arguments.place(of: corruption),
-                remedy: "leave it out, or give a model with a head and no --no-head")
-        }
-        guard measuresHead || !taps.isEmpty else {
-            throw UsageError(
-                "there is nothing to measure", at: arguments.place(of: neighbours),
-                remedy: "give --knn 20 or --probe, or a model with a head")
-        }
-        guard try arguments[plot] == nil || !taps.isEmpty else {
-            throw UsageError(
-                "there is nothing to draw, because neither neighbours nor probes are measured",
-                at: arguments.place(of: plot), remedy: "give --knn 20 or --probe")
-        }
+        try arguments.require(
+            measuresHead || corruptions == nil, of: corruption, "corruptions need the head",
+            remedy: "leave it out, or give a model with a head and no --no-head")
+        try arguments.require(
+            measuresHead || !taps.isEmpty, of: neighbours, "there is nothing to measure",
+            remedy: "give --knn 20 or --probe, or a model with a head")
+        try arguments.require(
+            arguments[plot] == nil || !taps.isEmpty, of: plot,
+            "there is nothing to draw, because neither neighbours nor probes are measured",
+            remedy: "give --knn 20 or --probe")
         if taps.isEmpty {
             try arguments.refuse(
                 [train, trainLabels, TapOptions.at, TapOptions.from],

@@ -29,11 +29,9 @@ enum InspectCommand: Subcommand {
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        if try arguments[json], try arguments[plan] {
-            throw UsageError(
-                "the plan is text and can't be combined with JSON", at: arguments.place(of: plan),
-                remedy: "leave out --json or --plan")
-        }
+        try arguments.require(
+            !(arguments[json] && arguments[plan]), of: plan, "the plan is text and can't be combined with JSON",
+            remedy: "leave out --json or --plan")
         let file = try ModelFile(ModelSource.file(try arguments[model], access: .onDemand))
         let description = try ModelDescription(
             configuration: file.configuration, sha256: try file.sha256.description, byteCount: file.byteCount,

@@ -120,11 +120,10 @@ extension ServeOptions {
     /// Which of both goes first at the start, the checkpoint activated last or the configured model.
     static func preference(_ arguments: ParsedArguments) throws -> StartingCheckpoint.Preference {
         guard let resumes = try arguments[resume] else { return .latest }
-        guard try !resumes || arguments[modelDirectory] != nil else {
-            throw UsageError(
-                "a checkpoint can only come from a model directory", at: arguments.place(of: resume),
-                remedy: "give --model-directory as well")
-        }
+        try arguments.require(
+            !resumes || arguments[modelDirectory] != nil, of: resume,
+            "a checkpoint can only come from a model directory",
+            remedy: "give --model-directory as well")
         return resumes ? .resume : .configured
     }
 

@@ -48,7 +48,7 @@ package struct EvaluationSet {
     /// Reads all its images, as a model sees them, with the indices of their classes.
     ///
     /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
-    public func inputs(for preprocessing: Preprocessing) throws -> [(pixels: [Float], label: Int)] {
+    package func inputs(for preprocessing: Preprocessing) throws -> [(pixels: [Float], label: Int)] {
         let damaged = DamagedImages(of: indices.count, in: images.path, damage)
         return try indices.enumerated().compactMap { position, index in
             do {

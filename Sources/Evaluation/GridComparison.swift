@@ -9,9 +9,9 @@ import Tensor
 /// What a solver and a number of steps cost a model, and how near they come to the solution of its ODE, on a set of images.
 ///
 /// The solution is that of the classical Runge-Kutta method of order four, with twice the steps of the finest grid compared.
-public struct GridComparison: Codable, Sendable {
+package struct GridComparison: Codable, Sendable {
     /// One grid with one solver.
-    public struct Row: Codable, Sendable {
+    package struct Row: Codable, Sendable {
         let solver: Solver
         /// Points, as `--t-span` counts them before the cutoff.
         let span: Int
@@ -33,14 +33,14 @@ public struct GridComparison: Codable, Sendable {
     /// The largest mean distance from the solution that counts as near enough.
     let tolerance: Double
     /// The grids, the cheapest first.
-    public let rows: [Row]
+    package let rows: [Row]
     /// The cheapest grid within the tolerance; nil if there is none.
-    public var cheapest: Row? { rows.first { $0.distance <= tolerance } }
+    package var cheapest: Row? { rows.first { $0.distance <= tolerance } }
 }
 
 extension GridComparison {
     /// A grid to compare.
-    public struct Candidate: Sendable, Equatable {
+    package struct Candidate: Sendable, Equatable {
         let grid: TimeGridConfiguration
         let solver: Solver
         let steps: Int
@@ -48,7 +48,7 @@ extension GridComparison {
 
     /// Grids over the same interval as the model's own, with at most `evaluations` evaluations: every solver with 1, 2, 3, 4, 6, 8,
     /// … steps, as far as the points before a cutoff can be spaced so.
-    public static func candidates(for configuration: ModelConfiguration, evaluations: Int) -> [Candidate] {
+    package static func candidates(for configuration: ModelConfiguration, evaluations: Int) -> [Candidate] {
         let own = TimeGrid(configuration).steps
         let counts = Set((0..<11).flatMap { [1 << $0, 3 << $0] } + [own]).sorted()
         return Solver.allCases.flatMap { solver in
@@ -83,7 +83,7 @@ extension GridComparison {
     ///   - hasClasses: whether to measure nearest neighbours.
     ///   - progress: told how many grids have been computed, the solution's counted; what it throws is rethrown.
     /// - Throws: `ConfigurationError`, and what reading the file throws.
-    public init(
+    package init(
         _ file: ModelFile, _ candidates: [Candidate], inputs: [(pixels: [Float], label: Int)], tolerance: Double,
         batch: Int, hasClasses: Bool, on computation: Computation, progress: (Int) throws -> Void
     ) throws {
@@ -152,7 +152,7 @@ extension GridComparison.Row {
 
 extension GridComparison {
     /// For people: a line for each grid, and which is the cheapest that is near enough.
-    public var text: String {
+    package var text: String {
         let columns = TextColumns([
             ("evaluations", -13), ("solver", -10), ("t-span", 7), ("t-cutoff", 10), ("cosine", 10), ("distance", 10),
             ("1-NN", 8),

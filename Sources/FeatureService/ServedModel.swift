@@ -10,11 +10,6 @@ package struct ModelVersion: Hashable, Sendable {
     /// SHA-256 of the checkpoint file, 64 lowercase hexadecimal digits.
     package let sha256: String
 
-    package init(name: String, sha256: String) {
-        self.name = name
-        self.sha256 = sha256
-    }
-
     /// The digest's first 12 digits: what responses and logs call the version.
     package var label: String { String(sha256.prefix(12)) }
 }

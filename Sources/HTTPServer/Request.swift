@@ -43,15 +43,8 @@ package struct Request: Sendable {
     package var head: RequestHead
     package var body: Body
     /// The most bytes that the body may have, also once it is decompressed.
-    private let maximumBodyBytes: Int
-    private let share: BodyShare
-
-    init(head: RequestHead, body: Body, maximumBodyBytes: Int, share: BodyShare) {
-        self.head = head
-        self.body = body
-        self.maximumBodyBytes = maximumBodyBytes
-        self.share = share
-    }
+    let maximumBodyBytes: Int
+    let share: BodyShare
 
     /// The body's bytes; empty if it is in a file.
     package var bytes: [UInt8] {

@@ -23,5 +23,5 @@ extension String {
 
 extension Double {
     /// The number with so many digits after the point, such as `-0.50`; `inf` or `nan` as they are.
-    public func fixed(digits: Int) -> String { isFinite ? Ticks.fixed(self, digits: digits) : "\(self)" }
+    package func fixed(digits: Int) -> String { isFinite ? Ticks.fixed(self, digits: digits) : "\(self)" }
 }

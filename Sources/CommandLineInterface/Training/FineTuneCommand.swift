@@ -188,18 +188,16 @@ enum FineTuneCommand: Subcommand {
             learningOptions,
             "the head on a frozen flow is the solution of a convex problem, which this option doesn't change",
             remedy: "leave it out, or leave out --freeze flow; only --penalty can be chosen")
-        for flag in [fromScratch, TrainingOptions.restartSchedule] where try arguments[flag] {
-            throw UsageError(
-                flag.specification.name == fromScratch.specification.name
-                    ? "a network of random weights that are never trained has no features"
-                    : "a head that is solved for has no schedule",
-                at: arguments.place(of: flag), remedy: "leave it out, or leave out --freeze flow")
-        }
-        if let width = try arguments[hiddenWidth], width > 0 {
-            throw UsageError(
-                "a head that is solved for is linear and has no hidden layer", at: arguments.place(of: hiddenWidth),
-                remedy: "leave it out, or leave out --freeze flow")
-        }
+        let remedy = "leave it out, or leave out --freeze flow"
+        try arguments.require(
+            !arguments[fromScratch], of: fromScratch,
+            "a network of random weights that are never trained has no features", remedy: remedy)
+        try arguments.require(
+            !arguments[TrainingOptions.restartSchedule], of: TrainingOptions.restartSchedule,
+            "a head that is solved for has no schedule", remedy: remedy)
+        try arguments.require(
+            arguments[hiddenWidth] ?? 0 == 0, of: hiddenWidth,
+            "a head that is solved for is linear and has no hidden layer", remedy: remedy)
     }
 
     /// The model to make.
@@ -232,11 +230,10 @@ enum FineTuneCommand: Subcommand {
     private static func requireSomethingToLearn(
         _ arguments: ParsedArguments, _ configuration: ModelConfiguration
     ) throws {
-        for option in [forwardSteps, gradientSteps]
-        where try arguments[option] == 0 && configuration.head?.place == nil {
-            throw UsageError(
+        for option in [forwardSteps, gradientSteps] {
+            try arguments.require(
+                arguments[option] != 0 || configuration.head?.place != nil, of: option,
                 "without a step, a head that reads the state learns nothing of the flow",
-                at: arguments.place(of: option),
                 remedy: "give 1 or more, or --freeze flow, or a --head-place")
         }
     }

@@ -112,12 +112,9 @@ enum TrainingOptions {
     /// Refuses to begin a schedule again in a run that has not begun.
     static func restartsSchedule(_ arguments: ParsedArguments) throws -> Bool {
         guard try arguments[restartSchedule] else { return false }
-        guard try arguments[resume] else {
-            throw UsageError(
-                "a new run has no schedule to start again",
-                at: arguments.place(of: restartSchedule),
-                remedy: "leave it out, or give --resume")
-        }
+        try arguments.require(
+            arguments[resume], of: restartSchedule, "a new run has no schedule to start again",
+            remedy: "leave it out, or give --resume")
         return true
     }
 
@@ -252,8 +249,7 @@ extension TrainingData {
         if case .fraction = source {
         } else {
             try arguments.refuse(
-                [TrainingOptions.splitSeed],
-                "it chooses the images to hold back, and none are",
+                [TrainingOptions.splitSeed], "it chooses the images to hold back, and none are",
                 remedy: "leave it out, or give --validation a fraction such as 0.1")
         }
         try self.init(
