@@ -106,7 +106,6 @@ package struct ParsedArguments: Sendable {
         get throws(Undeclared) { try value(named: option.specification.name, written: "--") }
     }
 
-    /// The positional's value.
     package subscript<Value>(positional: Positional<Value>) -> Value {
         get throws(Undeclared) { try value(named: positional.specification.name) }
     }

@@ -38,7 +38,6 @@ struct HelpText {
             + row("  -h, --help", "Show this help. After a command, show the command's help.")
     }
 
-    /// A command's help.
     func text(of command: Command) -> String {
         var sections = [
             wrapped("\(program.name) \(command.name): \(command.abstract)", to: width),

@@ -43,7 +43,6 @@ package enum Completion: Sendable, Equatable {
     /// Choices with commas between them.
     case list([String])
 
-    /// What may be chosen from.
     package var words: [String] {
         switch self {
         case .none, .file, .folder: []

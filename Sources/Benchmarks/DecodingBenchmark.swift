@@ -13,7 +13,6 @@ package struct DecodingBenchmark {
         /// Stored width and height in pixels.
         let width: Int
         let height: Int
-        /// Size of the file.
         let bytes: Int
         /// Milliseconds to decode at full size and to resize.
         let exact: Spread

@@ -5,7 +5,6 @@ import Tensor
 /// Times single operations at the sizes of the published networks, with random weights.
 package struct OperationBenchmark: Codable, Sendable {
     package struct Measurement: TableRow {
-        /// The operation and its sizes.
         let operation: String
         let batch: Int
         /// Milliseconds an image.

@@ -13,7 +13,6 @@ package struct ServedBenchmark {
         package var batchings: [BatchingMode] = [.step, .request]
         /// Open loads as shares of the capacity.
         package var loads = [0.3, 0.6, 0.9, 1.5]
-        /// Clients of the closed loop.
         package var clients = 16
         /// Of a turn.
         package var seconds = 5.0

@@ -76,7 +76,6 @@ package struct ServedReport: Codable, Sendable {
         """
     }
 
-    /// The table.
     var table: String {
         let columns = TextColumns([
             ("load", 7), ("batching", 10), ("offered/s", 11), ("answered/s", 12), ("refused", 9), ("failed", 8),

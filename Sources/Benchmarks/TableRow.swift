@@ -2,7 +2,6 @@ import Plotting
 
 /// A line of a benchmark's table.
 package protocol TableRow: Codable, Sendable {
-    /// The table's columns.
     static var columns: TextColumns { get }
     /// A cell for each column.
     var cells: [String] { get }

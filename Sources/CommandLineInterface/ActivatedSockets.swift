@@ -2,16 +2,11 @@ import Arguments
 
 /// The sockets that systemd listens on and passes to the service that it starts (sd_listen_fds(3)), by their names.
 struct ActivatedSockets: Equatable, Sendable {
-    /// The name of the admin listener's socket.
     static let adminName = "admin"
-    /// The name of the public listener's.
     static let publicName = "public"
-    /// The descriptor of the public listener's socket.
     private(set) var `public`: Int32?
-    /// The descriptor of the admin listener's socket.
     private(set) var admin: Int32?
 
-    /// None.
     init() {}
 
     /// Reads `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES`. A single socket without one of the two names is the public

@@ -21,7 +21,6 @@ extension Computation {
 
     /// The options of a command that computes in f32.
     static let exactOptions = OptionGroup("Computation", [kernelsOption, workersOption])
-    /// All three.
     static let options = OptionGroup("Computation", [kernelsOption, precisionOption, workersOption])
 
     /// What the options ask for.

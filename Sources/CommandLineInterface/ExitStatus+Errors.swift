@@ -8,7 +8,6 @@ import HTTPServer
 import Training
 
 extension ExitStatus {
-    /// The status for an error.
     init(of error: any Error) {
         self =
             switch error {

@@ -41,7 +41,6 @@ enum HealthCommand: Subcommand {
         }
     }
 
-    /// Whom to ask, and how.
     static func probe(_ arguments: ParsedArguments, environment: [String: String]) throws -> StatusProbe {
         let destination = ServerAddress(of: ListenAddress(try arguments[host]), port: try arguments[port])
         guard try speaksTLS(arguments, environment) else {

@@ -11,7 +11,6 @@ import Tensor
 
 /// What the options come to.
 extension ServeOptions {
-    /// The public listener.
     static func server(
         _ arguments: ParsedArguments, _ sockets: ActivatedSockets = ActivatedSockets()
     ) throws -> ServerConfiguration {
@@ -74,7 +73,6 @@ extension ServeOptions {
         }
     }
 
-    /// What the public routes grant.
     static func publicAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> PublicAPIConfiguration {
         var configuration = PublicAPIConfiguration(build: build)
         configuration.maximumImages = try arguments[images]
@@ -87,7 +85,6 @@ extension ServeOptions {
         return configuration
     }
 
-    /// What the admin routes grant.
     static func adminAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> AdminAPIConfiguration {
         var configuration = AdminAPIConfiguration(build: build)
         configuration.token = try token(arguments)
@@ -95,7 +92,6 @@ extension ServeOptions {
         return configuration
     }
 
-    /// The admin listener.
     static func adminServer(
         _ arguments: ParsedArguments, _ sockets: ActivatedSockets = ActivatedSockets()
     ) throws -> ServerConfiguration {
@@ -127,7 +123,6 @@ extension ServeOptions {
         return resumes ? .resume : .configured
     }
 
-    /// The feature service.
     static func service(_ arguments: ParsedArguments) throws -> FeatureServiceConfiguration {
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = try arguments[batch]

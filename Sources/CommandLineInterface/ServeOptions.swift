@@ -8,7 +8,6 @@ import Machine
 import Telemetry
 import Tensor
 
-/// The options of `headwater serve`.
 enum ServeOptions {
     static let host = Option(
         "host", .string("ADDRESS"), default: "127.0.0.1",

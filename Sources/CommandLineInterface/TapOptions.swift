@@ -49,7 +49,6 @@ enum TapOptions {
     }
 }
 
-/// At which times taps read.
 enum TapTimes: Sendable, Equatable {
     /// At every point of the model's grid.
     case all
@@ -81,7 +80,6 @@ extension ValueSyntax where Value == TapTimes {
 }
 
 extension ValueSyntax where Value == TapTime {
-    /// A tap's time.
     static var tapTime: ValueSyntax {
         ValueSyntax(
             placeholder: "TIME", rule: "a time such as 0.75, or end", parse: { try? TapTime(parsing: $0) },
@@ -99,7 +97,6 @@ extension ValueSyntax where Value == Tap {
 }
 
 extension ValueSyntax where Value == HeadPlace {
-    /// A head's place.
     static var headPlace: ValueSyntax {
         ValueSyntax(
             placeholder: "PLACE", rule: "a place: state, middle, down.N or up.N",

@@ -32,7 +32,6 @@ package struct EvaluationReport: Codable, Equatable {
         let steps: Int
         /// Images that it was trained on.
         let references: Int
-        /// Iterations of L-BFGS.
         let iterations: Int
         /// The fraction of the images that are classified correctly.
         let accuracy: Double
@@ -42,7 +41,6 @@ package struct EvaluationReport: Codable, Equatable {
     let model: String
     let version: String
     let kernels: String
-    /// Images counted.
     let images: Int
     /// Images left out, those of --train included; not those that a corruption makes unusable.
     package var failed: Int

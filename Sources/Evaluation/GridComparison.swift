@@ -15,7 +15,6 @@ package struct GridComparison: Codable, Sendable {
         let solver: Solver
         /// Points, as `--t-span` counts them before the cutoff.
         let span: Int
-        /// The cutoff, if there is one.
         let cutoff: Int?
         /// Evaluations of a whole pass.
         let evaluations: Int
@@ -39,7 +38,6 @@ package struct GridComparison: Codable, Sendable {
 }
 
 extension GridComparison {
-    /// A grid to compare.
     package struct Candidate: Sendable, Equatable {
         let grid: TimeGridConfiguration
         let solver: Solver

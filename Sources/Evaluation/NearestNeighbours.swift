@@ -18,7 +18,6 @@ struct LabelledEmbeddings: Sendable {
 
     var count: Int { labels.count }
 
-    /// Appends a row.
     mutating func append(_ embedding: [Float], label: Int) {
         precondition(embedding.count == dimension && label >= 0, "an embedding of another width, or no class")
         values += embedding.scaledToUnitLength()

@@ -8,7 +8,6 @@ protocol FeatureWriter {
     var count: Int { get }
     /// How many of them have rows.
     var rows: Int { get }
-    /// Appends an image's features.
     func append(_ path: String, _ features: ImageFeatures, fingerprint: UInt64) throws
     /// Takes in that an image is left out.
     func skip(_ reason: String, fingerprint: UInt64) throws

@@ -9,7 +9,6 @@ package struct ImageInputs: Sendable {
     /// What outputs call the image on standard input, and how it is asked for.
     package static let standardInput = "-"
 
-    /// Paths in their order.
     private(set) var paths: [String]
     /// What was passed over inside folders.
     let skipped: SkippedEntries

@@ -45,9 +45,7 @@ struct PathText {
     }
 }
 
-/// Rows of text formats.
 package enum TextRow {
-    /// One line of JSON.
     static func json(_ value: some Encodable) throws -> [UInt8] {
         try JSONCoder.encode(value) + [UInt8(ascii: "\n")]
     }

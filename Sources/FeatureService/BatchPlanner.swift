@@ -26,7 +26,6 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
         let model: Model
     }
 
-    /// Most images in a batch.
     let batchLimit: Int
     let mode: BatchingMode
     private(set) var waiting: [Entry] = []

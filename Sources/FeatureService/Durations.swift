@@ -1,5 +1,4 @@
 extension Duration {
-    /// This duration in seconds.
     var seconds: Double { self / .seconds(1) }
 }
 

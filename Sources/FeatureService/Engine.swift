@@ -56,7 +56,6 @@ actor Engine {
         return advanced
     }
 
-    /// Frees a model's memory.
     func release(_ served: ServedModel) {
         integrators[ObjectIdentifier(served)] = nil
         ProcessMemory.scheduleTrim()

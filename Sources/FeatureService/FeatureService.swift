@@ -401,7 +401,6 @@ package actor FeatureService {
         return key
     }
 
-    /// Ends the requests whose deadline has passed.
     private func expire() {
         let now = clock()
         for (id, request) in requests {

@@ -66,7 +66,6 @@ struct LeastRecentlyUsedCache<Key: Hashable & Sendable, Value: Sendable>: Sendab
         linkAsNewest(place)
     }
 
-    /// Forgets everything.
     mutating func removeAll() { self = Self(capacity: capacity) }
 
     private mutating func remove(_ key: Key) {

@@ -59,7 +59,6 @@ package final class ModelTally: Sendable {
         update(version) { $0.written.add(seconds: seconds) }
     }
 
-    /// Counts a step.
     func stepped(by version: ModelVersion, images: Int, seconds: Double) {
         update(version) { $0.steps[images, default: .init()].add(seconds: seconds) }
     }

@@ -2,7 +2,6 @@ import CZlib
 
 /// What decompression may produce.
 struct ContentLimits: Sendable {
-    /// Most bytes.
     var maximumBytes: Int
     /// Most bytes for each byte of the compressed body, beyond ``freeBytes``. Images and base64 compress to no less than half,
     /// numbers as text to a tenth; deflate reaches 1032 for zeros.

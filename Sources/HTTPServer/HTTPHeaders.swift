@@ -7,7 +7,6 @@ package struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral 
         package var value: String
     }
 
-    /// Every field, repeated names included.
     package private(set) var fields: [Field] = []
 
     package init() {}
@@ -25,7 +24,6 @@ package struct HTTPHeaders: Sendable, Equatable, ExpressibleByDictionaryLiteral 
         }
     }
 
-    /// The values of all fields of that name, in order.
     package func values(of name: String) -> [String] {
         fields.filter { Self.equal($0.name, name) }.map(\.value)
     }

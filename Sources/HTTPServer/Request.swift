@@ -2,7 +2,6 @@
 package struct RequestHead: Sendable {
     /// The method, case as sent, except that HEAD reads `GET`: the server itself leaves the body out (``isHead``).
     package var method: String
-    /// Whether the client sent HEAD.
     package var isHead = false
     /// The path, percent-decoded except for slashes (`%2F`), and not normalised.
     package var path: String

@@ -49,7 +49,6 @@ package struct ServerCounters: Sendable, Equatable {
     /// Sockets still open so that clients can read an early answer.
     package var lingeringSockets = 0
     package var acceptedConnections = 0
-    /// Connections refused above the limit since the start.
     package var refusedConnections = 0
     package var endedRequests = 0
     /// When the certificate presented expires, or one of its chain if that is earlier, in seconds since 1970; nil without TLS.

@@ -260,7 +260,6 @@ extension ServerCore {
 
 /// What the monitor reports, on its own thread.
 extension ServerCore {
-    /// Clients are waiting to be accepted.
     func clientsWaiting() { accept() }
 
     /// A watched client has closed its sending side or, if `entirely`, is gone.
@@ -278,10 +277,8 @@ extension ServerCore {
         abandoned?.cancelHandler(clientGone: true)
     }
 
-    /// A lingering socket can be read or has ended.
     func lingeringReadable(_ socket: Int32) { connections.drainLingering(socket, monitor: monitor) }
 
-    /// A tick has passed.
     func tick(_ now: ContinuousClock.Instant) {
         connections.forEach { connection in
             if connection.hasStoppedSending, !(connection.exchange?.isHandling ?? false) { connection.nudge() }

@@ -12,7 +12,6 @@ package struct FeatureRows: Sendable {
 
     var count: Int { labels.count }
 
-    /// Describes rows.
     package init(values: AlignedBuffer, labels: [Int], dimension: Int, weights: [Double]? = nil) {
         self.values = values
         self.labels = labels
@@ -33,9 +32,7 @@ package struct LogisticRegression: Sendable {
     /// Iterations end where no component of the gradient is larger.
     static let tolerance = 1e-5
 
-    /// Classes that it tells apart.
     package let classes: Int
-    /// Iterations taken.
     package let iterations: Int
     /// The penalised loss that they led to.
     package let loss: Double

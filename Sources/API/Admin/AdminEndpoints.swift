@@ -37,18 +37,16 @@ extension AdminAPI: EndpointAPI {
 
 /// A request that changes the service or asks about its models.
 struct Command: Sendable {
-    /// The path's parameters by name.
+    /// The parameters of the path by name.
     let path: [String: String]
     /// Whether the answer comes when the change is complete, not when it has begun.
     let waits: Bool
     /// The SHA-256 that an upload must have; nil if the query names none.
     let sha256: String?
-    /// The client that sent it.
     let client: CheckpointAttempt.Client
     let request: Request
 }
 
-/// The bodies of commands.
 enum CommandBody: Sendable {
     case none, json, optionalJSON
     /// A safetensors file, which is stored in the model directory.
@@ -64,7 +62,6 @@ enum CommandBody: Sendable {
 }
 
 extension Endpoint<AdminAPI> {
-    /// A row for a command.
     fileprivate static func command(
         _ name: String, method: String = "POST", _ path: String, options: [String] = [], body: CommandBody,
         statuses: Set<Int>,

@@ -10,7 +10,6 @@ enum InferenceOutput: String, CaseIterable, Sendable {
     case probabilities
 }
 
-/// A requested output.
 struct RequestedOutput: Equatable, Sendable {
     let output: InferenceOutput
     /// Whether it is requested in binary; nil if the output doesn't say so itself.
@@ -42,7 +41,6 @@ struct InferenceDocument: Sendable {
     private(set) var outputs: [RequestedOutput]?
     /// Whether outputs are binary that don't state it themselves.
     private(set) var prefersBinary = false
-    /// The options of the embedding.
     private(set) var options = RequestOptions()
     /// The time that the request may take, counted from its first line; nil for the service's default.
     private(set) var timeout: Duration?

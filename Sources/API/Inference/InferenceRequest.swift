@@ -12,9 +12,7 @@ struct InferenceRequest: Sendable {
     /// Whether the inputs were given as numbers, not as files.
     let isNumeric: Bool
 
-    /// What a request may hold.
     struct Limits: Sendable {
-        /// Images in a request.
         let maximumImages: Int
         /// Side of the model's input in pixels.
         let side: Int

@@ -9,7 +9,6 @@ struct RequestObserver: Sendable {
     let logger: Logger
     let accessLog: AccessLog
 
-    /// Logs a message of the server.
     func logServer(_ message: String) { logger.warning(listener.serverName, ["detail": .string(message)]) }
 
     /// Writes the response to a problem. A fault of the service is logged at once, regardless of --access-log.
@@ -31,7 +30,6 @@ struct RequestObserver: Sendable {
         metrics.authenticationFailed(at: listener, failure)
     }
 
-    /// Notes the features computed for a request.
     func computed(_ response: FeatureResponse, _ observation: inout RequestObservation) {
         metrics.observe(response.timings)
         observation.features = ObservedFeatures(response)

@@ -75,7 +75,6 @@ extension PublicAPI {
         return try await features(posted.images.map { .encoded($0) }, wanted, &observation).unlessSingleFailure()
     }
 
-    /// Computes features.
     func features(
         _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ observation: inout RequestObservation
     ) async throws(Problem) -> FeatureResults {

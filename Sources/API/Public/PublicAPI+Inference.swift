@@ -18,7 +18,6 @@ extension PublicAPI {
         return InferenceDescription.ready(served)
     }
 
-    /// Describes how a model is configured.
     func inferenceConfiguration(of served: ServedModel) -> Response {
         InferenceDescription.configuration(
             served, service: service.configuration, maximumImages: configuration.maximumImages)

@@ -3,15 +3,11 @@ import HTTPServer
 
 /// What the head of a request with images says.
 struct ImageCall: Sendable {
-    /// The options of the query.
     let options: RequestOptions
     /// The options that a form or JSON may also have.
     let optionNames: [RequestOptions.Name]
-    /// How the images are sent.
     let form: ImageForm
-    /// The most images that the body may hold.
     let maximumImages: Int
-    /// The form of the results.
     let resultFormat: ResultFormat
     let deadline: RequestDeadline
 }
@@ -94,7 +90,6 @@ extension Endpoint<PublicAPI> {
 }
 
 extension PublicAPI {
-    /// Where bodies are stored.
     fileprivate var body: BodyPolicy { .memory(maximumBytes: configuration.maximumBodyBytes) }
 
     /// Refuses a request before its body is sent if the service would refuse it afterwards.

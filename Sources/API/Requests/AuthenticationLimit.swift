@@ -7,7 +7,6 @@ import Glibc
 /// Only wrong keys are counted and refused. A right key is accepted, however many wrong ones came from its address: behind a
 /// proxy all clients have one address, and a client that sends a few wrong keys could otherwise lock all of them out.
 struct AuthenticationLimit: Sendable {
-    /// What is granted.
     struct Allowance: Sendable {
         /// Wrong keys at once.
         var burst = 10

@@ -17,7 +17,6 @@ struct Credentials: Sendable, Equatable {
 
     private let digests: [[UInt8]]
 
-    /// These keys; any of them opens.
     init(keys: [String]) { digests = keys.map { SHA256.hash(Array($0.utf8)).bytes } }
 
     /// Looks for a key in `Authorization: Bearer …` and `X-API-Key: …`; of both, one is enough.

@@ -8,7 +8,6 @@ import JSON
 /// member that is null counts as absent. Read in one pass that knows the document's shape, so that nothing nests deeper than it
 /// says and no member is left unread.
 struct JSONPost {
-    /// The decoded images.
     private(set) var images: [[UInt8]] = []
     private var options: RequestOptions
     private let names: [RequestOptions.Name]
@@ -61,7 +60,6 @@ struct JSONPost {
         }
     }
 
-    /// Reads a choice by its name.
     static func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ name: RequestOptions.Name, _ scanner: inout JSONReader
     ) throws -> Choice {

@@ -5,7 +5,6 @@ import ImagePipeline
 struct PostedImages: Sendable {
     /// The images' bytes, at least one of them.
     let images: [[UInt8]]
-    /// The options of query and body together.
     let options: RequestOptions
 
     /// Reads a body.

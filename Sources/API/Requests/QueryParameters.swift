@@ -24,7 +24,6 @@ struct QueryParameters: Sendable {
         self.values = values
     }
 
-    /// The value of that name, if it was given.
     subscript(name: String) -> String? { values[name] }
 
     /// A switch: `true` or `false`, false if it was not given.

@@ -58,13 +58,11 @@ struct RequestOptions: Equatable, Sendable {
         times = try Self.checked("at", texts) { text throws(TapError) in try TapTime(parsing: text) }
     }
 
-    /// Sets the places.
     mutating func set(places texts: [String]) throws(Problem) {
         try requireUnset(.from, places == nil && taps == nil)
         places = try Self.checked("from", texts) { text throws(TapError) in try TapPlace(parsing: text) }
     }
 
-    /// Sets the taps one by one.
     mutating func set(taps new: [(time: String, place: String)]) throws(Problem) {
         try requireUnset(.taps, taps == nil && times == nil && places == nil)
         taps = try Self.checked("taps", new) { tap throws(TapError) in
@@ -72,26 +70,22 @@ struct RequestOptions: Equatable, Sendable {
         }
     }
 
-    /// Sets the normalisation.
     mutating func set(normalization new: Normalization) throws(Problem) {
         try requireUnset(.normalize, normalization == nil)
         normalization = new
     }
 
-    /// Sets the encoding.
     mutating func set(encoding new: VectorEncoding) throws(Problem) {
         try requireUnset(.encoding, encoding == nil)
         encoding = new
     }
 
-    /// Sets the number of classes to name.
     mutating func set(top new: Int?) throws(Problem) {
         try requireUnset(.top, top == nil)
         guard let new, new >= 1 else { throw Problem(.invalidParameter, "top must be a whole number of at least 1") }
         top = new
     }
 
-    /// Reads a choice by its name.
     static func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ name: Name, _ text: String
     ) throws(Problem) -> Choice {

@@ -144,7 +144,6 @@ struct FeatureResults: Sendable {
         return respond(.json, json.bytes)
     }
 
-    /// How many numbers there are to write.
     var numberCount: Int {
         response.results.reduce(0) { sum, result in
             guard case .success(let features) = result else { return sum }
@@ -175,6 +174,5 @@ extension Problem {
 }
 
 extension Normalization {
-    /// The vector, normalised.
     func applied(to values: [Float]) -> [Float] { self == .l2 ? values.scaledToUnitLength() : values }
 }

@@ -38,7 +38,6 @@ extension Problem {
         }
     }
 
-    /// The named model doesn't serve.
     static func unknownModel(serving: ModelVersion) -> Problem {
         Problem(
             .modelNotFound,

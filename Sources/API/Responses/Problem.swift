@@ -3,7 +3,6 @@ import JSON
 
 /// Why a request, or one image of it, has no answer.
 struct Problem: Error, Equatable, Sendable {
-    /// The kind of problem.
     let code: ProblemCode
     /// What is wrong here, where, and what to do about it.
     let detail: String
@@ -88,7 +87,6 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case insufficientStorage = "insufficient_storage"
     case insufficientMemory = "insufficient_memory"
 
-    /// The HTTP status that goes with it.
     var status: Int {
         switch self {
         case .malformedRequest, .unknownParameter, .invalidParameter, .malformedBody: 400

@@ -3,7 +3,6 @@ import JSON
 import Telemetry
 
 extension Response {
-    /// A small JSON object.
     static func json(status: Int = 200, _ members: (inout JSONWriter) -> Void) -> Response {
         var json = JSONWriter()
         json.object { members(&$0) }

@@ -14,7 +14,6 @@ struct RoundTrip: Sendable {
     /// Mean over all samples of the absolute difference of the two pictures, in levels of 0...255.
     let meanAbsoluteError: Double
 
-    /// Compares what came back with the input.
     init(input: [Float], reconstruction: [Float], preprocessing: Preprocessing) {
         var (difference, norm) = (0.0, 0.0)
         for (before, after) in zip(input, reconstruction) {

@@ -25,7 +25,6 @@ struct Endpoint<API: EndpointAPI>: Sendable {
     /// The path's template, which is also what logs and metrics name. A segment in braces, such as `{model}`, matches any one
     /// segment that isn't empty.
     let path: String
-    /// The names of the query parameters.
     var parameters: [String] = []
     /// The media types that a body may have; none if the operation takes no body.
     var bodyTypes: [String] = []
@@ -53,7 +52,6 @@ struct EndpointTraits: OptionSet, Sendable {
 
 /// A request whose body may come.
 struct Acceptance: Sendable {
-    /// Where the body is stored.
     let body: BodyPolicy
     /// How the body is compressed; nil if it isn't.
     var coding: ContentCoding?
@@ -102,7 +100,6 @@ extension Endpoint {
         }
     }
 
-    /// A row for a health check.
     static func health(_ name: String, _ path: String, _ check: HealthCheck) -> Endpoint {
         .read(name, path, [.open, .monitored], statuses: [200, 503]) { api, _ throws(Problem) in
             try check.response(await api.service.status())

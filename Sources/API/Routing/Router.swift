@@ -6,7 +6,6 @@ struct PathTemplate: Sendable {
 
     init(_ text: String) { segments = Self.split(text) }
 
-    /// The names of the parameters, in order.
     var parameters: [String] { segments.compactMap(Self.parameter) }
 
     /// The values of the parameters in a path; nil if the path doesn't match.

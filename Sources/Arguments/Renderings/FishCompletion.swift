@@ -1,5 +1,4 @@
 extension ShellCompletion {
-    /// The script for fish.
     var fish: String {
         let (isFirst, isSecond) = ("__\(identifier)_first", "__\(identifier)_second")
         let follows = "__\(identifier)_follows"

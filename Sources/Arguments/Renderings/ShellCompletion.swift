@@ -4,7 +4,6 @@ package struct ShellCompletion {
 
     /// Something that may be typed, and what it does.
     struct Word {
-        /// What is typed.
         let name: String
         /// One line.
         let help: String

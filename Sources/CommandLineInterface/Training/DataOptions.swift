@@ -27,17 +27,14 @@ enum DataOptions {
     /// Of commands that go through a whole data set.
     static let options = OptionGroup("Images", [damaged, damagedLimit, followsLinks])
 
-    /// What to do about damaged images.
     static func damagePolicy(_ arguments: ParsedArguments) throws -> DamagePolicy {
         try arguments[damaged] == .fail ? .fail : .skip(share: try arguments[damagedLimit])
     }
 
-    /// Which links to follow.
     static func links(_ arguments: ParsedArguments) throws -> FollowedLinks {
         try arguments[followsLinks] ? .all : .insideFolder
     }
 
-    /// The table that an option names.
     static func labels(_ arguments: ParsedArguments, _ option: Option<String?> = labels) throws -> ImageLabels? {
         try arguments[option].map { try ImageLabels(at: $0) }
     }

@@ -200,7 +200,6 @@ enum FineTuneCommand: Subcommand {
             "a head that is solved for is linear and has no hidden layer", remedy: remedy)
     }
 
-    /// The model to make.
     private static func tunedModel(
         _ arguments: ParsedArguments, base: ModelFile, classes: [String]
     ) throws -> FineTunedModel {

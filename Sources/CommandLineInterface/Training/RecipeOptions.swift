@@ -11,7 +11,6 @@ struct RecipeOptions: Sendable {
     let averageDecay: Option<Double>
     let augmentation: Option<AugmentationPolicy>
 
-    /// Declares the options with these defaults.
     init(
         epochs: Int, warmUp: Double, schedule: LearningRateSchedule.Shape, weightDecay: Double, averageDecay: Double,
         augmentation: AugmentationPolicy

@@ -131,7 +131,6 @@ enum TrainingOptions {
     static let computation = OptionGroup(
         "Computation", [capacity, Computation.kernelsOption, Computation.workersOption])
 
-    /// The longest time between two saves.
     static func checkpointInterval(_ arguments: ParsedArguments) throws -> Duration {
         .seconds(60 * (try arguments[checkpointMinutes]))
     }
@@ -177,7 +176,6 @@ enum TrainingOptions {
             pool: computation.pool)
     }
 
-    /// The model's name.
     static func modelName(_ arguments: ParsedArguments) throws -> String {
         if let name = try arguments[name] { return name }
         return try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map { printable($0) }
@@ -208,7 +206,6 @@ enum TrainingOptions {
 }
 
 extension ValueSyntax where Value == ValidationSource {
-    /// A fraction or a path.
     static var validation: ValueSyntax {
         ValueSyntax(
             placeholder: "FRACTION|PATH",
@@ -220,7 +217,6 @@ extension ValueSyntax where Value == ValidationSource {
 }
 
 extension ValidationSource {
-    /// As it is written.
     var text: String {
         switch self {
         case .none: "none"
@@ -260,7 +256,6 @@ extension TrainingData {
         if let validation = split.validation?.images, validation.path != images.path { DataOptions.report(validation) }
     }
 
-    /// What is trained on.
     func trainingFeed(
         _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ recipe: RecipeOptions,
         balancesClasses: Bool = false

@@ -8,7 +8,6 @@ package enum AdmissionLimit: String, Sendable, CaseIterable {
 
 /// Why a request is not admitted, and when to ask again.
 struct AdmissionRefusal: Sendable, Equatable {
-    /// What keeps it out.
     let limit: AdmissionLimit
     /// Whole seconds after which it will be let in at the present rate, 1 to 600.
     let retryAfter: Int
@@ -25,7 +24,6 @@ struct AdmissionRefusal: Sendable, Equatable {
 /// whatever it grants at all, also what takes longer than `waitLimit` or is more than `imageLimit` images. A request that could
 /// never be admitted would be told to try again in vain.
 struct AdmissionPolicy: Sendable, Equatable {
-    /// Most images waiting.
     let imageLimit: Int
     /// Most seconds of work ahead of a request; nil for any.
     let waitLimit: Double?

@@ -45,7 +45,6 @@ struct Backlog: Sendable {
         reserved = reservations == 0 ? 0 : max(0, reserved - operations)
     }
 
-    /// Registers an image.
     mutating func add(_ image: ImageID, operations: Double, isEncoded: Bool) {
         images[image] = Image(operations: operations, isEncoded: isEncoded)
         registered += operations

@@ -11,7 +11,6 @@ package final class Histogram: Sendable {
         package let bounds: [Double]
         /// Observations per bucket, not cumulative; one more than `bounds`, the last being everything above.
         package let counts: [UInt64]
-        /// The sum of all observations, in the metric's unit.
         package let sum: Double
     }
 

@@ -9,13 +9,10 @@ struct CommaSeparatedValues: Sendable {
     struct Fault: Error, Equatable, CustomStringConvertible {
         /// The line, counted from 1.
         let line: Int
-        /// What is wrong in it.
         let problem: String
-        /// Line and problem.
         var description: String { "line \(line): \(problem)" }
     }
 
-    /// One record.
     struct Record: Equatable, Sendable {
         /// The line that it begins in, counted from 1.
         let line: Int
@@ -30,7 +27,6 @@ struct CommaSeparatedValues: Sendable {
     private static let (comma, quote) = (UInt8(ascii: ","), UInt8(ascii: "\""))
     private static let (carriageReturn, lineFeed) = (UInt8(ascii: "\r"), UInt8(ascii: "\n"))
 
-    /// Begins to read `bytes`.
     init(_ bytes: [UInt8]) {
         self.bytes = bytes
         place = bytes.starts(with: "\u{FEFF}".utf8) ? 3 : 0

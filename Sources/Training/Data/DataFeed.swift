@@ -58,7 +58,6 @@ package final class DataFeed: Sendable {
         /// Most bytes of decoded images kept in memory.
         package var cacheBytes = 512 << 20
 
-        /// A training feed without augmentation.
         package init(batchSize: Int, seed: UInt64) {
             self.batchSize = batchSize
             self.seed = seed

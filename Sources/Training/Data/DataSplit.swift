@@ -10,7 +10,6 @@ package struct LabelledSubset: Sendable {
 
     package var count: Int { indices.count }
 
-    /// The first `count` of them.
     func prefix(_ count: Int) -> LabelledSubset {
         LabelledSubset(images: images, indices: Array(indices.prefix(count)), labels: Array(labels.prefix(count)))
     }

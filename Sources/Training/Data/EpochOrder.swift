@@ -7,7 +7,6 @@ struct EpochOrder: Equatable {
     /// How often the image at each place has come before in the epoch; nil if none comes twice.
     private let repetitions: [Int]?
 
-    /// Every image at most once.
     init(positions: [Int]) {
         self.positions = positions
         repetitions = nil

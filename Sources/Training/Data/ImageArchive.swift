@@ -15,7 +15,6 @@ final class ImageArchive: Sendable {
         let place: Place
     }
 
-    /// Where a file's bytes are.
     enum Place: Sendable, Equatable {
         /// In the archive.
         case stored(Range<Int>)

@@ -5,9 +5,7 @@ import Tensor
 /// What a head's layers read of images, for heads of a flow that doesn't change: computed once and kept in memory, four bytes a
 /// number. Damaged images that are skipped have none.
 final class HeadFeatures {
-    /// Images in all.
     let total: Int
-    /// Numbers of an image.
     let width: Int
     /// How many of the images are done, from the first, those without features included.
     private(set) var done = 0

@@ -24,7 +24,6 @@ package struct LinearHead: Sendable {
     /// - Parameter images: trained on, at least one.
     static func defaultPenalty(images: Int) -> Double { 10 / Double(images) }
 
-    /// All that was tried, in order.
     let attempts: [Attempt]
     /// The one whose weights these are: that with the least loss on the images held back.
     let best: Attempt

@@ -7,7 +7,6 @@ import JSON
 /// A line is written whole, by one call, before any state holds its step. A run that goes on from a state drops what is
 /// behind that state's last step: lines of steps that it takes again, and a line that was torn when the run was killed.
 final class StepLog {
-    /// What a step's line says.
     struct Line: Codable, Equatable {
         /// Counted from 1.
         let step: Int

@@ -6,13 +6,11 @@ import Tensor
 /// With the same number of workers, the same batches from the same state give the same bits. Not for use by two threads at
 /// a time.
 package final class Trainer {
-    /// What is improved.
     package let learner: any Learner
     package let settings: TrainingSettings
     package internal(set) var record: TrainingRecord
     /// The norm of the last step's gradient before it was clipped; 0 before the first step.
     package private(set) var gradientNorm = 0.0
-    /// The learning rate of every step.
     private(set) var schedule: LearningRateSchedule
     private let optimizer: AdamW
     private let clip: Double?

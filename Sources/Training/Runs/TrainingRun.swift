@@ -30,7 +30,6 @@ package final class TrainingRun {
 
     /// How far a run is to go, and when it saves.
     struct Plan: Sendable, Equatable {
-        /// In all.
         let epochs: Int
         let batchesPerEpoch: Int
         /// Most time between two saves; each epoch's end saves too.

@@ -2,7 +2,6 @@ import FlowModel
 import ImagePipeline
 import Tensor
 
-/// What fine-tuning begins with.
 @MainActor
 package struct FineTuningSource {
     package let tuned: FineTunedModel
