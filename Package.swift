@@ -78,6 +78,7 @@ let package = Package(
         hotLibrary(
             "ReverseODE",
             ["Networks", "FlowModel", "Layers", "Plotting", "Tensor", "CKernels", "JSON", "UntrustedText"]),
+        library("ModelImport", ["CheckpointFormats", "Files", "FlowModel", "JSON", "Networks", "UntrustedText"]),
         library("ImagePipeline", ["CImageCodecs", "Tensor"]),
         library(
             "FeatureService",
@@ -128,9 +129,8 @@ let package = Package(
             [
                 "API", "Arguments", "Augmentation", "Benchmarks", "CBundledModel", "CheckpointFormats", "Console",
                 "Differentiation", "Evaluation", "Extraction", "FeatureService", "Files", "FlowModel", "HTTPServer",
-                "ImagePipeline", "JSON", "Machine", "Networks", "Plotting", "ReverseODE", "Telemetry", "Tensor",
-                "Training",
-                "UntrustedText",
+                "ImagePipeline", "JSON", "Machine", "ModelImport", "Networks", "Plotting", "ReverseODE", "Telemetry",
+                "Tensor", "Training", "UntrustedText",
             ]),
         // Imported by the executable alone: every commit compiles again what imports it.
         .plugin(name: "RecordCommit", capability: .buildTool()),
@@ -157,9 +157,11 @@ let package = Package(
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
         tests(of: "FlowModel", ["JSON", "Networks"]),
+        tests(of: "ModelImport", ["CheckpointFormats", "Digests", "FlowModel", "Networks"]),
         tests(of: "Networks", ["FlowModel", "Layers", "ReferenceNetwork", "Tensor"], computes: true),
         tests(
-            of: "ReverseODE", ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel", "Networks"],
+            of: "ReverseODE",
+            ["CheckpointFormats", "AllocationCounter", "Tensor", "FlowModel", "ModelImport", "Networks"],
             computes: true),
         tests(of: "ImagePipeline", ["CImageCodecs"]),
         tests(
@@ -194,6 +196,7 @@ let package = Package(
             of: "CommandLineInterface",
             [
                 "Arguments", "Benchmarks", "Console", "Evaluation", "Extraction", "Files", "LoadGeneration", "Machine",
+                "ModelImport",
                 "TestBench", "UntrustedText",
             ]),
         .testTarget(
@@ -211,7 +214,7 @@ if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
             dependencies: [
                 "CFuzzing", "CZlib", "API", "Arguments", "CheckpointFormats", "CommandLineInterface", "Evaluation",
                 "FeatureService", "Files", "FlowModel", "HTTPServer", "ImagePipeline", "JSON", "LoadGeneration",
-                "ReverseODE", "Telemetry", "Tensor", "TestFixtures", "Training",
+                "ModelImport", "ReverseODE", "Telemetry", "Tensor", "TestFixtures", "Training",
             ],
             path: "Tests/Fuzzing/Harnesses", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", fuzzer, "-lstdc++"])]),

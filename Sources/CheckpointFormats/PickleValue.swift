@@ -82,6 +82,12 @@ struct Pickle {
         let elements = collections[index].elements
         return stride(from: 0, to: elements.count, by: 2).map { (elements[$0], elements[$0 + 1]) }
     }
+
+    /// The elements of a list; nil if `value` isn't one.
+    func list(_ value: PickleValue) -> [PickleValue]? {
+        guard case .collection(let index) = value, collections[index].kind == .list else { return nil }
+        return collections[index].elements
+    }
 }
 
 extension PickleValue {

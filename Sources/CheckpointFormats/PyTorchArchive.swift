@@ -82,17 +82,56 @@ public final class PyTorchArchive {
             throw CheckpointError(
                 .missing, "the checkpoint has no state dict under \(quoted(name)); at its top are: \(found)")
         }
+        return try namedTensors(members, in: quoted(name))
+    }
+
+    /// The tensors of a checkpoint that is itself a state dict, in its order; nil if there is no tensor at its top, or a
+    /// collection.
+    ///
+    /// - Throws: `CheckpointError` if there is something else at its top too, or a tensor can't be read; see
+    ///   `stateDictionary(_:)`.
+    public func rootStateDictionary() throws -> [NamedTensor]? {
+        guard let members = pickle.pairs(pickle.root),
+            members.contains(where: { if case .tensor = $0.value { true } else { false } }),
+            !members.contains(where: { if case .collection = $0.value { true } else { false } })
+        else { return nil }
+        return try namedTensors(members, in: "the checkpoint")
+    }
+
+    /// The tensors of a list in a dict at the top of the checkpoint, such as `shadow_params` in `ema`.
+    ///
+    /// - Throws: `CheckpointError` if it isn't there, holds something that isn't a tensor, or if a tensor's description doesn't fit
+    ///   its storage.
+    public func tensorList(_ name: String, in group: String) throws -> [PyTorchTensor] {
+        func member(_ name: String, of value: PickleValue) -> PickleValue? {
+            pickle.pairs(value)?.last { $0.key == .string(name) }?.value
+        }
+        let place = "\(quoted(name)) in \(quoted(group))"
+        guard let values = member(group, of: pickle.root).flatMap({ member(name, of: $0) }).flatMap(pickle.list) else {
+            throw CheckpointError(.missing, "the checkpoint has no list \(place)")
+        }
+        return try values.enumerated().map { index, value in
+            guard case .tensor(let tensor) = value else {
+                throw CheckpointError(.unsupported, "\(place) has \(value.typeName) at \(index), not a tensor")
+            }
+            try CheckpointError.locating(in: "\(place), \(index)") { _ = try check(tensor) }
+            return tensor
+        }
+    }
+
+    private func namedTensors(
+        _ members: [(key: PickleValue, value: PickleValue)], in place: String
+    ) throws -> [NamedTensor] {
         var names: Set<String> = []
         return try members.map { key, value in
             guard case .string(let key) = key else {
-                throw CheckpointError(.malformed, "\(quoted(name)) has \(key.typeName) as a key")
+                throw CheckpointError(.malformed, "\(place) has \(key.typeName) as a key")
             }
             guard names.insert(key).inserted else {
-                throw CheckpointError(.malformed, "\(quoted(name)) has \(quoted(key)) twice")
+                throw CheckpointError(.malformed, "\(place) has \(quoted(key)) twice")
             }
             guard case .tensor(let tensor) = value else {
-                throw CheckpointError(
-                    .unsupported, "\(quoted(key)) in \(quoted(name)) is \(value.typeName), not a tensor")
+                throw CheckpointError(.unsupported, "\(quoted(key)) in \(place) is \(value.typeName), not a tensor")
             }
             try CheckpointError.locating(in: quoted(key)) { _ = try check(tensor) }
             return NamedTensor(name: key, tensor: tensor)
@@ -143,13 +182,21 @@ extension PyTorchArchive {
         let file = try RegularFile(path: path)
         let start = try file.bytes(in: 0..<min(512, file.byteCount))
         guard !start.starts(with: [0x50, 0x4B, 0x03, 0x04]) else { return file.byteCount }
-        let isPickle = start.first == 0x80
+        // PROTO 2 and LONG1, the latter of a number by which PyTorch's own format is known.
+        let isPickle = start.starts(with: [0x80, 0x02, 0x8A])
         let isTar = start.count > 262 && start[257..<262].elementsEqual("ustar".utf8)
         if isPickle || isTar {
             throw CheckpointError(
                 .unsupported,
                 "it has the format that PyTorch wrote before 1.6; save it again with a newer one: "
                     + "torch.save(torch.load(path, map_location='cpu'), path)")
+        }
+        if start.first == 0x80 {
+            throw CheckpointError(
+                .unsupported,
+                "it is a pickle with code: loading it would run what it contains, so nothing was read. Save its weights where you "
+                    + "trust it; of EDM, in its repository: python -c \"import pickle, torch; "
+                    + "torch.save(pickle.load(open('x.pkl', 'rb'))['ema'].state_dict(), 'x.pt')\"")
         }
         if start.count > 8, start[8] == UInt8(ascii: "{") {
             throw CheckpointError(.unsupported, "it looks like a safetensors file, not a PyTorch checkpoint")

@@ -5,6 +5,7 @@ import FeatureService
 import Files
 import FlowModel
 import HTTPServer
+import ModelImport
 import Training
 
 extension ExitStatus {
@@ -13,6 +14,11 @@ extension ExitStatus {
             switch error {
             case is UsageError: .usage
             case is ModelError, is ConfigurationError, is ModelLoadingError, is CheckpointError: .unusableData
+            case let error as ImportError:
+                switch error.kind {
+                case .options: .usage
+                case .unusable: .unusableData
+                }
             case is InsufficientMemory: .unavailable
             case let error as FileError:
                 switch error.kind {

@@ -5,11 +5,12 @@ import FeatureService
 import Files
 import FlowModel
 import Machine
+import ModelImport
 import ReverseODE
 import Tensor
 import UntrustedText
 
-/// `headwater import`: a PyTorch checkpoint into the serving format.
+/// `headwater import`: a published model into the serving format.
 enum ImportCommand: Subcommand {
     enum StoredType: String, CaseIterable, Sendable {
         case f32, f16, bf16
@@ -22,56 +23,44 @@ enum ImportCommand: Subcommand {
         }
     }
 
-    private static let checkpoint = Positional("CHECKPOINT", .file, help: "A file written by torch.save.")
-    private static let output = Option("output", short: "o", required: .file, help: "The model file to write.")
-    private static let imageSize = Option(
-        "image-size", required: .integer(in: 1...4096),
-        help: "The height and width of the images that the model was trained on.")
-    private static let path = Option(
-        "path", required: .choice("PATH", of: ProbabilityPath.self),
-        help: "The probability path that the model was trained on.")
-    private static let span = Option(
-        "t-span", required: .integer(in: 2...10_000),
-        help: "The number of points of the time grid: the reference's t_span.")
-    private static let cutoff = Option(
-        "t-cutoff", optional: .integer(in: 0...10_000),
-        help: "The point at which the grid is cut: the reference's t_cutoff.")
-    private static let heads = Option(
-        "heads", .integer(in: 1...256), default: 4, help: "The number of heads of the attention blocks.")
-    private static let solver = Option(
-        "solver", .choice("SOLVER", of: Solver.self), default: .euler,
-        help: "The solver of the reverse ODE. The reference uses euler.")
-    private static let labels = Option("labels", optional: .file, help: "A text file with one class name a line.")
-    private static let name = Option(
-        "name", optional: .string("NAME"), help: "The model's name. The default is the output file's name.")
     private static let type = Option(
         "dtype", .choice("TYPE", of: StoredType.self), default: .f32, help: "The type in which weights are stored.")
+    private static let source = Positional(
+        "SOURCE", .file, help: "A file written by torch.save, a safetensors file, or a folder of diffusers.")
 
     static let command = Command(
-        name: "import", abstract: "convert a PyTorch checkpoint into a model file",
+        name: "import", abstract: "convert a published model or a PyTorch checkpoint into a model file",
         discussion: """
-            Reads a checkpoint of the PRG reference implementation and executes nothing in it. Width, depth, attention \
-            places, head and classes follow from the tensors; the options state what the file doesn't contain. The new file \
-            also records the model's answer to a fixed input, which 'headwater serve' compares before it serves the model.
+            Recognises which package wrote the source by the names of its tensors, and executes nothing in it: PRG's reference \
+            implementation, \(ImportOptions.dialects). \
+            Width, depth, multipliers and attention follow from the tensors. Options state what no file contains; --as \
+            states all of it for a published model. The new file also records the model's answer to a fixed input, which \
+            'headwater serve' compares before it serves the model.
             """,
-        options: [[output, imageSize, path, span, cutoff, heads, solver, labels, name, type]],
-        positionals: [checkpoint],
+        options: [
+            [
+                ImportOptions.output, ImportOptions.published, ImportOptions.solver, ImportOptions.labels,
+                ImportOptions.name, type,
+            ],
+            ImportOptions.network, ImportOptions.flow, ImportOptions.reference,
+        ],
+        positionals: [source],
         examples: [
-            "Import a CIFAR-10 model with the published grid:":
+            "Import a model of PRG for CIFAR-10 with the published grid:":
                 "headwater import GenerativeClassify_3.pt --image-size 32 --path icfm --t-span 32 -o "
-                + "cifar10.safetensors"
+                + "cifar10.safetensors",
+            "Import a published model by its name:":
+                "headwater import 64x64_diffusion.pt --as guided-diffusion-64 --class null -o adm64.safetensors",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        let target = try arguments[output]
-        var settings = CheckpointImport.Settings(
-            name: try arguments[name] ?? defaultName(target), imageSize: try arguments[imageSize],
-            path: try arguments[path],
-            grid: TimeGridConfiguration(count: try arguments[span], cutoff: try arguments[cutoff]))
-        settings.heads = try arguments[heads]
-        settings.solver = try arguments[solver]
-        settings.labels = try arguments[labels].map(readLabels)
-        let checkpoint = try CheckpointImport(PyTorchArchive(path: try arguments[Self.checkpoint]), settings: settings)
+        let (path, target) = (try arguments[source], try arguments[ImportOptions.output])
+        let settings = try ImportOptions.settings(
+            arguments, name: try arguments[ImportOptions.name] ?? defaultName(target),
+            labels: try arguments[ImportOptions.labels].map(readLabels))
+        let checkpoint = try CheckpointImport(path: path, settings: settings)
+        print("\(printable(path)): a model of \(checkpoint.dialect)")
+        for assumption in checkpoint.assumptions { print("assumed: \(assumption)") }
         let stored = try arguments[type].elementType
         try checkpoint.write(to: target, storing: stored, selfTest: try selfTest(checkpoint, storing: stored))
         let parameters = checkpoint.parameters.reduce(0) { $0 + $1.count }

@@ -56,7 +56,7 @@ extension ModelError {
     /// Checks that a tensor's weights are finite.
     ///
     /// - Throws: `nonFiniteWeight` for the first that isn't.
-    static func requireFinite(_ values: [Float], key: String) throws(ModelError) {
+    package static func requireFinite(_ values: [Float], key: String) throws(ModelError) {
         if let index = firstNonFinite(values) { throw .nonFiniteWeight(key: key, index: index) }
     }
 

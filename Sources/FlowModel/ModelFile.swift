@@ -146,9 +146,9 @@ extension UNetArchitecture {
 
 extension ModelFile {
     /// What the network's keys begin with.
-    static let networkPrefix = "unet."
+    package static let networkPrefix = "unet."
     /// What the head's keys begin with.
-    static let headPrefix = "head."
+    package static let headPrefix = "head."
 
     /// The key that a model file has for a parameter of the network (`NetworkProgram.parameters`) or of the head
     /// (`HeadConfiguration.parameters(on:)`), such as `unet.out.2.bias` for `out.2.bias`.

@@ -6,7 +6,10 @@ import Testing
 
 @Suite("A model file") struct ModelFileTests {
     static let configuration = ModelConfiguration(
-        name: "small", architecture: CheckpointImportTests.architecture,
+        name: "small",
+        architecture: UNetArchitecture(
+            modelChannels: 32, residualBlocks: 1, channelMultipliers: [1], attentionDownsampling: [1], heads: 4,
+            imageSize: 16),
         head: HeadConfiguration(pooledSize: 2, hiddenWidth: 4, classes: 2), path: .gvp,
         grid: TimeGridConfiguration(count: 8, cutoff: 5), solver: .ab2, preprocessing: .reference(imageSize: 16),
         labels: ["cat", "chien «égaré»"])

@@ -1,6 +1,7 @@
 import CheckpointFormats
 import FlowModel
 import Foundation
+import ModelImport
 import Tensor
 import TestFixtures
 

@@ -1,5 +1,6 @@
 import FlowModel
 import Foundation
+import ModelImport
 import ReverseODE
 import Tensor
 import TestFixtures

@@ -2,6 +2,7 @@ import CheckpointFormats
 import Digests
 import FlowModel
 import Foundation
+import ModelImport
 import TestFixtures
 import Testing
 
@@ -35,7 +36,7 @@ struct GoldenCase: Decodable {
     }
 }
 
-@Suite("The import of a checkpoint") struct CheckpointImportTests {
+@Suite("The import of a checkpoint") struct ReferenceCheckpointTests {
     /// Digests of all storages of the state dict, one after another, computed with Python's zipfile.
     static let golden = [
         ("icfm32", "f1edfe508ce4ab3dd8c7a3da5db07c02b1d499d87b03d9aaa10de3f8fe7ba650"),
@@ -212,7 +213,7 @@ struct GoldenCase: Decodable {
         bad[0].1.heads = 5
         bad[1].1.imageSize = 12
         bad[2].1.labels = ["one"]
-        bad[3].1.grid.cutoff = 7
+        bad[3].1.grid?.cutoff = 7
         bad[4].1.name = ""
         return bad
     }()
