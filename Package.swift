@@ -157,7 +157,7 @@ let package = Package(
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
         tests(of: "FlowModel", ["JSON", "Networks"]),
-        tests(of: "ModelImport", ["CheckpointFormats", "Digests", "FlowModel", "Networks"]),
+        tests(of: "ModelImport", ["CheckpointFormats", "Digests", "FlowModel", "Networks", "Tensor"]),
         tests(of: "Networks", ["FlowModel", "Layers", "ReferenceNetwork", "Tensor"], computes: true),
         tests(
             of: "ReverseODE",
