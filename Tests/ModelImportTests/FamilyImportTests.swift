@@ -163,6 +163,16 @@ extension FamilyFixture {
         }
     }
 
+    @Test("names both dialects of a file of two")
+    func twoDialects() throws {
+        try FamilyFixture.withUnpacked("hostile-two-dialects") { folder in
+            let error = #expect(throws: ImportError.self) {
+                try CheckpointImport(path: folder.appending(path: "model.pt").path, settings: ImportSettings(name: "x"))
+            }
+            #expect(error?.description.contains("guided-diffusion and EDM") ?? false, "\(String(describing: error))")
+        }
+    }
+
     // MARK: Classes
 
     @Test(
@@ -181,6 +191,35 @@ extension FamilyFixture {
         let differing = Set(null.keys.filter { null[$0] != first[$0] || null[$0] != second[$0] })
         #expect(differing == ["unet.time_embed.2.bias"])
         #expect(first != second)
+    }
+
+    @Test(
+        "folds a class of DDPM++ in before the first layer, as EDM's SongUNet adds it", arguments: [2, nil] as [Int?])
+    func scaledClass(index: Int?) throws {
+        let fixture = FamilyFixture.named("edm-ddpmpp-classes")
+        var settings = fixture.settings()
+        settings.classChoice = index.map { .index($0) } ?? .null
+        let bias = try fixture.withImport(settings) { try $0.weights("unet.time_embed.0.bias") }
+        let source = try FamilyFixture.withUnpacked(fixture.name) { folder in
+            let archive = try PyTorchArchive(path: folder.appending(path: fixture.source).path)
+            let tensors = try #require(try archive.rootStateDictionary())
+            return try Dictionary(
+                uniqueKeysWithValues: tensors.filter { $0.name.hasPrefix("model.map_") }.map {
+                    ($0.name, try archive.floats(of: $0.tensor).map(Double.init))
+                })
+        }
+        func numbers(_ name: String) throws -> [Double] { try #require(source["model." + name]) }
+        let (labels, offset) = (try numbers("map_label.weight"), try numbers("map_label.bias"))
+        let embedding = offset.indices.map { row in
+            offset[row] + (index.map { labels[row * fixture.network.classes + $0] * 5.0.squareRoot() } ?? 0)
+        }
+        let (matrix, first) = (try numbers("map_layer0.weight"), try numbers("map_layer0.bias"))
+        for row in bias.indices {
+            let expected = embedding.indices.reduce(first[row]) {
+                $0 + matrix[row * embedding.count + $1] * embedding[$1]
+            }
+            #expect(abs(Double(bias[row]) - expected) <= 1e-6 * max(1, abs(expected)))
+        }
     }
 
     static let classFaults: [(choice: ImportSettings.ClassChoice?, fixture: String, message: String)] = [

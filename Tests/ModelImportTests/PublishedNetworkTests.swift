@@ -24,10 +24,7 @@ struct PublishedNetworkTests {
             let program = evaluator.field.program
             let input = try expected.floats(of: "input")
             for n in Self.evaluated.indices {
-                evaluator.setInput(0, planes: input, time: n)
-                evaluator.evaluate(batch: 1)
-                var output = [Float](repeating: 0, count: program.stateCount)
-                evaluator.copyVelocity(0, into: &output)
+                let output = evaluate(evaluator, input, time: n)
                 expectClose(output, try expected.floats(of: "output.\(n)"), "output.\(n)")
                 for place in program.places {
                     let tensor = "mean.\(n).\(place)"
@@ -35,6 +32,36 @@ struct PublishedNetworkTests {
                 }
             }
         }
+    }
+
+    /// What the fixtures call the first output without a class, or of weights without averaging.
+    static let others: [(tensor: String, change: @Sendable (inout ImportSettings) -> Void)] = [
+        ("output.null", { $0.classChoice = .null }), ("output.net_model", { $0.weights = .raw }),
+        ("output.model", { $0.weights = .raw }),
+    ]
+
+    @Test("gives its package's numbers without a class, and without averaged weights", arguments: fixtures)
+    func otherNumbers(fixture: FamilyFixture) throws {
+        try FamilyFixture.withUnpacked(fixture.name) { folder in
+            let expected = try SafetensorsFile(path: folder.appending(path: "expected.safetensors").path)
+            for other in Self.others where expected[other.tensor] != nil {
+                var settings = fixture.settings()
+                other.change(&settings)
+                let model = try CheckpointImport(
+                    path: folder.appending(path: fixture.source).path, settings: settings)
+                let evaluator = try evaluator(of: model, labels: [Float(fixture.grid.tau[0])])
+                let output = evaluate(evaluator, try expected.floats(of: "input"), time: 0)
+                expectClose(output, try expected.floats(of: other.tensor), other.tensor)
+            }
+        }
+    }
+
+    private func evaluate(_ evaluator: VelocityEvaluator, _ input: [Float], time: Int) -> [Float] {
+        evaluator.setInput(0, planes: input, time: time)
+        evaluator.evaluate(batch: 1)
+        var output = [Float](repeating: 0, count: evaluator.field.program.stateCount)
+        evaluator.copyVelocity(0, into: &output)
+        return output
     }
 
     private func evaluator(of model: CheckpointImport, labels: [Float]) throws -> VelocityEvaluator {

@@ -16,10 +16,8 @@ struct GuidedDiffusionKeys {
         }
     }
 
-    /// Whether attention's products are 1x1 convolutions over planes.
-    var hasPlanarAttention: Bool {
-        tensors.names.contains { $0.hasSuffix(".qkv.weight") && tensors[$0]?.shape.count == 4 }
-    }
+    /// Whether attention's products are 1x1 convolutions over planes, as that in the middle shows.
+    var hasPlanarAttention: Bool { tensors["middle_block.1.qkv.weight"]?.shape.count == 4 }
 
     /// What the tensors and the settings tell.
     ///

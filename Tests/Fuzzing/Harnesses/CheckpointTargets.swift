@@ -144,9 +144,17 @@ private func readArchive(_ input: inout FuzzInput) throws {
                 require(floats.count == tensor.tensor.shape.reduce(1, *), "a tensor's numbers are as its shape says")
             }
         }
-        let settings = CheckpointImport.Settings(
+        let reference = ImportSettings(
             name: "fuzzed", imageSize: 32, path: .icfm, grid: TimeGridConfiguration(count: 8))
-        let checkpoint = try CheckpointImport(archive, settings: settings)
-        for parameter in checkpoint.parameters { _ = try checkpoint.weights(parameter.key) }
+        var published = ImportSettings(name: "fuzzed")
+        (published.imageSize, published.heads, published.classChoice) = (32, 1, .index(0))
+        (published.order, published.schedule) = (.thirds, .cosine)
+        for settings in [reference, published, ImportSettings(name: "fuzzed")] {
+            guard let checkpoint = try? CheckpointImport(path: path, settings: settings) else { continue }
+            for parameter in checkpoint.parameters {
+                let count = try? checkpoint.weights(parameter.key).count
+                require(count == nil || count == parameter.count, "a tensor has as many numbers as the model needs")
+            }
+        }
     }
 }
