@@ -11,22 +11,63 @@ package struct RandomNetwork: Sendable {
     package let batches: [Int]
 
     /// The published networks (PRG, section 1), and one of the bundled model's size.
-    package static let all = [
+    package static let all =
+        [
+            RandomNetwork(
+                name: "u32",
+                architecture: UNetArchitecture(
+                    modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 2, 2],
+                    attentionDownsampling: [2, 4], heads: 4, imageSize: 32), batches: [1, 8]),
+            RandomNetwork(
+                name: "u64",
+                architecture: UNetArchitecture(
+                    modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
+                    attentionDownsampling: [4, 8], heads: 4, imageSize: 64), batches: [1, 4]),
+            RandomNetwork(
+                name: "small",
+                architecture: UNetArchitecture(
+                    modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2, 4],
+                    attentionDownsampling: [4], heads: 4, imageSize: 32), batches: [1, 8]),
+        ] + families
+
+    /// Networks of published model families, in three output channels and without classes; docs/families.md has their sources.
+    private static let families = [
         RandomNetwork(
-            name: "u32",
+            name: "torchcfm-cifar10",
             architecture: UNetArchitecture(
-                modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 2, 2],
-                attentionDownsampling: [2, 4], heads: 4, imageSize: 32), batches: [1, 8]),
+                modelChannels: 128, residualBlocks: 2, channelMultipliers: [1, 2, 2, 2], attentionDownsampling: [2],
+                heads: 1, imageSize: 32, variant: .with { ($0.modulation, $0.headWidth) = (.additive, 64) }),
+            batches: [1, 8]),
         RandomNetwork(
-            name: "u64",
+            name: "ddpm-cifar10",
             architecture: UNetArchitecture(
-                modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
-                attentionDownsampling: [4, 8], heads: 4, imageSize: 64), batches: [1, 4]),
+                modelChannels: 128, residualBlocks: 2, channelMultipliers: [1, 2, 2, 2], attentionDownsampling: [2],
+                heads: 1, imageSize: 32, variant: .diffusers), batches: [1, 8]),
         RandomNetwork(
-            name: "small",
+            name: "ddpm-256",
             architecture: UNetArchitecture(
-                modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2, 4],
-                attentionDownsampling: [4], heads: 4, imageSize: 32), batches: [1, 8]),
+                modelChannels: 128, residualBlocks: 2, channelMultipliers: [1, 1, 2, 2, 4, 4],
+                attentionDownsampling: [16], heads: 1, imageSize: 256, variant: .diffusers), batches: [1]),
+        RandomNetwork(
+            name: "adm-64",
+            architecture: UNetArchitecture(
+                modelChannels: 192, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
+                attentionDownsampling: [2, 4, 8], heads: 1, imageSize: 64,
+                variant: .with { ($0.resampling, $0.headWidth) = (.residual, 64) }), batches: [1, 4]),
+        RandomNetwork(
+            name: "edm-cifar10",
+            architecture: UNetArchitecture(
+                modelChannels: 128, residualBlocks: 4, channelMultipliers: [2, 2, 2], attentionDownsampling: [2],
+                heads: 1, imageSize: 32,
+                variant: .with {
+                    $0.modulation = .additive
+                    $0.resampling = .residualWithSkip
+                    $0.epsilon = 1e-6
+                    $0.sinusoids = .sinesFirst
+                    $0.frequencyShift = 1
+                    $0.decoderAttention = .lastBlock
+                    $0.residualScale = 0.5.squareRoot()
+                }), batches: [1, 8]),
     ]
 
     package init?(named name: String) {
@@ -76,5 +117,23 @@ package struct RandomNetwork: Sendable {
                 return (Float(state >> 8) / Float(1 << 23) - 1) * bound
             }
         }
+    }
+}
+
+extension UNetVariant {
+    /// That of the DDPM models in diffusers.
+    fileprivate static let diffusers = with {
+        $0.modulation = .additive
+        $0.epsilon = 1e-6
+        $0.sinusoids = .sinesFirst
+        $0.frequencyShift = 1
+        $0.downsamplingPadding = .bottomRight
+    }
+
+    /// PRG's network with some differences.
+    fileprivate static func with(_ change: (inout UNetVariant) -> Void) -> UNetVariant {
+        var variant = UNetVariant.reference
+        change(&variant)
+        return variant
     }
 }
