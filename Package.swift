@@ -157,7 +157,8 @@ let package = Package(
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
         tests(of: "FlowModel", ["JSON", "Networks"]),
-        tests(of: "ModelImport", ["CheckpointFormats", "Digests", "FlowModel", "Networks", "Tensor"]),
+        tests(
+            of: "ModelImport", ["CheckpointFormats", "Digests", "FlowModel", "Networks", "ReverseODE", "Tensor"]),
         tests(of: "Networks", ["FlowModel", "Layers", "ReferenceNetwork", "Tensor"], computes: true),
         tests(
             of: "ReverseODE",

@@ -64,6 +64,11 @@ public struct FlowPoint: Sendable, Equatable {
     public let c: Double
     /// The network's time label.
     public let label: Double
+
+    /// Puts a point together.
+    public init(a: Double, b: Double, c: Double, label: Double) {
+        (self.a, self.b, self.c, self.label) = (a, b, c, label)
+    }
 }
 
 extension ParametrisedFlow {
