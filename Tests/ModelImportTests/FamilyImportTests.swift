@@ -373,4 +373,57 @@ extension FamilyFixture {
             #expect(abs(betas[0] - 0.0001) < 1e-12)
         }
     }
+
+    static let schedulers:
+        [(fixture: String, member: String, value: String, prediction: Prediction, timeScale: Double)] =
+            [
+                ("diffusers-edm", "\"epsilon\"", "\"v_prediction\"", .edmReversed, 1),
+                (
+                    "diffusers-edm", "\"EDMEulerScheduler\"",
+                    "\"KarrasEDMScheduler\", \"precondition_type\": \"cm_edm\"", .edm, 1000
+                ),
+                ("diffusers-pipeline", "\"DDPMScheduler\"", "\"DPMSolverMultistepScheduler\"", .epsilon, 1),
+            ]
+
+    @Test("takes the flow from schedulers that state it in other words", arguments: schedulers)
+    func scheduler(
+        fixture: String, member: String, value: String, prediction: Prediction, timeScale: Double
+    ) throws {
+        let flow = try withScheduler(of: fixture, member, value).flow.parametrised
+        #expect(flow?.prediction == prediction && flow?.timeScale == timeScale)
+    }
+
+    @Test("demands the flow where the scheduler's configuration isn't reliable")
+    func unreliableScheduler() throws {
+        let error = #expect(throws: ImportError.self) {
+            try withScheduler(
+                of: "diffusers-edm", "\"EDMEulerScheduler\"", "\"KarrasEDMScheduler\", \"precondition_type\": \"edm\"")
+        }
+        #expect(error?.description.contains("--prediction is missing") ?? false, "\(String(describing: error))")
+    }
+
+    private func withScheduler(of fixture: String, _ member: String, _ value: String) throws -> ModelConfiguration {
+        try FamilyFixture.withUnpacked(fixture) { folder in
+            let url = folder.appending(path: "pipeline/scheduler/scheduler_config.json")
+            try String(contentsOf: url, encoding: .utf8).replacing(member, with: value)
+                .write(to: url, atomically: true, encoding: .utf8)
+            return try CheckpointImport(
+                path: folder.appending(path: "pipeline").path, settings: ImportSettings(name: "scheduled")
+            ).configuration
+        }
+    }
+
+    @Test("compares rectified-flow's configuration with the weights next to it")
+    func rectifiedFlowConfiguration() throws {
+        let fixture = FamilyFixture.named("rectified-flow")
+        try FamilyFixture.withUnpacked(fixture.name) { folder in
+            let url = folder.appending(path: "flow/unet_config.json")
+            try String(contentsOf: url, encoding: .utf8).replacing("\"num_blocks\": 2", with: "\"num_blocks\": 3")
+                .write(to: url, atomically: true, encoding: .utf8)
+            let error = #expect(throws: ImportError.self) {
+                try CheckpointImport(path: folder.appending(path: fixture.source).path, settings: fixture.settings())
+            }
+            #expect(error?.description.contains("num_blocks") ?? false, "\(String(describing: error))")
+        }
+    }
 }
