@@ -45,7 +45,7 @@ def grid(parametrisation, schedule, times):
     if parametrisation == "velocity":
         return p.Grid.make(parametrisation, times, lambda t: t, lambda t: scale * t)
     if schedule["kind"] == "karras":
-        times = [float(s) for s in p.karras(5, schedule["sigmaMin"], schedule["sigmaMax"])]
+        times = times or [float(s) for s in p.karras(5, schedule["sigmaMin"], schedule["sigmaMax"])]
         label = {
             "edm": lambda s: np.log(s) / 4 * scale, "vp": lambda s: 999 * p.vp_time(s), "ve": lambda s: np.log(s / 2)
         }[parametrisation]
@@ -69,7 +69,7 @@ ADM_NETWORK = {
 }
 
 
-def unet(seed, network, package=adm, **options):
+def unet(seed, network, package=adm, fill=weights.fill, **options):
     """UNetModel as the description says."""
     values = dict(
         image_size=network["imageSize"], in_channels=3, model_channels=network["modelChannels"],
@@ -77,7 +77,7 @@ def unet(seed, network, package=adm, **options):
         attention_resolutions=tuple(network["attentionDownsampling"]), channel_mult=tuple(network["channelMultipliers"]),
         num_classes=network["classes"] or None, use_scale_shift_norm=network["modulation"] == "film",
         resblock_updown=network["resampling"] == "residual", dropout=0.1, **heads(network), **options)
-    return weights.fill(package.UNetModel(**values), seed)
+    return fill(package.UNetModel(**values), seed)
 
 
 def heads(network):
@@ -243,8 +243,8 @@ RESIDUAL_CONFIG = DDPM_CONFIG | {
 }
 
 
-def unet2d(seed, config):
-    return weights.fill(diffusers.UNet2DModel(**config), seed)
+def unet2d(seed, config, fill=weights.fill):
+    return fill(diffusers.UNet2DModel(**config), seed)
 
 
 def pipeline_saver(model, scheduler, *, safe=True, kind=diffusers.DDPMPipeline):
@@ -255,14 +255,14 @@ def pipeline_saver(model, scheduler, *, safe=True, kind=diffusers.DDPMPipeline):
     return save
 
 
-def root_saver(model):
+def root_saver(model, config=DDPM_CONFIG):
     """The layout of google/ddpm-cifar10-32: everything at the root, old names for attention, settings left to their defaults."""
     def save(folder):
         path = folder / "ddpm"
         path.mkdir()
         torch.save(keys.old_diffusers(model.state_dict()), path / "diffusion_pytorch_model.bin")
         documents = {
-            "config.json": {"_class_name": "UNet2DModel", "_diffusers_version": "0.0.4", **DDPM_CONFIG},
+            "config.json": {"_class_name": "UNet2DModel", "_diffusers_version": "0.0.4", **config},
             "scheduler_config.json": {
                 "_class_name": "DDPMScheduler", "_diffusers_version": "0.1.1", "beta_end": 0.02, "beta_schedule": "linear",
                 "beta_start": 0.0001, "clip_sample": True, "num_train_timesteps": 1000, "trained_betas": None,
@@ -283,6 +283,8 @@ def root_saver(model):
 def diffusers_fixture(name, save, source, *, config, changes, about, schedule=LINEAR, parametrisation="epsilon",
                       times=None, seed="diffusers", options=None, same_weights_as=None, model=None):
     network = DIFFUSERS_NETWORK | changes
+    if times is None and schedule["kind"] != "karras":
+        times = STEPS
     model = model or unet2d(seed, DDPM_CONFIG | config)
     label = CLASS if network["classes"] else None
     others = {}
@@ -293,7 +295,7 @@ def diffusers_fixture(name, save, source, *, config, changes, about, schedule=LI
         others["null"] = Diffusers(null, 0)
     return Fixture(
         name, Diffusers(copy.deepcopy(model), label), save(model), source, dialect="diffusers", network=network,
-        parametrisation=parametrisation, schedule=schedule, times=times or STEPS, about=about, others=others,
+        parametrisation=parametrisation, schedule=schedule, times=times, about=about, others=others,
         options=(options or {}) | ({"class": CLASS} if label is not None else {}), same_weights_as=same_weights_as)
 
 
@@ -369,13 +371,13 @@ SONG_NETWORK = ADM_NETWORK | {
 }
 
 
-def song_unet(seed, network, augmentations=0):
+def song_unet(seed, network, augmentations=0, fill=weights.fill):
     config = song.SongUNetConfig(
         img_resolution=network["imageSize"], in_channels=3, out_channels=3, label_dim=network["classes"],
         augment_dim=augmentations, model_channels=network["modelChannels"], channel_mult=network["channelMultipliers"],
         num_blocks=network["residualBlocks"],
         attn_resolutions=[network["imageSize"] // rate for rate in network["attentionDownsampling"]])
-    return weights.fill(song.SongUNet(config), seed)
+    return fill(song.SongUNet(config), seed)
 
 
 def edm_state(model):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 SIGMA_DATA = 0.5
+# The noise level at which a pass ends, whatever the schedule.
+LARGEST_LEVEL = 80
 
 
 def betas(schedule):
@@ -35,6 +37,16 @@ def noise_levels(schedule):
 def karras(count, lowest, highest, rho=7):
     """EDM's grid, ascending."""
     return (lowest ** (1 / rho) + np.linspace(0, 1, count) * (highest ** (1 / rho) - lowest ** (1 / rho))) ** rho
+
+
+def ends(schedule):
+    """The source's own times at the image and at noise, where `headwater import` lets a pass begin and end."""
+    kind = schedule["kind"]
+    if kind == "uniform":
+        return [float(schedule["dataAt"]), float(1 - schedule["dataAt"])]
+    if kind == "karras":
+        return [schedule["sigmaMin"], schedule["sigmaMax"]]
+    return [0, int(np.flatnonzero(noise_levels(schedule) <= LARGEST_LEVEL)[-1])]
 
 
 def vp_time(sigma, beta_d=19.9, beta_min=0.1):

@@ -1,7 +1,7 @@
 """The reference networks of the installed packages, evaluated in double precision, and the places of their activations.
 
-A reference answers F(x, tau) for a batch, the first three channels of the output, and keeps each place's activations:
-`down.i`, `middle` and `up.i` as docs/api.md names them. Time embeddings stay single precision, as in every package, since
+A reference answers F(x, tau) for a batch, the first three channels of the output, and keeps the means of each place's
+activations: `down.i`, `middle` and `up.i` as docs/api.md names them. Time embeddings stay single precision, as in every package, since
 the rounding of tau times a frequency belongs to what a network computes.
 """
 
@@ -63,13 +63,16 @@ def double_precision():
 
 
 class Reference:
-    """A network in double precision that keeps its activations."""
+    """A network that keeps the spatial means of its activations, in double precision unless another one is given."""
 
-    def __init__(self, network):
-        self.network = network.double().eval()
+    def __init__(self, network, precision=torch.float64):
+        # UNet2DModel's own `to` warns of every conversion.
+        self.network, self.precision = torch.nn.Module.to(network, precision).eval(), precision
+        # Of the last evaluation, by the place's name, [N, channels].
         self.kept = {}
         for place, module in self.modules():
-            module.register_forward_hook(lambda _, __, output, place=place: self.kept.__setitem__(place, output))
+            module.register_forward_hook(
+                lambda _, __, output, place=place: self.kept.__setitem__(place, output.mean(dim=(2, 3))))
 
     def __call__(self, x, tau):
         """F of a batch [N, 3, S, S] at one time label, [N, 3, S, S]."""
@@ -80,17 +83,17 @@ class Reference:
     def means(self, x, tau):
         """The spatial means of every place, by its name, [N, channels]."""
         self(x, tau)
-        return {place: value.mean(dim=(2, 3)) for place, value in self.kept.items()}
+        return dict(self.kept)
 
 
 class ADM(Reference):
     """UNetModel of guided-diffusion or torchcfm, which also is improved-diffusion's and consistency_models'."""
 
-    def __init__(self, network, label=None):
+    def __init__(self, network, label=None, **options):
         self.label = label
-        super().__init__(network)
-        network.dtype = torch.float64
-        network.time_embed.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+        super().__init__(network, **options)
+        network.dtype = self.precision
+        network.time_embed.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(self.precision),))
 
     def modules(self):
         for i, block in enumerate(self.network.input_blocks):
@@ -109,9 +112,9 @@ class ADM(Reference):
 class Diffusers(Reference):
     """UNet2DModel of diffusers."""
 
-    def __init__(self, network, label=None):
+    def __init__(self, network, label=None, **options):
         self.label = label
-        super().__init__(network)
+        super().__init__(network, **options)
 
     def modules(self):
         network = self.network
@@ -136,15 +139,15 @@ class Diffusers(Reference):
 class Song(Reference):
     """SongUNet, EDM's DDPM++, in rectified-flow's edition: it multiplies its time by 1000 unless it is told not to."""
 
-    def __init__(self, network, label=None):
+    def __init__(self, network, label=None, **options):
         self.label = label
-        embed = network.map_time.forward
-        network.map_time.forward = lambda times: embed(times, 1.0).double()
+        embed = type(network.map_time).forward
+        network.map_time.forward = lambda times: embed(network.map_time, times, 1.0).to(self.precision)
         # A network of published size has 32 groups everywhere; a layer of fewer than 128 channels would have fewer.
         for module in network.modules():
             if isinstance(module, song.GroupNorm):
                 module.num_groups = 32
-        super().__init__(network)
+        super().__init__(network, **options)
 
     def modules(self):
         for i, block in enumerate(self.network.enc.values()):
@@ -163,7 +166,7 @@ class Song(Reference):
         classes = self.network.config.label_dim
         labels = None
         if classes:
-            labels = torch.zeros(len(x), classes, dtype=torch.float64)
+            labels = torch.zeros(len(x), classes, dtype=self.precision)
             if self.label is not None:
                 labels[:, self.label] = 1
         return self.network(x, times, labels)

@@ -1,5 +1,6 @@
-"""Weights for tiny networks: dense, without a zero layer, exact in bf16, and small when compressed."""
+"""Weights without a zero layer: for tiny networks exact in bf16 and small when compressed, for those of full size random."""
 
+import math
 import zlib
 
 import numpy as np
@@ -48,4 +49,19 @@ def fill(network, seed):
             for key, value in module.named_parameters(recurse=False):
                 name = f"{seed}/{path}.{key}"
                 value.copy_(parameter(name, tuple(value.shape), is_norm and key == "weight"))
+    return network.eval()
+
+
+def fill_randomly(network, seed):
+    """Replaces every parameter of a network of any width by normal numbers, with which activations stay of order one."""
+    generator = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
+    with torch.no_grad():
+        for module in network.modules():
+            is_norm = "GroupNorm" in type(module).__name__
+            for key, value in module.named_parameters(recurse=False):
+                if value.ndim == 1:
+                    value.normal_(1 if is_norm and key == "weight" else 0, 0.1, generator=generator)
+                else:
+                    inputs = 1 if isinstance(module, torch.nn.Embedding) else value[0].numel()
+                    value.normal_(0, 1 / math.sqrt(inputs), generator=generator)
     return network.eval()
