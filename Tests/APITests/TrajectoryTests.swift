@@ -1,5 +1,7 @@
+import FlowModel
 import Foundation
 import ImagePipeline
+import TestBench
 import TestFixtures
 import Testing
 
@@ -52,6 +54,27 @@ struct TrajectoryTests {
             let mean = Double(differences.reduce(0, +)) / Double(differences.count)
             #expect(abs(shown.roundTrip.meanAbsoluteError - mean) < 1e-9)
             #expect(shown.roundTrip.relativeError > 0 && shown.roundTrip.relativeError < 0.5)
+        }
+    }
+
+    @Test(
+        "The first picture is the image on every flow, whatever units its states are in",
+        arguments: [Prediction.edm, .vp, .ve])
+    func otherFlows(prediction: Prediction) async throws {
+        try await TestService.run { service async throws in
+            var configuration = TinyModel.configuration(name: "flow")
+            configuration.flow = .parametrised(
+                ParametrisedFlow(
+                    prediction: prediction, times: .noise(.levels(smallest: 0.002, largest: 80, rho: 7))))
+            try TinyModel.write(configuration, to: service.folder + "/flow.safetensors", seed: 3)
+            let loaded = try await service.admin.postJSON(
+                "/admin/checkpoint?wait=true", #"{"path":"flow.safetensors"}"#)
+            #expect(loaded.status == 200, "\(loaded.text)")
+            let image = try sampleImage()
+            let answer = try await service.client.post("/trajectory", image)
+            let shown = try JSONDecoder().decode(Shown.self, from: Data(answer.body))
+            let served = try #require(await service.service.active)
+            #expect(try shown.upstream[0].picture() == (try served.preprocessing.croppedImage(for: image)))
         }
     }
 

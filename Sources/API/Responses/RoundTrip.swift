@@ -31,10 +31,16 @@ struct RoundTrip: Sendable {
 extension FeatureResults {
     /// The states of one image on the way to noise and back, as pictures, and the error of the round trip.
     func roundTrip() throws(Problem) -> Response {
-        guard case .success(let features) = response.results.first, let input = features.values.first,
-            let reconstruction = features.values.last
-        else { throw Problem(.internalError, "the pass left no states") }
-        let states = Array(zip(features.taps, features.values))
+        guard case .success(let features) = response.results.first else {
+            throw Problem(.internalError, "the pass left no states")
+        }
+        // States have the same variance everywhere, which isn't the image's own on every flow.
+        let scale = Float(response.served.configuration.flow.imageScale)
+        let values = scale == 1 ? features.values : features.values.map { $0.map { $0 * scale } }
+        guard let input = values.first, let reconstruction = values.last else {
+            throw Problem(.internalError, "the pass left no states")
+        }
+        let states = Array(zip(features.taps, values))
         let preprocessing = response.served.preprocessing
         let error = RoundTrip(input: input, reconstruction: reconstruction, preprocessing: preprocessing)
         var json = JSONWriter(capacity: 1024 + states.count * input.count * 2)
