@@ -3,6 +3,11 @@ import Testing
 
 @testable import ModelImport
 
+extension PublishedModel: CustomTestStringConvertible {
+    /// Reports show the name alone.
+    public var testDescription: String { name }
+}
+
 @Suite("Published models") struct PublishedModelTests {
     /// The architecture of a published model, from its authors' flags, and what its file has more than the model file.
     struct Description: Sendable, CustomTestStringConvertible {

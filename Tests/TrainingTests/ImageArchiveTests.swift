@@ -294,6 +294,17 @@ struct ImageArchiveTests {
         _ = try ImageArchive(at: plain, temporaryFolder: scratch.path("missing")) { _ in true }
     }
 
+    @Test("a file of a negative size, as the header of a sparse file can state, is refused")
+    func negativeSize() {
+        var bytes = archive([("cat/0.jpg", [1, 2, 3])], "gnutar")
+        bytes[483] = 0xE0
+        bytes.replaceSubrange(148..<156, with: Array("        ".utf8))
+        let sum = String(bytes[..<512].reduce(0) { $0 + Int($1) }, radix: 8)
+        bytes.replaceSubrange(148..<156, with: Array((String(repeating: "0", count: 6 - sum.count) + sum + "\0 ").utf8))
+        let error = #expect(throws: DataSetError.self) { try open(bytes) }
+        #expect(error?.message.contains("bytes, cat/0.jpg; the archive is damaged") == true, "\(error?.message ?? "")")
+    }
+
     @Test(
         "a file that is no archive is told what would be one",
         arguments: ["", "hello", "PK", "PK\u{3}\u{4}", "\u{1F}\u{8B}"])

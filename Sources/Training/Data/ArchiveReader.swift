@@ -113,6 +113,10 @@ final class ArchiveReader {
             throw problem("an encrypted file", name, "make it again without a password")
         }
         let byteCount = Int(clamping: library.archive_entry_size(header))
+        // The header of a sparse file can state a negative size, which libarchive lets through.
+        guard byteCount >= 0 else {
+            throw problem("a file of \(byteCount) bytes", name, "the archive is damaged")
+        }
         let start = position
         guard kind == .file, isStored else { return Entry(name: name, kind: kind, byteCount: byteCount, range: nil) }
         guard byteCount <= file.byteCount - start else {
