@@ -218,8 +218,9 @@ struct GoldenCase: Decodable {
         return bad
     }()
 
-    @Test("refuses settings that don't fit the network, by field", arguments: badSettings)
-    func settings(field: String, settings: CheckpointImport.Settings) throws {
+    @Test("refuses settings that don't fit the network, by field", arguments: badSettings.indices)
+    func settings(index: Int) throws {
+        let (field, settings) = Self.badSettings[index]
         let checkpoint = try Self.checkpoint()
         let error = #expect(throws: ConfigurationError.self) {
             try Self.configuration(of: checkpoint) { $0 = settings }
