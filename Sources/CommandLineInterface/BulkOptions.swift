@@ -20,7 +20,7 @@ enum BulkOptions {
         help: "Continue an interrupted run of the same output, and fail if that run had other options. If not given, "
             + "the run is continued if the options are the same, and started again otherwise. --no-resume always "
             + "starts again.")
-    private static let batch = Option(
+    static let batch = Option(
         "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.")
     static let exactDecode = Option(
         flag: "exact-decode",

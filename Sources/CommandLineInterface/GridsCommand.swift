@@ -24,8 +24,6 @@ enum GridsCommand: Subcommand {
         "tolerance", .number(in: 1e-6...1), default: 0.05,
         help: "The mean distance of final states from the solution that is near enough, as a fraction of the "
             + "solution's length.")
-    private static let batch = Option(
-        "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.")
     private static let json = Option(flag: "json", help: "Print JSON.")
 
     static let command = Command(
@@ -38,7 +36,7 @@ enum GridsCommand: Subcommand {
             the least cost. To give a model that grid, pass the printed options to 'headwater convert'.
             """,
         options: [
-            [data, limit, neighbours, evaluations, tolerance, batch, json],
+            [data, limit, neighbours, evaluations, tolerance, BulkOptions.batch, json],
             OptionGroup("Images", [DataOptions.labels]), DataOptions.options, ModelSource.options, Computation.options,
         ],
         examples: [
@@ -64,7 +62,8 @@ enum GridsCommand: Subcommand {
         let bar = ProgressBar("comparing", of: candidates.count + 1, unit: "grids")
         defer { bar.erase() }
         let comparison = try GridComparison(
-            file, candidates, inputs: inputs, tolerance: try arguments[tolerance], batch: try arguments[batch],
+            file, candidates, inputs: inputs, tolerance: try arguments[tolerance],
+            batch: try arguments[BulkOptions.batch],
             hasClasses: hasClasses, on: computation
         ) { done in
             try Task.checkCancellation()

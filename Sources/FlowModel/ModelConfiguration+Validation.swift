@@ -208,7 +208,7 @@ extension Flow {
                 zip(levels, levels.dropFirst()).allSatisfy { $0 < $1 || $1 > NoiseLevels.largest } && levels[0] > 0,
                 "schedule", "the noise must grow with each timestep: every beta must be between 0 and 1")
             try require(
-                NoiseLevels(betas).values.count >= 2, "schedule",
+                levels[1] <= NoiseLevels.largest, "schedule",
                 "fewer than two timesteps have a noise level up to \(Int(NoiseLevels.largest))")
         }
     }

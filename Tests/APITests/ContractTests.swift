@@ -143,7 +143,7 @@ struct DescribedOperation: Equatable, Sendable {
         path = endpoint.path
         name = endpoint.name
         statuses = endpoint.statuses.union(transportStatuses)
-        errorTypes = [Problem.mediaType]
+        errorTypes = [endpoint.errors.mediaType]
         parameters = Set(endpoint.parameters)
         pathParameters = Set(PathTemplate(endpoint.path).parameters)
         bodyTypes = Set(endpoint.bodyTypes)

@@ -74,11 +74,13 @@ struct RefusalTests {
     }
 
     @Test(
-        "A problem's document has what clients of either protocol read: problem details and the Open Inference Protocol",
-        arguments: [["type", "title", "status", "detail"], ["error"]])
-    func documents(members: [String]) throws {
-        let response = Problem(.notFound, "gone", headers: ["Allow": "GET"]).response(requestID: "a")
-        #expect(response.status == 404 && response.headers["Content-Type"] == Problem.mediaType)
+        "A problem's document has what clients of its protocol read",
+        arguments: [
+            (ErrorFormat.problemDetails, ["type", "title", "status", "detail"]), (.openInference, ["error"]),
+        ])
+    func documents(format: ErrorFormat, members: [String]) throws {
+        let response = format.response(to: Problem(.notFound, "gone", headers: ["Allow": "GET"]), requestID: "a")
+        #expect(response.status == 404 && response.headers["Content-Type"] == format.mediaType)
         #expect(response.headers["Allow"] == "GET")
         let document = try #require(try JSONSerialization.jsonObject(with: Data(response.body)) as? [String: Any])
         #expect(Set(members).isSubset(of: document.keys))

@@ -24,13 +24,13 @@ extension AdminAPI: EndpointAPI {
 
             // The model-repository extension of the Open Inference Protocol.
             .command(
-                "repositoryIndex", "/v2/repository/index", body: .optionalJSON,
+                "repositoryIndex", "/v2/repository/index", body: .optionalJSON, errors: .openInference,
                 statuses: [200, 400, 401, 403, 415, 429], handler: index),
             .command(
-                "repositoryLoad", "/v2/repository/models/{model}/load", body: .optionalJSON,
+                "repositoryLoad", "/v2/repository/models/{model}/load", body: .optionalJSON, errors: .openInference,
                 statuses: [200, 400, 401, 403, 404, 409, 415, 422, 429, 507], handler: loadModel),
             .command(
-                "repositoryUnload", "/v2/repository/models/{model}/unload", body: .optionalJSON,
+                "repositoryUnload", "/v2/repository/models/{model}/unload", body: .optionalJSON, errors: .openInference,
                 statuses: [200, 400, 401, 403, 404, 409, 415, 429], handler: unloadModel),
         ]
 }
@@ -64,11 +64,12 @@ enum CommandBody: Sendable {
 extension Endpoint<AdminAPI> {
     fileprivate static func command(
         _ name: String, method: String = "POST", _ path: String, options: [String] = [], body: CommandBody,
-        statuses: Set<Int>,
+        errors: ErrorFormat = .problemDetails, statuses: Set<Int>,
         handler: @escaping @Sendable (AdminAPI) -> @Sendable (Command) async throws(Problem) -> Response
     ) -> Endpoint {
         Endpoint(
-            name: name, method: method, path: path, parameters: options, bodyTypes: body.mediaTypes, statuses: statuses
+            name: name, method: method, path: path, parameters: options, bodyTypes: body.mediaTypes, statuses: statuses,
+            errors: errors
         ) { api, head, path throws(Problem) in
             let query = try QueryParameters(head.query, known: options)
             let (waits, sha256) = (try query.flag("wait"), query["sha256"])

@@ -18,6 +18,8 @@ struct RequestObservation: Sendable {
     let id: RequestID
     let trace: TraceContext
     var route = RouteLabel.unmatched
+    /// The form of the errors that the request is answered with.
+    var errors = ErrorFormat.problemDetails
     /// The features computed for it; nil if none were.
     var features: ObservedFeatures?
     /// The code of the problem that it is answered with; nil if it has none.

@@ -22,7 +22,8 @@ struct RequestObserver: Sendable {
                     "code": .string(problem.code.rawValue), "detail": .string(problem.detail),
                 ])
         }
-        return observation.identifying(problem.response(requestID: observation.id.description))
+        return observation.identifying(
+            observation.errors.response(to: problem, requestID: observation.id.description))
     }
 
     /// Counts a request that isn't authenticated.

@@ -63,7 +63,7 @@ extension Endpoint<PublicAPI> {
     ) -> Endpoint {
         Endpoint(
             name: name, method: "POST", path: path, bodyTypes: ["application/json", "application/octet-stream"],
-            statuses: statuses
+            statuses: statuses, errors: .openInference
         ) { api, head, path throws(Problem) in
             _ = try QueryParameters(head.query, known: [])
             let coding = try ContentCoding.checked(head.headers)
@@ -83,7 +83,8 @@ extension Endpoint<PublicAPI> {
         _ name: String, _ path: String, _ traits: EndpointTraits = [],
         answer: @escaping @Sendable (PublicAPI) -> @Sendable (ServedModel) async throws(Problem) -> Response
     ) -> Endpoint {
-        .read(name, path, traits, statuses: [200, 401, 404, 429, 503]) { api, path throws(Problem) in
+        .read(name, path, traits, errors: .openInference, statuses: [200, 401, 404, 429, 503]) {
+            api, path throws(Problem) in
             try await answer(api)(try await api.servedModel(ModelRequirement(path: path)))
         }
     }

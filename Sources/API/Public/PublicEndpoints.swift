@@ -32,11 +32,12 @@ extension PublicAPI: EndpointAPI {
     // MARK: Open Inference Protocol
 
     private static let inferenceServer: [Endpoint<PublicAPI>] = [
-        .health("inferenceLive", "/v2/health/live", .live), .health("inferenceReady", "/v2/health/ready", .ready),
-        .read("inferenceServer", "/v2", statuses: [200, 401, 429]) { api, _ in
+        .health("inferenceLive", "/v2/health/live", .live, errors: .openInference),
+        .health("inferenceReady", "/v2/health/ready", .ready, errors: .openInference),
+        .read("inferenceServer", "/v2", errors: .openInference, statuses: [200, 401, 429]) { api, _ in
             InferenceDescription.server(version: api.configuration.build.version)
         },
-        .read("inferenceStatistics", "/v2/models/stats", statuses: [200, 401, 429]) { api, _ in
+        .read("inferenceStatistics", "/v2/models/stats", errors: .openInference, statuses: [200, 401, 429]) { api, _ in
             api.statistics(of: await api.service.active.map { [$0] } ?? [])
         },
     ]

@@ -1,7 +1,7 @@
 import HTTPServer
 import JSON
 
-/// Why a request, or one image of it, has no answer.
+/// Why a request, or one image of it, has no answer. `ErrorFormat` makes it a document.
 struct Problem: Error, Equatable, Sendable {
     let code: ProblemCode
     /// What is wrong here, where, and what to do about it.
@@ -18,21 +18,7 @@ struct Problem: Error, Equatable, Sendable {
     /// The same problem, its place in front.
     func located(in place: String) -> Problem { Problem(code, "\(place): \(detail)", headers: headers) }
 
-    /// The `Content-Type` of problem documents.
-    static let mediaType = "application/problem+json"
-
-    /// The response, without the headers that every response has.
-    func response(requestID: String) -> Response {
-        var json = JSONWriter()
-        json.object { write(members: &$0, requestID: requestID) }
-        var headers = headers
-        headers["Content-Type"] = Self.mediaType
-        return Response(status: code.status, headers: headers, body: json.bytes)
-    }
-
-    /// Writes the members of a problem document (RFC 9457). It may have members of its own (3.2). With the member `error` it is
-    /// also an error of the Open Inference Protocol, so that clients of that protocol can read errors of every path, unknown
-    /// ones included.
+    /// Writes the members of a problem document (RFC 9457).
     func write(members json: inout JSONWriter, requestID: String) {
         json.member("type", "urn:problem-type:headwater:\(code.rawValue)")
         json.member("title", code.title)

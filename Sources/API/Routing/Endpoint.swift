@@ -31,6 +31,7 @@ struct Endpoint<API: EndpointAPI>: Sendable {
     /// Every status that the operation answers, without `transportStatuses`.
     let statuses: Set<Int>
     var traits: EndpointTraits = []
+    var errors = ErrorFormat.problemDetails
     let admit: Admit
 }
 
@@ -90,18 +91,21 @@ extension Endpoint {
     ///
     /// - Parameter answer: answers, given the path's parameters.
     static func read(
-        _ name: String, _ path: String, _ traits: EndpointTraits = [], statuses: Set<Int>,
+        _ name: String, _ path: String, _ traits: EndpointTraits = [], errors: ErrorFormat = .problemDetails,
+        statuses: Set<Int>,
         answer: @escaping @Sendable (API, [String: String]) async throws(Problem) -> Response
     ) -> Endpoint {
-        Endpoint(name: name, method: "GET", path: path, statuses: statuses, traits: traits) {
+        Endpoint(name: name, method: "GET", path: path, statuses: statuses, traits: traits, errors: errors) {
             api, head, path throws(Problem) in
             if !traits.contains(.ignoresUnknownParameters) { _ = try QueryParameters(head.query, known: []) }
             return Acceptance(body: .memory(maximumBytes: 0)) { _, _ throws(Problem) in try await answer(api, path) }
         }
     }
 
-    static func health(_ name: String, _ path: String, _ check: HealthCheck) -> Endpoint {
-        .read(name, path, [.open, .monitored], statuses: [200, 503]) { api, _ throws(Problem) in
+    static func health(_ name: String, _ path: String, _ check: HealthCheck, errors: ErrorFormat = .problemDetails)
+        -> Endpoint
+    {
+        .read(name, path, [.open, .monitored], errors: errors, statuses: [200, 503]) { api, _ throws(Problem) in
             try check.response(await api.service.status())
         }
     }

@@ -19,6 +19,7 @@ struct Gateway<API: EndpointAPI>: Application {
             observation.route = RouteLabel(
                 method: head.isHead ? "HEAD" : head.method, path: endpoint.path,
                 isRoutine: endpoint.traits.contains(.routine))
+            observation.errors = endpoint.errors
             if !endpoint.traits.contains(.open) {
                 try api.authenticator?.check(head)
                 try api.screen(head)
