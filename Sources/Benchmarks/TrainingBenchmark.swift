@@ -77,7 +77,8 @@ package struct TrainingBenchmark {
         switch stage {
         case .pretrain:
             learner = PretrainingLearner(
-                try configuration.network(), coupling: configuration.flow.path ?? .icfm, seed: 1,
+                try configuration.network(), flow: configuration.flow.isVelocity ? configuration.flow : .path(.icfm),
+                seed: 1,
                 capacity: capacity, validation: nil, kernels: kernels, pool: pool)
         case .finetune:
             let finetuning = try FineTuningLearner(

@@ -13,8 +13,12 @@ enum GridOptions {
     /// The grid asked for; the model's own as far as nothing is.
     static func grid(_ arguments: ParsedArguments, of configuration: ModelConfiguration) throws -> TimeGridConfiguration
     {
-        let cutoff = try arguments[cutoff]
-        if let count = try arguments[span] { return TimeGridConfiguration(count: count, cutoff: cutoff) }
+        grid(count: try arguments[span], cutoff: try arguments[cutoff], of: configuration)
+    }
+
+    /// The grid asked for; the model's own as far as nothing is.
+    static func grid(count: Int?, cutoff: Int?, of configuration: ModelConfiguration) -> TimeGridConfiguration {
+        if let count { return TimeGridConfiguration(count: count, cutoff: cutoff) }
         return TimeGridConfiguration(count: configuration.grid.count, cutoff: cutoff ?? configuration.grid.cutoff)
     }
 }

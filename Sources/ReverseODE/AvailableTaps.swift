@@ -30,6 +30,13 @@ public struct AvailableTaps: Sendable {
             direction: tap.direction)
     }
 
+    /// The default tap of a model that is made of another one: the other's own; if this model lacks it, the same place at the
+    /// end; if that is lacking too, the pooled state there.
+    public func defaultTap(keeping own: Tap) -> Tap {
+        let candidates = [own, Tap(time: .end, place: own.place)]
+        return candidates.first { (try? resolve($0)) != nil } ?? Tap(time: .end, place: .pooled)
+    }
+
     private func gridIndex(_ time: TapTime) throws(TapError) -> Int {
         guard case .at(let wanted) = time else { return grid.steps }
         let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!

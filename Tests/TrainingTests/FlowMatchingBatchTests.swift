@@ -20,7 +20,7 @@ struct FlowMatchingBatchTests {
         workers: Int = 2
     ) -> FlowMatchingBatch {
         FlowMatchingBatch(
-            images: images(), count: count, coupling: coupling, seed: seed, step: step, use: use,
+            images: images(), count: count, flow: .path(coupling), seed: seed, step: step, use: use,
             pool: WorkerPool(count: workers))
     }
 
@@ -55,6 +55,22 @@ struct FlowMatchingBatchTests {
             let velocity = Interpolation(path, at: t).velocity
             #expect(abs((after.state.noise - before.state.noise) / 0.02 - velocity.noise) < 1e-3)
             #expect(abs((after.state.image - before.state.image) / 0.02 - velocity.image) < 1e-3)
+        }
+    }
+
+    @Test(
+        "A published flow in t is learnt at its own times, in the direction of its time",
+        arguments: [(1, 0.001), (0, 1)])
+    func publishedFlow(data: Double, noise: Double) {
+        let flow = Flow.parametrised(
+            ParametrisedFlow(prediction: .velocity, times: .uniform(data: data, noise: noise), timeScale: 999))
+        for fraction in [Float(0), 0.25, 0.9] {
+            let path = Interpolation(flow, at: fraction)
+            let time = Float(noise + (data - noise) * Double(fraction))
+            #expect(abs(path.label - 999 * time) < 1e-3)
+            let share = data == 1 ? time : 1 - time
+            #expect(path.state == (1 - share, share))
+            #expect(path.velocity == (data == 1 ? (-1, 1) : (1, -1)))
         }
     }
 

@@ -111,6 +111,9 @@ struct OptimizationTests {
         let store = store(5)
         let average = ExponentialMovingAverage(store, decay: 0.99, pool: WorkerPool(count: 1))
         #expect(average.decay(atStep: 1) == 2.0 / 11 && average.decay(atStep: 10_000) == 0.99)
+        let continued = ExponentialMovingAverage(
+            store, decay: 0.99, forgetsBeginning: false, pool: WorkerPool(count: 1))
+        #expect(continued.decay(atStep: 1) == 0.99)
         store.values.update(repeating: 1, count: 5)
         average.values.update(repeating: 3, count: 5)
         average.update(step: 10_000)

@@ -36,7 +36,7 @@ struct SmallRun {
             learner = tuning
         } else {
             learner = PretrainingLearner(
-                try Self.architecture.program(), coupling: coupling, seed: seed, capacity: 4,
+                try Self.architecture.program(), flow: .path(coupling), seed: seed, capacity: 4,
                 validation: validation, kernels: .best, pool: pool)
         }
         trainer = Trainer(

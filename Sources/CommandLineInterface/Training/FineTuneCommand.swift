@@ -265,7 +265,7 @@ enum FineTuneCommand: Subcommand {
         return TrainingSettings(
             recipe: isSolved ? nil : try recipe.settings(arguments, peak: try rate(arguments)),
             fineTuning: TrainingSettings.FineTuning(
-                model: String(try source.base.sha256.description.prefix(16)), grid: configuration.grid,
+                model: try source.base.shortDigest, grid: configuration.grid,
                 headPlace: configuration.head!.place?.description, classes: try arguments[classes],
                 learning: isSolved ? nil : learning, solver: isSolved ? configuration.solver : nil),
             images: source.data.settings)

@@ -12,24 +12,36 @@ import Training
 
 /// `headwater pretrain`: a velocity network from images without labels.
 enum PretrainCommand: Subcommand {
+    private static let model = Positional(
+        "MODEL", optional: .file,
+        help:
+            "A model file whose weights training begins with, at which their average begins too. The default is random "
+            + "weights.")
     private static let architecture = Option(
-        "architecture", required: .file,
+        "architecture", optional: .file,
         help: "A JSON file of the network's architecture: modelChannels, residualBlocks, channelMultipliers, "
-            + "attentionDownsampling, heads, imageSize.")
+            + "attentionDownsampling, heads, imageSize. The default is MODEL's; without MODEL, it must be given.")
     private static let coupling = Option(
-        "coupling", required: .choice("COUPLING", of: ProbabilityPath.self),
-        help: "How noise and images are paired, and the path between them.")
+        "coupling", optional: .choice("COUPLING", of: ProbabilityPath.self),
+        help:
+            "How noise and images are paired, and the path between them. The default is MODEL's; without MODEL, it must "
+            + "be given.")
     private static let imageSize = Option(
         "image-size", optional: .integer(in: 16...128),
         help: "The height and width of images, instead of the architecture's.")
+    private static let name = Option(
+        "name", optional: .string("NAME"),
+        help: "The model's name. The default is MODEL's; without MODEL, the output folder's name.")
     private static let recipe = RecipeOptions(
         epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999,
         augmentation: AugmentationPolicy(flips: true))
     private static let learningRate = Option(
         "learning-rate", .number("RATE", in: 1e-9...10), default: 1e-4, help: "The learning rate after the warm-up.")
+    private static let defaultSpan = 32
     private static let span = Option(
-        "t-span", .integer(in: 2...10_000), default: 32,
-        help: "The number of points of the time grid on which the model is served. Training doesn't depend on it.")
+        "t-span", optional: .integer(in: 2...10_000),
+        help: "The number of points of the time grid on which the model is served. Training doesn't depend on it. The "
+            + "default is MODEL's; without MODEL, \(defaultSpan).")
     private static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000), help: "The point at which that grid is cut.")
 
@@ -43,8 +55,12 @@ enum PretrainCommand: Subcommand {
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
             --resume continues bit for bit. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served (embeddings only) and fine-tuned.
+
+            With MODEL, training begins with its weights, network, flow and grid. The new model has no head. The average of \
+            weights decays by --ema-decay from the first step; give a short run a smaller one. The command says what is kept \
+            when training begins.
             """,
-        options: [[architecture, coupling, imageSize]] + TrainingOptions.outputs(name: TrainingOptions.name) + [
+        options: [[architecture, coupling, imageSize]] + TrainingOptions.outputs(name: name) + [
             [span, cutoff],
             OptionGroup(
                 "Recipe",
@@ -56,48 +72,106 @@ enum PretrainCommand: Subcommand {
                 ]),
             TrainingOptions.computation,
         ],
+        positionals: [model],
         examples: [
             "Pretrain on a tar archive:":
                 "headwater pretrain --data train.tar --architecture small.json --coupling icfm -o pretrained",
             "Resume an interrupted run:": "headwater pretrain --resume -o pretrained",
+            "Go on from a model whose state is lost:":
+                "headwater pretrain pretrained/model.safetensors --data train.tar -o further",
         ],
         recall: TrainingOptions.recall)
 
     static let isInterruptible = true
 
+    /// What training begins with.
+    private struct Beginning {
+        let configuration: ModelConfiguration
+        /// The model whose weights it begins with; nil for random ones.
+        var base: ModelFile?
+        var notes: [String] = []
+    }
+
     @MainActor
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
-        let configuration = try configuration(arguments)
+        let beginning = try beginning(arguments)
+        let (configuration, base) = (beginning.configuration, beginning.base)
         let computation = try Computation(arguments, in: .f32)
         let data = try TrainingData(arguments, ignoringClasses: true)
         let preprocessing = try Preprocessing(configuration.preprocessing)
         let settings = TrainingSettings(
             recipe: try recipe.settings(arguments, peak: try arguments[learningRate]),
             pretraining: TrainingSettings.Pretraining(
-                architecture: configuration.architecture, coupling: try arguments[coupling]),
+                architecture: configuration.architecture, coupling: configuration.flow.path,
+                model: try base?.shortDigest),
             images: data.settings)
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs],
             feed: try data.trainingFeed(arguments, preprocessing, recipe), data: data, configuration, on: computation
         ) {
-            PretrainingLearner(
-                try configuration.network(), coupling: try arguments[coupling],
+            for note in beginning.notes { Terminal.report(note) }
+            let learner = PretrainingLearner(
+                try configuration.network(), flow: configuration.flow,
                 seed: UInt64(try arguments[TrainingOptions.seed]), capacity: try arguments[TrainingOptions.capacity],
                 validation: data.validationFeed(preprocessing), kernels: computation.kernels, pool: computation.pool)
+            try base.map { try learner.store.load($0) }
+            return learner
         }
     }
 
-    private static func configuration(_ arguments: ParsedArguments) throws -> ModelConfiguration {
-        let path = try arguments[architecture]
-        var architecture = try readArchitecture(path)
-        if let size = try arguments[imageSize] { architecture.imageSize = size }
+    private static func beginning(_ arguments: ParsedArguments) throws -> Beginning {
+        guard let path = try arguments[model] else {
+            return Beginning(configuration: try newConfiguration(arguments))
+        }
+        let base = try ModelFile(ModelSource.file(path))
+        try base.requireFiniteWeights()
+        try requireAgreement(arguments, with: base.configuration)
+        let model = try PretrainedModel(
+            of: base.configuration, name: try arguments[name],
+            grid: GridOptions.grid(count: try arguments[span], cutoff: try arguments[cutoff], of: base.configuration))
+        return Beginning(configuration: model.configuration, base: base, notes: model.notes)
+    }
+
+    /// Refuses options that contradict the model that training begins with.
+    private static func requireAgreement(_ arguments: ParsedArguments, with base: ModelConfiguration) throws {
+        let remedy = "leave it out, or leave out MODEL to begin with random weights"
+        if let path = try arguments[architecture] {
+            let stated = try architecture(at: path, imageSize: arguments[imageSize])
+            try arguments.require(
+                stated == base.architecture, of: architecture,
+                "this network is not MODEL's, which is: \(base.architecture)", remedy: remedy)
+        }
+        try arguments.require(
+            arguments[imageSize] ?? base.imageSize == base.imageSize, of: imageSize,
+            "MODEL's images have \(base.imageSize) pixels a side", remedy: remedy)
+        let flow = base.flow.path?.rawValue ?? base.flow.parametrised?.description ?? ""
+        try arguments.require(
+            arguments[coupling].map { $0 == base.flow.path } ?? true, of: coupling, "MODEL's flow is \(flow)",
+            remedy: remedy)
+    }
+
+    private static func newConfiguration(_ arguments: ParsedArguments) throws -> ModelConfiguration {
+        func required<Value>(_ option: Option<Value?>) throws -> Value {
+            if let value = try arguments[option] { return value }
+            throw UsageError(
+                "is missing", at: arguments.place(of: option),
+                remedy: "give \(option.specification.rule), or a MODEL to begin with")
+        }
+        let (path, coupling) = (try required(architecture), try required(coupling))
+        let architecture = try architecture(at: path, imageSize: arguments[imageSize])
         let configuration = ModelConfiguration(
-            name: try TrainingOptions.modelName(arguments), architecture: architecture, head: nil,
-            path: try arguments[coupling],
-            grid: TimeGridConfiguration(count: try arguments[span], cutoff: try arguments[cutoff]),
+            name: try arguments[name] ?? TrainingOptions.folderName(arguments), architecture: architecture, head: nil,
+            path: coupling,
+            grid: TimeGridConfiguration(count: try arguments[span] ?? defaultSpan, cutoff: try arguments[cutoff]),
             preprocessing: .reference(imageSize: architecture.imageSize))
-        try CheckpointError.locating(in: path) { try configuration.validate() }
+        try configuration.validate()
         return configuration
+    }
+
+    private static func architecture(at path: String, imageSize: Int?) throws -> UNetArchitecture {
+        var architecture = try readArchitecture(path)
+        if let imageSize { architecture.imageSize = imageSize }
+        return architecture
     }
 
     /// Reads the shape of a network, a JSON document with the keys that a model's configuration has under `architecture`.

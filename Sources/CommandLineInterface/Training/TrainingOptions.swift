@@ -47,8 +47,6 @@ enum TrainingOptions {
         flag: "dry-run",
         help: "Write nothing, and print what would be done: images, classes and steps, and the time and memory that "
             + "they take, measured in a few steps on real images.")
-    static let name = Option(
-        "name", optional: .string("NAME"), help: "The model's name. The default is the output folder's name.")
     /// The name of a model that is made from another one.
     static let keptName = Option(
         "name", optional: .string("NAME"),
@@ -176,9 +174,9 @@ enum TrainingOptions {
             pool: computation.pool)
     }
 
-    static func modelName(_ arguments: ParsedArguments) throws -> String {
-        if let name = try arguments[name] { return name }
-        return try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map { printable($0) }
+    /// The output folder's name, as a model's.
+    static func folderName(_ arguments: ParsedArguments) throws -> String {
+        try arguments[output].split(separator: "/").last { $0 != "." && $0 != ".." }.map { printable($0) }
             ?? "model"
     }
 

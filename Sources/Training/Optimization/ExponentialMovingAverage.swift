@@ -5,19 +5,22 @@ import Tensor
 /// Weights averaged over the steps of training, average ← decay·average + (1 − decay)·weights: what is kept of pretraining.
 ///
 /// Early on, a fixed decay would hold on to the random weights of the beginning; so step k decays by no more than
-/// (1 + k)/(10 + k). Not for use by two threads at a time.
+/// (1 + k)/(10 + k). An average that begins with a model's weights holds on to them. Not for use by two threads at a time.
 final class ExponentialMovingAverage {
     /// The greatest decay, 0..<1.
     let decay: Double
+    /// Whether the values at the beginning are worth no more than the steps say that follow.
+    private let forgetsBeginning: Bool
     private let store: ParameterStore
     private let pool: WorkerPool
     private let buffer: AlignedBuffer
 
     /// Begins with the store's present values.
-    init(_ store: ParameterStore, decay: Double, pool: WorkerPool) {
+    init(_ store: ParameterStore, decay: Double, forgetsBeginning: Bool = true, pool: WorkerPool) {
         precondition((0..<1).contains(decay))
         self.store = store
         self.decay = decay
+        self.forgetsBeginning = forgetsBeginning
         self.pool = pool
         buffer = AlignedBuffer(count: store.count)
         values.update(from: store.values, count: store.count)
@@ -27,7 +30,9 @@ final class ExponentialMovingAverage {
     var values: UnsafeMutablePointer<Float> { buffer.pointer }
 
     /// The decay of the step-th step, counted from 1.
-    func decay(atStep step: Int) -> Double { min(decay, Double(1 + step) / Double(10 + step)) }
+    func decay(atStep step: Int) -> Double {
+        forgetsBeginning ? min(decay, Double(1 + step) / Double(10 + step)) : decay
+    }
 
     /// Takes in the store's values after the step-th step, counted from 1.
     func update(step: Int) {

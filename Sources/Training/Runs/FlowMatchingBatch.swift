@@ -6,7 +6,7 @@ import Tensor
 struct FlowMatchingBatch: Sendable {
     /// x_t, in the images' layout.
     let states: [Float]
-    /// t of each image, uniform in 0 ..< 1.
+    /// The network's time label of each image, at a t uniform between the flow's ends.
     let times: [Float]
     /// The velocity of the path at x_t, in the images' layout.
     let targets: [Float]
@@ -21,12 +21,11 @@ struct FlowMatchingBatch: Sendable {
     /// - Parameters:
     ///   - images: data, [count][size].
     ///   - count: images.
-    ///   - coupling: `icfm` pairs at random; `otcfm` draws `count` pairs from the plan that transports the batch's noise to
-    ///     its images at the least sum of squared distances, so that an image may come twice or not at all, as in the
-    ///     reference; `gvp` pairs at random on a trigonometric path.
+    ///   - flow: of velocities. `icfm` pairs at random; `otcfm` draws `count` pairs from the plan that transports the batch's
+    ///     noise to its images at the least sum of squared distances, so that an image may come twice or not at all, as in
+    ///     the reference; `gvp` pairs at random on a trigonometric path; others pair at random.
     init(
-        images: [Float], count: Int, coupling: ProbabilityPath, seed: UInt64, step: Int, use: Use = .training,
-        pool: WorkerPool
+        images: [Float], count: Int, flow: Flow, seed: UInt64, step: Int, use: Use = .training, pool: WorkerPool
     ) {
         precondition(count > 0 && images.count.isMultiple(of: count))
         let isTraining = use == .training
@@ -37,12 +36,11 @@ struct FlowMatchingBatch: Sendable {
         let size = images.count / count
         let noise = Self.noise(generator(.noise, .validationNoise), count: images.count, pool: pool)
         let random = generator(.times, .validationTimes)
-        let times = (0..<count).map { random.uniform($0) }
+        let interpolation = (0..<count).map { Interpolation(flow, at: random.uniform($0)) }
         let pairs =
-            coupling == .otcfm
+            flow.path == .otcfm
             ? Self.transportPairs(noise, images, count: count, random: generator(.pairs, .validationPairs))
             : (0..<count).map { ($0, $0) }
-        let interpolation = times.map { Interpolation(coupling, at: $0) }
         let states = AlignedBuffer(count: images.count)
         let targets = AlignedBuffer(count: images.count)
         pool.forEach(count) { n in
@@ -53,7 +51,7 @@ struct FlowMatchingBatch: Sendable {
                 targets.pointer[n * size + i] = path.velocity.noise * a + path.velocity.image * b
             }
         }
-        self.times = times
+        times = interpolation.map(\.label)
         self.states = Array(UnsafeBufferPointer(start: states.pointer, count: images.count))
         self.targets = Array(UnsafeBufferPointer(start: targets.pointer, count: images.count))
     }
@@ -92,18 +90,44 @@ struct FlowMatchingBatch: Sendable {
 struct Interpolation: Sendable, Equatable {
     let state: (noise: Float, image: Float)
     let velocity: (noise: Float, image: Float)
+    /// What the network is told of t.
+    let label: Float
+
+    private init(state: (noise: Float, image: Float), velocity: (noise: Float, image: Float), label: Float) {
+        (self.state, self.velocity, self.label) = (state, velocity, label)
+    }
 
     init(_ path: ProbabilityPath, at time: Float) {
         switch path {
         case .icfm, .otcfm:
-            state = (1 - time, time)
-            velocity = (-1, 1)
+            self.init(state: (1 - time, time), velocity: (-1, 1), label: time)
         case .gvp:
             let angle = Float.pi / 2 * time
-            state = (sin(angle), cos(angle))
-            velocity = (Float.pi / 2 * cos(angle), -Float.pi / 2 * sin(angle))
+            self.init(
+                state: (sin(angle), cos(angle)),
+                velocity: (Float.pi / 2 * cos(angle), -Float.pi / 2 * sin(angle)), label: time)
         }
     }
 
-    static func == (a: Self, b: Self) -> Bool { a.state == b.state && a.velocity == b.velocity }
+    /// - Parameters:
+    ///   - flow: predicts velocities.
+    ///   - fraction: of the way between the flow's ends, 0 ..< 1; on PRG's paths t itself.
+    init(_ flow: Flow, at fraction: Float) {
+        switch flow {
+        case .path(let path): self.init(path, at: fraction)
+        case .parametrised(let flow):
+            guard case .uniform(let data, let noise) = flow.times else {
+                preconditionFailure("the network of a \(flow.prediction.rawValue) flow gives no velocities")
+            }
+            let time = Float(noise + (data - noise) * Double(fraction))
+            let share = data > noise ? time : 1 - time
+            self.init(
+                state: (1 - share, share), velocity: data > noise ? (-1, 1) : (1, -1),
+                label: Float(flow.timeScale) * time)
+        }
+    }
+
+    static func == (a: Self, b: Self) -> Bool {
+        a.state == b.state && a.velocity == b.velocity && a.label == b.label
+    }
 }

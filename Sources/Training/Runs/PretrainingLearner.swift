@@ -3,30 +3,32 @@ import FlowModel
 import Networks
 import Tensor
 
-/// Learns the velocity of a probability path (PRG, section 6, stage 1).
+/// Learns the velocity of a flow (PRG, section 6, stage 1).
 package final class PretrainingLearner: Learner {
     package let store: ParameterStore
     private let network: TrainableNetwork
     private let objective: FlowMatchingObjective
-    private let coupling: ProbabilityPath
+    private let flow: Flow
     private let seed: UInt64
     private let validation: DataFeed?
     private let pool: WorkerPool
 
-    /// Begins with random weights.
+    /// Begins with random weights; `ParameterStore.load` gives it a model's.
     ///
     /// - Parameters:
     ///   - program: the network.
+    ///   - flow: of velocities; see `Flow.isVelocity`.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
     package init(
-        _ program: NetworkProgram, coupling: ProbabilityPath, seed: UInt64, capacity: Int, validation: DataFeed?,
+        _ program: NetworkProgram, flow: Flow, seed: UInt64, capacity: Int, validation: DataFeed?,
         kernels: Kernels, pool: WorkerPool
     ) {
         store = ParameterStore(shapes: program.parameters)
         network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
         objective = FlowMatchingObjective(network)
-        self.coupling = coupling
+        precondition(flow.isVelocity)
+        self.flow = flow
         self.seed = seed
         self.validation = validation
         self.pool = pool
@@ -62,6 +64,6 @@ package final class PretrainingLearner: Learner {
 
     private func path(_ batch: Batch, step: Int, use: FlowMatchingBatch.Use) -> FlowMatchingBatch {
         FlowMatchingBatch(
-            images: batch.pixels, count: batch.count, coupling: coupling, seed: seed, step: step, use: use, pool: pool)
+            images: batch.pixels, count: batch.count, flow: flow, seed: seed, step: step, use: use, pool: pool)
     }
 }

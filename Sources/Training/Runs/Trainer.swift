@@ -40,7 +40,9 @@ package final class Trainer {
         clip = recipe.clip
         average =
             recipe.averageDecay > 0
-            ? ExponentialMovingAverage(learner.store, decay: recipe.averageDecay, pool: pool) : nil
+            ? ExponentialMovingAverage(
+                learner.store, decay: recipe.averageDecay, forgetsBeginning: settings.pretraining?.model == nil,
+                pool: pool) : nil
         learner.valuesChanged()
     }
 

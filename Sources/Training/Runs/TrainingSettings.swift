@@ -44,11 +44,15 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
 
     package struct Pretraining: Codable, Sendable, Equatable {
         package var architecture: UNetArchitecture
-        package var coupling: ProbabilityPath
+        /// Nil for a flow that is none of PRG's, which its model states.
+        package var coupling: ProbabilityPath?
+        /// The first digits of the SHA-256 of the model that training begins with; nil for random weights.
+        package var model: String?
 
-        package init(architecture: UNetArchitecture, coupling: ProbabilityPath) {
+        package init(architecture: UNetArchitecture, coupling: ProbabilityPath?, model: String? = nil) {
             self.architecture = architecture
             self.coupling = coupling
+            self.model = model
         }
     }
 
@@ -140,6 +144,13 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
     }
 }
 
+extension ModelFile {
+    /// How settings name a model that training begins with: the first digits of its SHA-256.
+    ///
+    /// - Throws: `FileError` if the file is read on demand and can't be.
+    package var shortDigest: String { get throws { String(try sha256.description.prefix(16)) } }
+}
+
 // MARK: - As text
 
 extension TrainingSettings {
@@ -172,7 +183,7 @@ extension TrainingSettings.Pretraining {
     fileprivate var descriptions: [String: String?] {
         [
             "the command": "pretrain", "--architecture": (try? JSONCoder.text(architecture)) ?? "",
-            "--coupling": coupling.rawValue,
+            "--coupling": coupling?.rawValue, "MODEL": model,
         ]
     }
 }

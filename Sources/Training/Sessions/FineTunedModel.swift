@@ -99,9 +99,7 @@ package struct FineTunedModel {
             _ = try taps.resolve(wanted)
             return wanted
         }
-        let own = try Tap(parsing: base.defaultTap)
-        let candidates = [own, Tap(time: .end, place: own.place), Tap(time: .end, place: .pooled)]
-        return candidates.first { (try? taps.resolve($0)) != nil }!
+        return taps.defaultTap(keeping: try Tap(parsing: base.defaultTap))
     }
 
     private static func note(ofName name: String, _ wishes: Wishes) -> String {
