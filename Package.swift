@@ -141,6 +141,9 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
         .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
         .target(
+            name: "ModelFixtures", dependencies: ["FlowModel", "ModelImport", "TestFixtures"],
+            path: "Tests/ModelFixtures", swiftSettings: strict),
+        .target(
             name: "TestBench",
             dependencies: ["TestFixtures", "FlowModel", "HTTPServer", "Tensor", "CZlib", "UntrustedText"],
             path: "Tests/TestBench", swiftSettings: strict),
@@ -156,9 +159,10 @@ let package = Package(
         tests(of: "Machine"),
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
-        tests(of: "FlowModel", ["JSON", "Networks"]),
+        tests(of: "FlowModel", ["JSON", "ModelFixtures", "Networks"]),
         tests(
-            of: "ModelImport", ["CheckpointFormats", "Digests", "FlowModel", "Networks", "ReverseODE", "Tensor"]),
+            of: "ModelImport",
+            ["CheckpointFormats", "Digests", "FlowModel", "ModelFixtures", "Networks", "ReverseODE", "Tensor"]),
         tests(of: "Networks", ["FlowModel", "Layers", "ReferenceNetwork", "Tensor"], computes: true),
         tests(
             of: "ReverseODE",
@@ -169,14 +173,15 @@ let package = Package(
             of: "FeatureService",
             ["Digests", "FlowModel", "Networks", "ReverseODE", "ImagePipeline", "Tensor", "TestBench"]),
         tests(
-            of: "Differentiation", ["ReferenceNetwork", "FlowModel", "Networks", "CheckpointFormats", "Tensor"],
+            of: "Differentiation",
+            ["ReferenceNetwork", "FlowModel", "ModelFixtures", "Networks", "CheckpointFormats", "Tensor"],
             computes: true),
         tests(of: "Augmentation", ["ImagePipeline"]),
         tests(
             of: "Training",
             [
                 "Augmentation", "CArchive", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files",
-                "FlowModel", "JSON", "Networks", "Tensor", "UntrustedText",
+                "FlowModel", "JSON", "ModelFixtures", "Networks", "ReverseODE", "Tensor", "UntrustedText",
             ],
             links: ["archive"]),
         tests(of: "Plotting"),
@@ -197,8 +202,7 @@ let package = Package(
             of: "CommandLineInterface",
             [
                 "Arguments", "Benchmarks", "Console", "Evaluation", "Extraction", "Files", "LoadGeneration", "Machine",
-                "ModelImport",
-                "TestBench", "UntrustedText",
+                "ModelFixtures", "ModelImport", "TestBench", "UntrustedText",
             ]),
         .testTarget(
             name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],

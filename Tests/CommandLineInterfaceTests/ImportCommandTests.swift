@@ -1,6 +1,7 @@
 import FeatureService
 import FlowModel
 import Foundation
+import ModelFixtures
 import ModelImport
 import ReverseODE
 import Tensor

@@ -1,31 +1,7 @@
 import FlowModel
 import JSON
-import TestFixtures
+import ModelFixtures
 import Testing
-
-extension FamilyFixture {
-    /// The flow that the index describes.
-    var flow: ParametrisedFlow {
-        let times: ParametrisedFlow.Times =
-            switch schedule.kind {
-            case "uniform": .uniform(data: schedule.dataAt!, noise: 1 - schedule.dataAt!)
-            case "karras":
-                .noise(.levels(smallest: schedule.sigmaMin!, largest: schedule.sigmaMax!, rho: schedule.rho!))
-            case "linear":
-                .noise(
-                    .timesteps(
-                        .linear(count: schedule.timesteps!, start: schedule.betaStart!, end: schedule.betaEnd!)))
-            case "scaled_linear":
-                .noise(
-                    .timesteps(
-                        .scaledLinear(count: schedule.timesteps!, start: schedule.betaStart!, end: schedule.betaEnd!)))
-            case "cosine": .noise(.timesteps(.cosine(count: schedule.timesteps!)))
-            default: .noise(.timesteps(.given(schedule.betas!)))
-            }
-        return ParametrisedFlow(
-            prediction: Prediction(rawValue: parametrisation)!, times: times, timeScale: schedule.timeScale ?? 1)
-    }
-}
 
 @Suite("A parametrised flow")
 struct ParametrisedFlowTests {
@@ -35,7 +11,7 @@ struct ParametrisedFlowTests {
 
     @Test("has the scalars that the reference's formulas give", arguments: FamilyFixture.all)
     func scalars(fixture: FamilyFixture) {
-        let (flow, grid) = (fixture.flow, fixture.grid)
+        let (flow, grid) = (fixture.parametrisedFlow, fixture.grid)
         for i in grid.time.indices {
             let point = flow.point(at: grid.s[i], time: grid.time[i])
             #expect(isClose(point.a, grid.a[i]) && isClose(point.b, grid.b[i]) && isClose(point.c, grid.c[i]), "\(i)")
@@ -84,7 +60,7 @@ struct ParametrisedFlowTests {
     @Test("is the same after it is written and read", arguments: FamilyFixture.all)
     func coding(fixture: FamilyFixture) throws {
         var configuration = ConfigurationValidationTests.valid()
-        configuration.flow = .parametrised(fixture.flow)
+        configuration.flow = .parametrised(fixture.parametrisedFlow)
         configuration.grid.cutoff = nil
         let document = try JSONCoder.encode(configuration)
         let read = try JSONCoder.decode(ModelConfiguration.self, from: document)

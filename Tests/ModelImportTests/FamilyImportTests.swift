@@ -1,108 +1,11 @@
 import CheckpointFormats
 import FlowModel
 import Foundation
+import ModelFixtures
 import TestFixtures
 import Testing
 
 @testable import ModelImport
-
-extension FamilyFixture.Options {
-    /// What the index says that the source doesn't state.
-    func settings(name: String) -> ImportSettings {
-        var settings = ImportSettings(name: name)
-        settings.imageSize = imageSize
-        settings.heads = heads
-        settings.headWidth = headWidth
-        settings.order = qkvOrder.flatMap(QueryKeyValueOrder.init)
-        settings.groups = groups
-        settings.classChoice = self.class.map { .index($0) }
-        settings.prediction = parametrisation.flatMap(Prediction.init)
-        if let schedule { settings.state(schedule) }
-        return settings
-    }
-}
-
-extension ImportSettings {
-    mutating func state(_ stated: FamilyFixture.Schedule) {
-        schedule = ScheduleKind(rawValue: stated.kind)
-        (timesteps, betaStart, betaEnd, timeScale) =
-            (stated.kind == "karras" ? nil : stated.timesteps, stated.betaStart, stated.betaEnd, stated.timeScale)
-    }
-}
-
-extension FamilyFixture {
-    /// What the importer must be told: the index's options, and for OpenAI's diffusions the schedule, which no file states.
-    func settings(name: String = "family") -> ImportSettings {
-        var settings = options.settings(name: name)
-        if ["improved-diffusion", "guided-diffusion"].contains(dialect) { settings.state(schedule) }
-        return settings
-    }
-
-    /// The architecture that the index describes.
-    var architecture: UNetArchitecture {
-        var variant = UNetVariant.reference
-        variant.modulation = network.modulation == "film" ? .film : .additive
-        variant.resampling =
-            ["convolution": .convolution, "residual": .residual, "residual with 1x1 skip": .residualWithSkip][
-                network.resampling]!
-        variant.epsilon = network.epsilon
-        variant.sinusoids = UNetVariant.Sinusoids(rawValue: network.sinusoids)!
-        variant.frequencyShift = network.frequencyShift
-        variant.downsamplingPadding = UNetVariant.Padding(rawValue: network.downsamplePadding)!
-        variant.decoderAttention = network.attentionInDecoder == "last block" ? .lastBlock : .everyBlock
-        variant.residualScale = network.residualScale
-        variant.headWidth = network.headWidth
-        let first = Int(network.channelMultipliers[0] * Double(network.modelChannels))
-        let takesLevelWidth = !["edm", "rectified-flow", "rectified-flow-original"].contains(dialect)
-        variant.inputWidth = takesLevelWidth && first != network.modelChannels ? first : nil
-        return UNetArchitecture(
-            modelChannels: network.modelChannels, residualBlocks: network.residualBlocks,
-            channelMultipliers: network.channelMultipliers, attentionDownsampling: network.attentionDownsampling,
-            heads: network.headWidth == nil ? network.heads ?? 1 : 1, imageSize: network.imageSize, variant: variant)
-    }
-
-    /// The flow that the index describes.
-    var flow: Flow {
-        if dialect == "torchcfm" { return .path(.icfm) }
-        let scale = schedule.timeScale ?? 1
-        let times: ParametrisedFlow.Times
-        switch schedule.kind {
-        case "uniform": times = .uniform(data: schedule.dataAt!, noise: grid.time.last!)
-        case "karras":
-            times = .noise(.levels(smallest: schedule.sigmaMin!, largest: schedule.sigmaMax!, rho: schedule.rho!))
-        case "cosine": times = .noise(.timesteps(.cosine(count: schedule.timesteps!)))
-        case "given": times = .noise(.timesteps(.given(schedule.betas!)))
-        case "linear":
-            times = .noise(
-                .timesteps(
-                    .linear(count: schedule.timesteps!, start: schedule.betaStart!, end: schedule.betaEnd!)))
-        default:
-            times = .noise(
-                .timesteps(
-                    .scaledLinear(count: schedule.timesteps!, start: schedule.betaStart!, end: schedule.betaEnd!)))
-        }
-        return .parametrised(
-            ParametrisedFlow(prediction: Prediction(rawValue: parametrisation)!, times: times, timeScale: scale))
-    }
-
-    /// The dialect's name as the importer says it.
-    var dialectName: String {
-        ["consistency-models": "consistency_models", "edm": "EDM", "rectified-flow-original": "RectifiedFlow"][dialect]
-            ?? dialect
-    }
-
-    /// Runs `body` with the fixture's import.
-    func withImport<R>(
-        _ settings: ImportSettings? = nil, _ body: (CheckpointImport) throws -> R
-    ) throws -> R {
-        try Self.withUnpacked(name) { folder in
-            try body(
-                CheckpointImport(path: folder.appending(path: source).path, settings: settings ?? self.settings()))
-        }
-    }
-
-    static func named(_ name: String) -> FamilyFixture { all.first { $0.name == name }! }
-}
 
 @Suite("The import of published models") struct FamilyImportTests {
     @Test("finds the architecture and the flow, and every tensor finite", arguments: FamilyFixture.all)

@@ -1,5 +1,6 @@
 import CheckpointFormats
 import FlowModel
+import ModelFixtures
 import ModelImport
 import Networks
 import Tensor

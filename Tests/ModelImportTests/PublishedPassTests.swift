@@ -1,5 +1,6 @@
 import CheckpointFormats
 import FlowModel
+import ModelFixtures
 import Networks
 import Tensor
 import TestFixtures

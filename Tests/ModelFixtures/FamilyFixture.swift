@@ -1,4 +1,5 @@
 import Foundation
+import TestFixtures
 import Testing
 
 /// A tiny network of a published model family, in the file that its trainer saves; `Tests/Fixtures/families/index.json`
