@@ -15,6 +15,11 @@ extension FeatureMap {
         for n in 0..<batch { image(n).update(from: other.image(n), count: imageCount) }
     }
 
+    /// Multiplies the first `batch` images by a factor.
+    func scale(by factor: Float, batch: Int) {
+        for n in 0..<batch { hw_axpby(image(n), image(n), 0, factor, imageCount) }
+    }
+
     /// Adds the first `batch` images of another map of the same size.
     func add(_ other: FeatureMap, batch: Int, pool: WorkerPool) {
         pool.forEach(batch) { n in hw_axpy(image(n), other.image(n), 1, imageCount) }

@@ -31,7 +31,7 @@ public final class FlowMatchingObjective {
         var loss = 0.0
         for first in stride(from: 0, to: times.count, by: network.capacity) {
             let part = times[first..<min(first + network.capacity, times.count)]
-            network.forward(states + first * size, times: part, velocities: &velocities)
+            network.forward(states + first * size, times: part, outputs: &velocities)
             let target = targets + first * size
             // Each image's sum in f32 would lose digits that a small difference of losses needs.
             for i in 0..<(part.count * size) {
@@ -39,7 +39,7 @@ public final class FlowMatchingObjective {
                 loss += 0.5 * Double(difference) * Double(difference)
                 velocities[i] = scale * difference
             }
-            if takesBack { network.backward(velocities, batch: part.count, stateGradients: nil) }
+            if takesBack { network.backward(velocities, batch: part.count, inputGradients: nil) }
         }
         return loss * 3 / Double(times.count * size)
     }

@@ -5,18 +5,19 @@ import Tensor
 /// The loss of reverse fine-tuning (PRG, section 6): cross-entropy with smoothed labels on the logits of the head after
 /// Euler steps of the reverse pass, differentiated through every step by the network's parameters and the head's.
 ///
+/// A step from x to x' passes a gradient g by x' on as (1 + h·a)·g + c·Jᵀ(h·b·g), J being the network's Jacobian.
+///
 /// Only the states between the steps are kept; each step's activations are computed again when the gradient passes it, so
 /// memory doesn't grow with the number of steps but by three numbers a pixel.
 public final class ReverseObjective {
     private let network: TrainableNetwork
     private let head: TrainableHead
-    private let steps: [EulerStep]
-    private let stopTime: Float
+    private let pass: EulerPass
     private let smoothing: Float
     private let gradientSteps: Int
     /// [steps + 1][capacity][3][side][side].
     private let states: AlignedBuffer
-    private var velocities: [Float]
+    private var outputs: [Float]
     private var gradient: [Float]
 
     /// What a batch gave.
@@ -27,26 +28,24 @@ public final class ReverseObjective {
         public let correct: Int
     }
 
-    /// Differentiates the loss after `steps`, which end at `stopTime`.
+    /// Differentiates the loss at the end of `pass`.
     /// - Parameters:
     ///   - smoothing: the weight of the uniform distribution in the target, 0..<1.
     ///   - gradientSteps: through how many of the steps, from the last, the gradient is taken; the state before them counts
     ///     as given (truncated backpropagation, Williams and Peng 1990). All of them if nil, as in the paper.
     public init(
-        _ network: TrainableNetwork, head: TrainableHead, steps: [EulerStep], stopTime: Float, smoothing: Float,
-        gradientSteps: Int? = nil
+        _ network: TrainableNetwork, head: TrainableHead, pass: EulerPass, smoothing: Float, gradientSteps: Int? = nil
     ) {
-        self.stopTime = stopTime
-        self.gradientSteps = gradientSteps ?? steps.count
-        precondition((0..<1).contains(smoothing) && (0...steps.count).contains(self.gradientSteps))
+        self.pass = pass
+        self.gradientSteps = gradientSteps ?? pass.steps.count
+        precondition((0..<1).contains(smoothing) && (0...pass.steps.count).contains(self.gradientSteps))
         self.network = network
         self.head = head
-        self.steps = steps
         self.smoothing = smoothing
         let count = network.capacity * network.stateCount
-        states = AlignedBuffer(count: (steps.count + 1) * count)
-        velocities = [Float](repeating: 0, count: count)
-        gradient = velocities
+        states = AlignedBuffer(count: (pass.steps.count + 1) * count)
+        outputs = [Float](repeating: 0, count: count)
+        gradient = outputs
     }
 
     /// Keys of the parameters that gradients reach: all if they are taken back through a step; else the head's own and those
@@ -72,7 +71,7 @@ public final class ReverseObjective {
         images: UnsafePointer<Float>, labels: [Int], imageGradients: UnsafeMutablePointer<Float>? = nil
     ) -> Outcome {
         precondition(labels.allSatisfy { (0..<head.configuration.classes).contains($0) })
-        precondition(imageGradients == nil || gradientSteps == steps.count)
+        precondition(imageGradients == nil || gradientSteps == pass.steps.count)
         let size = network.stateCount
         var loss = 0.0
         var correct = 0
@@ -85,7 +84,8 @@ public final class ReverseObjective {
             correct += found.correct
             takeBackHead(found.inputGradients, batch: part.count)
             takeBack(batch: part.count, wantsImages: imageGradients != nil)
-            imageGradients.map { ($0 + first * size).update(from: gradient, count: part.count * size) }
+            guard let imageGradients else { continue }
+            for i in 0..<(part.count * size) { imageGradients[first * size + i] = pass.imageScale * gradient[i] }
         }
         return Outcome(loss: loss / Double(labels.count), correct: correct)
     }
@@ -96,24 +96,30 @@ public final class ReverseObjective {
 
     private func integrate(_ images: UnsafePointer<Float>, batch: Int) {
         let count = batch * network.stateCount
-        state(0).update(from: images, count: count)
-        for (k, step) in steps.enumerated() {
-            let times = [Float](repeating: step.time, count: batch)
-            network.forward(state(k), times: times[...], velocities: &velocities)
+        let first = state(0)
+        for i in 0..<count { first[i] = pass.imageScale * images[i] }
+        for (k, step) in pass.steps.enumerated() {
+            evaluate(step, at: k, batch: batch)
             let (from, to) = (state(k), state(k + 1))
-            for i in 0..<count { to[i] = from[i] + step.size * velocities[i] }
+            for i in 0..<count { to[i] = step.stateFactor * from[i] + step.outputFactor * outputs[i] }
         }
+    }
+
+    private func evaluate(_ step: EulerStep, at k: Int, batch: Int) {
+        let times = [Float](repeating: step.time, count: batch)
+        network.forward(state(k), scale: step.inputScale, times: times[...], outputs: &outputs)
     }
 
     /// What the head reads of the last states: [batch][head.width].
     private func headInputs(batch: Int) -> [Float] {
-        let last = state(steps.count)
+        let last = state(pass.steps.count)
         if let place = head.configuration.place {
-            return network.forward(last, times: [Float](repeating: stopTime, count: batch)[...], to: place)
+            let times = [Float](repeating: pass.stopTime, count: batch)
+            return network.forward(last, scale: pass.stopInputScale, times: times[...], to: place)
         }
         let (side, size) = (network.program.side, network.stateCount)
         return (0..<batch).flatMap { n in
-            let planes = Array(UnsafeBufferPointer(start: last + n * size, count: size))
+            let planes = UnsafeBufferPointer(start: last + n * size, count: size).map { pass.stopUnit * $0 }
             return AveragePool.pool(planes, side: side, to: head.configuration.pooledSize)
         }
     }
@@ -124,9 +130,9 @@ public final class ReverseObjective {
             let isWanted = gradientSteps > 0
             gradient.withUnsafeMutableBufferPointer {
                 network.backward(
-                    inputGradients, from: place, batch: batch, stateGradients: isWanted ? $0.baseAddress : nil)
+                    inputGradients, from: place, batch: batch, inputGradients: isWanted ? $0.baseAddress : nil)
             }
-            return
+            return scaleGradient(by: pass.stopInputScale, batch: batch)
         }
         let (side, size) = (network.program.side, network.stateCount)
         gradient.withUnsafeMutableBufferPointer { planes in
@@ -136,25 +142,29 @@ public final class ReverseObjective {
                     side: side, into: planes.baseAddress! + n * size)
             }
         }
+        scaleGradient(by: pass.stopUnit, batch: batch)
+    }
+
+    private func scaleGradient(by factor: Float, batch: Int) {
+        for i in 0..<(batch * network.stateCount) { gradient[i] *= factor }
     }
 
     /// From the gradient by the last state to that by the first that it is wanted of.
     private func takeBack(batch: Int, wantsImages: Bool) {
         let count = batch * network.stateCount
         var share = [Float](repeating: 0, count: count)
-        let given = steps.count - gradientSteps
-        for (k, step) in steps.enumerated().dropFirst(given).reversed() {
+        let given = pass.steps.count - gradientSteps
+        for (k, step) in pass.steps.enumerated().dropFirst(given).reversed() {
             // The last step's activations are still there, unless the head needed others.
-            if k < steps.count - 1 || head.configuration.place != nil {
-                let times = [Float](repeating: step.time, count: batch)
-                network.forward(state(k), times: times[...], velocities: &velocities)
-            }
-            for i in 0..<count { velocities[i] = step.size * gradient[i] }
+            if k < pass.steps.count - 1 || head.configuration.place != nil { evaluate(step, at: k, batch: batch) }
+            for i in 0..<count { outputs[i] = step.outputFactor * gradient[i] }
             let wanted = k > given || wantsImages
             share.withUnsafeMutableBufferPointer {
-                network.backward(velocities, batch: batch, stateGradients: wanted ? $0.baseAddress : nil)
+                network.backward(outputs, batch: batch, inputGradients: wanted ? $0.baseAddress : nil)
             }
-            if wanted { for i in 0..<count { gradient[i] += share[i] } }
+            if wanted {
+                for i in 0..<count { gradient[i] = step.stateFactor * gradient[i] + step.inputScale * share[i] }
+            }
         }
     }
 }

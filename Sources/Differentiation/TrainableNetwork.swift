@@ -3,8 +3,8 @@ import Layers
 public import Networks
 public import Tensor
 
-/// A velocity network in both directions: v(t, x) of a batch of images, each at its own time, and from a gradient by v
-/// the gradients by the parameters and by x.
+/// A network in both directions: F(x, τ) of a batch of images, each at its own time label, and from a gradient by F the gradients
+/// by the parameters and by x. Where the network is the velocity, F(x, τ) is v(t, x).
 ///
 /// It holds the activations of one evaluation of up to `capacity` images, so a small capacity bounds memory whatever the
 /// batch: gradients add up over evaluations until `giveGradients`. With the same number of workers the same calls give
@@ -62,28 +62,30 @@ public final class TrainableNetwork {
 // MARK: - The whole way
 
 extension TrainableNetwork {
-    /// Evaluates v(t, x) for as many images as there are times, and keeps what the backward pass needs.
+    /// Evaluates F(scale·x, τ) for as many images as there are times, and keeps what the backward pass needs.
     /// - Parameters:
-    ///   - states: [times.count][channels][side][side].
-    ///   - times: of each image; at most `capacity`.
-    ///   - velocities: receives [times.count][channels][side][side].
+    ///   - states: x, [times.count][channels][side][side].
+    ///   - times: the label τ of each image; at most `capacity`.
+    ///   - outputs: receives [times.count][channels][side][side].
     public func forward(
-        _ states: UnsafePointer<Float>, times: ArraySlice<Float>, velocities: UnsafeMutablePointer<Float>
+        _ states: UnsafePointer<Float>, scale: Float = 1, times: ArraySlice<Float>,
+        outputs: UnsafeMutablePointer<Float>
     ) {
-        run(states, times: times, operationCount: operations.count)
-        unblock(activations[program.output], into: velocities, batch: times.count)
+        run(states, scale: scale, times: times, operationCount: operations.count)
+        unblock(activations[program.output], into: outputs, batch: times.count)
     }
 
-    /// Takes a gradient by the velocities of the last `forward` back; the parameters' gradients add up.
+    /// Takes a gradient by the outputs of the last `forward` back; the parameters' gradients add up.
     /// - Parameters:
-    ///   - velocityGradients: [batch][channels][side][side], for the batch of the last `forward`.
-    ///   - stateGradients: receives the gradient by the states, [batch][channels][side][side]; nil if it isn't wanted.
+    ///   - outputGradients: [batch][channels][side][side], for the batch of the last `forward`.
+    ///   - inputGradients: receives the gradient by the network's input scale·x, [batch][channels][side][side]; nil if it isn't
+    ///     wanted.
     public func backward(
-        _ velocityGradients: UnsafePointer<Float>, batch: Int, stateGradients: UnsafeMutablePointer<Float>?
+        _ outputGradients: UnsafePointer<Float>, batch: Int, inputGradients: UnsafeMutablePointer<Float>?
     ) {
         precondition(batch > 0 && batch <= capacity)
-        block(velocityGradients, into: gradients.start(at: program.output, batch: batch), batch: batch)
-        runBackward(operationCount: operations.count, batch: batch, stateGradients: stateGradients)
+        block(outputGradients, into: gradients.start(at: program.output, batch: batch), batch: batch)
+        runBackward(operationCount: operations.count, batch: batch, inputGradients: inputGradients)
     }
 }
 
@@ -92,13 +94,15 @@ extension TrainableNetwork {
 extension TrainableNetwork {
     /// Evaluates the network as far as `place` for as many images as there are times, and keeps what the backward pass needs.
     /// - Parameters:
-    ///   - states: [times.count][channels][side][side].
-    ///   - times: of each image; at most `capacity`.
+    ///   - states: x, [times.count][channels][side][side].
+    ///   - scale: the factor of x in the network's input.
+    ///   - times: the label τ of each image; at most `capacity`.
     ///   - place: one that the program has.
     /// - Returns: the spatial means of the activations there, [times.count][channels].
-    public func forward(_ states: UnsafePointer<Float>, times: ArraySlice<Float>, to place: ActivationPlace) -> [Float]
-    {
-        run(states, times: times, operationCount: program.operationCount(through: place))
+    public func forward(
+        _ states: UnsafePointer<Float>, scale: Float = 1, times: ArraySlice<Float>, to place: ActivationPlace
+    ) -> [Float] {
+        run(states, scale: scale, times: times, operationCount: program.operationCount(through: place))
         let map = activations[program.buffer(at: place)]
         var means = [Float](repeating: 0, count: map.channels)
         return (0..<times.count).flatMap { n in
@@ -109,24 +113,27 @@ extension TrainableNetwork {
 
     /// Takes a gradient by the spatial means of the last `forward(_:times:to:)`, [batch][channels], back; the parameters'
     /// gradients add up.
-    /// - Parameter stateGradients: receives the gradient by the states, [batch][channels][side][side]; nil if it isn't wanted.
+    /// - Parameter inputGradients: receives the gradient by the network's input, [batch][channels][side][side]; nil if it isn't
+    ///   wanted.
     public func backward(
-        _ meanGradients: [Float], from place: ActivationPlace, batch: Int, stateGradients: UnsafeMutablePointer<Float>?
+        _ meanGradients: [Float], from place: ActivationPlace, batch: Int, inputGradients: UnsafeMutablePointer<Float>?
     ) {
         precondition(batch > 0 && batch <= capacity)
         gradients.start(at: program.buffer(at: place), batch: batch).spread(meanGradients, batch: batch)
         runBackward(
-            operationCount: program.operationCount(through: place), batch: batch, stateGradients: stateGradients)
+            operationCount: program.operationCount(through: place), batch: batch, inputGradients: inputGradients)
     }
 }
 
 // MARK: - Running
 
 extension TrainableNetwork {
-    private func run(_ states: UnsafePointer<Float>, times: ArraySlice<Float>, operationCount: Int) {
+    private func run(_ states: UnsafePointer<Float>, scale: Float, times: ArraySlice<Float>, operationCount: Int) {
         precondition(!times.isEmpty && times.count <= capacity)
         embedding.forward(times, on: workspace)
-        block(states, into: activations[program.input], batch: times.count)
+        let input = activations[program.input]
+        block(states, into: input, batch: times.count)
+        if scale != 1 { input.scale(by: scale, batch: times.count) }
         for operation in operations.prefix(operationCount) {
             operation.forward.run(
                 activations, images: 0..<times.count, modulations: UnsafePointer(embedding.modulations), on: workspace)
@@ -134,7 +141,7 @@ extension TrainableNetwork {
     }
 
     /// Takes the gradient that `gradients` starts with back through the first `operationCount` operations.
-    private func runBackward(operationCount: Int, batch: Int, stateGradients: UnsafeMutablePointer<Float>?) {
+    private func runBackward(operationCount: Int, batch: Int, inputGradients: UnsafeMutablePointer<Float>?) {
         let pass = Pass(
             batch: batch, workspace: workspace, modulations: UnsafePointer(embedding.modulations),
             modulationGradients: UnsafePointer(embedding.modulationGradients))
@@ -146,15 +153,15 @@ extension TrainableNetwork {
             if let residual = operation.residual, residual != operation.output {
                 gradients.pass(from: operation.output, to: residual)
             }
-            let isWanted = operation.input != program.input || stateGradients != nil || operation.transform != nil
+            let isWanted = operation.input != program.input || inputGradients != nil || operation.transform != nil
             trainable.backward(
                 activations[operation.input], outputGradient: outputGradient,
                 inputGradient: isWanted ? gradients.contribution(toInputOf: index) : nil, pass: pass)
         }
         embedding.backward(batch: batch, on: workspace)
-        guard let stateGradients else { return }
+        guard let inputGradients else { return }
         guard let map = gradients.gradient(by: program.input) else { preconditionFailure("nothing reads the state") }
-        unblock(map, into: stateGradients, batch: batch)
+        unblock(map, into: inputGradients, batch: batch)
     }
 
     private func block(_ planes: UnsafePointer<Float>, into map: FeatureMap, batch: Int) {

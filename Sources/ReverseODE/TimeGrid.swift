@@ -15,9 +15,9 @@ public struct TimeGrid: Sendable, Equatable {
     /// The sign of the velocity in dx/da.
     public let direction: Float
     /// What the state is multiplied by at each point to have the same variance everywhere.
-    let units: [Float]
+    public let units: [Float]
     /// What an image is multiplied by to be the state at the first point.
-    let imageScale: Float
+    public let imageScale: Float
     private let flow: Flow
 
     /// Builds the grid of a configuration that passes `ModelConfiguration.validate()`.
@@ -64,11 +64,16 @@ public struct TimeGrid: Sendable, Equatable {
         direction == .upstream ? index : lastPosition - index
     }
 
-    /// Where and how the network is evaluated at a grid point.
-    func evaluation(at index: Int) -> Evaluation {
-        guard case .parametrised(let flow) = flow else { return Evaluation(label: times[index]) }
-        return Evaluation(flow.point(at: Double(points[index]), time: Double(times[index])))
+    /// The scalars of the ODE at a grid point; those of PRG's paths are without the sign of `direction`.
+    public func point(at index: Int) -> FlowPoint {
+        switch flow {
+        case .path: FlowPoint(a: 0, b: 1, c: 1, label: Double(times[index]))
+        case .parametrised(let flow): flow.point(at: Double(points[index]), time: Double(times[index]))
+        }
     }
+
+    /// Where and how the network is evaluated at a grid point.
+    func evaluation(at index: Int) -> Evaluation { Evaluation(point(at: index)) }
 
     /// The same at an integration point that lies between grid points, such as the middle of a step.
     func evaluation(between point: Float) -> Evaluation {

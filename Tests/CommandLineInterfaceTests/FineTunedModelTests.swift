@@ -60,12 +60,15 @@ struct FineTunedModelTests {
         }
     }
 
-    @Test("That training goes through Euler's steps is said where the model has another solver")
-    func solver() throws {
-        let base = Self.base(tap: "end/pooled", solver: .heun)
-        let tuned = try FineTunedModel(of: base, classes: Self.classes, try Self.wishes())
-        #expect(tuned.configuration.solver == .euler)
-        #expect(tuned.notes.contains { $0.hasPrefix("solver: euler") && $0.contains("heun") })
+    @Test("A model with another solver than Euler's is refused by that name", arguments: Solver.allCases)
+    func solver(solver: Solver) throws {
+        let base = Self.base(tap: "end/pooled", solver: solver)
+        func tune() throws -> FineTunedModel {
+            try FineTunedModel(of: base, classes: Self.classes, try Self.wishes())
+        }
+        guard solver != .euler else { return #expect(try tune().configuration.solver == .euler) }
+        let error = #expect(throws: ConfigurationError.self) { try tune() }
+        #expect(error?.field == "solver" && error?.problem.contains("\(solver)") == true)
     }
 
     @Test(
@@ -101,9 +104,11 @@ struct FineTunedModelTests {
         #expect(tuned.configuration.solver == .heun && !tuned.keepsHead)
         #expect(tuned.configuration.head?.hiddenWidth == nil && tuned.configuration.defaultTap == "end/pooled")
         #expect(tuned.notes.contains { $0.hasPrefix("head: new, linear, 3 classes") }, "\(tuned.notes)")
-        let linear = try FineTunedModel(of: tuned.configuration, classes: Self.classes, try Self.wishes())
+        var trainable = tuned.configuration
+        trainable.solver = .euler
+        let linear = try FineTunedModel(of: trainable, classes: Self.classes, try Self.wishes())
         #expect(linear.keepsHead && linear.configuration.head?.hiddenWidth == nil)
-        let hidden = try FineTunedModel(of: tuned.configuration, classes: Self.classes, try Self.wishes(width: 5))
+        let hidden = try FineTunedModel(of: trainable, classes: Self.classes, try Self.wishes(width: 5))
         #expect(!hidden.keepsHead && hidden.configuration.head?.hiddenWidth == 5)
         let without = try FineTunedModel(
             of: Self.base(tap: "end/pooled"), classes: Self.classes, try Self.wishes(width: 0))

@@ -9,31 +9,40 @@ import Testing
 /// The network, inputs and losses that `Tests/Fixtures/gradients/make_gradients.py` differentiates, at any size.
 struct GradientCase: Sendable {
     static let times: [Float] = [0, 0.37, 1]
-    static let steps = [
-        EulerStep(time: 1, size: -0.25), EulerStep(time: 0.75, size: -0.125), EulerStep(time: 0.625, size: -0.25),
-    ]
-    static let stopTime: Float = 0.375
+    private static let steps = [(time: 1.0, size: -0.25), (0.75, -0.125), (0.625, -0.25)]
     static let labels = [3, 0]
     static let smoothing = 0.1
 
     let program: NetworkProgram
     let head: HeadConfiguration
+    /// From images to where the head reads.
+    let referencePass: ReferencePass
     /// The network's parameters, then the head's.
     var shapes: [ParameterShape] { program.parameters + head.parameters(on: program) }
     var side: Int { program.side }
 
     init(side: Int, place: ActivationPlace? = nil) throws {
-        program = try UNetArchitecture(
+        let program = try UNetArchitecture(
             modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2], attentionDownsampling: [2], heads: 4,
             imageSize: side
         ).program()
-        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5, place: place)
+        self.init(program, place: place)
     }
 
-    /// Of another network, whatever its shape.
-    init(_ program: NetworkProgram) {
+    /// Of another network, whatever its shape, or through another flow.
+    init(_ program: NetworkProgram, place: ActivationPlace? = nil, through flow: ParametrisedFlow? = nil) {
         self.program = program
-        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5)
+        head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5, place: place)
+        referencePass =
+            flow.map { ReferencePass($0, count: 4) } ?? ReferencePass(steps: Self.steps, stopTime: 0.375)
+    }
+
+    var pass: EulerPass {
+        let reference = referencePass
+        return EulerPass(
+            steps: reference.steps.map { EulerStep(at: $0.point, size: Float($0.size)) },
+            stopTime: Float(reference.stop.label), imageScale: Float(reference.imageScale),
+            stopInputScale: Float(reference.stop.c), stopUnit: Float(reference.stopUnit))
     }
 
     /// A parameter's numbers by its key.
@@ -63,9 +72,8 @@ struct GradientCase: Sendable {
     func start() -> Variable { images(1003, 2) }
 
     func reverseLoss(_ reference: ReferenceNetwork, _ tape: Tape, start: Variable) -> Variable {
-        let state = reference.integrated(start, steps: Self.steps.map { ($0.time, $0.size) }, on: tape)
-        return tape.crossEntropy(
-            reference.logits(state, time: Self.stopTime, on: tape), labels: Self.labels, smoothing: Self.smoothing)
+        tape.crossEntropy(
+            reference.logits(of: start, after: referencePass, on: tape), labels: Self.labels, smoothing: Self.smoothing)
     }
 }
 

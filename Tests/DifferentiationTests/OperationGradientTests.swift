@@ -39,8 +39,8 @@ import Testing
                 // Twice, so that sums must have been reset.
                 for _ in 0..<2 {
                     store.clearGradients()
-                    network.forward(states, times: times[...], velocities: &velocities)
-                    network.backward(seed, batch: images, stateGradients: &stateGradients)
+                    network.forward(states, times: times[...], outputs: &velocities)
+                    network.backward(seed, batch: images, inputGradients: &stateGradients)
                     network.giveGradients(to: store)
                 }
                 let message: Comment = "\(kernels.name), \(workers) workers"

@@ -1,4 +1,5 @@
 import FlowModel
+import ModelFixtures
 import Networks
 import ReferenceNetwork
 import TestFixtures
@@ -91,7 +92,21 @@ struct ReferenceTests {
         "of the whole network and of the loss through Euler steps agree with central differences, wherever the head reads",
         arguments: [nil, .up(1)] as [ActivationPlace?])
     func network(place: ActivationPlace?) async throws {
-        let sample = try GradientCase(side: 16, place: place)
+        // One direction through every parameter, and one each through those whose share of it is small.
+        try await expectCentralDifferences(
+            try GradientCase(side: 16, place: place), kinds: place == nil ? ["", "time_embed", "qkv"] : [""])
+    }
+
+    @Test(
+        "of the loss through Euler steps agree with central differences for every prediction",
+        arguments: Prediction.allCases)
+    func predictions(prediction: Prediction) async throws {
+        let program = try VariedNetwork.smallest.program()
+        let sample = GradientCase(program, place: .middle, through: prediction.flow)
+        try await expectCentralDifferences(sample, kinds: [""])
+    }
+
+    private func expectCentralDifferences(_ sample: GradientCase, kinds: [String]) async throws {
         let keys = sample.shapes.map(\.key)
         func loss(_ reference: ReferenceNetwork, _ tape: Tape) -> Variable {
             sample.reverseLoss(reference, tape, start: sample.start())
@@ -100,8 +115,6 @@ struct ReferenceTests {
         let tape = Tape()
         tape.differentiate(loss(reference, tape), seed: [1])
         var noise = SeededGenerator(seed: 12)
-        // One direction through every parameter, and one each through those whose share of it is small.
-        let kinds = place == nil ? ["", "time_embed", "qkv"] : [""]
         for kind in kinds {
             let chosen = keys.filter { $0.contains(kind) || kind.isEmpty }
             #expect(!chosen.isEmpty)

@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import ModelFixtures
 import Networks
 import ReferenceNetwork
 import Tensor
@@ -31,7 +32,7 @@ struct TrainableCase {
 
     func reverse() -> (loss: Double, start: [Float]) {
         let objective = ReverseObjective(
-            network, head: head, steps: GradientCase.steps, stopTime: GradientCase.stopTime,
+            network, head: head, pass: sample.pass,
             smoothing: Float(GradientCase.smoothing))
         let images = sample.noise(1003, 2)
         var start = [Float](repeating: 0, count: images.count)
@@ -93,8 +94,19 @@ struct TrainableNetworkTests {
         "agree with the reference for a head that reads activations at the stop time, in parts of the batch too",
         arguments: [ActivationPlace.middle, .down(0), .down(2), .up(0), .up(1), .up(3)])
     func placedHead(place: ActivationPlace) throws {
-        let sample = try GradientCase(side: 16, place: place)
-        let trainable = TrainableCase(sample, capacity: place == .middle ? 1 : 2)
+        try expectReference(TrainableCase(try GradientCase(side: 16, place: place), capacity: place == .middle ? 1 : 2))
+    }
+
+    @Test(
+        "agree with the reference through every prediction's flow, whether the head reads states or activations",
+        arguments: Prediction.allCases, [nil, .middle] as [ActivationPlace?])
+    func flows(prediction: Prediction, place: ActivationPlace?) throws {
+        let program = try VariedNetwork.smallest.program(frequencies: .singleExponentials)
+        try expectReference(TrainableCase(GradientCase(program, place: place, through: prediction.flow), capacity: 2))
+    }
+
+    private func expectReference(_ trainable: TrainableCase) throws {
+        let sample = trainable.sample
         // Another loss before: nothing of it may be left.
         _ = trainable.flowMatching()
         _ = trainable.gradients()
@@ -174,7 +186,7 @@ struct TrainableNetworkTests {
         let many = (0..<12).map { EulerStep(time: Float($0) / 12, size: 0.05) }
         let images = trainable.sample.noise(1003, 5)
         let objective = ReverseObjective(
-            trainable.network, head: trainable.head, steps: many, stopTime: 1, smoothing: 0)
+            trainable.network, head: trainable.head, pass: EulerPass(steps: many, stopTime: 1), smoothing: 0)
         let outcome = objective.differentiate(images: images, labels: [0, 1, 2, 3, 4])
         #expect(outcome.loss.isFinite)
         #expect(trainable.network.byteCount == held)
@@ -201,12 +213,13 @@ struct TrainableNetworkTests {
         var velocities = images
         for step in steps {
             trainable.network.forward(
-                states, times: [Float](repeating: step.time, count: 5)[...], velocities: &velocities)
-            for i in states.indices { states[i] += step.size * velocities[i] }
+                states, times: [Float](repeating: step.time, count: 5)[...], outputs: &velocities)
+            for i in states.indices { states[i] += step.outputFactor * velocities[i] }
         }
         func gradients(_ steps: [EulerStep], of images: [Float], gradientSteps: Int?) -> (Double, [Float]) {
             let objective = ReverseObjective(
-                trainable.network, head: head, steps: steps, stopTime: 1, smoothing: 0.1, gradientSteps: gradientSteps)
+                trainable.network, head: head, pass: EulerPass(steps: steps, stopTime: 1), smoothing: 0.1,
+                gradientSteps: gradientSteps)
             store.clearGradients()
             let outcome = objective.differentiate(images: images, labels: labels)
             trainable.network.giveGradients(to: store)

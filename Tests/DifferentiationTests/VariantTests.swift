@@ -23,6 +23,11 @@ struct VariedNetwork: Sendable, CustomTestStringConvertible {
             heads: headWidth == nil ? 2 : 1, imageSize: 16, variant: variant)
     }
 
+    /// The smallest network that a pass can be differentiated through.
+    static let smallest = UNetArchitecture(
+        modelChannels: 32, residualBlocks: 1, channelMultipliers: [1], attentionDownsampling: [1], heads: 2,
+        imageSize: 16)
+
     static let all = [
         Self("additive embedding") { $0.modulation = .additive },
         Self("epsilon") { $0.epsilon = 0.01 },
@@ -80,7 +85,7 @@ struct VariantTests {
         func velocity(_ sample: GradientCase) -> [Float] {
             let trainable = TrainableCase(sample, capacity: 1)
             var velocities = [Float](repeating: 0, count: sample.program.stateCount)
-            trainable.network.forward(sample.noise(31, 1), times: [0.8], velocities: &velocities)
+            trainable.network.forward(sample.noise(31, 1), times: [0.8], outputs: &velocities)
             return velocities
         }
         #expect(velocity(own) != velocity(other))

@@ -6,6 +6,34 @@ public import Networks
     import Glibc
 #endif
 
+/// A reverse pass by Euler's method, as its definition has it: x ← x + h·(a·x + b·F(c·x, τ)).
+public struct ReferencePass: Sendable {
+    /// What an image is multiplied by to be the first state.
+    public let imageScale: Double
+    /// Where each step leaves from, and its h.
+    public let steps: [(point: FlowPoint, size: Double)]
+    /// Where the head reads.
+    public let stop: FlowPoint
+    /// What a state is multiplied by there before it is pooled.
+    public let stopUnit: Double
+
+    /// A pass of a flow whose network is the velocity.
+    public init(steps: [(time: Double, size: Double)], stopTime: Double) {
+        func point(_ time: Double) -> FlowPoint { FlowPoint(a: 0, b: 1, c: 1, label: time) }
+        self.steps = steps.map { (point($0.time), $0.size) }
+        (imageScale, stop, stopUnit) = (1, point(stopTime), 1)
+    }
+
+    /// A pass over `count` points of a flow.
+    public init(_ flow: ParametrisedFlow, count: Int) {
+        let points = flow.grid(count: count).map { (s: $0.s, point: flow.point(at: $0.s, time: $0.time)) }
+        steps = zip(points, points.dropFirst()).map { ($0.point, $1.s - $0.s) }
+        imageScale = 1 / (flow.imageScale * flow.unit(at: points[0].s))
+        stop = points.last!.point
+        stopUnit = flow.unit(at: points.last!.s)
+    }
+}
+
 /// A network program and a head, interpreted in double by the definition of each operation: what the fast ones are held against.
 public final class ReferenceNetwork {
     /// What is interpreted.
@@ -35,24 +63,25 @@ public final class ReferenceNetwork {
             .value(program.buffer(at: place), tape)
     }
 
-    /// The logits, [images][classes], of final states, [images][3][side][side], at `time`.
-    public func logits(_ state: Variable, time: Float, on tape: Tape) -> Variable {
-        let times = [Float](repeating: time, count: state.shape[0])
+    /// The logits, [images][classes], of images, [images][3][side][side], after a pass.
+    public func logits(of images: Variable, after pass: ReferencePass, on tape: Tape) -> Variable {
+        let start = tape.scaled(images, by: pass.imageScale)
+        let state = pass.steps.reduce(start) { x, step in
+            let times = [Float](repeating: Float(step.point.label), count: x.shape[0])
+            let output = velocity(tape.scaled(x, by: step.point.c), times: times, on: tape)
+            let slope = tape.sum(tape.scaled(x, by: step.point.a), output, factor: step.point.b)
+            return tape.sum(x, slope, factor: step.size)
+        }
+        let times = [Float](repeating: Float(pass.stop.label), count: state.shape[0])
         let input =
-            head!.place.map { tape.pooled(activations(state, times: times, at: $0, on: tape), to: 1) }
-            ?? tape.pooled(state, to: head!.pooledSize)
+            head!.place.map {
+                let read = activations(tape.scaled(state, by: pass.stop.c), times: times, at: $0, on: tape)
+                return tape.pooled(read, to: 1)
+            } ?? tape.pooled(tape.scaled(state, by: pass.stopUnit), to: head!.pooledSize)
         let normalized = tape.layerNorm(
             input, weight: self["classifier.0.weight"], bias: self["classifier.0.bias"])
         let hidden = tape.linear(normalized, weight: self["classifier.1.weight"], bias: self["classifier.1.bias"])
         return tape.linear(tape.hyperbolicTangent(hidden), weight: self["classifier.3.weight"], bias: nil)
-    }
-
-    /// The state after Euler steps x ← x + size·v(time, x), from `x`, [images][3][side][side].
-    public func integrated(_ x: Variable, steps: [(time: Float, size: Float)], on tape: Tape) -> Variable {
-        steps.reduce(x) { x, step in
-            let times = [Float](repeating: step.time, count: x.shape[0])
-            return tape.sum(x, velocity(x, times: times, on: tape), factor: Double(step.size))
-        }
     }
 
     private subscript(_ key: String) -> Variable { parameters[key]! }

@@ -1,6 +1,8 @@
 import Differentiation
 import FlowModel
+import ModelFixtures
 import Networks
+import ReverseODE
 import Tensor
 import TestFixtures
 import Testing
@@ -18,11 +20,12 @@ struct FineTuningLearnerTests {
 
     /// With small random weights.
     private static func learner(
-        _ configuration: ModelConfiguration, forwardSteps: Int?, gradientSteps: Int?, pool: WorkerPool
+        _ configuration: ModelConfiguration, smoothing: Double = 0.1, forwardSteps: Int? = nil,
+        gradientSteps: Int? = nil, validation: DataFeed? = nil, pool: WorkerPool
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(
-            configuration, smoothing: 0.1, forwardSteps: forwardSteps, gradientSteps: gradientSteps, capacity: 8,
-            validation: nil, kernels: .best, pool: pool)
+            configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps, capacity: 8,
+            validation: validation, kernels: .best, pool: pool)
         var generator = SeededGenerator(seed: 4)
         for i in 0..<learner.store.count { learner.store.values[i] = 0.1 * generator.nextFloat() }
         learner.valuesChanged()
@@ -48,12 +51,88 @@ struct FineTuningLearnerTests {
         var velocities = states
         for time in [Float(1), 0.75].prefix(taken) {
             network.forward(
-                states, times: [Float](repeating: time, count: batch.count)[...], velocities: &velocities)
+                states, times: [Float](repeating: time, count: batch.count)[...], outputs: &velocities)
             for i in states.indices { states[i] -= 0.25 * velocities[i] }
         }
-        let expected = ReverseObjective(network, head: head, steps: [], stopTime: 0.5, smoothing: 0.1)
-            .differentiate(images: states, labels: batch.labels).loss
+        let expected = ReverseObjective(
+            network, head: head, pass: EulerPass(steps: [], stopTime: 0.5), smoothing: 0.1
+        )
+        .differentiate(images: states, labels: batch.labels).loss
         #expect(found == expected)
+    }
+
+    @Test(
+        "has the loss and the classes of the pass that is served, on every flow",
+        arguments: Prediction.allCases, [nil, .middle] as [ActivationPlace?])
+    func served(prediction: Prediction, place: ActivationPlace?) throws {
+        try withTemporaryFolder { folder in
+            let feed = try SmallRun.pictures(in: folder)
+            let configuration = SmallRun.classifier(of: .parametrised(prediction.flow), headAt: place)
+            let learner = try Self.learner(
+                configuration, smoothing: 0, validation: feed, pool: WorkerPool(count: 2))
+            let served = try #require(try learner.validate {})
+            let batches = feed.batches()
+            var (loss, correct, images) = (0.0, 0, 0)
+            for step in 0..<feed.batchesPerEpoch {
+                let batch = try batches.next()
+                let outcome = learner.differentiate(batch, step: step)
+                loss += Double(batch.count) * outcome.loss
+                correct += outcome.correct!
+                images += batch.count
+            }
+            #expect(abs(loss / Double(images) - served.loss) < 1e-4 * served.loss)
+            #expect(Double(correct) / Double(images) == served.top1)
+        }
+    }
+
+    @Test(
+        "with fewer steps reads an earlier state in the units and with the time label of the end, on every flow",
+        arguments: Prediction.allCases, [0, 1])
+    func earlierStates(prediction: Prediction, taken: Int) throws {
+        let pool = WorkerPool(count: 1)
+        let flow = prediction.flow
+        let configuration = SmallRun.classifier(of: .parametrised(flow), headAt: .middle)
+        let learner = try Self.learner(configuration, forwardSteps: taken, gradientSteps: 0, pool: pool)
+        let batch = SmallRun.batch(0, 0)
+        let found = learner.differentiate(batch, step: 0).loss
+
+        let points = flow.grid(count: 3)
+        let network = TrainableNetwork(try configuration.network(), capacity: 8, kernels: .best, pool: pool)
+        let head = TrainableHead(configuration.head!, network: network)
+        network.takeValues(from: learner.store)
+        head.takeValues(from: learner.store)
+        // In units of constant variance all along.
+        var states = batch.pixels.map { $0 / Float(flow.imageScale) }
+        for k in 0..<taken {
+            let point = flow.point(at: points[k].s, time: points[k].time)
+            let unit = flow.unit(at: points[k].s)
+            let input = states.map { $0 * Float(point.c / unit) }
+            var output = states
+            network.forward(
+                input, times: [Float](repeating: Float(point.label), count: batch.count)[...], outputs: &output)
+            for i in states.indices {
+                let x = Double(states[i]) / unit
+                let next = x + (points[k + 1].s - points[k].s) * (point.a * x + point.b * Double(output[i]))
+                states[i] = Float(next * flow.unit(at: points[k + 1].s))
+            }
+        }
+        let end = flow.point(at: points[2].s, time: points[2].time)
+        let pass = EulerPass(
+            steps: [], stopTime: Float(end.label), stopInputScale: Float(end.c / flow.unit(at: points[2].s)))
+        let expected = ReverseObjective(network, head: head, pass: pass, smoothing: 0.1)
+            .differentiate(images: states, labels: batch.labels).loss
+        #expect(abs(found - expected) < 1e-5 * expected)
+    }
+
+    @Test(
+        "refuses a solver whose steps it doesn't take, by its name", arguments: Solver.allCases.filter { $0 != .euler })
+    func solvers(solver: Solver) throws {
+        var configuration = Self.configuration(headAt: nil)
+        configuration.solver = solver
+        let error = #expect(throws: ConfigurationError.self) {
+            try Self.learner(configuration, pool: WorkerPool(count: 1))
+        }
+        #expect(error?.field == "solver" && error?.problem.contains("\(solver)") == true)
     }
 
     @Test(

@@ -2,6 +2,7 @@ import Augmentation
 import FlowModel
 import Foundation
 import ImagePipeline
+import ModelFixtures
 import Networks
 import Tensor
 import TestFixtures
@@ -19,19 +20,16 @@ struct SmallRun {
     let files: TrainingRun.Files
 
     init(
-        in folder: URL, head: Bool = false, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
+        in folder: URL, head: Flow? = nil, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
         average: Double = 0.9, steps: Int = 100, workers: Int = 2, validation: DataFeed? = nil
     ) throws {
         let pool = WorkerPool(count: workers)
         files = TrainingRun.Files(folder: folder.path)
         let learner: any Learner
-        if head {
-            let configuration = ModelConfiguration(
-                name: "small", architecture: Self.architecture,
-                head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2), path: .icfm,
-                grid: TimeGridConfiguration(count: 3), preprocessing: .reference(imageSize: 16))
+        if let head {
             let tuning = try FineTuningLearner(
-                configuration, smoothing: 0.1, capacity: 4, validation: validation, kernels: .best, pool: pool)
+                Self.classifier(of: head), smoothing: 0.1, capacity: 4, validation: validation, kernels: .best,
+                pool: pool)
             WeightInitialization.initialize(tuning.store, seed: seed)
             learner = tuning
         } else {
@@ -42,6 +40,14 @@ struct SmallRun {
         trainer = Trainer(
             learner, settings: Self.settings(rate: rate, clip: 10, seed: Int(seed), average: average, steps: steps),
             batchesPerEpoch: 1, computation: "\(workers) workers", pool: pool)
+    }
+
+    /// A classifier of two steps.
+    static func classifier(of flow: Flow, headAt place: ActivationPlace? = nil) -> ModelConfiguration {
+        ModelConfiguration(
+            name: "small", architecture: architecture,
+            head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: place), flow: flow,
+            grid: TimeGridConfiguration(count: 3), preprocessing: .reference(imageSize: 16))
     }
 
     /// Settings of a run whose learning rate falls over so many steps.
@@ -87,6 +93,11 @@ struct SmallRun {
         try Preprocessing(
             resizeShorterSide: 16, cropSize: 16, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5])
     }
+
+    /// Nothing to classify by, and a head after a flow of every kind.
+    static let heads: [Named<Flow?>] =
+        [Named("no head", nil), Named("icfm", .path(.icfm))]
+        + Prediction.allCases.map { Named($0.rawValue, .parametrised($0.flow)) }
 
     /// Runs, asking `isInterrupted` with the steps taken after every one of them and before every batch of validation.
     @discardableResult

@@ -1,4 +1,5 @@
 import Files
+import FlowModel
 import Foundation
 import TestFixtures
 import Testing
@@ -7,8 +8,9 @@ import Testing
 
 @Suite("A training run")
 struct TrainingRunTests {
-    @Test("that is interrupted and resumed gives bit for bit what one that wasn't gives", arguments: [false, true])
-    func resumes(head: Bool) throws {
+    @Test("that is interrupted and resumed gives bit for bit what one that wasn't gives", arguments: SmallRun.heads)
+    func resumes(flow: Named<Flow?>) throws {
+        let head = flow.value
         try withTemporaryFolder { folder in
             let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
             for path in [whole, parts] {
@@ -41,8 +43,9 @@ struct TrainingRunTests {
 
     @Test(
         "interrupted in validation ends without it, and resumed validates again to the same bits",
-        arguments: [false, true])
-    func interruptedValidation(head: Bool) throws {
+        arguments: SmallRun.heads.prefix(2))
+    func interruptedValidation(flow: Named<Flow?>) throws {
+        let head = flow.value
         try withTemporaryFolder { folder in
             let validation = try SmallRun.pictures(in: folder.appending(path: "pictures"))
             let (whole, parts) = (folder.appending(path: "whole"), folder.appending(path: "parts"))
@@ -200,14 +203,15 @@ struct TrainingRunTests {
         }
     }
 
-    @Test("lowers its loss", arguments: [false, true])
-    func learns(head: Bool) throws {
+    @Test("lowers its loss", arguments: SmallRun.heads)
+    func learns(flow: Named<Flow?>) throws {
+        let head = flow.value
         try withTemporaryFolder { folder in
             let run = try SmallRun(in: folder, head: head)
             try run.run(epochs: 8)
             let history = run.trainer.record.history
             #expect(history.last!.loss < 0.8 * history.first!.loss)
-            if head { #expect(history.last!.top1 == 1) }
+            if head != nil { #expect(history.last!.top1 == 1) }
             let log = try String(contentsOf: folder.appending(path: "log.csv"), encoding: .utf8)
             #expect(log.split(separator: "\n").count == 9)
             #expect(try String(contentsOf: folder.appending(path: "progress.svg"), encoding: .utf8).contains("<svg"))

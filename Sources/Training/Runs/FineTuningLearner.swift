@@ -16,33 +16,27 @@ package final class FineTuningLearner: Learner {
     /// Begins with weights of zero: `WeightInitialization` or `load` gives it others.
     ///
     /// - Parameters:
-    ///   - configuration: valid, with a head; the reverse pass is Euler's on its grid.
+    ///   - configuration: valid, with a head; any flow, and Euler's method.
     ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
-    ///   - forwardSteps: how many of the grid's Euler steps are taken, from the image; the head then reads an earlier state, at
-    ///     the time at which the whole pass stops. More than the grid has, or nil, counts as all.
+    ///   - forwardSteps: see `EulerPass.init(_:forwardSteps:)`.
     ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
-    /// - Throws: `ConfigurationError`.
+    /// - Throws: `ConfigurationError`, also for another solver.
     package init(
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
         capacity: Int, validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
-        guard configuration.flow.path != nil else {
-            throw ConfigurationError(
-                field: "flow",
-                problem: "the whole pass can be fine-tuned on PRG's paths only; train a head alone with --freeze flow")
-        }
+        try configuration.requireTrainableSolver()
         let program = try configuration.network()
         let head = configuration.head!
         store = ParameterStore(shapes: program.parameters + head.parameters(on: program))
         network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
         self.head = TrainableHead(head, network: network)
-        let grid = TimeGrid(configuration)
-        let steps = Array(grid.eulerSteps.prefix(forwardSteps ?? grid.steps))
+        let pass = EulerPass(TimeGrid(configuration), forwardSteps: forwardSteps)
         objective = ReverseObjective(
-            network, head: self.head, steps: steps, stopTime: grid.times[grid.steps],
-            smoothing: Float(smoothing), gradientSteps: gradientSteps.map { min($0, steps.count) })
+            network, head: self.head, pass: pass, smoothing: Float(smoothing),
+            gradientSteps: gradientSteps.map { min($0, pass.steps.count) })
         let keys = objective.keysReached
         reached = store.ranges { keys.contains($0) }
         judge = validation.map {
@@ -69,10 +63,34 @@ package final class FineTuningLearner: Learner {
     }
 }
 
-extension TimeGrid {
-    /// The reverse pass by Euler's method.
-    var eulerSteps: [EulerStep] {
-        (0..<steps).map { EulerStep(time: times[$0], size: direction * (points[$0 + 1] - points[$0])) }
+extension ModelConfiguration {
+    /// Checks that the pass is one that the gradient can be taken back through.
+    ///
+    /// - Throws: `ConfigurationError` naming the solver.
+    func requireTrainableSolver() throws(ConfigurationError) {
+        guard solver == .euler else {
+            throw ConfigurationError(
+                field: "solver",
+                problem: "training takes Euler's steps, and the model's solver is \(solver); convert the model first "
+                    + "(headwater convert MODEL --solver euler -o NEW), or train a head alone with --freeze flow")
+        }
+    }
+}
+
+extension EulerPass {
+    /// The reverse pass along a grid.
+    ///
+    /// - Parameter forwardSteps: how many of the steps are taken, from the image; the head then reads an earlier state, with the
+    ///   time label of the grid's end and in the units that states have there. More than there are, or nil, counts as all.
+    init(_ grid: TimeGrid, forwardSteps: Int?) {
+        let taken = min(forwardSteps ?? grid.steps, grid.steps)
+        let end = grid.point(at: grid.steps)
+        self.init(
+            steps: (0..<taken).map { k in
+                EulerStep(at: grid.point(at: k), size: grid.direction * (grid.points[k + 1] - grid.points[k]))
+            },
+            stopTime: Float(end.label), imageScale: grid.imageScale,
+            stopInputScale: grid.units[taken] / grid.units[grid.steps] * Float(end.c), stopUnit: grid.units[taken])
     }
 }
 

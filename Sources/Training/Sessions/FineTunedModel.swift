@@ -48,11 +48,12 @@ package struct FineTunedModel {
     /// - Parameters:
     ///   - base: the model to begin with, valid.
     ///   - classes: names of the classes to learn, at least two.
-    /// - Throws: `ConfigurationError`, or `TapError` if the tap asked for isn't the new model's.
+    /// - Throws: `ConfigurationError`, also if the network is to be trained and the solver isn't Euler's method; `TapError` if the
+    ///   tap asked for isn't the new model's.
     package init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
         var configuration = base
         configuration.name = wishes.name ?? base.name
-        if !wishes.isHeadSolved { configuration.solver = .euler }
+        if !wishes.isHeadSolved { try base.requireTrainableSolver() }
         configuration.selfTest = nil
         configuration.grid = wishes.grid
         (configuration.head, configuration.labels) = (try Self.head(of: base, classes: classes, wishes), classes)
@@ -62,13 +63,10 @@ package struct FineTunedModel {
         self.configuration = configuration
         keepsHead =
             !wishes.isFromScratch && !wishes.isHeadSolved && base.head == configuration.head && base.labels == classes
-        notes =
-            [
-                Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
-                Self.note(of: configuration, keepsHead: keepsHead, wishes),
-            ]
-            + (base.solver == configuration.solver
-                ? [] : ["solver: euler, whose steps training takes, instead of \(base.solver)"])
+        notes = [
+            Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
+            Self.note(of: configuration, keepsHead: keepsHead, wishes),
+        ]
     }
 
     /// The base's head if it has these classes and what else is asked for, or a new one.
