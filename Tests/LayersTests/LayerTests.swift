@@ -116,7 +116,7 @@ struct LayerTests {
 }
 
 /// ‖found − expected‖ / ‖expected‖.
-private func relativeError(_ found: [Float], _ expected: [Double]) -> Double {
+func relativeError(_ found: [Float], _ expected: [Double]) -> Double {
     guard found.count == expected.count else { return .infinity }
     let difference = zip(found, expected).reduce(0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
     return (difference / expected.reduce(0) { $0 + $1 * $1 }).squareRoot()

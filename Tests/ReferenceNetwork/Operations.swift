@@ -156,47 +156,45 @@ extension Tape {
         let (images, channels, side) = (x.shape[0], x.shape[1] / 3, x.shape[2])
         let (tokens, d) = (side * side, channels / heads)
         let factor = 1 / Double(d).squareRoot()
-        var probabilities: [[Double]] = []
         /// Where q, k or v (part 0, 1, 2) of channel i of an image's head starts.
         func start(_ unit: Int, _ part: Int, _ i: Int) -> Int { ((unit * 3 + part) * d + i) * tokens }
+        /// Of one query, computed again on the way back: those of all queries are a matrix.
+        func probabilities(_ unit: Int, _ q: Int) -> [Double] {
+            var p = [Double](repeating: 0, count: tokens)
+            for i in 0..<d {
+                let query = factor * x.value[start(unit, 0, i) + q]
+                for k in 0..<tokens { p[k] += query * x.value[start(unit, 1, i) + k] }
+            }
+            let greatest = p.max()!
+            for k in 0..<tokens { p[k] = exp(p[k] - greatest) }
+            let sum = p.reduce(0, +)
+            for k in 0..<tokens { p[k] /= sum }
+            return p
+        }
         return result([images, channels, side, side]) { y in
             for unit in 0..<(images * heads) {
-                var p = [Double](repeating: 0, count: tokens * tokens)
                 for q in 0..<tokens {
-                    for k in 0..<tokens {
-                        for i in 0..<d {
-                            p[q * tokens + k] +=
-                                factor * x.value[start(unit, 0, i) + q] * x.value[start(unit, 1, i) + k]
-                        }
-                    }
-                    let row = (q * tokens)..<((q + 1) * tokens)
-                    let greatest = p[row].max()!
-                    for j in row { p[j] = exp(p[j] - greatest) }
-                    let sum = p[row].reduce(0, +)
-                    for j in row { p[j] /= sum }
+                    let p = probabilities(unit, q)
                     for i in 0..<d {
-                        for k in 0..<tokens {
-                            y[(unit * d + i) * tokens + q] += p[q * tokens + k] * x.value[start(unit, 2, i) + k]
-                        }
+                        for k in 0..<tokens { y[(unit * d + i) * tokens + q] += p[k] * x.value[start(unit, 2, i) + k] }
                     }
                 }
-                probabilities.append(p)
             }
         } backward: { gradient in
             for unit in 0..<(images * heads) {
-                let p = probabilities[unit]
                 for q in 0..<tokens {
+                    let p = probabilities(unit, q)
                     var dp = [Double](repeating: 0, count: tokens)
                     for i in 0..<d {
                         let g = gradient[(unit * d + i) * tokens + q]
                         for k in 0..<tokens {
                             dp[k] += g * x.value[start(unit, 2, i) + k]
-                            x.gradient[start(unit, 2, i) + k] += g * p[q * tokens + k]
+                            x.gradient[start(unit, 2, i) + k] += g * p[k]
                         }
                     }
-                    let mean = (0..<tokens).reduce(0) { $0 + dp[$1] * p[q * tokens + $1] }
+                    let mean = (0..<tokens).reduce(0) { $0 + dp[$1] * p[$1] }
                     for k in 0..<tokens {
-                        let ds = p[q * tokens + k] * (dp[k] - mean) * factor
+                        let ds = p[k] * (dp[k] - mean) * factor
                         for i in 0..<d {
                             x.gradient[start(unit, 0, i) + q] += ds * x.value[start(unit, 1, i) + k]
                             x.gradient[start(unit, 1, i) + k] += ds * x.value[start(unit, 0, i) + q]

@@ -40,7 +40,9 @@ struct ModelMemoryTests {
         resampling.variant.resampling = .residualWithSkip
         resampling.variant.residualScale = 0.5
         resampling.variant.modulation = .additive
-        return [attentive, resampling]
+        var large = attentive
+        large.imageSize = 80
+        return [attentive, resampling, large]
     }()
 
     @Test("Whatever the network has, it is foreseen", arguments: architectures)
@@ -53,7 +55,8 @@ struct ModelMemoryTests {
             name: "attentive", architecture: architecture, head: nil, path: .icfm,
             grid: TimeGridConfiguration(count: 2),
             preprocessing: PreprocessingConfiguration(
-                resizeShorterSide: 64, cropSize: 64, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5]))
+                resizeShorterSide: architecture.imageSize, cropSize: architecture.imageSize, mean: [0.5, 0.5, 0.5],
+                standardDeviation: [0.5, 0.5, 0.5]))
         let model = try ReversibleModel(configuration: configuration, pool: pool) { key in
             [Float](repeating: 0, count: try #require(counts[key]))
         }
