@@ -7,7 +7,9 @@ enum ImportOptions {
     static let output = Option("output", short: "o", required: .file, help: "The model file to write.")
     static let published = Option(
         "as", optional: .publishedModel,
-        help: "The published model that the source is. It states everything but --class, --weights and --points.")
+        help:
+            "The published model that the source is. It states everything but --class, --weights, --points and, for models "
+            + "of noise levels, --sigma-min, --sigma-max and --rho.")
     static let solver = Option(
         "solver", .choice("SOLVER", of: Solver.self), default: .euler,
         help: "The solver of the reverse ODE. PRG's reference uses euler.")
@@ -64,8 +66,20 @@ enum ImportOptions {
     private static let timeScale = Option(
         ImportOption.timeScale.rawValue, optional: .number(in: 0.000001...1_000_000),
         help: "What the network's time labels are multiplied by, such as 0.25 for 4000 rescaled timesteps.")
+    private static let sigmaMin = Option(
+        ImportOption.sigmaMin.rawValue, optional: .number("SIGMA", in: 0.000001...80),
+        help:
+            "The noise level at which the pass of a model of noise levels, such as EDM's, begins. The default is 0.002, "
+            + "and 0.02 for --prediction ve.")
+    private static let sigmaMax = Option(
+        ImportOption.sigmaMax.rawValue, optional: .number("SIGMA", in: 0.000001...80),
+        help: "The noise level at which such a pass ends. The default is 80.")
+    private static let rho = Option(
+        ImportOption.rho.rawValue, optional: .number("RHO", in: 1...100),
+        help: "The points of such a pass lie evenly in the noise level to the power of 1/RHO. The default is 7.")
     static let flow = OptionGroup(
-        "Flows and diffusions", [prediction, schedule, timesteps, betaStart, betaEnd, timeScale])
+        "Flows and diffusions",
+        [prediction, schedule, timesteps, betaStart, betaEnd, timeScale, sigmaMin, sigmaMax, rho])
 
     private static let path = Option(
         ImportOption.path.rawValue, optional: .choice("PATH", of: ProbabilityPath.self),
@@ -101,6 +115,9 @@ enum ImportOptions {
         settings.betaStart = try arguments[betaStart]
         settings.betaEnd = try arguments[betaEnd]
         settings.timeScale = try arguments[timeScale]
+        settings.sigmaMin = try arguments[sigmaMin]
+        settings.sigmaMax = try arguments[sigmaMax]
+        settings.rho = try arguments[rho]
         settings.path = try arguments[path]
         let (span, cutoff) = (try arguments[span], try arguments[cutoff])
         guard span != nil || cutoff == nil else {

@@ -13,7 +13,7 @@ struct FlowStatement {
     ///
     /// - Throws: `ImportError` if something is missing or contradicts itself.
     func flow(_ settings: ImportSettings) throws -> (flow: Flow, assumptions: [String]) {
-        if let published = settings.published { return (published.flow, []) }
+        if let published = settings.published { return (try published.flow(settings), []) }
         var assumptions = Assumptions()
         guard let known = settings.prediction ?? prediction else {
             throw ImportError.unstated(.prediction, because: "no tensor says what the network's output means")
@@ -55,12 +55,22 @@ struct FlowStatement {
         }
         switch prediction {
         case .velocity, .edm, .edmReversed, .vp, .ve:
+            let isVelocity = prediction == .velocity
             try requireNone(
-                of: [.timesteps, .betaStart, .betaEnd], in: settings, "--prediction \(prediction.rawValue)")
-            if prediction == .velocity { return .uniform(data: velocity.data, noise: velocity.noise) }
+                of: isVelocity ? ImportOption.levels.union(Self.betaOptions) : Self.betaOptions, in: settings,
+                "--prediction \(prediction.rawValue)")
+            if isVelocity { return .uniform(data: velocity.data, noise: velocity.noise) }
             // EDM's sampler goes down to 0.002, and to 0.02 for VE (Karras et al. 2022, table 1).
-            return .noise(.levels(smallest: prediction == .ve ? 0.02 : 0.002, largest: 80, rho: 7))
+            let smallest = prediction == .ve ? 0.02 : 0.002
+            return .noise(
+                try NoiseSchedule.levels(
+                    smallest: assumptions.value(
+                        settings.sigmaMin, .sigmaMin, smallest, "the pass begins at noise level \(smallest)"),
+                    largest: assumptions.value(settings.sigmaMax, .sigmaMax, 80, "the pass ends at noise level 80"),
+                    rho: assumptions.value(settings.rho, .rho, 7, "rho of the grid is 7")
+                ).requireAscending())
         case .epsilon, .v, .sample:
+            try requireNone(of: ImportOption.levels, in: settings, "--prediction \(prediction.rawValue)")
             guard let schedule = settings.schedule else {
                 throw ImportError.unstated(.schedule, because: "no tensor says how the noise grows")
             }
@@ -84,9 +94,39 @@ struct FlowStatement {
             ? .linear(count: count, start: start, end: end) : .scaledLinear(count: count, start: start, end: end)
     }
 
+    /// Those of timesteps.
+    private static let betaOptions: Set<ImportOption> = [.timesteps, .betaStart, .betaEnd]
+
     private func requireNone(of options: Set<ImportOption>, in settings: ImportSettings, _ stated: String) throws {
         if let option = settings.given.intersection(options).map(\.rawValue).min() {
             throw ImportError.options("--\(option) doesn't apply to \(stated)")
         }
+    }
+}
+
+extension NoiseSchedule {
+    /// These levels, if the smallest is less than the largest.
+    ///
+    /// - Throws: `ImportError`.
+    fileprivate func requireAscending() throws -> NoiseSchedule {
+        if case .levels(let smallest, let largest, _) = self, smallest >= largest {
+            throw ImportError.options("--sigma-min \(smallest) must be less than --sigma-max \(largest)")
+        }
+        return self
+    }
+}
+
+extension PublishedModel {
+    /// What it was trained on, with the grid of noise levels that the user states.
+    ///
+    /// - Throws: `ImportError` if the noise levels don't ascend.
+    fileprivate func flow(_ settings: ImportSettings) throws -> Flow {
+        guard case .parametrised(var flow) = flow, case .noise(.levels(let smallest, let largest, let rho)) = flow.times
+        else { return flow }
+        flow.times = .noise(
+            try NoiseSchedule.levels(
+                smallest: settings.sigmaMin ?? smallest, largest: settings.sigmaMax ?? largest, rho: settings.rho ?? rho
+            ).requireAscending())
+        return .parametrised(flow)
     }
 }

@@ -27,7 +27,8 @@ public struct ImportSettings: Sendable, Equatable {
 
     /// The model's name.
     public var name: String
-    /// The published model that the source is; it states all of the following but `classChoice`, `weights` and `points`.
+    /// The published model that the source is; it states all of the following but `sigmaMin`, `sigmaMax`,
+    /// `rho`, `classChoice`, `weights` and `points`.
     public var published: PublishedModel?
     /// Height and width of the images that it was trained on.
     public var imageSize: Int?
@@ -51,6 +52,12 @@ public struct ImportSettings: Sendable, Equatable {
     public var betaEnd: Double?
     /// What the time labels are multiples of.
     public var timeScale: Double?
+    /// The noise level at which a pass over noise levels begins.
+    public var sigmaMin: Double?
+    /// The noise level at which it ends.
+    public var sigmaMax: Double?
+    /// ρ of a grid of noise levels, whose points lie evenly in σ^(1/ρ).
+    public var rho: Double?
     /// The class of a class-conditional model.
     public var classChoice: ClassChoice?
     /// Which weights.
@@ -91,6 +98,9 @@ public enum ImportOption: String, Sendable, CaseIterable {
     case betaStart = "beta-start"
     case betaEnd = "beta-end"
     case timeScale = "time-scale"
+    case sigmaMin = "sigma-min"
+    case sigmaMax = "sigma-max"
+    case rho
     case classChoice = "class"
     case weights, points, path
     case grid = "t-span"
@@ -99,7 +109,9 @@ public enum ImportOption: String, Sendable, CaseIterable {
     case published = "as"
 
     /// Those that state the flow.
-    static let flow: Set<ImportOption> = [.prediction, .schedule, .timesteps, .betaStart, .betaEnd, .timeScale]
+    static let flow = levels.union([.prediction, .schedule, .timesteps, .betaStart, .betaEnd, .timeScale])
+    /// Those that state a grid of noise levels.
+    static let levels: Set<ImportOption> = [.sigmaMin, .sigmaMax, .rho]
 }
 
 extension ImportSettings {
@@ -108,7 +120,8 @@ extension ImportSettings {
         let values: [(ImportOption, Any?)] = [
             (.imageSize, imageSize), (.heads, heads), (.headWidth, headWidth), (.order, order), (.groups, groups),
             (.prediction, prediction), (.schedule, schedule), (.timesteps, timesteps), (.betaStart, betaStart),
-            (.betaEnd, betaEnd), (.timeScale, timeScale), (.classChoice, classChoice), (.weights, weights),
+            (.betaEnd, betaEnd), (.timeScale, timeScale), (.sigmaMin, sigmaMin), (.sigmaMax, sigmaMax), (.rho, rho),
+            (.classChoice, classChoice), (.weights, weights),
             (.points, points), (.path, path), (.grid, grid), (.labels, labels), (.published, published),
         ]
         return Set(values.lazy.filter { $0.1 != nil }.map(\.0))
@@ -128,7 +141,12 @@ extension ImportSettings {
             throw ImportError.options(
                 "the file is of \(dialect.name), but --as \(published.name) is a model of \(published.dialect)")
         }
-        let selectable: Set<ImportOption> = [.published, .classChoice, .weights, .points]
+        // A model of noise levels knows them all; which of them a pass visits isn't part of what was trained.
+        let selectable: Set<ImportOption> = ImportOption.levels.union([.published, .classChoice, .weights, .points])
+        if let option = given.intersection(ImportOption.levels).map(\.rawValue).min(), !published.flow.isByNoiseLevel {
+            throw ImportError.options(
+                "--\(option) doesn't apply to --as \(published.name), whose grid isn't of noise levels")
+        }
         if let option = given.subtracting(selectable).map(\.rawValue).min() {
             throw ImportError.options("--\(option) is stated by --as \(published.name) already; give one of them")
         }

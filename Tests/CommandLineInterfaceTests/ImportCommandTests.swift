@@ -77,6 +77,8 @@ import Testing
             (["--class", "cat"], 64, "a class's index"),
             (["--weights", "raw"], 64, "--weights doesn't apply"),
             (["--t-cutoff", "3"], 64, "--t-span"),
+            (["--sigma-max", "81"], 64, "--sigma-max"), (["--rho", "0"], 64, "--rho"),
+            (["--schedule", "cosine", "--qkv-order", "thirds", "--sigma-min", "0.1"], 64, "--sigma-min doesn't apply"),
         ])
     func options(flags: [String], status: Int32, message: String) async throws {
         let scratch = try Scratch()

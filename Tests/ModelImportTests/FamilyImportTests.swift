@@ -174,6 +174,17 @@ import Testing
         Statement("edm-ddpmpp", "--groups is missing") { $0.groups = nil },
         Statement("edm-ddpmpp", "--heads doesn't apply to EDM") { $0.heads = 2 },
         Statement("edm-ddpmpp", "--timesteps doesn't apply to --prediction edm") { $0.timesteps = 1000 },
+        Statement("edm-ddpmpp", "--sigma-min 2.0 must be less than --sigma-max 1.0") {
+            ($0.sigmaMin, $0.sigmaMax) = (2, 1)
+        },
+        Statement("guided-diffusion", "--sigma-max doesn't apply to --prediction epsilon") { $0.sigmaMax = 50 },
+        Statement("rectified-flow", "--rho doesn't apply to --prediction velocity") { $0.rho = 7 },
+        Statement("diffusers-edm", "--sigma-min is stated by scheduler_config.json") { $0.sigmaMin = 0.01 },
+        Statement("torchcfm", "--sigma-min doesn't apply to torchcfm") { $0.sigmaMin = 0.01 },
+        Statement("guided-diffusion", "--rho doesn't apply to --as guided-diffusion-64") {
+            $0 = ImportSettings(name: "family")
+            ($0.published, $0.rho) = (PublishedModel(named: "guided-diffusion-64"), 5)
+        },
         Statement("torchcfm", "--path gvp doesn't apply") { $0.path = .gvp },
         Statement("torchcfm", "--prediction doesn't apply to torchcfm") { $0.prediction = .velocity },
         Statement("diffusers-ddpm", "--schedule is stated by scheduler_config.json") { $0.schedule = .linear },
@@ -198,6 +209,25 @@ import Testing
         var settings = fixture.settings()
         fault.change(&settings)
         try expect(fault.message, from: fixture, settings)
+    }
+
+    @Test("takes the limits of a grid of noise levels from options, and says which it assumed")
+    func noiseLevels() throws {
+        let fixture = FamilyFixture.named("edm-ddpmpp")
+        var settings = fixture.settings()
+        (settings.sigmaMin, settings.points) = (0.01, 3)
+        try fixture.withImport(settings) { model in
+            #expect(
+                model.configuration.flow.parametrised?.times == .noise(.levels(smallest: 0.01, largest: 80, rho: 7)))
+            #expect(model.assumptions.contains("the pass ends at noise level 80 (--sigma-max)"))
+            #expect(!model.assumptions.contains { $0.contains("--sigma-min") })
+        }
+        var named = ImportSettings(name: "named")
+        (named.published, named.sigmaMax, named.rho) = (PublishedModel(named: "edm-cifar10"), 50, 3)
+        let flow = try FlowStatement().flow(named).flow
+        #expect(flow.parametrised?.times == .noise(.levels(smallest: 0.002, largest: 50, rho: 3)))
+        named.sigmaMin = 60
+        #expect(throws: ImportError.self) { try FlowStatement().flow(named) }
     }
 
     @Test("takes averaged weights unless others are asked for", arguments: ["torchcfm", "rectified-flow-original"])
