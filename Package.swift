@@ -122,7 +122,7 @@ let package = Package(
             "Benchmarks",
             [
                 "CKernels", "Console", "FeatureService", "FlowModel", "ImagePipeline", "Layers", "LoadGeneration",
-                "Machine", "Networks", "Plotting", "ReverseODE", "Tensor", "Training",
+                "Machine", "ModelImport", "Networks", "Plotting", "ReverseODE", "Tensor", "Training",
             ]),
         library(
             "CommandLineInterface",
@@ -159,7 +159,7 @@ let package = Package(
         tests(of: "Machine"),
         tests(of: "Tensor", ["CKernels", "Machine"]),
         tests(of: "Layers", ["Tensor", "ReferenceNetwork"], computes: true),
-        tests(of: "FlowModel", ["JSON", "ModelFixtures", "Networks"]),
+        tests(of: "FlowModel", ["JSON", "ModelFixtures", "ModelImport", "Networks"]),
         tests(
             of: "ModelImport",
             ["CheckpointFormats", "Digests", "FlowModel", "ModelFixtures", "Networks", "ReverseODE", "Tensor"]),

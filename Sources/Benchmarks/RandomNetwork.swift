@@ -1,4 +1,5 @@
 import FlowModel
+import ModelImport
 import ReverseODE
 import Tensor
 
@@ -13,16 +14,8 @@ package struct RandomNetwork: Sendable {
     /// The published networks (PRG, section 1), and one of the bundled model's size.
     package static let all =
         [
-            RandomNetwork(
-                name: "u32",
-                architecture: UNetArchitecture(
-                    modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 2, 2],
-                    attentionDownsampling: [2, 4], heads: 4, imageSize: 32), batches: [1, 8]),
-            RandomNetwork(
-                name: "u64",
-                architecture: UNetArchitecture(
-                    modelChannels: 128, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
-                    attentionDownsampling: [4, 8], heads: 4, imageSize: 64), batches: [1, 4]),
+            RandomNetwork(name: "u32", architecture: .u32, batches: [1, 8]),
+            RandomNetwork(name: "u64", architecture: .u64, batches: [1, 4]),
             RandomNetwork(
                 name: "small",
                 architecture: UNetArchitecture(
@@ -30,44 +23,13 @@ package struct RandomNetwork: Sendable {
                     attentionDownsampling: [4], heads: 4, imageSize: 32), batches: [1, 8]),
         ] + families
 
-    /// Networks of published model families, in three output channels and without classes; docs/families.md has their sources.
+    /// Networks of published model families.
     private static let families = [
-        RandomNetwork(
-            name: "torchcfm-cifar10",
-            architecture: UNetArchitecture(
-                modelChannels: 128, residualBlocks: 2, channelMultipliers: [1, 2, 2, 2], attentionDownsampling: [2],
-                heads: 1, imageSize: 32, variant: .with { ($0.modulation, $0.headWidth) = (.additive, 64) }),
-            batches: [1, 8]),
-        RandomNetwork(
-            name: "ddpm-cifar10",
-            architecture: UNetArchitecture(
-                modelChannels: 128, residualBlocks: 2, channelMultipliers: [1, 2, 2, 2], attentionDownsampling: [2],
-                heads: 1, imageSize: 32, variant: .diffusers), batches: [1, 8]),
-        RandomNetwork(
-            name: "ddpm-256",
-            architecture: UNetArchitecture(
-                modelChannels: 128, residualBlocks: 2, channelMultipliers: [1, 1, 2, 2, 4, 4],
-                attentionDownsampling: [16], heads: 1, imageSize: 256, variant: .diffusers), batches: [1]),
-        RandomNetwork(
-            name: "adm-64",
-            architecture: UNetArchitecture(
-                modelChannels: 192, residualBlocks: 3, channelMultipliers: [1, 2, 3, 4],
-                attentionDownsampling: [2, 4, 8], heads: 1, imageSize: 64,
-                variant: .with { ($0.resampling, $0.headWidth) = (.residual, 64) }), batches: [1, 4]),
-        RandomNetwork(
-            name: "edm-cifar10",
-            architecture: UNetArchitecture(
-                modelChannels: 128, residualBlocks: 4, channelMultipliers: [2, 2, 2], attentionDownsampling: [2],
-                heads: 1, imageSize: 32,
-                variant: .with {
-                    $0.modulation = .additive
-                    $0.resampling = .residualWithSkip
-                    $0.epsilon = 1e-6
-                    $0.sinusoids = .sinesFirst
-                    $0.frequencyShift = 1
-                    $0.decoderAttention = .lastBlock
-                    $0.residualScale = 0.5.squareRoot()
-                }), batches: [1, 8]),
+        RandomNetwork(name: "torchcfm-cifar10", architecture: .torchCFM, batches: [1, 8]),
+        RandomNetwork(name: "ddpm-cifar10", architecture: .ddpmCIFAR10, batches: [1, 8]),
+        RandomNetwork(name: "ddpm-256", architecture: .ddpm256, batches: [1]),
+        RandomNetwork(name: "adm-64", architecture: .adm64, batches: [1, 4]),
+        RandomNetwork(name: "edm-cifar10", architecture: .edmCIFAR10, batches: [1, 8]),
     ]
 
     package init?(named name: String) {
@@ -117,23 +79,5 @@ package struct RandomNetwork: Sendable {
                 return (Float(state >> 8) / Float(1 << 23) - 1) * bound
             }
         }
-    }
-}
-
-extension UNetVariant {
-    /// That of the DDPM models in diffusers.
-    fileprivate static let diffusers = with {
-        $0.modulation = .additive
-        $0.epsilon = 1e-6
-        $0.sinusoids = .sinesFirst
-        $0.frequencyShift = 1
-        $0.downsamplingPadding = .bottomRight
-    }
-
-    /// PRG's network with some differences.
-    fileprivate static func with(_ change: (inout UNetVariant) -> Void) -> UNetVariant {
-        var variant = UNetVariant.reference
-        change(&variant)
-        return variant
     }
 }

@@ -102,11 +102,16 @@ extension ParametrisedFlow {
         }
     }
 
-    /// The source's own time at s, which may lie between its timesteps.
-    public func time(at s: Double) -> Double {
-        guard case .noise(.timesteps(let betas)) = times else { return s }
-        return NoiseLevels(betas).timestep(of: s)
+    /// The noise levels of its timesteps; nil if it has none.
+    public var noiseLevels: NoiseLevels? {
+        guard case .noise(.timesteps(let betas)) = times else { return nil }
+        return NoiseLevels(betas)
     }
+
+    /// The source's own time at s, which may lie between its timesteps.
+    ///
+    /// - Parameter levels: `noiseLevels`, which takes longer to compute than the time.
+    public func time(at s: Double, levels: NoiseLevels?) -> Double { levels?.timestep(of: s) ?? s }
 
     /// The scalars at s.
     ///

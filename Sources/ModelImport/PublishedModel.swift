@@ -9,26 +9,31 @@ public struct PublishedModel: Sendable, Equatable {
     public let dialect: String
     /// How many parameters its file has, embeddings of classes and augmentations included; nil if that isn't known.
     let parameterCount: Int?
-    /// Height and width of its images; nil if the file states it.
-    let imageSize: Int?
-    /// How attention is divided into heads; nil if the dialect or the file states it.
-    let heads: AttentionHeads?
+    /// Its network in three output channels and without classes; nil if that isn't known.
+    package let architecture: UNetArchitecture?
     /// The order of the rows of `qkv`; nil if the dialect states it.
     let order: QueryKeyValueOrder?
     /// What it was trained on.
     let flow: Flow
 
     private init(
-        _ name: String, _ dialect: String, parameters: Int?, imageSize: Int? = nil, heads: AttentionHeads? = nil,
+        _ name: String, _ dialect: String, parameters: Int?, _ architecture: UNetArchitecture?,
         order: QueryKeyValueOrder? = nil, flow: Flow
     ) {
         self.name = name
         self.dialect = dialect
         parameterCount = parameters
-        self.imageSize = imageSize
-        self.heads = heads
+        self.architecture = architecture
         self.order = order
         self.flow = flow
+    }
+
+    /// Height and width of its images.
+    var imageSize: Int? { architecture?.imageSize }
+
+    /// How its attention is divided into heads.
+    var heads: AttentionHeads? {
+        architecture.map { network in network.variant.headWidth.map { .width($0) } ?? .count(network.heads) }
     }
 
     /// The model of that name; nil if there is none.
@@ -44,57 +49,58 @@ extension PublishedModel {
 
     private static let openAI = [
         PublishedModel(
-            "improved-diffusion-cifar10", "improved-diffusion", parameters: 52_546_438, imageSize: 32, heads: .count(4),
+            "improved-diffusion-cifar10", "improved-diffusion", parameters: 52_546_438, .u32,
             flow: noise(.cosine(count: 4000), timeScale: 0.25)),
         PublishedModel(
-            "improved-diffusion-imagenet64", "improved-diffusion", parameters: 121_063_942, imageSize: 64,
-            heads: .count(4), flow: noise(.cosine(count: 4000), timeScale: 0.25)),
+            "improved-diffusion-imagenet64", "improved-diffusion", parameters: 121_063_942, .u64,
+            flow: noise(.cosine(count: 4000), timeScale: 0.25)),
         PublishedModel(
-            "improved-diffusion-imagenet64-classes", "improved-diffusion", parameters: 273_049_350, imageSize: 64,
-            heads: .count(4), flow: noise(.cosine(count: 4000))),
+            "improved-diffusion-imagenet64-classes", "improved-diffusion", parameters: 273_049_350,
+            .improvedImageNet64Classes, flow: noise(.cosine(count: 4000))),
         PublishedModel(
-            "improved-diffusion-lsun", "improved-diffusion", parameters: 113_676_678, imageSize: 256, heads: .count(1),
+            "improved-diffusion-lsun", "improved-diffusion", parameters: 113_676_678, .improvedLSUN,
             flow: noise(linear)),
         PublishedModel(
-            "guided-diffusion-64", "guided-diffusion", parameters: 295_904_454, imageSize: 64, heads: .width(64),
+            "guided-diffusion-64", "guided-diffusion", parameters: 295_904_454, .adm64,
             order: .thirds, flow: noise(.cosine(count: 1000))),
         PublishedModel(
-            "guided-diffusion-128", "guided-diffusion", parameters: 421_529_606, imageSize: 128, heads: .count(4),
+            "guided-diffusion-128", "guided-diffusion", parameters: 421_529_606, .adm128,
             order: .heads, flow: noise(linear)),
         PublishedModel(
-            "guided-diffusion-256", "guided-diffusion", parameters: 553_838_086, imageSize: 256, heads: .width(64),
+            "guided-diffusion-256", "guided-diffusion", parameters: 553_838_086, .adm256,
             order: .heads, flow: noise(linear)),
         PublishedModel(
-            "guided-diffusion-256-uncond", "guided-diffusion", parameters: 552_814_086, imageSize: 256,
-            heads: .width(64), order: .heads, flow: noise(linear)),
+            "guided-diffusion-256-uncond", "guided-diffusion", parameters: 552_814_086, .adm256, order: .heads,
+            flow: noise(linear)),
         PublishedModel(
-            "guided-diffusion-lsun", "guided-diffusion", parameters: 552_814_086, imageSize: 256, heads: .width(64),
+            "guided-diffusion-lsun", "guided-diffusion", parameters: 552_814_086, .adm256,
             order: .heads, flow: noise(linear)),
         PublishedModel(
-            "consistency-models-edm-imagenet64", "consistency_models", parameters: 295_899_267, imageSize: 64,
-            heads: .width(64), flow: levels(.edm, timeScale: 1000)),
+            "consistency-models-edm-imagenet64", "consistency_models", parameters: 295_899_267, .adm64,
+            flow: levels(.edm, timeScale: 1000)),
         PublishedModel(
-            "consistency-models-edm-lsun", "consistency_models", parameters: 526_304_771, imageSize: 256,
-            heads: .width(64), flow: levels(.edm, timeScale: 1000)),
+            "consistency-models-edm-lsun", "consistency_models", parameters: 526_304_771, .adm256Additive,
+            flow: levels(.edm, timeScale: 1000)),
     ]
 
     private static let others = [
         PublishedModel(
-            "torchcfm-cifar10", "torchcfm", parameters: 35_746_307, imageSize: 32, heads: .width(64), flow: .path(.icfm)
+            "torchcfm-cifar10", "torchcfm", parameters: 35_746_307, .torchCFM, flow: .path(.icfm)
         ),
         PublishedModel(
-            "torchcfm-cifar10-otcfm", "torchcfm", parameters: 35_746_307, imageSize: 32, heads: .width(64),
+            "torchcfm-cifar10-otcfm", "torchcfm", parameters: 35_746_307, .torchCFM,
             flow: .path(.otcfm)),
         PublishedModel(
-            "diffusers-cm-edm-imagenet64", "diffusers", parameters: 295_899_267, flow: levels(.edm, timeScale: 1000)),
-        PublishedModel("edm-cifar10", "EDM", parameters: 55_733_891, flow: levels(.edm)),
-        PublishedModel("edm-cifar10-classes", "EDM", parameters: 55_735_299, flow: levels(.edm)),
-        PublishedModel("edm-ffhq-64", "EDM", parameters: 61_805_571, flow: levels(.edm)),
-        PublishedModel("edm-afhqv2-64", "EDM", parameters: 61_805_571, flow: levels(.edm)),
-        PublishedModel("edm-imagenet64", "EDM", parameters: 295_899_267, flow: levels(.edm)),
-        PublishedModel("edm-baseline-cifar10-vp", "EDM", parameters: nil, flow: levels(.vp)),
+            "diffusers-cm-edm-imagenet64", "diffusers", parameters: 295_899_267, .adm64,
+            flow: levels(.edm, timeScale: 1000)),
+        PublishedModel("edm-cifar10", "EDM", parameters: 55_733_891, .edmCIFAR10, flow: levels(.edm)),
+        PublishedModel("edm-cifar10-classes", "EDM", parameters: 55_735_299, .edmCIFAR10, flow: levels(.edm)),
+        PublishedModel("edm-ffhq-64", "EDM", parameters: 61_805_571, .edm64, flow: levels(.edm)),
+        PublishedModel("edm-afhqv2-64", "EDM", parameters: 61_805_571, .edm64, flow: levels(.edm)),
+        PublishedModel("edm-imagenet64", "EDM", parameters: 295_899_267, .adm64, flow: levels(.edm)),
+        PublishedModel("edm-baseline-cifar10-vp", "EDM", parameters: nil, nil, flow: levels(.vp)),
         PublishedModel(
-            "rectified-flow-cifar10", "RectifiedFlow", parameters: 61_804_419, imageSize: 32,
+            "rectified-flow-cifar10", "RectifiedFlow", parameters: 61_804_419, .rectifiedFlow,
             flow: .parametrised(
                 ParametrisedFlow(
                     prediction: .velocity, times: .uniform(data: 1, noise: 0.001), timeScale: 999))),

@@ -19,6 +19,8 @@ public struct TimeGrid: Sendable, Equatable {
     /// What an image is multiplied by to be the state at the first point.
     public let imageScale: Float
     private let flow: Flow
+    /// Those of the flow's timesteps.
+    private let levels: NoiseLevels?
 
     /// Builds the grid of a configuration that passes `ModelConfiguration.validate()`.
     public init(_ configuration: ModelConfiguration) { self.init(configuration.grid, of: configuration.flow) }
@@ -26,6 +28,7 @@ public struct TimeGrid: Sendable, Equatable {
     /// Builds a valid grid of a flow.
     public init(_ grid: TimeGridConfiguration, of flow: Flow) {
         self.flow = flow
+        levels = flow.parametrised?.noiseLevels
         switch flow {
         case .path(let path):
             let all = Self.linspace(grid.count)
@@ -79,7 +82,9 @@ public struct TimeGrid: Sendable, Equatable {
     func evaluation(between point: Float) -> Evaluation {
         switch flow {
         case .path: Evaluation(label: direction < 0 ? points[points.count - 1] - point + points[0] : point)
-        case .parametrised(let flow): Evaluation(flow.point(at: Double(point), time: flow.time(at: Double(point))))
+        case .parametrised(let flow):
+            Evaluation(
+                flow.point(at: Double(point), time: flow.time(at: Double(point), levels: levels)))
         }
     }
 

@@ -1,4 +1,5 @@
 import FlowModel
+import ModelImport
 import Testing
 
 @Suite("A configuration") struct ConfigurationValidationTests {

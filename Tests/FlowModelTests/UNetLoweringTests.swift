@@ -1,4 +1,5 @@
 import FlowModel
+import ModelImport
 import Networks
 import Testing
 
