@@ -14,7 +14,8 @@ package enum HeadwaterProgram {
     private static let subcommands: [any Subcommand.Type] = [
         ServeCommand.self, HealthCommand.self, ImportCommand.self, ConvertCommand.self, InspectCommand.self,
         EmbedCommand.self, ClassifyCommand.self, PretrainCommand.self, FineTuneCommand.self, EvaluateCommand.self,
-        GridsCommand.self, NetworkBenchCommand.self, PrecisionBenchCommand.self, OperationBenchCommand.self,
+        GridsCommand.self, SampleCommand.self, NetworkBenchCommand.self, PrecisionBenchCommand.self,
+        OperationBenchCommand.self,
         ProfileBenchCommand.self,
         TrainingBenchCommand.self, DecodingBenchCommand.self, ServedBenchCommand.self, WriteModelCommand.self,
         CompletionCommand.self, ManualCommand.self,

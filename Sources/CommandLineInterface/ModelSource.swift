@@ -24,10 +24,15 @@ enum ModelSource {
 
     /// Loads the model for computing batches of up to `batch` images.
     ///
-    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, `InsufficientMemory`.
-    static func load(_ path: String?, _ computation: Computation, batch: Int = 1) throws -> ServedModel {
+    /// - Parameter change: what to load the weights as, given the file's configuration.
+    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, `ConfigurationError`, `InsufficientMemory`.
+    static func load(
+        _ path: String?, _ computation: Computation, batch: Int = 1,
+        as change: @escaping @Sendable (ModelConfiguration) -> ModelConfiguration = { $0 }
+    ) throws -> ServedModel {
         let loader = ModelLoader(
-            precision: computation.precision, kernels: computation.kernels, pool: computation.pool, capacity: batch)
+            precision: computation.precision, kernels: computation.kernels, pool: computation.pool, capacity: batch,
+            as: change)
         return if let path { try loader.load(path: path) } else { try loader.load(file(nil)) }
     }
 }

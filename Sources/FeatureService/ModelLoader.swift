@@ -11,6 +11,7 @@ package struct ModelLoader: Sendable {
     private let pool: WorkerPool
     private let capacity: Int
     private let budget: @Sendable () -> MemoryBudget?
+    private let change: @Sendable (ModelConfiguration) -> ModelConfiguration
 
     /// Loads models that compute in `precision`, the workers of `pool` sharing the packing of weights.
     ///
@@ -18,25 +19,28 @@ package struct ModelLoader: Sendable {
     ///   - kernels: what embeds the times of the models' grids.
     ///   - capacity: most images that will be evaluated together.
     ///   - budget: tells how much memory may still be taken; a model that needs more isn't loaded.
+    ///   - change: what to load the weights as, given the checkpoint's configuration.
     package init(
         precision: Precision = .f32, kernels: Kernels = .best, pool: WorkerPool, capacity: Int = 1,
-        budget: @escaping @Sendable () -> MemoryBudget? = { MemoryBudget.now() }
+        budget: @escaping @Sendable () -> MemoryBudget? = { MemoryBudget.now() },
+        as change: @escaping @Sendable (ModelConfiguration) -> ModelConfiguration = { $0 }
     ) {
         self.precision = precision
         self.kernels = kernels
         self.pool = pool
         self.capacity = capacity
         self.budget = budget
+        self.change = change
     }
 
     /// Loads the checkpoint at `path`, reading it whole, so that a later change of the file doesn't change the model.
     ///
     /// - Parameter sha256: the digest that the file must have, if the caller knows it.
-    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, or `InsufficientMemory` before anything is read but
-    ///   the header.
+    /// - Throws: `CheckpointError`, `ModelError`, `ModelLoadingError`, `ConfigurationError` if the changed configuration isn't
+    ///   valid, or `InsufficientMemory` before anything is read but the header.
     package func load(path: String, sha256: String? = nil) throws -> ServedModel {
         let header = try ModelFile(path: path, access: .onDemand)
-        try requireMemory(for: header.configuration, fileBytes: header.byteCount)
+        try requireMemory(for: try changed(header.configuration), fileBytes: header.byteCount)
         return try pack(ModelFile(path: path, access: .load), sha256: sha256)
     }
 
@@ -45,8 +49,14 @@ package struct ModelLoader: Sendable {
     /// - Throws: as `load(path:sha256:)`.
     package func load(_ file: SafetensorsFile) throws -> ServedModel {
         let modelFile = try ModelFile(file)
-        try requireMemory(for: modelFile.configuration, fileBytes: 0)
+        try requireMemory(for: try changed(modelFile.configuration), fileBytes: 0)
         return try pack(modelFile, sha256: nil)
+    }
+
+    private func changed(_ configuration: ModelConfiguration) throws(ConfigurationError) -> ModelConfiguration {
+        let changed = change(configuration)
+        if changed != configuration { try changed.validate() }
+        return changed
     }
 
     /// Foreseen rather than tried: memory beyond a cgroup's limit isn't refused, it ends the process.
@@ -65,7 +75,7 @@ package struct ModelLoader: Sendable {
         }
         try modelFile.requireFiniteWeights()
         let model = try ReversibleModel(
-            configuration: modelFile.configuration, precision: precision, kernels: kernels, pool: pool
+            configuration: try changed(modelFile.configuration), precision: precision, kernels: kernels, pool: pool
         ) { try modelFile.tensor($0) }
         // A default tap that the model doesn't have would fail every plain request.
         _ = try model.defaultTap()

@@ -30,6 +30,12 @@ public enum Flow: Sendable, Equatable {
         if case .parametrised(let flow) = self { flow.imageScale } else { 1 }
     }
 
+    /// The image's own values, as preprocessing makes them, of a state in units of constant variance where there is no noise.
+    public func imageValues(ofState state: [Float]) -> [Float] {
+        let scale = Float(imageScale)
+        return scale == 1 ? state : state.map { $0 * scale }
+    }
+
     /// How the packages of such models compute the time embedding's frequencies. consistency_models, whose EDM has time labels 1000
     /// times as large, computes them as most packages do; those of diffusers' EDM are too small to tell.
     var frequencies: Sinusoids.Frequencies {

@@ -21,7 +21,9 @@ public struct PassExtent: Sendable, Equatable {
     }
 
     /// Floating-point operations of the pass for one image, as `NetworkProgram.floatingPointOperations` counts them.
-    public func operations(on model: ReversibleModel) -> Double { operations(from: 0, stage: 0, on: model) }
+    public func operations(from start: PassStart = .image, on model: ReversibleModel) -> Double {
+        operations(from: start.position(on: model.grid), stage: 0, on: model)
+    }
 
     /// Those left when a pass is at a position and has evaluated so many stages of the step that begins there.
     func operations(from position: Int, stage: Int, on model: ReversibleModel) -> Double {

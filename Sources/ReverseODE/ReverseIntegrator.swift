@@ -46,9 +46,12 @@ public final class ReverseIntegrator {
         }
     }
 
-    /// A trajectory of this model, to be advanced here.
-    public func trajectory(input: [Float], taps: [ResolvedTap], wantsLogits: Bool) -> Trajectory {
+    /// A trajectory of this model, to be advanced here; see `Trajectory.init`.
+    public func trajectory(
+        input: [Float], from start: PassStart = .image, taps: [ResolvedTap], wantsLogits: Bool
+    ) -> Trajectory {
         Trajectory(
-            input: input, taps: taps, wantsLogits: wantsLogits, model: model, kernels: evaluator.workspace.kernels)
+            input: input, from: start, taps: taps, wantsLogits: wantsLogits, model: model,
+            kernels: evaluator.workspace.kernels)
     }
 }

@@ -72,11 +72,18 @@ public final class ReversibleModel: Sendable {
         precondition(count > 1)
         let shown = min(count, grid.times.count)
         let indices = (0..<shown).map { $0 * grid.steps / (shown - 1) }
-        func tap(_ index: Int, _ direction: PassDirection) -> ResolvedTap {
-            ResolvedTap(
-                gridIndex: index, time: grid.times[index], place: .state, dimension: stateCount, direction: direction)
-        }
-        return indices.map { tap($0, .upstream) } + indices.reversed().map { tap($0, .downstream) }
+        return indices.map { state(at: $0, .upstream) } + indices.reversed().map { state(at: $0, .downstream) }
+    }
+
+    /// The state at the end of the grid: an image's latent.
+    public var latentTap: ResolvedTap { state(at: grid.steps, .upstream) }
+
+    /// The state where a pass downstream ends: the image that it has come to.
+    public var imageTap: ResolvedTap { state(at: 0, .downstream) }
+
+    private func state(at index: Int, _ direction: PassDirection) -> ResolvedTap {
+        ResolvedTap(
+            gridIndex: index, time: grid.times[index], place: .state, dimension: stateCount, direction: direction)
     }
 
     /// The configuration's default tap.

@@ -14,6 +14,8 @@ public struct TimeGrid: Sendable, Equatable {
     public let times: [Float]
     /// The sign of the velocity in dx/da.
     public let direction: Float
+    /// Whether the pass goes all the way to noise, so that it may also begin there and come to an image.
+    public let reachesNoise: Bool
     /// What the state is multiplied by at each point to have the same variance everywhere.
     public let units: [Float]
     /// What an image is multiplied by to be the state at the first point.
@@ -35,6 +37,7 @@ public struct TimeGrid: Sendable, Equatable {
             let dataAtEnd = path != .gvp
             let points = Array(dataAtEnd ? all[(grid.cutoff ?? 0)...] : all[..<(grid.cutoff ?? grid.count)])
             self.points = points
+            reachesNoise = points.count == all.count
             times = dataAtEnd ? points.map { points[points.count - 1] - $0 + points[0] } : points
             direction = dataAtEnd ? -1 : 1
             units = points.map { _ in 1 }
@@ -42,6 +45,7 @@ public struct TimeGrid: Sendable, Equatable {
         case .parametrised(let flow):
             let visited = flow.grid(count: grid.count)[..<(grid.cutoff ?? grid.count)]
             points = visited.map { Float($0.s) }
+            reachesNoise = visited.count == grid.count
             times = visited.map { Float($0.time) }
             direction = 1
             units = visited.map { Float(flow.unit(at: $0.s)) }

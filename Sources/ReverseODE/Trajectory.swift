@@ -6,6 +6,8 @@ import Tensor
 /// One image on its way upstream, and if a tap wants it on its way back: its state, where it is, and what has been read of it
 /// so far. A value; its buffers are allocated once and changed in place.
 public struct Trajectory: Sendable {
+    /// Where it began.
+    public let start: PassStart
     /// The taps wanted.
     public let taps: [ResolvedTap]
     /// The numbers of each tap, in the order of `taps`; empty until the pass has come to its time.
@@ -25,23 +27,30 @@ public struct Trajectory: Sendable {
     /// Where the head reads, if not the pooled state.
     private let headPlace: ActivationPlace?
     /// Where the state is, or the current step leaves from; see `TimeGrid.index(at:)`.
-    private var position = 0
+    private var position: Int
     private let extent: PassExtent
     /// What the state is multiplied by where it is.
     private var unit: Float = 1
 
     /// Starts a trajectory.
     /// - Parameters:
-    ///   - input: the normalised image, [3][side][side].
-    ///   - taps: what to read, resolved on the same model.
+    ///   - input: where it starts, [3][side][side]: the normalised image, or the state at the end of the grid.
+    ///   - start: which of the two.
+    ///   - taps: what to read, resolved on the same model; none of it before the start.
     ///   - wantsLogits: whether to go to the end of the grid and classify there; the model must have a head.
     ///   - model: the model that the trajectory will be advanced with.
-    public init(input: [Float], taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel, kernels: Kernels) {
+    public init(
+        input: [Float], from start: PassStart = .image, taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel,
+        kernels: Kernels
+    ) {
         precondition(input.count == model.stateCount)
         precondition(!wantsLogits || model.head != nil)
+        self.start = start
+        position = start.position(on: model.grid)
+        precondition(taps.allSatisfy { [position] in $0.position(on: model.grid) >= position })
         self.taps = taps
         self.wantsLogits = wantsLogits
-        let scale = model.grid.imageScale
+        let scale = start.scale(on: model.grid)
         integration = Integration(from: scale == 1 ? input : input.map { $0 * scale }, by: model.schedule.solver)
         features = taps.map { _ in [] }
         extent = PassExtent(taps: taps, wantsLogits: wantsLogits, model: model)

@@ -185,21 +185,8 @@ enum TrainingOptions {
     /// - Throws: `CommandFailure` with status `unwritableOutput`.
     static func files(_ arguments: ParsedArguments) throws -> TrainingRun.Files {
         let folder = try arguments[output]
-        guard try arguments[dryRun] || makeFolder(folder) else {
-            throw CommandFailure(
-                .unwritableOutput,
-                "\(folder): the output folder can't be created; a file may have its name, or permission is missing")
-        }
+        if try !arguments[dryRun] { try OutputFolder.make(folder) }
         return TrainingRun.Files(folder: folder)
-    }
-
-    /// Makes a folder and those that its path goes through, where they aren't there; answers whether it is there.
-    private static func makeFolder(_ path: String) -> Bool {
-        let bytes = path.pathBytes
-        let ends = bytes.indices.dropFirst().filter { bytes[$0] == UInt8(ascii: "/") } + [bytes.count]
-        for end in ends { mkdir(String(pathBytes: bytes[..<end]).systemPath, 0o777) }
-        var status = stat()
-        return stat(path.systemPath, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 }
 

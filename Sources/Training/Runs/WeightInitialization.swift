@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import Tensor
 
 /// The random weights that training starts from: as PyTorch's layers have them by default, uniform within 1/√(inputs), but
 /// for the parameters that the network says start at zero. Normalisations begin as the identity.

@@ -2,42 +2,44 @@ import Glibc
 
 /// Random numbers as a function of a seed, a purpose, a step and an index, so that training can be resumed, and numbers
 /// made in any order by any number of workers: Philox4x32-10 (Salmon et al. 2011).
-package struct CounterGenerator: Sendable {
+public struct CounterGenerator: Sendable {
     /// What the numbers are for; different purposes have independent numbers.
-    package enum Purpose: UInt32, Sendable {
+    public enum Purpose: UInt32, Sendable {
         case weights = 1
         case noise, times, pairs
         case validationNoise, validationTimes, validationPairs
+        case samples
     }
 
     private let key: SIMD2<UInt32>
     private let purpose: UInt32
     private let step: UInt32
 
-    package init(seed: UInt64, purpose: Purpose, step: Int) {
+    /// The numbers of a seed, for that purpose, at that step.
+    public init(seed: UInt64, purpose: Purpose, step: Int) {
         key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
         self.purpose = purpose.rawValue
         self.step = UInt32(truncatingIfNeeded: step)
     }
 
     /// Four independent uniform words for each index.
-    package func words(_ index: Int) -> SIMD4<UInt32> {
+    public func words(_ index: Int) -> SIMD4<UInt32> {
         Self.philox(
             SIMD4(UInt32(truncatingIfNeeded: index), UInt32(truncatingIfNeeded: index >> 32), step, purpose), key: key)
     }
 
     /// A number uniform in 0 ..< 1, a multiple of 2^-24.
-    package func uniform(_ index: Int) -> Float { Float(words(index).x >> 8) * 0x1p-24 }
+    public func uniform(_ index: Int) -> Float { Float(words(index).x >> 8) * 0x1p-24 }
 
     /// An integer uniform in 0 ..< bound.
-    package func integer(_ index: Int, below bound: Int) -> Int {
+    public func integer(_ index: Int, below bound: Int) -> Int {
         let words = words(index)
         return Int((UInt64(words.y) << 32 | UInt64(words.x)).multipliedFullWidth(by: UInt64(bound)).high)
     }
 
     /// Writes numbers `range` of a sequence of standard normal ones to `destination`; by Box and Muller 1958. The range
     /// begins at a multiple of 4.
-    package func writeNormals(_ range: Range<Int>, to destination: UnsafeMutablePointer<Float>) {
+    public func writeNormals(_ range: Range<Int>, to destination: UnsafeMutablePointer<Float>) {
         precondition(range.lowerBound.isMultiple(of: 4))
         for start in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
             let words = words(start / 4)
