@@ -76,6 +76,8 @@ extension ServeOptions {
     static func publicAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> PublicAPIConfiguration {
         var configuration = PublicAPIConfiguration(build: build)
         configuration.maximumImages = try arguments[images]
+        configuration.maximumSamples = try arguments[samples]
+        configuration.hasGeneration = try arguments[generation]
         configuration.maximumBodyBytes = try arguments[body]
         configuration.defaultTimeout = try arguments[deadline]
         configuration.maximumTimeout = max(try arguments[deadline], configuration.maximumTimeout)

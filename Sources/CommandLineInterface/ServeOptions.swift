@@ -44,6 +44,8 @@ enum ServeOptions {
 
     static let playground = Option(
         flag: "playground", default: true, help: "Serve a page at / to try the service in a browser.")
+    static let generation = Option(
+        flag: "generation", default: true, help: "Offer /sample and /interpolate, which make images.")
 
     static let adminToken = Option(
         "admin-token-file", optional: .file,
@@ -70,6 +72,9 @@ enum ServeOptions {
         "decoders", .integer(in: 1...256), default: 2, help: "The number of images decoded at the same time.")
     static let images = Option(
         "max-images", .integer(in: 1...10_000), default: 32, help: "The most images in a request.")
+    static let samples = Option(
+        "max-samples", .integer(in: 2...10_000), default: 32,
+        help: "The most images that a request to /sample or /interpolate may have made.")
     static let pixels = Option(
         "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "The most pixels of an image.")
     static let aspect = Option(
@@ -108,13 +113,14 @@ enum ServeOptions {
             "Network",
             [
                 host, port, adminHost, adminPort, socketMode, adminSocketMode, connections, body, header,
-                requestTimeout, idleTimeout, certificate, key, apiKeys, playground, adminToken,
+                requestTimeout, idleTimeout, certificate, key, apiKeys, playground, generation,
+                adminToken,
             ]),
         OptionGroup("Model", [modelDirectory, ModelSource.option, resume]),
         OptionGroup(
             "Service",
             [
-                batch, wait, waiting, decoders, images, pixels, aspect, cache, deadline, batching, drainDelay,
+                batch, wait, waiting, decoders, images, samples, pixels, aspect, cache, deadline, batching, drainDelay,
                 drainTimeout,
             ]),
         OptionGroup("Computation", [BulkOptions.exactDecode]), Computation.options,

@@ -1,14 +1,18 @@
 private import Synchronization
 
-/// An image that waits to be decoded, until a thread takes it or its request withdraws it. Withdrawn bytes are freed at once,
+/// An image that waits to be decoded, or noise that waits to be drawn, until a thread takes it or its request withdraws it. Withdrawn bytes are freed at once,
 /// because no limit counts them any more.
 final class DecodeTicket: Sendable {
-    /// Whether it has to be decoded.
+    /// Whether that takes a decoder's time.
     let needsDecoder: Bool
     private let input: Mutex<FeatureInput?>
 
     init(_ input: FeatureInput) {
-        needsDecoder = if case .encoded = input { true } else { false }
+        needsDecoder =
+            switch input {
+            case .encoded, .noise: true
+            case .normalized, .latent: false
+            }
         self.input = Mutex(input)
     }
 

@@ -6,6 +6,10 @@ package enum FeatureInput: Sendable {
     case encoded([UInt8])
     /// A normalised model input, [3][side][side].
     case normalized([Float])
+    /// The state at the end of the grid in units of constant variance, [3][side][side], where a pass to an image begins.
+    case latent([Float])
+    /// The same, an image's share of the noise.
+    case noise(GenerationNoise, image: Int)
 }
 
 /// Which taps a request wants.
@@ -18,10 +22,15 @@ package enum TapSelection: Equatable, Sendable {
     case taps([Tap])
     /// The states on the way upstream and back, at most so many of each way; see `ReversibleModel.roundTripTaps(atMost:)`.
     case roundTrip(atMost: Int)
+    /// The state at the end of the grid: an image's latent.
+    case latent
+    /// The image that a pass from the end of the grid comes to. All inputs are then latents or noise, and for noise the grid must
+    /// reach it.
+    case generatedImage(fromNoise: Bool)
 
     package var count: Int {
         switch self {
-        case .modelDefault: 1
+        case .modelDefault, .latent, .generatedImage: 1
         case .times(let times): times.count
         case .taps(let taps): taps.count
         case .roundTrip(let count): 2 * count
@@ -118,6 +127,16 @@ package struct FeatureTimings: Sendable, Equatable {
     package var queue = 0.0
     /// From the first step to the last.
     package var inference = 0.0
+
+    /// The times of two pieces of work that are done one after the other.
+    package static func + (first: FeatureTimings, second: FeatureTimings) -> FeatureTimings {
+        var sum = first
+        sum.decode += second.decode
+        sum.lookup += second.lookup
+        sum.queue += second.queue
+        sum.inference += second.inference
+        return sum
+    }
 }
 
 /// Why a whole request has no answer.
@@ -136,6 +155,8 @@ package enum FeatureServiceError: Error, Sendable, Equatable {
     case tap(TapError)
     /// Classification was asked of a model without a head.
     case noHead
+    /// Images from noise were asked of a model whose grid ends at that time, before noise.
+    case endsBeforeNoise(time: Float)
     /// The client went away.
     case cancelled
 }
@@ -151,6 +172,8 @@ package struct ServiceEvents: Sendable {
     package var abandoned: @Sendable () -> Void = {}
     package var notFinite: @Sendable () -> Void = {}
     package var completed: @Sendable () -> Void = {}
+    /// An image was made that began at the end of the grid.
+    package var generated: @Sendable () -> Void = {}
     /// An image was looked up among the answers kept.
     package var answered: @Sendable (_ source: AnswerSource) -> Void = { _ in }
 

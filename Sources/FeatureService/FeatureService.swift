@@ -361,7 +361,7 @@ package actor FeatureService {
                 finish(image, with: .failure(.notFinite))
                 finished.insert(image)
             } else if trajectory.isFinished {
-                events.completed()
+                trajectory.start == .image ? events.completed() : events.generated()
                 finish(image, with: .success(ImageFeatures(trajectory)))
                 finished.insert(image)
             } else {

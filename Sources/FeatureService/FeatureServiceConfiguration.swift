@@ -20,14 +20,16 @@ package struct FeatureServiceConfiguration: Sendable {
 }
 
 extension FeatureServiceConfiguration {
-    /// A model's input, [3][side][side], of an image.
+    /// Where a model's pass begins, [3][side][side]: the input of an image, or a latent.
     func input(of image: FeatureInput, for served: ServedModel) -> Result<[Float], ImageFailure> {
         switch image {
         case .encoded(let bytes):
             return Result { () throws(ImageError) -> [Float] in
                 try served.preprocessing.input(for: bytes, limits: imageLimits, decoding: decoding)
             }.mapError { .image($0) }
-        case .normalized(let values):
+        case .noise(let noise, let index):
+            return .success(noise.numbers(ofImage: index, count: served.model.stateCount))
+        case .normalized(let values), .latent(let values):
             let expected = served.model.stateCount
             return values.count == expected
                 ? .success(values) : .failure(.inputCount(found: values.count, expected: expected))

@@ -8,6 +8,8 @@ struct RequestPlan: Sendable {
     let served: ServedModel
     let taps: [ResolvedTap]
     let wantsLogits: Bool
+    /// Where its passes begin.
+    let start: PassStart
     let deadline: ContinuousClock.Instant?
 
     init(_ request: FeatureRequest, served: ServedModel) throws(FeatureServiceError) {
@@ -17,6 +19,11 @@ struct RequestPlan: Sendable {
         self.served = served
         wantsLogits = request.wantsLogits && hasHead
         deadline = request.deadline
+        start = if case .generatedImage = request.taps { .gridEnd } else { .image }
+        let grid = served.model.grid
+        if request.taps == .generatedImage(fromNoise: true), !grid.reachesNoise {
+            throw .endsBeforeNoise(time: grid.times[grid.steps])
+        }
         do throws(TapError) {
             taps = try Self.resolve(request.taps, model: served.model)
         } catch {
@@ -34,13 +41,15 @@ struct RequestPlan: Sendable {
         case .taps(let taps):
             for tap in taps { resolved.append(try model.resolve(tap)) }
         case .roundTrip(let count): resolved = model.roundTripTaps(atMost: count)
+        case .latent: resolved = [model.latentTap]
+        case .generatedImage: resolved = [model.imageTap]
         }
         return resolved
     }
 
     /// Floating-point operations of one image.
     var operations: Double {
-        PassExtent(taps: taps, wantsLogits: wantsLogits, model: served.model).operations(on: served.model)
+        PassExtent(taps: taps, wantsLogits: wantsLogits, model: served.model).operations(from: start, on: served.model)
     }
 
     func key(of image: SHA256.Digest, decoding: DecodingMode) -> AnswerKey {
@@ -48,6 +57,7 @@ struct RequestPlan: Sendable {
     }
 
     func trajectory(_ input: [Float], kernels: Kernels) -> Trajectory {
-        Trajectory(input: input, taps: taps, wantsLogits: wantsLogits, model: served.model, kernels: kernels)
+        Trajectory(
+            input: input, from: start, taps: taps, wantsLogits: wantsLogits, model: served.model, kernels: kernels)
     }
 }

@@ -27,6 +27,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         public let cutoff: Int?
         /// The model's time at each point, in the order in which the pass visits them; what taps name.
         public let times: [Float]
+        /// Whether the pass goes all the way to noise, from which images can then be made.
+        public let reachesNoise: Bool
         /// The noise level σ at each of `times`, relative to the image; nil on a flow in t.
         public let noiseLevels: [Float]?
         /// Network evaluations of one image's pass to the end.
@@ -93,7 +95,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         pass = Pass(
             path: configuration.flow.path, flow: configuration.flow.parametrised, solver: configuration.solver,
             count: configuration.grid.count,
-            cutoff: configuration.grid.cutoff, times: grid.times, noiseLevels: grid.noiseLevels,
+            cutoff: configuration.grid.cutoff, times: grid.times, reachesNoise: grid.reachesNoise,
+            noiseLevels: grid.noiseLevels,
             evaluations: grid.steps * configuration.solver.evaluationsPerStep)
         preprocessing = configuration.preprocessing
         self.decoding = decoding

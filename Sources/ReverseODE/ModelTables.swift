@@ -68,7 +68,7 @@ extension ModelDescription {
                 pass.flow == nil ? "path" : "flow",
                 (pass.flow?.description ?? pass.path?.rawValue ?? "") + ", integrated by \(pass.solver)"
             ),
-            ("grid", list(pass.times)),
+            ("grid", list(pass.times) + (pass.reachesNoise ? "" : ", which ends before noise")),
             ("evaluations", "\(pass.evaluations) an image"),
             (
                 "input",

@@ -110,6 +110,8 @@ package final class ServiceMetrics: Sendable {
         let evaluations = try registry.counter(
             "headwater_evaluations_total", help: "Network evaluations, counted per image.")
         let images = try registry.counter("headwater_images_total", help: "Images whose features were computed.")
+        let generated = try registry.counter(
+            "headwater_images_generated_total", help: "Images made from noise or from latents.")
         let rejected = try registry.counter(
             "headwater_requests_rejected_total",
             help: "Requests refused because too much work was queued, by the limit reached.",
@@ -151,6 +153,7 @@ package final class ServiceMetrics: Sendable {
         events.notFinite = { notFinite.increment() }
         events.answered = { answers[$0]?.increment() }
         events.completed = { images.increment() }
+        events.generated = { generated.increment() }
         self.events = events
         for (name, help, value) in Self.quantities {
             try registry.gauge(name, help: help) { [weak self] in

@@ -55,7 +55,7 @@ extension PublicAPI {
         return try await written(results) { () throws(Problem) in try results.roundTrip() }
     }
 
-    private func images(of request: Request, _ call: ImageCall) async throws(Problem) -> PostedImages {
+    func images(of request: Request, _ call: ImageCall) async throws(Problem) -> PostedImages {
         let parse = { @Sendable [limit = configuration.maximumBodyBytes] () throws(Problem) in
             try PostedImages(request.bytes, call, maximumPartBytes: limit)
         }

@@ -6,6 +6,10 @@ import Telemetry
 
 package struct PublicAPIConfiguration: Sendable {
     package var maximumImages = 32
+    /// The most images that a request may have made.
+    package var maximumSamples = 32
+    /// Whether images are made at all.
+    package var hasGeneration = true
     package var maximumBodyBytes = 32 << 20
     /// The time for requests without `X-Request-Timeout`.
     package var defaultTimeout: Duration = .seconds(60)

@@ -7,7 +7,19 @@ struct ImageCall: Sendable {
     /// The options that a form or JSON may also have.
     let optionNames: [RequestOptions.Name]
     let form: ImageForm
+    let minimumImages: Int
     let maximumImages: Int
+    let resultFormat: ResultFormat
+    let deadline: RequestDeadline
+}
+
+/// What the head of a request for images from noise says.
+struct GenerationCall: Sendable {
+    let options: RequestOptions
+    /// The options that JSON may also have.
+    let optionNames: [RequestOptions.Name]
+    /// Whether a body is to be read as JSON.
+    let isJSON: Bool
     let resultFormat: ResultFormat
     let deadline: RequestDeadline
 }
@@ -31,27 +43,59 @@ extension Endpoint<PublicAPI> {
     ///
     /// - Parameters:
     ///   - options: those of the query, a form and JSON; `taps` only exists in JSON.
+    ///   - minimum: the fewest images of a request; above 1, the body can't be an image itself.
     ///   - maximum: the most images of a request; nil for the listener's limit.
     ///   - results: the forms that results can have, the default first.
     static func images(
-        _ name: String, _ path: String, options: [RequestOptions.Name] = [], atMost maximum: Int? = nil,
-        results: [ResultFormat], statuses: Set<Int>, handler: @escaping Handler<ImageCall>
+        _ name: String, _ path: String, _ traits: EndpointTraits = [], options: [RequestOptions.Name] = [],
+        atLeast minimum: Int = 1, atMost maximum: Int? = nil, results: [ResultFormat], statuses: Set<Int>,
+        handler: @escaping Handler<ImageCall>
     ) -> Endpoint {
         Endpoint(
             name: name, method: "POST", path: path, parameters: options.filter { $0 != .taps }.map(\.rawValue),
-            bodyTypes: ImageForm.mediaTypes, statuses: statuses
+            bodyTypes: minimum > 1 ? ImageForm.severalImagesTypes : ImageForm.mediaTypes, statuses: statuses,
+            traits: traits
         ) { api, head, _ throws(Problem) in
+            try api.requireOffered(traits)
+            let queryOptions = try RequestOptions(head.query, names: options)
+            let coding = try ContentCoding.checked(head.headers)
+            let form = try BodyForm(head.headers)
+            guard minimum == 1 || form != .raw else { throw .severalImagesNeeded(minimum) }
+            let resultFormat = try ResultFormat.negotiated(head.headers, offered: results)
+            let deadline = try RequestDeadline(head, api.timeout)
+            try api.requireRoom()
+            let call = ImageCall(
+                options: queryOptions, optionNames: options, form: try ImageForm(form, head.headers),
+                minimumImages: minimum, maximumImages: maximum ?? api.configuration.maximumImages,
+                resultFormat: resultFormat,
+                deadline: deadline)
+            return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
+                try await handler(api)(request, call, &observation)
+            }
+        }
+    }
+
+    /// A row for an operation that makes images of nothing but options, in the query or in a body of JSON.
+    static func generation(
+        _ name: String, _ path: String, _ traits: EndpointTraits, options: [RequestOptions.Name],
+        results: [ResultFormat], statuses: Set<Int>, handler: @escaping Handler<GenerationCall>
+    ) -> Endpoint {
+        Endpoint(
+            name: name, method: "POST", path: path, parameters: options.map(\.rawValue),
+            bodyTypes: ["application/json"], statuses: statuses, traits: traits
+        ) { api, head, _ throws(Problem) in
+            try api.requireOffered(traits)
             let queryOptions = try RequestOptions(head.query, names: options)
             let coding = try ContentCoding.checked(head.headers)
             let form = try BodyForm(head.headers)
             let resultFormat = try ResultFormat.negotiated(head.headers, offered: results)
             let deadline = try RequestDeadline(head, api.timeout)
             try api.requireRoom()
-            let call = ImageCall(
-                options: queryOptions, optionNames: options, form: try ImageForm(form, head.headers),
-                maximumImages: maximum ?? api.configuration.maximumImages, resultFormat: resultFormat,
+            let call = GenerationCall(
+                options: queryOptions, optionNames: options, isJSON: form == .json, resultFormat: resultFormat,
                 deadline: deadline)
-            return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
+            let body = BodyPolicy.memory(maximumBytes: min(1 << 16, api.configuration.maximumBodyBytes))
+            return Acceptance(body: body, coding: coding) { request, observation throws(Problem) in
                 try await handler(api)(request, call, &observation)
             }
         }
@@ -92,6 +136,15 @@ extension Endpoint<PublicAPI> {
 
 extension PublicAPI {
     fileprivate var body: BodyPolicy { .memory(maximumBytes: configuration.maximumBodyBytes) }
+
+    /// Refuses an operation that is turned off.
+    ///
+    /// - Throws: 404.
+    fileprivate func requireOffered(_ traits: EndpointTraits) throws(Problem) {
+        guard !traits.contains(.makesImages) || configuration.hasGeneration else {
+            throw Problem(.notFound, "making images is turned off; /openapi.yaml lists what the service offers")
+        }
+    }
 
     /// Refuses a request before its body is sent if the service would refuse it afterwards.
     ///

@@ -15,6 +15,12 @@ extension PublicAPI: EndpointAPI {
         .images(
             "trajectory", "/trajectory", atMost: 1, results: [.json],
             statuses: [200, 400, 401, 406, 413, 415, 422, 429, 500, 503, 504], handler: trajectory),
+        .images(
+            "interpolate", "/interpolate", [.makesImages], options: [.steps], atLeast: 2, atMost: 2, results: [.json],
+            statuses: [200, 400, 401, 404, 406, 413, 415, 422, 429, 500, 503, 504], handler: interpolate),
+        .generation(
+            "sample", "/sample", [.makesImages], options: [.count, .seed], results: [.json],
+            statuses: [200, 400, 401, 404, 406, 413, 415, 422, 429, 500, 503, 504], handler: sample),
     ]
 
     private static let descriptions: [Endpoint<PublicAPI>] = [

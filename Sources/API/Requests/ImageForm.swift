@@ -16,6 +16,9 @@ enum ImageForm: Sendable {
             "application/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data", "application/json",
         ]
 
+    /// Those that a body of several images may have.
+    static let severalImagesTypes = ["multipart/form-data", "application/json"]
+
     /// Reads the rest of a `Content-Type` whose form is known.
     ///
     /// - Throws: 400 for a form whose boundary is missing or malformed.

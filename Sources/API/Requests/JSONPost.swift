@@ -1,6 +1,6 @@
 import JSON
 
-/// The JSON body of a request for features:
+/// The JSON body of a request for features, or of one for images from noise, which has options only:
 ///
 ///     {"images": ["<base64>", …], "taps": [{"time": 0.65, "place": "pooled"}, …], "normalize": "l2", …}
 ///
@@ -15,6 +15,7 @@ struct JSONPost {
 
     /// Reads a document, adding what it asks for to `options`.
     ///
+    /// - Parameter maximumImages: the most images; 0 if the document has no place for any.
     /// - Throws: 400 with the place in the document, 413 for too many images.
     init(
         _ bytes: [UInt8], options: inout RequestOptions, names: [RequestOptions.Name], maximumImages: Int
@@ -27,10 +28,10 @@ struct JSONPost {
     }
 
     private mutating func read(_ scanner: inout JSONReader) throws {
-        let known = ["images"] + names.map(\.rawValue)
+        let known = (maximumImages > 0 ? ["images"] : []) + names.map(\.rawValue)
         try scanner.object { scanner, member in
             let name = names.first { $0.rawValue == member }
-            guard member == "images" || name != nil else { throw Problem.unknown("member", member, known: known) }
+            guard known.contains(member) else { throw Problem.unknown("member", member, known: known) }
             guard scanner.nextCharacter != "n" else { return try scanner.skipValue(depth: 1) }
             if let name { try read(name, &scanner) } else { try readImages(&scanner) }
         }
@@ -57,6 +58,9 @@ struct JSONPost {
         case .normalize: try options.set(normalization: try Self.choice(name, &scanner))
         case .encoding: try options.set(encoding: try Self.choice(name, &scanner))
         case .top: try options.set(top: try scanner.natural())
+        case .steps: try options.set(steps: try scanner.natural())
+        case .count: try options.set(count: try scanner.natural())
+        case .seed: try options.set(seed: try scanner.natural())
         }
     }
 

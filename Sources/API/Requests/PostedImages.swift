@@ -40,6 +40,11 @@ struct PostedImages: Sendable {
             throw Problem(
                 .noImages, "the request contains no image; send the bytes of a \(ImageFormat.names) file as the body")
         }
+        guard images.count >= call.minimumImages else {
+            throw Problem(
+                .noImages,
+                "the request contains \(images.count) image; send \(call.minimumImages), in a form or in JSON")
+        }
         self.options = options
     }
 
@@ -99,6 +104,13 @@ extension Problem {
             default: .malformedBody
             }
         self.init(code, error.description)
+    }
+
+    /// 415 for the bytes of one image where several are needed.
+    static func severalImagesNeeded(_ count: Int) -> Problem {
+        Problem(
+            .unsupportedMediaType, "the body must be a form or JSON, because it has to hold \(count) images",
+            headers: ["Accept-Post": ImageForm.severalImagesTypes.joined(separator: ", ")])
     }
 
     static func tooManyImages(_ maximum: Int) -> Problem {

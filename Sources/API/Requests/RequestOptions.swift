@@ -22,7 +22,7 @@ enum VectorEncoding: String, CaseIterable, Sendable {
 struct RequestOptions: Equatable, Sendable {
     /// The options' names. `taps` exists in JSON only.
     enum Name: String, CaseIterable, Sendable {
-        case at, from, taps, normalize, encoding, top
+        case at, from, taps, normalize, encoding, top, steps, count, seed
     }
 
     /// The most taps of an image: each costs memory for its numbers until the answer is written.
@@ -37,6 +37,12 @@ struct RequestOptions: Equatable, Sendable {
     private(set) var encoding: VectorEncoding?
     /// How many of the likeliest classes to name.
     private(set) var top: Int?
+    /// How many images an interpolation shows.
+    private(set) var steps: Int?
+    /// How many images to make.
+    private(set) var count: Int?
+    /// The seed of the noise that images are made from.
+    private(set) var seed: Int?
 
     /// Reads an option from text, lists separated by commas.
     ///
@@ -49,6 +55,9 @@ struct RequestOptions: Equatable, Sendable {
         case .normalize: try set(normalization: Self.choice(name, text))
         case .encoding: try set(encoding: Self.choice(name, text))
         case .top: try set(top: Int(text))
+        case .steps: try set(steps: Int(text))
+        case .count: try set(count: Int(text))
+        case .seed: try set(seed: Int(text))
         }
     }
 
@@ -84,6 +93,30 @@ struct RequestOptions: Equatable, Sendable {
         try requireUnset(.top, top == nil)
         guard let new, new >= 1 else { throw Problem(.invalidParameter, "top must be a whole number of at least 1") }
         top = new
+    }
+
+    mutating func set(steps new: Int?) throws(Problem) {
+        try requireUnset(.steps, steps == nil)
+        guard let new, new >= 2 else {
+            throw Problem(.invalidParameter, "steps must be a whole number of at least 2, both ends counted")
+        }
+        steps = new
+    }
+
+    mutating func set(count new: Int?) throws(Problem) {
+        try requireUnset(.count, count == nil)
+        guard let new, new >= 1 else {
+            throw Problem(.invalidParameter, "count must be a whole number of at least 1")
+        }
+        count = new
+    }
+
+    mutating func set(seed new: Int?) throws(Problem) {
+        try requireUnset(.seed, seed == nil)
+        guard let new, new >= 0 else {
+            throw Problem(.invalidParameter, "seed must be a whole number from 0 to \(Int.max)")
+        }
+        seed = new
     }
 
     static func choice<Choice: RawRepresentable<String> & CaseIterable>(

@@ -8,6 +8,14 @@ import JSON
 struct FeatureResults: Sendable {
     let response: FeatureResponse
     let requestID: String
+    /// Where the time of the whole request went.
+    var timings: FeatureTimings
+
+    init(response: FeatureResponse, requestID: String) {
+        self.response = response
+        self.requestID = requestID
+        timings = response.timings
+    }
 
     /// These results, unless they are a single image's failure; the failures of one among several are written in their
     /// places.
@@ -24,7 +32,7 @@ struct FeatureResults: Sendable {
     func respond(_ format: ResultFormat, _ body: [UInt8]) -> Response {
         var headers: HTTPHeaders = [
             "Content-Type": format.rawValue, "X-Model-Version": Self.modelHeader(response.served.version),
-            "Server-Timing": Self.timingHeader(response.timings),
+            "Server-Timing": Self.timingHeader(timings),
         ]
         if let cache = CacheOutcome(response.sources) { headers["Cache-Status"] = cache.status }
         return Response(headers: headers, body: body)
@@ -160,7 +168,6 @@ struct FeatureResults: Sendable {
     }
 
     func writeTimings(_ json: inout JSONWriter) throws {
-        let timings = response.timings
         try json.object("timings") { json in
             try json.member("decode", timings.decode)
             try json.member("queue", timings.queue)

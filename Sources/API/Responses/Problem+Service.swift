@@ -34,6 +34,11 @@ extension Problem {
         case .otherModel(let serving): self = .unknownModel(serving: serving)
         case .tap(let error): self.init(.unknownTap, "\(error)")
         case .noHead: self.init(.noHead, "the model is pretrained only: it has no head to classify with; use /embed")
+        case .endsBeforeNoise(let time):
+            self.init(
+                .endsBeforeNoise,
+                "the model's grid ends at the time \(time), before noise, so no image can begin there; serve the model on "
+                    + "a grid to noise, which 'headwater convert' gives it with --t-span")
         case .cancelled: self.init(.unavailable, "the request was abandoned", headers: ["Retry-After": "1"])
         }
     }

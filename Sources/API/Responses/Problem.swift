@@ -58,6 +58,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
     case noImages = "no_images"
     case unknownTap = "unknown_tap"
     case noHead = "no_head"
+    case endsBeforeNoise = "ends_before_noise"
     case checkpointRejected = "checkpoint_rejected"
     case tooManyWrongKeys = "too_many_wrong_keys"
     case headersTooLarge = "headers_too_large"
@@ -84,7 +85,9 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .checkpointBusy, .noPreviousCheckpoint, .noModelDirectory, .modelAmbiguous, .modelInUse: 409
         case .bodyTooLarge, .imageTooLarge, .tooManyImages: 413
         case .unsupportedMediaType, .unsupportedImage: 415
-        case .unprocessableImage, .noImages, .unknownTap, .noHead, .checkpointRejected: 422
+        case .unprocessableImage, .noImages, .unknownTap, .noHead, .endsBeforeNoise,
+            .checkpointRejected:
+            422
         case .tooManyWrongKeys: 429
         case .headersTooLarge: 431
         case .internalError, .notFinite: 500
@@ -105,6 +108,7 @@ enum ProblemCode: String, Sendable, CaseIterable {
         case .modelAmbiguous: "Several checkpoints with one name"
         case .noImages: "No image"
         case .noHead: "The model does not classify"
+        case .endsBeforeNoise: "The model's grid ends before noise"
         case .notFinite: "Numbers became infinite or NaN"
         default: rawValue.prefix(1).uppercased() + rawValue.dropFirst().replacing("_", with: " ")
         }

@@ -35,8 +35,8 @@ extension FeatureResults {
             throw Problem(.internalError, "the pass left no states")
         }
         // States have the same variance everywhere, which isn't the image's own on every flow.
-        let scale = Float(response.served.configuration.flow.imageScale)
-        let values = scale == 1 ? features.values : features.values.map { $0.map { $0 * scale } }
+        let flow = response.served.configuration.flow
+        let values = features.values.map { flow.imageValues(ofState: $0) }
         guard let input = values.first, let reconstruction = values.last else {
             throw Problem(.internalError, "the pass left no states")
         }
@@ -67,10 +67,9 @@ extension FeatureResults {
         _ json: inout JSONWriter
     ) throws {
         try json.array(name, of: states) { json, state in
-            let file = try preprocessing.picture(of: state.1).png()
             try json.object { json in
                 try json.member("time", state.0.time)
-                json.member("image") { $0.unescapedString(Array("data:image/png;base64,".utf8) + Base64.encode(file)) }
+                try json.member("image", picture: preprocessing.picture(of: state.1))
             }
         }
     }

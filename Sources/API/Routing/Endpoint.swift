@@ -47,6 +47,9 @@ struct EndpointTraits: OptionSet, Sendable {
     /// their own, and where there is no parameter, a typing error can't pass for a default.
     static let ignoresUnknownParameters = EndpointTraits(rawValue: 4)
 
+    /// The operation makes images, which a service may leave out.
+    static let makesImages = EndpointTraits(rawValue: 8)
+
     /// What monitors ask for.
     static let monitored: EndpointTraits = [.routine, .ignoresUnknownParameters]
 }
