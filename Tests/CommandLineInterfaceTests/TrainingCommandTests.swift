@@ -91,7 +91,10 @@ struct TrainingCommandTests {
         try #require(pretrained.status == 0, "\(pretrained.errors)")
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: shop.scratch.path("pretrained")).sorted()
-                == ["log.csv", "model.safetensors", "progress.svg", "state.safetensors"])
+                == ["log.csv", "model.safetensors", "progress.svg", "samples", "state.safetensors"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: shop.scratch.path("pretrained/samples")).sorted()
+                == ["epoch-0001.png", "epoch-0002.png", "epoch-0003.png"])
         let base = "pretrained/model.safetensors"
         let runs = [
             ("whole", shop.finetuning(base, "whole", "--epochs", "8")),

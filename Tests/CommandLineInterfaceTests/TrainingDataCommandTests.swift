@@ -103,7 +103,7 @@ struct TrainingDataCommandTests {
         #expect(try await BuiltProgram.run(line + ["--dry-run"]).status == 64)
     }
 
-    @Test("A forecast counts the steps that are left, each as long as its slower half, and validations")
+    @Test("A forecast counts the steps that are left, each as long as its slower half, validations and sheets")
     func forecast() {
         let times = TrainingForecast.Times(step: 2, batch: 3, validation: 10)
         func forecast(done: Int) -> TrainingForecast {
@@ -113,6 +113,8 @@ struct TrainingDataCommandTests {
         }
         #expect(forecast(done: 0).seconds(times) == 40 * 3 + 4 * 10)
         #expect(forecast(done: 25).seconds(times) == 15 * 3 + 2 * 10)
+        let drawing = TrainingForecast.Times(step: 2, batch: 3, validation: 10, samples: 5)
+        #expect(forecast(done: 25).seconds(drawing) == 15 * 3 + 2 * 15)
         let budget = MemoryBudget(availableBytes: 1 << 30, bound: "the machine's memory")
         let text = forecast(done: 25).text(times, bytes: 300 << 20, budget: budget)
         #expect(

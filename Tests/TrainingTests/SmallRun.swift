@@ -106,12 +106,13 @@ struct SmallRun {
         now: @escaping () -> Duration = { .zero },
         stepLog: String? = nil, batch: (Int, Int) throws -> Batch = { batch($0, $1) },
         keepModel: @escaping (Trainer) throws -> Void = { _ in },
+        drawSamples: ((Trainer, _ epoch: Int) throws -> Void)? = nil,
         isInterrupted: @escaping (Int) -> Bool = { _ in false }
     ) throws -> TrainingRun.Ending {
         let trainer = trainer
         let observer = TrainingRun.Observer(
             now: now, isInterrupted: { isInterrupted(trainer.record.step) }, stepped: { _, _ in }, epochEnded: { _ in },
-            keepModel: keepModel)
+            keepModel: keepModel, drawSamples: drawSamples)
         let plan = TrainingRun.Plan(
             epochs: epochs, batchesPerEpoch: Self.batchesPerEpoch, checkpointInterval: interval)
         let run = try TrainingRun(

@@ -45,6 +45,11 @@ enum PretrainCommand: Subcommand {
     private static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000), help: "The point at which that grid is cut.")
 
+    private static let samples = Option(
+        "samples", .integer(in: 0...1024), default: 16,
+        help: "The number of images that the averaged weights make of noise at the end of each epoch, as a sheet "
+            + "samples/epoch-0001.png, … in the output folder. The noise is always the same. 0 writes no sheets.")
+
     static let command = Command(
         name: "pretrain", abstract: "train a velocity network on images without labels",
         discussion: """
@@ -53,7 +58,8 @@ enum PretrainCommand: Subcommand {
             Class folders are not needed and are ignored.
 
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
-            --resume continues bit for bit. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
+            --resume continues bit for bit. A sheet of images made from noise shows what the flow has learnt after each epoch. \
+            SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served (embeddings only) and fine-tuned.
 
             With MODEL, training begins with its weights, network, flow and grid. The new model has no head. The average of \
@@ -61,7 +67,7 @@ enum PretrainCommand: Subcommand {
             when training begins.
             """,
         options: [[architecture, coupling, imageSize]] + TrainingOptions.outputs(name: name) + [
-            [span, cutoff],
+            [span, cutoff, samples],
             OptionGroup(
                 "Recipe",
                 [
@@ -105,9 +111,16 @@ enum PretrainCommand: Subcommand {
                 architecture: configuration.architecture, coupling: configuration.flow.path,
                 model: try base?.shortDigest),
             images: data.settings)
+        let drawn = try arguments[samples]
+        let sheet =
+            drawn > 0
+            ? try SampleSheet(
+                of: configuration, count: drawn, seed: UInt64(try arguments[TrainingOptions.seed]), on: computation)
+            : nil
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs],
-            feed: try data.trainingFeed(arguments, preprocessing, recipe), data: data, configuration, on: computation
+            feed: try data.trainingFeed(arguments, preprocessing, recipe), data: data, configuration, samples: sheet,
+            on: computation
         ) {
             for note in beginning.notes { Terminal.report(note) }
             let learner = PretrainingLearner(

@@ -137,11 +137,12 @@ enum TrainingOptions {
     ///
     /// - Parameters:
     ///   - model: what the best weights make.
+    ///   - samples: the sheet that is drawn of each epoch's weights; nil for none.
     ///   - learner: called once it is certain that the run can begin.
     @MainActor
     static func train(
         _ arguments: ParsedArguments, of command: Command, _ settings: TrainingSettings, epochs: Int, feed: DataFeed,
-        data: TrainingData, _ model: ModelConfiguration, on computation: Computation,
+        data: TrainingData, _ model: ModelConfiguration, samples: SampleSheet? = nil, on computation: Computation,
         learner: () throws -> any Learner
     ) throws -> ExitStatus {
         let (resumes, restarts) = (try arguments[resume], try restartsSchedule(arguments))
@@ -154,12 +155,13 @@ enum TrainingOptions {
             options: remembered(arguments, of: command), pool: pool)
         if try arguments[dryRun] {
             return try TrainingRehearsal.run(
-                trainer, data: data, feed: feed, epochs: epochs, files: files, resumes: resumes)
+                trainer, data: data, feed: feed, epochs: epochs, files: files, resumes: resumes, samples: samples)
         }
         let model = try selfTested(model, arguments, on: computation)
         return try TrainingSession.run(
             trainer, files: files, epochs: epochs, feed: feed, checkpointInterval: try checkpointInterval(arguments),
-            stepLog: stepLog, resumes: resumes, restartsSchedule: restarts, damage: data.damageReport
+            stepLog: stepLog, resumes: resumes, restartsSchedule: restarts, damage: data.damageReport,
+            samples: samples
         ) { trainer in
             try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
         }

@@ -11,9 +11,12 @@ package final class TrainingRun {
         package let log: String
         /// Loss and accuracy, drawn.
         package let plot: String
+        /// A sheet of images an epoch.
+        package let samples: String
 
         package init(folder: String) {
             let prefix = folder.hasSuffix("/") ? folder : folder + "/"
+            samples = prefix + "samples"
             state = prefix + "state.safetensors"
             model = prefix + "model.safetensors"
             log = prefix + "log.csv"
@@ -46,6 +49,8 @@ package final class TrainingRun {
         let epochEnded: (TrainingRecord.Epoch) -> Void
         /// The present weights are the best so far: to be written to the run's model file.
         let keepModel: (Trainer) throws -> Void
+        /// Draws what the present weights make of noise at the end of the epoch of that number.
+        var drawSamples: ((Trainer, _ epoch: Int) throws -> Void)?
     }
 
     let trainer: Trainer
@@ -166,22 +171,23 @@ package final class TrainingRun {
             step == 0 ? "\(path) holds the state at the start of the run" : "\(path) holds the state after step \(step)"
     }
 
-    /// Validates, keeps the model if it is the best, and turns to the next epoch.
+    /// Validates, draws samples, keeps the model if it is the best, and turns to the next epoch.
     ///
     /// The steps are saved first: nothing that happens to validation costs any, and there is no model without a state to go
     /// on from. The model is written before the state that says so: a run that is killed in between makes the same model
     /// again.
     ///
-    /// - Returns: false if validation was interrupted; a resumed run starts it again.
+    /// - Returns: false if validation or the drawing of samples was interrupted; a resumed run starts both again.
     private func endEpoch() throws -> Bool {
         try saveSteps()
-        let score: ValidationScore?
+        var score: ValidationScore?
+        let record = trainer.record
         do {
             score = try trainer.validate { if observer.isInterrupted() { throw CancellationError() } }
+            try observer.drawSamples?(trainer, record.epoch + 1)
         } catch is CancellationError {
             return false
         }
-        let record = trainer.record
         if let score, !score.loss.isFinite {
             throw trainer.diverged("the validation loss after the update", step: record.step)
         }

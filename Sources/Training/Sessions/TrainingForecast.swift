@@ -11,6 +11,8 @@ struct TrainingForecast {
         let batch: Double
         /// Of one validation; 0 without.
         let validation: Double
+        /// Of one sheet of samples; 0 without.
+        var samples = 0.0
     }
 
     let trainingImages: Int
@@ -25,8 +27,8 @@ struct TrainingForecast {
 
     func seconds(_ times: Times) -> Double {
         let steps = Double(max(stepsPerEpoch * epochs - stepsDone, 0))
-        let validations = Double(max(epochs - stepsDone / stepsPerEpoch, 0))
-        return steps * max(times.step, times.batch) + validations * times.validation
+        let epochsLeft = Double(max(epochs - stepsDone / stepsPerEpoch, 0))
+        return steps * max(times.step, times.batch) + epochsLeft * (times.validation + times.samples)
     }
 
     /// What is printed.
@@ -41,6 +43,7 @@ struct TrainingForecast {
         var parts = ["\(Self.rounded(times.step)) s a step"]
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
         if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
+        if times.samples > 0 { parts.append("\(Self.rounded(times.samples)) s a sheet of samples") }
         lines.append("time: about \(Pace.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
         return (lines + Self.ending(bytes: bytes, budget: budget)).joined(separator: "\n")
     }
@@ -79,8 +82,10 @@ package enum TrainingRehearsal {
     ///   - feed: what is trained on.
     ///   - epochs: in all.
     ///   - resumes: whether the run is to continue from the state in `files`.
+    ///   - samples: the sheet that is to be drawn of each epoch's weights; nil for none.
     package static func run(
-        _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int, files: TrainingRun.Files, resumes: Bool
+        _ trainer: Trainer, data: TrainingData, feed: DataFeed, epochs: Int, files: TrainingRun.Files, resumes: Bool,
+        samples: SampleSheet? = nil
     ) throws -> ExitStatus {
         let stepsDone =
             resumes
@@ -91,9 +96,10 @@ package enum TrainingRehearsal {
             imagesPerStep: feed.imagesPerBatch, stepsPerEpoch: feed.batchesPerEpoch, epochs: epochs,
             stepsDone: stepsDone)
         // A batch at a time on this thread: what a stream has ready would hide how long it takes to make one.
-        let times = try times(
+        var times = try times(
             trainer, batch: { index in try feed.batch(epoch: 0, index: index) },
             batchesPerEpoch: feed.batchesPerEpoch, validationBatches: (held + 127) / 128)
+        times.samples = try samples.map { try seconds(of: $0, trainer) } ?? 0
         data.damageReport.tellNew { Terminal.report($0) }
         let budget = MemoryBudget.now()
         let bytes = ProcessMemory.peakResidentBytes() + feed.expectedBytes
@@ -130,6 +136,22 @@ package enum TrainingRehearsal {
         return TrainingForecast.Times(
             step: mean(steps), batch: mean(batches),
             validation: validationBatches > 0 ? try validation(trainer, batches: validationBatches) : 0)
+    }
+
+    /// Seconds of a whole sheet, by its first steps.
+    private static func seconds(of sheet: SampleSheet, _ trainer: Trainer) throws -> Double {
+        var begun: [ContinuousClock.Instant] = []
+        do {
+            _ = try sheet.draw(trainer.weights) {
+                begun.append(clock.now)
+                if begun.count > Self.steps { throw CancellationError() }
+            }
+        } catch is CancellationError {
+            try Task.checkCancellation()
+        }
+        let timed = begun.count > 1 ? begun.count - 1 : 1
+        return begun[0].duration(to: begun.count > 1 ? begun.last! : clock.now) / .seconds(1) / Double(timed)
+            * Double(sheet.evaluations)
     }
 
     /// Seconds of a whole validation, by its first batches.

@@ -15,11 +15,12 @@ package struct TrainingSession {
     ///   - stepLog: the file that gets a line a step; nil for none.
     ///   - restartsSchedule: see ``Trainer/resume(from:restartsSchedule:)``.
     ///   - damage: tells of damaged images that are skipped.
+    ///   - samples: the sheet that is drawn of each epoch's weights; nil for none.
     ///   - keepModel: writes the trainer's present weights as the run's model.
     /// - Returns: `success`, also if it was interrupted and saved.
     package static func run(
         _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed, checkpointInterval: Duration,
-        stepLog: String?, resumes: Bool, restartsSchedule: Bool, damage: DamageReport,
+        stepLog: String?, resumes: Bool, restartsSchedule: Bool, damage: DamageReport, samples: SampleSheet? = nil,
         keepModel: @escaping (Trainer) throws -> Void
     ) throws -> ExitStatus {
         let plan = TrainingRun.Plan(
@@ -40,7 +41,12 @@ package struct TrainingSession {
                 damage.tellNew { bar.report($0) }
                 bar.report(session.line(epoch, elapsed: bar.elapsed / .seconds(1), since: bar.first))
             },
-            keepModel: keepModel)
+            keepModel: keepModel,
+            drawSamples: samples.map { sheet in
+                { trainer, epoch in
+                    try sheet.write(trainer.weights, epoch: epoch, in: files.samples) { try Task.checkCancellation() }
+                }
+            })
         let run = try TrainingRun(
             trainer, plan: plan, files: files, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog,
             observer: observer)

@@ -1,13 +1,12 @@
-import Console
 import Glibc
 import UntrustedText
 
 /// A folder that a command writes to.
-enum OutputFolder {
+package enum OutputFolder {
     /// Makes a folder and those that its path goes through, where they aren't there.
     ///
     /// - Throws: `CommandFailure` with status `unwritableOutput`.
-    static func make(_ path: String) throws {
+    package static func make(_ path: String) throws {
         let bytes = path.pathBytes
         let ends = bytes.indices.dropFirst().filter { bytes[$0] == UInt8(ascii: "/") } + [bytes.count]
         for end in ends { mkdir(String(pathBytes: bytes[..<end]).systemPath, 0o777) }
