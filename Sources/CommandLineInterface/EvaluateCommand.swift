@@ -39,6 +39,19 @@ enum EvaluateCommand: Subcommand {
             completion: .choices(["all"] + Corruption.allCases.map(\.rawValue))),
         help: "Also measure the head on images with this corruption, or with all, at this severity from 1 to 5 or at "
             + "every severity.")
+    private static let samples = Option(
+        "samples", optional: .integer(in: 2...100_000),
+        help:
+            "Also make N images from noise and print their squared Fréchet distance from N images of --data, with that "
+            + "between these and N others of --data. A model whose grid ends before noise is run on a grid to noise, as "
+            + "'headwater sample' does.")
+    private static let seed = Option(
+        "seed", .integer(in: 0 ... .max), default: 1, help: "The seed of the noise that --samples begins with.")
+    private static let embeddingModel = Option(
+        "embedding-model", optional: .file,
+        help:
+            "The model whose default tap embeds the images that --samples compares. The default is the bundled model. "
+            + "Only distances in the same embedding can be compared.")
     private static let json = Option(
         flag: "json", help: "Print JSON. It has the whole confusion matrix for any number of classes.")
     private static let predictions = Option(
@@ -59,6 +72,10 @@ enum EvaluateCommand: Subcommand {
             neighbours by cosine, which needs no head. With --probe, it also measures a linear classifier trained on \
             the tap's embeddings, which shows how good a general embedding the tap is.
 
+            With --samples, the quality of the flow itself is measured: how far the images that it makes of noise are \
+            from real ones, as distributions in an embedding. The distance between two sets of real images of the same size \
+            is what perfect samples would come to. A few images give too large distances; 10,000 are usual.
+
             With --corruption, the head is measured once more for each corruption and severity: the families of \
             Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels; lengths grow with the model's \
             input. Images are corrupted after resizing and cropping, always in the same way.
@@ -68,7 +85,10 @@ enum EvaluateCommand: Subcommand {
             say when the command fails instead.
             """,
         options: [
-            [data, train, classes, limit, neighbours, probe, head, corruption, json, predictions, plot],
+            [
+                data, train, classes, limit, neighbours, probe, head, corruption, samples, seed, embeddingModel, json,
+                predictions, plot,
+            ],
             OptionGroup("Images", [DataOptions.labels, trainLabels]), DataOptions.options, TapOptions.options,
         ] + BulkOptions.computation,
         examples: [
@@ -79,6 +99,8 @@ enum EvaluateCommand: Subcommand {
                 "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
             "How well do its embeddings separate classes that it has never seen?":
                 "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
+            "How good are the images that its flow makes?":
+                "headwater evaluate --model flow.safetensors --data test.tar --knn 0 --no-head --samples 5000",
             "Which point of the grid separates the classes best?":
                 "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle --json "
                 + "--plot cutoffs.svg",
@@ -100,8 +122,8 @@ enum EvaluateCommand: Subcommand {
             measuresHead || corruptions == nil, of: corruption, "corruptions need the head",
             remedy: "leave it out, or give a model with a head and no --no-head")
         try arguments.require(
-            measuresHead || !taps.isEmpty, of: neighbours, "there is nothing to measure",
-            remedy: "give --knn 20 or --probe, or a model with a head")
+            measuresHead || !taps.isEmpty || arguments[samples] != nil, of: neighbours, "there is nothing to measure",
+            remedy: "give --knn 20, --probe or --samples, or a model with a head")
         try arguments.require(
             arguments[plot] == nil || !taps.isEmpty, of: plot,
             "there is nothing to draw, because neither neighbours nor probes are measured",
@@ -122,6 +144,7 @@ enum EvaluateCommand: Subcommand {
                 [predictions], "only a head predicts classes",
                 remedy: "leave it out, or give a model with a head and no --no-head")
         }
+        let quality = try await sampleSource(arguments, test, computation)
         let logitIndices = measuresHead ? try Self.logitIndices(test.images.classes, model) : nil
         let drawing = try arguments[plot].map { try ResultFile($0) }
         let predicted = try arguments[predictions].map {
@@ -142,6 +165,11 @@ enum EvaluateCommand: Subcommand {
         if let corruptions, let logitIndices {
             report.corruptions = try await CorruptionReport(
                 corruptions, test.without(measured.unusable), extraction, logitIndices: logitIndices)
+        }
+        if let quality, let count = try arguments[samples] {
+            report.samples = try await SampleQuality(
+                count, seed: try arguments[seed], from: quality, comparedWith: test,
+                batch: try arguments[BulkOptions.batch])
         }
         if let drawing {
             try drawing.write(report.plot)
@@ -180,6 +208,31 @@ enum EvaluateCommand: Subcommand {
         }
         let damage = try DataOptions.damagePolicy(arguments)
         return (EvaluationSet(test, limit: limit, damage), references.map { EvaluationSet($0, limit: limit, damage) })
+    }
+
+    /// What makes samples and what embeds them; nil if none are asked for.
+    @MainActor
+    private static func sampleSource(
+        _ arguments: ParsedArguments, _ test: EvaluationSet, _ computation: Computation
+    ) async throws -> SampleQuality.Source? {
+        guard let count = try arguments[samples] else {
+            try arguments.refuse(
+                [seed, embeddingModel], "it applies to samples, and none are asked for",
+                remedy: "leave it out, or give --samples")
+            return nil
+        }
+        try arguments.require(
+            2 * count <= test.count, of: samples,
+            "there are \(test.count) images in \(test.images.path), and two halves of \(count) are needed",
+            remedy: "give at most \(test.count / 2), or more images")
+        let batch = try arguments[BulkOptions.batch]
+        let generator = try ModelSource.load(try arguments[ModelSource.option], computation, batch: batch) {
+            $0.forGeneration()
+        }
+        let embedding = await FeatureExtraction(
+            try ModelSource.load(try arguments[embeddingModel], computation, batch: batch), batch: batch,
+            decoding: try arguments[BulkOptions.exactDecode] ? .exact : .scaled, on: computation)
+        return try SampleQuality.Source(generator, embeddedBy: embedding)
     }
 
     private static func logitIndices(_ classes: [String], _ model: ReversibleModel) throws -> [Int] {

@@ -56,6 +56,8 @@ package struct EvaluationReport: Codable, Equatable {
     var probes: [Probe] = []
     /// Nil unless it was asked for.
     package var corruptions: CorruptionReport?
+    /// Nil unless it was asked for.
+    package var samples: SampleQuality?
     /// For the images, reading and decoding included.
     let seconds: Double
 
@@ -153,6 +155,7 @@ extension EvaluationReport {
                     "\(percent(found.accuracy)) at \(found.time)/\(found.place), trained on \(found.references) images"
                 ))
         }
+        if let samples { rows.append(("samples", samples.text)) }
         return rows.map { "\($0.0.padded(8)) \($0.1)\n" }.joined()
             + (classes.map { "\n" + ClassAccuracy.table($0) } ?? "") + (corruptions?.text ?? "")
     }

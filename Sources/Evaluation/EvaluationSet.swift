@@ -34,9 +34,22 @@ package struct EvaluationSet {
     package init(_ images: LabelledImages, limit: Int?, _ damage: DamagePolicy) {
         self.images = images
         self.damage = damage
-        let total = images.items.count
-        let count = min(limit ?? total, total)
-        indices = (0..<count).map { $0 * total / count }
+        indices = Self.evenly(limit ?? .max, of: Array(images.items.indices))
+    }
+
+    /// How many images.
+    package var count: Int { indices.count }
+
+    /// At most so many of its images, evenly spaced.
+    func evenly(_ limit: Int) -> EvaluationSet {
+        var set = self
+        set.indices = Self.evenly(limit, of: indices)
+        return set
+    }
+
+    private static func evenly(_ limit: Int, of indices: [Int]) -> [Int] {
+        let count = min(limit, indices.count)
+        return (0..<count).map { indices[$0 * indices.count / count] }
     }
 
     package func without(_ unusable: Set<Int>) -> EvaluationSet {
@@ -110,6 +123,37 @@ package struct EvaluationSet {
         }
         measured.seconds = bar.elapsed / .seconds(1)
         return measured
+    }
+
+    /// Embeds all its images at the model's default tap.
+    ///
+    /// - Parameters:
+    ///   - input: makes the model's input of an image's bytes; called on other threads.
+    ///   - deliver: takes the embedding of the image at a position of the set, in order; positions of images that can't be used
+    ///     are left out.
+    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
+    func embed(
+        _ extraction: FeatureExtraction, as activity: String,
+        input: @escaping @Sendable (_ bytes: [UInt8]) throws -> FeatureInput,
+        deliver: (_ position: Int, _ values: [Float]) -> Void
+    ) async throws {
+        let (images, indices) = (images, indices)
+        let damaged = DamagedImages(of: indices.count, in: images.path, damage)
+        let bar = ProgressBar(activity, of: indices.count)
+        defer { bar.erase() }
+        try await extraction.run(
+            count: indices.count, FeatureRequest(),
+            inputs: { try input(try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes)) }
+        ) { position, result in
+            switch result {
+            case .failure(let problem):
+                let error = DataSetError(problem.located(at: images.items[indices[position]].path))
+                bar.report("headwater: skipped: \(error)")
+                try damaged.add(position, error)
+            case .success(let features): deliver(position, features.values[0])
+            }
+            bar.update(position + 1)
+        }
     }
 
     private static func labels(of own: [String], among classes: [String]) -> [Int] {

@@ -33,6 +33,39 @@ struct EvaluateCommandTests {
         return try JSONDecoder().decode(EvaluationReport.self, from: Data(outcome.output.utf8))
     }
 
+    @Test("Measures how far samples are from images, and two halves of the images from each other")
+    func samples() async throws {
+        let model = try await ImportedModel.pretrained()
+        let data = try ClassFolders(["a", "b", "c", "d", "e", "f"])
+        let line = [
+            "--data", data.path, "--model", model.path, "--knn", "0", "--samples", "4", "--embedding-model", model.path,
+        ]
+        let report = try await Self.report(line + ["--seed", "3"])
+        let found = try #require(report.samples)
+        #expect((found.samples, found.images, found.seed, found.evaluations) == (4, 8, 3, 32))
+        #expect(found.distance > found.realDistance && found.realDistance > 0)
+        let again = try await Self.report(line + ["--seed", "3", "--batch", "2", "--workers", "1"])
+        #expect(abs(try #require(again.samples).distance - found.distance) < 1e-4 * found.distance)
+        let other = try await Self.report(line + ["--seed", "4"])
+        #expect(other.samples?.distance != found.distance && other.samples?.realDistance == found.realDistance)
+        let text = try await BuiltProgram.run(["evaluate"] + line)
+        #expect(text.output.contains("squared Fréchet distance of 4 samples to as many images"))
+    }
+
+    @Test(
+        "Refuses samples that can't be compared",
+        arguments: [
+            (["--samples", "7"], "give at most 6"), (["--seed", "2"], "give --samples"),
+            (["--embedding-model", "x"], "give --samples"), (["--samples", "1"], "'1' is not accepted"),
+            (["--samples", "2", "--embedding-model", "nowhere"], "can't open nowhere"),
+        ])
+    func wrongSamples(options: [String], message: String) async throws {
+        let model = try await ImportedModel.pretrained()
+        let data = try ClassFolders(["a", "b", "c", "d", "e", "f"])
+        let outcome = try await BuiltProgram.run(["evaluate", "--data", data.path, "--model", model.path] + options)
+        #expect(outcome.status != 0 && outcome.errors.contains(message), "\(outcome.errors)")
+    }
+
     @Test("Counts what the head says, class folders matched with labels by name")
     func countsHead() async throws {
         let model = try await ImportedModel.classifier()
