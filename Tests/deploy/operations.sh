@@ -15,7 +15,7 @@ mapfile -t files < <(find deploy/kubernetes deploy/kserve deploy/systemd deploy/
 # Prints what of its input is not a line of the file $1.
 strangers() { sort -u | comm -23 - <(sort -u "$1"); }
 # The lines that aren't other programs' commands.
-own() { grep -hvE 'kubectl|docker|curl|systemd-analyze|systemctl|openssl|^ *deploy/(rehearse|check)' "$@"; }
+own() { grep -hvE 'kubectl|docker|curl|systemd-analyze|systemctl|openssl|sha256sum|^ *deploy/(rehearse|check)' "$@"; }
 
 for command in serve embed health; do "$binary" "$command" --help; done >"$folder/help"
 for command in network precision profile training decoding served write-model; do
