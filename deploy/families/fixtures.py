@@ -409,6 +409,20 @@ def edm():
         about="As edm-cifar10-32x32-cond-vp: a class enters before map_layer0; the first convolution is narrower than the first level.")
 
 
+def rectified_flow_saver(ema, raw):
+    """Saves what RectifiedFlow's trainer does of averaged weights and those of the last step."""
+    def save(folder):
+        shadow = keys.score_sde(ema.state_dict())
+        state = keys.score_sde(raw.state_dict())
+        state = OrderedDict([("module.sigmas", torch.linspace(50, 0.01, 1000)), *state.items()])
+        torch.save(
+            {"optimizer": {"state": {}, "param_groups": []}, "model": state,
+             "ema": {"decay": 0.999999, "num_updates": 1300000, "shadow_params": list(shadow.values())}, "step": 1300000},
+            folder / "checkpoint_8.pth")
+
+    return save
+
+
 def rectified_flow():
     network = SONG_NETWORK
     times = [1.0, 0.75, 0.5, 0.25, 0.001]
@@ -425,19 +439,9 @@ def rectified_flow():
         about="What the package rectified-flow saves of its DDPM++: keys without a prefix, unet_config.json next to it, time label 1000 t.",
         options={"groups": 32})
     raw = song_unet("rectified-flow/raw", network)
-
-    def save_original(folder):
-        shadow = keys.score_sde(model.state_dict())
-        state = keys.score_sde(raw.state_dict())
-        state = OrderedDict([("module.sigmas", torch.linspace(50, 0.01, 1000)), *state.items()])
-        torch.save(
-            {"optimizer": {"state": {}, "param_groups": []}, "model": state,
-             "ema": {"decay": 0.999999, "num_updates": 1300000, "shadow_params": list(shadow.values())}, "step": 1300000},
-            folder / "checkpoint_8.pth")
-
     yield Fixture(
-        "rectified-flow-original", Song(copy.deepcopy(model)), save_original, "checkpoint_8.pth", dialect="rectified-flow-original",
-        network=network, parametrisation="velocity", schedule={"kind": "uniform", "dataAt": 1, "timeScale": 999}, times=times,
+        "rectified-flow-original", Song(copy.deepcopy(model)), rectified_flow_saver(model, raw), "checkpoint_8.pth",
+        dialect="rectified-flow-original", network=network, parametrisation="velocity", schedule={"kind": "uniform", "dataAt": 1, "timeScale": 999}, times=times,
         about="As CIFAR10 1-Rectified Flow: all_modules by number, and in ema a list without names in the order of the parameters; "
         "ema unless model is asked for. Time label 999 t.",
         options={"groups": 32, "imageSize": 16}, others={"model": Song(copy.deepcopy(raw))})

@@ -43,7 +43,7 @@ def ends(schedule):
     """The source's own times at the image and at noise, where `headwater import` lets a pass begin and end."""
     kind = schedule["kind"]
     if kind == "uniform":
-        return [float(schedule["dataAt"]), float(1 - schedule["dataAt"])]
+        return [float(schedule["dataAt"]), float(schedule.get("noiseAt", 1 - schedule["dataAt"]))]
     if kind == "karras":
         return [schedule["sigmaMin"], schedule["sigmaMax"]]
     return [0, int(np.flatnonzero(noise_levels(schedule) <= LARGEST_LEVEL)[-1])]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import fixtures
+import keys
 from fixtures import ADM_NETWORK, COSINE, DDPM_CONFIG, KARRAS, LINEAR, OPENAI_COSINE, SONG_NETWORK
 from references import ADM, Diffusers, Song, cfm
 from weights import fill_randomly
@@ -32,9 +33,9 @@ class Published:
     label: int | None = None
 
 
-def file(name):
-    """Saves a state dict alone."""
-    return {"saver": lambda network: fixtures.torch_save(name, network.state_dict()), "source": name}
+def file(name, state=lambda state: state):
+    """Saves a state dict alone, which `state` may rearrange."""
+    return {"saver": lambda network: fixtures.torch_save(name, state(network.state_dict())), "source": name}
 
 
 # Widths, depths and attention, as docs/families.md lists them.
@@ -52,6 +53,9 @@ ADM_64 = IMPROVED_64 | {
 EDM_CIFAR10 = SONG_NETWORK | {
     "imageSize": 32, "modelChannels": 128, "channelMultipliers": [2, 2, 2], "residualBlocks": 4,
 }
+RECTIFIED_FLOW = EDM_CIFAR10 | {"channelMultipliers": [1, 2, 2, 2]}
+# consistency_models' labels.
+LEVELS = KARRAS | {"timeScale": 1000}
 
 
 def ddpm(widths, attention, pixels):
@@ -75,6 +79,20 @@ def torchcfm_saver(network):
     return fixtures.torchcfm_saver(network, raw)
 
 
+def rectified_flow_saver(network):
+    raw = fixtures.song_unet("rectified-flow-cifar10/raw", RECTIFIED_FLOW, fill=fill_randomly)
+    return fixtures.rectified_flow_saver(network, raw)
+
+
+def consistency_models(name, source, parameters, network, label=None):
+    """A model of consistency_models under EDM's preconditioning."""
+    network = network | {"outputChannels": 3}
+    return Published(
+        name, network["imageSize"], parameters, "edm", LEVELS,
+        lambda seed: fixtures.unet(seed, network, fill=fill_randomly, use_new_attention_order=True),
+        **file(source, keys.with_planar_attention), reference=ADM, label=label)
+
+
 ALL = [
     Published(
         "torchcfm-cifar10", 32, 35_746_307, "velocity", {"kind": "uniform", "dataAt": 1, "timeScale": 1},
@@ -92,6 +110,12 @@ ALL = [
         "guided-diffusion-64", 64, 295_904_454, "epsilon", COSINE,
         lambda seed: fixtures.unet(seed, ADM_64, fill=fill_randomly, use_new_attention_order=True),
         **file("64x64_diffusion.pt"), reference=ADM, label=2),
+    consistency_models("consistency-models-edm-imagenet64", "edm_imagenet64_ema.pt", 295_899_267, ADM_64, label=2),
+    Published(
+        "rectified-flow-cifar10", 32, 61_804_419, "velocity",
+        {"kind": "uniform", "dataAt": 1, "noiseAt": 0.001, "timeScale": 999},
+        lambda seed: fixtures.song_unet(seed, RECTIFIED_FLOW, fill=fill_randomly), saver=rectified_flow_saver,
+        source="checkpoint_8.pth", reference=Song),
     ddpm_model("google/ddpm-celebahq-256", 256, 113_673_219, ddpm([128, 128, 256, 256, 512, 512], 4, 256)),
 ]
 
