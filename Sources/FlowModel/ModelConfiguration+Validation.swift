@@ -65,6 +65,8 @@ extension ModelConfiguration {
 extension UNetArchitecture {
     /// The widest level that a configuration may ask for, in channels.
     public static let largestWidth = 4096
+    /// The most levels of resolution.
+    package static let mostLevels = 8
 
     /// Checks that the network can be built.
     ///
@@ -77,8 +79,8 @@ extension UNetArchitecture {
         try require(
             (1...16).contains(residualBlocks), "architecture.residualBlocks", "\(residualBlocks) is not in 1...16")
         try require(
-            (1...8).contains(channelMultipliers.count), "architecture.channelMultipliers",
-            "there are \(channelMultipliers.count) levels; 1 to 8 can be built")
+            (1...Self.mostLevels).contains(channelMultipliers.count), "architecture.channelMultipliers",
+            "there are \(channelMultipliers.count) levels; 1 to \(Self.mostLevels) can be built")
         for multiplier in channelMultipliers {
             let width = (multiplier * Double(modelChannels)).rounded()
             try require(

@@ -359,4 +359,20 @@ import Testing
             #expect(error?.description.contains("num_blocks") ?? false, "\(String(describing: error))")
         }
     }
+
+    @Test("refuses a configuration of more levels than can be built, without looking for each in the weights")
+    func levels() throws {
+        let fixture = FamilyFixture.named("diffusers-ddpm")
+        try FamilyFixture.withUnpacked(fixture.name) { folder in
+            let url = folder.appending(path: fixture.source + "/config.json")
+            let levels = [String](repeating: "32", count: 100_000).joined(separator: ",")
+            try String(contentsOf: url, encoding: .utf8)
+                .replacing("\"block_out_channels\": [", with: "\"block_out_channels\": [\(levels),")
+                .write(to: url, atomically: true, encoding: .utf8)
+            let error = #expect(throws: ImportError.self) {
+                try CheckpointImport(path: folder.appending(path: fixture.source).path, settings: fixture.settings())
+            }
+            #expect(error?.description.contains("100002 levels; up to 8") ?? false, "\(String(describing: error))")
+        }
+    }
 }

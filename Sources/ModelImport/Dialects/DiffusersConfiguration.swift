@@ -112,6 +112,11 @@ extension DiffusersConfiguration {
                 "it has \(channelsIn) input channels; only models of images with 3 channels are supported")
         }
         if let problem = unsupported.first { throw Self.unsupported(problem) }
+        // More aren't supported anyway, and each is looked for in the names of all tensors.
+        guard widths.count <= UNetArchitecture.mostLevels else {
+            throw Self.unsupported(
+                "block_out_channels has \(widths.count) levels; up to \(UNetArchitecture.mostLevels) are supported")
+        }
         guard !widths.isEmpty, downTypes.count == widths.count, upTypes.count == widths.count else {
             throw Self.unsupported(
                 "block_out_channels, down_block_types and up_block_types have \(widths.count), \(downTypes.count) and "

@@ -39,6 +39,10 @@ let checkpointTargets = [
         name: "zip", kind: .parser, maximumLength: 8192,
         promise: "a tensor gives as many numbers as its shape says; half of the inputs are put into a sound archive",
         run: { try readArchive(&$0) }),
+    FuzzTarget(
+        name: "diffusers", kind: .decoder, maximumLength: 16_384,
+        promise: "a folder that is understood gives tensors of as many numbers as its model needs",
+        run: { try importFolder(&$0) }),
 ]
 
 // MARK: - safetensors
