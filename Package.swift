@@ -56,7 +56,7 @@ let package = Package(
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CKernels", settings: [.unsafeFlags(["-O3", "-fno-math-errno", "-Wno-psabi"])]),
         cLibrary("CContract"),
-        cLibrary("CPlayground", exclude: ["playground.html"]),
+        cLibrary("CPlayground", exclude: ["page"]),
         cLibrary("CMachine"),
         cLibrary("CEventPolling"),
         cLibrary("CProcess"),

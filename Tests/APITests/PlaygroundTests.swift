@@ -37,7 +37,12 @@ struct PlaygroundTests {
     func selfContained() {
         let page = String(decoding: Playground.response.body, as: UTF8.self)
         #expect(page.count > 5000 && page.contains("<html lang=\"en\">") && page.contains("prefers-color-scheme: dark"))
-        #expect(!page.contains("//cdn") && !page.contains("http://") && !page.contains("https://"))
+        // Only links that a user follows lead elsewhere.
+        let links = page.matches(of: /<a href="https:\/\//).count
+        #expect(!page.contains("http://") && page.matches(of: /https:\/\//).count == links)
+        // Every part is there: the style, the scripts and the photographs.
+        #expect(!page.contains("<style></style>") && !page.contains("<script></script>"))
+        #expect(page.matches(of: /<img src="data:image\/jpeg;base64,/).count == 6)
         #expect(page.matches(of: /<[a-z]+[^>]*\s(style|on[a-z]+)=/).isEmpty)
         #expect(page.matches(of: /<(link|script|img|iframe)[^>]*\s(src|href)="(?!data:)/).isEmpty)
         // Every field has a label, every picture a text.
