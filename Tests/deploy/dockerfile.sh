@@ -38,8 +38,8 @@ unwanted=$(find . -type f -not -path './.git/*' -not -path './.build/*' -printf 
         case $path in
             Package.swift | openapi.yaml | LICENSE | deploy/packages | deploy/assemble-image) ;;
             Plugins/*.swift | Sources/*.swift | Sources/*.[ch] | Sources/*/module.modulemap | Sources/*.inc | Sources/*.S) ;;
-            Sources/CPlayground/page/*.html | Sources/CPlayground/page/*.css | Sources/CPlayground/page/*.js |
-                Sources/CPlayground/page/photographs/*.jpg | Sources/CPlayground/page/photographs/README.md | Sources/CBundledModel/*.safetensors) ;;
+            Sources/CPlayground/page/*.html | Sources/CPlayground/page/*.css | Sources/CPlayground/page/*.js) ;;
+            Sources/CPlayground/page/photographs/*.jpg | Sources/CPlayground/page/photographs/README.md | Sources/CBundledModel/*.safetensors) ;;
             Tests/*.swift | Tests/*.[ch]) ;;
             *) echo "$path" ;;
         esac
