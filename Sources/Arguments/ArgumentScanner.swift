@@ -2,7 +2,7 @@ import UntrustedText
 
 /// Sorts a command's arguments into options and positionals, without looking at the values.
 struct ArgumentScanner {
-    /// Per option name, what was written for it last.
+    /// Per option name, what was written for it last; of a repeated option, all that was written, with commas between.
     private(set) var options: [String: Occurrence] = [:]
     /// The rest, in order.
     private(set) var positionals: [String] = []
@@ -70,7 +70,8 @@ struct ArgumentScanner {
         guard let text else {
             throw UsageError("needs a value", at: written, remedy: "give \(option.rule)")
         }
-        options[option.name] = Occurrence(text: text, source: .flag(written))
+        let earlier = option.isRepeated ? options[option.name].map { $0.text + "," } : nil
+        options[option.name] = Occurrence(text: (earlier ?? "") + text, source: .flag(written))
     }
 
     /// Whether an argument can't be the value of the option before it. A negative number can; another value that begins

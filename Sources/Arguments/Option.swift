@@ -29,7 +29,8 @@ package protocol CommandOption: Sendable {
 
 /// An option of a command, `--name VALUE`; the parsed arguments give its value under it as a key.
 ///
-/// Of several occurrences the last counts, so that a script can put its caller's arguments after its own.
+/// Of several occurrences the last counts, so that a script can put its caller's arguments after its own. Those of a repeated
+/// option all count.
 package struct Option<Value: Sendable>: CommandOption {
     /// What the renderings need to know of it.
     package let specification: OptionSpecification
@@ -61,6 +62,12 @@ package struct Option<Value: Sendable>: CommandOption {
         _ name: String, short: Character? = nil, optional syntax: ValueSyntax<Given>, help: String
     ) where Value == Given? {
         specification = OptionSpecification(name, short, help, syntax) { $0 }
+    }
+
+    /// An option that may be given several times, or once with commas between its values. Without values it is empty.
+    package init<Element: Sendable>(_ name: String, repeated syntax: ValueSyntax<Element>, help: String)
+    where Value == [Element] {
+        specification = OptionSpecification(name, nil, help, .list(of: syntax), isRepeated: true) { $0 ?? [] }
     }
 
     /// A switch: `--name` turns it on and `--no-name` off.
@@ -120,6 +127,8 @@ package struct OptionSpecification: Sendable {
     package let help: String
     package let isFlag: Bool
     package let isRequired: Bool
+    /// Whether all its occurrences count; they are then one, with commas between them.
+    package let isRepeated: Bool
     /// The default as it would be written, if there is one.
     package let defaultText: String?
     /// What stands for its value in help, in capitals.
@@ -134,7 +143,7 @@ package struct OptionSpecification: Sendable {
     /// - Parameter value: the option's value from the one that was given, or from nil.
     fileprivate init<Given, Value: Sendable>(
         _ name: String, _ short: Character?, _ help: String, _ syntax: ValueSyntax<Given>, isFlag: Bool = false,
-        isRequired: Bool = false, defaultText: String? = nil,
+        isRequired: Bool = false, isRepeated: Bool = false, defaultText: String? = nil,
         value: @escaping @Sendable (Given?) throws(UsageError) -> Value
     ) {
         self.name = name
@@ -142,6 +151,7 @@ package struct OptionSpecification: Sendable {
         self.help = help
         self.isFlag = isFlag
         self.isRequired = isRequired
+        self.isRepeated = isRepeated
         self.defaultText = defaultText
         placeholder = syntax.placeholder
         rule = syntax.rule
@@ -175,6 +185,7 @@ package struct OptionSpecification: Sendable {
         var details: [String] = []
         if !isFlag, !completion.words.isEmpty { details.append("one of \(completion.words.joined(separator: ", "))") }
         if isRequired { details.append("required") }
+        if isRepeated { details.append("repeatable") }
         if let defaultText { details.append("default \(defaultText)") }
         return (details + [variable(prefix: prefix)]).joined(separator: "; ")
     }

@@ -84,6 +84,7 @@ extension ServeOptions {
         configuration.apiKeys = try publicKeys(arguments)
         configuration.hasPlayground = try arguments[playground]
         configuration.accessLog = try arguments[accessLog]
+        configuration.modelAliases = try arguments[aliases]
         return configuration
     }
 

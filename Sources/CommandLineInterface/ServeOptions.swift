@@ -54,6 +54,11 @@ enum ServeOptions {
         "model-directory", optional: .folder,
         help: "The folder of model files that the admin listener may load and store. Without this folder, the admin "
             + "listener can't change the model.")
+    static let aliases = Option(
+        "model-alias", repeated: .string("NAME"),
+        help:
+            "A further name of the serving model at /v1/embeddings and /v1/models, for OpenAI clients that can't change "
+            + "theirs.")
     static let resume = Option(
         optionalFlag: "resume-checkpoint",
         help: "Start with the checkpoint that the admin listener activated last; --no-resume-checkpoint starts with "
@@ -116,7 +121,7 @@ enum ServeOptions {
                 requestTimeout, idleTimeout, certificate, key, apiKeys, playground, generation,
                 adminToken,
             ]),
-        OptionGroup("Model", [modelDirectory, ModelSource.option, resume]),
+        OptionGroup("Model", [modelDirectory, ModelSource.option, aliases, resume]),
         OptionGroup(
             "Service",
             [

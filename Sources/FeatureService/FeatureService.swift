@@ -1,4 +1,5 @@
 import Digests
+import FoundationEssentials
 import Machine
 import ReverseODE
 private import Synchronization
@@ -38,8 +39,10 @@ package actor FeatureService {
     private var isRetiring = false
     private var lastProgress: ContinuousClock.Instant
 
+    /// The model that new requests are served by, and when it was activated; nil until the first is.
+    package private(set) var serving: (model: ServedModel, since: Date)?
     /// The model that new requests are served by; nil until the first is activated.
-    package private(set) var active: ServedModel?
+    package var active: ServedModel? { serving?.model }
 
     private typealias RequestID = UInt64
     private typealias DecodedInput = (input: Result<[Float], ImageFailure>, seconds: Double)
@@ -427,7 +430,7 @@ package actor FeatureService {
     @discardableResult
     package func activate(_ served: ServedModel) -> ServedModel? {
         let old = active
-        active = served
+        serving = (served, .now)
         if old?.version != served.version { cache.removeAll() }
         models[ObjectIdentifier(served)] = served
         retireUnusedModels()

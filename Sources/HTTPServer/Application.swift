@@ -10,7 +10,9 @@ package protocol Application: Sendable {
     associatedtype Call: Sendable
 
     /// Begins to observe a request. Called once for each, with no headers for a request that ends before they are complete.
-    func observation(of headers: HTTPHeaders) -> Observation
+    ///
+    /// - Parameter target: the request's target as it was sent; nil if it isn't UTF-8.
+    func observation(of headers: HTTPHeaders, target: String?) -> Observation
 
     /// Decides from a well-formed head whether the request is accepted, and what becomes of its body.
     func admit(_ head: RequestHead, _ observation: inout Observation) -> Admission<Call>
@@ -66,9 +68,9 @@ struct ApplicationConversation<Served: Application>: Conversation {
     /// Nil until the request is accepted.
     private var call: Served.Call?
 
-    init(_ application: Served, _ headers: HTTPHeaders) {
+    init(_ application: Served, _ headers: HTTPHeaders, target: String?) {
         self.application = application
-        observation = application.observation(of: headers)
+        observation = application.observation(of: headers, target: target)
     }
 
     mutating func admit(_ head: RequestHead) -> Admission<Void> {

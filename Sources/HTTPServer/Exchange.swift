@@ -99,7 +99,7 @@ final class Exchange: Sendable {
 
     private func readHead(method: String, version: String) -> Bool {
         let headers = HTTPHeaders(of: pointer)
-        var conversation = core.converse(headers)
+        var conversation = core.converse(headers, target)
         let received = ReceivedHead(
             method: method, target: target, version: version, headers: headers, byteCount: CMHDHeaderSize(pointer),
             remoteAddress: connection.remoteAddress, received: received)
@@ -227,7 +227,7 @@ final class Exchange: Sendable {
             state.response.take()?.discard()
             state.receiver?.discard()
             state.receiver = nil
-            return (record, state.conversation.take() ?? core.converse([:]))
+            return (record, state.conversation.take() ?? core.converse([:], target))
         }
     }
 

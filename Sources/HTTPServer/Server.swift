@@ -49,7 +49,7 @@ package final class Server: Sendable {
         do throws(SystemError) {
             core = ServerCore(
                 configuration: configuration, monitor: try SocketMonitor(tick: tick),
-                converse: { ApplicationConversation(application, $0) }, log: { messages.add($0) })
+                converse: { ApplicationConversation(application, $0, target: $1) }, log: { messages.add($0) })
         } catch {
             throw .system("\(error)")
         }

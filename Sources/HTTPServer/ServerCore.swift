@@ -7,7 +7,7 @@ import Synchronization
 final class ServerCore: Sendable {
     let configuration: ServerConfiguration
     /// Begins the application's side of a request with these headers.
-    let converse: @Sendable (HTTPHeaders) -> any Conversation
+    let converse: @Sendable (HTTPHeaders, String?) -> any Conversation
     let log: @Sendable (String) -> Void
 
     let monitor: SocketMonitor
@@ -22,7 +22,8 @@ final class ServerCore: Sendable {
 
     init(
         configuration: ServerConfiguration, monitor: SocketMonitor,
-        converse: @escaping @Sendable (HTTPHeaders) -> any Conversation, log: @escaping @Sendable (String) -> Void
+        converse: @escaping @Sendable (HTTPHeaders, String?) -> any Conversation,
+        log: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.monitor = monitor

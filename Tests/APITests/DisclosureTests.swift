@@ -24,7 +24,10 @@ enum Disclosure {
 
     /// What an answer that is a problem discloses.
     static func found(in answer: HTTPAnswer, request: [UInt8]) -> [String] {
-        guard answer["Content-Type"] == "application/problem+json" else { return [] }
+        let isProblem =
+            answer["Content-Type"] == "application/problem+json"
+            || answer.status >= 400 && answer["Content-Type"] == "application/json"
+        guard isProblem else { return [] }
         // The request's id and trace are numbers of chance.
         let headers = answer.headers.filter { !["x-request-id", "traceparent"].contains($0.name.lowercased()) }
         let body = answer.text.replacing(answer["X-Request-Id"] ?? "", with: "")

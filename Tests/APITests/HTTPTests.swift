@@ -77,6 +77,7 @@ struct RefusalTests {
         "A problem's document has what clients of its protocol read",
         arguments: [
             (ErrorFormat.problemDetails, ["type", "title", "status", "detail"]), (.openInference, ["error"]),
+            (.openAI, ["error"]),
         ])
     func documents(format: ErrorFormat, members: [String]) throws {
         let response = format.response(to: Problem(.notFound, "gone", headers: ["Allow": "GET"]), requestID: "a")

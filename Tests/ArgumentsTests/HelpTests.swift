@@ -51,6 +51,7 @@ import Testing
         #expect(text.contains("Usage: tool embed [OPTIONS] MODEL IMAGES...\n"))
         #expect(text.contains("  MODEL                       The model.\n"))
         #expect(text.contains("  -o, --output FILE           Where to write. [required; TOOL_OUTPUT]\n"))
+        #expect(text.contains("      --tag TAG,…             Tags. [repeatable; TOOL_TAG]\n"))
         #expect(try !Sample.shown(["help", "inspect"]).contains("Environment:"))
     }
 

@@ -64,6 +64,19 @@ import Testing
         #expect(try Sample.parse(["embed", "-o", "o", "--scale", "-1.5", "m", "i"])[Sample.scale] == -1.5)
     }
 
+    @Test(
+        "Every value of a repeated option counts, given one by one or with commas, and a flag outweighs the variable",
+        arguments: [
+            ([], [:], []), (["--tag", "a"], [:], ["a"]), (["--tag", "a", "--tag=b,c"], [:], ["a", "b", "c"]),
+            ([], ["TOOL_TAG": "a,b"], ["a", "b"]), (["--tag", "c"], ["TOOL_TAG": "a,b"], ["c"]),
+        ] as [([String], [String: String], [String])])
+    func repeated(written: [String], environment: [String: String], tags: [String]) throws {
+        let parsed = try Sample.parse(["embed", "-o", "o", "m", "i"] + written, environment)
+        #expect(try parsed[Sample.tags] == tags)
+        #expect(parsed.text(of: Sample.tags) == (tags.isEmpty ? nil : tags.joined(separator: ",")))
+        #expect(Sample.fault(["embed", "-o", "o", "m", "i", "--tag", "a", "--tag", ""])?.source == "--tag")
+    }
+
     @Test("A flag outweighs its variable, which outweighs the default, and the source is told")
     func precedence() throws {
         let environment = ["TOOL_PORT": "7000", "TOOL_WARM_UP": "off", "TOOL_HOST": ""]

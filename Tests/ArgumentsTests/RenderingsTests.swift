@@ -51,6 +51,12 @@ struct RenderingsTests {
         }
     }
 
+    @Test("zsh offers a repeated option again, and any other once")
+    func repeatedOption() {
+        let zsh = ShellCompletion(of: Sample.program).zsh
+        #expect(zsh.contains("'*--tag=[Tags") && zsh.contains("'(--scale)--scale=["))
+    }
+
     @Test("What a shell or roff would take for its own is escaped")
     func escaping() {
         let option = Option(

@@ -27,10 +27,11 @@ enum Sample {
 
     static let output = Option("output", short: "o", required: .file, help: "Where to write.")
     static let scale = Option("scale", .number(in: -2...2), default: 1, help: "A factor.")
+    static let tags = Option("tag", repeated: .string("TAG"), help: "Tags.")
     static let model = Positional("MODEL", .file, help: "The model.")
     static let images = Positional("IMAGES", repeated: .file, help: "The images.")
     static let embed = Command(
-        name: "embed", abstract: "embed images", options: [[output, scale]], positionals: [model, images])
+        name: "embed", abstract: "embed images", options: [[output, scale, tags]], positionals: [model, images])
 
     static let topic = Positional("TOPIC", optional: .string("TOPIC"), help: "What to inspect.")
     static let inspect = Command(name: "inspect", abstract: "inspect", positionals: [topic])

@@ -151,6 +151,19 @@ struct ListenerOptionsTests {
         }
     }
 
+    @Test("--model-alias may be given several times, and its variable has commas")
+    func aliases() throws {
+        let build = HeadwaterProgram.build
+        func aliases(_ arguments: [String], _ environment: [String: String] = [:]) throws -> [String] {
+            try ServeOptions.publicAPI(try Self.parse(["serve"] + arguments, environment: environment), build)
+                .modelAliases
+        }
+        #expect(try aliases([]).isEmpty)
+        #expect(try aliases(["--model-alias", "a", "--model-alias", "org/b"]) == ["a", "org/b"])
+        #expect(try aliases([], ["HEADWATER_MODEL_ALIAS": "a,b"]) == ["a", "b"])
+        #expect(throws: UsageError.self) { try aliases(["--model-alias", ""]) }
+    }
+
     @Test("--resume-checkpoint means three things, and needs a model directory")
     func resumption() throws {
         let folder = ["--model-directory", "/models"]

@@ -7,7 +7,9 @@ import Testing
 private struct SteppingApplication: Application {
     let ended: @Sendable ([String]) -> Void
 
-    func observation(of headers: HTTPHeaders) -> [String] { [headers["X-Name"] ?? "no name"] }
+    func observation(of headers: HTTPHeaders, target: String?) -> [String] {
+        [headers["X-Name"] ?? "no name of \(target ?? "nothing")"]
+    }
 
     func admit(_ head: RequestHead, _ observation: inout [String]) -> Admission<String> {
         observation.append("admit")
@@ -45,7 +47,7 @@ struct ApplicationTests {
                 "POST / HTTP/1.1\r\nHost: h\r\nX-Name: n\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello hello\r\n0\r\n\r\n",
                 ["n", "admit", "refusal 413"]
             ),
-            ("GET /a HTTP/1.1\r\nHost: h\r\nX-Name: n\r\n", ["no name"]),
+            ("GET /a HTTP/1.1\r\nHost: h\r\nX-Name: n\r\n", ["no name of /a"]),
         ])
     func steps(request: String, steps: [String]) async throws {
         let ended = Mutex<[[String]]>([])

@@ -9,7 +9,7 @@ struct HandlerApplication: Application {
     let admit: @Sendable (RequestHead) -> Admission<Void>
     let observe: @Sendable (ExchangeRecord) -> Void
 
-    func observation(of headers: HTTPHeaders) {}
+    func observation(of headers: HTTPHeaders, target: String?) {}
 
     func admit(_ head: RequestHead, _ observation: inout Void) -> Admission<Void> { admit(head) }
 

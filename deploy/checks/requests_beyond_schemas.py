@@ -31,7 +31,7 @@ BEYOND_SCHEMAS = [
     ("unknown_tap", r""),
     ("model_not_found", r""),
     # How parts of a request go together.
-    ("invalid_parameter", r"given twice|appears twice|more than (64|512)"),
+    ("invalid_parameter", r"given twice|appears twice|more than (64|512)|^dimensions is \d+, and the model's"),
     ("malformed_body", r"data must be a flat array|data is ragged|data mixes|nested too deeply|the shape says|"
                        r"^the shape of pixels must be|not finite in f32|Inference-Header-Content-Length is|"
                        r"requests [a-z]+ twice|bytes follow the JSON|BYTES element|^model_(name|version) is"),
@@ -77,6 +77,13 @@ def before_call(context, case, kwargs):
     if isinstance(case.body, dict) and is_valid(ParameterLocation.BODY):
         if case.media_type == "application/json" and isinstance(case.body.get("images"), list):
             case.body["images"] = [real(image) for image in case.body["images"]]
+        if "input" in case.body:
+            given = case.body["input"]
+            case.body["input"] = [openai_image(each) for each in given] if isinstance(given, list) else openai_image(given)
+            if isinstance(case.body.get("model"), str) and varied(case.body["model"], 0.8):
+                case.body["model"] = MODEL
+            if varied(given, 0.8):
+                case.body.pop("dimensions", None)
         if isinstance(case.body.get("inputs"), list):
             case.body["inputs"] = [tensor(each) for each in case.body["inputs"]]
             for member, known in (("model_name", MODEL), ("model_version", VERSION)):
@@ -94,6 +101,10 @@ def real(text):
         uri = "data:image/png;base64," if varied(text + "uri", 0.3) else ""
         return uri + encoded(IMAGES[len(text) % len(IMAGES)]).decode()
     return text
+
+
+def openai_image(given):
+    return {name: real(text) for name, text in given.items()} if isinstance(given, dict) else real(given)
 
 
 def tensor(each):
@@ -125,5 +136,8 @@ def filter_failure(context, failure, case, response):
         problem = response.json()
     except ValueError:
         return True
+    if isinstance(problem.get("error"), dict):
+        # OpenAI's form.
+        problem = {"code": problem["error"].get("code"), "detail": problem["error"].get("message", "")}
     return not any(problem.get("code") == code and re.search(words, problem.get("detail", ""))
                    for code, words in BEYOND_SCHEMAS)

@@ -19,14 +19,17 @@ struct RequestObservation: Sendable {
     let trace: TraceContext
     var route = RouteLabel.unmatched
     /// The form of the errors that the request is answered with.
-    var errors = ErrorFormat.problemDetails
+    var errors: ErrorFormat
     /// The features computed for it; nil if none were.
     var features: ObservedFeatures?
     /// The code of the problem that it is answered with; nil if it has none.
     var code: ProblemCode?
 
     /// Takes the client's `X-Request-Id` and `traceparent`, or begins its own.
-    init(_ headers: HTTPHeaders) {
+    ///
+    /// - Parameter errors: the form of errors until the request's endpoint is known.
+    init(_ headers: HTTPHeaders, errors: ErrorFormat) {
+        self.errors = errors
         id = RequestID(accepting: headers["X-Request-Id"])
         trace = headers["traceparent"].flatMap(TraceContext.init(traceparent:))?.child() ?? .root()
     }

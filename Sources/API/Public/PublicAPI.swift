@@ -21,6 +21,8 @@ package struct PublicAPIConfiguration: Sendable {
     /// Whether the playground is at `/`.
     package var hasPlayground = true
     package var accessLog = AccessLog.all
+    /// Further names of the serving model for OpenAI's clients, also after a swap.
+    package var modelAliases: [String] = []
     /// What `GET /version` names.
     package var build: BuildInformation
 

@@ -122,6 +122,25 @@ extension Endpoint<PublicAPI> {
         }
     }
 
+    /// A row for an operation whose body is JSON and nothing else. Its handler receives the deadline.
+    static func json(
+        _ name: String, _ path: String, errors: ErrorFormat, statuses: Set<Int>,
+        handler: @escaping Handler<RequestDeadline>
+    ) -> Endpoint {
+        Endpoint(
+            name: name, method: "POST", path: path, bodyTypes: ["application/json"], statuses: statuses, errors: errors
+        ) { api, head, _ throws(Problem) in
+            _ = try QueryParameters(head.query, known: [])
+            let coding = try ContentCoding.checked(head.headers)
+            try BodyForm.requireJSON(head.headers)
+            let deadline = try RequestDeadline(head, api.timeout)
+            try api.requireRoom()
+            return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
+                try await handler(api)(request, deadline, &observation)
+            }
+        }
+    }
+
     /// A row for what the inference protocol tells of a model, if the model that the path names serves.
     static func ofModel(
         _ name: String, _ path: String, _ traits: EndpointTraits = [],

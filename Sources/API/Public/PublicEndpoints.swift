@@ -1,7 +1,7 @@
 /// The table of the public listener.
 extension PublicAPI: EndpointAPI {
     static let endpoints: [Endpoint<PublicAPI>] =
-        features + Endpoint.healthChecks + descriptions + inferenceServer
+        features + Endpoint.healthChecks + descriptions + openAI + inferenceServer
         + inference(of: "Model", at: "/v2/models/{model}", called: "infer")
         + inference(of: "Version", at: "/v2/models/{model}/versions/{version}", called: "inferVersion")
 
@@ -32,6 +32,22 @@ extension PublicAPI: EndpointAPI {
         // Users type their key into the page; its own requests need one.
         .read("playground", "/", [.open, .ignoresUnknownParameters], statuses: [200, 404]) { api, _ throws(Problem) in
             try api.playground()
+        },
+    ]
+
+    // MARK: OpenAI's API
+
+    private static let openAI: [Endpoint<PublicAPI>] = [
+        .json(
+            "openAIEmbeddings", "/v1/embeddings", errors: .openAI,
+            statuses: [200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504], handler: openAIEmbeddings),
+        .read("openAIModels", "/v1/models", errors: .openAI, statuses: [200, 401, 429, 503]) {
+            api, _ throws(Problem) in
+            try await api.openAIModels()
+        },
+        .read("openAIModel", "/v1/models/{model}", errors: .openAI, statuses: [200, 401, 404, 429, 503]) {
+            api, path throws(Problem) in
+            try await api.openAIModel(path["model"]!)
         },
     ]
 

@@ -20,6 +20,18 @@ enum BodyForm: Equatable, Sendable {
         try self.init(contentType: headers["Content-Type"] ?? "")
     }
 
+    /// Checks that a body is declared as JSON in UTF-8.
+    ///
+    /// - Throws: 415.
+    static func requireJSON(_ headers: HTTPHeaders) throws(Problem) {
+        let isMultipart = headers["Content-Type"]?.lowercased().hasPrefix("multipart/") ?? false
+        guard !isMultipart, try BodyForm(headers) == .json else {
+            throw Problem(
+                .unsupportedMediaType, "the body must be JSON; set Content-Type: application/json",
+                headers: ["Accept-Post": "application/json"])
+        }
+    }
+
     /// Reads one value of `Content-Type`.
     ///
     /// - Throws: as `init(_:)`.

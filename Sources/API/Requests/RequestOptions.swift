@@ -16,6 +16,9 @@ enum VectorEncoding: String, CaseIterable, Sendable {
     case float
     /// Base64 of the numbers as little-endian f32.
     case base64
+
+    /// About how many bytes a number takes.
+    var bytesPerNumber: Int { self == .base64 ? 6 : 14 }
 }
 
 /// What a request asks for in addition to its images, from the query, a form's text fields or a JSON body.

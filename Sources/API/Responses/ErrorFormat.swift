@@ -7,6 +7,13 @@ enum ErrorFormat: Sendable {
     case problemDetails
     /// The Open Inference Protocol's object with a member `error`.
     case openInference
+    /// OpenAI's object with a member `error`, an object.
+    case openAI
+
+    /// The form for a request of which only the target is known, as it was sent: that of the protocol whose paths begin so.
+    init(ofTarget target: String?) {
+        self = target?.utf8.starts(with: "/v1/".utf8) == true ? .openAI : .problemDetails
+    }
 
     /// The `Content-Type` of its documents.
     var mediaType: String {
@@ -14,6 +21,7 @@ enum ErrorFormat: Sendable {
         // A problem document may have members of its own (RFC 9457, 3.2). With the member `error` it is also an error of the
         // Open Inference Protocol, so that clients of that protocol can read errors of every path, unknown ones included.
         case .problemDetails, .openInference: "application/problem+json"
+        case .openAI: "application/json"
         }
     }
 
@@ -23,6 +31,7 @@ enum ErrorFormat: Sendable {
         switch self {
         case .problemDetails, .openInference:
             json.object { json in problem.write(members: &json, requestID: requestID) }
+        case .openAI: problem.writeForOpenAI(&json)
         }
         var headers = problem.headers
         headers["Content-Type"] = mediaType

@@ -54,19 +54,14 @@ struct FeatureResults: Sendable {
 
     /// The embeddings as a JSON document.
     func embeddings(normalization: Normalization, encoding: VectorEncoding) throws(Problem) -> Response {
-        try document(estimate: encoding == .base64 ? 6 : 14) { json, features in
+        try document(estimate: encoding.bytesPerNumber) { json, features in
             try json.array("taps", of: zip(features.taps, features.values)) { json, tap in
                 let values = normalization.applied(to: tap.1)
                 try json.object { json in
                     try json.member("time", tap.0.time)
                     json.member("place", tap.0.place.description)
                     json.member("dimension", tap.0.dimension)
-                    try json.member("embedding") { json in
-                        switch encoding {
-                        case .float: try json.numbers(values)
-                        case .base64: json.unescapedString(Base64.encode(NumPyArray.bytes(values)))
-                        }
-                    }
+                    try json.member(embedding: values, encoding)
                 }
             }
         }
@@ -178,6 +173,20 @@ struct FeatureResults: Sendable {
 
 extension Problem {
     static let notFiniteResult = Problem(.internalError, "a result that is not finite reached the writer")
+}
+
+extension JSONWriter {
+    /// Writes the member `embedding`.
+    ///
+    /// - Throws: `NonFiniteNumber` for numbers that JSON can't express.
+    mutating func member(embedding values: [Float], _ encoding: VectorEncoding) throws {
+        try member("embedding") { json in
+            switch encoding {
+            case .float: try json.numbers(values)
+            case .base64: json.unescapedString(Base64.encode(NumPyArray.bytes(values)))
+            }
+        }
+    }
 }
 
 extension Normalization {

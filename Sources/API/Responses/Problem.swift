@@ -8,11 +8,20 @@ struct Problem: Error, Equatable, Sendable {
     let detail: String
     /// Header fields that go with it, such as `Allow`.
     let headers: HTTPHeaders
+    /// The member of the request's document that is at fault, if the document says so to clients of OpenAI's API.
+    private(set) var parameter: String?
 
     init(_ code: ProblemCode, _ detail: String, headers: HTTPHeaders = [:]) {
         self.code = code
         self.detail = detail
         self.headers = headers
+    }
+
+    /// The same problem, of this member of the request's document.
+    func about(_ parameter: String) -> Problem {
+        var problem = self
+        problem.parameter = parameter
+        return problem
     }
 
     /// The same problem, its place in front.

@@ -11,7 +11,9 @@ struct Gateway<API: EndpointAPI>: Application {
 
     init(_ api: API) { self.api = api }
 
-    func observation(of headers: HTTPHeaders) -> RequestObservation { RequestObservation(headers) }
+    func observation(of headers: HTTPHeaders, target: String?) -> RequestObservation {
+        RequestObservation(headers, errors: ErrorFormat(ofTarget: target))
+    }
 
     func admit(_ head: RequestHead, _ observation: inout RequestObservation) -> Admission<Acceptance> {
         do throws(Problem) {

@@ -70,7 +70,7 @@ extension ShellCompletion {
         for option in command.options {
             let summary = zshEscaped(summary(of: option), "[]:\\")
             let alternatives = option.forms + (option.isFlag ? ["--no-\(option.name)"] : [])
-            let exclusion = "(\(alternatives.joined(separator: " ")))"
+            let exclusion = option.isRepeated ? "*" : "(\(alternatives.joined(separator: " ")))"
             let value = option.isFlag ? "" : ":\(zshEscaped(option.placeholder, ":\\")):\(zshAction(option.completion))"
             for name in alternatives {
                 // Behind a short option the value may stand at once, behind a long one after =.

@@ -107,11 +107,14 @@ private func readInlineFile(_ input: inout FuzzInput) throws {
 }
 
 private func readBody(_ input: inout FuzzInput) throws {
-    let choice = input.integer(in: 0...3)
+    let choice = input.integer(in: 0...4)
     let body = input.rest
     switch choice {
     case 0: _ = try LoadPost(body)
     case 1: _ = try RepositoryPost(body)
+    case 4:
+        let images = try OpenAIEmbeddingsRequest(body, maximumImages: maximumImages).images
+        require((1...maximumImages).contains(images.count), "images are as many as may be")
     default:
         var options = RequestOptions()
         let names = imageOptions[choice - 2]
