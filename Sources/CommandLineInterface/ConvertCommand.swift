@@ -23,14 +23,19 @@ enum ConvertCommand: Subcommand {
         help: "The method of integration: euler, heun, midpoint, rk4 or ab2. The default is the model's.")
 
     static let command = Command(
-        name: "convert", abstract: "write a model file with another grid, solver, default tap, name or type of weights",
+        name: "convert",
+        abstract: "write a model file with another grid, head time, solver, default tap, name or type of weights",
         discussion: """
             Like 'headwater import', records in the file what the new model answers to a fixed input. 'headwater evaluate' \
-            shows which tap is best, 'headwater grids' which grid is cheap and near enough. On another grid, a flow shows other levels of its feature hierarchy; a head that was \
-            trained at the end of one grid is of little use at the end of another.
+            shows which tap is best, 'headwater grids' which grid is cheap and near enough. On another grid, a flow shows other levels of its feature hierarchy. \
+            A head is of little use at a time at which it was not trained. --head-at keeps it at its time on a grid that goes \
+            further; a default tap at the end then follows it.
             """,
         options: [
-            [output, GridOptions.span, GridOptions.cutoff, solver, TapOptions.defaultTap, name, type],
+            [
+                output, GridOptions.span, GridOptions.cutoff, GridOptions.headTime, solver, TapOptions.defaultTap, name,
+                type,
+            ],
             Computation.exactOptions,
         ],
         positionals: [model],
@@ -40,13 +45,18 @@ enum ConvertCommand: Subcommand {
                 + "model.safetensors",
             "All the way to noise in eight steps:":
                 "headwater convert pretrained/model.safetensors --t-span 9 -o all.safetensors",
+            "The same, with a head that goes on reading after the first of them:":
+                "headwater convert finetuned/model.safetensors --t-span 9 --head-at 0.875 -o all.safetensors",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments, in: .f32)
         let file = try ModelFile(ModelSource.file(try arguments[model]))
         var configuration = file.configuration
-        configuration.grid = try GridOptions.grid(arguments, of: configuration)
+        try GridOptions.locatingHeadTime(arguments) {
+            try configuration.setGrid(
+                try GridOptions.grid(arguments, of: configuration), headAt: try arguments[GridOptions.headTime])
+        }
         if let solver = try arguments[solver] { configuration.solver = solver }
         if let name = try arguments[name] { configuration.name = name }
         try configuration.validate()
@@ -62,7 +72,9 @@ enum ConvertCommand: Subcommand {
                 error.description, at: arguments.place(of: TapOptions.defaultTap),
                 remedy: "'headwater inspect' lists all there are")
         }
-        print("\(target): \(configuration.name), default tap \(configuration.defaultTap)")
+        print(
+            "\(target): \(configuration.name), default tap \(configuration.defaultTap)"
+                + (configuration.headTime.map { ", the head reads at \($0.written)" } ?? ""))
         return .success
     }
 

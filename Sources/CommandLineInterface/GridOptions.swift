@@ -1,5 +1,6 @@
 import Arguments
 import FlowModel
+import ReverseODE
 
 /// Options that give a model another time grid.
 enum GridOptions {
@@ -9,6 +10,25 @@ enum GridOptions {
     static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
         help: "The point at which the grid is cut. With --t-span, the default is no cut.")
+
+    static let headTime = Option(
+        "head-at", optional: .tapTime,
+        help:
+            "The time on the grid at which the head reads, or end. The steps after it are taken only for taps that need "
+            + "them. The default is the model's, or end.")
+
+    /// Carries out a change to a model's grid.
+    ///
+    /// - Throws: `UsageError` if the grid lacks the head's time or the model has no head, and what `change` throws.
+    static func locatingHeadTime<R>(_ arguments: ParsedArguments, _ change: () throws -> R) throws -> R {
+        do {
+            return try change()
+        } catch let error as HeadTimeError {
+            throw UsageError(
+                error.description, at: arguments.place(of: headTime),
+                remedy: "give a time of the grid, or end; 'headwater inspect' lists a model's grid")
+        }
+    }
 
     /// The grid asked for; the model's own as far as nothing is.
     static func grid(_ arguments: ParsedArguments, of configuration: ModelConfiguration) throws -> TimeGridConfiguration

@@ -58,7 +58,8 @@ enum ImportCommand: Subcommand {
         let settings = try ImportOptions.settings(
             arguments, name: try arguments[ImportOptions.name] ?? defaultName(target),
             labels: try arguments[ImportOptions.labels].map(readLabels))
-        let checkpoint = try CheckpointImport(path: path, settings: settings)
+        var checkpoint = try CheckpointImport(path: path, settings: settings)
+        try moveHead(of: &checkpoint, arguments)
         print("\(printable(path)): a model of \(checkpoint.dialect)")
         for assumption in checkpoint.assumptions { print("assumed: \(assumption)") }
         let stored = try arguments[type].elementType
@@ -66,6 +67,15 @@ enum ImportCommand: Subcommand {
         let parameters = checkpoint.parameters.reduce(0) { $0 + $1.count }
         print("\(target): \(checkpoint.configuration.name), \(parameters) parameters")
         return .success
+    }
+
+    private static func moveHead(of checkpoint: inout CheckpointImport, _ arguments: ParsedArguments) throws {
+        guard let time = try arguments[GridOptions.headTime] else { return }
+        var configuration = checkpoint.configuration
+        try GridOptions.locatingHeadTime(arguments) {
+            try configuration.setGrid(configuration.grid, headAt: time)
+        }
+        try checkpoint.read(at: configuration.head?.point, defaultTap: configuration.defaultTap)
     }
 
     /// What the model answers with its weights as they will be stored.

@@ -90,7 +90,7 @@ enum ImportOptions {
     private static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
         help: "The point at which the grid is cut: the reference's t_cutoff.")
-    static let reference = OptionGroup("Models of PRG", [path, span, cutoff])
+    static let reference = OptionGroup("Models of PRG", [path, span, cutoff, GridOptions.headTime])
 
     /// The dialects but PRG's, for the help.
     static let dialects = CheckpointImport.dialects.filter { $0 != "PRG" }.joined(separator: ", ")

@@ -9,8 +9,9 @@ import Training
 enum TapOptions {
     static let at = Option(
         "at", optional: .tapTimes,
-        help: "Times on the model's grid, end, or all for every point of the grid. The default is end if only --from "
-            + "is given. 'headwater inspect' lists the grid.")
+        help:
+            "Times on the model's grid, end, or all for every point of the grid. The default is the time at which the "
+            + "head reads if only --from is given, and end without a head. 'headwater inspect' lists the grid.")
     static let from = Option(
         "from",
         optional: .list(
@@ -33,7 +34,7 @@ enum TapOptions {
         let (times, places) = (try arguments[at], try arguments[from])
         let usual = try Tap(parsing: model.configuration.defaultTap)
         guard times != nil || places != nil else { return [usual] }
-        let taps = (times ?? .listed([.end])).times(of: model).flatMap { time in
+        let taps = (times ?? .listed([model.usualTime])).times(of: model).flatMap { time in
             (places ?? [usual.place]).map { Tap(time: time, place: $0) }
         }
         for tap in taps {

@@ -18,6 +18,8 @@ package enum TapSelection: Equatable, Sendable {
     case modelDefault
     /// These times at the place of the model's default tap, which only the model that will serve the request knows.
     case times([TapTime])
+    /// These places at the model's usual time; see `AvailableTaps.usualTime`.
+    case places([TapPlace])
     /// These.
     case taps([Tap])
     /// The states on the way upstream and back, at most so many of each way; see `ReversibleModel.roundTripTaps(atMost:)`.
@@ -32,6 +34,7 @@ package enum TapSelection: Equatable, Sendable {
         switch self {
         case .modelDefault, .latent, .generatedImage: 1
         case .times(let times): times.count
+        case .places(let places): places.count
         case .taps(let taps): taps.count
         case .roundTrip(let count): 2 * count
         }

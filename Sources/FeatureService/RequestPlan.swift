@@ -38,6 +38,8 @@ struct RequestPlan: Sendable {
         case .times(let times):
             let place = try model.defaultTap().place
             for time in times { resolved.append(try model.resolve(Tap(time: time, place: place))) }
+        case .places(let places):
+            for place in places { resolved.append(try model.resolve(Tap(time: model.usualTime, place: place))) }
         case .taps(let taps):
             for tap in taps { resolved.append(try model.resolve(tap)) }
         case .roundTrip(let count): resolved = model.roundTripTaps(atMost: count)

@@ -5,11 +5,13 @@ extension ModelConfiguration {
     }
 
     /// The lowest version in which a model can be written, so that older builds read every model that they can run.
-    static func formatVersion(of architecture: UNetArchitecture, _ flow: Flow) -> Int {
-        architecture.variant == .reference && flow.path != nil ? 1 : currentFormatVersion
+    static func formatVersion(of architecture: UNetArchitecture, _ flow: Flow, _ head: HeadConfiguration?) -> Int {
+        // An older build would classify by the end of the grid.
+        if head?.point != nil { return 3 }
+        return architecture.variant == .reference && flow.path != nil ? 1 : 2
     }
 
-    /// Reads a document of version 1 or 2; `validate()` says whether its values can be served.
+    /// Reads a document of version 1 to 3; `validate()` says whether its values can be served.
     public init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
         let version = try members.decode(Int.self, forKey: .formatVersion)
@@ -35,7 +37,7 @@ extension ModelConfiguration {
     /// Writes a document of the lowest version that has a place for every member.
     public func encode(to encoder: any Encoder) throws {
         var members = encoder.container(keyedBy: CodingKeys.self)
-        try members.encode(Self.formatVersion(of: architecture, flow), forKey: .formatVersion)
+        try members.encode(Self.formatVersion(of: architecture, flow, head), forKey: .formatVersion)
         try members.encode(name, forKey: .name)
         try members.encode(architecture, forKey: .architecture)
         try members.encodeIfPresent(head, forKey: .head)

@@ -34,6 +34,13 @@ extension ModelConfiguration {
         try head?.validate(on: architecture)
         try flow.validate()
         try grid.validate(on: flow)
+        if let point = head?.point {
+            let steps = grid.pointCount(on: flow) - 1
+            try require(
+                (0..<steps).contains(point), "head.point",
+                "\(point) is not a point before the end of the grid, whose points are 0 to \(steps); a head that reads at the "
+                    + "end has no point")
+        }
         try preprocessing.validate(imageSize: architecture.imageSize)
         try validateLabels()
         try require(
@@ -217,6 +224,12 @@ extension Flow {
 }
 
 extension TimeGridConfiguration {
+    /// How many points are left after the cutoff.
+    public func pointCount(on flow: Flow) -> Int {
+        guard let cutoff else { return count }
+        return flow.keepsGridBeforeCutoff ? cutoff : count - cutoff
+    }
+
     /// Checks that at least two times are left, so that the reverse pass has a step to take.
     ///
     /// - Parameter flow: what it is a grid of, which determines the side of the cutoff that is kept.

@@ -26,8 +26,8 @@ public enum Solver: String, Codable, Sendable, CaseIterable {
     case ab2
 }
 
-/// The classification head, on the pooled final state as in the paper, or on the network's own activations there: LayerNorm,
-/// Linear, Tanh, Linear without bias (PRG, section 4), or a linear head, LayerNorm and Linear alone.
+/// The classification head, on the pooled state at a point of the grid, in the paper the last, or on the network's own
+/// activations there: LayerNorm, Linear, Tanh, Linear without bias (PRG, section 4), or a linear head, LayerNorm and Linear alone.
 public struct HeadConfiguration: Codable, Sendable, Equatable {
     /// Height and width that the final state is average-pooled to; 16 in the published checkpoints, or 32.
     public var pooledSize: Int
@@ -35,13 +35,18 @@ public struct HeadConfiguration: Codable, Sendable, Equatable {
     public var hiddenWidth: Int?
     /// How many classes the logits name.
     public var classes: Int
-    /// What it reads: the spatial means of the activations at this place when the network is evaluated at the final state and
-    /// time, which takes one evaluation more than the pass; nil for the pooled final state.
+    /// What it reads: the spatial means of the activations at this place when the network is evaluated at the head's point,
+    /// which takes one evaluation more than the pass to it; nil for the pooled state.
     public var place: ActivationPlace?
+    /// The grid point at which it reads, counted from the image's, 0; before the last. Nil for the last.
+    public var point: Int?
 
     /// Describes a head.
-    public init(pooledSize: Int, hiddenWidth: Int?, classes: Int, place: ActivationPlace? = nil) {
+    public init(
+        pooledSize: Int, hiddenWidth: Int?, classes: Int, place: ActivationPlace? = nil, point: Int? = nil
+    ) {
         self.place = place
+        self.point = point
         self.pooledSize = pooledSize
         self.hiddenWidth = hiddenWidth
         self.classes = classes
@@ -95,10 +100,10 @@ public struct PreprocessingConfiguration: Codable, Sendable, Equatable {
 /// Everything about a model but its weights: one JSON document under `headwater` in the safetensors `__metadata__`.
 public struct ModelConfiguration: Codable, Sendable, Equatable {
     /// The newest format version that this build reads.
-    public static let currentFormatVersion = 2
+    public static let currentFormatVersion = 3
 
     /// Version of this document's format: 1 for PRG's own network and paths, 2 if the network has a variant or the flow is
-    /// parametrised.
+    /// parametrised, 3 if the head reads before the end of the grid.
     public var formatVersion: Int
     /// The model's name, as `/model` and the responses give it: letters, digits, `-`, `_` and `.`.
     public var name: String
@@ -127,7 +132,7 @@ public struct ModelConfiguration: Codable, Sendable, Equatable {
         grid: TimeGridConfiguration, solver: Solver = .euler, preprocessing: PreprocessingConfiguration,
         labels: [String]? = nil, defaultTap: String = "end/pooled", selfTest: SelfTestRecord? = nil
     ) {
-        formatVersion = Self.formatVersion(of: architecture, flow)
+        formatVersion = Self.formatVersion(of: architecture, flow, head)
         self.name = name
         self.architecture = architecture
         self.head = head

@@ -14,7 +14,7 @@ public struct CheckpointImport {
     /// What was assumed because neither the source nor the settings say it.
     public let assumptions: [String]
     /// The model's configuration, valid.
-    public let configuration: ModelConfiguration
+    public private(set) var configuration: ModelConfiguration
     /// Every tensor of the model by its key in the model file, in the reference's order.
     public let parameters: [ParameterShape]
 
@@ -54,6 +54,15 @@ public struct CheckpointImport {
             throw ImportError.unusable("configuration contradicts weights: \(plan.configurationPath!): \(error)")
         }
         self.source = plan.source
+    }
+
+    /// Lets the head read at another point of the grid, and a model without a named tap give another.
+    ///
+    /// - Throws: `ConfigurationError` if the grid has no such point.
+    public mutating func read(at point: Int?, defaultTap: String) throws {
+        configuration.head?.point = point
+        configuration.defaultTap = defaultTap
+        try configuration.validate()
     }
 
     /// A tensor's weights, row-major.

@@ -7,6 +7,12 @@ public struct AvailableTaps: Sendable {
     public let grid: TimeGrid
     private let configuration: ModelConfiguration
     private let network: NetworkProgram
+    /// The grid point at which the head reads, or would.
+    let headIndex: Int
+    /// The time there.
+    public var headTime: Float { grid.times[headIndex] }
+    /// The time of a tap for which only a place is given: the head's, and without a head the end.
+    public var usualTime: TapTime { headIndex == grid.steps ? .end : .at(headTime) }
 
     /// How far a requested time may be from a grid point: people type three digits, before or after the point.
     private func tolerance(at time: Float) -> Float { 1e-3 * (configuration.flow.isByNoiseLevel ? time : 1) }
@@ -16,6 +22,7 @@ public struct AvailableTaps: Sendable {
     /// - Throws: `ConfigurationError` if the network can't be built.
     public init(_ configuration: ModelConfiguration) throws(ConfigurationError) {
         grid = TimeGrid(configuration)
+        headIndex = configuration.head?.point ?? grid.steps
         self.configuration = configuration
         network = try configuration.network()
     }
@@ -30,14 +37,17 @@ public struct AvailableTaps: Sendable {
             direction: tap.direction)
     }
 
-    /// The default tap of a model that is made of another one: the other's own; if this model lacks it, the same place at the
-    /// end; if that is lacking too, the pooled state there.
+    /// The default tap of a model that is made of another one: the other's own; if this model lacks it, the same place where the
+    /// head reads; if that is lacking too, the pooled state there.
     public func defaultTap(keeping own: Tap) -> Tap {
-        let candidates = [own, Tap(time: .end, place: own.place)]
-        return candidates.first { (try? resolve($0)) != nil } ?? Tap(time: .end, place: .pooled)
+        let candidates = [own, Tap(time: usualTime, place: own.place)]
+        return candidates.first { (try? resolve($0)) != nil } ?? Tap(time: usualTime, place: .pooled)
     }
 
-    private func gridIndex(_ time: TapTime) throws(TapError) -> Int {
+    /// The grid point of a time.
+    ///
+    /// - Throws: `TapError` if it is not on the grid, naming the grid.
+    func gridIndex(_ time: TapTime) throws(TapError) -> Int {
         guard case .at(let wanted) = time else { return grid.steps }
         let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!
         guard abs(grid.times[nearest] - wanted) <= tolerance(at: grid.times[nearest]) else {

@@ -33,6 +33,11 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         public let noiseLevels: [Float]?
         /// Network evaluations of one image's pass to the end.
         public let evaluations: Int
+        /// The model's time where the head reads; nil without a head.
+        public let headTime: Float?
+        /// Whole network evaluations of one image's pass to where the head reads, which at a place takes one more as far as that; nil
+        /// without a head.
+        public let headEvaluations: Int?
     }
 
     /// The model's name.
@@ -97,7 +102,9 @@ public struct ModelDescription: Codable, Sendable, Equatable {
             count: configuration.grid.count,
             cutoff: configuration.grid.cutoff, times: grid.times, reachesNoise: grid.reachesNoise,
             noiseLevels: grid.noiseLevels,
-            evaluations: grid.steps * configuration.solver.evaluationsPerStep)
+            evaluations: grid.steps * configuration.solver.evaluationsPerStep,
+            headTime: head.map { grid.times[$0.point ?? grid.steps] },
+            headEvaluations: head.map { ($0.point ?? grid.steps) * configuration.solver.evaluationsPerStep })
         preprocessing = configuration.preprocessing
         self.decoding = decoding
         labels = configuration.labels

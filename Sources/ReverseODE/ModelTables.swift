@@ -49,9 +49,11 @@ extension ModelDescription {
             (
                 "head",
                 head.map { head in
+                    let time = head.point == nil ? "the end of the pass" : "\(pass.headTime ?? 0)"
                     let input =
-                        head.place.map { "\($0) at the end of the pass, one evaluation more" }
+                        head.place.map { "\($0) at \(time), one evaluation more" }
                         ?? "a \(head.pooledSize)x\(head.pooledSize) pooled state"
+                        + (head.point == nil ? "" : " at \(time)")
                     return "\(head.classes) classes from \(input), "
                         + (head.hiddenWidth.map { "hidden width \($0)" } ?? "linear")
                 } ?? "none: pretrained only"
@@ -69,7 +71,11 @@ extension ModelDescription {
                 (pass.flow?.description ?? pass.path?.rawValue ?? "") + ", integrated by \(pass.solver)"
             ),
             ("grid", list(pass.times) + (pass.reachesNoise ? "" : ", which ends before noise")),
-            ("evaluations", "\(pass.evaluations) an image"),
+            (
+                "evaluations",
+                "\(pass.evaluations) an image"
+                    + (head?.point == nil ? "" : ", \(pass.headEvaluations ?? 0) to where the head reads")
+            ),
             (
                 "input",
                 "shorter side to \(preprocessing.resizeShorterSide), centre \(preprocessing.cropSize)x"

@@ -8,13 +8,13 @@ public struct PassExtent: Sendable, Equatable {
     /// The last place whose activations are wanted at the last position; nil if none are.
     let lastPlace: ActivationPlace?
 
-    /// The extent of a pass that reads `taps`, resolved on `model`, and classifies at the end of the grid if logits are wanted.
+    /// The extent of a pass that reads `taps`, resolved on `model`, and classifies where the head reads if logits are wanted.
     public init(taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel) {
         let grid = model.grid
-        let last = max(wantsLogits ? grid.steps : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
+        let last = max(wantsLogits ? model.headIndex : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
         let headPlace = model.configuration.head?.place
         var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace) }
-        if wantsLogits && last == grid.steps, let headPlace { places.append(headPlace) }
+        if wantsLogits && last == model.headIndex, let headPlace { places.append(headPlace) }
         let network = model.field.program
         lastPosition = last
         lastPlace = places.max { network.operationCount(through: $0) < network.operationCount(through: $1) }

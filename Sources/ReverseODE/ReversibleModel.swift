@@ -54,6 +54,12 @@ public final class ReversibleModel: Sendable {
     /// Numbers in a state.
     public var stateCount: Int { field.program.stateCount }
 
+    /// The grid point at which the head reads; without a head the last.
+    public var headIndex: Int { taps.headIndex }
+
+    /// The time of a tap for which only a place is given; see `AvailableTaps.usualTime`.
+    public var usualTime: TapTime { taps.usualTime }
+
     /// Network evaluations that a pass to the end of the grid takes.
     public var evaluationsPerPass: Int { grid.steps * configuration.solver.evaluationsPerStep }
 

@@ -12,7 +12,7 @@ public struct Trajectory: Sendable {
     public let taps: [ResolvedTap]
     /// The numbers of each tap, in the order of `taps`; empty until the pass has come to its time.
     public private(set) var features: [[Float]]
-    /// The head's logits at the end of the grid, if they were asked for and the pass has come there.
+    /// The head's logits, if they were asked for and the pass has come to where the head reads.
     public private(set) var logits: [Float]?
     /// Evaluations done.
     public private(set) var evaluations = 0
@@ -37,7 +37,7 @@ public struct Trajectory: Sendable {
     ///   - input: where it starts, [3][side][side]: the normalised image, or the state at the end of the grid.
     ///   - start: which of the two.
     ///   - taps: what to read, resolved on the same model; none of it before the start.
-    ///   - wantsLogits: whether to go to the end of the grid and classify there; the model must have a head.
+    ///   - wantsLogits: whether to go to where the head reads and classify there; the model must have a head, and the pass begin before.
     ///   - model: the model that the trajectory will be advanced with.
     public init(
         input: [Float], from start: PassStart = .image, taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel,
@@ -102,7 +102,7 @@ public struct Trajectory: Sendable {
     /// Reads what is wanted of the state at the grid point just come to.
     private mutating func arrive(model: ReversibleModel, kernels: Kernels) {
         unit = model.grid.units[model.grid.index(at: position)]
-        let classifies = wantsLogits && headPlace == nil && position == model.grid.steps
+        let classifies = wantsLogits && headPlace == nil && position == model.headIndex
         var pooled: [Float]?
         var activations: [Float]?
         func pool(_ state: [Float]) -> [Float] {
@@ -147,7 +147,7 @@ public struct Trajectory: Sendable {
             case .state, .pooled, .head: continue
             }
         }
-        if wantsLogits && headPlace != nil && position == model.grid.steps {
+        if wantsLogits && headPlace != nil && position == model.headIndex {
             logits = model.head?.logits(activations: headActivations(), kernels: evaluator.workspace.kernels)
         }
     }

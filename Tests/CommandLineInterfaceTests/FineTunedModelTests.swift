@@ -28,7 +28,7 @@ struct FineTunedModelTests {
     }
 
     @Test(
-        "The default tap stays where the new grid has it; where it hasn't, its place is read at the end, which is said",
+        "The default tap stays where the new grid has it; where it hasn't, its place is read where the head reads, which is said",
         arguments: [
             ("end/up.1", 4, "end/up.1", "kept"), ("0/middle", 3, "0.0/middle", "kept"),
             ("end/head", 4, "end/head", "kept"),
@@ -39,6 +39,24 @@ struct FineTunedModelTests {
         let tuned = try FineTunedModel(of: Self.base(tap: tap), classes: Self.classes, try Self.wishes(points))
         #expect(try Tap(parsing: tuned.configuration.defaultTap) == Tap(parsing: kept))
         #expect(tuned.notes.contains { $0.hasPrefix("default tap: ") && $0.contains(said) }, "\(tuned.notes)")
+    }
+
+    @Test("A head that reads early takes a default tap at the end with it, which is said, and keeps its weights")
+    func movesHead() throws {
+        var wishes = try Self.wishes(9)
+        wishes.headTime = .at(0.875)
+        let base = Self.base(tap: "end/up.1")
+        let tuned = try FineTunedModel(of: base, classes: Self.classes, wishes)
+        #expect(tuned.configuration.head?.point == 1 && tuned.configuration.defaultTap == "0.875/up.1")
+        #expect(tuned.notes.contains { $0.hasPrefix("default tap: 0.875/up.1, moved from the end") }, "\(tuned.notes)")
+        #expect(tuned.keepsHead && tuned.notes.contains { $0.hasPrefix("head: kept") && $0.hasSuffix("at 0.875") })
+        // On another grid it keeps its time, and another head in its place does too.
+        let further = try FineTunedModel(of: tuned.configuration, classes: ["a", "b"], try Self.wishes(17))
+        #expect(further.configuration.headTime == .at(0.875) && !further.keepsHead)
+        #expect(further.configuration.defaultTap == "0.875/up.1")
+        #expect(throws: HeadTimeError.self) {
+            try FineTunedModel(of: tuned.configuration, classes: Self.classes, try Self.wishes(4))
+        }
     }
 
     @Test("Another tap and another name are taken if they are asked for; a tap that the model lacks is refused")

@@ -24,7 +24,9 @@ import Testing
     }
 
     static let mistakes: [Mistake] = [
-        Mistake("formatVersion") { $0.formatVersion = 3 },
+        Mistake("formatVersion") { $0.formatVersion = 4 },
+        Mistake("head.point") { $0.head?.point = 3 },
+        Mistake("head.point") { $0.head?.point = -1 },
         Mistake("name") { $0.name = "" },
         Mistake("name") { $0.name = "../etc" },
         Mistake("name") { $0.name = "a\nb" },

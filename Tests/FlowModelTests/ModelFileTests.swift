@@ -144,7 +144,7 @@ import Testing
             ("\"heads\":4", "\"heads\":null", "heads"),
             ("\"count\":8", "\"count\":99999999999999999999", "too large"),
             ("\"heads\":4", "\"heads\":3", "heads"), ("\"cutoff\":5", "\"cutoff\":1", "cutoff"),
-            ("\"formatVersion\":1", "\"formatVersion\":3", "formatVersion"),
+            ("\"formatVersion\":1", "\"formatVersion\":4", "formatVersion"),
         ])
     func invalidConfiguration(original: String, replacement: String, mention: String) throws {
         let document = try Self.document()

@@ -251,6 +251,30 @@ struct DataSplitTests {
         #expect(throws: DataSetError.self) { try DataSplit(images, validation: .fraction(0.999), seed: 3) }
     }
 
+    @Test("A few images of every class are the same few of more, by the seed, and none that are held back")
+    func fewLabels() throws {
+        let data = try SmallDataSet()
+        let images = try LabelledImages(at: data.path)
+        func training(_ count: Int?, seed: UInt64 = 3) throws -> LabelledSubset {
+            try DataSplit(images, validation: .fraction(0.2), labelsPerClass: count, seed: seed).training
+        }
+        let all = try training(nil)
+        var before: Set<Int> = []
+        for count in 1...5 {
+            let few = try training(count)
+            #expect((0..<3).map { label in few.labels.count { $0 == label } } == [count, count, count])
+            #expect(Set(few.indices).isSuperset(of: before) && Set(few.indices).isSubset(of: all.indices))
+            #expect(few.indices == few.indices.sorted())
+            before = Set(few.indices)
+        }
+        #expect(try training(3, seed: 4).indices != training(3).indices)
+        let least = (0..<3).map { label in all.labels.count { $0 == label } }.min()!
+        let error = #expect(throws: DataSetError.self) { try training(least + 1) }
+        let problem = "has \(least) images to train on, fewer than the \(least + 1) asked for"
+        #expect(error?.message.contains(problem) == true, "\(error?.message ?? "")")
+        #expect(try DataSplit(images, validation: .none, labelsPerClass: least, seed: 3).training.count == 3 * least)
+    }
+
     @Test("A folder to validate on is labelled by the training data's names; foreign classes are named")
     func otherFolder() throws {
         let data = try SmallDataSet()

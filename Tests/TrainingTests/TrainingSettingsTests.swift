@@ -64,4 +64,15 @@ struct TrainingSettingsTests {
         ]
         #expect(Self.fineTuning.descriptions == recipe.merging(fineTuning) { $1 })
     }
+
+    @Test("What newer versions can be told is compared too, and is absent where it isn't told")
+    func additions() {
+        var settings = Self.fineTuning
+        settings.images?.labelsPerClass = 40
+        settings.fineTuning?.headTime = "0.875"
+        let new = settings.descriptions.filter { Self.fineTuning.descriptions[$0.key] == nil }
+        #expect(new == ["--labels-per-class": "40", "--head-at": "0.875"])
+        settings.images?.splitSeed = 2
+        #expect(settings.descriptions["--labels-per-class"] == "40 with --split-seed 2")
+    }
 }

@@ -166,12 +166,12 @@ struct RequestOptions: Equatable, Sendable {
 }
 
 extension RequestOptions {
-    /// The taps wanted: `taps`, or every time with every place, all places of the first time first. Without a time, `end`
-    /// is meant; without a place, that of the model's default tap, which is for the model to know.
+    /// The taps wanted: `taps`, or every time with every place, all places of the first time first. Without a time, that of
+    /// the head is meant; without a place, that of the model's default tap. Both are for the model to know.
     func selection() throws(Problem) -> TapSelection {
         if let taps { return .taps(taps) }
         guard let places else { return times.map { .times($0) } ?? .modelDefault }
-        let times = times ?? [.end]
+        guard let times else { return .places(places) }
         let count = times.count.multipliedReportingOverflow(by: places.count)
         guard !count.overflow, count.partialValue <= Self.maximumTaps else {
             throw Problem(

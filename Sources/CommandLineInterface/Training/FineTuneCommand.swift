@@ -25,6 +25,10 @@ enum FineTuneCommand: Subcommand {
     private static let validationLabels = Option(
         "validation-labels", optional: .file,
         help: "A CSV file in the form of --labels, for the images of the data set that --validation names.")
+    private static let labelsPerClass = Option(
+        "labels-per-class", optional: .integer(in: 1...1_000_000),
+        help: "Train only on this number of images of every class, after --validation has held its images back. "
+            + "--split-seed determines which: 10 images are always some of the 40, and these some of the 100.")
     private static let balance = Option(
         "balance", .choice("WHAT", of: Balance.self), default: .none,
         help: "classes draws every class equally often: an epoch keeps its number of images, but repeats images of "
@@ -39,7 +43,7 @@ enum FineTuneCommand: Subcommand {
         help: "Start with random weights in the model's architecture instead of its trained weights.")
     private static let headPlace = Option(
         "head-place", optional: .headPlace,
-        help: "What the head reads at the end of the pass: state is the pooled state, as in the paper; the others are "
+        help: "What the head reads at --head-at: state is the pooled state, as in the paper; the others are "
             + "means of the network's activations, at middle, down.N or up.N. The default is the model's.")
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 0...65_536),
@@ -61,7 +65,8 @@ enum FineTuneCommand: Subcommand {
         help: "The fraction of the target that is spread over all classes.")
     private static let forwardSteps = Option(
         "forward-steps", optional: .integer(in: 0...10_000),
-        help: "How many of the grid's Euler steps to take from the image before the head reads. With 0, a head at "
+        help:
+            "How many of the Euler steps to --head-at to take from the image before the head reads. With 0, a head at "
             + "--head-place trains on the image itself, which is faster; use it for a first phase. The default is all "
             + "steps. Validation always takes all.")
     private static let gradientSteps = Option(
@@ -72,8 +77,8 @@ enum FineTuneCommand: Subcommand {
     static let command = Command(
         name: "finetune", abstract: "train a model to classify by its reversed states",
         discussion: """
-            The reverse pass runs from every image along the grid. A head reads the pooled final state or the network's \
-            activations there. The gradient of the cross-entropy goes back through every step into the network and the head. \
+            The reverse pass runs from every image along the grid. At --head-at, which is the end unless something else is \
+            given, a head reads the pooled state or the network's activations. The gradient of the cross-entropy goes back through every step into the network and the head. \
             Classes are the names of the folders that contain the images, or the labels of --labels, in order. The head is \
             kept if the model has these classes, this place and this width; otherwise a new one is made. The model keeps its \
             name and its default tap. The command says what is kept and what is new when training begins.
@@ -90,8 +95,9 @@ enum FineTuneCommand: Subcommand {
         options: TrainingOptions.outputs(name: TrainingOptions.keptName) + [
             OptionGroup("Images", [DataOptions.labels, validationLabels]),
             [
-                TapOptions.defaultTap, classes, GridOptions.span, GridOptions.cutoff, freeze, fromScratch, headPlace,
-                hiddenWidth,
+                TapOptions.defaultTap, classes, labelsPerClass, GridOptions.span, GridOptions.cutoff,
+                GridOptions.headTime, freeze,
+                fromScratch, headPlace, hiddenWidth,
             ],
             OptionGroup(
                 "Recipe",
@@ -126,7 +132,8 @@ enum FineTuneCommand: Subcommand {
         try base.requireFiniteWeights()
         let data = try TrainingData(
             arguments, ignoringClasses: false, classes: try arguments[self.classes],
-            labels: try DataOptions.labels(arguments), validationLabels: try validationLabels(arguments))
+            labels: try DataOptions.labels(arguments), validationLabels: try validationLabels(arguments),
+            labelsPerClass: try arguments[labelsPerClass])
         let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
@@ -213,11 +220,14 @@ enum FineTuneCommand: Subcommand {
         wishes.name = try arguments[TrainingOptions.keptName]
         wishes.defaultTap = try arguments[TapOptions.defaultTap]
         wishes.headPlace = try arguments[headPlace]
+        wishes.headTime = try arguments[GridOptions.headTime]
         wishes.headWidth = try arguments[hiddenWidth]
         wishes.isFromScratch = try arguments[fromScratch]
         wishes.isHeadSolved = try arguments[freeze] == .flow
         do {
-            return try FineTunedModel(of: base.configuration, classes: classes, wishes)
+            return try GridOptions.locatingHeadTime(arguments) {
+                try FineTunedModel(of: base.configuration, classes: classes, wishes)
+            }
         } catch let error as TapError {
             throw UsageError(
                 error.description, at: arguments.place(of: TapOptions.defaultTap),
@@ -229,12 +239,16 @@ enum FineTuneCommand: Subcommand {
     private static func requireSomethingToLearn(
         _ arguments: ParsedArguments, _ configuration: ModelConfiguration
     ) throws {
+        guard configuration.head?.place == nil else { return }
+        let problem = "without a step, a head that reads the state learns nothing of the flow"
         for option in [forwardSteps, gradientSteps] {
             try arguments.require(
-                arguments[option] != 0 || configuration.head?.place != nil, of: option,
-                "without a step, a head that reads the state learns nothing of the flow",
+                arguments[option] != 0, of: option, problem,
                 remedy: "give 1 or more, or --freeze flow, or a --head-place")
         }
+        try arguments.require(
+            configuration.head?.point != 0, of: GridOptions.headTime, problem,
+            remedy: "give a later time, or --freeze flow, or a --head-place")
     }
 
     private static func validationLabels(_ arguments: ParsedArguments) throws -> ImageLabels? {
@@ -266,7 +280,9 @@ enum FineTuneCommand: Subcommand {
             recipe: isSolved ? nil : try recipe.settings(arguments, peak: try rate(arguments)),
             fineTuning: TrainingSettings.FineTuning(
                 model: try source.base.shortDigest, grid: configuration.grid,
-                headPlace: configuration.head!.place?.description, classes: try arguments[classes],
+                headPlace: configuration.head!.place?.description,
+                headTime: configuration.head!.point == nil ? nil : configuration.headTime!.written,
+                classes: try arguments[classes],
                 learning: isSolved ? nil : learning, solver: isSolved ? configuration.solver : nil),
             images: source.data.settings)
     }

@@ -36,7 +36,8 @@ enum TrainingOptions {
             + "back, such as 0.1, or a folder or archive. Without it, the last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
-        help: "The seed that determines which images a fraction holds back. It is separate from --seed, so that a run "
+        help: "The seed that determines which images a fraction holds back, and which ones --labels-per-class of "
+            + "'headwater finetune' takes. It is separate from --seed, so that a run "
             + "that continues from another run's model holds back the same images and isn't judged by images that the "
             + "other run trained on.")
     static let stepLog = Option(
@@ -220,17 +221,18 @@ extension TrainingData {
     ///   - classes: those to be learned; all if nil.
     ///   - labels: the classes of the images of `--data`, if not by their folders.
     ///   - validationLabels: those of the images of `--validation`.
+    ///   - labelsPerClass: how many images of every class to train on; all if nil.
     @MainActor
     init(
         _ arguments: ParsedArguments, ignoringClasses: Bool, classes: [String]? = nil, labels: ImageLabels? = nil,
-        validationLabels: ImageLabels? = nil
+        validationLabels: ImageLabels? = nil, labelsPerClass: Int? = nil
     ) throws {
         let links = try DataOptions.links(arguments)
         let all = try LabelledImages(
             at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses, labels: labels, following: links)
         let source = try arguments[TrainingOptions.validation] ?? .none
         if case .fraction = source {
-        } else {
+        } else if labelsPerClass == nil {
             try arguments.refuse(
                 [TrainingOptions.splitSeed], "it chooses the images to hold back, and none are",
                 remedy: "leave it out, or give --validation a fraction such as 0.1")
@@ -238,7 +240,8 @@ extension TrainingData {
         try self.init(
             try classes.map { try all.restricted(to: $0) } ?? all, validation: source, labels: labels,
             validationLabels: validationLabels, following: links, seed: try arguments[TrainingOptions.seed],
-            splitSeed: try arguments[TrainingOptions.splitSeed], damage: try DataOptions.damagePolicy(arguments))
+            splitSeed: try arguments[TrainingOptions.splitSeed], labelsPerClass: labelsPerClass,
+            damage: try DataOptions.damagePolicy(arguments))
         DataOptions.report(images)
         if let validation = split.validation?.images, validation.path != images.path { DataOptions.report(validation) }
     }

@@ -81,18 +81,21 @@ package struct DataSplit: Sendable {
     /// - Parameters:
     ///   - labels: the classes of a validation set of its own, if not by its folders.
     ///   - links: which links in such a set are followed.
-    /// - Throws: `DataSetError` if the validation set can't be opened or has foreign classes, or if nothing would be left
-    ///   on one of the sides.
+    ///   - labelsPerClass: how many images of every class are trained on: those with the next hashes, so that fewer are always some
+    ///     of more; nil for all.
+    /// - Throws: `DataSetError` if the validation set can't be opened or has foreign classes, if nothing would be left
+    ///   on one of the sides, or if a class has fewer images than are asked for.
     init(
         _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels? = nil,
-        following links: FollowedLinks = .insideFolder, seed: UInt64
+        following links: FollowedLinks = .insideFolder, labelsPerClass: Int? = nil, seed: UInt64
     ) throws(DataSetError) {
+        let available: LabelledSubset
         switch validation {
         case .none:
-            training = LabelledSubset(images)
+            available = LabelledSubset(images)
             self.validation = nil
         case .dataSet(let path):
-            training = LabelledSubset(images)
+            available = LabelledSubset(images)
             let other = try LabelledImages(
                 at: path, ignoringClasses: images.classes.isEmpty, labels: labels, following: links)
             self.validation = try LabelledSubset(other, labelledAs: images)
@@ -103,19 +106,46 @@ package struct DataSplit: Sendable {
                     "\(images.path): \(images.items.count) images are too few to hold \(fraction) of them back; "
                         + "give a folder to validate on")
             }
-            training = LabelledSubset(images, indices: images.items.indices.filter { !held.contains($0) })
+            available = LabelledSubset(images, indices: images.items.indices.filter { !held.contains($0) })
             self.validation = LabelledSubset(images, indices: held.sorted())
         }
+        training =
+            if let labelsPerClass {
+                try Self.first(labelsPerClass, ofEachClassIn: available, seed: seed)
+            } else { available }
+    }
+
+    private static func first(
+        _ count: Int, ofEachClassIn subset: LabelledSubset, seed: UInt64
+    ) throws(DataSetError) -> LabelledSubset {
+        let images = subset.images
+        let byClass = Dictionary(grouping: subset.indices) { images.items[$0].label }
+        var chosen: [Int] = []
+        for (label, name) in images.classes.enumerated() {
+            let members = byClass[label] ?? []
+            guard members.count >= count else {
+                throw DataSetError(
+                    "\(images.path): the class \(name) has \(members.count) images to train on, fewer than the "
+                        + "\(count) asked for; ask for at most \(members.count), or leave the class out")
+            }
+            chosen += ranked(members, of: images, seed: seed).prefix(count)
+        }
+        return LabelledSubset(images, indices: chosen.sorted())
     }
 
     private static func heldBack(_ images: LabelledImages, _ fraction: Double, seed: UInt64) -> Set<Int> {
         let byClass = Dictionary(grouping: images.items.indices) { images.items[$0].label }
         var held: Set<Int> = []
         for members in byClass.values {
-            let ranked = members.map { (hash: hash(images.items[$0].path, seed: seed), index: $0) }.sorted { $0 < $1 }
-            held.formUnion(ranked.prefix(Int((Double(members.count) * fraction).rounded())).map(\.index))
+            let count = Int((Double(members.count) * fraction).rounded())
+            held.formUnion(ranked(members, of: images, seed: seed).prefix(count))
         }
         return held
+    }
+
+    /// Items by ascending hashes of their paths.
+    private static func ranked(_ members: [Int], of images: LabelledImages, seed: UInt64) -> [Int] {
+        members.map { (hash: hash(images.items[$0].path, seed: seed), index: $0) }.sorted { $0 < $1 }.map(\.index)
     }
 
     /// FNV-1a, scattered by the seed.

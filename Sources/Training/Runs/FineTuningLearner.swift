@@ -18,7 +18,7 @@ package final class FineTuningLearner: Learner {
     /// - Parameters:
     ///   - configuration: valid, with a head; any flow, and Euler's method.
     ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
-    ///   - forwardSteps: see `EulerPass.init(_:forwardSteps:)`.
+    ///   - forwardSteps: see `EulerPass.init(_:to:forwardSteps:)`.
     ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
@@ -33,7 +33,7 @@ package final class FineTuningLearner: Learner {
         store = ParameterStore(shapes: program.parameters + head.parameters(on: program))
         network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
         self.head = TrainableHead(head, network: network)
-        let pass = EulerPass(TimeGrid(configuration), forwardSteps: forwardSteps)
+        let pass = EulerPass(TimeGrid(configuration), to: head.point, forwardSteps: forwardSteps)
         objective = ReverseObjective(
             network, head: self.head, pass: pass, smoothing: Float(smoothing),
             gradientSteps: gradientSteps.map { min($0, pass.steps.count) })
@@ -78,19 +78,22 @@ extension ModelConfiguration {
 }
 
 extension EulerPass {
-    /// The reverse pass along a grid.
+    /// The reverse pass along a grid to where the head reads.
     ///
-    /// - Parameter forwardSteps: how many of the steps are taken, from the image; the head then reads an earlier state, with the
-    ///   time label of the grid's end and in the units that states have there. More than there are, or nil, counts as all.
-    init(_ grid: TimeGrid, forwardSteps: Int?) {
-        let taken = min(forwardSteps ?? grid.steps, grid.steps)
-        let end = grid.point(at: grid.steps)
+    /// - Parameters:
+    ///   - point: the head's; nil for the last.
+    ///   - forwardSteps: how many of the steps to it are taken, from the image; the head then reads an earlier state, with the time
+    ///     label of its point and in the units that states have there. More than there are, or nil, counts as all.
+    init(_ grid: TimeGrid, to point: Int? = nil, forwardSteps: Int?) {
+        let last = point ?? grid.steps
+        let taken = min(forwardSteps ?? last, last)
+        let end = grid.point(at: last)
         self.init(
             steps: (0..<taken).map { k in
                 EulerStep(at: grid.point(at: k), size: grid.direction * (grid.points[k + 1] - grid.points[k]))
             },
             stopTime: Float(end.label), imageScale: grid.imageScale,
-            stopInputScale: grid.units[taken] / grid.units[grid.steps] * Float(end.c), stopUnit: grid.units[taken])
+            stopInputScale: grid.units[taken] / grid.units[last] * Float(end.c), stopUnit: grid.units[taken])
     }
 }
 

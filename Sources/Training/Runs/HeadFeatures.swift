@@ -32,7 +32,7 @@ final class HeadFeatures {
     ///
     /// - Parameters:
     ///   - feed: of these images, in their data set's order, without augmentation, the remainder kept.
-    ///   - model: with a head, whose place or pooling counts, whatever its weights.
+    ///   - model: with a head, whose point and place or pooling count, whatever its weights.
     ///   - progress: told how many images are done, after every batch of the feed; what it throws ends the work, which can be
     ///     taken up again.
     /// - Throws: `DataSetError` naming an image that can't be used, and what `progress` throws.
@@ -42,7 +42,7 @@ final class HeadFeatures {
         guard !isComplete else { return }
         precondition(feed.subset.count == total && done.isMultiple(of: feed.imagesPerBatch))
         let place = model.configuration.head?.place.map { TapPlace.activation($0) } ?? .pooled
-        let tap = try model.resolve(Tap(time: .end, place: place))
+        let tap = try model.resolve(Tap(time: model.usualTime, place: place))
         let integrator = ReverseIntegrator(forBatchesOf: model, kernels: kernels, pool: pool)
         let batches = feed.batches(index: done / feed.imagesPerBatch)
         while !isComplete {

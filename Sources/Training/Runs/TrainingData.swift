@@ -21,16 +21,18 @@ package struct TrainingData {
     ///   - validationLabels: the table of a data set that is validated on; nil if its folders are its classes.
     ///   - links: which links inside that data set to follow.
     ///   - seed: the run's.
-    ///   - splitSeed: chooses the images that a fraction holds back.
+    ///   - splitSeed: chooses the images that a fraction holds back, and those of `labelsPerClass`.
+    ///   - labelsPerClass: how many images of every class to train on; nil for all.
     /// - Throws: `DataSetError`.
     package init(
         _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels?, validationLabels: ImageLabels?,
-        following links: FollowedLinks, seed: Int, splitSeed: Int, damage: DamagePolicy
+        following links: FollowedLinks, seed: Int, splitSeed: Int, labelsPerClass: Int? = nil, damage: DamagePolicy
     ) throws {
         self.images = images
         self.damage = damage
         split = try DataSplit(
-            images, validation: validation, labels: validationLabels, following: links, seed: UInt64(splitSeed))
+            images, validation: validation, labels: validationLabels, following: links,
+            labelsPerClass: labelsPerClass, seed: UInt64(splitSeed))
         func digits(_ fingerprint: some CustomStringConvertible) -> String {
             String(fingerprint.description.prefix(16))
         }
@@ -39,9 +41,12 @@ package struct TrainingData {
         case .none: break
         case .fraction(let fraction):
             settings.heldBack = fraction
+        case .dataSet: settings.validation = digits(try split.validation!.images.fingerprint())
+        }
+        settings.labelsPerClass = labelsPerClass
+        if settings.heldBack != nil || labelsPerClass != nil {
             // States of before there was a seed of its own name the fraction alone, and the run's seed divided their images.
             settings.splitSeed = splitSeed == seed ? nil : splitSeed
-        case .dataSet: settings.validation = digits(try split.validation!.images.fingerprint())
         }
         settings.labels = labels.map { digits($0.fingerprint) }
         settings.validationLabels = validationLabels.map { digits($0.fingerprint) }

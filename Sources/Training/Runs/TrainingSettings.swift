@@ -62,6 +62,8 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
         package var grid: TimeGridConfiguration
         /// Where the head reads; nil for the state.
         package var headPlace: String?
+        /// When the head reads; nil for the end of the grid.
+        package var headTime: String?
         /// The classes that were asked for, in alphabetical order; nil for all.
         package var classes: [String]?
         /// How the network learns; nil if it is frozen and the head is solved for.
@@ -97,12 +99,13 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
 
         /// Describes a run of fine-tuning: one whose network learns, or one whose head is solved for.
         package init(
-            model: String, grid: TimeGridConfiguration, headPlace: String?, classes: [String]?, learning: Learning?,
-            solver: Solver?
+            model: String, grid: TimeGridConfiguration, headPlace: String?, headTime: String? = nil,
+            classes: [String]?, learning: Learning?, solver: Solver?
         ) {
             self.model = model
             self.grid = grid
             self.headPlace = headPlace
+            self.headTime = headTime
             self.classes = classes?.sorted()
             self.learning = learning
             self.solver = solver
@@ -114,7 +117,9 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
         package var training: String
         /// The part of them that is held back; nil if none is, or another data set is validated on.
         package var heldBack: Double?
-        /// The seed that chooses that part, if it is not the run's own seed.
+        /// How many images of every class are trained on; nil for all.
+        package var labelsPerClass: Int?
+        /// The seed that chooses those that are held back and those of `labelsPerClass`, if it is not the run's own seed.
         package var splitSeed: Int?
         /// The fingerprint of the data set that is validated on, if there is one.
         package var validation: String?
@@ -194,7 +199,7 @@ extension TrainingSettings.FineTuning {
             "the command": "finetune", "MODEL": model, "--t-span": "\(grid.count)",
             "--t-cutoff": grid.cutoff.map { "\($0)" } ?? "none", "--freeze": learning == nil ? "flow" : "none",
             "--head-place": headPlace ?? "state", "--classes": classes?.joined(separator: ","),
-            "the solver": solver?.rawValue,
+            "the solver": solver?.rawValue, "--head-at": headTime,
         ]
     }
 }
@@ -211,10 +216,13 @@ extension TrainingSettings.FineTuning.Learning {
 }
 
 extension TrainingSettings.Images {
+    private var splitSeedText: String { splitSeed.map { " with --split-seed \($0)" } ?? "" }
+
     fileprivate var descriptions: [String: String?] {
         [
             "the fingerprint of --data": training,
-            "--validation": heldBack.map { "\($0)" + (splitSeed.map { " with --split-seed \($0)" } ?? "") },
+            "--validation": heldBack.map { "\($0)" + splitSeedText },
+            "--labels-per-class": labelsPerClass.map { "\($0)" + splitSeedText },
             "the fingerprint of --validation": validation, "the fingerprint of --labels": labels,
             "the fingerprint of --validation-labels": validationLabels,
         ]

@@ -2,7 +2,7 @@ import FlowModel
 import Networks
 import ReverseODE
 
-/// What a head reads at the end of the pass.
+/// What a head reads at its point of the pass.
 package enum HeadPlace: Sendable, Equatable {
     /// The pooled state.
     case state
@@ -27,6 +27,8 @@ package struct FineTunedModel {
         package var defaultTap: Tap?
         package var grid: TimeGridConfiguration
         package var headPlace: HeadPlace?
+        /// When the head is to read.
+        package var headTime: TapTime?
         /// Width of the head's hidden layer; 0 for a linear head.
         package var headWidth: Int?
         package var isFromScratch = false
@@ -55,21 +57,22 @@ package struct FineTunedModel {
         configuration.name = wishes.name ?? base.name
         if !wishes.isHeadSolved { try base.requireTrainableSolver() }
         configuration.selfTest = nil
-        configuration.grid = wishes.grid
         (configuration.head, configuration.labels) = (try Self.head(of: base, classes: classes, wishes), classes)
+        try configuration.setGrid(wishes.grid, headAt: wishes.headTime)
         try configuration.validate()
-        let tap = try Self.defaultTap(of: base, on: configuration, wishes)
+        let tap = try Self.defaultTap(of: configuration, wishes)
         configuration.defaultTap = tap.written
         self.configuration = configuration
         keepsHead =
-            !wishes.isFromScratch && !wishes.isHeadSolved && base.head == configuration.head && base.labels == classes
+            !wishes.isFromScratch && !wishes.isHeadSolved && base.labels == classes
+            && base.head == configuration.head.map { Self.head($0, movedTo: base.head?.point) }
         notes = [
             Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
             Self.note(of: configuration, keepsHead: keepsHead, wishes),
         ]
     }
 
-    /// The base's head if it has these classes and what else is asked for, or a new one.
+    /// The base's head if it has these classes and what else is asked for, or a new one that reads at the same point.
     private static func head(
         of base: ModelConfiguration, classes: [String], _ wishes: Wishes
     ) throws -> HeadConfiguration {
@@ -81,23 +84,28 @@ package struct FineTunedModel {
             return head
         }
         var head = HeadConfiguration(
-            pooledSize: base.pooledSize, hiddenWidth: nil, classes: classes.count, place: place)
+            pooledSize: base.pooledSize, hiddenWidth: nil, classes: classes.count, place: place,
+            point: base.head?.point)
         try head.validate(on: base.architecture)
         guard !wishes.isHeadSolved, wishes.headWidth != 0 else { return head }
         head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: base.network())
         return head
     }
 
-    /// The tap asked for, or the base's; where the new grid lacks its time, its place at the end.
-    private static func defaultTap(
-        of base: ModelConfiguration, on configuration: ModelConfiguration, _ wishes: Wishes
-    ) throws -> Tap {
+    private static func head(_ head: HeadConfiguration, movedTo point: Int?) -> HeadConfiguration {
+        var head = head
+        head.point = point
+        return head
+    }
+
+    /// The tap asked for, or the model's present one; where the new grid lacks its time, its place where the head reads.
+    private static func defaultTap(of configuration: ModelConfiguration, _ wishes: Wishes) throws -> Tap {
         let taps = try AvailableTaps(configuration)
         if let wanted = wishes.defaultTap {
             _ = try taps.resolve(wanted)
             return wanted
         }
-        return taps.defaultTap(keeping: try Tap(parsing: base.defaultTap))
+        return taps.defaultTap(keeping: try Tap(parsing: configuration.defaultTap))
     }
 
     private static func note(ofName name: String, _ wishes: Wishes) -> String {
@@ -106,8 +114,12 @@ package struct FineTunedModel {
 
     private static func note(of tap: Tap, _ base: ModelConfiguration, _ wishes: Wishes) -> String {
         if wishes.defaultTap != nil { return "default tap: \(tap.written)" }
-        if tap == (try? Tap(parsing: base.defaultTap)) {
+        let own = try? Tap(parsing: base.defaultTap)
+        if tap == own {
             return "default tap: \(tap.written), kept from the model that training begins with; see --default-tap"
+        }
+        if own?.time == .end, tap.time != .end {
+            return "default tap: \(tap.written), moved from the end to where the head reads; see --default-tap"
         }
         return
             "default tap: \(tap.written), because the model's own, \(base.defaultTap), is not on the new grid or with the "
@@ -120,5 +132,6 @@ package struct FineTunedModel {
         return
             "head: \(keepsHead ? "kept from the model that training begins with" : "new"), "
             + (head.hiddenWidth == nil ? "linear, " : "") + "\(head.classes) classes from \(place)"
+            + (head.point == nil ? "" : " at \(configuration.headTime?.written ?? "")")
     }
 }

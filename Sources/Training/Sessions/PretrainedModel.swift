@@ -26,10 +26,10 @@ package struct PretrainedModel {
         var configuration = base
         configuration.name = name ?? base.name
         (configuration.head, configuration.labels, configuration.selfTest) = (nil, nil, nil)
-        configuration.grid = grid
+        try configuration.setGrid(grid)
         try configuration.validate()
-        let (taps, own) = (try AvailableTaps(configuration), try Tap(parsing: base.defaultTap))
-        let tap = taps.defaultTap(keeping: own)
+        let own = try Tap(parsing: base.defaultTap)
+        let tap = try AvailableTaps(configuration).defaultTap(keeping: own)
         configuration.defaultTap = tap.written
         self.configuration = configuration
         notes =
@@ -40,7 +40,7 @@ package struct PretrainedModel {
                 "default tap: \(tap.written)"
                     + (tap == own
                         ? ", kept from the model that training begins with"
-                        : ", because the model's own, \(own.written), is not on the new grid or needs its head"),
+                        : ", because the model's own, \(base.defaultTap), is not on the new grid or needs its head"),
             ] + (base.head == nil ? [] : ["head: left out, because the flow under it changes"])
     }
 }

@@ -1,0 +1,45 @@
+public import FlowModel
+
+extension ModelConfiguration {
+    /// When the head reads; nil without a head.
+    public var headTime: TapTime? {
+        head.map { head in head.point.map { .at(TimeGrid(self).times[$0]) } ?? .end }
+    }
+
+    /// Gives the model another grid, and its head a time on it. A default tap at the end of a grid at whose end the head reads
+    /// follows the head to an earlier time.
+    ///
+    /// - Parameter time: when the head is to read; nil for its present time, or the end if that is its present time.
+    /// - Throws: `ConfigurationError` if the grid isn't one of the flow's, `HeadTimeError` if it lacks the head's time, or there
+    ///   is no head.
+    public mutating func setGrid(_ grid: TimeGridConfiguration, headAt time: TapTime? = nil) throws {
+        let before = headTime
+        try grid.validate(on: flow)
+        self.grid = grid
+        guard let before else {
+            guard time == nil else { throw HeadTimeError("this model is pretrained only: it has no head to read") }
+            return
+        }
+        head?.point = nil
+        let taps = try AvailableTaps(self)
+        let index: Int
+        do throws(TapError) {
+            index = try taps.gridIndex(time ?? before)
+        } catch {
+            throw HeadTimeError((time == nil ? "the head reads at \(before.written), and " : "") + "\(error)")
+        }
+        guard index < taps.grid.steps else { return }
+        head?.point = index
+        if before == .end, let own = try? Tap(parsing: defaultTap), own.time == .end {
+            defaultTap = Tap(time: .at(taps.grid.times[index]), place: own.place).written
+        }
+    }
+}
+
+/// A time at which a head can't read, said so that the sender can mend it.
+public struct HeadTimeError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What is wrong, and which times there are.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
