@@ -77,7 +77,7 @@ package struct TrainingBenchmark {
         switch stage {
         case .pretrain:
             learner = PretrainingLearner(
-                try configuration.network(), flow: configuration.flow.isVelocity ? configuration.flow : .path(.icfm),
+                try configuration.network(), flow: configuration.flow,
                 seed: 1,
                 capacity: capacity, validation: nil, kernels: kernels, pool: pool)
         case .finetune:

@@ -1,11 +1,15 @@
 /// The loss of pretraining (PRG, section 6): ½‖v(t, x_t) − u‖² summed over channels, averaged over images and pixels.
 public final class FlowMatchingObjective {
     private let network: TrainableNetwork
+    private let weight: Float
     private var velocities: [Float]
 
     /// Differentiates by the parameters of `network`.
-    public init(_ network: TrainableNetwork) {
+    ///
+    /// - Parameter weight: what gradients are multiplied by, for a loss that is one of several.
+    public init(_ network: TrainableNetwork, weight: Float = 1) {
         self.network = network
+        self.weight = weight
         velocities = [Float](repeating: 0, count: network.capacity * network.stateCount)
     }
 
@@ -27,7 +31,7 @@ public final class FlowMatchingObjective {
         states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>, takesBack: Bool
     ) -> Double {
         let size = network.stateCount
-        let scale = 3 / Float(times.count * size)
+        let scale = weight * 3 / Float(times.count * size)
         var loss = 0.0
         for first in stride(from: 0, to: times.count, by: network.capacity) {
             let part = times[first..<min(first + network.capacity, times.count)]

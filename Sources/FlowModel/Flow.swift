@@ -17,9 +17,6 @@ public enum Flow: Sendable, Equatable {
         if case .parametrised(let flow) = self { flow } else { nil }
     }
 
-    /// Whether the network's output is the velocity of a flow in t.
-    public var isVelocity: Bool { path != nil || parametrised?.prediction == .velocity }
-
     /// Whether its times are noise levels σ, which lie orders of magnitude apart.
     public var isByNoiseLevel: Bool {
         if case .parametrised(let flow) = self, case .noise(.levels) = flow.times { true } else { false }

@@ -31,6 +31,12 @@ public struct CounterGenerator: Sendable {
     /// A number uniform in 0 ..< 1, a multiple of 2^-24.
     public func uniform(_ index: Int) -> Float { Float(words(index).x >> 8) * 0x1p-24 }
 
+    /// A standard normal number, independent of the index's `uniform`.
+    package func normal(_ index: Int) -> Float {
+        let words = words(index)
+        return Self.normals(words.z, words.w).0
+    }
+
     /// An integer uniform in 0 ..< bound.
     public func integer(_ index: Int, below bound: Int) -> Int {
         let words = words(index)

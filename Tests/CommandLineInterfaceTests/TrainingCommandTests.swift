@@ -206,6 +206,45 @@ struct TrainingCommandTests {
         }
     }
 
+    @Test("The flow's loss is logged where it is learnt, resumed to the same bits, and absent otherwise")
+    func flowWeight() async throws {
+        let shop = try Workshop()
+        try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
+        func tune(_ output: String, _ epochs: Int, _ more: [String]) async throws -> BuiltProgram.Outcome {
+            let outcome = try await BuiltProgram.run(
+                shop.finetuning(
+                    "tiny.safetensors", output, "--schedule", "constant", "--epochs", "\(epochs)", "--name", "same")
+                    + more)
+            try #require(outcome.status == 0, "\(outcome.errors)")
+            return outcome
+        }
+        let weighted = ["--flow-weight", "0.5", "--step-log", shop.scratch.path("steps")]
+        let said = try await tune("a", 1, weighted)
+        #expect(said.errors.contains(", flow loss ") && said.errors.contains(", validation flow loss "))
+        _ = try await tune("a", 2, weighted + ["--resume"])
+        _ = try await tune("b", 2, ["--flow-weight", "0.5"])
+        for file in ["model.safetensors", "progress.svg"] {
+            #expect(try shop.bytes("a/\(file)") == shop.bytes("b/\(file)"), "\(file)")
+        }
+        func log(_ output: String) throws -> [[Substring]] {
+            try String(contentsOfFile: shop.scratch.path("\(output)/log.csv"), encoding: .utf8)
+                .split(separator: "\n").map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+        }
+        let rows = try log("b")
+        #expect(rows[0].suffix(2) == ["flow_loss", "validation_flow_loss"])
+        #expect(rows.dropFirst().allSatisfy { $0.suffix(2).allSatisfy { Double($0) ?? 0 > 0 } }, "\(rows)")
+        #expect(try String(contentsOfFile: shop.scratch.path("steps"), encoding: .utf8).contains("\"flowLoss\":"))
+        #expect(String(decoding: try shop.bytes("a/progress.svg"), as: UTF8.self).contains("Loss of the flow"))
+        _ = try await tune("none", 2, ["--flow-weight", "0"])
+        _ = try await tune("plain", 2, [])
+        #expect(try shop.bytes("none/model.safetensors") == shop.bytes("plain/model.safetensors"))
+        #expect(try log("plain")[0].last == "seconds")
+        let other = try await BuiltProgram.run([
+            "finetune", "--resume", "--flow-weight", "1", "-o", shop.scratch.path("a"),
+        ])
+        #expect(other.status == 64 && other.errors.contains("--flow-weight was 0.5 and is 1.0"), "\(other.errors)")
+    }
+
     @Test("Where files can't grow it says so, and leaves the last good state and model")
     func fullDisk() async throws {
         let shop = try Workshop()

@@ -52,7 +52,7 @@ struct FlowMatchingBatchTests {
         #expect(abs(image.state.image - 1) < 1e-6 && abs(image.state.noise) < 1e-6)
         for t in [Float(0.2), 0.5, 0.9] {
             let (before, after) = (Interpolation(path, at: t - 0.01), Interpolation(path, at: t + 0.01))
-            let velocity = Interpolation(path, at: t).velocity
+            let velocity = Interpolation(path, at: t).target
             #expect(abs((after.state.noise - before.state.noise) / 0.02 - velocity.noise) < 1e-3)
             #expect(abs((after.state.image - before.state.image) / 0.02 - velocity.image) < 1e-3)
         }
@@ -65,13 +65,63 @@ struct FlowMatchingBatchTests {
         let flow = Flow.parametrised(
             ParametrisedFlow(prediction: .velocity, times: .uniform(data: data, noise: noise), timeScale: 999))
         for fraction in [Float(0), 0.25, 0.9] {
-            let path = Interpolation(flow, at: fraction)
+            let path = TrainingTimes(flow).point(fraction, normal: 0)
             let time = Float(noise + (data - noise) * Double(fraction))
             #expect(abs(path.label - 999 * time) < 1e-3)
             let share = data == 1 ? time : 1 - time
-            #expect(path.state == (1 - share, share))
-            #expect(path.velocity == (data == 1 ? (-1, 1) : (1, -1)))
+            #expect(abs(path.state.image - share) < 1e-6 && abs(path.state.noise - (1 - share)) < 1e-6)
+            #expect(path.target == (data == 1 ? (-1, 1) : (1, -1)))
         }
+    }
+
+    /// Flows of noise levels, and the network's answer to image + σ·noise by the definition of what it predicts.
+    static let predictions:
+        [(prediction: Prediction, answer: @Sendable (_ image: Double, _ noise: Double, _ sigma: Double) -> Double)] = [
+            (.epsilon, { _, noise, _ in noise }), (.vp, { _, noise, _ in noise }), (.ve, { _, noise, _ in -noise }),
+            (.sample, { image, _, _ in image }),
+            (.v, { image, noise, sigma in (noise - sigma * image) / (1 + sigma * sigma).squareRoot() }),
+            // The image is c_skip·x + c_out·F (Karras et al. 2022, table 1).
+            (
+                .edm,
+                { image, noise, sigma in
+                    let variance = sigma * sigma + 0.25
+                    return (image - 0.25 / variance * (image + sigma * noise)) * variance.squareRoot() / (sigma * 0.5)
+                }
+            ),
+            (
+                .edmReversed,
+                { image, noise, sigma in
+                    let variance = sigma * sigma + 0.25
+                    return -(image - 0.25 / variance * (image + sigma * noise)) * variance.squareRoot() / (sigma * 0.5)
+                }
+            ),
+        ]
+
+    @Test("The network of a published diffusion is to answer what it predicts", arguments: predictions.indices)
+    func answers(index: Int) {
+        let (prediction, answer) = Self.predictions[index]
+        let flow = ParametrisedFlow(
+            prediction: prediction,
+            times: .noise(
+                [.epsilon, .v, .sample].contains(prediction)
+                    ? .timesteps(.linear(count: 1000, start: 1e-4, end: 0.02))
+                    : .levels(smallest: 0.002, largest: 80, rho: 7)))
+        for sigma in [0.05, 0.7, 12] {
+            let path = Interpolation(flow, at: sigma, time: flow.time(at: sigma, levels: flow.noiseLevels))
+            let (image, noise) = (0.6, -1.3)
+            let point = flow.point(at: sigma, time: flow.time(at: sigma, levels: flow.noiseLevels))
+            let (state, target) = (
+                Double(path.state.image) * image + Double(path.state.noise) * noise,
+                Double(path.target.image) * image + Double(path.target.noise) * noise
+            )
+            #expect(abs(state - point.c * (image + sigma * noise)) < 1e-5)
+            #expect(abs(target - answer(image, noise, sigma)) < 2e-5 * max(1, 1 / sigma), "σ \(sigma)")
+            #expect(path.label == Float(point.label))
+        }
+        let times = TrainingTimes(.parametrised(flow))
+        let random = CounterGenerator(seed: 1, purpose: .times, step: 0)
+        let points = (0..<200).map { times.point(random.uniform($0), normal: random.normal($0)) }
+        #expect(Set(points.map(\.label)).count > 100 && points.allSatisfy { $0.state.noise.isFinite })
     }
 
     @Test(

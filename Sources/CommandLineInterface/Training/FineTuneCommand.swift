@@ -74,6 +74,13 @@ enum FineTuneCommand: Subcommand {
         help: "Through how many Euler steps, counted from the last, to take the gradient. With 0, only the evaluation "
             + "that a head at --head-place reads is trained. The default is all.")
 
+    private static let flowWeight = Option(
+        "flow-weight", .number("WEIGHT", in: 0...1000), default: 0,
+        help:
+            "Add the loss of pretraining, times this weight, to the loss of the classes, so that the network remains a flow "
+            + "that goes to noise and back. It is taken on the same images, flipped at random if --augment flips, without "
+            + "other changes.")
+
     static let command = Command(
         name: "finetune", abstract: "train a model to classify by its reversed states",
         discussion: """
@@ -103,8 +110,9 @@ enum FineTuneCommand: Subcommand {
                 "Recipe",
                 [
                     recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
-                    recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, recipe.averageDecay,
-                    TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation, TrainingOptions.restartSchedule,
+                    recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, flowWeight,
+                    recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation,
+                    TrainingOptions.restartSchedule,
                     penalty,
                 ]),
             TrainingOptions.computation,
@@ -144,7 +152,8 @@ enum FineTuneCommand: Subcommand {
         try requireSomethingToLearn(arguments, configuration)
         try recipe.requireEffect(arguments, finalRate: finalRate)
         let feed = try data.trainingFeed(
-            arguments, preprocessing, recipe, balancesClasses: try arguments[balance] == .classes)
+            arguments, preprocessing, recipe, balancesClasses: try arguments[balance] == .classes,
+            givesPlainPixels: try arguments[flowWeight] > 0)
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs], feed: feed, data: data,
             configuration,
@@ -153,7 +162,8 @@ enum FineTuneCommand: Subcommand {
             for note in tuned.notes { Terminal.report(note) }
             return try source.learner(
                 smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
-                gradientSteps: try arguments[gradientSteps], capacity: try arguments[TrainingOptions.capacity],
+                gradientSteps: try arguments[gradientSteps], flowWeight: try arguments[flowWeight],
+                capacity: try arguments[TrainingOptions.capacity],
                 seed: UInt64(try arguments[TrainingOptions.seed]), isFromScratch: try arguments[fromScratch])
         }
     }
@@ -180,7 +190,8 @@ enum FineTuneCommand: Subcommand {
     /// Options that mean something only where the network learns.
     private static let learningOptions: [any CommandOption] = [
         recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
-        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, recipe.averageDecay, TrainingOptions.clip,
+        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, flowWeight, recipe.averageDecay,
+        TrainingOptions.clip,
         TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity, TrainingOptions.stepLog,
     ]
 
@@ -275,7 +286,8 @@ enum FineTuneCommand: Subcommand {
             isFromScratch: try arguments[fromScratch], headWidth: configuration.head!.hiddenWidth ?? 0,
             finalLearningRate: try arguments[finalRate], labelSmoothing: try arguments[smoothing],
             balancesClasses: try arguments[balance] == .classes, forwardSteps: try arguments[forwardSteps],
-            gradientSteps: try arguments[gradientSteps])
+            gradientSteps: try arguments[gradientSteps],
+            flowWeight: try arguments[flowWeight] > 0 ? try arguments[flowWeight] : nil)
         return TrainingSettings(
             recipe: isSolved ? nil : try recipe.settings(arguments, peak: try rate(arguments)),
             fineTuning: TrainingSettings.FineTuning(

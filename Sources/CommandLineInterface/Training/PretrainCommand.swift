@@ -62,7 +62,8 @@ enum PretrainCommand: Subcommand {
             SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served (embeddings only) and fine-tuned.
 
-            With MODEL, training begins with its weights, network, flow and grid. The new model has no head. The average of \
+            With MODEL, training begins with its weights, network, flow and grid; the flow may be any that a model file states. The \
+            new model has no head. The average of \
             weights decays by --ema-decay from the first step; give a short run a smaller one. The command says what is kept \
             when training begins.
             """,

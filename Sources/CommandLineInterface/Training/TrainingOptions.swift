@@ -248,10 +248,11 @@ extension TrainingData {
 
     func trainingFeed(
         _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ recipe: RecipeOptions,
-        balancesClasses: Bool = false
+        balancesClasses: Bool = false, givesPlainPixels: Bool = false
     ) throws -> DataFeed {
         trainingFeed(
             batchSize: try arguments[TrainingOptions.batchSize], seed: UInt64(try arguments[TrainingOptions.seed]),
-            preprocessing, try arguments[recipe.augmentation], balancesClasses: balancesClasses)
+            preprocessing, try arguments[recipe.augmentation], balancesClasses: balancesClasses,
+            givesPlainPixels: givesPlainPixels)
     }
 }

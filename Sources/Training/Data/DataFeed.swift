@@ -11,17 +11,22 @@ package struct Batch: Sendable {
     /// Normalised pixels in the layout [count][3][side][side].
     package let pixels: [Float]
     package let labels: [Int]
+    /// The same images without augmentation but flips, in the same layout; nil unless the feed was asked for them.
+    package let plainPixels: [Float]?
     /// The place of each image in the subset that is fed; none if the batch was made up.
     package let positions: [Int]
 
     /// Images in the batch; none if all of its images are damaged.
     package var count: Int { labels.count }
 
-    package init(epoch: Int, index: Int, pixels: [Float], labels: [Int], positions: [Int] = []) {
+    package init(
+        epoch: Int, index: Int, pixels: [Float], labels: [Int], plainPixels: [Float]? = nil, positions: [Int] = []
+    ) {
         self.epoch = epoch
         self.index = index
         self.pixels = pixels
         self.labels = labels
+        self.plainPixels = plainPixels
         self.positions = positions
     }
 }
@@ -47,6 +52,8 @@ package final class DataFeed: Sendable {
         /// Determines order and augmentation.
         package var seed: UInt64
         package var augmentation = AugmentationPolicy.none
+        /// Whether batches have their images' plain pixels too, mirrored at random if the augmentation mirrors.
+        package var givesPlainPixels = false
         /// Whether each epoch has another order; otherwise images come in the order of the data set.
         package var shuffles = true
         /// What happens with the images that don't fill a batch.
@@ -131,14 +138,15 @@ package final class DataFeed: Sendable {
         let size = 3 * side * side
         var failure: DataSetError?
         var positions: [Int] = []
+        var plainPixels: [Float] = []
         let pixels = [Float](unsafeUninitializedCapacity: places.count * size) { buffer, count in
             for place in places where !damaged.contains(order.positions[place]) {
                 do throws(DataSetError) {
                     let room = UnsafeMutableBufferPointer(rebasing: buffer[count..<count + size])
-                    if try write(order, place, epoch: epoch, into: room) {
-                        count += size
-                        positions.append(order.positions[place])
-                    }
+                    guard let source = try write(order, place, epoch: epoch, into: room) else { continue }
+                    count += size
+                    positions.append(order.positions[place])
+                    if configuration.givesPlainPixels { plainPixels += plain(source, order, place, epoch: epoch) }
                 } catch {
                     failure = error
                     return
@@ -148,39 +156,54 @@ package final class DataFeed: Sendable {
         if let failure { throw failure }
         return Batch(
             epoch: epoch, index: index, pixels: pixels, labels: positions.map { subset.labels[$0] },
-            positions: positions)
+            plainPixels: configuration.givesPlainPixels ? plainPixels : nil, positions: positions)
     }
 
     /// The uses of random numbers, one stream each.
     private enum Purpose: Int {
-        case order, augmentation, balance
+        case order, augmentation, balance, plain
+    }
+
+    private func random(_ purpose: Purpose, _ order: EpochOrder, _ place: Int, epoch: Int) -> RandomStream {
+        let repetition = order.repetition(at: place)
+        // Only an image that occurs again has a further key, so without balancing the numbers are those of its index.
+        let keys = [purpose.rawValue, epoch, subset.indices[order.positions[place]]]
+        return RandomStream(seed: configuration.seed, keys: repetition == 0 ? keys : keys + [repetition])
+    }
+
+    /// The pixels of an epoch's image without augmentation but a flip.
+    private func plain(_ source: RGBImage, _ order: EpochOrder, _ place: Int, epoch: Int) -> [Float] {
+        let isWhole = configuration.augmentation.needsWholePicture(side: side)
+        let picture = isWhole ? preprocessing.croppedImage(for: source) : source
+        var random = random(.plain, order, place, epoch: epoch)
+        let policy = AugmentationPolicy(flips: configuration.augmentation.flips)
+        return preprocessing.normalized(
+            policy.picture(of: picture, side: side, fill: preprocessing.meanColor, using: &random))
     }
 
     /// Writes the pixels of an epoch's image.
     ///
     /// An image that can't be read at all is an error under every policy: then the disk fails or files are being deleted.
     ///
-    /// - Returns: false if the image is damaged and left out.
+    /// - Returns: the decoded image; nil if it is damaged and left out.
     private func write(
         _ order: EpochOrder, _ place: Int, epoch: Int, into buffer: UnsafeMutableBufferPointer<Float>
-    ) throws(DataSetError) -> Bool {
-        let (position, repetition) = (order.positions[place], order.repetition(at: place))
+    ) throws(DataSetError) -> RGBImage? {
+        let position = order.positions[place]
         let source: RGBImage
         do throws(DataSetError) {
             source = try cache.image(at: position) { () throws(DataSetError) in try decoded(position) }
         } catch {
             guard error.kind == .malformed else { throw error }
             try damaged.add(position, error)
-            return false
+            return nil
         }
         let policy = configuration.augmentation
-        // Only an image that occurs again has a further key, so without balancing the numbers are those of its index.
-        let keys = [Purpose.augmentation.rawValue, epoch, subset.indices[position]]
-        var random = RandomStream(seed: configuration.seed, keys: repetition == 0 ? keys : keys + [repetition])
+        var random = random(.augmentation, order, place, epoch: epoch)
         let picture = policy.picture(of: source, side: side, fill: preprocessing.meanColor, using: &random)
         preprocessing.normalize(picture, into: buffer)
         policy.erase(buffer, side: side, using: &random)
-        return true
+        return source
     }
 
     private func decoded(_ position: Int) throws(DataSetError) -> RGBImage {

@@ -11,6 +11,9 @@ package final class FineTuningLearner: Learner {
     private let network: TrainableNetwork
     private let head: TrainableHead
     private let objective: ReverseObjective
+    /// The loss that keeps the network a flow; nil for none.
+    private let flowLoss: FlowLoss?
+    private let validation: DataFeed?
     private let judge: ClassificationJudge?
 
     /// Begins with weights of zero: `WeightInitialization` or `load` gives it others.
@@ -20,12 +23,15 @@ package final class FineTuningLearner: Learner {
     ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
     ///   - forwardSteps: see `EulerPass.init(_:to:forwardSteps:)`.
     ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.
+    ///   - flowWeight: the weight of the flow's own loss on the batches' plain images; with 0 there is none.
+    ///   - seed: of the noise and the times of that loss.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
     /// - Throws: `ConfigurationError`, also for another solver.
     package init(
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
-        capacity: Int, validation: DataFeed?, kernels: Kernels, pool: WorkerPool
+        flowWeight: Double = 0, seed: UInt64 = 1, capacity: Int, validation: DataFeed?, kernels: Kernels,
+        pool: WorkerPool
     ) throws(ConfigurationError) {
         try configuration.requireTrainableSolver()
         let program = try configuration.network()
@@ -37,7 +43,13 @@ package final class FineTuningLearner: Learner {
         objective = ReverseObjective(
             network, head: self.head, pass: pass, smoothing: Float(smoothing),
             gradientSteps: gradientSteps.map { min($0, pass.steps.count) })
-        let keys = objective.keysReached
+        flowLoss =
+            flowWeight > 0
+            ? FlowLoss(
+                flow: configuration.flow, objective: FlowMatchingObjective(network, weight: Float(flowWeight)),
+                seed: seed, pool: pool) : nil
+        self.validation = validation
+        let keys = objective.keysReached.union(flowWeight > 0 ? program.parameters.map(\.key) : [])
         reached = store.ranges { keys.contains($0) }
         judge = validation.map {
             ClassificationJudge(configuration: configuration, validation: $0, kernels: kernels, pool: pool)
@@ -52,14 +64,19 @@ package final class FineTuningLearner: Learner {
     package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
         store.clearGradients()
         let outcome = objective.differentiate(images: batch.pixels, labels: batch.labels)
+        let flowLoss = flowLoss?.differentiate(batch.plainPixels ?? batch.pixels, count: batch.count, step: step)
         network.giveGradients(to: store)
         head.giveGradients(to: store)
-        return BatchOutcome(loss: outcome.loss, correct: outcome.correct)
+        return BatchOutcome(loss: outcome.loss, correct: outcome.correct, flowLoss: flowLoss)
     }
 
-    /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back.
+    /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back, and the flow's loss if it is learnt.
     package func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
-        try judge?.score(store, beforeEachBatch: beforeEachBatch)
+        var score = try judge?.score(store, beforeEachBatch: beforeEachBatch)
+        if let flowLoss, let validation {
+            score?.flowLoss = try flowLoss.mean(over: validation, beforeEachBatch: beforeEachBatch)
+        }
+        return score
     }
 }
 

@@ -1,14 +1,13 @@
 import FlowModel
-import Glibc
 import Tensor
 
-/// What the network is shown of a batch of images in pretraining, and what it should answer (PRG, section 6).
+/// What the network is shown of a batch of images without labels, and what it should answer (PRG, section 6).
 struct FlowMatchingBatch: Sendable {
-    /// x_t, in the images' layout.
+    /// The network's inputs, in the images' layout: x_t on PRG's paths.
     let states: [Float]
-    /// The network's time label of each image, at a t uniform between the flow's ends.
+    /// The network's time label of each image.
     let times: [Float]
-    /// The velocity of the path at x_t, in the images' layout.
+    /// The network's outputs, in the images' layout: the path's velocity at x_t on PRG's paths.
     let targets: [Float]
 
     /// Whether a batch is to be trained or to be judged on; each has random numbers of its own.
@@ -21,9 +20,9 @@ struct FlowMatchingBatch: Sendable {
     /// - Parameters:
     ///   - images: data, [count][size].
     ///   - count: images.
-    ///   - flow: of velocities. `icfm` pairs at random; `otcfm` draws `count` pairs from the plan that transports the batch's
-    ///     noise to its images at the least sum of squared distances, so that an image may come twice or not at all, as in
-    ///     the reference; `gvp` pairs at random on a trigonometric path; others pair at random.
+    ///   - flow: `icfm` pairs at random; `otcfm` draws `count` pairs from the plan that transports the batch's noise to its
+    ///     images at the least sum of squared distances, so that an image may come twice or not at all, as in the
+    ///     reference; `gvp` pairs at random on a trigonometric path; others pair at random.
     init(
         images: [Float], count: Int, flow: Flow, seed: UInt64, step: Int, use: Use = .training, pool: WorkerPool
     ) {
@@ -36,7 +35,8 @@ struct FlowMatchingBatch: Sendable {
         let size = images.count / count
         let noise = Self.noise(generator(.noise, .validationNoise), count: images.count, pool: pool)
         let random = generator(.times, .validationTimes)
-        let interpolation = (0..<count).map { Interpolation(flow, at: random.uniform($0)) }
+        let times = TrainingTimes(flow)
+        let interpolation = (0..<count).map { times.point(random.uniform($0), normal: random.normal($0)) }
         let pairs =
             flow.path == .otcfm
             ? Self.transportPairs(noise, images, count: count, random: generator(.pairs, .validationPairs))
@@ -48,10 +48,10 @@ struct FlowMatchingBatch: Sendable {
             for i in 0..<size {
                 let (a, b) = (noise.pointer[x0 + i], images[x1 + i])
                 states.pointer[n * size + i] = path.state.noise * a + path.state.image * b
-                targets.pointer[n * size + i] = path.velocity.noise * a + path.velocity.image * b
+                targets.pointer[n * size + i] = path.target.noise * a + path.target.image * b
             }
         }
-        times = interpolation.map(\.label)
+        self.times = interpolation.map(\.label)
         self.states = Array(UnsafeBufferPointer(start: states.pointer, count: images.count))
         self.targets = Array(UnsafeBufferPointer(start: targets.pointer, count: images.count))
     }
@@ -83,51 +83,5 @@ struct FlowMatchingBatch: Sendable {
             let row = random.integer(draw, below: count)
             return (row, assignment.columns[row])
         }
-    }
-}
-
-/// The factors of noise and image in x_t and in its derivative by t.
-struct Interpolation: Sendable, Equatable {
-    let state: (noise: Float, image: Float)
-    let velocity: (noise: Float, image: Float)
-    /// What the network is told of t.
-    let label: Float
-
-    private init(state: (noise: Float, image: Float), velocity: (noise: Float, image: Float), label: Float) {
-        (self.state, self.velocity, self.label) = (state, velocity, label)
-    }
-
-    init(_ path: ProbabilityPath, at time: Float) {
-        switch path {
-        case .icfm, .otcfm:
-            self.init(state: (1 - time, time), velocity: (-1, 1), label: time)
-        case .gvp:
-            let angle = Float.pi / 2 * time
-            self.init(
-                state: (sin(angle), cos(angle)),
-                velocity: (Float.pi / 2 * cos(angle), -Float.pi / 2 * sin(angle)), label: time)
-        }
-    }
-
-    /// - Parameters:
-    ///   - flow: predicts velocities.
-    ///   - fraction: of the way between the flow's ends, 0 ..< 1; on PRG's paths t itself.
-    init(_ flow: Flow, at fraction: Float) {
-        switch flow {
-        case .path(let path): self.init(path, at: fraction)
-        case .parametrised(let flow):
-            guard case .uniform(let data, let noise) = flow.times else {
-                preconditionFailure("the network of a \(flow.prediction.rawValue) flow gives no velocities")
-            }
-            let time = Float(noise + (data - noise) * Double(fraction))
-            let share = data > noise ? time : 1 - time
-            self.init(
-                state: (1 - share, share), velocity: data > noise ? (-1, 1) : (1, -1),
-                label: Float(flow.timeScale) * time)
-        }
-    }
-
-    static func == (a: Self, b: Self) -> Bool {
-        a.state == b.state && a.velocity == b.velocity && a.label == b.label
     }
 }

@@ -4,6 +4,8 @@ package struct BatchOutcome: Sendable, Equatable {
     package let loss: Double
     /// Images whose class was found; nil where there are no classes.
     package var correct: Int?
+    /// The loss of the flow, where it is learnt in addition to classes; not part of `loss`.
+    package var flowLoss: Double?
 }
 
 /// How good weights are on images that were held back.
@@ -11,6 +13,8 @@ package struct ValidationScore: Codable, Sendable, Equatable {
     package let loss: Double
     /// The fraction of images whose class was found; nil where there are no classes.
     package var top1: Double?
+    /// The loss of the flow, where it is learnt in addition to classes.
+    package var flowLoss: Double?
 
     /// Whether these weights are to be kept rather than others: by the accuracy if there is one, else by the loss.
     func isBetter(than other: ValidationScore) -> Bool {

@@ -3,21 +3,18 @@ import FlowModel
 import Networks
 import Tensor
 
-/// Learns the velocity of a flow (PRG, section 6, stage 1).
+/// Learns a flow (PRG, section 6, stage 1).
 package final class PretrainingLearner: Learner {
     package let store: ParameterStore
     private let network: TrainableNetwork
-    private let objective: FlowMatchingObjective
-    private let flow: Flow
-    private let seed: UInt64
+    private let flowLoss: FlowLoss
     private let validation: DataFeed?
-    private let pool: WorkerPool
 
     /// Begins with random weights; `ParameterStore.load` gives it a model's.
     ///
     /// - Parameters:
     ///   - program: the network.
-    ///   - flow: of velocities; see `Flow.isVelocity`.
+    ///   - flow: what it is to learn.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - validation: images held back, in a fixed order; nil for none.
     package init(
@@ -26,44 +23,23 @@ package final class PretrainingLearner: Learner {
     ) {
         store = ParameterStore(shapes: program.parameters)
         network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
-        objective = FlowMatchingObjective(network)
-        precondition(flow.isVelocity)
-        self.flow = flow
-        self.seed = seed
+        flowLoss = FlowLoss(flow: flow, objective: FlowMatchingObjective(network), seed: seed, pool: pool)
         self.validation = validation
-        self.pool = pool
         WeightInitialization.initialize(store, seed: seed)
     }
 
     package func valuesChanged() { network.takeValues(from: store) }
 
     package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
-        let path = path(batch, step: step, use: .training)
         store.clearGradients()
-        let loss = objective.differentiate(states: path.states, times: path.times, targets: path.targets)
+        let loss = flowLoss.differentiate(batch.pixels, count: batch.count, step: step)
         network.giveGradients(to: store)
         return BatchOutcome(loss: loss)
     }
 
-    /// The loss over the images held back, each at a time and with noise that are the same at every validation.
+    /// The loss over the images held back.
     package func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
         guard let validation else { return nil }
-        var (loss, images) = (0.0, 0)
-        let batches = validation.batches()
-        for index in 0..<validation.batchesPerEpoch {
-            try beforeEachBatch()
-            let batch = try batches.next()
-            guard batch.count > 0 else { continue }
-            let path = path(batch, step: index, use: .validation)
-            let mean = objective.loss(states: path.states, times: path.times, targets: path.targets)
-            loss += Double(batch.count) * mean
-            images += batch.count
-        }
-        return ValidationScore(loss: loss / Double(images))
-    }
-
-    private func path(_ batch: Batch, step: Int, use: FlowMatchingBatch.Use) -> FlowMatchingBatch {
-        FlowMatchingBatch(
-            images: batch.pixels, count: batch.count, flow: flow, seed: seed, step: step, use: use, pool: pool)
+        return ValidationScore(loss: try flowLoss.mean(over: validation, beforeEachBatch: beforeEachBatch))
     }
 }

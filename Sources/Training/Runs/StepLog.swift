@@ -14,6 +14,8 @@ final class StepLog {
         let epoch: Int
         /// The mean loss of the batch before the step.
         let loss: Double
+        /// The mean loss of the flow before the step; nil where it isn't learnt in addition to classes.
+        var flowLoss: Double?
         let learningRate: Double
         /// The norm of the gradient before it was clipped.
         let gradientNorm: Double

@@ -86,7 +86,9 @@ package final class Trainer {
     /// - Throws: `TrainingError.diverged`, the weights being as they were.
     package func step(_ batch: Batch) throws(TrainingError) -> BatchOutcome {
         let outcome = learner.differentiate(batch, step: record.step)
-        guard outcome.loss.isFinite else { throw diverged("the loss", step: record.step + 1) }
+        guard (outcome.loss + (outcome.flowLoss ?? 0)).isFinite else {
+            throw diverged("the loss", step: record.step + 1)
+        }
         let norm = learner.store.gradientNorm(pool: pool)
         guard norm.isFinite else { throw diverged("the gradient", step: record.step + 1) }
         gradientNorm = norm
@@ -131,10 +133,14 @@ extension TrainingRecord.Sums {
         batches += 1
         images += count
         loss += outcome.loss * Double(count)
+        if let flowLoss = outcome.flowLoss { self.flowLoss = (self.flowLoss ?? 0) + flowLoss * Double(count) }
         if let correct = outcome.correct { self.correct = (self.correct ?? 0) + correct }
     }
 
     package var meanLoss: Double { images > 0 ? loss / Double(images) : 0 }
+
+    /// The mean loss of the flow; nil where it isn't learnt in addition to classes.
+    package var meanFlowLoss: Double? { images > 0 ? flowLoss.map { $0 / Double(images) } : nil }
 
     /// The fraction of images whose class was found.
     package var top1: Double? { images > 0 ? correct.map { Double($0) / Double(images) } : nil }

@@ -55,11 +55,12 @@ package struct TrainingData {
 
     package func trainingFeed(
         batchSize: Int, seed: UInt64, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
-        balancesClasses: Bool = false
+        balancesClasses: Bool = false, givesPlainPixels: Bool = false
     ) -> DataFeed {
         var configuration = DataFeed.Configuration(batchSize: batchSize, seed: seed)
         configuration.augmentation = augmentation
         configuration.balancesClasses = balancesClasses
+        configuration.givesPlainPixels = givesPlainPixels
         configuration.damage = damage
         return watched(DataFeed(split.training, preprocessing: preprocessing, configuration))
     }

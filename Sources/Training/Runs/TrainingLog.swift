@@ -10,17 +10,21 @@ struct TrainingLog {
 
     /// Comma-separated values with a line of column names. Fractions, not percents; empty where there is nothing to say.
     var csv: String {
-        let header = "epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,images_per_second,seconds\n"
-        return epochs.reduce(into: header) { text, epoch in
+        let hasFlow = epochs.contains { $0.flowLoss != nil }
+        let header = "epoch,step,learning_rate,loss,top1,validation_loss,validation_top1,images_per_second,seconds"
+        return epochs.reduce(into: header + (hasFlow ? ",flow_loss,validation_flow_loss\n" : "\n")) { text, epoch in
             let rate = epoch.seconds > 0 ? (Double(epoch.images) / epoch.seconds * 10).rounded() / 10 : 0
-            text += csvLine([
-                epoch.epoch, epoch.step, epoch.learningRate, epoch.loss, epoch.top1, epoch.validation?.loss,
-                epoch.validation?.top1, rate, (epoch.seconds * 10).rounded() / 10,
-            ])
+            let flow: [(any CustomStringConvertible)?] = hasFlow ? [epoch.flowLoss, epoch.validation?.flowLoss] : []
+            text += csvLine(
+                [
+                    epoch.epoch, epoch.step, epoch.learningRate, epoch.loss, epoch.top1, epoch.validation?.loss,
+                    epoch.validation?.top1, rate, (epoch.seconds * 10).rounded() / 10,
+                ] + flow)
         }
     }
 
-    /// Loss over epochs and, where there are classes, top-1 accuracy below it, as an SVG file.
+    /// Loss over epochs and, where there are classes, top-1 accuracy below it, and the flow's loss if it is learnt too, as an SVG
+    /// file.
     var svg: String {
         var plots = [plot("Loss", "mean loss", [("training", { $0.loss }), ("validation", { $0.validation?.loss })])]
         if epochs.contains(where: { $0.top1 != nil }) {
@@ -29,6 +33,12 @@ struct TrainingLog {
                 [("training", { $0.top1 }), ("validation", { $0.validation?.top1 })])
             accuracy.yRange = 0...1
             plots.append(accuracy)
+        }
+        if epochs.contains(where: { $0.flowLoss != nil }) {
+            plots.append(
+                plot(
+                    "Loss of the flow", "mean loss",
+                    [("training", { $0.flowLoss }), ("validation", { $0.validation?.flowLoss })]))
         }
         return LinePlot.svg(plots, title: "Training")
     }

@@ -14,6 +14,8 @@ package struct TrainingRecord: Codable, Sendable, Equatable {
         package var loss: Double
         /// The fraction of the epoch's images whose class was found, each before its step; nil without classes.
         package var top1: Double?
+        /// The mean loss of the flow, where it is learnt in addition to classes.
+        package var flowLoss: Double?
         /// The score on images held back; nil if there are none.
         package var validation: ValidationScore?
         package var seconds: Double
@@ -27,6 +29,8 @@ package struct TrainingRecord: Codable, Sendable, Equatable {
         package var loss = 0.0
         /// Images whose class was found; nil without classes.
         package var correct: Int?
+        /// The sum of each batch's loss of the flow times its images; nil where it isn't learnt in addition to classes.
+        package var flowLoss: Double?
         package var seconds = 0.0
     }
 

@@ -145,7 +145,7 @@ package final class TrainingRun {
     private func log(_ outcome: BatchOutcome, images: Int, seconds: Double) throws {
         guard let stepLog else { return }
         let line = StepLog.Line(
-            step: trainer.record.step, epoch: trainer.record.epoch + 1, loss: outcome.loss,
+            step: trainer.record.step, epoch: trainer.record.epoch + 1, loss: outcome.loss, flowLoss: outcome.flowLoss,
             learningRate: trainer.schedule.rate(at: trainer.record.step - 1),
             gradientNorm: trainer.gradientNorm, images: images,
             imagesPerSecond: seconds > 0 ? Double(images) / seconds : nil)
@@ -188,13 +188,14 @@ package final class TrainingRun {
         } catch is CancellationError {
             return false
         }
-        if let score, !score.loss.isFinite {
+        if let score, !(score.loss + (score.flowLoss ?? 0)).isFinite {
             throw trainer.diverged("the validation loss after the update", step: record.step)
         }
         let row = TrainingRecord.Epoch(
             epoch: record.epoch + 1, step: record.step,
             learningRate: trainer.schedule.rate(at: max(record.step - 1, 0)), loss: record.sums.meanLoss,
-            top1: record.sums.top1, validation: score, seconds: record.sums.seconds, images: record.sums.images)
+            top1: record.sums.top1, flowLoss: record.sums.meanFlowLoss, validation: score, seconds: record.sums.seconds,
+            images: record.sums.images)
         let isBest = score.map { score in record.best.map { score.isBetter(than: $0) } ?? true } ?? true
         if isBest { try observer.keepModel(trainer) }
         trainer.record.epoch += 1

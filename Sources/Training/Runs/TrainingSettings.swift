@@ -82,10 +82,12 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
             package var forwardSteps: Int?
             /// Euler steps that the gradient goes through; nil for all.
             package var gradientSteps: Int?
+            /// The weight of the flow's own loss; nil for none.
+            package var flowWeight: Double?
 
             package init(
                 isFromScratch: Bool, headWidth: Int, finalLearningRate: Double, labelSmoothing: Double,
-                balancesClasses: Bool, forwardSteps: Int?, gradientSteps: Int?
+                balancesClasses: Bool, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double? = nil
             ) {
                 self.isFromScratch = isFromScratch
                 self.headWidth = headWidth
@@ -94,6 +96,7 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
                 self.balancesClasses = balancesClasses
                 self.forwardSteps = forwardSteps
                 self.gradientSteps = gradientSteps
+                self.flowWeight = flowWeight
             }
         }
 
@@ -211,6 +214,7 @@ extension TrainingSettings.FineTuning.Learning {
             "--final-learning-rate": "\(finalLearningRate)", "--label-smoothing": "\(labelSmoothing)",
             "--forward-steps": forwardSteps.map { "\($0)" } ?? "all",
             "--gradient-steps": gradientSteps.map { "\($0)" } ?? "all", "--balance": balancesClasses ? "classes" : nil,
+            "--flow-weight": flowWeight.map { "\($0)" },
         ]
     }
 }

@@ -13,16 +13,8 @@ package struct PretrainedModel {
     ///   - base: the model to begin with, valid.
     ///   - name: the name asked for; nil keeps the base's.
     ///   - grid: of the new model.
-    /// - Throws: `ConfigurationError` if the grid isn't one of the flow's, or the base's network predicts no velocity.
+    /// - Throws: `ConfigurationError` if the grid isn't one of the flow's.
     package init(of base: ModelConfiguration, name: String?, grid: TimeGridConfiguration) throws {
-        guard base.flow.isVelocity else {
-            let prediction = base.flow.parametrised?.prediction.rawValue ?? ""
-            throw ConfigurationError(
-                field: "flow",
-                problem:
-                    "the network predicts \(prediction), and pretraining learns velocities only; begin with a model "
-                    + "of a velocity, or train a head with 'headwater finetune'")
-        }
         var configuration = base
         configuration.name = name ?? base.name
         (configuration.head, configuration.labels, configuration.selfTest) = (nil, nil, nil)

@@ -35,7 +35,8 @@ package struct TrainingSession {
                 damage.tellNew { bar.report($0) }
                 bar.update(
                     record.step * imagesPerStep,
-                    "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(rounded(outcome.loss))")
+                    "epoch \(record.epoch + 1)/\(plan.epochs) step \(record.step) loss \(rounded(outcome.loss))"
+                        + (outcome.flowLoss.map { " flow loss \(rounded($0))" } ?? ""))
             },
             epochEnded: { epoch in
                 damage.tellNew { bar.report($0) }
@@ -88,9 +89,11 @@ package struct TrainingSession {
     private func line(_ epoch: TrainingRecord.Epoch, elapsed: Double, since first: Int) -> String {
         var facts = ["epoch \(epoch.epoch)/\(plan.epochs)", "loss \(Self.rounded(epoch.loss))"]
         if let top1 = epoch.top1 { facts.append("top-1 \(Self.percent(top1))") }
+        if let flowLoss = epoch.flowLoss { facts.append("flow loss \(Self.rounded(flowLoss))") }
         if let validation = epoch.validation {
             facts.append("validation loss \(Self.rounded(validation.loss))")
             if let top1 = validation.top1 { facts.append("validation top-1 \(Self.percent(top1))") }
+            if let flowLoss = validation.flowLoss { facts.append("validation flow loss \(Self.rounded(flowLoss))") }
         }
         if epoch.seconds > 0 {
             facts.append("\(Pace.rounded(Double(epoch.images) / epoch.seconds)) images/s")

@@ -1,0 +1,42 @@
+import Differentiation
+import FlowModel
+import Tensor
+
+/// What a flow's network is trained on without labels: to answer states between images and noise as its flow wants it (PRG,
+/// section 6, stage 1). Everything random follows from the seed and the step.
+struct FlowLoss {
+    let flow: Flow
+    /// Differentiates by the network that learns.
+    let objective: FlowMatchingObjective
+    let seed: UInt64
+    let pool: WorkerPool
+
+    /// The mean loss of images, [count][3][side][side]; its gradients add up in the network.
+    func differentiate(_ images: [Float], count: Int, step: Int) -> Double {
+        let batch = batch(images, count: count, step: step, use: .training)
+        return objective.differentiate(states: batch.states, times: batch.times, targets: batch.targets)
+    }
+
+    /// The mean loss over all images of a feed, each at a time and with noise that are the same every time.
+    ///
+    /// - Parameter beforeEachBatch: called before every batch; what it throws is rethrown.
+    /// - Throws: `DataSetError` naming an image that can't be used.
+    func mean(over feed: DataFeed, beforeEachBatch: () throws -> Void) throws -> Double {
+        var (loss, images) = (0.0, 0)
+        let batches = feed.batches()
+        for index in 0..<feed.batchesPerEpoch {
+            try beforeEachBatch()
+            let next = try batches.next()
+            guard next.count > 0 else { continue }
+            let batch = batch(next.pixels, count: next.count, step: index, use: .validation)
+            let mean = objective.loss(states: batch.states, times: batch.times, targets: batch.targets)
+            loss += Double(next.count) * mean
+            images += next.count
+        }
+        return loss / Double(images)
+    }
+
+    private func batch(_ images: [Float], count: Int, step: Int, use: FlowMatchingBatch.Use) -> FlowMatchingBatch {
+        FlowMatchingBatch(images: images, count: count, flow: flow, seed: seed, step: step, use: use, pool: pool)
+    }
+}

@@ -1,0 +1,138 @@
+import Differentiation
+import FlowModel
+import Tensor
+import TestFixtures
+import Testing
+
+@testable import Training
+
+/// Keeps the promise that `--flow-weight` makes fine-tuning learn the flow too, and that nothing changes without it.
+@Suite("Fine-tuning that keeps the flow")
+struct FlowWeightTests {
+    private static let configuration = ModelConfiguration(
+        name: "small", architecture: SmallRun.architecture,
+        head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: .middle), path: .icfm,
+        grid: TimeGridConfiguration(count: 5, cutoff: 3), preprocessing: .reference(imageSize: 16))
+
+    private static func learner(
+        _ weight: Double, gradientSteps: Int? = nil, validation: DataFeed? = nil, pool: WorkerPool
+    ) throws -> FineTuningLearner {
+        let learner = try FineTuningLearner(
+            configuration, smoothing: 0.1, gradientSteps: gradientSteps, flowWeight: weight, seed: 3, capacity: 8,
+            validation: validation, kernels: .best, pool: pool)
+        var generator = SeededGenerator(seed: 4)
+        for i in 0..<learner.store.count { learner.store.values[i] = 0.1 * generator.nextFloat() }
+        learner.valuesChanged()
+        return learner
+    }
+
+    private static func gradients(_ learner: FineTuningLearner) -> [Float] {
+        Array(UnsafeBufferPointer(start: learner.store.gradients, count: learner.store.count))
+    }
+
+    /// A batch whose plain images aren't those that the classes are learnt from.
+    private static let batch: Batch = {
+        let (seen, plain) = (SmallRun.batch(0, 0), SmallRun.batch(0, 1))
+        return Batch(epoch: 0, index: 0, pixels: seen.pixels, labels: seen.labels, plainPixels: plain.pixels)
+    }()
+
+    @Test(
+        "Gradients are central differences of the loss of classes plus the weighted loss of the flow",
+        arguments: [nil, 0])
+    func gradients(gradientSteps: Int?) throws {
+        let (pool, weight) = (WorkerPool(count: 2), 0.3)
+        let learner = try Self.learner(weight, gradientSteps: gradientSteps, pool: pool)
+        let store = learner.store
+        _ = learner.differentiate(Self.batch, step: 2)
+        let gradients = Self.gradients(learner)
+        let values = Array(UnsafeBufferPointer(start: store.values, count: store.count))
+        // Along the gradient of each parameter, which is long enough to be told from rounding.
+        for key in ["input_blocks.0.0.weight", "middle_block.0.in_layers.2.weight", "out.2.weight", "out.2.bias"] {
+            let range = store.range(of: key)
+            let norm = gradients[range].reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+            try #require(norm > 0, "\(key)")
+            func loss(_ step: Double) -> Double {
+                for i in range { store.values[i] = values[i] + Float(step * Double(gradients[i]) / norm) }
+                learner.valuesChanged()
+                let outcome = learner.differentiate(Self.batch, step: 2)
+                return outcome.loss + weight * outcome.flowLoss!
+            }
+            let slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+            _ = loss(0)
+            #expect(abs(slope - norm) < 2e-2 * norm, "\(key): \(slope), not \(norm)")
+        }
+    }
+
+    @Test("The loss of the flow is pretraining's on the plain images, and reaches what the head's error doesn't")
+    func isPretrainings() throws {
+        let pool = WorkerPool(count: 2)
+        let learner = try Self.learner(0.5, gradientSteps: 0, pool: pool)
+        let pretraining = PretrainingLearner(
+            try SmallRun.architecture.program(), flow: .path(.icfm), seed: 3, capacity: 8, validation: nil,
+            kernels: .best, pool: pool)
+        for shape in pretraining.store.shapes {
+            pretraining.store.value(shape.key).update(from: learner.store.value(shape.key), count: shape.count)
+        }
+        pretraining.valuesChanged()
+        let plain = Batch(epoch: 0, index: 0, pixels: Self.batch.plainPixels!, labels: Self.batch.labels)
+        let expected = pretraining.differentiate(plain, step: 5).loss
+        #expect(learner.differentiate(Self.batch, step: 5).flowLoss == expected)
+        #expect(learner.reached == [0..<learner.store.count])
+        // Behind the head's place, the flow's loss alone has a gradient.
+        let (found, alone) = (learner.store.gradient("out.2.bias"), pretraining.store.gradient("out.2.bias"))
+        #expect((0..<3).allSatisfy { abs(found[$0] - 0.5 * alone[$0]) < 1e-6 && alone[$0] != 0 })
+    }
+
+    @Test("Without a weight, gradients, loss and what they reach have the bits of classes alone")
+    func without() throws {
+        let pool = WorkerPool(count: 2)
+        let learner = try Self.learner(0, gradientSteps: 0, pool: pool)
+        let outcome = learner.differentiate(Self.batch, step: 0)
+        #expect(outcome.flowLoss == nil)
+        let found = Self.gradients(learner)
+        let other = Batch(epoch: 0, index: 0, pixels: Self.batch.pixels, labels: Self.batch.labels)
+        #expect(learner.differentiate(other, step: 1) == outcome && Self.gradients(learner) == found)
+        #expect(learner.reached != [0..<learner.store.count])
+    }
+
+    @Test("After a few steps, the loss of the flow on images held back is lower than without")
+    func remembers() throws {
+        try withTemporaryFolder { folder in
+            let (pool, validation) = (WorkerPool(count: 2), try SmallRun.pictures(in: folder))
+            let pretraining = PretrainingLearner(
+                try SmallRun.architecture.program(), flow: .path(.icfm), seed: 1, capacity: 8, validation: nil,
+                kernels: .best, pool: pool)
+            let trainer = Trainer(
+                pretraining, settings: SmallRun.settings(rate: 2e-3, decay: 0, steps: 1000), batchesPerEpoch: 1,
+                computation: "", pool: pool)
+            for step in 0..<30 { _ = try trainer.step(SmallRun.batch(0, step)) }
+            func score(_ weight: Double, steps: Int) throws -> (kept: ValidationScore, flow: Double) {
+                let tuning = try Self.learner(weight, validation: validation, pool: pool)
+                WeightInitialization.initialize(tuning.store, seed: 1)
+                for shape in pretraining.store.shapes {
+                    tuning.store.value(shape.key).update(from: pretraining.store.value(shape.key), count: shape.count)
+                }
+                let trainer = Trainer(
+                    tuning, settings: SmallRun.settings(rate: 2e-3, decay: 0, steps: 1000), batchesPerEpoch: 1,
+                    computation: "", pool: pool)
+                for step in 0..<steps { _ = try trainer.step(SmallRun.batch(0, step)) }
+                let flow = FlowLoss(
+                    flow: .path(.icfm),
+                    objective: FlowMatchingObjective(try network(tuning.store, pool: pool)), seed: 3, pool: pool)
+                return (
+                    try #require(try tuning.validate {}), try flow.mean(over: validation, beforeEachBatch: {})
+                )
+            }
+            let (before, without, with) = (try score(1, steps: 0), try score(0, steps: 25), try score(1, steps: 25))
+            #expect(with.flow < without.flow, "\(with.flow), without \(without.flow), before \(before.flow)")
+            #expect(with.kept.flowLoss == with.flow && without.kept.flowLoss == nil)
+        }
+    }
+
+    private func network(_ store: ParameterStore, pool: WorkerPool) throws -> TrainableNetwork {
+        let network = TrainableNetwork(
+            try SmallRun.architecture.program(), capacity: 8, kernels: .best, pool: pool)
+        network.takeValues(from: store)
+        return network
+    }
+}
