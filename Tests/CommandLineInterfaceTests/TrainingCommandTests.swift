@@ -36,7 +36,7 @@ struct Workshop {
         [
             "pretrain", "--data", data, "--architecture", architecture, "--coupling", "otcfm", "--batch-size", "8",
             "--learning-rate", "0.002", "--name", "small", "-o", scratch.path(output),
-        ] + more
+        ] + (more.contains("--samples") ? [] : ["--samples", "0"]) + more
     }
 
     func finetuning(_ model: String, _ output: String, _ more: String...) -> [String] {
