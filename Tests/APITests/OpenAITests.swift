@@ -149,33 +149,44 @@ struct OpenAITests {
     @Test(
         "Every error under /v1 has OpenAI's form, with the type that its status has there, also of paths that don't exist",
         arguments: [
-            ("GET", "/v1/models/b", [:], 404, "model_not_found", "invalid_request_error"),
-            ("GET", "/v1/completions", [:], 404, "not_found", "invalid_request_error"),
-            ("GET", "/v1/embeddings", [:], 405, "method_not_allowed", "invalid_request_error"),
-            ("GET", "/v1/models?a=1", [:], 400, "unknown_parameter", "invalid_request_error"),
-            ("GET", "/v1/%", [:], 400, "malformed_request", "invalid_request_error"),
+            ("GET", "/v1/models/b", Named("no header", [:]), 404, "model_not_found", "invalid_request_error"),
+            ("GET", "/v1/completions", Named("no header", [:]), 404, "not_found", "invalid_request_error"),
+            ("GET", "/v1/embeddings", Named("no header", [:]), 405, "method_not_allowed", "invalid_request_error"),
+            ("GET", "/v1/models?a=1", Named("no header", [:]), 400, "unknown_parameter", "invalid_request_error"),
+            ("GET", "/v1/%", Named("no header", [:]), 400, "malformed_request", "invalid_request_error"),
             (
-                "POST", "/v1/embeddings", ["Content-Type": "text/plain"], 415, "unsupported_media_type",
+                "POST", "/v1/embeddings", Named("Content-Type", ["Content-Type": "text/plain"]), 415,
+                "unsupported_media_type",
                 "invalid_request_error"
             ),
-            ("POST", "/v1/embeddings", [:], 415, "unsupported_media_type", "invalid_request_error"),
+            ("POST", "/v1/embeddings", Named("no header", [:]), 415, "unsupported_media_type", "invalid_request_error"),
             (
-                "POST", "/v1/embeddings", ["Content-Type": "multipart/mixed"], 415, "unsupported_media_type",
+                "POST", "/v1/embeddings", Named("Content-Type", ["Content-Type": "multipart/mixed"]), 415,
+                "unsupported_media_type",
                 "invalid_request_error"
             ),
-            ("POST", "/v1/embeddings", ["Content-Length": "99999999"], 413, "body_too_large", "invalid_request_error"),
-            ("POST", "/v1/embeddings", ["Transfer-Encoding": "gzip"], 501, "not_implemented", "server_error"),
-            ("POST", "/v1/embeddings", ["X-Request-Timeout": "1e-9"], 504, "deadline_exceeded", "server_error"),
             (
-                "GET", "/v1/models", ["X-Long": Named("20,000 letters", String(repeating: "x", count: 20_000))], 431,
+                "POST", "/v1/embeddings", Named("Content-Length", ["Content-Length": "99999999"]), 413,
+                "body_too_large", "invalid_request_error"
+            ),
+            (
+                "POST", "/v1/embeddings", Named("Transfer-Encoding", ["Transfer-Encoding": "gzip"]), 501,
+                "not_implemented", "server_error"
+            ),
+            (
+                "POST", "/v1/embeddings", Named("X-Request-Timeout", ["X-Request-Timeout": "1e-9"]), 504,
+                "deadline_exceeded", "server_error"
+            ),
+            (
+                "GET", "/v1/models", Named("X-Long", ["X-Long": String(repeating: "x", count: 20_000)]), 431,
                 "headers_too_large", "invalid_request_error"
             ),
-        ] as [(String, String, [String: Named<String>], Int, String, String)])
+        ] as [(String, String, Named<[String: String]>, Int, String, String)])
     func errors(
-        method: String, target: String, headers: [String: Named<String>], status: Int, code: String, type: String
+        method: String, target: String, headers: Named<[String: String]>, status: Int, code: String, type: String
     ) async throws {
         try await TestService.run { service async throws in
-            var headers = headers.mapValues(\.value)
+            var headers = headers.value
             if status != 415, method == "POST" { headers["Content-Type"] = "application/json" }
             let body =
                 method == "POST" && headers["Transfer-Encoding"] == nil ? #"{"input":"\#(try encodedImage())"}"# : nil

@@ -87,7 +87,7 @@ struct TrainingCommandTests {
     func wholeWay() async throws {
         let shop = try Workshop()
         let pretrained = try await BuiltProgram.run(
-            shop.pretraining("pretrained", "--epochs", "3", "--validation", "0.25"))
+            shop.pretraining("pretrained", "--epochs", "3", "--validation", "0.25", "--samples", "2"))
         try #require(pretrained.status == 0, "\(pretrained.errors)")
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: shop.scratch.path("pretrained")).sorted()

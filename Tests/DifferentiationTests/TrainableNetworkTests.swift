@@ -99,7 +99,8 @@ struct TrainableNetworkTests {
 
     @Test(
         "agree with the reference through every prediction's flow, whether the head reads states or activations",
-        arguments: Prediction.allCases, [nil, .middle] as [ActivationPlace?])
+        arguments: Prediction.allCases.map { ($0, nil) } + [(.epsilon, .middle), (.edm, .middle)]
+            as [(Prediction, ActivationPlace?)])
     func flows(prediction: Prediction, place: ActivationPlace?) throws {
         let program = try VariedNetwork.smallest.program(frequencies: .singleExponentials)
         try expectReference(TrainableCase(GradientCase(program, place: place, through: prediction.flow), capacity: 2))
