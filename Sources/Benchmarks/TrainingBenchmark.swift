@@ -67,7 +67,7 @@ package struct TrainingBenchmark {
         let spread = try Spread.measured(for: seconds) { _ = try trainer.step(data) }
         return Measurement(
             model: name, stage: stage, batch: batch, imagesAtATime: capacity,
-            evaluations: stage == .pretrain ? 1 : configuration.head?.point ?? TimeGrid(configuration).steps,
+            evaluations: stage == .pretrain ? 1 : TimeGrid(configuration).index(ofHead: configuration.head!),
             step: spread, imagesPerSecond: Double(batch) / spread.median * 1e3)
     }
 

@@ -18,10 +18,6 @@ enum ConvertCommand: Subcommand {
         "dtype", optional: .choice("TYPE", of: ImportCommand.StoredType.self),
         help: "The type in which weights are stored. The default is their present type.")
 
-    private static let solver = Option(
-        "solver", optional: .choice("SOLVER", of: Solver.self),
-        help: "The method of integration: euler, heun, midpoint, rk4 or ab2. The default is the model's.")
-
     static let command = Command(
         name: "convert",
         abstract: "write a model file with another grid, head time, solver, default tap, name or type of weights",
@@ -33,7 +29,8 @@ enum ConvertCommand: Subcommand {
             """,
         options: [
             [
-                output, GridOptions.span, GridOptions.cutoff, GridOptions.headTime, solver, TapOptions.defaultTap, name,
+                output, GridOptions.span, GridOptions.cutoff, GridOptions.headTime, GridOptions.solver,
+                TapOptions.defaultTap, name,
                 type,
             ],
             Computation.exactOptions,
@@ -57,7 +54,7 @@ enum ConvertCommand: Subcommand {
             try configuration.setGrid(
                 try GridOptions.grid(arguments, of: configuration), headAt: try arguments[GridOptions.headTime])
         }
-        if let solver = try arguments[solver] { configuration.solver = solver }
+        if let solver = try arguments[GridOptions.solver] { configuration.solver = solver }
         if let name = try arguments[name] { configuration.name = name }
         try configuration.validate()
         if let tap = try arguments[TapOptions.defaultTap] { configuration.defaultTap = tap.written }

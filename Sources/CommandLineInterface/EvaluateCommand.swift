@@ -168,7 +168,7 @@ enum EvaluateCommand: Subcommand {
         }
         if let quality, let count = try arguments[samples] {
             report.samples = try await SampleQuality(
-                count, seed: try arguments[seed], from: quality, comparedWith: test,
+                count, seed: try arguments[seed], from: quality, comparedWith: test.without(measured.unusable),
                 batch: try arguments[BulkOptions.batch])
         }
         if let drawing {

@@ -10,6 +10,9 @@ enum GridOptions {
     static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
         help: "The point at which the grid is cut. With --t-span, the default is no cut.")
+    static let solver = Option(
+        "solver", optional: .choice("SOLVER", of: Solver.self),
+        help: "The method of integration: euler, heun, midpoint, rk4 or ab2. The default is the model's.")
 
     static let headTime = Option(
         "head-at", optional: .tapTime,

@@ -21,9 +21,6 @@ enum SampleCommand: Subcommand {
     static let seed = Option(
         "seed", .integer(in: 0 ... .max), default: 1,
         help: "The seed of the noise. The noise of an image depends only on the seed and the image's number.")
-    private static let solver = Option(
-        "solver", optional: .choice("SOLVER", of: Solver.self),
-        help: "The method of integration: euler, heun, midpoint, rk4 or ab2. The default is the model's.")
     private static let span = Option(
         "t-span", optional: .integer(in: 2...10_000),
         help:
@@ -49,7 +46,7 @@ enum SampleCommand: Subcommand {
             that name is replaced.
             """,
         options: [
-            [output, count, seed, columns, span, solver], OptionGroup("Computation", [BulkOptions.batch]),
+            [output, count, seed, columns, span, GridOptions.solver], OptionGroup("Computation", [BulkOptions.batch]),
             Computation.options,
         ],
         positionals: [model],
@@ -65,7 +62,7 @@ enum SampleCommand: Subcommand {
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let computation = try Computation(arguments)
         let (count, batch) = (try arguments[count], try arguments[BulkOptions.batch])
-        let (points, solver) = (try arguments[span], try arguments[solver])
+        let (points, solver) = (try arguments[span], try arguments[GridOptions.solver])
         let path = try arguments[output]
         let served = try ModelSource.load(try arguments[model], computation, batch: min(batch, count)) {
             $0.forGeneration(points: points, solver: solver)

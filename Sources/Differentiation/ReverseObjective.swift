@@ -132,7 +132,8 @@ public final class ReverseObjective {
                 network.backward(
                     inputGradients, from: place, batch: batch, inputGradients: isWanted ? $0.baseAddress : nil)
             }
-            return scaleGradient(by: pass.stopInputScale, batch: batch)
+            if isWanted { scaleGradient(by: pass.stopInputScale, batch: batch) }
+            return
         }
         let (side, size) = (network.program.side, network.stateCount)
         gradient.withUnsafeMutableBufferPointer { planes in
@@ -146,6 +147,7 @@ public final class ReverseObjective {
     }
 
     private func scaleGradient(by factor: Float, batch: Int) {
+        guard factor != 1 else { return }
         for i in 0..<(batch * network.stateCount) { gradient[i] *= factor }
     }
 

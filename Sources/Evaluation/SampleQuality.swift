@@ -93,9 +93,9 @@ extension SampleQuality {
     ) async throws -> (halves: [[Float]], used: Int) {
         var halves: [[Float]] = [[], []]
         var used = 0
-        let generator = source.generator
+        let (generator, decoding) = (source.generator, source.embedding.decoding)
         try await real.evenly(2 * count).embed(source.embedding, as: "embedding images") { bytes in
-            source.input(of: try generator.preprocessing.croppedImage(for: bytes))
+            source.input(of: try generator.preprocessing.croppedImage(for: bytes, decoding: decoding))
         } deliver: { position, values in
             halves[position % 2] += values
             used += 1
@@ -143,8 +143,8 @@ extension SampleQuality {
 extension SampleQuality {
     /// For people.
     var text: String {
-        "\(Self.rounded(distance)) squared Fréchet distance of \(samples) samples to as many images, whose two halves are "
-            + "\(Self.rounded(realDistance)) apart, by \(embedding), \(dimension) numbers"
+        "\(Self.rounded(distance)) squared Fréchet distance of \(samples) samples to as many images, from which other images are "
+            + "\(Self.rounded(realDistance)), by \(embedding), \(dimension) numbers"
     }
 
     private static func rounded(_ value: Double) -> String {

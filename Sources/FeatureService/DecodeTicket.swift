@@ -1,7 +1,7 @@
 private import Synchronization
 
-/// An image that waits to be decoded, or noise that waits to be drawn, until a thread takes it or its request withdraws it. Withdrawn bytes are freed at once,
-/// because no limit counts them any more.
+/// An image that waits to be decoded, or a latent that waits to be computed, until a thread takes it or its request
+/// withdraws it. Withdrawn bytes are freed at once, because no limit counts them any more.
 final class DecodeTicket: Sendable {
     /// Whether that takes a decoder's time.
     let needsDecoder: Bool
@@ -10,8 +10,8 @@ final class DecodeTicket: Sendable {
     init(_ input: FeatureInput) {
         needsDecoder =
             switch input {
-            case .encoded, .noise: true
-            case .normalized, .latent: false
+            case .encoded, .noise, .latent: true
+            case .normalized: false
             }
         self.input = Mutex(input)
     }

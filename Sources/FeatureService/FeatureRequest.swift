@@ -6,9 +6,9 @@ package enum FeatureInput: Sendable {
     case encoded([UInt8])
     /// A normalised model input, [3][side][side].
     case normalized([Float])
-    /// The state at the end of the grid in units of constant variance, [3][side][side], where a pass to an image begins.
-    case latent([Float])
-    /// The same, an image's share of the noise.
+    /// A fraction of the way between two latents, [3][side][side], where a pass to an image begins.
+    case latent(LatentPath, at: Double)
+    /// An image's share of the noise, where a pass to an image begins.
     case noise(GenerationNoise, image: Int)
 }
 
@@ -105,7 +105,7 @@ package struct FeatureResponse: Sendable {
     package let served: ServedModel
     /// One answer an image, in the order of the request.
     package let results: [Result<ImageFeatures, ImageFailure>]
-    /// Where each of them comes from; empty if answers are not kept.
+    /// Where the answer of each image that was looked up comes from; empty if answers are not kept.
     package let sources: [AnswerSource]
     package let timings: FeatureTimings
 }

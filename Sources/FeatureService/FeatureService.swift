@@ -61,7 +61,7 @@ package actor FeatureService {
         let served: ServedModel
         let deadline: ContinuousClock.Instant?
         var results: [Result<ImageFeatures, ImageFailure>?]
-        /// Where each image's answer comes from; empty if answers are not kept.
+        /// Where the answer of each image that was looked up comes from; empty if answers are not kept.
         var sources: [AnswerSource] = []
         var unfinished: Set<ImageID> = []
         var timings = FeatureTimings()
@@ -185,7 +185,7 @@ package actor FeatureService {
             } else {
                 let joined = work.join(key, .init(request: id, position: position, since: start))
                 pending.unfinished.insert(joined.image)
-                pending.sources.append(joined.isNew ? .miss : .shared)
+                if key != nil { pending.sources.append(joined.isNew ? .miss : .shared) }
                 if joined.isNew { led.append((position, joined.image)) }
             }
         }

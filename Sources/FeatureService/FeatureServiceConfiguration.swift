@@ -29,10 +29,14 @@ extension FeatureServiceConfiguration {
             }.mapError { .image($0) }
         case .noise(let noise, let index):
             return .success(noise.numbers(ofImage: index, count: served.model.stateCount))
-        case .normalized(let values), .latent(let values):
-            let expected = served.model.stateCount
-            return values.count == expected
-                ? .success(values) : .failure(.inputCount(found: values.count, expected: expected))
+        case .latent(let path, let fraction): return checked(path.latent(at: fraction), for: served)
+        case .normalized(let values): return checked(values, for: served)
         }
+    }
+
+    private func checked(_ values: [Float], for served: ServedModel) -> Result<[Float], ImageFailure> {
+        let expected = served.model.stateCount
+        return values.count == expected
+            ? .success(values) : .failure(.inputCount(found: values.count, expected: expected))
     }
 }

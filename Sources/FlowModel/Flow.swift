@@ -7,7 +7,7 @@ public enum Flow: Sendable, Equatable {
     /// That of a published flow or diffusion model.
     case parametrised(ParametrisedFlow)
 
-    /// PRG's path, which training takes; nil for a parametrised flow.
+    /// PRG's path; nil for a parametrised flow.
     public var path: ProbabilityPath? {
         if case .path(let path) = self { path } else { nil }
     }

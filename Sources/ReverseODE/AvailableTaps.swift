@@ -21,8 +21,9 @@ public struct AvailableTaps: Sendable {
     ///
     /// - Throws: `ConfigurationError` if the network can't be built.
     public init(_ configuration: ModelConfiguration) throws(ConfigurationError) {
-        grid = TimeGrid(configuration)
-        headIndex = configuration.head?.point ?? grid.steps
+        let grid = TimeGrid(configuration)
+        self.grid = grid
+        headIndex = configuration.head.map { grid.index(ofHead: $0) } ?? grid.steps
         self.configuration = configuration
         network = try configuration.network()
     }

@@ -73,6 +73,7 @@ extension ModelConfiguration {
 
     /// This configuration for making images, without a head: on a grid to noise of so many points, or else on its own grid if
     /// that reaches noise, or else on one with as many points as its own has before the cutoff, but at least `pointsToNoise`.
+    /// Noise levels that end before noise go on to `NoiseLevels.largest`.
     ///
     /// - Parameters:
     ///   - points: of the grid; 2 or more.
@@ -84,10 +85,23 @@ extension ModelConfiguration {
         } else if !TimeGrid(self).reachesNoise {
             configuration.grid = TimeGridConfiguration(count: max(grid.count, Self.pointsToNoise))
         }
+        configuration.flow = flow.toNoise()
         if let solver { configuration.solver = solver }
         (configuration.head, configuration.labels, configuration.selfTest) = (nil, nil, nil)
         configuration.defaultTap = "end/state"
         return configuration
+    }
+}
+
+extension Flow {
+    /// This flow, with noise levels to the largest if its own end before noise.
+    fileprivate func toNoise() -> Flow {
+        guard case .parametrised(var flow) = self,
+            case .noise(.levels(let smallest, let largest, let rho)) = flow.times,
+            largest < TimeGrid.leastNoise
+        else { return self }
+        flow.times = .noise(.levels(smallest: smallest, largest: NoiseLevels.largest, rho: rho))
+        return .parametrised(flow)
     }
 }
 
@@ -124,10 +138,5 @@ public struct LatentPath: Sendable {
         }
         let (first, second) = (sin((1 - fraction) * angle) / sin(angle), sin(fraction * angle) / sin(angle))
         return zip(start, end).map { Float(first * Double($0) + second * Double($1)) }
-    }
-
-    /// `count` latents at equal distances, the first the start and the last the end; at least 2.
-    public func latents(_ count: Int) -> [[Float]] {
-        (0..<count).map { latent(at: Double($0) / Double(count - 1)) }
     }
 }

@@ -103,8 +103,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
             cutoff: configuration.grid.cutoff, times: grid.times, reachesNoise: grid.reachesNoise,
             noiseLevels: grid.noiseLevels,
             evaluations: grid.steps * configuration.solver.evaluationsPerStep,
-            headTime: head.map { grid.times[$0.point ?? grid.steps] },
-            headEvaluations: head.map { ($0.point ?? grid.steps) * configuration.solver.evaluationsPerStep })
+            headTime: head.map { grid.times[grid.index(ofHead: $0)] },
+            headEvaluations: head.map { grid.index(ofHead: $0) * configuration.solver.evaluationsPerStep })
         preprocessing = configuration.preprocessing
         self.decoding = decoding
         labels = configuration.labels

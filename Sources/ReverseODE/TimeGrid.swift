@@ -14,7 +14,8 @@ public struct TimeGrid: Sendable, Equatable {
     public let times: [Float]
     /// The sign of the velocity in dx/da.
     public let direction: Float
-    /// Whether the pass goes all the way to noise, so that it may also begin there and come to an image.
+    /// Whether the pass goes all the way to noise, so that it may also begin there and come to an image. A grid that is cut
+    /// doesn't, nor does one of noise levels whose last is below 10.
     public let reachesNoise: Bool
     /// What the state is multiplied by at each point to have the same variance everywhere.
     public let units: [Float]
@@ -45,13 +46,23 @@ public struct TimeGrid: Sendable, Equatable {
         case .parametrised(let flow):
             let visited = flow.grid(count: grid.count)[..<(grid.cutoff ?? grid.count)]
             points = visited.map { Float($0.s) }
-            reachesNoise = visited.count == grid.count
+            // A grid of noise levels may end at any of them.
+            reachesNoise =
+                visited.count == grid.count
+                && (!self.flow.isByNoiseLevel || visited[visited.count - 1].s >= Self.leastNoise)
             times = visited.map { Float($0.time) }
             direction = 1
             units = visited.map { Float(flow.unit(at: $0.s)) }
             imageScale = Float(1 / (flow.imageScale * flow.unit(at: visited[0].s)))
         }
     }
+
+    /// The least noise level, relative to the image, that counts as noise: less than a hundredth of the state's variance is the
+    /// image's.
+    static let leastNoise = 10.0
+
+    /// The index of the point at which a head reads.
+    public func index(ofHead head: HeadConfiguration) -> Int { head.point ?? steps }
 
     /// Steps from the image to the last point.
     public var steps: Int { points.count - 1 }

@@ -39,10 +39,13 @@ struct CacheTests {
             #expect(classes["Cache-Status"] == "headwater; fwd=miss")
             #expect(both["Cache-Status"] == "headwater; fwd=partial; detail=\"1 hit, 1 miss\"")
             #expect(bad.status == 415 && bad["Cache-Status"] == nil)
+            // What is never looked up is neither a hit nor a miss.
+            let made = try await service.client.post("/sample?count=3", [])
+            #expect(made.status == 200 && made["Cache-Status"] == nil)
             #expect(try embedding(again) == embedding(first))
             #expect(try embedding(both, 0) == embedding(first))
 
-            #expect(try await eventually { try service.log.requests().count == 5 })
+            #expect(try await eventually { try service.log.requests().count == 6 })
             let logged = try service.log.requests().map { $0["cache"] as? String }
             #expect(logged.count { $0 == "hit" } == 1 && logged.count { $0 == "miss" } == 4)
             let text = try await service.admin.get("/metrics").text

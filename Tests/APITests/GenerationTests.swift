@@ -70,6 +70,7 @@ struct GenerationTests {
             let integrator = ReverseIntegrator(
                 model: served.model, capacity: 1, kernels: .best, pool: WorkerPool(count: 2))
             let expected = integrator.images(0..<3, from: GenerationNoise(seed: 9)) {}
+            #expect(made.images.count == 3)
             for (image, values) in zip(made.images, expected) {
                 #expect(try Self.picture(image.image) == served.preprocessing.picture(of: values))
             }
@@ -83,10 +84,7 @@ struct GenerationTests {
             configuration.flow = .parametrised(
                 ParametrisedFlow(
                     prediction: prediction, times: .noise(.levels(smallest: 0.002, largest: 80, rho: 7))))
-            try TinyModel.write(configuration, to: service.folder + "/flow.safetensors", seed: 3)
-            let loaded = try await service.admin.postJSON(
-                "/admin/checkpoint?wait=true", #"{"path":"flow.safetensors"}"#)
-            #expect(loaded.status == 200, "\(loaded.text)")
+            try await service.serve(configuration)
             let made = try Made(try await service.client.post("/sample?count=2", []))
             #expect(made.images[0].image != made.images[1].image)
         }
@@ -128,14 +126,28 @@ struct GenerationTests {
         try await TestService.run { service async throws in
             var configuration = TinyModel.configuration(name: "short")
             configuration.grid.cutoff = 1
-            try TinyModel.write(configuration, to: service.folder + "/short.safetensors", seed: 3)
-            _ = try await service.admin.postJSON("/admin/checkpoint?wait=true", #"{"path":"short.safetensors"}"#)
+            try await service.serve(configuration)
             let answer = try await service.client.post("/sample", [])
             #expect(answer.status == 422 && answer.code == "ends_before_noise")
             #expect(answer.text.contains("--t-span"))
             let image = try sampleImage()
             let made = try Made(try await service.client.postJSON("/interpolate", Self.twoImages(image, image)))
             #expect(abs(try #require(made.latents).time - 1.0 / 3) < 1e-6)
+        }
+    }
+
+    @Test("Noise levels that end before noise are no place for an image to begin")
+    func lowLevels() async throws {
+        try await TestService.run { service async throws in
+            var configuration = TinyModel.configuration(name: "low")
+            configuration.flow = .parametrised(
+                ParametrisedFlow(prediction: .edm, times: .noise(.levels(smallest: 0.002, largest: 1, rho: 7))))
+            try await service.serve(configuration)
+            let answer = try await service.client.post("/sample", [])
+            #expect(answer.code == "ends_before_noise" && answer.text.contains("--sigma-max"))
+            #expect(
+                configuration.forGeneration().flow.parametrised?.times
+                    == .noise(.levels(smallest: 0.002, largest: 80, rho: 7)))
         }
     }
 
@@ -186,7 +198,8 @@ struct GenerationTests {
             #expect(try await service.client.postJSON("/interpolate", both).status == 200)
             let single = try await service.client.postJSON("/interpolate", one)
             #expect(single.code == "no_images" && single.text.contains("send 2"))
-            #expect(try await service.client.postJSON("/interpolate", #"{"images":[]}"#).code == "no_images")
+            let none = try await service.client.postJSON("/interpolate", #"{"images":[]}"#)
+            #expect(none.code == "no_images" && none.text.contains("send 2"))
             let raw = try await service.client.post("/interpolate", image)
             #expect(raw.code == "unsupported_media_type" && raw["Accept-Post"]?.contains("multipart/form-data") == true)
             let three = Form().file("a", image).file("b", image).file("c", image).body

@@ -110,6 +110,8 @@ struct OpenAITests {
             (#"{"input":[{"imag":"IMAGE"}]}"#, 400, "unknown_parameter", "input", "did you mean image?"),
             (#"{"input":"http://a.b/c.jpg"}"#, 400, "malformed_body", "input", "is a URL, which the service"),
             (#"{"input":["IMAGE","R0lGODlh"]}"#, 415, "unsupported_image", "input", "input[1]: this is a GIF"),
+            (#"{"input":"R0lGODlh"}"#, 415, "unsupported_image", "input", "input: this is a GIF"),
+            (#"{"input":"test"}"#, 415, "unsupported_image", "input", "the model embeds images"),
             (#"{"input":"IMAGE","inputs":1}"#, 400, "unknown_parameter", nil, "did you mean input?"),
             (#"{"input":"IMAGE","model":7}"#, 400, "malformed_body", "model", "model must be a string"),
             (#"{"input":"IMAGE","model":"b"}"#, 404, "model_not_found", "model", #"the serving model is "a""#),

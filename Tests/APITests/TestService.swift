@@ -182,6 +182,13 @@ struct TestService: Sendable {
     func addModel(_ file: String, name: String = "b", seed: UInt64) throws {
         try TinyModel.write(to: folder + "/" + file, name: name, seed: seed)
     }
+
+    /// Has a model of that configuration serve.
+    func serve(_ configuration: ModelConfiguration) async throws {
+        try TinyModel.write(configuration, to: folder + "/other.safetensors", seed: 3)
+        let loaded = try await admin.postJSON("/admin/checkpoint?wait=true", #"{"path":"other.safetensors"}"#)
+        #expect(loaded.status == 200, "\(loaded.text)")
+    }
 }
 
 /// An image that every test may post.

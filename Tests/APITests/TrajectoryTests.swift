@@ -66,10 +66,7 @@ struct TrajectoryTests {
             configuration.flow = .parametrised(
                 ParametrisedFlow(
                     prediction: prediction, times: .noise(.levels(smallest: 0.002, largest: 80, rho: 7))))
-            try TinyModel.write(configuration, to: service.folder + "/flow.safetensors", seed: 3)
-            let loaded = try await service.admin.postJSON(
-                "/admin/checkpoint?wait=true", #"{"path":"flow.safetensors"}"#)
-            #expect(loaded.status == 200, "\(loaded.text)")
+            try await service.serve(configuration)
             let image = try sampleImage()
             let answer = try await service.client.post("/trajectory", image)
             let shown = try JSONDecoder().decode(Shown.self, from: Data(answer.body))

@@ -73,14 +73,6 @@ struct EarlyHeadTests {
         for parameter in cut.parameters {
             #expect(try cut.tensor(parameter.key) == whole.tensor(parameter.key), "\(parameter.key)")
         }
-        // The head that is kept reads where it did.
-        let further = try await tune("further-\(more.count)", ["--t-span", "9"])
-        #expect(further.configuration.headTime == .end)
-        let line = ["finetune", shop.scratch.path("whole/model.safetensors"), "--data", shop.data, "--t-span", "9"]
-        let kept = try await BuiltProgram.run(
-            line + ["--dry-run", "-o", shop.scratch.path("kept")]
-                + (more.isEmpty ? ["--epochs", "1", "--batch-size", "6", "--warm-up", "0"] : more))
-        #expect(kept.status == 0 && kept.errors.contains("at 0.75"), "\(kept.errors)")
     }
 
     @Test("A time at which no head can read is refused with what there is")

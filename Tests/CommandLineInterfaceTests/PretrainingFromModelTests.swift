@@ -11,7 +11,7 @@ import Testing
 @Suite("Pretraining that begins with a model")
 struct PretrainingFromModelTests {
     private static func line(_ shop: Workshop, _ output: String, _ more: [String]) -> [String] {
-        ["pretrain", "--data", shop.data, "--batch-size", "8", "-o", shop.scratch.path(output)] + more
+        ["pretrain", "--data", shop.data, "--batch-size", "8", "--samples", "0", "-o", shop.scratch.path(output)] + more
     }
 
     @MainActor

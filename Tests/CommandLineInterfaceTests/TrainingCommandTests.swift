@@ -235,9 +235,7 @@ struct TrainingCommandTests {
         #expect(rows.dropFirst().allSatisfy { $0.suffix(2).allSatisfy { Double($0) ?? 0 > 0 } }, "\(rows)")
         #expect(try String(contentsOfFile: shop.scratch.path("steps"), encoding: .utf8).contains("\"flowLoss\":"))
         #expect(String(decoding: try shop.bytes("a/progress.svg"), as: UTF8.self).contains("Loss of the flow"))
-        _ = try await tune("none", 2, ["--flow-weight", "0"])
-        _ = try await tune("plain", 2, [])
-        #expect(try shop.bytes("none/model.safetensors") == shop.bytes("plain/model.safetensors"))
+        _ = try await tune("plain", 1, [])
         #expect(try log("plain")[0].last == "seconds")
         let other = try await BuiltProgram.run([
             "finetune", "--resume", "--flow-weight", "1", "-o", shop.scratch.path("a"),

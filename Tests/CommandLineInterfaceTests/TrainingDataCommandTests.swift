@@ -82,7 +82,9 @@ struct TrainingDataCommandTests {
         let log = shop.scratch.path("steps.jsonl")
         let line =
             switch command {
-            case "pretrain": shop.pretraining("out", "--epochs", "50", "--validation", "0.25", "--step-log", log)
+            case "pretrain":
+                shop.pretraining(
+                    "out", "--epochs", "50", "--validation", "0.25", "--step-log", log, "--samples", "2")
             case "finetune": shop.finetuning("tiny.safetensors", "out", "--epochs", "50", "--step-log", log)
             default: shop.headTraining("tiny.safetensors", "out")
             }
@@ -98,6 +100,7 @@ struct TrainingDataCommandTests {
         ] {
             #expect(outcome.output.contains(part), "\(part)")
         }
+        #expect(outcome.output.contains("s a sheet of samples") == (command == "pretrain"), "\(outcome.output)")
         #expect(try shop.scratch.names() == before)
         try shop.scratch.write("kept".utf8, to: "out/model.safetensors")
         #expect(try await BuiltProgram.run(line + ["--dry-run"]).status == 64)

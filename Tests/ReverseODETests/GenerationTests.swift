@@ -90,6 +90,10 @@ struct GenerationTests {
 
 @Suite("A way between latents")
 struct LatentPathTests {
+    private static func latents(_ count: Int, of path: LatentPath) -> [[Float]] {
+        (0..<count).map { path.latent(at: Double($0) / Double(count - 1)) }
+    }
+
     private func noise(_ image: Int) -> [Float] { GenerationNoise(seed: 3).numbers(ofImage: image, count: 999) }
 
     private func length(_ numbers: [Float]) -> Double {
@@ -100,7 +104,7 @@ struct LatentPathTests {
     func sphere() {
         let (start, end) = (noise(0), noise(1))
         let path = LatentPath(from: start, to: end)
-        let latents = path.latents(5)
+        let latents = Self.latents(5, of: path)
         #expect(latents.first == start && latents.last == end)
         let cosines = zip(latents, latents.dropFirst()).map { LatentPath(from: $0, to: $1).cosine }
         #expect(cosines.max()! - cosines.min()! < 0.03)
@@ -112,13 +116,13 @@ struct LatentPathTests {
     @Test("is one point between equal latents, and a line between opposite ones and from zero")
     func degenerate() {
         let one = noise(0)
-        #expect(LatentPath(from: one, to: one).latents(4) == [one, one, one, one])
+        #expect(Self.latents(4, of: LatentPath(from: one, to: one)) == [one, one, one, one])
         #expect(LatentPath(from: one, to: one).cosine == 1)
         let opposite = one.map { -$0 }
-        let path = LatentPath(from: one, to: opposite).latents(3)
+        let path = Self.latents(3, of: LatentPath(from: one, to: opposite))
         #expect(path[0] == one && path[2] == opposite && path[1].allSatisfy { abs($0) < 1e-6 })
         let zero = [Float](repeating: 0, count: one.count)
-        #expect(LatentPath(from: zero, to: one).latents(2) == [zero, one])
+        #expect(Self.latents(2, of: LatentPath(from: zero, to: one)) == [zero, one])
     }
 }
 

@@ -11,8 +11,8 @@ import Testing
 struct FamilyTrainingTests {
     /// The families, one for each network.
     static let fixtures = FamilyFixture.all.filter { $0.sameWeightsAs == nil }
-    /// Words in the keys of all parameters, of the time embedding, of attention, and of the first and last convolutions.
-    private static let parts = ["", "time_embed", "qkv", "input_blocks.0", "out."]
+    /// Words in the keys of all parameters, of the time embedding and of attention.
+    private static let parts = ["", "time_embed", "qkv"]
 
     /// The learner of an imported model, through two steps of a long grid, with a new head.
     private func learner(_ fixture: FamilyFixture) throws -> FineTuningLearner {
@@ -49,17 +49,17 @@ struct FamilyTrainingTests {
         for part in Self.parts {
             let ranges = store.ranges { part.isEmpty || $0.contains(part) }
             guard !ranges.isEmpty else { continue }
-            let square = ranges.joined().reduce(0.0) { $0 + Double(gradient[$1]) * Double(gradient[$1]) }
+            var square = 0.0
+            for range in ranges { for i in range { square += Double(gradient[i]) * Double(gradient[i]) } }
             let norm = square.squareRoot()
             try #require(norm.isFinite && norm > 0, "\(part)")
             // A change of the loss that is large compared with rounding.
             let length = 5e-3 / norm
             func moved(by sign: Double) -> Double {
-                for i in ranges.joined() {
-                    store.values[i] = values[i] + Float(sign * length * Double(gradient[i]) / norm)
-                }
+                let (moving, factor) = (store.values, Float(sign * length / norm))
+                for range in ranges { for i in range { moving[i] = values[i] + factor * gradient[i] } }
                 learner.valuesChanged()
-                defer { for i in ranges.joined() { store.values[i] = values[i] } }
+                defer { for range in ranges { for i in range { moving[i] = values[i] } } }
                 return loss()
             }
             let slope = (moved(by: 1) - moved(by: -1)) / (2 * length)

@@ -63,7 +63,8 @@ struct FineTuningLearnerTests {
 
     @Test(
         "has the loss and the classes of the pass that is served, on every flow",
-        arguments: Prediction.allCases, [nil, .middle] as [ActivationPlace?])
+        arguments: Prediction.allCases.map { ($0, nil) } + [(.epsilon, .middle), (.edm, .middle)]
+            as [(Prediction, ActivationPlace?)])
     func served(prediction: Prediction, place: ActivationPlace?) throws {
         try withTemporaryFolder { folder in
             let feed = try SmallRun.pictures(in: folder)

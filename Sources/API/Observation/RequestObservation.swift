@@ -45,16 +45,19 @@ struct RequestObservation: Sendable {
 
 /// What logs tell of the features computed for a request.
 struct ObservedFeatures: Sendable {
+    /// Images of the request, or made for it.
     let images: Int
     let model: ModelVersion
+    /// Of all the passes that the request needed.
     let timings: FeatureTimings
-    /// Nil if answers aren't cached.
+    /// Nil if no answer was looked up.
     let cache: CacheOutcome?
 
-    init(_ response: FeatureResponse) {
-        images = response.results.count
+    /// - Parameter earlier: what was computed for the same request before.
+    init(_ response: FeatureResponse, after earlier: ObservedFeatures?) {
+        images = earlier?.images ?? response.results.count
         model = response.served.version
-        timings = response.timings
-        cache = CacheOutcome(response.sources)
+        timings = earlier.map { $0.timings + response.timings } ?? response.timings
+        cache = CacheOutcome(response.sources) ?? earlier?.cache
     }
 }

@@ -32,8 +32,7 @@ struct RequestObserver: Sendable {
     }
 
     func computed(_ response: FeatureResponse, _ observation: inout RequestObservation) {
-        metrics.observe(response.timings)
-        observation.features = ObservedFeatures(response)
+        observation.features = ObservedFeatures(response, after: observation.features)
     }
 
     /// Counts a request that has ended, and writes its access line. The raw target stays out of the log, since queries and
@@ -41,6 +40,7 @@ struct RequestObserver: Sendable {
     func ended(_ record: ExchangeRecord, _ observation: RequestObservation) {
         let total = record.receiving + record.handling + record.writing
         metrics.requestEnded(observation.route, status: record.status, total: total)
+        if let features = observation.features { metrics.observe(features.timings) }
         let level = accessLog.level(
             status: record.status, isComplete: record.outcome == .completed, isRoutine: observation.route.isRoutine)
         if let level { logger.log(level, "request", Self.fields(observation, record, total: total)) }

@@ -4,12 +4,27 @@ import HTTPServer
 import JSON
 
 extension FeatureResults {
+    /// Whether the first failure is of bytes that are no image of any kind, as those of text that happens to be base64.
+    private var startsWithText: Bool {
+        for case .failure(let failure) in response.results {
+            guard case .image(let error) = failure else { return false }
+            return error.kind == .unrecognised
+        }
+        return false
+    }
+
     /// The answer to `POST /v1/embeddings`: the embeddings at the default tap, scaled to unit length as OpenAI's are.
     ///
     /// - Throws: the problem of the first image that failed, since the document has no place for it.
-    func openAIEmbeddings(encoding: VectorEncoding) throws(Problem) -> Response {
+    func openAIEmbeddings(_ asked: OpenAIEmbeddingsRequest) throws(Problem) -> Response {
         let images: [ImageFeatures]
-        do throws(Problem) { images = try features(called: "input") } catch { throw error.about("input") }
+        do throws(Problem) {
+            images = try asked.isArray ? features(called: "input") : [feature(called: "input")]
+        } catch {
+            let remedy = startsWithText ? "; \(OpenAIEmbeddingsRequest.remedy)" : ""
+            throw Problem(error.code, error.detail + remedy).about("input")
+        }
+        let encoding = asked.encoding
         var json = JSONWriter(capacity: 1024 + encoding.bytesPerNumber * numberCount)
         do {
             try json.object { json in

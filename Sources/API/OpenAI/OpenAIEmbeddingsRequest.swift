@@ -8,6 +8,8 @@ import JSON
 struct OpenAIEmbeddingsRequest: Sendable {
     /// The images' bytes, at least one of them.
     private(set) var images: [[UInt8]] = []
+    /// Whether the images are in an array, so that errors name an element of it.
+    private(set) var isArray = false
     /// The name of the model that is to answer; nil for the one that serves.
     private(set) var model: String?
     private(set) var encoding = VectorEncoding.float
@@ -67,6 +69,7 @@ struct OpenAIEmbeddingsRequest: Sendable {
             images = [try Self.image(&scanner)]
             return
         }
+        isArray = true
         try scanner.array { scanner in
             guard images.count < maximumImages else { throw Problem.tooManyImages(maximumImages) }
             images.append(try Self.image(&scanner))
@@ -104,6 +107,6 @@ struct OpenAIEmbeddingsRequest: Sendable {
     }
 
     /// What to do about input that isn't an image.
-    private static let remedy =
+    static let remedy =
         "the model embeds images, not text or tokens; send each image as a data: URI or as the base64 of its file"
 }

@@ -23,7 +23,7 @@ extension PublicAPI {
                 continue
             }
             return try await written(results) { () throws(Problem) in
-                try results.openAIEmbeddings(encoding: asked.encoding)
+                try results.openAIEmbeddings(asked)
             }
         }
     }

@@ -85,7 +85,9 @@ extension PublicAPI {
             throw Problem(error)
         }
         observer.computed(response, &observation)
-        return FeatureResults(response: response, requestID: observation.id.description)
+        return FeatureResults(
+            response: response, timings: observation.features?.timings ?? response.timings,
+            requestID: observation.id.description)
     }
 
     /// Writes results on the calling thread, or on a worker if there are many numbers: a request should take at most a

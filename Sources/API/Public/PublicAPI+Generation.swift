@@ -35,15 +35,15 @@ extension PublicAPI {
             wanted.taps = .generatedImage(fromNoise: false)
             let version = encoded.response.served.version
             wanted.model = ModelRequirement(name: version.name, version: version.sha256)
-            var results: FeatureResults
+            let fractions = (0..<steps).map { Double($0) / Double(steps - 1) }
+            let results: FeatureResults
             do throws(Problem) {
-                results = try await features(path.latents(steps).map { .latent($0) }, wanted, &observation)
+                results = try await features(fractions.map { .latent(path, at: $0) }, wanted, &observation)
             } catch  where error.code == .modelNotFound {
                 // The model has changed, and its latents mean nothing to the new one.
                 continue
             }
-            results.timings = encoded.timings + results.timings
-            return try await written(results) { [results] () throws(Problem) in
+            return try await written(results) { () throws(Problem) in
                 try results.interpolation(Interpolation(cosine: path.cosine, steps: steps))
             }
         }
@@ -51,13 +51,7 @@ extension PublicAPI {
 
     private func options(of request: Request, _ call: GenerationCall) throws(Problem) -> RequestOptions {
         guard !request.bytes.isEmpty else { return call.options }
-        guard call.isJSON else {
-            throw Problem(
-                .unsupportedMediaType,
-                "the body must be JSON, declared as application/json; options may also be in the query, as in "
-                    + "/sample?count=4&seed=7",
-                headers: ["Accept-Post": "application/json"])
-        }
+        guard call.isJSON else { throw .jsonNeeded }
         var options = call.options
         _ = try JSONPost(request.bytes, options: &options, names: call.optionNames, maximumImages: 0)
         return options

@@ -20,7 +20,6 @@ struct GenerationCall: Sendable {
     let optionNames: [RequestOptions.Name]
     /// Whether a body is to be read as JSON.
     let isJSON: Bool
-    let resultFormat: ResultFormat
     let deadline: RequestDeadline
 }
 
@@ -59,7 +58,8 @@ extension Endpoint<PublicAPI> {
             try api.requireOffered(traits)
             let queryOptions = try RequestOptions(head.query, names: options)
             let coding = try ContentCoding.checked(head.headers)
-            let form = try BodyForm(head.headers)
+            let types = minimum > 1 ? ImageForm.severalImagesTypes : ImageForm.mediaTypes
+            let form = try BodyForm(head.headers, of: types)
             guard minimum == 1 || form != .raw else { throw .severalImagesNeeded(minimum) }
             let resultFormat = try ResultFormat.negotiated(head.headers, offered: results)
             let deadline = try RequestDeadline(head, api.timeout)
@@ -67,8 +67,7 @@ extension Endpoint<PublicAPI> {
             let call = ImageCall(
                 options: queryOptions, optionNames: options, form: try ImageForm(form, head.headers),
                 minimumImages: minimum, maximumImages: maximum ?? api.configuration.maximumImages,
-                resultFormat: resultFormat,
-                deadline: deadline)
+                resultFormat: resultFormat, deadline: deadline)
             return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
                 try await handler(api)(request, call, &observation)
             }
@@ -87,13 +86,12 @@ extension Endpoint<PublicAPI> {
             try api.requireOffered(traits)
             let queryOptions = try RequestOptions(head.query, names: options)
             let coding = try ContentCoding.checked(head.headers)
-            let form = try BodyForm(head.headers)
-            let resultFormat = try ResultFormat.negotiated(head.headers, offered: results)
+            let form = try BodyForm(head.headers, of: ["application/json"])
+            _ = try ResultFormat.negotiated(head.headers, offered: results)
             let deadline = try RequestDeadline(head, api.timeout)
             try api.requireRoom()
             let call = GenerationCall(
-                options: queryOptions, optionNames: options, isJSON: form == .json, resultFormat: resultFormat,
-                deadline: deadline)
+                options: queryOptions, optionNames: options, isJSON: form == .json, deadline: deadline)
             let body = BodyPolicy.memory(maximumBytes: min(1 << 16, api.configuration.maximumBodyBytes))
             return Acceptance(body: body, coding: coding) { request, observation throws(Problem) in
                 try await handler(api)(request, call, &observation)
@@ -132,7 +130,7 @@ extension Endpoint<PublicAPI> {
         ) { api, head, _ throws(Problem) in
             _ = try QueryParameters(head.query, known: [])
             let coding = try ContentCoding.checked(head.headers)
-            try BodyForm.requireJSON(head.headers)
+            guard try BodyForm(head.headers, of: ["application/json"]) == .json else { throw .jsonNeeded }
             let deadline = try RequestDeadline(head, api.timeout)
             try api.requireRoom()
             return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
@@ -161,7 +159,7 @@ extension PublicAPI {
     /// - Throws: 404.
     fileprivate func requireOffered(_ traits: EndpointTraits) throws(Problem) {
         guard !traits.contains(.makesImages) || configuration.hasGeneration else {
-            throw Problem(.notFound, "making images is turned off; /openapi.yaml lists what the service offers")
+            throw Problem(.notFound, "making images is turned off (headwater serve --no-generation)")
         }
     }
 

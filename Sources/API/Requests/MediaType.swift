@@ -12,34 +12,23 @@ enum BodyForm: Equatable, Sendable {
 
     /// Reads `Content-Type`.
     ///
+    /// - Parameter types: the media types that the operation takes, which a refusal names.
     /// - Throws: 415 for other multipart types and for JSON in another charset.
-    init(_ headers: HTTPHeaders) throws(Problem) {
+    init(_ headers: HTTPHeaders, of types: [String] = ImageForm.mediaTypes) throws(Problem) {
         guard headers.values(of: "Content-Type").count <= 1 else {
             throw Problem(.malformedRequest, "there is more than one Content-Type header")
         }
-        try self.init(contentType: headers["Content-Type"] ?? "")
-    }
-
-    /// Checks that a body is declared as JSON in UTF-8.
-    ///
-    /// - Throws: 415.
-    static func requireJSON(_ headers: HTTPHeaders) throws(Problem) {
-        let isMultipart = headers["Content-Type"]?.lowercased().hasPrefix("multipart/") ?? false
-        guard !isMultipart, try BodyForm(headers) == .json else {
-            throw Problem(
-                .unsupportedMediaType, "the body must be JSON; set Content-Type: application/json",
-                headers: ["Accept-Post": "application/json"])
-        }
+        try self.init(contentType: headers["Content-Type"] ?? "", of: types)
     }
 
     /// Reads one value of `Content-Type`.
     ///
-    /// - Throws: as `init(_:)`.
-    init(contentType: String) throws(Problem) {
+    /// - Throws: as `init(_:of:)`.
+    init(contentType: String, of types: [String] = ImageForm.mediaTypes) throws(Problem) {
         let parts = contentType.lowercased().split(separator: ";", omittingEmptySubsequences: false)
         let type = trimmed(parts.first ?? "")
         switch type {
-        case "multipart/form-data": self = .form
+        case "multipart/form-data" where types.contains(type): self = .form
         case "application/json", "text/json":
             for parameter in parts.dropFirst().map(trimmed) where parameter.hasPrefix("charset=") {
                 // "utf8" is a common misspelling, and ASCII is a part of UTF-8.
@@ -50,15 +39,20 @@ enum BodyForm: Equatable, Sendable {
             }
             self = .json
         case _ where type.hasPrefix("multipart/"):
+            guard types.contains("multipart/form-data") else { throw .jsonNeeded }
             throw Problem(
                 .unsupportedMediaType, "multipart/form-data is the only multipart type that is supported",
-                headers: [
-                    "Accept-Post": (ImageFormat.all.map(\.mediaType) + ["multipart/form-data", "application/json"])
-                        .joined(separator: ", ")
-                ])
+                headers: ["Accept-Post": types.joined(separator: ", ")])
         default: self = .raw
         }
     }
+}
+
+extension Problem {
+    /// 415 for a body that isn't declared as JSON where only JSON is taken.
+    static let jsonNeeded = Problem(
+        .unsupportedMediaType, "the body must be JSON; set Content-Type: application/json",
+        headers: ["Accept-Post": "application/json"])
 }
 
 /// The forms that results can have.

@@ -36,14 +36,13 @@ struct PostedImages: Sendable {
             images = try JSONPost(body, options: &options, names: call.optionNames, maximumImages: call.maximumImages)
                 .images
         }
-        guard !images.isEmpty else {
+        let wanted = call.minimumImages
+        guard images.count >= wanted else {
+            let remedy =
+                wanted == 1
+                ? "send the bytes of a \(ImageFormat.names) file as the body" : "send \(wanted), in a form or in JSON"
             throw Problem(
-                .noImages, "the request contains no image; send the bytes of a \(ImageFormat.names) file as the body")
-        }
-        guard images.count >= call.minimumImages else {
-            throw Problem(
-                .noImages,
-                "the request contains \(images.count) image; send \(call.minimumImages), in a form or in JSON")
+                .noImages, "the request contains \(images.isEmpty ? "no" : "\(images.count)") image; \(remedy)")
         }
         self.options = options
     }

@@ -92,34 +92,26 @@ struct RequestOptions: Equatable, Sendable {
         encoding = new
     }
 
-    mutating func set(top new: Int?) throws(Problem) {
-        try requireUnset(.top, top == nil)
-        guard let new, new >= 1 else { throw Problem(.invalidParameter, "top must be a whole number of at least 1") }
-        top = new
-    }
+    mutating func set(top new: Int?) throws(Problem) { try set(\.top, .top, new, atLeast: 1) }
 
     mutating func set(steps new: Int?) throws(Problem) {
-        try requireUnset(.steps, steps == nil)
-        guard let new, new >= 2 else {
-            throw Problem(.invalidParameter, "steps must be a whole number of at least 2, both ends counted")
-        }
-        steps = new
+        try set(\.steps, .steps, new, atLeast: 2, ", both ends counted")
     }
 
-    mutating func set(count new: Int?) throws(Problem) {
-        try requireUnset(.count, count == nil)
-        guard let new, new >= 1 else {
-            throw Problem(.invalidParameter, "count must be a whole number of at least 1")
-        }
-        count = new
-    }
+    mutating func set(count new: Int?) throws(Problem) { try set(\.count, .count, new, atLeast: 1) }
 
     mutating func set(seed new: Int?) throws(Problem) {
-        try requireUnset(.seed, seed == nil)
-        guard let new, new >= 0 else {
-            throw Problem(.invalidParameter, "seed must be a whole number from 0 to \(Int.max)")
+        try set(\.seed, .seed, new, atLeast: 0, " and at most \(Int.max)")
+    }
+
+    private mutating func set(
+        _ option: WritableKeyPath<Self, Int?>, _ name: Name, _ new: Int?, atLeast least: Int, _ more: String = ""
+    ) throws(Problem) {
+        try requireUnset(name, self[keyPath: option] == nil)
+        guard let new, new >= least else {
+            throw Problem(.invalidParameter, "\(name.rawValue) must be a whole number of at least \(least)\(more)")
         }
-        seed = new
+        self[keyPath: option] = new
     }
 
     static func choice<Choice: RawRepresentable<String> & CaseIterable>(

@@ -7,15 +7,9 @@ import JSON
 /// The results of a request in its order, and what the documents say in addition to them.
 struct FeatureResults: Sendable {
     let response: FeatureResponse
-    let requestID: String
     /// Where the time of the whole request went.
-    var timings: FeatureTimings
-
-    init(response: FeatureResponse, requestID: String) {
-        self.response = response
-        self.requestID = requestID
-        timings = response.timings
-    }
+    let timings: FeatureTimings
+    let requestID: String
 
     /// These results, unless they are a single image's failure; the failures of one among several are written in their
     /// places.
@@ -92,6 +86,17 @@ struct FeatureResults: Sendable {
             }
         }
         return all
+    }
+
+    /// The features of the only image.
+    ///
+    /// - Parameter input: what an error calls it.
+    /// - Throws: its problem.
+    func feature(called input: String) throws(Problem) -> ImageFeatures {
+        switch response.results[0] {
+        case .success(let features): return features
+        case .failure(let failure): throw Problem(failure).located(in: input)
+        }
     }
 
     // MARK: /classify

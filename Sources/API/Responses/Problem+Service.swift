@@ -38,7 +38,8 @@ extension Problem {
             self.init(
                 .endsBeforeNoise,
                 "the model's grid ends at the time \(time), before noise, so no image can begin there; serve the model on "
-                    + "a grid to noise, which 'headwater convert' gives it with --t-span")
+                    + "a grid to noise, which 'headwater convert' gives it with --t-span, or 'headwater import' with --sigma-max"
+            )
         case .cancelled: self.init(.unavailable, "the request was abandoned", headers: ["Retry-After": "1"])
         }
     }

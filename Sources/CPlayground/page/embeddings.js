@@ -3,11 +3,18 @@ const seen = [];
 const percent = value => (100 * value).toFixed(1) + " %";
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
+// A model may have a thousand classes.
+const longestList = 20;
+
+function knowledge(labels) {
+  const count = labels.length, some = labels.slice(0, longestList).join(", ");
+  return `The model knows ${count} classes: ${some}${count > longestList ? `, and ${count - longestList} more` : ""}. It always `
+    + "chooses among them, even for an image of something else. A high percentage then means nothing.";
+}
+
 function showClasses(entry) {
-  at("knows").textContent = entry.classes === null
-    ? "This model is pretrained only: it has no classes."
-    : `The model knows ${entry.labels.length} classes: ${entry.labels.join(", ")}. It always chooses among them, even for an image of `
-      + "something else. A high percentage then means nothing.";
+  at("knows").textContent =
+    entry.classes === null ? "This model is pretrained only: it has no classes." : knowledge(entry.labels);
   at("classes").replaceChildren(...(entry.classes ?? []).map(found => {
     const fill = element("span", { className: "fill" });
     fill.style.width = `${100 * found.probability}%`;

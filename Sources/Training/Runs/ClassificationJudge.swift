@@ -12,17 +12,22 @@ struct ClassificationJudge {
 
     /// The mean cross-entropy, without smoothing, and the top-1 accuracy of the store's values.
     ///
+    /// - Parameter afterEachBatch: called with every batch and its number, for what else is judged by the same images.
     /// - Throws: `DataSetError` naming an image that can't be used, and what `beforeEachBatch` throws.
-    func score(_ store: ParameterStore, beforeEachBatch: () throws -> Void) throws -> ValidationScore {
+    func score(
+        _ store: ParameterStore, beforeEachBatch: () throws -> Void,
+        afterEachBatch: (_ batch: Batch, _ number: Int) -> Void = { _, _ in }
+    ) throws -> ValidationScore {
         let model = try ReversibleModel(configuration: configuration, kernels: kernels, pool: pool) {
             store.numbers(of: ModelFile.parameter(ofKey: $0), in: store.values)
         }
         let integrator = ReverseIntegrator(forBatchesOf: model, kernels: kernels, pool: pool)
         var tally = EvaluationTally()
         let batches = validation.batches()
-        for _ in 0..<validation.batchesPerEpoch {
+        for number in 0..<validation.batchesPerEpoch {
             try beforeEachBatch()
             let batch = try batches.next()
+            defer { afterEachBatch(batch, number) }
             for (pass, label) in zip(integrator.passes(of: batch, wantsLogits: true), batch.labels) {
                 tally.add(logits: pass.logits!, answer: label)
             }

@@ -13,7 +13,6 @@ package final class FineTuningLearner: Learner {
     private let objective: ReverseObjective
     /// The loss that keeps the network a flow; nil for none.
     private let flowLoss: FlowLoss?
-    private let validation: DataFeed?
     private let judge: ClassificationJudge?
 
     /// Begins with weights of zero: `WeightInitialization` or `load` gives it others.
@@ -48,7 +47,6 @@ package final class FineTuningLearner: Learner {
             ? FlowLoss(
                 flow: configuration.flow, objective: FlowMatchingObjective(network, weight: Float(flowWeight)),
                 seed: seed, pool: pool) : nil
-        self.validation = validation
         let keys = objective.keysReached.union(flowWeight > 0 ? program.parameters.map(\.key) : [])
         reached = store.ranges { keys.contains($0) }
         judge = validation.map {
@@ -72,10 +70,13 @@ package final class FineTuningLearner: Learner {
 
     /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back, and the flow's loss if it is learnt.
     package func validate(beforeEachBatch: () throws -> Void) throws -> ValidationScore? {
-        var score = try judge?.score(store, beforeEachBatch: beforeEachBatch)
-        if let flowLoss, let validation {
-            score?.flowLoss = try flowLoss.mean(over: validation, beforeEachBatch: beforeEachBatch)
+        var (loss, images) = (0.0, 0)
+        var score = try judge?.score(store, beforeEachBatch: beforeEachBatch) { batch, number in
+            guard let flowLoss, batch.count > 0 else { return }
+            loss += Double(batch.count) * flowLoss.held(batch, number: number)
+            images += batch.count
         }
+        if images > 0 { score?.flowLoss = loss / Double(images) }
         return score
     }
 }

@@ -28,12 +28,16 @@ struct FlowLoss {
             try beforeEachBatch()
             let next = try batches.next()
             guard next.count > 0 else { continue }
-            let batch = batch(next.pixels, count: next.count, step: index, use: .validation)
-            let mean = objective.loss(states: batch.states, times: batch.times, targets: batch.targets)
-            loss += Double(next.count) * mean
+            loss += Double(next.count) * held(next, number: index)
             images += next.count
         }
         return loss / Double(images)
+    }
+
+    /// The mean loss of a batch held back, each image at a time and with noise that follow from the batch's number.
+    func held(_ images: Batch, number: Int) -> Double {
+        let batch = batch(images.pixels, count: images.count, step: number, use: .validation)
+        return objective.loss(states: batch.states, times: batch.times, targets: batch.targets)
     }
 
     private func batch(_ images: [Float], count: Int, step: Int, use: FlowMatchingBatch.Use) -> FlowMatchingBatch {

@@ -57,15 +57,14 @@ package struct FineTunedModel {
         configuration.name = wishes.name ?? base.name
         if !wishes.isHeadSolved { try base.requireTrainableSolver() }
         configuration.selfTest = nil
-        (configuration.head, configuration.labels) = (try Self.head(of: base, classes: classes, wishes), classes)
+        let (head, isBases) = try Self.head(of: base, classes: classes, wishes)
+        (configuration.head, configuration.labels) = (head, classes)
         try configuration.setGrid(wishes.grid, headAt: wishes.headTime)
         try configuration.validate()
         let tap = try Self.defaultTap(of: configuration, wishes)
         configuration.defaultTap = tap.written
         self.configuration = configuration
-        keepsHead =
-            !wishes.isFromScratch && !wishes.isHeadSolved && base.labels == classes
-            && base.head == configuration.head.map { Self.head($0, movedTo: base.head?.point) }
+        keepsHead = isBases && !wishes.isFromScratch
         notes = [
             Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
             Self.note(of: configuration, keepsHead: keepsHead, wishes),
@@ -75,27 +74,21 @@ package struct FineTunedModel {
     /// The base's head if it has these classes and what else is asked for, or a new one that reads at the same point.
     private static func head(
         of base: ModelConfiguration, classes: [String], _ wishes: Wishes
-    ) throws -> HeadConfiguration {
+    ) throws -> (head: HeadConfiguration, isBases: Bool) {
         let place = wishes.headPlace.map(\.activation) ?? base.head?.place
         let ownWidth = base.head.map { $0.hiddenWidth ?? 0 }
         if let head = base.head, !wishes.isHeadSolved, base.labels == classes, head.place == place,
             ownWidth == wishes.headWidth ?? ownWidth
         {
-            return head
+            return (head, true)
         }
         var head = HeadConfiguration(
             pooledSize: base.pooledSize, hiddenWidth: nil, classes: classes.count, place: place,
             point: base.head?.point)
         try head.validate(on: base.architecture)
-        guard !wishes.isHeadSolved, wishes.headWidth != 0 else { return head }
+        guard !wishes.isHeadSolved, wishes.headWidth != 0 else { return (head, false) }
         head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: base.network())
-        return head
-    }
-
-    private static func head(_ head: HeadConfiguration, movedTo point: Int?) -> HeadConfiguration {
-        var head = head
-        head.point = point
-        return head
+        return (head, false)
     }
 
     /// The tap asked for, or the model's present one; where the new grid lacks its time, its place where the head reads.
