@@ -52,6 +52,11 @@ enum EvaluateCommand: Subcommand {
         help:
             "The model whose default tap embeds the images that --samples compares. The default is the bundled model. "
             + "Only distances in the same embedding can be compared.")
+    private static let noise = Option(
+        "noise", optional: .integer(in: 0 ... .max),
+        help:
+            "Reach the time of each tap by adding noise to the image, as DDAE does, instead of by the flow. The noise of an "
+            + "image depends on this seed and the image's place in its data set. Not for the head.")
     private static let json = Option(
         flag: "json", help: "Print JSON. It has the whole confusion matrix for any number of classes.")
     private static let predictions = Option(
@@ -86,8 +91,8 @@ enum EvaluateCommand: Subcommand {
             """,
         options: [
             [
-                data, train, classes, limit, neighbours, probe, head, corruption, samples, seed, embeddingModel, json,
-                predictions, plot,
+                data, train, classes, limit, neighbours, probe, head, noise, corruption, samples, seed, embeddingModel,
+                json, predictions, plot,
             ],
             OptionGroup("Images", [DataOptions.labels, trainLabels]), DataOptions.options, TapOptions.options,
         ] + BulkOptions.computation,
@@ -128,9 +133,12 @@ enum EvaluateCommand: Subcommand {
             arguments[plot] == nil || !taps.isEmpty, of: plot,
             "there is nothing to draw, because neither neighbours nor probes are measured",
             remedy: "give --knn 20 or --probe")
+        try arguments.require(
+            !measuresHead || arguments[noise] == nil, of: noise, "the head reads a pass of the flow",
+            remedy: "leave it out, or add --no-head")
         if taps.isEmpty {
             try arguments.refuse(
-                [train, trainLabels, TapOptions.at, TapOptions.from],
+                [noise, train, trainLabels, TapOptions.at, TapOptions.from],
                 "it applies to neighbours and probes, and neither are measured",
                 remedy: "leave it out, or give --knn 20 or --probe")
         }
@@ -151,10 +159,21 @@ enum EvaluateCommand: Subcommand {
             try PredictionFile($0, labels: model.configuration.labels ?? [])
         }
 
-        let measured = try await test.measure(
-            extraction, taps: taps, logitIndices: logitIndices, into: predicted, as: "evaluating")
-        let known = try await references?.measure(
-            extraction, taps: taps, logitIndices: nil, classes: test.images.classes, as: "embedding")
+        let measured: EvaluationSet.Measured
+        let known: EvaluationSet.Measured?
+        if let seed = try arguments[noise] {
+            let noise = GenerationNoise(seed: UInt64(seed))
+            let (classes, batch) = (test.images.classes, try arguments[BulkOptions.batch])
+            measured = try await test.measure(
+                extraction, taps: taps, after: noise, classes: classes, batch: batch, as: "evaluating")
+            known = try await references?.measure(
+                extraction, taps: taps, after: noise, classes: classes, batch: batch, as: "embedding")
+        } else {
+            measured = try await test.measure(
+                extraction, taps: taps, logitIndices: logitIndices, into: predicted, as: "evaluating")
+            known = try await references?.measure(
+                extraction, taps: taps, logitIndices: nil, classes: test.images.classes, as: "embedding")
+        }
         guard measured.images > 0, known?.images != 0 else {
             throw CommandFailure(.unusableData, "none of the images could be used")
         }

@@ -26,7 +26,7 @@ package struct EvaluationSet {
     package let images: LabelledImages
     /// Which of its images.
     private(set) var indices: [Int]
-    private let damage: DamagePolicy
+    let damage: DamagePolicy
 
     /// - Parameters:
     ///   - limit: the most images to use; nil for all.
@@ -156,7 +156,7 @@ package struct EvaluationSet {
         }
     }
 
-    private static func labels(of own: [String], among classes: [String]) -> [Int] {
+    static func labels(of own: [String], among classes: [String]) -> [Int] {
         var known = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
         return own.map { name in
             let label = known[name] ?? known.count

@@ -1,3 +1,4 @@
+import Glibc
 import Networks
 
 /// The ODE that a model was trained on.
@@ -31,6 +32,22 @@ public enum Flow: Sendable, Equatable {
     public func imageValues(ofState state: [Float]) -> [Float] {
         let scale = Float(imageScale)
         return scale == 1 ? state : state.map { $0 * scale }
+    }
+
+    /// How much noise and how much of an image a state has where training makes it of the two.
+    ///
+    /// - Parameter s: the time t of a flow, or else the noise level σ.
+    public func shares(at s: Double) -> (noise: Double, image: Double) {
+        switch self {
+        case .path(.icfm), .path(.otcfm): (1 - s, s)
+        case .path(.gvp): (sin(.pi / 2 * s), cos(.pi / 2 * s))
+        case .parametrised(let flow):
+            switch flow.times {
+            case .uniform(let data, let noise) where data > noise: (1 - s, s)
+            case .uniform: (s, 1 - s)
+            case .noise: (s, 1)
+            }
+        }
     }
 
     /// How the packages of such models compute the time embedding's frequencies. consistency_models, whose EDM has time labels 1000

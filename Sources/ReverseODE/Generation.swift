@@ -5,19 +5,33 @@ import Tensor
     import Glibc
 #endif
 
-/// Where a trajectory begins. From there on, both kinds take the same steps: those of the way back.
+/// Where a trajectory begins. From there on, all kinds take the same steps.
 public enum PassStart: Sendable, Hashable {
     /// At an image, upstream.
     case image
+    /// At the point of this index on the grid, upstream. The state is given as the flow has it there; see `TimeGrid.noised(_:with:at:)`.
+    case point(Int)
     /// At the end of the grid, downstream to an image. The state is given in units of constant variance, as `state` is read; see
     /// `ParametrisedFlow.unit(at:)`.
     case gridEnd
 
     /// The position; see `TimeGrid.index(at:)`.
-    func position(on grid: TimeGrid) -> Int { self == .image ? 0 : grid.steps }
+    func position(on grid: TimeGrid) -> Int {
+        switch self {
+        case .image: 0
+        case .point(let index): index
+        case .gridEnd: grid.steps
+        }
+    }
 
     /// What the numbers given are multiplied by to be the state there.
-    func scale(on grid: TimeGrid) -> Float { self == .image ? grid.imageScale : 1 / grid.units[grid.steps] }
+    func scale(on grid: TimeGrid) -> Float {
+        switch self {
+        case .image: grid.imageScale
+        case .point: 1
+        case .gridEnd: 1 / grid.units[grid.steps]
+        }
+    }
 }
 
 /// The noise that images are made from: of each image, standard normal numbers that depend on the seed and its index alone.

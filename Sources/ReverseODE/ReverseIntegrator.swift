@@ -46,6 +46,30 @@ public final class ReverseIntegrator {
         }
     }
 
+    /// What taps read of images to which noise was added, instead of the flow that leads to the taps' times; see
+    /// `TimeGrid.noised(_:with:at:)`.
+    ///
+    /// - Parameters:
+    ///   - images: normalised inputs and as many standard normal numbers of each.
+    ///   - taps: taps on the way upstream.
+    /// - Returns: for each image the numbers of each tap. They may be infinite or NaN.
+    public func features(of images: [(input: [Float], noise: [Float])], taps: [ResolvedTap]) -> [[[Float]]] {
+        var features = images.map { _ in taps.map { _ in [Float]() } }
+        for index in Set(taps.map(\.gridIndex)) {
+            let read = taps.indices.filter { taps[$0].gridIndex == index }
+            var trajectories = images.map {
+                trajectory(
+                    input: model.grid.noised($0.input, with: $0.noise, at: index), from: .point(index),
+                    taps: read.map { taps[$0] }, wantsLogits: false)
+            }
+            run(&trajectories)
+            for (image, trajectory) in trajectories.enumerated() {
+                for (tap, values) in zip(read, trajectory.features) { features[image][tap] = values }
+            }
+        }
+        return features
+    }
+
     /// A trajectory of this model, to be advanced here; see `Trajectory.init`.
     public func trajectory(
         input: [Float], from start: PassStart = .image, taps: [ResolvedTap], wantsLogits: Bool

@@ -70,6 +70,19 @@ public struct TimeGrid: Sendable, Equatable {
     /// The noise level σ at each point, relative to the image; nil on a flow in t.
     public var noiseLevels: [Float]? { flow.parametrised?.prediction == .velocity || flow.path != nil ? nil : points }
 
+    /// A state at a point of the grid that is reached by adding noise to an image, as training does, and not by the flow.
+    ///
+    /// - Parameters:
+    ///   - image: the normalised image.
+    ///   - noise: as many standard normal numbers.
+    ///   - index: the point.
+    public func noised(_ image: [Float], with noise: [Float], at index: Int) -> [Float] {
+        precondition(image.count == noise.count)
+        let shares = flow.shares(at: flow.path == nil ? Double(points[index]) : Double(times[index]))
+        let (ofNoise, ofImage) = (Float(shares.noise), Float(shares.image))
+        return zip(image, noise).map { ofImage * $0 + ofNoise * $1 }
+    }
+
     /// The last position of a pass upstream and back. Positions count a trajectory's grid points as it visits them: 0 is the
     /// image, `steps` the end of the grid, `lastPosition` the image's place again.
     var lastPosition: Int { 2 * steps }

@@ -65,6 +65,26 @@ struct EvaluateCommandTests {
         #expect(outcome.status != 0 && outcome.errors.contains(message), "\(outcome.errors)")
     }
 
+    @Test("Taps read noised images with --noise: the same for a seed whatever the batch, and others than the flow's")
+    func noise() async throws {
+        let model = try await ImportedModel.pretrained()
+        let data = try ClassFolders(["a", "b", "c", "d", "e", "f"])
+        let line = [
+            "--data", data.path, "--model", model.path, "--no-head", "--from", "middle", "--train", data.path,
+            "--probe",
+            "--knn", "1",
+        ]
+        let first = try await Self.report(line + ["--noise", "1", "--batch", "2"])
+        #expect(first.images == 12 && first.neighbours.count == 1)
+        let again = try await Self.report(line + ["--noise", "1", "--workers", "1"])
+        #expect(first.neighbours == again.neighbours)
+        let classifier = try await ImportedModel.classifier()
+        let head = try await BuiltProgram.run([
+            "evaluate", "--data", data.path, "--noise", "1", "--model", classifier.path,
+        ])
+        #expect(head.status == 64 && head.errors.contains("add --no-head"))
+    }
+
     @Test("Counts what the head says, class folders matched with labels by name")
     func countsHead() async throws {
         let model = try await ImportedModel.classifier()

@@ -32,7 +32,7 @@ import xml.etree.ElementTree as tree
 print(sum(element.tag.endswith("image") for element in tree.parse(sys.argv[1]).iter()))
 END
 )
-times=$("$binary" inspect | sed -n 's/^grid *//p' | tr , '\n' | wc -l)
+times=$("$binary" inspect --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["pass"]["times"]))')
 [[ $states -eq $((2 * times * ${#images[@]})) ]] || fail "$states states of ${#images[@]} images at $times times"
 deploy/plot-upstream "${images[0]}" --states 2 --headwater "$binary" --output "$folder/two.svg" >/dev/null
 [[ $(grep -c '<image ' "$folder/two.svg") -eq 4 ]] || fail "--states 2 draws $(grep -c '<image ' "$folder/two.svg") states"

@@ -31,13 +31,12 @@ struct Interpolation: Sendable, Equatable {
     /// - Parameter time: the source's own time at s.
     init(_ flow: ParametrisedFlow, at s: Double, time: Double) {
         let point = flow.point(at: s, time: time)
-        let x: (noise: Double, image: Double)
-        let velocity: (noise: Double, image: Double)
-        switch flow.times {
-        case .uniform(let data, let noise) where data > noise: (x, velocity) = ((1 - s, s), (-1, 1))
-        case .uniform: (x, velocity) = ((s, 1 - s), (1, -1))
-        case .noise: (x, velocity) = ((s, 1), (1, 0))
-        }
+        let x = Flow.parametrised(flow).shares(at: s)
+        let velocity: (noise: Double, image: Double) =
+            switch flow.times {
+            case .uniform(let data, let noise): data > noise ? (-1, 1) : (1, -1)
+            case .noise: (1, 0)
+            }
         self.init(
             state: (Float(point.c * x.noise), Float(point.c * x.image)),
             target: (
