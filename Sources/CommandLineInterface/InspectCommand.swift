@@ -12,8 +12,8 @@ enum InspectCommand: Subcommand {
     private static let json = Option(flag: "json", default: false, help: "Print JSON in the form of GET /model.")
     private static let plan = Option(
         flag: "plan", default: false,
-        help: "Print how each layer is computed on this machine: its algorithm, its packed weights, and how each batch "
-            + "size is divided among the workers.")
+        help: "Print how each layer is computed on this machine: its algorithm, its packed weights, how each batch size "
+            + "is divided among the workers, and the memory that serving takes.")
     private static let batches = Option(
         "batch", .list(of: .integer(in: 1...256)), default: [1, 8],
         help: "The batch sizes for which to print the division.")
@@ -47,6 +47,14 @@ enum InspectCommand: Subcommand {
             }
             print("\nWith the \(computation.kernels.name) kernels on \(computation.pool.count) workers:")
             print(model.planTable(batches: try arguments[batches], on: computation.pool))
+            for batch in try arguments[batches] {
+                let memory = try ModelMemory(
+                    file.configuration, precision: computation.precision, capacity: batch,
+                    workers: computation.pool.count)
+                print(
+                    "batch \(batch): the model and its activations take up to \(memory.servingBytes >> 20) MiB, and up to "
+                        + "\(memory.peakBytes(fileBytes: file.byteCount) >> 20) MiB while the model loads")
+            }
         }
         return .success
     }

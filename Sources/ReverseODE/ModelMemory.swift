@@ -6,8 +6,10 @@ public import Tensor
 public struct ModelMemory: Sendable, Equatable {
     /// What is held as long as the model is.
     public let modelBytes: Int
+    /// What serving it takes: the model, and the activations of the largest batch.
+    public let servingBytes: Int
     private let packingBytes: Int
-    private let evaluatingBytes: Int
+    private let selfTestBytes: Int
 
     /// - Parameters:
     ///   - configuration: passes `ModelConfiguration.validate()`.
@@ -24,16 +26,15 @@ public struct ModelMemory: Sendable, Equatable {
         let head = configuration.head?.parameters(on: program).reduce(0) { $0 + $1.count } ?? 0
         modelBytes = network.networkBytes + head * MemoryLayout<Float>.stride
         packingBytes = network.packingBytes
+        servingBytes = modelBytes + network.evaluatorBytes(capacity: capacity, workers: workers)
         // The self-test evaluates one image while the memory of a full batch exists.
-        evaluatingBytes =
-            network.evaluatorBytes(capacity: capacity, workers: workers)
-            + network.evaluatorBytes(capacity: 1, workers: workers)
+        selfTestBytes = network.evaluatorBytes(capacity: 1, workers: workers)
     }
 
     /// The most that is held at a time from the first byte read to the first answer.
     ///
     /// - Parameter fileBytes: length of the file that is read into memory; it is freed once the weights are packed.
     public func peakBytes(fileBytes: Int) -> Int {
-        modelBytes + max(fileBytes + packingBytes, evaluatingBytes)
+        max(modelBytes + fileBytes + packingBytes, servingBytes + selfTestBytes)
     }
 }

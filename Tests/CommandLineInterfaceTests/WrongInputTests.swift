@@ -189,6 +189,7 @@ struct WrongInputTests {
         #expect((description.pass.count, description.pass.cutoff, description.pass.evaluations) == (10, 6, 3))
         let text = try await BuiltProgram.run(["inspect", "--plan", model.path])
         #expect(text.output.contains(description.sha256) && text.output.contains("input_blocks.0.0"))
+        #expect(text.output.contains("batch 8: the model and its activations take up to "))
     }
 
     @Test(
