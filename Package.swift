@@ -201,8 +201,8 @@ let package = Package(
         tests(
             of: "CommandLineInterface",
             [
-                "Arguments", "Benchmarks", "Console", "Evaluation", "Extraction", "Files", "LoadGeneration", "Machine",
-                "ModelFixtures", "ModelImport", "TestBench", "UntrustedText",
+                "API", "Arguments", "Benchmarks", "Console", "Evaluation", "Extraction", "Files", "LoadGeneration",
+                "Machine", "ModelFixtures", "ModelImport", "TestBench", "UntrustedText",
             ]),
         .testTarget(
             name: "ScenarioTests", dependencies: ["headwater", "FlowModel", "TestBench", "TestFixtures"],

@@ -85,7 +85,33 @@ extension ServeOptions {
         configuration.hasPlayground = try arguments[playground]
         configuration.accessLog = try arguments[accessLog]
         configuration.modelAliases = try arguments[aliases]
+        configuration.pages = try pages(arguments)
         return configuration
+    }
+
+    /// Which pages on other origins may use the public listener; nil if none may.
+    private static func pages(_ arguments: ParsedArguments) throws -> CrossOriginPolicy? {
+        let given = try arguments[crossOrigins]
+        guard !given.isEmpty else { return nil }
+        if given.contains("*") {
+            try arguments.require(
+                given.count == 1, of: crossOrigins, "* allows every origin already", remedy: "leave the others out")
+            try arguments.require(
+                arguments[apiKeys] == nil, of: crossOrigins,
+                "* would let every page on the web try keys from its visitors' browsers",
+                remedy: "give the origins of your pages, or leave \(arguments.place(of: apiKeys)) out")
+            return .everyPage
+        }
+        let place = arguments.place(of: crossOrigins)
+        return .pages(of: Set(try given.map { try origin($0, at: place) }))
+    }
+
+    private static func origin(_ text: String, at place: String) throws -> WebOrigin {
+        do throws(WebOriginError) {
+            return try WebOrigin(text)
+        } catch {
+            throw UsageError("\(UsageError.quoted(text)): \(error.problem)", at: place, remedy: error.remedy)
+        }
     }
 
     static func adminAPI(_ arguments: ParsedArguments, _ build: BuildInformation) throws -> AdminAPIConfiguration {

@@ -42,6 +42,10 @@ enum ServeOptions {
         "api-key-file", optional: .file,
         help: "A file of API keys, one per line. Every route except health and the page at / then requires one.")
 
+    static let crossOrigins = Option(
+        "cors-origin", repeated: .string("ORIGIN"),
+        help: "An origin whose pages may use the service (CORS), such as https://app.example. * allows every page and "
+            + "is only for a service without API keys.")
     static let playground = Option(
         flag: "playground", default: true, help: "Serve a page at / to try the service in a browser.")
     static let generation = Option(
@@ -118,8 +122,8 @@ enum ServeOptions {
             "Network",
             [
                 host, port, adminHost, adminPort, socketMode, adminSocketMode, connections, body, header,
-                requestTimeout, idleTimeout, certificate, key, apiKeys, playground, generation,
-                adminToken,
+                requestTimeout, idleTimeout, certificate, key, apiKeys, crossOrigins, playground,
+                generation, adminToken,
             ]),
         OptionGroup("Model", [modelDirectory, ModelSource.option, aliases, resume]),
         OptionGroup(

@@ -55,7 +55,7 @@ extension String {
     package var isDecimal: Bool { !isEmpty && utf8.allSatisfy { (0x30...0x39).contains($0) } }
 
     /// Whether it is a token (RFC 9110, 5.6.2), as field names and methods are.
-    var isToken: Bool { !isEmpty && utf8.allSatisfy(Self.isTokenCharacter) }
+    package var isToken: Bool { !isEmpty && utf8.allSatisfy(Self.isTokenCharacter) }
 
     private static func isTokenCharacter(_ byte: UInt8) -> Bool {
         switch byte {

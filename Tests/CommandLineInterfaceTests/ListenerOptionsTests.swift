@@ -1,3 +1,4 @@
+import API
 import Arguments
 import Console
 import FeatureService
@@ -162,6 +163,35 @@ struct ListenerOptionsTests {
         #expect(try aliases(["--model-alias", "a", "--model-alias", "org/b"]) == ["a", "org/b"])
         #expect(try aliases([], ["HEADWATER_MODEL_ALIAS": "a,b"]) == ["a", "b"])
         #expect(throws: UsageError.self) { try aliases(["--model-alias", ""]) }
+    }
+
+    @Test("--cors-origin takes origins as browsers send them, or * for a service without keys")
+    func crossOrigins() throws {
+        func pages(_ arguments: [String], _ environment: [String: String] = [:]) throws -> CrossOriginPolicy? {
+            try ServeOptions.publicAPI(
+                try Self.parse(["serve"] + arguments, environment: environment), HeadwaterProgram.build
+            ).pages
+        }
+        let (app, local) = (try WebOrigin("https://app.example"), try WebOrigin("http://localhost:5173"))
+        #expect(try pages([]) == nil)
+        #expect(try pages(["--cors-origin", app.text, "--cors-origin", local.text]) == .pages(of: [app, local]))
+        #expect(try pages([], ["HEADWATER_CORS_ORIGIN": "\(app.text),\(local.text)"]) == .pages(of: [app, local]))
+        #expect(try pages(["--cors-origin", "*"]) == .everyPage)
+        let scratch = try Scratch()
+        let keys = try scratch.write(Array("a-key-of-the-service".utf8), to: "keys")
+        #expect(try pages(["--cors-origin", app.text, "--api-key-file", keys]) == .pages(of: [app]))
+        for (arguments, place, remedy) in [
+            (["--cors-origin", "https://app.example/"], "--cors-origin", "give https://app.example"),
+            (["--cors-origin", "app.example"], "--cors-origin", "such as https://app.example"),
+            (["--cors-origin", "null"], "--cors-origin", "give that server's origin"),
+            (["--cors-origin", "*,https://app.example"], "--cors-origin", "leave the others out"),
+            (["--cors-origin", "*", "--api-key-file", keys], "--cors-origin", "leave --api-key-file out"),
+        ] {
+            #expect { try pages(arguments) } throws: {
+                guard let error = $0 as? UsageError else { return false }
+                return error.source == place && error.remedy.contains(remedy)
+            }
+        }
     }
 
     @Test("--resume-checkpoint means three things, and needs a model directory")

@@ -11,6 +11,8 @@ struct RouteLabel: Equatable, Sendable {
 
     /// For requests that matched no route.
     static let unmatched = RouteLabel(method: "other", path: "unmatched")
+    /// For the questions of browsers, whatever path they ask about.
+    static let preflight = RouteLabel(method: "OPTIONS", path: "preflight")
 }
 
 /// What logs and metrics tell of a request.
@@ -25,11 +27,17 @@ struct RequestObservation: Sendable {
     /// The code of the problem that it is answered with; nil if it has none.
     var code: ProblemCode?
 
+    /// What the answer says to a page on another origin.
+    private let pageHeaders: HTTPHeaders
+
     /// Takes the client's `X-Request-Id` and `traceparent`, or begins its own.
     ///
-    /// - Parameter errors: the form of errors until the request's endpoint is known.
-    init(_ headers: HTTPHeaders, errors: ErrorFormat) {
+    /// - Parameters:
+    ///   - errors: the form of errors until the request's endpoint is known.
+    ///   - pages: which pages on other origins may read the answer; nil if none may.
+    init(_ headers: HTTPHeaders, errors: ErrorFormat, pages: CrossOriginPolicy? = nil) {
         self.errors = errors
+        pageHeaders = pages?.headers(for: headers.values(of: "Origin")) ?? [:]
         id = RequestID(accepting: headers["X-Request-Id"])
         trace = headers["traceparent"].flatMap(TraceContext.init(traceparent:))?.child() ?? .root()
     }
@@ -39,6 +47,7 @@ struct RequestObservation: Sendable {
         var response = response
         response.headers["X-Request-Id"] = id.description
         response.headers["traceparent"] = trace.traceparent
+        for field in pageHeaders.fields { response.headers.append(name: field.name, value: field.value) }
         return response
     }
 }

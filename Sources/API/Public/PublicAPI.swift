@@ -23,6 +23,8 @@ package struct PublicAPIConfiguration: Sendable {
     package var accessLog = AccessLog.all
     /// Further names of the serving model for OpenAI's clients, also after a swap.
     package var modelAliases: [String] = []
+    /// Which pages on other origins may read the answers; nil if none may.
+    package var pages: CrossOriginPolicy?
     /// What `GET /version` names.
     package var build: BuildInformation
 
@@ -37,6 +39,7 @@ package final class PublicAPI: Sendable {
     let authenticator: Authenticator?
     let observer: RequestObserver
     let timeout: TimeLimits
+    let pages: CrossOriginPolicy?
     /// Reads large bodies and writes large results, which must not block the cooperative pool.
     let workers = BlockingPool(width: 2)
 
@@ -59,6 +62,7 @@ package final class PublicAPI: Sendable {
         var keyless = configuration
         keyless.apiKeys = nil
         self.configuration = keyless
+        pages = configuration.pages
         timeout = TimeLimits(standard: configuration.defaultTimeout, maximum: configuration.maximumTimeout)
     }
 

@@ -70,11 +70,15 @@ protocol EndpointAPI: Sendable {
     /// Lets requests in that carry a key; nil lets everyone in.
     var authenticator: Authenticator? { get }
     var observer: RequestObserver { get }
+    /// Which pages on other origins may read the answers; nil if none may.
+    var pages: CrossOriginPolicy? { get }
     /// Checks the head of an authenticated request before anything else of it is read.
     func screen(_ head: RequestHead) throws(Problem)
 }
 
 extension EndpointAPI {
+    var pages: CrossOriginPolicy? { nil }
+
     func screen(_ head: RequestHead) throws(Problem) {}
 
     /// A server of this API, to be started.

@@ -12,11 +12,15 @@ struct Gateway<API: EndpointAPI>: Application {
     init(_ api: API) { self.api = api }
 
     func observation(of headers: HTTPHeaders, target: String?) -> RequestObservation {
-        RequestObservation(headers, errors: ErrorFormat(ofTarget: target))
+        RequestObservation(headers, errors: ErrorFormat(ofTarget: target), pages: api.pages)
     }
 
     func admit(_ head: RequestHead, _ observation: inout RequestObservation) -> Admission<Acceptance> {
         do throws(Problem) {
+            if let pages = api.pages, let preflight = Preflight(method: head.method, head.headers) {
+                observation.route = .preflight
+                return .accepted(try accept(preflight, of: pages, path: head.path), .memory(maximumBytes: 0))
+            }
             let (endpoint, parameters) = try router.route(method: head.method, path: head.path)
             observation.route = RouteLabel(
                 method: head.isHead ? "HEAD" : head.method, path: endpoint.path,
@@ -31,6 +35,18 @@ struct Gateway<API: EndpointAPI>: Application {
         } catch {
             return .refused(api.observer.response(to: error, &observation))
         }
+    }
+
+    /// Accepts a preflight, which has no key even where the request itself needs one.
+    private func accept(
+        _ preflight: Preflight, of pages: CrossOriginPolicy, path: String
+    ) throws(Problem) -> Acceptance {
+        guard let headers = pages.headers(for: preflight, methods: router.methods(at: path)) else {
+            throw Problem(
+                .pageForbidden,
+                "pages of this origin may not use the service; headwater serve --cors-origin ORIGIN allows an origin")
+        }
+        return Acceptance(body: .memory(maximumBytes: 0)) { _, _ in Response(status: 204, headers: headers) }
     }
 
     func respond(

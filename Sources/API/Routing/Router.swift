@@ -56,10 +56,21 @@ struct Router<API: EndpointAPI>: Sendable {
             throw Problem(.notFound, "this path doesn't exist\(nearest)")
         }
         if let endpoint = endpoints[method] { return (endpoint, parameters) }
-        let allowed = endpoints.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted().joined(separator: ", ")
+        let allowed = Self.methods(of: endpoints).joined(separator: ", ")
         throw Problem(
             .methodNotAllowed, "this path doesn't support this method; it supports \(allowed)",
             headers: ["Allow": allowed])
+    }
+
+    /// The methods that a path has. Those of all endpoints if there is no such path: a page may then send its request, and read
+    /// why it is refused.
+    func methods(at path: String) -> [String] {
+        if let (endpoints, _) = endpoints(at: path) { return Self.methods(of: endpoints) }
+        return Set(endpoints.values.flatMap(Self.methods)).sorted()
+    }
+
+    private static func methods(of endpoints: [String: Endpoint<API>]) -> [String] {
+        endpoints.keys.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.sorted()
     }
 
     private func endpoints(at path: String) -> (endpoints: [String: Endpoint<API>], parameters: [String: String])? {
