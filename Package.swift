@@ -47,7 +47,7 @@ let package = Package(
     targets: [
         cLibrary("CMicroHTTPD", links: ["microhttpd", "gnutls"]),
         cLibrary("COpenBLAS", links: ["openblas"]),
-        cLibrary("CImageCodecs", ["CZlib"], links: ["jpeg", "png"], settings: [.unsafeFlags(["-O3"])]),
+        cLibrary("CImageCodecs", ["CZlib"], links: ["jpeg", "png", "webp"], settings: [.unsafeFlags(["-O3"])]),
         cLibrary("CZip", links: ["zip"]),
         // Its header says why it loads libarchive instead of linking with it.
         cLibrary("CArchive"),

@@ -38,5 +38,9 @@ uint32_t png_orientation(const uint8_t *bytes, size_t count);
 /// A number of four bytes, the highest first.
 uint32_t read_big_endian(const uint8_t *at);
 
+/// Numbers of two and four bytes, the lowest first.
+uint32_t read_little_endian_16(const uint8_t *at);
+uint32_t read_little_endian_32(const uint8_t *at);
+
 /// Fills `failure` and returns `status`.
 ImageCodecStatus codec_fail(ImageCodecFailure *failure, ImageCodecStatus status, size_t offset, const char *message);

@@ -356,7 +356,17 @@ static ImageCodecStatus decode(
     return finish(&decompression);
 }
 
+// Of the headers, since the library doesn't tell its own.
+static void write_version(char *text, size_t size) {
+#define TEXT(number) #number
+#define VERSION(number) TEXT(number)
+    snprintf(text, size, "%s", VERSION(LIBJPEG_TURBO_VERSION));
+#undef VERSION
+#undef TEXT
+}
+
 const ImageCodec jpeg_codec = {
     .name = "JPEG", .media_type = "image/jpeg", .suffixes = "jpg jpeg", .start = {start, sizeof start},
     // libjpeg-turbo has smaller inverse DCTs.
-    .largest_denominator = 8, .recognizes = recognizes, .probe = probe, .decode = decode};
+    .largest_denominator = 8, .recognizes = recognizes, .probe = probe, .decode = decode,
+    .library = {"libjpeg-turbo", write_version}};

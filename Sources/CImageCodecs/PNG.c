@@ -1,6 +1,7 @@
 #include "Codecs.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <png.h>
@@ -189,9 +190,11 @@ static ImageCodecStatus decode(
     return source.status;
 }
 
+static void write_version(char *text, size_t size) { snprintf(text, size, "%s", png_get_libpng_ver(nullptr)); }
+
 const ImageCodec png_codec = {
     .name = "PNG", .media_type = "image/png", .suffixes = "png", .start = {signature, 4}, .largest_denominator = 1,
-    .recognizes = recognizes, .probe = probe, .decode = decode};
+    .recognizes = recognizes, .probe = probe, .decode = decode, .library = {"libpng", write_version}};
 
 static png_image description_of(uint32_t width, uint32_t height) {
     return (png_image){.version = PNG_IMAGE_VERSION, .width = width, .height = height, .format = PNG_FORMAT_RGB};

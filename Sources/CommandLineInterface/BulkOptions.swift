@@ -30,7 +30,8 @@ enum BulkOptions {
     /// Which images are read, and how.
     static let images: [OptionGroup] = [
         [resume],
-        OptionGroup("Images", [filesFrom, endsInZero, DataOptions.damaged, DataOptions.followsLinks]),
+        OptionGroup(
+            "Images", [filesFrom, endsInZero, DataOptions.formats, DataOptions.damaged, DataOptions.followsLinks]),
     ]
 
     /// What runs them.
@@ -43,7 +44,8 @@ enum BulkOptions {
         let batch = try arguments[batch]
         return await FeatureExtraction(
             try ModelSource.load(try arguments[ModelSource.option], computation, batch: batch), batch: batch,
-            decoding: try arguments[exactDecode] ? .exact : .scaled, on: computation)
+            decoding: try arguments[exactDecode] ? .exact : .scaled, formats: try DataOptions.formats(arguments),
+            on: computation)
     }
 
     /// Looks the images up.
@@ -69,7 +71,9 @@ enum BulkOptions {
         }
         let isGiven = arguments.source(of: resume) != nil
         return try ImageRun(
-            try ImageInputs(named, list: list, endsInZero: isZero, following: try DataOptions.links(arguments)),
+            try ImageInputs(
+                named, list: list, endsInZero: isZero, following: try DataOptions.links(arguments),
+                formats: try DataOptions.formats(arguments)),
             shard: shard, skipsDamaged: try arguments[DataOptions.damaged] == .skip,
             resumes ? .required : isGiven ? .never : .ifSame)
     }

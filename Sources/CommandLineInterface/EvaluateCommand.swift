@@ -203,10 +203,10 @@ enum EvaluateCommand: Subcommand {
     @MainActor
     private static func sets(_ arguments: ParsedArguments) throws -> (test: EvaluationSet, references: EvaluationSet?) {
         let (limit, wanted) = (try arguments[limit], try arguments[classes])
-        let links = try DataOptions.links(arguments)
+        let (links, formats) = (try DataOptions.links(arguments), try DataOptions.formats(arguments))
         func open(_ path: String, _ labels: Option<String?>) throws -> LabelledImages {
             let images = try LabelledImages(
-                at: path, labels: try DataOptions.labels(arguments, labels), following: links)
+                at: path, labels: try DataOptions.labels(arguments, labels), following: links, formats: formats)
             DataOptions.report(images)
             return try wanted.map { try images.restricted(to: $0) } ?? images
         }
@@ -250,7 +250,8 @@ enum EvaluateCommand: Subcommand {
         }
         let embedding = await FeatureExtraction(
             try ModelSource.load(try arguments[embeddingModel], computation, batch: batch), batch: batch,
-            decoding: try arguments[BulkOptions.exactDecode] ? .exact : .scaled, on: computation)
+            decoding: try arguments[BulkOptions.exactDecode] ? .exact : .scaled,
+            formats: try DataOptions.formats(arguments), on: computation)
         return try SampleQuality.Source(generator, embeddedBy: embedding)
     }
 

@@ -53,7 +53,7 @@ enum GridsCommand: Subcommand {
         let hasClasses = try arguments[neighbours]
         let images = try LabelledImages(
             at: try arguments[data], ignoringClasses: !hasClasses, labels: try DataOptions.labels(arguments),
-            following: try DataOptions.links(arguments))
+            following: try DataOptions.links(arguments), formats: try DataOptions.formats(arguments))
         DataOptions.report(images)
         let set = EvaluationSet(images, limit: try arguments[limit], try DataOptions.damagePolicy(arguments))
         let inputs = try set.inputs(for: Preprocessing(file.configuration.preprocessing))

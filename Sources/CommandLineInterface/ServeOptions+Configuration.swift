@@ -162,7 +162,8 @@ extension ServeOptions {
         configuration.cacheBytes = try arguments[cache]
         configuration.decoding = try arguments[BulkOptions.exactDecode] ? .exact : .scaled
         configuration.imageLimits = ImageLimits(
-            maximumPixels: try arguments[pixels], maximumAspectRatio: try arguments[aspect])
+            maximumPixels: try arguments[pixels], maximumAspectRatio: try arguments[aspect],
+            formats: try DataOptions.formats(arguments, formats))
         return configuration
     }
 

@@ -84,6 +84,9 @@ enum ServeOptions {
     static let samples = Option(
         "max-samples", .integer(in: 2...10_000), default: 32,
         help: "The most images that a request to /sample or /interpolate may have made.")
+    static let formats = Option(
+        "formats", .formats, default: .standard,
+        help: "The image formats that are decoded. Images of other formats are refused by their first bytes.")
     static let pixels = Option(
         "max-pixels", .integer(in: 1...1_000_000_000), default: 64_000_000, help: "The most pixels of an image.")
     static let aspect = Option(
@@ -129,7 +132,8 @@ enum ServeOptions {
         OptionGroup(
             "Service",
             [
-                batch, wait, waiting, decoders, images, samples, pixels, aspect, cache, deadline, batching, drainDelay,
+                batch, wait, waiting, decoders, images, samples, formats, pixels, aspect, cache, deadline, batching,
+                drainDelay,
                 drainTimeout,
             ]),
         OptionGroup("Computation", [BulkOptions.exactDecode]), Computation.options,

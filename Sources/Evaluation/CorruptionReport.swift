@@ -147,7 +147,8 @@ extension EvaluationSet {
             inputs: { position in
                 let index = indices[position]
                 let bytes = try images.bytes(at: index, maximumBytes: FeatureExtraction.maximumBytes)
-                let picture = try preprocessing.croppedImage(for: bytes, decoding: decoding)
+                let picture = try preprocessing.croppedImage(
+                    for: bytes, limits: images.limits, decoding: decoding)
                 return .normalized(preprocessing.normalized(change(picture, index)))
             }
         ) { position, result in

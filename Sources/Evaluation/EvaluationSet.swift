@@ -66,7 +66,7 @@ package struct EvaluationSet {
         return try indices.enumerated().compactMap { position, index in
             do {
                 let bytes = try images.bytes(at: index, maximumBytes: FeatureExtraction.maximumBytes)
-                let image = try ImageDecoder.decode(bytes)
+                let image = try ImageDecoder.decode(bytes, limits: images.limits)
                 return (preprocessing.input(for: image), images.items[index].label)
             } catch let error as ImageError {
                 try damaged.add(position, DataSetError("\(images.items[index].path): \(error.message)"))

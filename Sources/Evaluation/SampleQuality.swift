@@ -93,9 +93,10 @@ extension SampleQuality {
     ) async throws -> (halves: [[Float]], used: Int) {
         var halves: [[Float]] = [[], []]
         var used = 0
-        let (generator, decoding) = (source.generator, source.embedding.decoding)
+        let (generator, decoding, limits) = (source.generator, source.embedding.decoding, real.images.limits)
         try await real.evenly(2 * count).embed(source.embedding, as: "embedding images") { bytes in
-            source.input(of: try generator.preprocessing.croppedImage(for: bytes, decoding: decoding))
+            source.input(
+                of: try generator.preprocessing.croppedImage(for: bytes, limits: limits, decoding: decoding))
         } deliver: { position, values in
             halves[position % 2] += values
             used += 1

@@ -14,19 +14,24 @@ package struct FeatureExtraction {
 
     package let served: ServedModel
     package let decoding: DecodingMode
+    package let formats: ImageFormats
     package let computation: Computation
     private let service: FeatureService
     private let readers: BlockingPool
     /// The most images in memory: a batch that is evaluated, one that waits decoded, and those that are read and decoded.
     private let window: Int
 
-    package init(_ served: ServedModel, batch: Int, decoding: DecodingMode, on computation: Computation) async {
+    package init(
+        _ served: ServedModel, batch: Int, decoding: DecodingMode, formats: ImageFormats, on computation: Computation
+    ) async {
         self.served = served
         self.decoding = decoding
+        self.formats = formats
         self.computation = computation
         var configuration = FeatureServiceConfiguration()
         configuration.batchLimit = batch
         configuration.decoding = decoding
+        configuration.imageLimits.formats = formats
         configuration.decoders = ProcessorBudget.available()
         window = 2 * batch + 2 * configuration.decoders
         configuration.queueLimit = window

@@ -1,6 +1,7 @@
 import Console
 import Files
 import Glibc
+import ImagePipeline
 import Training
 import UntrustedText
 
@@ -12,6 +13,8 @@ package struct ImageInputs: Sendable {
     private(set) var paths: [String]
     /// What was passed over inside folders.
     let skipped: SkippedEntries
+    /// The formats of images in folders.
+    let formats: ImageFormats
     /// Paths that led to nothing readable.
     let unreadable: [DataSetError]
     /// The image on standard input, if it is among them.
@@ -26,15 +29,19 @@ package struct ImageInputs: Sendable {
     ///   - list: a file that lists more paths, which follow; `standardInput` only if that isn't an image.
     ///   - endsInZero: whether the list's paths end in zero bytes instead of line ends.
     ///   - links: which links in folders to follow.
+    ///   - formats: whose images to take from folders.
     /// - Throws: `CommandFailure` if the list or standard input can't be read.
-    package init(_ named: [String], list: String?, endsInZero: Bool, following links: FollowedLinks) throws {
+    package init(
+        _ named: [String], list: String?, endsInZero: Bool, following links: FollowedLinks, formats: ImageFormats
+    ) throws {
+        self.formats = formats
         let isImage = named.contains(Self.standardInput)
         input = isImage ? try Self.standardInput(atMost: FeatureExtraction.maximumBytes) : nil
         let listed = try list.map { try Self.listed(in: $0, endsInZero: endsInZero) } ?? []
         // In a list it is a file's name.
         let files = ImageFiles(
             named + listed.map { $0 == Self.standardInput ? "./\($0)" : $0 }, following: links,
-            asTheyAre: [Self.standardInput])
+            asTheyAre: [Self.standardInput], formats: formats)
         paths = files.paths
         skipped = files.skipped
         unreadable = files.unreadable

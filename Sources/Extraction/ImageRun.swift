@@ -56,7 +56,7 @@ package struct ImageRun {
         guard !images.paths.isEmpty else {
             throw CommandFailure(
                 .unreadableInput,
-                "there are no images to read (\(images.skipped)); name \(ImageFormat.names) files or folders")
+                "there are no images to read (\(images.skipped)); name \(images.formats.names) files or folders")
         }
         if images.skipped.count > 0 { Terminal.report("headwater: in folders, \(images.skipped)") }
         self.images.restrict(to: shard)
@@ -119,6 +119,7 @@ package struct ImageRun {
         settings["the model"] = extraction.served.version.label
         settings["--precision"] = extraction.served.model.precision.rawValue
         settings["--kernels"] = extraction.computation.kernels.name
+        settings["--formats"] = extraction.formats.description
         settings["--exact-decode"] = "\(extraction.decoding == .exact)"
         let progress = try ProgressFile(of: output, settings: settings, continuation) { index in
             index < images.paths.count ? images.fingerprint(at: index) : nil

@@ -1,14 +1,15 @@
-/// File formats that people send but that aren't decoded, recognised by their first bytes so that the error can name them.
-///
-/// A format that is decoded is recognised before this is asked, so its row here may stay.
+/// File formats that people send but that aren't decoded, or are left out, recognised by their first bytes so that the error can name
+/// them.
 enum ForeignFormat {
     /// The error message for bytes of no format that is decoded.
-    static func describe(_ bytes: [UInt8]) -> String {
+    ///
+    /// - Parameter formats: those that are decoded.
+    static func describe(_ bytes: [UInt8], formats: ImageFormats) -> String {
         guard let name = name(of: bytes) else {
             return
-                "the bytes are not an image (they start with \(hexadecimal(bytes.prefix(8)))); send \(ImageFormat.names)"
+                "the bytes are not an image (they start with \(hexadecimal(bytes.prefix(8)))); send \(formats.names)"
         }
-        return "this is \(name); send \(ImageFormat.names)"
+        return "this is \(name); send \(formats.names)"
     }
 
     /// The name of the format with its article; nil for one not known here.
@@ -31,6 +32,8 @@ enum ForeignFormat {
 
     private static let table =
         [
+            Row("a JPEG image", (0, [0xff, 0xd8, 0xff])),
+            Row("a PNG image", (0, [0x89] + text("PNG"))),
             Row("a GIF image", (0, text("GIF8"))),
             Row("a WebP image", (0, text("RIFF")), (8, text("WEBP"))),
             // The two reserved fields of its header are zero.

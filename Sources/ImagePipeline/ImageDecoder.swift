@@ -19,7 +19,8 @@ public struct ImageHeader: Sendable, Equatable {
 /// So 16-bit colour keeps its high byte, 16-bit gray is clamped to 255, alpha is dropped, and CMYK counts as inverted.
 ///
 /// Of a file with several pictures, animated or not, the first is decoded: the picture that simple viewers show. In a PNG that is
-/// the picture of the IDAT chunks, whether or not it is a frame of the animation.
+/// the picture of the IDAT chunks, whether or not it is a frame of the animation. Where the first frame of an animated WebP or a GIF
+/// doesn't cover the canvas, a WebP is black, and a GIF has its transparent colour or else its first one.
 ///
 /// An image is decoded if every pixel is there, whatever follows the last one: markers or chunks that close the file may be
 /// missing, wrong, or followed by anything. Zero bytes at the end of a JPEG are padding and no pixels. Metadata may also be
@@ -27,7 +28,12 @@ public struct ImageHeader: Sendable, Equatable {
 /// - JPEGs with damaged data, with a colour component that no scan holds, with more than 64 scans, and of arithmetic or
 ///   lossless coding; progressive JPEGs without end-of-image marker whose coefficients are not complete;
 /// - PNGs with a wrong checksum of pixels, with an unknown critical chunk, or with more than twice a row's bytes and 64 KiB
-///   for a row.
+///   for a row;
+/// - WebPs, GIFs and BMPs whose data end before the last pixel, and GIFs that go on behind the end of their data;
+/// - BMPs with run lengths that aren't of the picture's number of bits.
+///
+/// A GIF's own table of colours counts, even if it is a ramp of grays and the table of the whole file isn't: Pillow then takes the
+/// other one.
 ///
 /// A progressive JPEG with its end-of-image marker may lack scans that only refine it. libjpeg-turbo smooths such a picture, and its
 /// versions do so by different arithmetic: here alone the bits are not promised.
@@ -37,20 +43,29 @@ public struct ImageHeader: Sendable, Equatable {
 ///   text chunk "exif", or else in a text "Raw profile type exif", as ImageMagick writes it. It may be a number of any type
 ///   but BYTE, the first if there are several;
 /// - where EXIF states none, that of XMP, in a JPEG's last XMP segment or a PNG's text "XML:com.adobe.xmp".
+///
+/// In a WebP, both are in the first chunk of their kind that its header announces. GIFs and BMPs have neither.
 public enum ImageDecoder {
     /// Reads format, size and orientation without allocating anything for pixels.
     ///
+    /// - Parameter formats: those that are decoded; the decoders of others don't see the bytes.
     /// - Throws: `ImageError` if the bytes have no readable header. The caller checks limits.
-    public static func probe(_ bytes: [UInt8]) throws(ImageError) -> ImageHeader {
+    public static func probe(
+        _ bytes: [UInt8], formats: ImageFormats = .standard
+    ) throws(ImageError) -> ImageHeader {
         guard !bytes.isEmpty else {
-            throw ImageError(.empty, "the image has no bytes; send a \(ImageFormat.names) file")
+            throw ImageError(.empty, "the image has no bytes; send a \(formats.names) file")
+        }
+        let (known, place) = (ImageFormats.all.members, image_codec_recognize(bytes, bytes.count))
+        guard place < known.count, formats.contains(known[place]) else {
+            throw ImageError(.unrecognised, ForeignFormat.describe(bytes, formats: formats))
         }
         var header = ImageCodecHeader()
         var failure = ImageCodecFailure()
         let status = image_codec_probe(bytes, bytes.count, &header, &failure)
-        guard status == .OK else { throw ImageError(status, failure, bytes) }
+        guard status == .OK else { throw ImageError(status, failure, bytes, formats) }
         return ImageHeader(
-            format: ImageFormat.all[header.format], width: Int(header.width), height: Int(header.height),
+            format: known[place], width: Int(header.width), height: Int(header.height),
             channels: Int(header.channels),
             orientation: Orientation(rawValue: Int(header.orientation)) ?? .topLeft)
     }
@@ -80,7 +95,7 @@ public enum ImageDecoder {
         _ bytes: [UInt8], limits: ImageLimits, denominator: (ImageHeader) -> Int
     ) throws(ImageError) -> StoredImage {
         try limits.check(byteCount: bytes.count)
-        let header = try probe(bytes)
+        let header = try probe(bytes, formats: limits.formats)
         try limits.check(header)
 
         let denominator = denominator(header)
@@ -93,7 +108,7 @@ public enum ImageDecoder {
                 bytes, bytes.count, UInt32(denominator), UInt32(width), UInt32(height), buffer.baseAddress, &failure)
             count = status == .OK ? buffer.count : 0
         }
-        guard status == .OK else { throw ImageError(status, failure, bytes) }
+        guard status == .OK else { throw ImageError(status, failure, bytes, limits.formats) }
         return StoredImage(
             header: header, denominator: denominator, image: RGBImage(width: width, height: height, pixels: pixels))
     }
@@ -101,22 +116,24 @@ public enum ImageDecoder {
 
 extension ImageError {
     /// The error for a decoder's failure.
-    fileprivate init(_ status: ImageCodecStatus, _ failure: ImageCodecFailure, _ bytes: [UInt8]) {
+    fileprivate init(
+        _ status: ImageCodecStatus, _ failure: ImageCodecFailure, _ bytes: [UInt8], _ formats: ImageFormats
+    ) {
         let detail = withUnsafeBytes(of: failure.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         let place = "at byte \(failure.offset) of \(bytes.count): \(detail)"
         switch status {
         case .unrecognised:
-            self.init(.unrecognised, ForeignFormat.describe(bytes))
+            self.init(.unrecognised, ForeignFormat.describe(bytes, formats: formats))
         case .truncated:
             self.init(.truncated, "the image is cut off (\(place)); send the whole file")
         case .unsupported:
             self.init(
-                .unsupported, "this kind of image is not supported (\(place)); save it as 8-bit \(ImageFormat.names)")
+                .unsupported, "this kind of image is not supported (\(place)); save it as 8-bit \(formats.names)")
         case .empty:
             self.init(.empty, "the image has no pixels (\(place)); send another one")
         case .tooLarge:
             self.init(
-                .tooLarge, "the image is too costly to decode (\(place)); save it as a plain \(ImageFormat.names)")
+                .tooLarge, "the image is too costly to decode (\(place)); save it as a plain \(formats.names)")
         default:
             self.init(.corrupt, "the image is damaged (\(place)); encode it again")
         }

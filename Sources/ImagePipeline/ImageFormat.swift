@@ -1,61 +1,61 @@
 import CImageCodecs
 
-/// A format that is decoded: a row of the table in CImageCodecs. What the program says and accepts of formats, from media types
+/// A format that can be decoded: a row of the table in CImageCodecs. What the program says and accepts of formats, from media types
 /// to the endings of file names, follows from that table.
 public struct ImageFormat: Sendable, Hashable, CustomStringConvertible {
-    /// All formats, in the order of the table, in which messages list them.
-    public static let all: [ImageFormat] = Array(
-        sequence(state: 0) { index in
-            defer { index += 1 }
-            return ImageFormat(index: index)
-        })
-
     /// The name, such as "JPEG".
     public let name: String
     /// The media type, such as `image/jpeg`.
     public let mediaType: String
     /// The endings of file names, in lower case, such as `.jpg`.
     public let suffixes: [String]
-    /// How every file begins, as far as these bytes are neither zero nor line breaks.
+    /// How every file begins, as far as these bytes are neither zero nor line breaks; none if these don't tell it from text.
     public let start: [UInt8]
     /// The largest denominator of the fraction of its size at which an image decodes: 8, or 1 if only whole images do.
     public let largestDenominator: Int
+    /// Whether it is decoded only if asked for, because its decoder is large.
+    public let isOnDemand: Bool
+    private let index: Int
 
-    private init?(index: Int) {
+    /// A library that decodes a format.
+    public struct Library: Sendable, Hashable {
+        /// Its name, such as `libpng`.
+        public let name: String
+        /// Its version, such as `1.6.39`.
+        public let version: String
+    }
+
+    init?(index: Int) {
         guard let codec = image_codec(index)?.pointee else { return nil }
         name = String(cString: codec.name)
         mediaType = String(cString: codec.media_type)
         suffixes = String(cString: codec.suffixes).split(separator: " ").map { ".\($0)" }
         start = Array(UnsafeBufferPointer(start: codec.start.bytes, count: codec.start.count))
         largestDenominator = Int(codec.largest_denominator)
+        isOnDemand = codec.is_on_demand
+        self.index = index
     }
+
+    /// Why it can't be decoded, such as a missing library, and what to do about that; nil if it can. The first call for a format on
+    /// demand loads its library.
+    public var unavailability: String? {
+        guard let find = image_codec(index)?.pointee.find_unavailability else { return nil }
+        return find().map { String(cString: $0) }
+    }
+
+    /// The library that decodes it; nil if none does.
+    public var library: Library? {
+        guard let library = image_codec(index)?.pointee.library, let name = library.name else { return nil }
+        let version = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
+            library.write_version(buffer.baseAddress!, buffer.count)
+            return String(cString: buffer.baseAddress!)
+        }
+        return Library(name: String(cString: name), version: version)
+    }
+
+    /// The name in lower case, by which options choose it.
+    public var optionName: String { name.lowercased() }
 
     /// The name.
     public var description: String { name }
-}
-
-extension ImageFormat {
-    /// The names of all formats for a sentence, such as "JPEG or PNG".
-    public static let names = alternatives(all.map(\.name))
-
-    /// The endings of file names for a sentence, such as ".jpg, .jpeg or .png".
-    public static let suffixes = alternatives(all.flatMap(\.suffixes))
-
-    /// Whether a file's name, in bytes, ends as those of images do, in upper or lower case.
-    public static func isImageName(_ name: some BidirectionalCollection<UInt8>) -> Bool {
-        all.contains { format in
-            format.suffixes.contains { suffix in
-                name.suffix(suffix.utf8.count).map(lowercased).elementsEqual(suffix.utf8)
-            }
-        }
-    }
-
-    private static func lowercased(_ byte: UInt8) -> UInt8 {
-        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
-    }
-
-    private static func alternatives(_ words: [String]) -> String {
-        guard let last = words.last, words.count > 1 else { return words.joined() }
-        return words.dropLast().joined(separator: ", ") + " or " + last
-    }
 }

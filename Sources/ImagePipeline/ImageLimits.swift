@@ -1,4 +1,4 @@
-/// Limits of an image, checked by its header before anything is allocated for its pixels.
+/// Limits of an image, checked by its first bytes and its header before anything is allocated for its pixels.
 public struct ImageLimits: Sendable, Equatable {
     /// Pixels, width times height, of three bytes each once decoded. Never more than 2^31 - 1, whatever is set here, so no size
     /// computed from them overflows.
@@ -7,12 +7,18 @@ public struct ImageLimits: Sendable, Equatable {
     public var maximumAspectRatio: Double
     /// Encoded bytes.
     public var maximumBytes: Int
+    /// The formats that are decoded.
+    public var formats: ImageFormats
 
     /// Sets limits; the defaults take a 64-megapixel photograph.
-    public init(maximumPixels: Int = 64_000_000, maximumAspectRatio: Double = 60, maximumBytes: Int = 128 << 20) {
+    public init(
+        maximumPixels: Int = 64_000_000, maximumAspectRatio: Double = 60, maximumBytes: Int = 128 << 20,
+        formats: ImageFormats = .standard
+    ) {
         self.maximumPixels = maximumPixels
         self.maximumAspectRatio = maximumAspectRatio
         self.maximumBytes = maximumBytes
+        self.formats = formats
     }
 
     func check(byteCount: Int) throws(ImageError) {

@@ -33,7 +33,7 @@ struct CacheTests {
             let classes = try await service.client.post("/classify", image)
             let form = Form().file("i", image).file("i", try TestFixtures.bytes("images/gray-77x55.png")).body
             let both = try await service.client.post("/embed", form, headers: ["Content-Type": Form.contentType])
-            let bad = try await service.client.post("/embed", Array("GIF89a".utf8))
+            let bad = try await service.client.post("/embed", Array("II*\0".utf8))
             #expect(first["Cache-Status"] == "headwater; fwd=miss")
             #expect(again["Cache-Status"] == "headwater; hit")
             #expect(classes["Cache-Status"] == "headwater; fwd=miss")

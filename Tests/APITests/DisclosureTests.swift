@@ -16,7 +16,7 @@ enum Disclosure {
         // Absolute paths but for the contract's own, versions, libraries, and traces of stacks.
         let patterns: [Regex<Substring>] = [
             /\/(?:tmp|var|usr|home|root|etc|opt|srv|proc|lib|lib64|bin|mnt|Users)\/[\w.\/-]+/, /\b\d+\.\d+\.\d+\b/,
-            /(?i)libmicrohttpd|libjpeg|libpng|libzip|libarchive|zlib|openblas|gnutls|nettle|foundation|glibc|swift|turbo/,
+            /(?i)libmicrohttpd|libjpeg|libpng|libwebp|libzip|libarchive|zlib|openblas|gnutls|nettle|foundation|glibc|swift|turbo/,
             /0x[0-9a-fA-F]{5,}|Fatal error|\w+\.(?:swift|c|h):\d+|\$s\d+\w+|#\d+ 0x/,
         ]
         return patterns.flatMap { text.matches(of: $0).map { String($0.output) } }.filter { !request.contains($0) }
@@ -146,7 +146,7 @@ struct DisclosureTests {
                 return flawed
             }
         }
-        return cuts + flaws + [Array("GIF89a and so on".utf8), Array("%PDF-1.7".utf8)]
+        return cuts + flaws + [Array("II*\0 and so on".utf8), Array("%PDF-1.7".utf8)]
     }
 
     @Test("No error of any code tells a path, a library, a version or a place in the program")

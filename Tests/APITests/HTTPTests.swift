@@ -301,9 +301,11 @@ struct DescriptionTests {
             let pass = try #require(model["pass"] as? [String: Any])
             #expect((pass["times"] as? [Double])?.count == 4 && model["name"] as? String == "a")
             #expect((model["places"] as? [[String: Any]])?.isEmpty == false)
-            for client in [service.client, service.admin] {
+            let libraries: Set = ["libjpeg-turbo", "libpng", "libwebp"]
+            for (client, decoders) in [(service.client, nil), (service.admin, libraries)] {
                 let answer = try await client.get("/version").json()
                 #expect(answer["version"] as? String == "1.2.3" && answer["commit"] as? String == "c0ffee")
+                #expect((answer["decoders"] as? [String: String]).map { Set($0.keys) } == decoders)
             }
         }
     }

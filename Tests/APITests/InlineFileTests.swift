@@ -128,7 +128,7 @@ struct MistakenImageTests {
 
     @Test(
         "What the decoder knows better is left to it",
-        arguments: ["GIF89a", "hello", "<svg>", "Note: this", "a=b", "AAAA==", "RIFF\0\0\0\0WEBP", "{\0", "a.tiff"])
+        arguments: ["GIF89a", "hello", "<svg>", "Note: this", "a=b", "AAAA==", "RIFF\0\0\0\0WEBP", "{\0", "a.tga"])
     func others(body: String) {
         #expect(problem(Array(body.utf8), nil) == nil)
     }

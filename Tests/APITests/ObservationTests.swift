@@ -54,7 +54,7 @@ struct ObservationTests {
             $0.service.waitLimit = .seconds(3600)
         } _: { service async throws in
             _ = try await service.client.post("/embed", try sampleImage())
-            _ = try await service.client.post("/embed", Array("GIF89a".utf8))
+            _ = try await service.client.post("/embed", Array("II*\0".utf8))
             _ = try await service.client.get("/a/b/c")
             #expect(await eventually { service.openRequests == 0 })
             let text = try await service.admin.get("/metrics").text

@@ -111,7 +111,7 @@ struct TrajectoryTests {
             let two = try await service.client.post(
                 "/trajectory", Form().file("a", image).file("b", image).body, headers: form)
             #expect(two.code == "too_many_images" && two.text.contains("more than 1 image;"))
-            #expect(try await service.client.post("/trajectory", Array("GIF89a".utf8)).status == 415)
+            #expect(try await service.client.post("/trajectory", Array("II*\0".utf8)).status == 415)
             #expect(try await service.client.post("/trajectory?at=end", image).code == "unknown_parameter")
             #expect(try await service.client.post("/trajectory", []).code == "no_images")
             let late = try await service.client.post("/trajectory", image, headers: ["X-Request-Timeout": "1e-9"])

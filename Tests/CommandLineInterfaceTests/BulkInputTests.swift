@@ -134,6 +134,23 @@ struct BulkInputTests {
         #expect(try await embed(line + ["--follow-links"]) == .success)
         #expect(try String(contentsOfFile: npy + ".paths", encoding: .utf8) == scratch.path("photos/all/a.jpg\n"))
     }
+
+    @Test("A folder's images are those of --formats; another format is refused by its bytes, whatever it is called")
+    func formats() async throws {
+        let model = try await ImportedModel.classifier()
+        let scratch = try Scratch()
+        for file in ["palette.gif", "rgb.bmp", "lossy.webp"] {
+            _ = try scratch.write(TestFixtures.bytes("images/formats/" + file), to: "photos/" + file)
+        }
+        let misnamed = try scratch.write(TestFixtures.bytes("images/formats/rgb.bmp"), to: "a.gif")
+        let line = ["classify", "--model", model.path, scratch.path("photos")]
+        let all = try await BuiltProgram.run(line)
+        #expect(try all.decodedLines(Row.self).count == 3 && all.status == 0, "\(all.errors)")
+        let some = try await BuiltProgram.run(line + [misnamed, "--formats", "webp,gif"])
+        #expect(try some.decodedLines(Row.self).count == 2 && some.status == 1)
+        #expect(some.errors.contains("1 skipped: 1 not .webp or .gif"), "\(some.errors)")
+        #expect(some.errors.contains("this is a BMP image; send WebP or GIF"), "\(some.errors)")
+    }
 }
 
 /// How many records a progress file holds, by their lengths.

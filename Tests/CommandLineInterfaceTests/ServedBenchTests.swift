@@ -95,7 +95,7 @@ struct ServedBenchTests {
             #expect(outcome.status == 64 && outcome.errors.contains(arguments[1]), "\(outcome.errors)")
         }
         let scratch = try Scratch()
-        let file = try scratch.write("GIF89a".utf8, to: "a.jpg")
+        let file = try scratch.write("II*\0".utf8, to: "a.jpg")
         let outcome = try await BuiltProgram.run(["bench", "served", "--seconds", "0.1", "--image", file])
         #expect(outcome.status == 65 && outcome.errors.contains("415"), "\(outcome.errors)")
         let missing = try await BuiltProgram.run(["bench", "served", "--model", file])

@@ -15,6 +15,12 @@ struct GoldenImageTests {
         expectEqual(image, GoldenImages.shared[file, "decoded"])
     }
 
+    @Test("decoded from further formats", arguments: GoldenImages.formats.files(with: "decoded"))
+    func decodedFormats(file: String) throws {
+        let image = try ImageDecoder.decode(TestFixtures.bytes("images/" + file))
+        expectEqual(image, GoldenImages.formats[file, "decoded"])
+    }
+
     @Test("resized to 32 and cropped to 32", arguments: GoldenImages.shared.files(with: "resize32_crop32"))
     func resize32(file: String) throws {
         try expectCrop(of: file, shorterSide: 32, crop: 32, equals: "resize32_crop32")
@@ -28,6 +34,7 @@ struct GoldenImageTests {
     @Test("every golden image is tested in every way that it has an expectation for")
     func completeness() {
         #expect(GoldenImages.shared.files(with: "decoded").count == 17)
+        #expect(GoldenImages.formats.files(with: "decoded").count == 27)
         #expect(GoldenImages.shared.files(with: "resize32_crop32").count == 19)
         #expect(GoldenImages.shared.files(with: "resize73_crop64").count == 19)
     }

@@ -7,6 +7,9 @@ struct GoldenImages {
     /// the draft and its box first.
     static let scaled = try! GoldenImages("images/scaled.safetensors")
 
+    /// Of files in `images/formats`.
+    static let formats = try! GoldenImages("images/formats.safetensors")
+
     private let tensors: FixtureTensors
 
     init(_ name: String) throws { tensors = try FixtureTensors(name) }

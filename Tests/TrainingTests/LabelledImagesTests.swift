@@ -286,7 +286,7 @@ struct ImageFilesTests {
         let files = ImageFiles([folder.path + "/z", named, folder.path + "/missing.png", folder.path + "/z/b/"])
         let relative = files.paths.map { $0.dropFirst(folder.path.count + 1) }
         #expect(relative == ["z/a.jpg", "z/b.png", "z/b/1.png", "z/b/2.png", "photo.dat", "z/b/1.png", "z/b/2.png"])
-        #expect(files.skipped.description == "2 skipped: 1 hidden, 1 not .jpg, .jpeg or .png")
+        #expect(files.skipped.description == "2 skipped: 1 hidden, 1 not .jpg, .jpeg, .png, .webp, .gif or .bmp")
         #expect(files.unreadable.count == 1)
         #expect(files.unreadable.first?.message.contains("missing.png: No such file") == true)
     }

@@ -146,6 +146,116 @@ def png(choose):
     return file + chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
 
 
+# WebPs, with frames that don't cover the canvas.
+
+
+def webp(choose):
+    options = dict(lossless=choose.random() < 0.5, quality=choose.choice([0, 30, 75, 100]), method=choose.randint(0, 6),
+                   exact=choose.random() < 0.5, **metadata(choose))
+    file = io.BytesIO()
+    if choose.random() < 0.7:
+        picture(choose, choose.choice(["RGB", "RGBA"]), size(choose)).save(file, "WEBP", **options)
+        return file.getvalue()
+    canvas = size(choose)
+    first = picture(choose, "RGBA", canvas)
+    if choose.random() < 0.7:
+        place = choose.randrange(canvas[0]), choose.randrange(canvas[1])
+        part = first.crop((*place, *canvas))
+        first = Image.new("RGBA", canvas)
+        first.paste(part, place)
+    later = [picture(choose, "RGBA", canvas) for _ in range(choose.randint(1, 2))]
+    first.save(file, "WEBP", save_all=True, append_images=later, **options)
+    return file.getvalue()
+
+
+# GIFs, whose first frame stands anywhere on the screen or beyond it.
+
+
+def gif(choose):
+    width, height = size(choose)
+    count = choose.randint(1, 256)
+    image = Image.frombytes("P", (width, height), bytes(choose.randrange(count) for _ in range(width * height)))
+    image.putpalette(choose.randbytes(3 * choose.randint(1, 256)))
+    if choose.random() < 0.2:
+        image = picture(choose, "L", (width, height))
+    file = io.BytesIO()
+    options = {"transparency": choose.randrange(count)} if choose.random() < 0.3 else {}
+    image.save(file, "GIF", interlace=choose.random() < 0.5, optimize=choose.random() < 0.5, **options)
+    content = file.getvalue()
+    if choose.random() < 0.5:
+        return content
+    place = struct.pack("<HH", choose.randint(0, 9), choose.randint(0, 9))
+    screen = struct.pack("<HH", *(choose.randint(0, 2 * side) for side in (width, height)))
+    descriptor = content.index(b",\0\0\0\0" + struct.pack("<HH", width, height))
+    return content[:6] + screen + content[10 : descriptor + 1] + place + content[descriptor + 5 :]
+
+
+# BMPs, most of which Pillow doesn't write.
+
+BIT_FIELDS = {
+    16: [(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)], 24: [(0xFF0000, 0xFF00, 0xFF)],
+    32: [(0xFF0000, 0xFF00, 0xFF, 0), (0xFF000000, 0xFF0000, 0xFF00, 0), (0xFF000000, 0xFF00, 0xFF, 0),
+         (0xFF000000, 0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000, 0xFF000000), (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+         (0xFF000000, 0xFF00, 0xFF, 0xFF0000), (0, 0, 0, 0)]}
+
+
+def run_lengths(choose, height, start, packed):
+    """Runs, literal indices, moves and ends of rows, enough of them for all rows."""
+    data, rows = b"", 0
+    while rows < 2 * height:
+        kind = choose.randrange(8)
+        if kind < 4:
+            data += bytes([choose.randint(1, 90), choose.randrange(256)])
+        elif kind < 6:
+            data += b"\0\0"
+            rows += 1
+        elif kind < 7:
+            data += b"\0\2" + bytes([choose.randint(0, 9), choose.randint(0, 1)])
+        else:
+            count = choose.randint(3, 40)
+            data += bytes([0, count]) + choose.randbytes((count + 1) // 2 if packed else count)
+            data += b"\0" * ((start + len(data)) % 2)
+    return data + b"\0\1"
+
+
+def bmp(choose):
+    width, height = size(choose)
+    header_size, bits = choose.choice([12, 40, 52, 56, 64, 108, 124]), choose.choice([1, 4, 8, 16, 24, 32])
+    compression, masks, between = 0, b"", b""
+    if header_size > 12 and choose.random() < 0.5:
+        compression = {1: 0, 4: 2, 8: 1}.get(bits, 3)
+    if compression == 3:
+        # Shorter headers have no field for alpha.
+        fields = choose.choice([fields for fields in BIT_FIELDS[bits] if header_size >= 56 or not any(fields[3:])])
+        masks = struct.pack(f"<{len(fields)}I", *fields)
+        if header_size < 52:
+            between = masks[:12]
+    if bits <= 8:
+        entry = 3 if header_size == 12 else 4
+        count = 1 << bits if header_size == 12 else choose.randint(1, 1 << bits)
+        # Pillow misreads pictures of 4 or 8 bits whose palette is black and white.
+        is_gray = choose.random() < 0.3 and (bits == 1 or (bits == 8 and count > 2))
+        levels = [0, 255] if count == 2 else range(count)
+        between = b"".join(bytes([level] * 3 + [0])[:entry] for level in levels) if is_gray else choose.randbytes(entry * count)
+    if header_size == 12:
+        header = struct.pack("<IHHHH", 12, width, height, 1, bits)
+    else:
+        colours = len(between) // 4 if bits <= 8 else 0
+        is_top_down = choose.random() < 0.3
+        header = struct.pack("<IiiHHIIiiII", header_size, width, -height if is_top_down else height, 1, bits, compression,
+                             0, 0, 0, colours, 0)
+        if header_size >= 52:
+            header += masks
+        header = header[:header_size].ljust(header_size, b"\0")
+    offset = 14 + header_size + len(between)
+    if compression in (1, 2):
+        data = run_lengths(choose, height, offset, compression == 2)
+    else:
+        data = choose.randbytes((width * bits + 31) // 32 * 4 * height)
+    stated = choose.choice([offset] * 8 + [0] + ([14 + header_size] if bits <= 8 else []))
+    return b"BM" + struct.pack("<IHHI", offset + len(data), 0, 0, stated) + header + between + data
+
+
 # Odd metadata on a small picture: what Pillow reads of it, and what it passes over.
 
 
@@ -345,10 +455,8 @@ def main(folder, count, seed):
     choose = random.Random(seed)
     cases = Cases(Path(folder))
     for _ in range(count):
-        if choose.random() < 0.5:
-            cases.add_plain(choose, jpeg(choose), "jpg")
-        else:
-            cases.add_plain(choose, png(choose), "png")
+        make = choose.choice([jpeg, jpeg, png, png, webp, gif, bmp])
+        cases.add_plain(choose, make(choose), make.__name__)
     for size in [(1000, 4101), (4103, 1001), (2001, 2011)]:
         path, case, image = cases.add(jpeg(choose, size), "jpg")
         cases.add_crops(choose, path, case, image, scaled_crop)

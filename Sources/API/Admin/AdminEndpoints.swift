@@ -8,7 +8,9 @@ extension AdminAPI: EndpointAPI {
             .read("metrics", "/metrics", .monitored, statuses: [200, 401, 403, 429]) { api, _ in
                 await api.exposition()
             },
-            .read("version", "/version", statuses: [200, 401, 403, 429]) { api, _ in api.configuration.build.response },
+            .read("version", "/version", statuses: [200, 401, 403, 429]) { api, _ in
+                api.configuration.build.response(api.service.configuration.imageLimits.formats)
+            },
             .read("checkpoint", "/admin/checkpoint", statuses: [200, 401, 403, 429]) { api, _ in
                 await api.checkpoints.status.response(status: 200)
             },

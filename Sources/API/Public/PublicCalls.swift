@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import ImagePipeline
 
 /// What the head of a request with images says.
 struct ImageCall: Sendable {
@@ -9,6 +10,7 @@ struct ImageCall: Sendable {
     let form: ImageForm
     let minimumImages: Int
     let maximumImages: Int
+    let formats: ImageFormats
     let resultFormat: ResultFormat
     let deadline: RequestDeadline
 }
@@ -67,7 +69,7 @@ extension Endpoint<PublicAPI> {
             let call = ImageCall(
                 options: queryOptions, optionNames: options, form: try ImageForm(form, head.headers),
                 minimumImages: minimum, maximumImages: maximum ?? api.configuration.maximumImages,
-                resultFormat: resultFormat, deadline: deadline)
+                formats: api.service.configuration.imageLimits.formats, resultFormat: resultFormat, deadline: deadline)
             return Acceptance(body: api.body, coding: coding) { request, observation throws(Problem) in
                 try await handler(api)(request, call, &observation)
             }

@@ -14,7 +14,7 @@ enum FileReference: Equatable {
             if name == "blob" || rest.starts(with: "://".utf8) { self = .url; return }
         }
         guard let last = text.lastIndex(where: { $0 > 0x20 }) else { return nil }
-        guard ImageFormat.isImageName(text[...last]) else { return nil }
+        guard ImageFormats.all.isImageName(text[...last]) else { return nil }
         self = .fileName
     }
 

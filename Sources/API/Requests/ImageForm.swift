@@ -10,9 +10,9 @@ enum ImageForm: Sendable {
     /// `application/json`.
     case json
 
-    /// The media types that a body of images may have. `curl --data-binary` declares any body a URL-encoded form.
+    /// The media types that a body of images may have, as documented: further formats are only a matter of the bytes. `curl --data-binary` declares any body a URL-encoded form.
     static let mediaTypes =
-        ImageFormat.all.map(\.mediaType) + [
+        ImageFormats.standard.members.map(\.mediaType) + [
             "application/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data", "application/json",
         ]
 

@@ -19,7 +19,7 @@ enum MistakenImage: Equatable {
     /// - Parameter isURLEncoded: whether the Content-Type is that of a URL-encoded form, which `curl -d` and
     ///   `--data-binary` send for any body.
     init?(_ bytes: [UInt8], isURLEncoded: Bool) {
-        if ImageFormat.all.contains(where: { bytes.starts(with: $0.start) }) {
+        if Self.recognizable.contains(where: { bytes.starts(with: $0.start) }) {
             // A whole file has such bytes within its first ten.
             guard bytes.count > 64, !bytes.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D }) else { return nil }
             self = .stripped
@@ -35,7 +35,7 @@ enum MistakenImage: Equatable {
             self = .json
         } else if start.starts(with: "--".utf8), start.firstRange(of: Array("form-data".utf8)) != nil {
             self = .form
-        } else if ImageFormat.all.contains(where: { start.starts(with: Self.base64(ofStart: $0)) }) {
+        } else if Self.recognizable.contains(where: { start.starts(with: Self.base64(ofStart: $0)) }) {
             self = .base64
         } else if isURLEncoded, Self.isPair(start) {
             self = .urlEncodedForm
@@ -55,6 +55,9 @@ enum MistakenImage: Equatable {
         return !name.isEmpty && rest.first == UInt8(ascii: "=")
             && rest.dropFirst().first.map { $0 > 0x20 && $0 != UInt8(ascii: "=") } ?? false
     }
+
+    /// The formats whose files begin as no text does.
+    private static let recognizable = ImageFormats.all.members.filter { !$0.start.isEmpty }
 
     /// How every file of a format begins in base64: the characters that its first bytes decide.
     private static func base64(ofStart format: ImageFormat) -> ArraySlice<UInt8> {

@@ -40,7 +40,7 @@ struct PostedImages: Sendable {
         guard images.count >= wanted else {
             let remedy =
                 wanted == 1
-                ? "send the bytes of a \(ImageFormat.names) file as the body" : "send \(wanted), in a form or in JSON"
+                ? "send the bytes of a \(call.formats.names) file as the body" : "send \(wanted), in a form or in JSON"
             throw Problem(
                 .noImages, "the request contains \(images.isEmpty ? "no" : "\(images.count)") image; \(remedy)")
         }

@@ -1,4 +1,5 @@
 import HTTPServer
+import ImagePipeline
 import JSON
 import Telemetry
 
@@ -11,12 +12,22 @@ extension Response {
 }
 
 extension BuildInformation {
-    /// The answer to `GET /version`, which both listeners give.
-    var response: Response {
+    /// The answer to `GET /version` of the public listener.
+    var response: Response { .json { write(to: &$0) } }
+
+    /// The answer to `GET /version` of the admin listener, which also names the libraries that decode images.
+    func response(_ formats: ImageFormats) -> Response {
         .json { json in
-            json.member("name", "headwater")
-            json.member("version", version)
-            json.member("commit", commit)
+            write(to: &json)
+            json.object("decoders") { json in
+                for library in formats.libraries { json.member(named: library.name) { $0.string(library.version) } }
+            }
         }
+    }
+
+    private func write(to json: inout JSONWriter) {
+        json.member("name", "headwater")
+        json.member("version", version)
+        json.member("commit", commit)
     }
 }

@@ -50,13 +50,19 @@ typedef struct {
     const char *media_type;
     /// The endings of file names, in lower case and separated by spaces, the most usual one first.
     const char *suffixes;
-    /// How every file begins, as far as these bytes are neither zero nor line breaks, which some clients strip.
+    /// How every file begins, as far as these bytes are neither zero nor line breaks, which some clients strip; none if that are
+    /// too few to tell the format from text.
     struct {
         const uint8_t *bytes;
         size_t count;
     } start;
     /// The largest denominator of the fraction of its size at which an image decodes: 8, or 1 if only whole images do.
     uint32_t largest_denominator;
+    /// Whether it is decoded only if asked for, because its decoder is large.
+    bool is_on_demand;
+    /// Why it can't be decoded, such as a missing library, in a sentence for the operator; null if it can. No function if it
+    /// always can.
+    const char *(*find_unavailability)(void);
     /// Whether the bytes begin as a file of this format does.
     bool (*recognizes)(const uint8_t *bytes, size_t count);
     /// As `image_codec_probe`, for bytes that are recognised; `format` is the caller's to set.
@@ -66,10 +72,18 @@ typedef struct {
     ImageCodecStatus (*decode)(
         const uint8_t *bytes, size_t count, uint32_t scale_denominator, uint32_t width, uint32_t height, uint8_t *pixels,
         ImageCodecFailure *failure);
+    /// The library that decodes it, by name and version; without a name if none does.
+    struct {
+        const char *name;
+        void (*write_version)(char *text, size_t size);
+    } library;
 } ImageCodec;
 
 /// The codec at a place of the table; null behind its end.
 const ImageCodec *image_codec(size_t format);
+
+/// The place in the table of the format that the bytes begin as; one behind its end if they are of none.
+size_t image_codec_recognize(const uint8_t *bytes, size_t count);
 
 /// Reads the header without allocating anything that grows with the pixels.
 ImageCodecStatus image_codec_probe(

@@ -1,5 +1,6 @@
 import Arguments
 import Console
+import ImagePipeline
 import Training
 
 /// Options of how the images of a data set or a folder are read, which several commands share.
@@ -19,13 +20,32 @@ enum DataOptions {
         flag: "follow-links",
         help: "Follow every symbolic link inside a folder, to files and folders anywhere, except links to a folder "
             + "that contains them. By default, a link counts only if it leads to a file in the same folder.")
+    static let formats = Option(
+        "formats", .formats, default: .standard,
+        help: "The image formats that are read. Images of other formats are refused, and skipped in folders and "
+            + "archives.")
     static let labels = Option(
         "labels", optional: .file,
         help: "A CSV file whose columns 'path' and 'label', named in its first line, give the class of each image of "
             + "--data; the names of folders are then ignored. Paths are relative to --data.")
 
     /// Of commands that go through a whole data set.
-    static let options = OptionGroup("Images", [damaged, damagedLimit, followsLinks])
+    static let options = OptionGroup("Images", [formats, damaged, damagedLimit, followsLinks])
+
+    /// The formats that are asked for.
+    ///
+    /// - Throws: `CommandFailure` with status `unavailable` if the library of one is missing.
+    static func formats(
+        _ arguments: ParsedArguments, _ option: Option<ImageFormats> = formats
+    ) throws -> ImageFormats {
+        let formats = try arguments[option]
+        for format in formats.members {
+            guard let reason = format.unavailability else { continue }
+            throw CommandFailure(
+                .unavailable, "\(arguments.place(of: option)): \(reason), or leave \(format.optionName) out")
+        }
+        return formats
+    }
 
     static func damagePolicy(_ arguments: ParsedArguments) throws -> DamagePolicy {
         try arguments[damaged] == .fail ? .fail : .skip(share: try arguments[damagedLimit])
@@ -46,6 +66,20 @@ enum DataOptions {
         let names = images.firstUnlisted.joined(separator: ", ")
         let more = images.skipped.unlisted > images.firstUnlisted.count ? ", …" : ""
         Terminal.report("headwater: \(images.path): \(images.skipped)" + (names.isEmpty ? "" : " (\(names)\(more))"))
+    }
+}
+
+extension ValueSyntax where Value == ImageFormats {
+    /// Image formats, of those that can be decoded.
+    static var formats: ValueSyntax {
+        let names = ImageFormats.all.members.map(\.optionName)
+        return ValueSyntax(
+            placeholder: "FORMAT,…", rule: "a list with commas, each one of \(names.joined(separator: ", "))",
+            completion: .list(names),
+            parse: { text in
+                ImageFormats(optionNames: text.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
+            },
+            format: \.description)
     }
 }
 

@@ -13,7 +13,7 @@ import UntrustedText
 /// Options that pretraining and fine-tuning share.
 enum TrainingOptions {
     static let data = Option(
-        "data", required: .file, help: "A folder, or a tar or zip archive, of \(ImageFormat.names) images.")
+        "data", required: .file, help: "A folder, or a tar or zip archive, of images.")
     static let output = Option(
         "output", short: "o", required: .folder,
         help: "The folder for state.safetensors, model.safetensors, log.csv and progress.svg. It is created if "
@@ -230,7 +230,8 @@ extension TrainingData {
     ) throws {
         let links = try DataOptions.links(arguments)
         let all = try LabelledImages(
-            at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses, labels: labels, following: links)
+            at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses, labels: labels, following: links,
+            formats: try DataOptions.formats(arguments))
         let source = try arguments[TrainingOptions.validation] ?? .none
         if case .fraction = source {
         } else if labelsPerClass == nil {

@@ -208,11 +208,12 @@ package final class DataFeed: Sendable {
 
     private func decoded(_ position: Int) throws(DataSetError) -> RGBImage {
         let (images, index) = (subset.images, subset.indices[position])
-        let bytes = try images.bytes(at: index, maximumBytes: ImageLimits().maximumBytes)
+        let bytes = try images.bytes(at: index, maximumBytes: images.limits.maximumBytes)
         do throws(ImageError) {
             return configuration.augmentation.needsWholePicture(side: side)
-                ? try ImageDecoder.decode(bytes)
-                : try preprocessing.croppedImage(for: bytes, decoding: configuration.decoding)
+                ? try ImageDecoder.decode(bytes, limits: images.limits)
+                : try preprocessing.croppedImage(
+                    for: bytes, limits: images.limits, decoding: configuration.decoding)
         } catch {
             throw DataSetError("\(images.path): \(images.items[index].path): \(error.message)")
         }

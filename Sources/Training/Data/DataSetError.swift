@@ -47,13 +47,17 @@ package struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     package var special = 0
     /// Links that lead back to a folder that contains them.
     package var loops = 0
+    /// The formats that images are of.
+    let formats: ImageFormats
+
+    init(formats: ImageFormats) { self.formats = formats }
 
     package var count: Int { hidden + notImages + unlabelled + unlisted + special + loops }
 
     /// Such as `3 skipped: 2 hidden, 1 not .jpg, .jpeg or .png`; `none skipped` for none.
     package var description: String {
         let parts = [
-            (hidden, "hidden"), (notImages, "not \(ImageFormat.suffixes)"), (unlabelled, "outside class folders"),
+            (hidden, "hidden"), (notImages, "not \(formats.suffixes)"), (unlabelled, "outside class folders"),
             (unlisted, "not in the labels"), (special, "links or special files"),
             (loops, "links to a folder that contains them"),
         ]
@@ -66,7 +70,7 @@ package struct SkippedEntries: Sendable, Equatable, CustomStringConvertible {
     ///
     /// - Returns: whether it is an image to keep.
     mutating func keeps(fileNamed name: some BidirectionalCollection<UInt8>) -> Bool {
-        let isImage = ImageFormat.isImageName(name)
+        let isImage = formats.isImageName(name)
         if !isImage { notImages += 1 }
         return isImage
     }

@@ -97,7 +97,8 @@ package struct DataSplit: Sendable {
         case .dataSet(let path):
             available = LabelledSubset(images)
             let other = try LabelledImages(
-                at: path, ignoringClasses: images.classes.isEmpty, labels: labels, following: links)
+                at: path, ignoringClasses: images.classes.isEmpty, labels: labels, following: links,
+                formats: images.formats)
             self.validation = try LabelledSubset(other, labelledAs: images)
         case .fraction(let fraction):
             let held = Self.heldBack(images, fraction, seed: seed)

@@ -1,21 +1,26 @@
 import Files
 import Glibc
+import ImagePipeline
 import UntrustedText
 
 /// The image files that the paths on a command line mean.
 package struct ImageFiles: Sendable {
     /// Paths to read: a file as it was named, whatever its suffix, and a folder's images, sorted by path, in its place.
     package private(set) var paths: [String] = []
-    package private(set) var skipped = SkippedEntries()
+    package private(set) var skipped: SkippedEntries
     /// Arguments that lead to nothing readable. The others are complete nevertheless.
     package private(set) var unreadable: [DataSetError] = []
 
     /// Looks the paths up. Folders are searched with their subfolders.
     ///
-    /// - Parameter names: arguments that are kept as they are, without being looked up.
+    /// - Parameters:
+    ///   - names: arguments that are kept as they are, without being looked up.
+    ///   - formats: whose images are taken from folders.
     package init(
-        _ arguments: [String], following links: FollowedLinks = .insideFolder, asTheyAre names: Set<String> = []
+        _ arguments: [String], following links: FollowedLinks = .insideFolder, asTheyAre names: Set<String> = [],
+        formats: ImageFormats = .standard
     ) {
+        skipped = SkippedEntries(formats: formats)
         for argument in arguments {
             do throws(DataSetError) {
                 let isFolder = names.contains(argument) ? false : try Self.isFolder(argument)

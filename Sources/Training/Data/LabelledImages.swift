@@ -30,6 +30,9 @@ package struct LabelledImages: Sendable {
     /// The first few images that the table of labels doesn't name.
     package private(set) var firstUnlisted: [String] = []
 
+    /// The formats that its images are of.
+    package let formats: ImageFormats
+
     private let source: Source
 
     private enum Source {
@@ -43,14 +46,16 @@ package struct LabelledImages: Sendable {
     ///   - ignoringClasses: takes all images, in any folder, since pretraining needs no classes.
     ///   - labels: the class of every image instead of its folder; images that it doesn't name are left out.
     ///   - links: which links in a folder are followed.
+    ///   - formats: whose images are taken.
     /// - Throws: `DataSetError` if it can't be read, is a damaged archive, contains no image to take, lacks an image that `labels`
     ///   names, has a class name that no model can have, or if there is no room to unpack it.
     package init(
         at path: String, ignoringClasses: Bool = false, labels: ImageLabels? = nil,
-        following links: FollowedLinks = .insideFolder
+        following links: FollowedLinks = .insideFolder, formats: ImageFormats = .standard
     ) throws(DataSetError) {
         self.path = path
-        var skipped = SkippedEntries()
+        self.formats = formats
+        var skipped = SkippedEntries(formats: formats)
         let found: [Found]
         if try ImageFiles.isFolder(path) {
             source = .folder(path)
@@ -67,7 +72,7 @@ package struct LabelledImages: Sendable {
         classes = []
         if ignoringClasses {
             guard !found.isEmpty else {
-                throw DataSetError("\(path): contains no \(ImageFormat.suffixes) (\(skipped))")
+                throw DataSetError("\(path): contains no \(formats.suffixes) (\(skipped))")
             }
             items = found.map { Item(path: String(pathBytes: $0.path), label: 0, place: $0.place) }
         } else if let labels {
@@ -108,7 +113,7 @@ package struct LabelledImages: Sendable {
         skipped.unlabelled = found.count - labelled.count
         guard !labelled.isEmpty else {
             throw DataSetError(
-                "\(path): contains no \(ImageFormat.suffixes) inside a class folder, such as airplane/0000.jpg (\(skipped))"
+                "\(path): contains no \(formats.suffixes) inside a class folder, such as airplane/0000.jpg (\(skipped))"
             )
         }
         take(labelled)
@@ -127,7 +132,7 @@ package struct LabelledImages: Sendable {
             }
         }
         guard !labelled.isEmpty else {
-            throw DataSetError("\(path): contains no \(ImageFormat.suffixes) that \(labels.path) names (\(skipped))")
+            throw DataSetError("\(path): contains no \(formats.suffixes) that \(labels.path) names (\(skipped))")
         }
         take(labelled)
     }
@@ -170,6 +175,9 @@ package struct LabelledImages: Sendable {
         }
         return result
     }
+
+    /// What its images may be, when they are decoded.
+    package var limits: ImageLimits { ImageLimits(formats: formats) }
 
     /// The encoded bytes of the image at an index of `items`.
     ///

@@ -13,6 +13,13 @@ let imageTargets = [
             let isMended = input.bool()
             try decode(isMended ? mendingChunks(of: input.rest) : input.rest, &input)
         }),
+    FuzzTarget(
+        name: "webp", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg",
+        run: { try decode($0.rest, &$0) }),
+    FuzzTarget(
+        name: "gif", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg", run: { try decode($0.rest, &$0) }),
+    FuzzTarget(
+        name: "bmp", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg", run: { try decode($0.rest, &$0) }),
     // Long enough for as many segments as show by the time limit that a time grows with the square of their number.
     FuzzTarget(
         name: "probe", kind: .parser, maximumLength: 512 << 10,
