@@ -51,6 +51,8 @@ let package = Package(
         cLibrary("CZip", links: ["zip"]),
         // Its header says why it loads libarchive instead of linking with it.
         cLibrary("CArchive"),
+        // Its header says why it loads libcurl instead of linking with it.
+        cLibrary("CCurl"),
         cLibrary("CNettle", links: ["nettle"]),
         cLibrary("CZlib", links: ["z"]),
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
@@ -67,7 +69,7 @@ let package = Package(
         library("Files", ["UntrustedText"]),
         library("JSON", ["UntrustedText"]),
         library("Digests", ["CNettle"]),
-        library("Telemetry", ["Files"]),
+        library("Telemetry", ["CCurl", "Files", "JSON"]),
         library("CheckpointFormats", ["CZip", "CNumberFormats", "Digests", "Files", "JSON", "UntrustedText"]),
         library("Machine", ["CMachine"]),
         hotLibrary("Tensor", ["CKernels", "COpenBLAS", "Machine"]),
@@ -191,7 +193,7 @@ let package = Package(
         tests(of: "Console"),
         tests(of: "Extraction"),
         tests(of: "Evaluation", ["Tensor", "Training"]),
-        tests(of: "Telemetry"),
+        tests(of: "Telemetry", ["HTTPServer", "JSON", "TestBench"]),
         tests(
             of: "API",
             [

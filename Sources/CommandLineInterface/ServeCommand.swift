@@ -49,13 +49,14 @@ enum ServeCommand: Subcommand {
         let checkpoints = try checkpoints(
             arguments, service, computation, log: CheckpointLog(metrics: metrics, logger: logger))
         let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
+        let tracing = try ServeTracing(arguments, build, metrics: metrics, logger: logger)
         let publicAPI = PublicAPI(
             service: service, configuration: try ServeOptions.publicAPI(arguments, build),
-            metrics: metrics, logger: logger)
+            metrics: metrics, logger: logger, tracing: tracing?.requests)
         let server = try publicAPI.server(ServeOptions.server(arguments, sockets))
         let adminAPI = AdminAPI(
             service: service, checkpoints: checkpoints, configuration: try ServeOptions.adminAPI(arguments, build),
-            metrics: metrics, logger: logger)
+            metrics: metrics, logger: logger, tracing: tracing?.requests)
         let admin = try adminAPI.server(ServeOptions.adminServer(arguments, sockets))
         ProcessExit.prepare {
             server.removeSocketFile()
@@ -88,7 +89,7 @@ enum ServeCommand: Subcommand {
 
         await signals.stopRequest()
         return try await stop(
-            service, server: server, admin: admin, delay: try arguments[ServeOptions.drainDelay],
+            service, server: server, admin: admin, tracing: tracing, delay: try arguments[ServeOptions.drainDelay],
             timeout: try arguments[ServeOptions.drainTimeout], logger: logger)
     }
 
@@ -101,14 +102,18 @@ enum ServeCommand: Subcommand {
 
     /// Not ready at once; accepting for `delay`; then everything in flight is finished.
     private static func stop(
-        _ service: FeatureService, server: Server, admin: Server, delay: Duration, timeout: Duration, logger: Logger
+        _ service: FeatureService, server: Server, admin: Server, tracing: ServeTracing?, delay: Duration,
+        timeout: Duration, logger: Logger
     ) async throws -> ExitStatus {
         await service.retireReadiness()
         let inFlight = await service.status().inFlight
         logger.info("stopping", ["in_flight": .integer(inFlight)])
         try await Task.sleep(for: delay)
+        let end = ContinuousClock.now + timeout
         let isComplete = await server.drain(timeout: timeout)
         await service.beginDraining()
+        // While the admin listener still tells how many spans are lost.
+        await tracing?.finish(by: end)
         _ = await admin.drain(timeout: .seconds(1))
         logger.info("stopped", ["complete": .boolean(isComplete)])
         return isComplete ? .success : .internalFault

@@ -120,6 +120,16 @@ enum ServeOptions {
         "log-format", optional: .choice("FORMAT", of: LogFormat.self),
         help: "The format of the log. The default is text on a terminal and json otherwise.")
 
+    static let otlpEndpoint = Option(
+        "otlp-endpoint", optional: .string("URL"),
+        help: "Where to export traces: a collector's address for OTLP over HTTP, such as "
+            + "http://localhost:4318/v1/traces. Without it, the service exports none.")
+    static let otlpSample = Option(
+        "otlp-sample", .number("RATIO", in: 0...1), default: 1,
+        help:
+            "The share of requests without a traceparent that are traced. Of a request with one, its caller has decided."
+    )
+
     static let all = [
         OptionGroup(
             "Network",
@@ -138,5 +148,6 @@ enum ServeOptions {
             ]),
         OptionGroup("Computation", [BulkOptions.exactDecode]), Computation.options,
         OptionGroup("Logs", [accessLog, logLevel, logFormat]),
+        OptionGroup("Traces", [otlpEndpoint, otlpSample]),
     ]
 }

@@ -24,6 +24,8 @@ package actor FeatureService {
     private var work = SharedWork<AnswerKey, ContinuousClock.Instant>()
     private var cache: LeastRecentlyUsedCache<AnswerKey, ImageFeatures>
     private var requests: [RequestID: PendingRequest] = [:]
+    /// Those of the requests whose response says when which work was done.
+    private var traced: Set<RequestID> = []
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
     private let policy: AdmissionPolicy
@@ -65,6 +67,7 @@ package actor FeatureService {
         var sources: [AnswerSource] = []
         var unfinished: Set<ImageID> = []
         var timings = FeatureTimings()
+        var trace: FeatureTrace?
         var continuation: CheckedContinuation<Result<FeatureResponse, FeatureServiceError>, Never>?
     }
 
@@ -190,6 +193,10 @@ package actor FeatureService {
             }
         }
         if cache.capacity > 0 { pending.sources.forEach(events.answered) } else { pending.sources = [] }
+        if plan.isTraced {
+            pending.trace = FeatureTrace()
+            traced.insert(id)
+        }
         requests[id] = pending
         return (id, led)
     }
@@ -255,6 +262,7 @@ package actor FeatureService {
             guard decoding.removeValue(forKey: image) != nil, let result else { continue }
             for waiter in work.waiters(for: image) {
                 requests[waiter.request]?.timings.decode = waiter.since.duration(to: now).seconds
+                requests[waiter.request]?.trace?.decoded(from: waiter.since, to: now)
             }
             switch result {
             case .failure(let failure): deliver(.failure(failure), of: image)
@@ -288,6 +296,7 @@ package actor FeatureService {
     /// Ends a request early: images that no other request waits for leave the queue and the batch.
     private func cancel(_ id: RequestID, because error: FeatureServiceError) {
         guard let pending = requests.removeValue(forKey: id) else { return }
+        traced.remove(id)
         if error == .deadlineExceeded { events.expired() } else { events.abandoned() }
         let abandoned = work.leave(id, pending.unfinished)
         planner.remove(abandoned)
@@ -305,9 +314,10 @@ package actor FeatureService {
             return
         }
         requests[id] = nil
+        traced.remove(id)
         let response = FeatureResponse(
             served: pending.served, results: pending.results.compactMap { $0 }, sources: pending.sources,
-            timings: pending.timings)
+            timings: pending.timings, trace: pending.trace)
         continuation.resume(returning: .success(response))
     }
 
@@ -339,6 +349,7 @@ package actor FeatureService {
             // From the step before, so that what lies between two steps counts.
             backlog.stepped(operations: before - left, seconds: since.duration(to: end).seconds)
             since = end
+            trace(batch.images, from: start, to: end)
             settle(batch.images, advanced, served: served)
         }
         isRunning = false
@@ -350,9 +361,22 @@ package actor FeatureService {
         guard let admitted = jobs[image]?.admitted else { return }
         jobs[image]!.started = now
         for waiter in work.waiters(for: image) {
-            let wait = max(admitted, waiter.since).duration(to: now).seconds
-            requests[waiter.request]?.timings.queue.raise(to: wait)
+            let since = max(admitted, waiter.since)
+            requests[waiter.request]?.timings.queue.raise(to: since.duration(to: now).seconds)
+            requests[waiter.request]?.trace?.queued(from: since, to: now)
         }
+    }
+
+    /// Notes a step in the traces of the requests that wait for its images.
+    private func trace(_ images: [ImageID], from start: ContinuousClock.Instant, to end: ContinuousClock.Instant) {
+        guard !traced.isEmpty else { return }
+        var own: [RequestID: Int] = [:]
+        for image in images {
+            for waiter in work.waiters(for: image) where traced.contains(waiter.request) {
+                own[waiter.request, default: 0] += 1
+            }
+        }
+        for (id, count) in own { requests[id]?.trace?.stepped(from: start, to: end, images: images.count, own: count) }
     }
 
     /// Takes back what a step advanced. Images cancelled meanwhile are no longer among the jobs.
@@ -382,6 +406,7 @@ package actor FeatureService {
         for waiter in work.waiters(for: image) {
             let began = max(job.started ?? now, waiter.since)
             requests[waiter.request]?.timings.inference.raise(to: began.duration(to: now).seconds)
+            requests[waiter.request]?.trace?.inferred(from: began, to: now)
         }
         let key = deliver(result, of: image)
         // What a model that no longer serves computed would never be asked for.

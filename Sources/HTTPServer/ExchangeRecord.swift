@@ -28,6 +28,10 @@ package struct ExchangeRecord: Sendable {
     package var handling: Duration
     /// From there to the end.
     package var writing: Duration
+    /// When it ended.
+    package var ended: ContinuousClock.Instant
+    /// Whether it came over TLS.
+    package var isEncrypted: Bool
     package var outcome: Outcome
 }
 
@@ -53,7 +57,8 @@ extension ExchangeRecord {
             method: state.method, remoteAddress: exchange.connection.remoteAddress,
             status: status != 0 ? status : statusWithoutResponse, requestBytes: state.requestBytes,
             responseBytes: state.responseBytes, receiving: bodyReceived - exchange.received,
-            handling: answered - bodyReceived, writing: now - answered, outcome: outcome)
+            handling: answered - bodyReceived, writing: now - answered, ended: now,
+            isEncrypted: exchange.core.configuration.tls != nil, outcome: outcome)
     }
 
     private static func outcome(

@@ -71,6 +71,7 @@ struct TestService: Sendable {
         var server = ServerConfiguration()
         var service = FeatureServiceConfiguration()
         var logLevel = LogLevel.info
+        var tracing: RequestTracing?
         var hasHead = true
         var hasDirectory = true
         var starts = true
@@ -136,9 +137,11 @@ struct TestService: Sendable {
             selfTest: settings.selfTest)
         if settings.starts { try await checkpoints.start() }
         let publicAPI = PublicAPI(
-            service: service, configuration: settings.api, metrics: metrics, logger: logger)
+            service: service, configuration: settings.api, metrics: metrics, logger: logger,
+            tracing: settings.tracing)
         let adminAPI = AdminAPI(
-            service: service, checkpoints: checkpoints, configuration: settings.admin, metrics: metrics, logger: logger)
+            service: service, checkpoints: checkpoints, configuration: settings.admin, metrics: metrics, logger: logger,
+            tracing: settings.tracing)
         let servers = [try publicAPI.server(settings.server), try adminAPI.server(ServerConfiguration())]
         for server in servers { try server.start() }
         let result: Result<Value, any Error>

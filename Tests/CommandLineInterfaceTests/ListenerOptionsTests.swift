@@ -194,6 +194,36 @@ struct ListenerOptionsTests {
         }
     }
 
+    @Test("--otlp-endpoint takes the whole address of a collector, and --otlp-sample needs one")
+    func collectors() throws {
+        func endpoint(_ arguments: [String]) throws -> String? {
+            try ServeTracing.endpoint(try Self.parse(["serve"] + arguments))
+        }
+        #expect(try endpoint([]) == nil)
+        for url in [
+            "http://localhost:4318/v1/traces", "https://collector.example/otlp?a=b", "http://[::1]:4318/v1/traces",
+        ] {
+            #expect(try endpoint(["--otlp-endpoint", url, "--otlp-sample", "0.1"]) == url)
+        }
+        for (url, remedy) in [
+            ("localhost:4318/v1/traces", "such as http://localhost:4318/v1/traces"),
+            ("grpc://localhost:4317", "such as http://localhost:4318/v1/traces"),
+            ("http:///v1/traces", "such as http://localhost:4318/v1/traces"),
+            ("http://a/v1/traces\n", "such as http://localhost:4318/v1/traces"),
+            ("http://collector:4318", "give http://collector:4318/v1/traces"),
+            ("http://collector:4318/", "give http://collector:4318/v1/traces"),
+            ("http://user:secret@collector/v1/traces", "leave it out"),
+        ] {
+            #expect { try endpoint(["--otlp-endpoint", url]) } throws: {
+                guard let error = $0 as? UsageError else { return false }
+                return error.source == "--otlp-endpoint" && error.remedy.contains(remedy)
+                    && !error.problem.contains("secret")
+            }
+        }
+        #expect { try endpoint(["--otlp-sample", "0.5"]) } throws: { "\($0)".contains("give --otlp-endpoint") }
+        #expect(throws: UsageError.self) { try endpoint(["--otlp-sample", "1.5"]) }
+    }
+
     @Test("--resume-checkpoint means three things, and needs a model directory")
     func resumption() throws {
         let folder = ["--model-directory", "/models"]

@@ -31,12 +31,13 @@ package final class AdminAPI: Sendable {
 
     package init(
         service: FeatureService, checkpoints: CheckpointManager, configuration: AdminAPIConfiguration,
-        metrics: ServiceMetrics, logger: Logger
+        metrics: ServiceMetrics, logger: Logger, tracing: RequestTracing? = nil
     ) {
         self.service = service
         self.checkpoints = checkpoints
         let observer = RequestObserver(
-            listener: .admin, metrics: metrics, logger: logger, accessLog: configuration.accessLog)
+            listener: .admin, metrics: metrics, logger: logger, accessLog: configuration.accessLog,
+            tracing: tracing)
         self.observer = observer
         authenticator = configuration.token.map {
             Authenticator(keys: [$0], allowance: configuration.wrongKeys, observer: observer)

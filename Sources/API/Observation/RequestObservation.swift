@@ -19,6 +19,12 @@ struct RouteLabel: Equatable, Sendable {
 struct RequestObservation: Sendable {
     let id: RequestID
     let trace: TraceContext
+    /// The client's span; nil if the trace begins here.
+    let parent: TraceContext?
+    /// Whether spans of the request are exported.
+    let isTraced: Bool
+    /// The path; nil unless the API has it, as another may hold secrets.
+    var path: String?
     var route = RouteLabel.unmatched
     /// The form of the errors that the request is answered with.
     var errors: ErrorFormat
@@ -35,11 +41,16 @@ struct RequestObservation: Sendable {
     /// - Parameters:
     ///   - errors: the form of errors until the request's endpoint is known.
     ///   - pages: which pages on other origins may read the answer; nil if none may.
-    init(_ headers: HTTPHeaders, errors: ErrorFormat, pages: CrossOriginPolicy? = nil) {
+    ///   - sampler: decides whether a trace that begins here is recorded; nil if no spans are exported.
+    init(
+        _ headers: HTTPHeaders, errors: ErrorFormat, pages: CrossOriginPolicy? = nil, sampler: TraceSampler? = nil
+    ) {
         self.errors = errors
         pageHeaders = pages?.headers(for: headers.values(of: "Origin")) ?? [:]
         id = RequestID(accepting: headers["X-Request-Id"])
-        trace = headers["traceparent"].flatMap(TraceContext.init(traceparent:))?.child() ?? .root()
+        parent = headers["traceparent"].flatMap(TraceContext.init(traceparent:))
+        trace = parent?.child() ?? .root(sampler)
+        isTraced = sampler != nil && trace.isSampled
     }
 
     /// The response with the headers that every response has.
@@ -59,6 +70,8 @@ struct ObservedFeatures: Sendable {
     let model: ModelVersion
     /// Of all the passes that the request needed.
     let timings: FeatureTimings
+    /// When the work of each pass was done, if the request is traced.
+    let traces: [FeatureTrace]
     /// Nil if no answer was looked up.
     let cache: CacheOutcome?
 
@@ -67,6 +80,7 @@ struct ObservedFeatures: Sendable {
         images = earlier?.images ?? response.results.count
         model = response.served.version
         timings = earlier.map { $0.timings + response.timings } ?? response.timings
+        traces = (earlier?.traces ?? []) + (response.trace.map { [$0] } ?? [])
         cache = CacheOutcome(response.sources) ?? earlier?.cache
     }
 }

@@ -8,6 +8,7 @@ struct RequestObserver: Sendable {
     let metrics: ServiceMetrics
     let logger: Logger
     let accessLog: AccessLog
+    var tracing: RequestTracing?
 
     func logServer(_ message: String) { logger.warning(listener.serverName, ["detail": .string(message)]) }
 
@@ -44,6 +45,7 @@ struct RequestObserver: Sendable {
         let level = accessLog.level(
             status: record.status, isComplete: record.outcome == .completed, isRoutine: observation.route.isRoutine)
         if let level { logger.log(level, "request", Self.fields(observation, record, total: total)) }
+        if observation.isTraced { tracing?.ended(record, observation) }
     }
 
     private static func fields(

@@ -47,6 +47,8 @@ package final class ServiceMetrics: Sendable {
     package let registry: MetricsRegistry
     /// The events to make the service with.
     package let events: ServiceEvents
+    /// The events to make the exporter of spans with.
+    package let spanEvents: SpanEvents
 
     private let requests: Labelled<Counter>
     private let requestSeconds: Labelled<Histogram>
@@ -140,6 +142,15 @@ package final class ServiceMetrics: Sendable {
                 "headwater_cache_misses_total",
                 help: "Images computed because neither the cache nor a computation in progress had their answer."),
         ]
+        let exported = try registry.counter(
+            "headwater_spans_exported_total", help: "Spans that the collector of traces has taken.")
+        let lost = try registry.counter(
+            "headwater_spans_dropped_total", help: "Spans that were not exported, by reason.", labels: ["reason"])
+        for loss in SpanLoss.allCases { lost[loss.rawValue].increment(by: 0) }
+        var spanEvents = SpanEvents()
+        spanEvents.exported = { exported.increment(by: UInt64($0)) }
+        spanEvents.lost = { lost[$1.rawValue].increment(by: UInt64($0)) }
+        self.spanEvents = spanEvents
         var events = ServiceEvents()
         events.stepped = { batch, seconds in
             steps.increment()

@@ -78,6 +78,8 @@ extension PublicAPI {
     func features(
         _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ observation: inout RequestObservation
     ) async throws(Problem) -> FeatureResults {
+        var wanted = wanted
+        wanted.isTraced = observation.isTraced
         let response: FeatureResponse
         do throws(FeatureServiceError) {
             response = try await service.features(of: inputs, wanted)

@@ -48,13 +48,15 @@ package final class PublicAPI: Sendable {
     /// - Parameters:
     ///   - metrics: those whose `events` the service was made with.
     ///   - logger: gets one access line for each request.
+    ///   - tracing: gets the spans of requests; nil to export none.
     package init(
         service: FeatureService, configuration: PublicAPIConfiguration, metrics: ServiceMetrics,
-        logger: Logger
+        logger: Logger, tracing: RequestTracing? = nil
     ) {
         self.service = service
         let observer = RequestObserver(
-            listener: .public, metrics: metrics, logger: logger, accessLog: configuration.accessLog)
+            listener: .public, metrics: metrics, logger: logger, accessLog: configuration.accessLog,
+            tracing: tracing)
         self.observer = observer
         authenticator = configuration.apiKeys.map {
             Authenticator(keys: $0, allowance: configuration.wrongKeys, observer: observer)

@@ -12,7 +12,8 @@ struct Gateway<API: EndpointAPI>: Application {
     init(_ api: API) { self.api = api }
 
     func observation(of headers: HTTPHeaders, target: String?) -> RequestObservation {
-        RequestObservation(headers, errors: ErrorFormat(ofTarget: target), pages: api.pages)
+        RequestObservation(
+            headers, errors: ErrorFormat(ofTarget: target), pages: api.pages, sampler: api.observer.tracing?.sampler)
     }
 
     func admit(_ head: RequestHead, _ observation: inout RequestObservation) -> Admission<Acceptance> {
@@ -25,6 +26,7 @@ struct Gateway<API: EndpointAPI>: Application {
             observation.route = RouteLabel(
                 method: head.isHead ? "HEAD" : head.method, path: endpoint.path,
                 isRoutine: endpoint.traits.contains(.routine))
+            observation.path = head.path
             observation.errors = endpoint.errors
             if !endpoint.traits.contains(.open) {
                 try api.authenticator?.check(head)

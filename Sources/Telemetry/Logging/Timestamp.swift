@@ -10,9 +10,14 @@ package struct Timestamp: Sendable, Hashable {
     }
 
     package static func now() -> Timestamp {
+        Timestamp(millisecondsSinceEpoch: Int64(nanosecondsSinceEpoch() / 1_000_000))
+    }
+
+    /// The present time more exactly, as spans have it.
+    package static func nanosecondsSinceEpoch() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
     /// ISO 8601 in UTC with milliseconds, such as `2024-02-29T23:59:59.999Z`.

@@ -8,9 +8,10 @@ package struct TraceContext: Sendable, Hashable {
     /// The 64-bit id of this span, not zero.
     private let span: UInt64
     /// The flags that the specification defines: bit 0, sampled; bit 1, the trace id is random.
-    private let flags: UInt8
+    let flags: UInt8
 
     private static let knownFlags: UInt8 = 0b11
+    private static let isSampled: UInt8 = 0b01
     private static let isRandom: UInt8 = 0b10
 }
 
@@ -33,12 +34,26 @@ extension TraceContext {
         self.init(traceHigh: traceHigh, traceLow: traceLow, span: span, flags: UInt8(flags) & Self.knownFlags)
     }
 
-    /// A new trace with a first span, not sampled: recording is for the caller to ask for.
-    package static func root() -> TraceContext {
-        TraceContext(
+    /// A new trace with a first span.
+    ///
+    /// - Parameter sampler: decides whether the trace is recorded; nil if nothing here records any.
+    package static func root(_ sampler: TraceSampler? = nil) -> TraceContext {
+        let root = TraceContext(
             traceHigh: .random(in: 0 ... .max), traceLow: .random(in: 1 ... .max), span: .random(in: 1 ... .max),
             flags: isRandom)
+        guard let sampler, sampler.records(root) else { return root }
+        return TraceContext(
+            traceHigh: root.traceHigh, traceLow: root.traceLow, span: root.span, flags: isRandom | isSampled)
     }
+
+    /// Whether the trace is recorded.
+    package var isSampled: Bool { flags & Self.isSampled != 0 }
+
+    /// The part of the trace's id that is random in every trace, less than ``randomValues`` (W3C Trace Context, level 2).
+    var randomness: UInt64 { traceLow & (Self.randomValues - 1) }
+
+    /// How many values ``randomness`` has.
+    static let randomValues: UInt64 = 1 << 56
 
     /// A new span of the same trace, to answer with and to hand on.
     package func child() -> TraceContext {

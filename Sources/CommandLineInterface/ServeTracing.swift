@@ -1,0 +1,74 @@
+import API
+import Arguments
+import Console
+import Telemetry
+
+/// The export of traces that `headwater serve` was asked for.
+struct ServeTracing: Sendable {
+    let requests: RequestTracing
+    private let exporter: SpanExporter
+
+    /// - Returns: nil if none was asked for.
+    init?(
+        _ arguments: ParsedArguments, _ build: BuildInformation, metrics: ServiceMetrics, logger: Logger
+    ) throws {
+        guard let url = try Self.endpoint(arguments) else { return nil }
+        let transport: CurlTransport
+        do throws(CurlTransport.Unavailable) {
+            transport = try CurlTransport(url: url, userAgent: "headwater/\(build.version)")
+        } catch {
+            throw CommandFailure(
+                .unavailable,
+                "\(arguments.place(of: ServeOptions.otlpEndpoint)): traces are exported by libcurl (libcurl-gnutls.so.4), "
+                    + "which isn't here; install the package libcurl3-gnutls or libcurl3t64-gnutls")
+        }
+        var events = metrics.spanEvents
+        events.failed = {
+            logger.warning("traces not exported", ["endpoint": .string(url), "reason": .string($0)])
+        }
+        events.recovered = { logger.info("traces exported again", ["endpoint": .string(url)]) }
+        exporter = SpanExporter(
+            document: SpanDocument(service: "headwater", version: build.version), transport: transport, events: events)
+        requests = RequestTracing(
+            exporter: exporter, sampler: TraceSampler(ratio: try arguments[ServeOptions.otlpSample]))
+    }
+
+    /// Sends what waits, until `end` but for a second at least, as supervisors wait longer, and for five at most: a collector that
+    /// doesn't answer must not hold up a restart.
+    func finish(by end: ContinuousClock.Instant) async {
+        let left = ContinuousClock.now.duration(to: end)
+        await exporter.finish(within: min(max(left, .seconds(1)), .seconds(5)))
+    }
+
+    /// The collector's address; nil if none is given.
+    static func endpoint(_ arguments: ParsedArguments) throws -> String? {
+        let option = ServeOptions.otlpEndpoint
+        guard let url = try arguments[option] else {
+            try arguments.refuse(
+                [ServeOptions.otlpSample], "without a collector, nothing is traced",
+                remedy: "give --otlp-endpoint as well")
+            return nil
+        }
+        let isPrintable = url.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        let scheme = ["http://", "https://"].first { url.hasPrefix($0) }
+        guard let scheme, isPrintable else {
+            throw UsageError(
+                "\(UsageError.quoted(url)) is no address of HTTP", at: arguments.place(of: option), remedy: form)
+        }
+        let rest = url.dropFirst(scheme.count)
+        let authority = rest.prefix { !"/?#".contains($0) }
+        try arguments.require(!authority.isEmpty, of: option, "\(UsageError.quoted(url)) has no host", remedy: form)
+        try arguments.require(
+            !authority.contains("@"), of: option, "the log would show the password of this address",
+            remedy: "leave it out, and let the collector trust this machine")
+        let path = rest.dropFirst(authority.count)
+        try arguments.require(
+            path.count > 1 && path.hasPrefix("/") && !path.contains("#"), of: option,
+            "\(UsageError.quoted(url)) has no path; collectors usually take traces at /v1/traces",
+            remedy: "give \(scheme)\(authority)/v1/traces")
+        return url
+    }
+
+    private static let form =
+        "give the address at which the collector takes traces, such as http://localhost:4318/v1/traces"
+}
