@@ -39,6 +39,18 @@ enum BulkOptions {
         ModelSource.options, OptionGroup("Computation", [batch, exactDecode]), Computation.options,
     ]
 
+    /// Refuses to look up images for a command that gets them in frames.
+    static func refuseImages(_ arguments: ParsedArguments) throws {
+        try arguments.refuse(
+            [resume, filesFrom, endsInZero, DataOptions.damaged, DataOptions.followsLinks],
+            "applies to image files, and --stream reads images in frames", remedy: "leave out one of them")
+        guard try arguments[paths].isEmpty else {
+            throw UsageError(
+                "image files can't be named together with --stream, which reads images in frames", at: "PATHS",
+                remedy: "leave out one of them")
+        }
+    }
+
     /// Loads the model and what runs images through it.
     static func extraction(_ arguments: ParsedArguments, _ computation: Computation) async throws -> FeatureExtraction {
         let batch = try arguments[batch]

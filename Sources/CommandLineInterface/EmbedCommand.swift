@@ -32,6 +32,12 @@ enum EmbedCommand: Subcommand {
     private static let keepsOutput = Option(
         flag: "keep-output", help: "Do nothing if the output already exists, whatever it contains.")
 
+    private static let streams = Option(
+        flag: "stream",
+        help:
+            "Read images from standard input and write embeddings to standard output, both in frames, for programs that "
+            + "run this command.")
+
     static let command = Command(
         name: "embed", abstract: "write the embeddings of image files",
         discussion: """
@@ -55,10 +61,16 @@ enum EmbedCommand: Subcommand {
             With --shard, each process handles a contiguous part of all images. The concatenation of jsonl or csv outputs is \
             the whole output; deploy/concatenate joins npy outputs. The folders must not change meanwhile. If you repeat the \
             commands with --keep-output, only the missing parts are computed.
+
+            With --stream, standard input and output consist of frames: one byte that says what it is, the lengths of the \
+            name and of the content as little-endian 32-bit numbers, the name and the content. The command writes H, a \
+            JSON document about the model, the taps and the window. It then answers each image I, in their order, with V, \
+            the embeddings as little-endian f32, or with E, the reason why there is none. A client may have as many images \
+            unanswered as the window says. At the end of input, the exit status is 0.
             """,
         options: [[output, format]] + BulkOptions.images + [
             TapOptions.options, OptionGroup("Taps", [normalization]),
-            OptionGroup("Division of work", [shard, keepsOutput]),
+            OptionGroup("Division of work", [shard, keepsOutput, streams]),
         ] + BulkOptions.computation,
         positionals: [BulkOptions.paths],
         examples: [
@@ -67,12 +79,14 @@ enum EmbedCommand: Subcommand {
             "The first quarter of a folder:": "headwater embed photos --shard 0/4 -o photos-0.npy",
             "A list of files:": "find photos -name '*.jpg' -print0 | headwater embed --files-from - -0 -o photos.npy",
             "An image on standard input:": "headwater embed - <photo.jpg",
+            "Images and embeddings in frames:": "headwater embed --stream <frames >answers",
         ])
 
     static let isInterruptible = true
 
     @MainActor
     static func run(_ arguments: ParsedArguments) async throws -> ExitStatus {
+        if try arguments[streams] { return try await stream(arguments) }
         let output = try arguments[output]
         let format = try format(arguments, output)
         if try arguments[keepsOutput] {
@@ -107,6 +121,21 @@ enum EmbedCommand: Subcommand {
                     + "(\(names.joined(separator: ", "))), \(resolved.reduce(0) { $0 + $1.dimension }) numbers an image"
             ),
             extraction)
+    }
+
+    @MainActor
+    private static func stream(_ arguments: ParsedArguments) async throws -> ExitStatus {
+        try arguments.refuse(
+            [output, format, shard, keepsOutput], "has no effect with --stream, which writes frames to standard output",
+            remedy: "leave out one of them")
+        try BulkOptions.refuseImages(arguments)
+        let extraction = try await BulkOptions.extraction(arguments, try Computation(arguments))
+        let normalization = try arguments[normalization]
+        let stream = try EmbedStream(
+            extraction, taps: try TapOptions.taps(arguments, of: extraction.served.model),
+            hasUnitLength: normalization == .l2, normalization: normalization.rawValue)
+        try await stream.run(from: .standardInput, to: .standardOutput)
+        return .success
     }
 
     private static func format(_ arguments: ParsedArguments, _ output: String?) throws -> RowFormat.Embeddings {

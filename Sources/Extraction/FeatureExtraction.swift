@@ -19,7 +19,7 @@ package struct FeatureExtraction {
     private let service: FeatureService
     private let readers: BlockingPool
     /// The most images in memory: a batch that is evaluated, one that waits decoded, and those that are read and decoded.
-    private let window: Int
+    let window: Int
 
     package init(
         _ served: ServedModel, batch: Int, decoding: DecodingMode, formats: ImageFormats, on computation: Computation
@@ -52,20 +52,44 @@ package struct FeatureExtraction {
         count: Int, _ request: FeatureRequest, inputs: @escaping @Sendable (Int) throws -> FeatureInput,
         deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void
     ) async throws {
-        try await withThrowingTaskGroup(of: (Int, Result<ImageFeatures, UnusableImage>).self) { group in
+        try await run(
+            request,
+            next: { [readers] turn in
+                turn < count ? (turn, await readers.run { Result { try inputs(turn) } }) : nil
+            }, deliver: deliver)
+    }
+
+    /// Computes the features of images until there are no more.
+    ///
+    /// - Parameters:
+    ///   - next: waits for an image and returns its place in the order, from 0, or nil if there are no more. It is called
+    ///     for `window` images at the same time, with the number of calls before.
+    ///   - deliver: takes the images' features in their order, or why there are none. Meanwhile, up to `window`
+    ///     undelivered images are still waited for and computed.
+    /// - Throws: `CancellationError`, and whatever `deliver` throws.
+    func run(
+        _ request: FeatureRequest,
+        next: @escaping @Sendable (_ turn: Int) async -> (index: Int, input: Result<FeatureInput, any Error>)?,
+        deliver: (Int, Result<ImageFeatures, UnusableImage>) throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: (Int, Result<ImageFeatures, UnusableImage>)?.self) { group in
             var finished: [Int: Result<ImageFeatures, UnusableImage>] = [:]
-            var started = 0
-            var delivered = 0
-            while delivered < count {
-                while started < min(count, delivered + window) {
-                    let (index, service, readers) = (started, service, readers)
+            var (started, delivered) = (0, 0)
+            var isOver = false
+            while true {
+                while !isOver, started < delivered + window {
+                    let (turn, service) = (started, service)
                     group.addTask {
-                        let read = await readers.run { Result { try inputs(index) } }
-                        return (index, try await Self.features(of: read, request, by: service))
+                        guard let (index, input) = await next(turn) else { return nil }
+                        return (index, try await Self.features(of: input, request, by: service))
                     }
                     started += 1
                 }
-                guard let (index, result) = try await group.next() else { break }
+                guard let outcome = try await group.next() else { break }
+                guard let (index, result) = outcome else {
+                    isOver = true
+                    continue
+                }
                 finished[index] = result
                 while let result = finished.removeValue(forKey: delivered) {
                     try deliver(delivered, result)
@@ -94,6 +118,8 @@ package struct FeatureExtraction {
             return .failure(UnusableImage(failure))
         } catch let error as ImageError {
             return .failure(UnusableImage(.image(error)))
+        } catch let problem as UnusableImage {
+            return .failure(problem)
         } catch {
             return .failure(UnusableImage(description: "\(error)"))
         }
