@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The Python client of `headwater embed --stream` gives what `headwater embed` writes, bit for bit; a bad image is an error of
 # its own; a process that ends early, a wrong command and an iteration that is given up are errors or ends, and nothing hangs.
+# The scripts for search have under thirty lines.
 # shellcheck source=Tests/deploy/checking
 source "$(dirname "$0")/checking"
 make_folder
@@ -60,3 +61,9 @@ with Embedder(command) as embedder:
 assert embedder.process.returncode in (0, 74), embedder.process.returncode
 END
 echo "the Python client gives the bits of a matrix, and says why a process ended"
+
+for script in deploy/search/*.py; do
+    lines=$(wc -l <"$script")
+    [[ $lines -lt 30 ]] || fail "$script has $lines lines, and docs/search.md promises under thirty"
+done
+echo "the scripts for search have under thirty lines"
