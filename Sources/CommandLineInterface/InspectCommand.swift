@@ -12,7 +12,8 @@ enum InspectCommand: Subcommand {
     private static let json = Option(flag: "json", default: false, help: "Print JSON in the form of GET /model.")
     private static let plan = Option(
         flag: "plan", default: false,
-        help: "Print how each layer is computed on this machine: its algorithm, its packed weights, how each batch size "
+        help:
+            "Print how each layer is computed on this machine: its algorithm, its packed weights, how each batch size "
             + "is divided among the workers, and the memory that serving takes.")
     private static let batches = Option(
         "batch", .list(of: .integer(in: 1...256)), default: [1, 8],

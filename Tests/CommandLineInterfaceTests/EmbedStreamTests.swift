@@ -165,7 +165,8 @@ struct EmbedStreamTests {
         model = try await ImportedModel.pretrained()
         let computation = Computation(kernels: .best, precision: .f32, pool: WorkerPool(count: 1))
         served = try ModelLoader(pool: computation.pool).load(path: model.path)
-        extraction = await FeatureExtraction(served, batch: 2, decoding: .scaled, on: computation)
+        extraction = await FeatureExtraction(
+            served, batch: 2, decoding: .scaled, formats: .standard, on: computation)
     }
 
     private func image(_ name: String, _ content: [UInt8]) -> [UInt8] {
