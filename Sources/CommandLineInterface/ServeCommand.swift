@@ -34,6 +34,8 @@ enum ServeCommand: Subcommand {
         ProcessMemory.limitArenas()
         let logger = Logger.standardError(
             level: try arguments[ServeOptions.logLevel], format: try arguments[ServeOptions.logFormat])
+        // Refused before the log shows it, if it holds a password.
+        let collector = try ServeTracing.endpoint(arguments)
         logger.info("configuration", configurationFields(arguments, build))
         let signals = try ServeSignals(logger: logger)
         let computation = try Computation(arguments, endsStart: false)
@@ -49,7 +51,7 @@ enum ServeCommand: Subcommand {
         let checkpoints = try checkpoints(
             arguments, service, computation, log: CheckpointLog(metrics: metrics, logger: logger))
         let sockets = try ActivatedSockets(environment: ProcessInfo.processInfo.environment, process: getpid())
-        let tracing = try ServeTracing(arguments, build, metrics: metrics, logger: logger)
+        let tracing = try ServeTracing(to: collector, arguments, build, metrics: metrics, logger: logger)
         let publicAPI = PublicAPI(
             service: service, configuration: try ServeOptions.publicAPI(arguments, build),
             metrics: metrics, logger: logger, tracing: tracing?.requests)

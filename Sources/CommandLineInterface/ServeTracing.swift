@@ -7,20 +7,25 @@ import Telemetry
 struct ServeTracing: Sendable {
     let requests: RequestTracing
     private let exporter: SpanExporter
+    private let url: String
+    private let logger: Logger
 
+    /// - Parameter endpoint: the collector's address; nil exports nothing.
     /// - Returns: nil if none was asked for.
     init?(
-        _ arguments: ParsedArguments, _ build: BuildInformation, metrics: ServiceMetrics, logger: Logger
+        to endpoint: String?, _ arguments: ParsedArguments, _ build: BuildInformation, metrics: ServiceMetrics,
+        logger: Logger
     ) throws {
-        guard let url = try Self.endpoint(arguments) else { return nil }
+        guard let url = endpoint else { return nil }
+        (self.url, self.logger) = (url, logger)
         let transport: CurlTransport
         do throws(CurlTransport.Unavailable) {
             transport = try CurlTransport(url: url, userAgent: "headwater/\(build.version)")
         } catch {
             throw CommandFailure(
                 .unavailable,
-                "\(arguments.place(of: ServeOptions.otlpEndpoint)): traces are exported by libcurl (libcurl-gnutls.so.4), "
-                    + "which isn't here; install the package libcurl3-gnutls or libcurl3t64-gnutls")
+                "\(arguments.place(of: ServeOptions.otlpEndpoint)): traces are exported by libcurl, in the flavour for "
+                    + "GnuTLS (libcurl-gnutls.so.4), which isn't here; install it")
         }
         var events = metrics.spanEvents
         events.failed = {
@@ -37,7 +42,10 @@ struct ServeTracing: Sendable {
     /// doesn't answer must not hold up a restart.
     func finish(by end: ContinuousClock.Instant) async {
         let left = ContinuousClock.now.duration(to: end)
-        await exporter.finish(within: min(max(left, .seconds(1)), .seconds(5)))
+        guard await !exporter.finish(within: min(max(left, .seconds(1)), .seconds(5))) else { return }
+        logger.warning(
+            "traces not exported",
+            ["endpoint": .string(url), "reason": "the service ended before the collector had answered"])
     }
 
     /// The collector's address; nil if none is given.

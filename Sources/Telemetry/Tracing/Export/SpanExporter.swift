@@ -99,13 +99,29 @@ package final class SpanExporter: Sendable {
     }
 
     /// Sends what waits, and ends. What can't be sent within `limit` is dropped. Nothing is retried.
-    package func finish(within limit: Duration) async {
+    ///
+    /// - Returns: whether the collector had answered every attempt by then.
+    @discardableResult
+    package func finish(within limit: Duration) async -> Bool {
         state.withLock { state in
             state.end = .now + limit
             state.pause?.cancel()
         }
         arrivals.finish()
-        await worker.withLock { $0 }?.value
+        let worker = worker.withLock { $0 }
+        // An attempt that began before may take longer than the limit. A task group would wait for it.
+        let (ends, end) = AsyncStream.makeStream(of: Bool.self)
+        Task {
+            await worker?.value
+            end.yield(true)
+        }
+        let timer = Task {
+            try? await Task.sleep(for: limit)
+            end.yield(false)
+        }
+        defer { timer.cancel() }
+        for await isComplete in ends { return isComplete }
+        return false
     }
 
     private func send(arrivals: AsyncStream<Void>) async {
