@@ -24,10 +24,10 @@ ImageCodecStatus codec_fail(ImageCodecFailure *failure, ImageCodecStatus status,
 }
 
 // Each is defined in the file of its format.
-extern const ImageCodec jpeg_codec, png_codec, webp_codec, gif_codec, bmp_codec;
+extern const ImageCodec jpeg_codec, png_codec, webp_codec, gif_codec, bmp_codec, tiff_codec, heic_codec, avif_codec;
 
 static const ImageCodec *const codecs[] = {
-    &jpeg_codec, &png_codec, &webp_codec, &gif_codec, &bmp_codec,
+    &jpeg_codec, &png_codec, &webp_codec, &gif_codec, &bmp_codec, &tiff_codec, &heic_codec, &avif_codec,
 };
 
 enum { codec_count = sizeof codecs / sizeof codecs[0] };

@@ -14,7 +14,8 @@ public struct ImageHeader: Sendable, Equatable {
     public let orientation: Orientation
 }
 
-/// Image files to RGB pixels, bit for bit as `exif_transpose(image).convert("RGB")` of Pillow 13.0 decodes them.
+/// Image files to RGB pixels, bit for bit as `exif_transpose(image).convert("RGB")` of Pillow 13.0 decodes them; HEIC and AVIF, whose
+/// libraries convert colours differently in each version, within the levels that docs/api.md states.
 ///
 /// So 16-bit colour keeps its high byte, 16-bit gray is clamped to 255, alpha is dropped, and CMYK counts as inverted.
 ///
@@ -30,10 +31,13 @@ public struct ImageHeader: Sendable, Equatable {
 /// - PNGs with a wrong checksum of pixels, with an unknown critical chunk, or with more than twice a row's bytes and 64 KiB
 ///   for a row;
 /// - WebPs, GIFs and BMPs whose data end before the last pixel, and GIFs that go on behind the end of their data;
-/// - BMPs with run lengths that aren't of the picture's number of bits.
+/// - BMPs with run lengths that aren't of the picture's number of bits;
+/// - TIFFs with a directory or pixels of which libtiff reports damage, with signed or floating-point samples, samples of 12 or 32 bits,
+///   white at 0 in 16 bits, planes multiplied by alpha, YCbCr outside of JPEG, L*a*b*, and with compressions other than CCITT, LZW, JPEG,
+///   deflate and PackBits.
 ///
 /// A GIF's own table of colours counts, even if it is a ramp of grays and the table of the whole file isn't: Pillow then takes the
-/// other one.
+/// other one. Planes of 16 bits in a TIFF are read as such, where Pillow reads them as bytes.
 ///
 /// A progressive JPEG with its end-of-image marker may lack scans that only refine it. libjpeg-turbo smooths such a picture, and its
 /// versions do so by different arithmetic: here alone the bits are not promised.
@@ -44,7 +48,8 @@ public struct ImageHeader: Sendable, Equatable {
 ///   but BYTE, the first if there are several;
 /// - where EXIF states none, that of XMP, in a JPEG's last XMP segment or a PNG's text "XML:com.adobe.xmp".
 ///
-/// In a WebP, both are in the first chunk of their kind that its header announces. GIFs and BMPs have neither.
+/// In a WebP, both are in the first chunk of their kind that its header announces. GIFs and BMPs have neither. In a HEIC or AVIF, the
+/// container's rotation and mirroring count instead.
 public enum ImageDecoder {
     /// Reads format, size and orientation without allocating anything for pixels.
     ///

@@ -16,7 +16,7 @@ enum Disclosure {
         // Absolute paths but for the contract's own, versions, libraries, and traces of stacks.
         let patterns: [Regex<Substring>] = [
             /\/(?:tmp|var|usr|home|root|etc|opt|srv|proc|lib|lib64|bin|mnt|Users)\/[\w.\/-]+/, /\b\d+\.\d+\.\d+\b/,
-            /(?i)libmicrohttpd|libjpeg|libpng|libwebp|libzip|libarchive|libcurl|zlib|openblas|gnutls|nettle|foundation|glibc|swift|turbo/,
+            /(?i)libmicrohttpd|libjpeg|libpng|libwebp|libtiff|libheif|libzip|libarchive|libcurl|zlib|openblas|gnutls|nettle|foundation|glibc|swift|turbo/,
             /0x[0-9a-fA-F]{5,}|Fatal error|\w+\.(?:swift|c|h):\d+|\$s\d+\w+|#\d+ 0x/,
         ]
         return patterns.flatMap { text.matches(of: $0).map { String($0.output) } }.filter { !request.contains($0) }

@@ -5,7 +5,7 @@
 source "$(dirname "$0")/checking"
 make_folder
 
-all=("${build_packages[@]}" "${test_packages[@]}" "${client_packages[@]}" "${packaging_packages[@]}" "$promtool_package" "${runtime_packages[@]}")
+all=("${build_packages[@]}" "${test_packages[@]}" "${client_packages[@]}" "${packaging_packages[@]}" "$promtool_package" "${runtime_packages[@]}" "${on_demand_packages[@]}")
 [[ $(uname -m) != x86_64 ]] || all+=("${arm64_packages[@]}")
 if command -v apt-cache >/dev/null; then
     # A fresh machine has no lists; what is installed is then found all the same.
@@ -38,7 +38,7 @@ install_in() {
     : >"$folder/calls"
     (PATH="$folder/bin:$PATH" install_packages "${build_packages[@]}") >"$folder/output" 2>&1
 }
-shared='libmicrohttpd-dev libgnutls28-dev libopenblas-dev libpng-dev libwebp-dev libzip-dev libarchive-dev libcurl4-gnutls-dev nettle-dev zlib1g-dev binutils git libc6-dev pkg-config'
+shared='libmicrohttpd-dev libgnutls28-dev libopenblas-dev libpng-dev libwebp-dev libtiff-dev libheif-dev libzip-dev libarchive-dev libcurl4-gnutls-dev nettle-dev zlib1g-dev binutils git libc6-dev pkg-config'
 
 install_in "" "$shared libjpeg62-turbo-dev libstdc++-12-dev" || fail "Debian: $(cat "$folder/output")"
 grep -q 'install .* libjpeg62-turbo-dev .* libstdc++-12-dev ' "$folder/calls" || fail "Debian: $(cat "$folder/calls")"

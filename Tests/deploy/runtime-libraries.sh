@@ -29,7 +29,7 @@ done < <(
 unset 'used[libc6]'
 for package in libstdc++6 libgcc-s1; do used[$package]+=" (static Swift libraries)"; done
 
-for entry in "${runtime_packages[@]}"; do
+for entry in "${runtime_packages[@]}" "${on_demand_packages[@]}"; do
     found=
     for name in ${entry//|/ }; do
         if [[ -n ${used[$name]:-} ]]; then
@@ -40,6 +40,6 @@ for entry in "${runtime_packages[@]}"; do
     [[ -n $found ]] || fail "the binary loads nothing of the runtime package $entry"
 done
 for package in "${!used[@]}"; do
-    fail "${used[$package]# } of package $package is not among the runtime packages of deploy/packages"
+    fail "${used[$package]# } of package $package is not among the runtime packages or those on demand of deploy/packages"
 done
 echo "the ${#runtime_packages[@]} runtime packages are exactly those that the binary loads"

@@ -256,6 +256,37 @@ def bmp(choose):
     return b"BM" + struct.pack("<IHHI", offset + len(data), 0, 0, stated) + header + between + data
 
 
+# TIFFs.
+
+
+def tiff(choose):
+    mode = choose.choice(["1", "L", "P", "RGB", "RGBA", "RGBX", "CMYK", "LA", "I;16"])
+    width, height = size(choose)
+    if mode == "I;16":
+        image = Image.frombytes(mode, (width, height), choose.randbytes(2 * width * height))
+    elif mode == "1":
+        image = picture(choose, "L", (width, height)).convert("1")
+    elif mode == "P":
+        image = picture(choose, "RGB", (width, height)).quantize(choose.choice([4, 16, 256]))
+    else:
+        image = picture(choose, mode, (width, height))
+    compressions = [None, "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"]
+    compressions += {"1": ["group3", "group4", "tiff_ccitt"], "L": ["jpeg"], "RGB": ["jpeg"]}.get(mode, [])
+    options = {"compression": choose.choice(compressions)}
+    tags = {0x0112: choose.randint(1, 8)} if choose.random() < 0.5 else {}
+    if choose.random() < 0.3:
+        tags[700] = b'<x tiff:Orientation="%d"/>' % choose.randint(1, 8)
+    if choose.random() < 0.5:
+        options["strip_size"] = choose.choice([1, 500, 5000])
+    file = io.BytesIO()
+    try:
+        image.save(file, "TIFF", tiffinfo=tags, **options)
+    except OSError:
+        # Pillow can't write some strips, such as those of a JPEG with fewer rows than a block.
+        return tiff(choose)
+    return file.getvalue()
+
+
 # Odd metadata on a small picture: what Pillow reads of it, and what it passes over.
 
 
@@ -455,7 +486,7 @@ def main(folder, count, seed):
     choose = random.Random(seed)
     cases = Cases(Path(folder))
     for _ in range(count):
-        make = choose.choice([jpeg, jpeg, png, png, webp, gif, bmp])
+        make = choose.choice([jpeg, jpeg, jpeg, png, png, png, webp, gif, bmp, tiff])
         cases.add_plain(choose, make(choose), make.__name__)
     for size in [(1000, 4101), (4103, 1001), (2001, 2011)]:
         path, case, image = cases.add(jpeg(choose, size), "jpg")

@@ -20,12 +20,17 @@ let imageTargets = [
         name: "gif", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg", run: { try decode($0.rest, &$0) }),
     FuzzTarget(
         name: "bmp", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg", run: { try decode($0.rest, &$0) }),
+    FuzzTarget(
+        name: "tiff", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg", run: { try decode($0.rest, &$0) }),
+    FuzzTarget(
+        name: "heif", kind: .decoder, maximumLength: 16 << 10, promise: "as jpeg, of HEIC and AVIF",
+        run: { try decode($0.rest, &$0) }),
     // Long enough for as many segments as show by the time limit that a time grows with the square of their number.
     FuzzTarget(
         name: "probe", kind: .parser, maximumLength: 512 << 10,
         promise: "a header states a size and orientation that exist",
         run: { input in
-            let header = try ImageDecoder.probe(input.rest)
+            let header = try ImageDecoder.probe(input.rest, formats: .all)
             require(header.width > 0 && header.height > 0, "a header has pixels")
             require((1...4).contains(header.channels), "an image has 1 to 4 channels")
         }),
@@ -36,10 +41,10 @@ let imageTargets = [
         run: { try resize(&$0) }),
 ]
 
-private let limits = ImageLimits(maximumPixels: 1 << 16, maximumBytes: 1 << 20)
+private let limits = ImageLimits(maximumPixels: 1 << 16, maximumBytes: 1 << 20, formats: .all)
 
 private func decode(_ bytes: [UInt8], _ input: inout FuzzInput) throws {
-    let header = try ImageDecoder.probe(bytes)
+    let header = try ImageDecoder.probe(bytes, formats: .all)
     let whole = try ImageDecoder.decode(bytes, limits: limits)
     let isTransposed = header.orientation.isTransposed
     require(whole.width == (isTransposed ? header.height : header.width), "the width is the header's")
