@@ -67,8 +67,8 @@ package struct FeatureRequest: Sendable {
     package var model: ModelRequirement?
     /// When an answer is no longer of use.
     package var deadline: ContinuousClock.Instant?
-    /// Whether the response says when which work was done.
-    package var isTraced = false
+    /// Is told when which work was done, before the request is answered or fails; nil if that is of no interest.
+    package var traceObserver: FeatureTrace.Observer?
 
     package init(_ taps: TapSelection, wantsLogits: Bool = false) {
         self.taps = taps
@@ -110,8 +110,6 @@ package struct FeatureResponse: Sendable {
     /// Where the answer of each image that was looked up comes from; empty if answers are not kept.
     package let sources: [AnswerSource]
     package let timings: FeatureTimings
-    /// When which work was done; nil unless the request asks for it.
-    package let trace: FeatureTrace?
 }
 
 /// Where an image's answer comes from, if answers are kept.

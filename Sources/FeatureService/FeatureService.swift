@@ -24,7 +24,7 @@ package actor FeatureService {
     private var work = SharedWork<AnswerKey, ContinuousClock.Instant>()
     private var cache: LeastRecentlyUsedCache<AnswerKey, ImageFeatures>
     private var requests: [RequestID: PendingRequest] = [:]
-    /// Those of the requests whose response says when which work was done.
+    /// Those of the requests of which is told when which work was done.
     private var traced: Set<RequestID> = []
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
@@ -56,19 +56,6 @@ package actor FeatureService {
         var trajectory: Trajectory?
         let admitted: ContinuousClock.Instant
         var started: ContinuousClock.Instant?
-    }
-
-    /// A request that waits for its images.
-    private struct PendingRequest {
-        let served: ServedModel
-        let deadline: ContinuousClock.Instant?
-        var results: [Result<ImageFeatures, ImageFailure>?]
-        /// Where the answer of each image that was looked up comes from; empty if answers are not kept.
-        var sources: [AnswerSource] = []
-        var unfinished: Set<ImageID> = []
-        var timings = FeatureTimings()
-        var trace: FeatureTrace?
-        var continuation: CheckedContinuation<Result<FeatureResponse, FeatureServiceError>, Never>?
     }
 
     /// Makes a service without a model.
@@ -177,7 +164,7 @@ package actor FeatureService {
     ) -> (RequestID, led: [(position: Int, image: ImageID)]) {
         let id = nextRequest
         nextRequest += 1
-        var pending = PendingRequest(served: plan.served, deadline: plan.deadline, results: keys.map { _ in nil })
+        var pending = PendingRequest(plan, images: keys.count)
         pending.timings.lookup = start.duration(to: clock()).seconds
         pending.timings.decode = pending.timings.lookup
         var led: [(position: Int, image: ImageID)] = []
@@ -193,10 +180,7 @@ package actor FeatureService {
             }
         }
         if cache.capacity > 0 { pending.sources.forEach(events.answered) } else { pending.sources = [] }
-        if plan.isTraced {
-            pending.trace = FeatureTrace()
-            traced.insert(id)
-        }
+        if pending.trace != nil { traced.insert(id) }
         requests[id] = pending
         return (id, led)
     }
@@ -295,8 +279,11 @@ package actor FeatureService {
 
     /// Ends a request early: images that no other request waits for leave the queue and the batch.
     private func cancel(_ id: RequestID, because error: FeatureServiceError) {
-        guard let pending = requests.removeValue(forKey: id) else { return }
-        traced.remove(id)
+        guard var pending = requests.removeValue(forKey: id) else { return }
+        if traced.remove(id) != nil {
+            interrupt(id, &pending)
+            pending.reportTrace()
+        }
         if error == .deadlineExceeded { events.expired() } else { events.abandoned() }
         let abandoned = work.leave(id, pending.unfinished)
         planner.remove(abandoned)
@@ -317,7 +304,8 @@ package actor FeatureService {
         traced.remove(id)
         let response = FeatureResponse(
             served: pending.served, results: pending.results.compactMap { $0 }, sources: pending.sources,
-            timings: pending.timings, trace: pending.trace)
+            timings: pending.timings)
+        pending.reportTrace()
         continuation.resume(returning: .success(response))
     }
 
@@ -377,6 +365,20 @@ package actor FeatureService {
             }
         }
         for (id, count) in own { requests[id]?.trace?.stepped(from: start, to: end, images: images.count, own: count) }
+    }
+
+    /// Ends the stages that the images of a traced request are in.
+    private func interrupt(_ id: RequestID, _ pending: inout PendingRequest) {
+        let now = clock()
+        for image in pending.unfinished {
+            guard let since = work.waiters(for: image).first(where: { $0.request == id })?.since else { continue }
+            if let job = jobs[image] {
+                pending.trace?.queued(from: max(job.admitted, since), to: max(job.started ?? now, since))
+                if let started = job.started { pending.trace?.inferred(from: max(started, since), to: now) }
+            } else {
+                pending.trace?.decoded(from: since, to: now)
+            }
+        }
     }
 
     /// Takes back what a step advanced. Images cancelled meanwhile are no longer among the jobs.

@@ -1,6 +1,7 @@
 /// When the work of a request was done, for a span of each stage.
 package struct FeatureTrace: Sendable, Equatable {
     package typealias Interval = Range<ContinuousClock.Instant>
+    package typealias Observer = @Sendable (FeatureTrace) -> Void
 
     /// An evaluation of the network for a batch with images of the request.
     package struct Step: Sendable, Equatable {

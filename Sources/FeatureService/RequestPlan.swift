@@ -11,7 +11,7 @@ struct RequestPlan: Sendable {
     /// Where its passes begin.
     let start: PassStart
     let deadline: ContinuousClock.Instant?
-    let isTraced: Bool
+    let traceObserver: FeatureTrace.Observer?
 
     init(_ request: FeatureRequest, served: ServedModel) throws(FeatureServiceError) {
         if let model = request.model, !model.isMet(by: served.version) { throw .otherModel(serving: served.version) }
@@ -20,7 +20,7 @@ struct RequestPlan: Sendable {
         self.served = served
         wantsLogits = request.wantsLogits && hasHead
         deadline = request.deadline
-        isTraced = request.isTraced
+        traceObserver = request.traceObserver
         start = if case .generatedImage = request.taps { .gridEnd } else { .image }
         let grid = served.model.grid
         if request.taps == .generatedImage(fromNoise: true), !grid.reachesNoise {

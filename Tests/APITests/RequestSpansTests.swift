@@ -117,6 +117,19 @@ struct RequestSpansTests {
         #expect(spans.count { $0.name == "inference" } == 2)
     }
 
+    @Test("A request that expires shows the stages that it was in")
+    func expiry() async throws {
+        let spans = try await Self.spans { service async throws in
+            let headers = Self.sampled.merging(["X-Request-Timeout": "0.000001"]) { $1 }
+            let answer = try await service.client.post("/embed", try sampleImage(), headers: headers)
+            #expect(answer.status == 504)
+        }
+        let server = try #require(spans.first { $0.name == "POST /embed" })
+        #expect(server.failure == "deadline_exceeded" && server.attribute("http.response.status_code") == "504")
+        let decode = try #require(spans.first { $0.name == "decode" })
+        #expect(server.start <= decode.start && decode.end <= server.end)
+    }
+
     @Test(
         "The caller's flag decides, and without a caller the ratio does; health checks are traced for a caller alone",
         arguments: [

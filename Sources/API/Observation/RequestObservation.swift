@@ -30,6 +30,8 @@ struct RequestObservation: Sendable {
     var errors: ErrorFormat
     /// The features computed for it; nil if none were.
     var features: ObservedFeatures?
+    /// When the work of each pass was done, also of one that failed; empty if the request isn't traced.
+    var traces: [FeatureTrace] = []
     /// The code of the problem that it is answered with; nil if it has none.
     var code: ProblemCode?
 
@@ -70,8 +72,6 @@ struct ObservedFeatures: Sendable {
     let model: ModelVersion
     /// Of all the passes that the request needed.
     let timings: FeatureTimings
-    /// When the work of each pass was done, if the request is traced.
-    let traces: [FeatureTrace]
     /// Nil if no answer was looked up.
     let cache: CacheOutcome?
 
@@ -80,7 +80,6 @@ struct ObservedFeatures: Sendable {
         images = earlier?.images ?? response.results.count
         model = response.served.version
         timings = earlier.map { $0.timings + response.timings } ?? response.timings
-        traces = (earlier?.traces ?? []) + (response.trace.map { [$0] } ?? [])
         cache = CacheOutcome(response.sources) ?? earlier?.cache
     }
 }

@@ -19,7 +19,7 @@ struct RequestSpans {
     var all: [Span] {
         let start = record.ended - record.receiving - record.handling - record.writing
         var spans = [server(start..<record.ended), stage("receive", start..<start + record.receiving)]
-        for trace in observation.features?.traces ?? [] { spans += stages(of: trace) }
+        for trace in observation.traces { spans += stages(of: trace) }
         spans.append(stage("write", record.ended - record.writing..<record.ended))
         return spans
     }

@@ -1,5 +1,6 @@
 import FeatureService
 import HTTPServer
+import Synchronization
 
 /// The operations on images.
 extension PublicAPI {
@@ -79,7 +80,9 @@ extension PublicAPI {
         _ inputs: [FeatureInput], _ wanted: FeatureRequest, _ observation: inout RequestObservation
     ) async throws(Problem) -> FeatureResults {
         var wanted = wanted
-        wanted.isTraced = observation.isTraced
+        let trace = Mutex<FeatureTrace?>(nil)
+        if observation.isTraced { wanted.traceObserver = { observed in trace.withLock { $0 = observed } } }
+        defer { if let trace = trace.withLock({ $0 }) { observation.traces.append(trace) } }
         let response: FeatureResponse
         do throws(FeatureServiceError) {
             response = try await service.features(of: inputs, wanted)
