@@ -137,13 +137,13 @@ struct OpenAITests {
         }
     }
 
-    @Test("The length of the default tap's embeddings is accepted as dimensions")
-    func dimensions() async throws {
+    @Test("The length of the default tap's embeddings is accepted as dimensions, as is 0", arguments: [false, true])
+    func dimensions(isZero: Bool) async throws {
         try await TestService.run { service async throws in
             let model = try #require(await service.service.active).model
             let dimension = try model.defaultTap().dimension
             let answer = try await service.client.postJSON(
-                "/v1/embeddings", #"{"input":"\#(try encodedImage())","dimensions":\#(dimension)}"#)
+                "/v1/embeddings", #"{"input":"\#(try encodedImage())","dimensions":\#(isZero ? 0 : dimension)}"#)
             #expect(try answer.openAIVectors().map(\.count) == [dimension])
         }
     }

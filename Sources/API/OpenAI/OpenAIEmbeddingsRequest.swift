@@ -54,7 +54,10 @@ struct OpenAIEmbeddingsRequest: Sendable {
                 throw Problem(.invalidParameter, "encoding_format must be \(names)")
             }
             self.encoding = encoding
-        case .dimensions: dimensions = try scanner.natural()
+        case .dimensions:
+            // infinity's client sends 0 for the model's own.
+            let length = try scanner.natural()
+            dimensions = length == 0 ? nil : length
         // It identifies OpenAI's end users to OpenAI.
         case .user: _ = try scanner.string()
         case .modality:
