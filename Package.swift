@@ -220,6 +220,7 @@ if let fuzzer = Context.environment["HEADWATER_FUZZER"] {
             name: "headwater-fuzz",
             dependencies: [
                 "CFuzzing", "CZlib", "API", "Arguments", "CheckpointFormats", "CommandLineInterface", "Evaluation",
+                "Extraction",
                 "FeatureService", "Files", "FlowModel", "HTTPServer", "ImagePipeline", "JSON", "LoadGeneration",
                 "ModelImport", "ReverseODE", "Telemetry", "Tensor", "TestFixtures", "Training",
             ],

@@ -48,7 +48,8 @@ package final class FrameReader: Sendable {
         }
     }
 
-    private func read() -> (index: Int, input: Result<FeatureInput, any Error>)? {
+    /// As ``next()``, on the calling thread; no two may call it at the same time.
+    func read() -> (index: Int, input: Result<FeatureInput, any Error>)? {
         let index = state.withLock { $0.isOver ? nil : $0.count }
         guard let index else { return nil }
         do throws(FrameError) {

@@ -2,7 +2,7 @@ import CFuzzing
 import Glibc
 
 /// Every parser that bytes from elsewhere reach.
-let targets = imageTargets + requestTargets + checkpointTargets + dataTargets + clientTargets
+let targets = imageTargets + requestTargets + checkpointTargets + dataTargets + clientTargets + streamTargets
 
 /// The target that this process fuzzes.
 enum Selection {
