@@ -83,6 +83,8 @@ package struct EmbedStream {
                 try write(Frame.bytes(.error, name: name, Array(problem.description.utf8)), to: output)
             }
         }
+        // What was cancelled while it waited for the client has failed to read as well.
+        try Task.checkCancellation()
         if let failure = frames.failure {
             guard case .unreadable = failure.cause else { throw CommandFailure(.unusableData, failure.description) }
             throw CommandFailure(.unreadableInput, failure.description)

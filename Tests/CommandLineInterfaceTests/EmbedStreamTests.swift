@@ -77,6 +77,8 @@ private struct Client {
 
     func end() async throws { try await run.value }
 
+    func cancel() { run.cancel() }
+
     func endInput() throws { try input.fileHandleForWriting.close() }
 
     func hangUp() throws { try output.fileHandleForReading.close() }
@@ -286,6 +288,14 @@ struct EmbedStreamTests {
         while (try? await client.send(image("a", TestFixtures.bytes(picture)))) != nil {}
         let failure = await #expect(throws: CommandFailure.self) { try await client.end() }
         #expect(failure?.status == .unwritableOutput)
+    }
+
+    @Test("A stream that is cancelled while it waits for its client ends with that alone")
+    func cancels() async throws {
+        let client = try Client(extraction, taps)
+        _ = try await client.hello()
+        client.cancel()
+        await #expect(throws: CancellationError.self) { try await client.end() }
     }
 
     @Test(
