@@ -4,7 +4,7 @@
 source "$(dirname "$0")/checking"
 
 scripts=()
-for file in .ci/run deploy/* deploy/checks/*.py deploy/families/*.py deploy/peers/*.py deploy/{stream,search}/*.py deploy/checks/clients/*.sh Tests/deploy/* Tests/Fuzzing/make-seeds Tests/faults/*.py; do
+for file in .ci/run deploy/* deploy/checks/*.py deploy/families/*.py deploy/peers/*.py deploy/{stream,search,spark,ray}/*.py deploy/checks/clients/*.sh Tests/deploy/* Tests/Fuzzing/make-seeds Tests/faults/*.py; do
     # Configurations of other programs.
     [[ -f $file && $file != *.yaml && $file != deploy/admin-token ]] || continue
     read -r first <"$file"

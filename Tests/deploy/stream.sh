@@ -58,6 +58,11 @@ with Embedder(command) as embedder:
 with Embedder(command) as embedder:
     # Given up, with images unanswered: the block ends all the same.
     next(embedder.embed(images_in(f"{folder}/photos")))
+    try:
+        next(embedder.embed([]), None)
+        raise SystemExit("another iteration would get the answers of the one that was given up")
+    except RuntimeError as error:
+        assert "make a new Embedder" in str(error), error
 assert embedder.process.returncode in (0, 74), embedder.process.returncode
 END
 echo "the Python client gives the bits of a matrix, and says why a process ended"

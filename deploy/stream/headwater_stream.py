@@ -12,7 +12,7 @@ import struct
 import subprocess
 import tempfile
 
-HEADER = struct.Struct("<cII")
+HEADER = "<cII"
 
 
 def images_in(path):
@@ -33,6 +33,7 @@ class Embedder:
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         self.hello = json.loads(self._read()[2])
+        self.unanswered = 0
         self.taps = {f"{tap['time']}/{tap['place']}": tap["dimension"] for tap in self.hello["taps"]}
         model = self.hello["model"]
         self.origin = {"model": model["name"], "version": model["version"], "precision": model["precision"],
@@ -43,24 +44,25 @@ class Embedder:
 
         There is one vector a tap, an array of f32, and no error; or there are no vectors, and the error is a text.
         """
-        unanswered = 0
+        if self.unanswered:
+            raise RuntimeError("an earlier iteration was given up with images unanswered; make a new Embedder")
         for name, image in images:
             self._write(os.fsencode(name), image)
-            unanswered += 1
-            if unanswered == self.hello["window"]:
+            self.unanswered += 1
+            if self.unanswered == self.hello["window"]:
                 yield self._answer()
-                unanswered -= 1
-        for _ in range(unanswered):
+        while self.unanswered:
             yield self._answer()
 
     def _write(self, name, image):
         try:
-            self.process.stdin.write(HEADER.pack(b"I", len(name), len(image)) + name + image)
+            self.process.stdin.write(struct.pack(HEADER, b"I", len(name), len(image)) + name + image)
         except BrokenPipeError:
             self._fail()
 
     def _answer(self):
         kind, name, content = self._read()
+        self.unanswered -= 1
         if kind == b"E":
             return os.fsdecode(name), [], content.decode()
         numbers = array.array("f", content)
@@ -72,7 +74,7 @@ class Embedder:
             self.process.stdin.flush()
         except BrokenPipeError:
             self._fail()
-        kind, name, content = HEADER.unpack(self._bytes(HEADER.size))
+        kind, name, content = struct.unpack(HEADER, self._bytes(struct.calcsize(HEADER)))
         return kind, self._bytes(name), self._bytes(content)
 
     def _bytes(self, count):
