@@ -53,6 +53,8 @@ let package = Package(
         cLibrary("CArchive"),
         // Its header says why it loads libcurl instead of linking with it.
         cLibrary("CCurl"),
+        // Its header says why it loads Open MPI instead of linking with it.
+        cLibrary("CMPI"),
         cLibrary("CNettle", links: ["nettle"]),
         cLibrary("CZlib", links: ["z"]),
         cLibrary("CNumberFormats", settings: [.unsafeFlags(["-O3"])]),
@@ -93,10 +95,10 @@ let package = Package(
         hotLibrary(
             "Training",
             [
-                "Console", "Differentiation", "CheckpointFormats", "FlowModel", "Networks", "ReverseODE",
+                "Console", "Differentiation", "CheckpointFormats", "FlowModel", "Layers", "Networks", "ReverseODE",
                 "Augmentation",
                 "ImagePipeline", "Plotting", "Digests", "Files", "JSON", "Machine", "Tensor", "CKernels", "CArchive",
-                "UntrustedText",
+                "CMPI", "UntrustedText",
             ]),
         library("HTTPServer", ["CMicroHTTPD", "CZlib", "Files", "UntrustedText"]),
         library("LoadGeneration", ["CEventPolling", "Files", "Machine"]),
@@ -176,14 +178,14 @@ let package = Package(
             ["Digests", "FlowModel", "Networks", "ReverseODE", "ImagePipeline", "Tensor", "TestBench"]),
         tests(
             of: "Differentiation",
-            ["ReferenceNetwork", "FlowModel", "ModelFixtures", "Networks", "CheckpointFormats", "Tensor"],
+            ["ReferenceNetwork", "FlowModel", "Layers", "ModelFixtures", "Networks", "CheckpointFormats", "Tensor"],
             computes: true),
         tests(of: "Augmentation", ["ImagePipeline"]),
         tests(
             of: "Training",
             [
                 "Augmentation", "CArchive", "ImagePipeline", "CheckpointFormats", "Differentiation", "Files",
-                "FlowModel", "JSON", "ModelFixtures", "Networks", "ReverseODE", "Tensor", "UntrustedText",
+                "FlowModel", "JSON", "Layers", "ModelFixtures", "Networks", "ReverseODE", "Tensor", "UntrustedText",
             ],
             links: ["archive"]),
         tests(of: "Plotting"),

@@ -29,7 +29,7 @@ package enum ProcessExit {
 
     /// Writes an error to standard error and ends the process with this status.
     package static func end(_ status: ExitStatus, reporting error: any Error) -> Never {
-        Terminal.report("headwater: \(error)")
+        Terminal.reportError("headwater: \(error)")
         end(status)
     }
 

@@ -1,13 +1,29 @@
 import Files
 import FoundationEssentials
 import Glibc
+import Synchronization
 import UntrustedText
 
 /// Lines for people, on standard error and standard output. They take the place of a progress bar.
 package enum Terminal {
-    package static func report(_ text: String) { write(text, to: .standardError) }
+    private static let isSilent = Atomic(false)
 
-    package static func print(_ text: String) { write(text, to: .standardOutput) }
+    /// Leaves out everything but errors from now on, progress bars included: another process of the run says it.
+    package static func silence() {
+        isSilent.store(true, ordering: .relaxed)
+        TerminalLine.standardError.close()
+    }
+
+    package static func report(_ text: String) {
+        if !isSilent.load(ordering: .relaxed) { write(text, to: .standardError) }
+    }
+
+    package static func print(_ text: String) {
+        if !isSilent.load(ordering: .relaxed) { write(text, to: .standardOutput) }
+    }
+
+    /// Reports what ends the process.
+    static func reportError(_ text: String) { write(text, to: .standardError) }
 
     private static func write(_ text: String, to output: FileDescriptor) {
         TerminalLine.standardError.erase()

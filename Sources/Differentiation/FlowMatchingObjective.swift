@@ -13,25 +13,28 @@ public final class FlowMatchingObjective {
         velocities = [Float](repeating: 0, count: network.capacity * network.stateCount)
     }
 
-    /// The loss of a batch of any size; its gradients add up in the network.
+    /// The loss of a batch of any size, or the share that some of its images have in it; its gradients add up in the network.
     /// - Parameters:
     ///   - states: x_t, [times.count][3][side][side].
     ///   - times: t of each image.
     ///   - targets: the path's velocities u, as `states`.
-    public func differentiate(states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>) -> Double {
-        evaluate(states: states, times: times, targets: targets, takesBack: true)
+    ///   - total: images of the whole batch; nil if these are all.
+    public func differentiate(
+        states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>, of total: Int? = nil
+    ) -> Double {
+        evaluate(states: states, times: times, targets: targets, total: total ?? times.count, takesBack: true)
     }
 
     /// The loss alone of a batch of any size.
     public func loss(states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>) -> Double {
-        evaluate(states: states, times: times, targets: targets, takesBack: false)
+        evaluate(states: states, times: times, targets: targets, total: times.count, takesBack: false)
     }
 
     private func evaluate(
-        states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>, takesBack: Bool
+        states: UnsafePointer<Float>, times: [Float], targets: UnsafePointer<Float>, total: Int, takesBack: Bool
     ) -> Double {
         let size = network.stateCount
-        let scale = weight * 3 / Float(times.count * size)
+        let scale = weight * 3 / Float(total * size)
         var loss = 0.0
         for first in stride(from: 0, to: times.count, by: network.capacity) {
             let part = times[first..<min(first + network.capacity, times.count)]
@@ -45,6 +48,6 @@ public final class FlowMatchingObjective {
             }
             if takesBack { network.backward(velocities, batch: part.count, inputGradients: nil) }
         }
-        return loss * 3 / Double(times.count * size)
+        return loss * 3 / Double(total * size)
     }
 }

@@ -20,9 +20,9 @@ public final class ReverseObjective {
     private var outputs: [Float]
     private var gradient: [Float]
 
-    /// What a batch gave.
+    /// What a batch gave, or some of its images.
     public struct Outcome: Sendable, Equatable {
-        /// The mean loss.
+        /// The mean loss, or the images' share in it.
         public let loss: Double
         /// How many images' greatest logit was their label's.
         public let correct: Int
@@ -61,15 +61,19 @@ public final class ReverseObjective {
         return Set(parameters.map(\.key))
     }
 
-    /// The loss of a batch of any size; its gradients add up in the network and in the head.
+    /// The loss of a batch of any size, or the share that some of its images have in it; its gradients add up in the network
+    /// and in the head.
     /// - Parameters:
     ///   - images: [labels.count][3][side][side].
     ///   - labels: of each image, less than the head's classes.
     ///   - imageGradients: receives the gradient by `images`, which takes the gradient through every step; nil if it
     ///     isn't wanted.
+    ///   - total: images of the whole batch; nil if these are all.
     public func differentiate(
-        images: UnsafePointer<Float>, labels: [Int], imageGradients: UnsafeMutablePointer<Float>? = nil
+        images: UnsafePointer<Float>, labels: [Int], of total: Int? = nil,
+        imageGradients: UnsafeMutablePointer<Float>? = nil
     ) -> Outcome {
+        let total = total ?? labels.count
         precondition(labels.allSatisfy { (0..<head.configuration.classes).contains($0) })
         precondition(imageGradients == nil || gradientSteps == pass.steps.count)
         let size = network.stateCount
@@ -79,7 +83,7 @@ public final class ReverseObjective {
             let part = Array(labels[first..<min(first + network.capacity, labels.count)])
             integrate(images + first * size, batch: part.count)
             let found = head.differentiate(
-                headInputs(batch: part.count), labels: part, smoothing: smoothing, total: labels.count)
+                headInputs(batch: part.count), labels: part, smoothing: smoothing, total: total)
             loss += found.loss
             correct += found.correct
             takeBackHead(found.inputGradients, batch: part.count)
@@ -87,7 +91,7 @@ public final class ReverseObjective {
             guard let imageGradients else { continue }
             for i in 0..<(part.count * size) { imageGradients[first * size + i] = pass.imageScale * gradient[i] }
         }
-        return Outcome(loss: loss / Double(labels.count), correct: correct)
+        return Outcome(loss: loss / Double(total), correct: correct)
     }
 
     private func state(_ k: Int) -> UnsafeMutablePointer<Float> {

@@ -1,5 +1,5 @@
 import CKernels
-import Layers
+public import Layers
 public import Networks
 public import Tensor
 
@@ -8,7 +8,7 @@ public import Tensor
 ///
 /// It holds the activations of one evaluation of up to `capacity` images, so a small capacity bounds memory whatever the
 /// batch: gradients add up over evaluations until `giveGradients`. With the same number of workers the same calls give
-/// the same bits. Not for use by two threads at a time.
+/// the same bits; with `GradientSums.independentOfWorkers`, with any number. Not for use by two threads at a time.
 public final class TrainableNetwork {
     /// What is evaluated.
     public let program: NetworkProgram
@@ -24,12 +24,16 @@ public final class TrainableNetwork {
     private let gradients: GradientBuffers
 
     /// Allocates the network with all weights zero; `takeValues` must follow.
-    public init(_ program: NetworkProgram, capacity: Int, kernels: Kernels, pool: WorkerPool) {
+    ///
+    /// - Parameter sums: how the workers divide the parameters' gradients.
+    public init(
+        _ program: NetworkProgram, capacity: Int, sums: GradientSums = .fastest, kernels: Kernels, pool: WorkerPool
+    ) {
         precondition(capacity > 0)
         self.program = program
         self.capacity = capacity
         operations = zip(program.operations, program.recordsMoments).map {
-            TrainableOperation($0, recordsMoments: $1, capacity: capacity, pool: pool)
+            TrainableOperation($0, recordsMoments: $1, capacity: capacity, sums: sums, pool: pool)
         }
         embedding = TrainableTimeEmbedding(program.timeEmbedding, modulations: program.modulations, capacity: capacity)
         activationArena = Arena(

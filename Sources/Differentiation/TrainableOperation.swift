@@ -31,10 +31,12 @@ struct TrainableOperation {
     var operation: NetworkOperation { forward.operation }
 
     /// Allocates for `capacity` images, all weights zero.
-    init(_ operation: NetworkOperation, recordsMoments: Bool, capacity: Int, pool: WorkerPool) {
+    init(
+        _ operation: NetworkOperation, recordsMoments: Bool, capacity: Int, sums: GradientSums, pool: WorkerPool
+    ) {
         switch operation.kind {
-        case .convolution(let shape): gradient = .convolution(ConvolutionGradient(shape, pool: pool))
-        case .pointwise(let shape): gradient = .convolution(PointwiseGradient(shape, pool: pool))
+        case .convolution(let shape): gradient = .convolution(ConvolutionGradient(shape, sums: sums, pool: pool))
+        case .pointwise(let shape): gradient = .convolution(PointwiseGradient(shape, sums: sums, pool: pool))
         case .attention(let attention): gradient = .attention(attention)
         case .resampling(let shape):
             gradient = .convolution(ResamplingGradient(shape, factor: operation.factor))

@@ -14,7 +14,7 @@ public final class ConvolutionGradient: ConvolutionLayerGradient {
     private let adjoint: Convolution
     private var shape: ConvolutionShape { layer.shape }
     /// Where the weights' and, behind them, the bias's gradients add up, laid out as the packed weights: one for each
-    /// worker if they share the images, a single one if they share the output channels.
+    /// worker if they divide the images, a single one if they divide the output channels.
     private let sums: [AlignedBuffer]
     /// Whether nothing has been added up yet, so that what `sums` hold is of the past.
     private var isFresh = true
@@ -24,12 +24,14 @@ public final class ConvolutionGradient: ConvolutionLayerGradient {
     private static let largestOwnSums = 1 << 18
 
     /// Allocates for a convolution in f32 whose weights are zero; `repack` must follow.
-    public init(_ shape: ConvolutionShape, pool: WorkerPool) {
+    ///
+    /// - Parameter sums: how the workers divide the gradient by the weights.
+    public init(_ shape: ConvolutionShape, sums division: GradientSums = .fastest, pool: WorkerPool) {
         precondition(shape.precision == .f32)
         layer = Convolution(zeros: shape)
         adjoint = Convolution(
             zeros: ConvolutionShape(inputs: shape.outputs, outputs: shape.inputs, side: shape.fullSide))
-        let parts = shape.weightFloats <= Self.largestOwnSums ? pool.count : 1
+        let parts = division == .fastest && shape.weightFloats <= Self.largestOwnSums ? pool.count : 1
         sums = (0..<parts).map { _ in
             AlignedBuffer(count: shape.weightFloats + shape.outputBlocks * channelBlock)
         }

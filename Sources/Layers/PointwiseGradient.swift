@@ -8,16 +8,19 @@ public final class PointwiseGradient: ConvolutionLayerGradient {
     public let layer: PointwiseConvolution
     private let adjoint: PointwiseConvolution
     private var shape: PointwiseShape { layer.shape }
-    /// Each worker's sums over its pixels: weights as they are packed, then the bias.
+    /// Weights as they are packed, then the bias: each worker's sums over its pixels, or a single one if the workers divide
+    /// the output channels.
     private let sums: [AlignedBuffer]
 
     /// Allocates for a convolution in f32 whose weights are zero; `repack` must follow.
-    public init(_ shape: PointwiseShape, pool: WorkerPool) {
+    ///
+    /// - Parameter sums: how the workers divide the gradient by the weights.
+    public init(_ shape: PointwiseShape, sums division: GradientSums = .fastest, pool: WorkerPool) {
         precondition(shape.precision == .f32)
         layer = PointwiseConvolution(zeros: shape)
         adjoint = PointwiseConvolution(
             zeros: PointwiseShape(inputs: shape.outputs, outputs: shape.inputs, side: shape.side))
-        sums = (0..<pool.count).map { _ in
+        sums = (0..<(division == .fastest ? pool.count : 1)).map { _ in
             AlignedBuffer(count: shape.weightFloats + shape.outputBlocks * channelBlock)
         }
     }
@@ -47,25 +50,29 @@ public final class PointwiseGradient: ConvolutionLayerGradient {
         let call = ConvolutionCall(
             layer: layer, input: input, transform: transform, output: outputGradient, residual: nil,
             epilogue: .none, workspace: workspace, units: batch * input.bands,
-            division: WorkDivision(unitParts: sums.count, blockParts: 1))
+            division: WorkDivision(unitParts: sums.count, blockParts: workspace.pool.count / sums.count))
         workspace.pool.run { [self] worker in
+            let part = call.division.part(of: worker, units: call.units, blocks: shape.outputBlocks)
+            guard !part.units.isEmpty, !part.blocks.isEmpty else { return }
             var scratch = workspace.scratch(of: worker)
             let reader = InputReader(call, scratch: &scratch)
-            let sums = sums[worker].pointer
-            let part = WorkerPool.part(worker, of: workspace.pool.count, total: call.units)
-            for segment in Segments(part, bands: shape.chunkBands, bandsPerImage: input.bands) {
+            let sums = sums[sums.count > 1 ? worker : 0].pointer
+            let panel = shape.columns * channelBlock
+            for segment in Segments(part.units, bands: shape.chunkBands, bandsPerImage: input.bands) {
                 let pixels = PointwiseConvolution.Pixels(segment, side: shape.side)
                 let a = layer.source(call, segment, pixels, reader: reader, memory: scratch)
-                let b = outputGradient.image(segment.image) + pixels.offset
+                let b =
+                    outputGradient.image(segment.image) + pixels.offset
+                    + part.blocks.lowerBound * outputGradient.blockStride
                 workspace.kernels.gemmTransposed(
                     hw_gemm_transposed_arguments(
-                        a: a.data, a_block_stride: a.stride, b: b, b_block_stride: outputGradient.blockStride, c: sums,
-                        c_block_stride: shape.columns * channelBlock, k: pixels.count, rows: shape.columns,
-                        blocks: shape.outputBlocks, accumulates: true))
-                for block in 0..<shape.outputBlocks {
+                        a: a.data, a_block_stride: a.stride, b: b, b_block_stride: outputGradient.blockStride,
+                        c: sums + part.blocks.lowerBound * panel, c_block_stride: panel, k: pixels.count,
+                        rows: shape.columns, blocks: part.blocks.count, accumulates: true))
+                for block in part.blocks {
                     hw_add_columns(
-                        sums + shape.weightFloats + block * channelBlock, b + block * outputGradient.blockStride,
-                        pixels.count)
+                        sums + shape.weightFloats + block * channelBlock,
+                        b + (block - part.blocks.lowerBound) * outputGradient.blockStride, pixels.count)
                 }
             }
         }

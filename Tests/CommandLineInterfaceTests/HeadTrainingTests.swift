@@ -99,7 +99,8 @@ struct HeadTrainingTests {
             ["--epochs", "3"], ["--learning-rate", "0.1"], ["--final-learning-rate", "0"], ["--warm-up", "1"],
             ["--schedule", "constant"], ["--weight-decay", "0"], ["--label-smoothing", "0"], ["--ema-decay", "0.9"],
             ["--clip", "1"], ["--seed", "2"], ["--batch-size", "6"], ["--augment", "flip"], ["--forward-steps", "1"],
-            ["--gradient-steps", "0"], ["--flow-weight", "1"], ["--images-at-a-time", "4"], ["--step-log", "steps"],
+            ["--gradient-steps", "0"], ["--flow-weight", "1"], ["--images-at-a-time", "4"], ["--batch-parts", "2"],
+            ["--step-log", "steps"],
             ["--head-width", "3"],
             ["--from-scratch"], ["--restart-schedule"],
         ])

@@ -1,4 +1,5 @@
 import Differentiation
+import Layers
 import Networks
 import ReferenceNetwork
 import Tensor
@@ -55,6 +56,39 @@ import Testing
                         "\(shape.key), \(message)")
                 }
             }
+        }
+    }
+
+    @Test("have the same bits with any number of workers, if that is asked for", arguments: OperationCase.tested)
+    func workers(operation: OperationCase) throws {
+        let (program, images) = (operation.program, operation.images)
+        var noise = SeededGenerator(seed: UInt64(program.side))
+        let times = (0..<images).map { 0.25 + Float($0) / 4 }
+        let states = noise.floats(images * program.stateCount)
+        let output = program.buffers[program.output]
+        let seed = noise.floats(images * output.channels * output.side * output.side)
+        func gradients(_ kernels: Kernels, workers: Int) -> [Float] {
+            let store = ParameterStore(shapes: program.parameters)
+            for (index, shape) in program.parameters.enumerated() {
+                let numbers = SeededGenerator.parameter(
+                    index, shape: shape.shape, isFactor: shape.key.hasSuffix(".weight"))
+                store.value(shape.key).update(from: numbers, count: numbers.count)
+            }
+            let network = TrainableNetwork(
+                program, capacity: images, sums: .independentOfWorkers, kernels: kernels,
+                pool: WorkerPool(count: workers))
+            network.takeValues(from: store)
+            var velocities = [Float](repeating: 0, count: seed.count)
+            for _ in 0..<2 {
+                network.forward(states, times: times[...], outputs: &velocities)
+                network.backward(seed, batch: images, inputGradients: nil)
+            }
+            network.giveGradients(to: store)
+            return Array(UnsafeBufferPointer(start: store.gradients, count: store.count))
+        }
+        for kernels in Kernels.all {
+            let alone = gradients(kernels, workers: 1)
+            #expect(gradients(kernels, workers: 3) == alone, "\(kernels.name), 3 workers")
         }
     }
 

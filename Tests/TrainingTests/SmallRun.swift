@@ -2,6 +2,7 @@ import Augmentation
 import FlowModel
 import Foundation
 import ImagePipeline
+import Layers
 import ModelFixtures
 import Networks
 import Tensor
@@ -21,25 +22,28 @@ struct SmallRun {
 
     init(
         in folder: URL, head: Flow? = nil, coupling: ProbabilityPath = .otcfm, seed: UInt64 = 1, rate: Double = 2e-3,
-        average: Double = 0.9, steps: Int = 100, workers: Int = 2, validation: DataFeed? = nil
+        average: Double = 0.9, steps: Int = 100, workers: Int = 2, parts: Int? = nil,
+        flowWeight: Double = 0, validation: DataFeed? = nil
     ) throws {
+        let sums: GradientSums = parts == nil ? .fastest : .independentOfWorkers
         let pool = WorkerPool(count: workers)
         files = TrainingRun.Files(folder: folder.path)
         let learner: any Learner
         if let head {
             let tuning = try FineTuningLearner(
-                Self.classifier(of: head), smoothing: 0.1, capacity: 4, validation: validation, kernels: .best,
-                pool: pool)
+                Self.classifier(of: head), smoothing: 0.1, flowWeight: flowWeight, capacity: 4, sums: sums,
+                validation: validation, kernels: .best, pool: pool)
             WeightInitialization.initialize(tuning.store, seed: seed)
             learner = tuning
         } else {
             learner = PretrainingLearner(
-                try Self.architecture.program(), flow: .path(coupling), seed: seed, capacity: 4,
+                try Self.architecture.program(), flow: .path(coupling), seed: seed, capacity: 4, sums: sums,
                 validation: validation, kernels: .best, pool: pool)
         }
         trainer = Trainer(
             learner, settings: Self.settings(rate: rate, clip: 10, seed: Int(seed), average: average, steps: steps),
-            batchesPerEpoch: 1, computation: "\(workers) workers", pool: pool)
+            batchesPerEpoch: 1, computation: "\(workers) workers",
+            division: parts.map { BatchDivision(parts: $0, ranks: nil) }, pool: pool)
     }
 
     /// A classifier of two steps.

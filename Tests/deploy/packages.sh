@@ -5,7 +5,7 @@
 source "$(dirname "$0")/checking"
 make_folder
 
-all=("${build_packages[@]}" "${test_packages[@]}" "${client_packages[@]}" "${packaging_packages[@]}" "$promtool_package" "${runtime_packages[@]}" "${on_demand_packages[@]}")
+all=("${build_packages[@]}" "${test_packages[@]}" "${client_packages[@]}" "${packaging_packages[@]}" "$promtool_package" "${runtime_packages[@]}" "${on_demand_packages[@]}" "${mpi_packages[@]}")
 [[ $(uname -m) != x86_64 ]] || all+=("${arm64_packages[@]}")
 if command -v apt-cache >/dev/null; then
     # A fresh machine has no lists; what is installed is then found all the same.

@@ -135,6 +135,10 @@ enum FineTuneCommand: Subcommand {
     @MainActor
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         try requireSense(arguments)
+        let division = try TrainingOptions.division(arguments)
+        try arguments.require(
+            division == nil || arguments[freeze] == .none, of: freeze,
+            "a head is solved for by a single process, and mpirun started more", remedy: "start it without mpirun")
         let computation = try Computation(arguments, in: .f32)
         let base = try ModelFile(ModelSource.file(try arguments[model]))
         try base.requireFiniteWeights()
@@ -156,14 +160,14 @@ enum FineTuneCommand: Subcommand {
             givesPlainPixels: try arguments[flowWeight] > 0)
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs], feed: feed, data: data,
-            configuration,
-            on: computation
+            configuration, division: division, on: computation
         ) {
             for note in tuned.notes { Terminal.report(note) }
             return try source.learner(
                 smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
                 gradientSteps: try arguments[gradientSteps], flowWeight: try arguments[flowWeight],
                 capacity: try arguments[TrainingOptions.capacity],
+                sums: division == nil ? .fastest : .independentOfWorkers,
                 seed: UInt64(try arguments[TrainingOptions.seed]), isFromScratch: try arguments[fromScratch])
         }
     }
@@ -192,7 +196,8 @@ enum FineTuneCommand: Subcommand {
         recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
         recipe.weightDecay, smoothing, forwardSteps, gradientSteps, flowWeight, recipe.averageDecay,
         TrainingOptions.clip,
-        TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity, TrainingOptions.stepLog,
+        TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity, TrainingOptions.batchParts,
+        TrainingOptions.stepLog,
     ]
 
     /// Refuses options that don't go with --freeze as it is.

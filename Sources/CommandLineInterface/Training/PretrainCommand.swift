@@ -101,6 +101,7 @@ enum PretrainCommand: Subcommand {
 
     @MainActor
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
+        let division = try TrainingOptions.division(arguments)
         let beginning = try beginning(arguments)
         let (configuration, base) = (beginning.configuration, beginning.base)
         let computation = try Computation(arguments, in: .f32)
@@ -121,12 +122,13 @@ enum PretrainCommand: Subcommand {
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs],
             feed: try data.trainingFeed(arguments, preprocessing, recipe), data: data, configuration, samples: sheet,
-            on: computation
+            division: division, on: computation
         ) {
             for note in beginning.notes { Terminal.report(note) }
             let learner = PretrainingLearner(
                 try configuration.network(), flow: configuration.flow,
                 seed: UInt64(try arguments[TrainingOptions.seed]), capacity: try arguments[TrainingOptions.capacity],
+                sums: division == nil ? .fastest : .independentOfWorkers,
                 validation: data.validationFeed(preprocessing), kernels: computation.kernels, pool: computation.pool)
             try base.map { try learner.store.load($0) }
             return learner

@@ -75,6 +75,32 @@ enum TrainingOptions {
         help: "The number of images whose activations are in memory at the same time. Gradients are summed over the "
             + "step.")
 
+    static let batchParts = Option(
+        "batch-parts", optional: .integer(in: 1...1024),
+        help: "Divide each batch into this number of parts and add up their gradients in order. The bits of a run then "
+            + "depend on the number of parts, but not on --workers or the number of processes that mpirun starts. The "
+            + "default is that number of processes. A single process without this option doesn't divide batches.")
+
+    /// How the batches of a run are divided, and among which processes; nil if they aren't.
+    ///
+    /// A process that is not the first of several prints nothing but errors from then on.
+    static func division(_ arguments: ParsedArguments) throws -> BatchDivision? {
+        let ranks = try Ranks.join(ProcessText.environment)
+        if let ranks {
+            if !ranks.isFirst { Terminal.silence() }
+            let remedy = "start one process, without mpirun"
+            try arguments.require(
+                !arguments[dryRun], of: dryRun, "it measures a single process, and mpirun started \(ranks.count)",
+                remedy: remedy)
+            let parts = try arguments[batchParts] ?? ranks.count
+            try arguments.require(
+                parts.isMultiple(of: ranks.count), of: batchParts,
+                "\(parts) parts can't be divided equally among \(ranks.count) processes",
+                remedy: "give a multiple of \(ranks.count)")
+        }
+        return try (arguments[batchParts] ?? ranks?.count).map { BatchDivision(parts: $0, ranks: ranks) }
+    }
+
     /// What the run was given that is to be resumed.
     static let recall = Recall { written in
         let isResumed = written(resume.specification.name).flatMap { ValueSyntax<Bool>.boolean.parse($0) } ?? false
@@ -129,7 +155,7 @@ enum TrainingOptions {
     }
 
     static let computation = OptionGroup(
-        "Computation", [capacity, Computation.kernelsOption, Computation.workersOption])
+        "Computation", [capacity, batchParts, Computation.kernelsOption, Computation.workersOption])
 
     static func checkpointInterval(_ arguments: ParsedArguments) throws -> Duration {
         .seconds(60 * (try arguments[checkpointMinutes]))
@@ -140,21 +166,23 @@ enum TrainingOptions {
     /// - Parameters:
     ///   - model: what the best weights make.
     ///   - samples: the sheet that is drawn of each epoch's weights; nil for none.
+    ///   - division: how each batch is divided; nil if it isn't.
     ///   - learner: called once it is certain that the run can begin.
     @MainActor
     static func train(
         _ arguments: ParsedArguments, of command: Command, _ settings: TrainingSettings, epochs: Int, feed: DataFeed,
-        data: TrainingData, _ model: ModelConfiguration, samples: SampleSheet? = nil, on computation: Computation,
-        learner: () throws -> any Learner
+        data: TrainingData, _ model: ModelConfiguration, samples: SampleSheet? = nil, division: BatchDivision?,
+        on computation: Computation, learner: () throws -> any Learner
     ) throws -> ExitStatus {
         let (resumes, restarts) = (try arguments[resume], try restartsSchedule(arguments))
         let (files, stepLog) = (try files(arguments), try arguments[stepLog])
         try files.check(settings: settings, resumes: resumes, restartsSchedule: restarts, stepLog: stepLog)
         let (kernels, pool) = (computation.kernels, computation.pool)
+        let sums = division.map { "gradients of \($0.parts) parts" } ?? "\(pool.count) workers"
         let trainer = Trainer(
             try learner(), settings: settings, batchesPerEpoch: feed.batchesPerEpoch,
-            computation: "\(kernels.name) kernels, \(pool.count) workers, \(try arguments[capacity]) images at a time",
-            options: remembered(arguments, of: command), pool: pool)
+            computation: "\(kernels.name) kernels, \(sums), \(try arguments[capacity]) images at a time",
+            options: remembered(arguments, of: command), division: division, pool: pool)
         if try arguments[dryRun] {
             return try TrainingRehearsal.run(
                 trainer, data: data, feed: feed, epochs: epochs, files: files, resumes: resumes, samples: samples)
@@ -163,7 +191,7 @@ enum TrainingOptions {
         return try TrainingSession.run(
             trainer, files: files, epochs: epochs, feed: feed, checkpointInterval: try checkpointInterval(arguments),
             stepLog: stepLog, resumes: resumes, restartsSchedule: restarts, damage: data.damageReport,
-            samples: samples
+            samples: samples, ranks: division?.ranks
         ) { trainer in
             try model.write(to: files.model) { trainer.weights(ModelFile.parameter(ofKey: $0)) }
         }

@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import Layers
 import ReverseODE
 import Tensor
 
@@ -25,18 +26,19 @@ package final class FineTuningLearner: Learner {
     ///   - flowWeight: the weight of the flow's own loss on the batches' plain images; with 0 there is none.
     ///   - seed: of the noise and the times of that loss.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
+    ///   - sums: how the workers divide the gradients.
     ///   - validation: images held back, in a fixed order; nil for none.
     /// - Throws: `ConfigurationError`, also for another solver.
     package init(
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
-        flowWeight: Double = 0, seed: UInt64 = 1, capacity: Int, validation: DataFeed?, kernels: Kernels,
-        pool: WorkerPool
+        flowWeight: Double = 0, seed: UInt64 = 1, capacity: Int, sums: GradientSums = .fastest,
+        validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
         try configuration.requireTrainableSolver()
         let program = try configuration.network()
         let head = configuration.head!
         store = ParameterStore(shapes: program.parameters + head.parameters(on: program))
-        network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
+        network = TrainableNetwork(program, capacity: capacity, sums: sums, kernels: kernels, pool: pool)
         self.head = TrainableHead(head, network: network)
         let pass = EulerPass(TimeGrid(configuration), to: head.point, forwardSteps: forwardSteps)
         objective = ReverseObjective(
@@ -59,13 +61,20 @@ package final class FineTuningLearner: Learner {
         head.takeValues(from: store)
     }
 
-    package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
-        store.clearGradients()
-        let outcome = objective.differentiate(images: batch.pixels, labels: batch.labels)
-        let flowLoss = flowLoss?.differentiate(batch.plainPixels ?? batch.pixels, count: batch.count, step: step)
-        network.giveGradients(to: store)
-        head.giveGradients(to: store)
-        return BatchOutcome(loss: outcome.loss, correct: outcome.correct, flowLoss: flowLoss)
+    package func differentiate(_ batch: Batch, parts: [Range<Int>], step: Int, partDone: (BatchOutcome) -> Void) {
+        let flowBatch = flowLoss?.trainingBatch(batch.plainPixels ?? batch.pixels, count: batch.count, step: step)
+        for part in parts {
+            store.clearGradients()
+            let outcome = batch.pixels.withUnsafeBufferPointer { pixels in
+                objective.differentiate(
+                    images: pixels.baseAddress! + part.lowerBound * network.stateCount,
+                    labels: Array(batch.labels[part]), of: batch.count)
+            }
+            let flowShare = flowBatch.flatMap { flowLoss?.differentiate($0, images: part) }
+            network.giveGradients(to: store)
+            head.giveGradients(to: store)
+            partDone(BatchOutcome(loss: outcome.loss, correct: outcome.correct, flowLoss: flowShare))
+        }
     }
 
     /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back, and the flow's loss if it is learnt.

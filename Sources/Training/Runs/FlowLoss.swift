@@ -11,10 +11,21 @@ struct FlowLoss {
     let seed: UInt64
     let pool: WorkerPool
 
-    /// The mean loss of images, [count][3][side][side]; its gradients add up in the network.
-    func differentiate(_ images: [Float], count: Int, step: Int) -> Double {
-        let batch = batch(images, count: count, step: step, use: .training)
-        return objective.differentiate(states: batch.states, times: batch.times, targets: batch.targets)
+    /// What the network is trained on, of images [count][3][side][side].
+    func trainingBatch(_ images: [Float], count: Int, step: Int) -> FlowMatchingBatch {
+        batch(images, count: count, step: step, use: .training)
+    }
+
+    /// The share of some of a batch's images in its mean loss; its gradients add up in the network.
+    func differentiate(_ batch: FlowMatchingBatch, images: Range<Int>) -> Double {
+        let offset = images.lowerBound * (batch.states.count / batch.times.count)
+        return batch.states.withUnsafeBufferPointer { states in
+            batch.targets.withUnsafeBufferPointer { targets in
+                objective.differentiate(
+                    states: states.baseAddress! + offset, times: Array(batch.times[images]),
+                    targets: targets.baseAddress! + offset, of: batch.times.count)
+            }
+        }
     }
 
     /// The mean loss over all images of a feed, each at a time and with noise that are the same every time.

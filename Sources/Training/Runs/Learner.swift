@@ -32,10 +32,14 @@ package protocol Learner: AnyObject {
     var reached: [Range<Int>] { get }
     /// Takes in that the store's values have changed.
     func valuesChanged()
-    /// Sets the store's gradients to those of the batch's mean loss.
+    /// Takes parts of a batch one after another. After each, the store's gradients are those of the part's share in the batch's
+    /// mean loss, and so are the outcome's losses.
     ///
-    /// - Parameter step: the step's number, by which random numbers are drawn.
-    func differentiate(_ batch: Batch, step: Int) -> BatchOutcome
+    /// - Parameters:
+    ///   - parts: the images of each, which may be none.
+    ///   - step: the step's number, by which random numbers are drawn.
+    ///   - partDone: called after each part.
+    func differentiate(_ batch: Batch, parts: [Range<Int>], step: Int, partDone: (BatchOutcome) -> Void)
     /// The score of the store's present values on the images held back; nil if there are none.
     ///
     /// - Parameter beforeEachBatch: called before every batch of them; what it throws ends the validation.
@@ -44,6 +48,16 @@ package protocol Learner: AnyObject {
 }
 
 extension Learner {
+    /// Sets the store's gradients to those of the batch's mean loss.
+    ///
+    /// - Parameter step: the step's number, by which random numbers are drawn.
+    package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
+        var whole: BatchOutcome?
+        differentiate(batch, parts: [0..<batch.count], step: step) { whole = $0 }
+        guard let whole else { preconditionFailure("the learner has left out a part") }
+        return whole
+    }
+
     /// All of the store.
     package var reached: [Range<Int>] { [0..<store.count] }
 }

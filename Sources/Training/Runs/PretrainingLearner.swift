@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import Layers
 import Networks
 import Tensor
 
@@ -16,13 +17,14 @@ package final class PretrainingLearner: Learner {
     ///   - program: the network.
     ///   - flow: what it is to learn.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
+    ///   - sums: how the workers divide the gradients.
     ///   - validation: images held back, in a fixed order; nil for none.
     package init(
-        _ program: NetworkProgram, flow: Flow, seed: UInt64, capacity: Int, validation: DataFeed?,
-        kernels: Kernels, pool: WorkerPool
+        _ program: NetworkProgram, flow: Flow, seed: UInt64, capacity: Int, sums: GradientSums = .fastest,
+        validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) {
         store = ParameterStore(shapes: program.parameters)
-        network = TrainableNetwork(program, capacity: capacity, kernels: kernels, pool: pool)
+        network = TrainableNetwork(program, capacity: capacity, sums: sums, kernels: kernels, pool: pool)
         flowLoss = FlowLoss(flow: flow, objective: FlowMatchingObjective(network), seed: seed, pool: pool)
         self.validation = validation
         WeightInitialization.initialize(store, seed: seed)
@@ -30,11 +32,14 @@ package final class PretrainingLearner: Learner {
 
     package func valuesChanged() { network.takeValues(from: store) }
 
-    package func differentiate(_ batch: Batch, step: Int) -> BatchOutcome {
-        store.clearGradients()
-        let loss = flowLoss.differentiate(batch.pixels, count: batch.count, step: step)
-        network.giveGradients(to: store)
-        return BatchOutcome(loss: loss)
+    package func differentiate(_ batch: Batch, parts: [Range<Int>], step: Int, partDone: (BatchOutcome) -> Void) {
+        let flowBatch = flowLoss.trainingBatch(batch.pixels, count: batch.count, step: step)
+        for part in parts {
+            store.clearGradients()
+            let loss = flowLoss.differentiate(flowBatch, images: part)
+            network.giveGradients(to: store)
+            partDone(BatchOutcome(loss: loss))
+        }
     }
 
     /// The loss over the images held back.

@@ -1,9 +1,10 @@
 import Differentiation
+import Digests
 import Tensor
 
 /// Improves a learner batch by batch: gradients, optimizer step, average of weights, and the record of it all.
 ///
-/// With the same number of workers, the same batches from the same state give the same bits. Not for use by two threads at
+/// With the same number of workers, or the same division of batches, the same batches from the same state give the same bits. Not for use by two threads at
 /// a time.
 package final class Trainer {
     package let learner: any Learner
@@ -16,6 +17,8 @@ package final class Trainer {
     private let clip: Double?
     private let average: ExponentialMovingAverage?
     private let pool: WorkerPool
+    /// Nil if batches aren't divided.
+    private let dividedGradient: DividedGradient?
 
     /// Begins a run with the learner's present values.
     ///
@@ -23,14 +26,17 @@ package final class Trainer {
     ///   - settings: what the numbers depend on, with a recipe.
     ///   - computation: what their last bits depend on as well.
     ///   - options: see `TrainingRecord`.
+    ///   - division: how each batch is divided, with a learner whose gradients don't depend on the number of workers; nil if it
+    ///     isn't.
     package init(
         _ learner: any Learner, settings: TrainingSettings, batchesPerEpoch: Int, computation: String,
-        options: [String: String]? = nil, pool: WorkerPool
+        options: [String: String]? = nil, division: BatchDivision? = nil, pool: WorkerPool
     ) {
         let recipe = settings.recipe!
         self.learner = learner
         self.settings = settings
         self.pool = pool
+        dividedGradient = division.map { DividedGradient($0, store: learner.store) }
         schedule = LearningRateSchedule(
             recipe, floor: settings.fineTuning?.learning?.finalLearningRate ?? 0, batchesPerEpoch: batchesPerEpoch)
         record = TrainingRecord(settings: settings, computation: computation, options: options)
@@ -74,10 +80,29 @@ package final class Trainer {
     /// - Throws: `TrainingError.diverged` if a weight, moment or average isn't finite, which `resume` would refuse: squares of
     ///   gradients may be too large for their type where gradients aren't. `FileError` if it can't be written.
     package func save(to path: String) throws {
+        try requireFinite()
+        try TrainingState.write(record, optimizer, average: average, store: learner.store, to: path)
+    }
+
+    /// Checks that the state is one that `resume` accepts.
+    ///
+    /// - Throws: `TrainingError.diverged`.
+    func requireFinite() throws(TrainingError) {
         if let part = TrainingState.nonFinitePart(optimizer, average: average, store: learner.store) {
             throw diverged("\(part) after the update", step: record.step)
         }
-        try TrainingState.write(record, optimizer, average: average, store: learner.store, to: path)
+    }
+
+    /// A digest of what the numbers of the next steps follow from, except the batches' images.
+    func digest() -> SHA256.Digest {
+        var hash = SHA256()
+        for (name, value) in record.settings.descriptions.sorted(by: { $0.key < $1.key }) {
+            hash.update(Array("\(name)=\(value)\n".utf8))
+        }
+        hash.update(Array("\(record.computation), step \(record.step)".utf8))
+        let store = learner.store
+        hash.update(UnsafeRawBufferPointer(UnsafeBufferPointer(start: store.values, count: store.count)))
+        return hash.finalize()
     }
 
     /// Takes a step on a batch of at least one image.
@@ -85,7 +110,9 @@ package final class Trainer {
     /// - Returns: the batch's outcome before it.
     /// - Throws: `TrainingError.diverged`, the weights being as they were.
     package func step(_ batch: Batch) throws(TrainingError) -> BatchOutcome {
-        let outcome = learner.differentiate(batch, step: record.step)
+        let outcome =
+            dividedGradient?.differentiate(batch, by: learner, step: record.step)
+            ?? learner.differentiate(batch, step: record.step)
         guard (outcome.loss + (outcome.flowLoss ?? 0)).isFinite else {
             throw diverged("the loss", step: record.step + 1)
         }

@@ -41,7 +41,7 @@ package enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible 
         }
         return isSchedule
             ? ", or start the learning-rate schedule again with --restart-schedule"
-            : "; a run may continue with another --name, --default-tap, --dtype, --checkpoint-minutes, --kernels, --workers and "
-                + "--images-at-a-time, and with more --epochs if its learning rate is constant"
+            : "; a run may continue with another --name, --default-tap, --dtype, --checkpoint-minutes, --kernels, --workers, "
+                + "--batch-parts and --images-at-a-time, and with more --epochs if its learning rate is constant"
     }
 }

@@ -59,6 +59,7 @@ package final class TrainingRun {
     private let plan: Plan
     private let files: Files
     private let observer: Observer
+    private let writesFiles: Bool
     private let stepLog: StepLog?
     private var lastSave: Duration
     /// The step after which the state was saved.
@@ -72,15 +73,18 @@ package final class TrainingRun {
     ///   - restartsSchedule: see `Trainer.resume`; the plan must then have epochs left.
     ///   - stepLog: the file that gets a line a step; nil for none. Of a run that goes on it keeps the lines of the steps
     ///     that the state holds; of a run that begins it must not be there.
+    ///   - writesFiles: whether this process writes state, model and logs; of the ranks of a run, only the first does.
     /// - Throws: `TrainingError`, `CheckpointError` or `FileError`.
     init(
         _ trainer: Trainer, plan: Plan, files: Files, resumes: Bool, restartsSchedule: Bool = false,
-        stepLog: String? = nil, observer: Observer
+        stepLog: String? = nil, writesFiles: Bool = true, observer: Observer
     ) throws {
+        let stepLog = writesFiles ? stepLog : nil
         self.trainer = trainer
         self.plan = plan
         self.files = files
         self.observer = observer
+        self.writesFiles = writesFiles
         lastSave = observer.now()
         try files.check(
             settings: trainer.settings, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog)
@@ -97,7 +101,7 @@ package final class TrainingRun {
         }
         self.stepLog = try stepLog.map { try StepLog(path: $0, keepingSteps: trainer.record.step) }
         noteSave()
-        if !trainer.record.history.isEmpty { try TrainingLog(trainer.record.history).write(to: files) }
+        if writesFiles, !trainer.record.history.isEmpty { try TrainingLog(trainer.record.history).write(to: files) }
     }
 
     /// Runs to the end of the plan, or until it is interrupted.
@@ -158,8 +162,12 @@ package final class TrainingRun {
     }
 
     private func save() throws {
-        try stepLog?.flush()
-        try trainer.save(to: files.state)
+        if writesFiles {
+            try stepLog?.flush()
+            try trainer.save(to: files.state)
+        } else {
+            try trainer.requireFinite()
+        }
         noteSave()
     }
 
@@ -197,13 +205,13 @@ package final class TrainingRun {
             top1: record.sums.top1, flowLoss: record.sums.meanFlowLoss, validation: score, seconds: record.sums.seconds,
             images: record.sums.images)
         let isBest = score.map { score in record.best.map { score.isBetter(than: $0) } ?? true } ?? true
-        if isBest { try observer.keepModel(trainer) }
+        if isBest, writesFiles { try observer.keepModel(trainer) }
         trainer.record.epoch += 1
         trainer.record.sums = TrainingRecord.Sums()
         trainer.record.history.append(row)
         if isBest { trainer.record.best = score }
         try save()
-        try TrainingLog(trainer.record.history).write(to: files)
+        if writesFiles { try TrainingLog(trainer.record.history).write(to: files) }
         observer.epochEnded(row)
         return true
     }

@@ -1,5 +1,6 @@
 import FlowModel
 import ImagePipeline
+import Layers
 import Tensor
 
 @MainActor
@@ -26,14 +27,13 @@ package struct FineTuningSource {
 
     /// Network and head together, at their first weights.
     package func learner(
-        smoothing: Double, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double, capacity: Int, seed: UInt64,
-        isFromScratch: Bool
+        smoothing: Double, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double, capacity: Int,
+        sums: GradientSums, seed: UInt64, isFromScratch: Bool
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(
             tuned.configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps,
-            flowWeight: flowWeight, seed: seed, capacity: capacity, validation: data.validationFeed(preprocessing),
-            kernels: computation.kernels,
-            pool: computation.pool)
+            flowWeight: flowWeight, seed: seed, capacity: capacity, sums: sums,
+            validation: data.validationFeed(preprocessing), kernels: computation.kernels, pool: computation.pool)
         let keepsHead = tuned.keepsHead
         func isKept(_ key: String) -> Bool { key.hasPrefix("classifier.") ? keepsHead : !isFromScratch }
         WeightInitialization.initialize(learner.store, seed: seed) { !isKept($0) }

@@ -16,12 +16,13 @@ package struct TrainingSession {
     ///   - restartsSchedule: see ``Trainer/resume(from:restartsSchedule:)``.
     ///   - damage: tells of damaged images that are skipped.
     ///   - samples: the sheet that is drawn of each epoch's weights; nil for none.
+    ///   - ranks: the processes of the run, of which the first writes its files; nil for one process.
     ///   - keepModel: writes the trainer's present weights as the run's model.
     /// - Returns: `success`, also if it was interrupted and saved.
     package static func run(
         _ trainer: Trainer, files: TrainingRun.Files, epochs: Int, feed: DataFeed, checkpointInterval: Duration,
         stepLog: String?, resumes: Bool, restartsSchedule: Bool, damage: DamageReport, samples: SampleSheet? = nil,
-        keepModel: @escaping (Trainer) throws -> Void
+        ranks: Ranks? = nil, keepModel: @escaping (Trainer) throws -> Void
     ) throws -> ExitStatus {
         let plan = TrainingRun.Plan(
             epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch, checkpointInterval: checkpointInterval)
@@ -30,7 +31,9 @@ package struct TrainingSession {
         let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * imagesPerStep)
         defer { bar.erase() }
         let observer = TrainingRun.Observer(
-            now: { bar.elapsed }, isInterrupted: { Task.isCancelled },
+            now: { bar.elapsed },
+            // All ranks stop at the same step.
+            isInterrupted: { ranks?.any(Task.isCancelled) ?? Task.isCancelled },
             stepped: { record, outcome in
                 damage.tellNew { bar.report($0) }
                 bar.update(
@@ -45,12 +48,17 @@ package struct TrainingSession {
             keepModel: keepModel,
             drawSamples: samples.map { sheet in
                 { trainer, epoch in
-                    try sheet.write(trainer.weights, epoch: epoch, in: files.samples) { try Task.checkCancellation() }
+                    try firstRank(of: ranks) {
+                        try sheet.write(trainer.weights, epoch: epoch, in: files.samples) {
+                            try Task.checkCancellation()
+                        }
+                    }
                 }
             })
         let run = try TrainingRun(
             trainer, plan: plan, files: files, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog,
-            observer: observer)
+            writesFiles: ranks?.isFirst ?? true, observer: observer)
+        try ranks?.requireAgreement(on: trainer.digest())
         let start = trainer.record
         bar.start(at: start.step * imagesPerStep)
         if resumes {
@@ -77,7 +85,20 @@ package struct TrainingSession {
         case .interrupted:
             Terminal.print("\(files.state): saved after step \(trainer.record.step); continue with --resume")
         }
+        ranks?.leave()
         return .success
+    }
+
+    /// Runs `body` on the first rank alone; where it is interrupted there, the others are too.
+    private static func firstRank(of ranks: Ranks?, _ body: () throws -> Void) throws {
+        guard let ranks else { return try body() }
+        var isInterrupted = false
+        do {
+            if ranks.isFirst { try body() }
+        } catch is CancellationError {
+            isInterrupted = true
+        }
+        if ranks.any(isInterrupted) { throw CancellationError() }
     }
 
     private var bestText: String {
