@@ -63,9 +63,11 @@ echo "two processes of one worker have the bits of one process of two workers, p
 mpirun -n 2 "${pretrain[@]}" --epochs 30 --samples 0 --workers 1 --batch-parts 4 -o killed >wrote 2>said &
 launcher=$!
 until [[ -e killed/log.csv ]]; do kill -0 "$launcher" || fail "the run ended before it was killed: $(<said)"; done
-victim=$(for process in $(cat /proc/"$launcher"/task/*/children); do
-    if tr '\0' '\n' <"/proc/$process/environ" | grep -qx OMPI_COMM_WORLD_RANK=1; then echo "$process"; fi
-done)
+mapfile -t -d ' ' children < <(cat /proc/"$launcher"/task/*/children)
+victim=
+for process in "${children[@]}"; do
+    if tr '\0' '\n' <"/proc/$process/environ" | grep -qx OMPI_COMM_WORLD_RANK=1; then victim=$process; fi
+done
 [[ -n $victim ]] || fail "there is no rank 1 among the launcher's processes"
 kill -KILL "$victim"
 status=0
