@@ -10,10 +10,10 @@ extension GoldenImages {
     /// Those of them whose formats can be decoded here.
     static func onDemand(endingIn suffixes: String...) -> [String] {
         onDemand.files(with: "decoded").filter { file in
-            let suffix = suffixes.first { file.hasSuffix($0) }
-            return ImageFormats.all.members.contains { format in
-                suffix.map { format.suffixes.contains($0) } ?? false && format.unavailability == nil
-            }
+            suffixes.contains { file.hasSuffix($0) }
+                && ImageFormats.all.members.contains { format in
+                    format.unavailability == nil && format.suffixes.contains { file.hasSuffix($0) }
+                }
         }
     }
 }

@@ -13,8 +13,8 @@ fi
 
 declare -A used=()
 while read -r library; do
-    # The Swift libraries are linked into the binary of a release.
-    case $library in libswift* | libFoundation* | lib_Foundation* | libdispatch* | libBlocksRuntime*) continue ;; esac
+    # The Swift libraries are linked into the binary of a release. Open MPI is loaded only if its own mpirun starts the program.
+    case $library in libswift* | libFoundation* | lib_Foundation* | libdispatch* | libBlocksRuntime* | libmpi.so*) continue ;; esac
     path=$(ldd "$binary" | awk -v library="$library" '$1 == library { print $3 }')
     [[ -n $path ]] || path=$library
     package=$(dpkg-query --search "*/$(basename "$(readlink -f "$path")")" 2>/dev/null | head -n 1 | cut -d: -f1)
