@@ -9,6 +9,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+// The first file or pipe that is opened would otherwise take the place of a standard descriptor that the caller has closed, and pass
+// for standard input. They are opened for reading alone, so that what is written to them is an error, as before.
+__attribute__((constructor)) static void occupy_standard_descriptors(void) {
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) return;
+    }
+}
+
 static int ends[2] = {-1, -1};
 
 static void report(int number) {

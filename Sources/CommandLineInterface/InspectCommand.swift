@@ -33,6 +33,9 @@ enum InspectCommand: Subcommand {
         try arguments.require(
             !(arguments[json] && arguments[plan]), of: plan, "the plan is text and can't be combined with JSON",
             remedy: "leave out --json or --plan")
+        if try !arguments[plan] {
+            try arguments.refuse([batches], "it applies to the plan", remedy: "leave it out, or give --plan")
+        }
         let file = try ModelFile(ModelSource.file(try arguments[model], access: .onDemand))
         let description = try ModelDescription(
             configuration: file.configuration, sha256: try file.sha256.description, byteCount: file.byteCount,

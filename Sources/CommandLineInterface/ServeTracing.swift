@@ -58,7 +58,7 @@ struct ServeTracing: Sendable {
             return nil
         }
         let isPrintable = url.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-        let scheme = ["http://", "https://"].first { url.hasPrefix($0) }
+        let scheme = ["http://", "https://"].first { url.lowercased().hasPrefix($0) }
         guard let scheme, isPrintable else {
             throw UsageError(
                 "\(UsageError.quoted(url)) is no address of HTTP", at: arguments.place(of: option), remedy: form)
@@ -69,9 +69,15 @@ struct ServeTracing: Sendable {
         try arguments.require(
             !authority.contains("@"), of: option, "the log would show the password of this address",
             remedy: "leave it out, and let the collector trust this machine")
+        try arguments.require(
+            WebOrigin.isAuthority(authority), of: option,
+            "\(UsageError.quoted(String(authority))) is no host with a port from 1 to 65535", remedy: form)
+        try arguments.require(
+            !url.contains("#"), of: option, "\(UsageError.quoted(url)) has a fragment, which isn't sent",
+            remedy: "leave out the # and what follows it")
         let path = rest.dropFirst(authority.count)
         try arguments.require(
-            path.count > 1 && path.hasPrefix("/") && !path.contains("#"), of: option,
+            path.count > 1 && path.hasPrefix("/"), of: option,
             "\(UsageError.quoted(url)) has no path; collectors usually take traces at /v1/traces",
             remedy: "give \(scheme)\(authority)/v1/traces")
         return url

@@ -40,6 +40,8 @@ enum ForeignFormat {
             Row("a BMP image", (0, text("BM")), (6, [0, 0, 0, 0])),
             Row("a TIFF image", (0, text("II*") + [0])),
             Row("a TIFF image", (0, text("MM") + [0, 0x2a])),
+            Row("a BigTIFF image, whose offsets have 64 bits", (0, text("II+") + [0])),
+            Row("a BigTIFF image, whose offsets have 64 bits", (0, text("MM") + [0, 0x2b])),
         ]
         + ["avif", "avis"].map { Row("an AVIF image", (4, text("ftyp" + $0))) }
         + ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"].map {

@@ -202,6 +202,7 @@ struct ListenerOptionsTests {
         #expect(try endpoint([]) == nil)
         for url in [
             "http://localhost:4318/v1/traces", "https://collector.example/otlp?a=b", "http://[::1]:4318/v1/traces",
+            "HTTP://Collector/v1/traces",
         ] {
             #expect(try endpoint(["--otlp-endpoint", url, "--otlp-sample", "0.1"]) == url)
         }
@@ -213,6 +214,11 @@ struct ListenerOptionsTests {
             ("http://collector:4318", "give http://collector:4318/v1/traces"),
             ("http://collector:4318/", "give http://collector:4318/v1/traces"),
             ("http://user:secret@collector/v1/traces", "leave it out"),
+            ("http://localhost:99999/v1/traces", "such as http://localhost:4318/v1/traces"),
+            ("http://localhost:0/v1/traces", "such as http://localhost:4318/v1/traces"),
+            ("http://:4318/v1/traces", "such as http://localhost:4318/v1/traces"),
+            ("http://[::1/v1/traces", "such as http://localhost:4318/v1/traces"),
+            ("http://localhost:4318/v1/traces#x", "leave out the #"),
         ] {
             #expect { try endpoint(["--otlp-endpoint", url]) } throws: {
                 guard let error = $0 as? UsageError else { return false }

@@ -190,6 +190,8 @@ struct WrongInputTests {
         let text = try await BuiltProgram.run(["inspect", "--plan", model.path])
         #expect(text.output.contains(description.sha256) && text.output.contains("input_blocks.0.0"))
         #expect(text.output.contains("batch 8: the model and its activations take up to "))
+        let idle = try await BuiltProgram.run(["inspect", "--batch", "4", model.path])
+        #expect(idle.status == 64 && idle.errors.contains("give --plan"))
     }
 
     @Test(

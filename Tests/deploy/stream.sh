@@ -67,6 +67,11 @@ assert embedder.process.returncode in (0, 74), embedder.process.returncode
 END
 echo "the Python client gives the bits of a matrix, and says why a process ended"
 
+# The first pipe that the program opens must not pass for the input that is closed.
+timeout --signal=KILL 60 "$binary" embed --stream <&- >"$folder/answers" || fail "closed standard input ends the stream with $?, not 0"
+[[ $(head -c 1 "$folder/answers") == H ]] || fail "closed standard input gives no hello frame"
+echo "closed standard input is an empty one"
+
 for script in deploy/search/*.py; do
     lines=$(wc -l <"$script")
     [[ $lines -lt 30 ]] || fail "$script has $lines lines, and docs/search.md promises under thirty"

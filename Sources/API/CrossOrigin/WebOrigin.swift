@@ -31,6 +31,11 @@ package struct WebOrigin: Sendable, Hashable {
         }
     }
 
+    /// Whether a text is a host, with a port or without one, as it stands in an address.
+    package static func isAuthority(_ text: some StringProtocol) -> Bool {
+        hostAndPort(of: text.lowercased()).map { isHost($0.host) } ?? false
+    }
+
     private static let form = "give an origin as browsers send it, such as https://app.example or http://localhost:5173"
     private static let standardPorts = ["http": 80, "https": 443]
 
