@@ -65,7 +65,7 @@ struct EvaluateCommandTests {
         #expect(outcome.status != 0 && outcome.errors.contains(message), "\(outcome.errors)")
     }
 
-    @Test("Taps read noised images with --noise: the same for a seed whatever the batch, and others than the flow's")
+    @Test("With --noise, accuracies are the same for a seed whatever the batch, and the head is refused")
     func noise() async throws {
         let model = try await ImportedModel.pretrained()
         let data = try ClassFolders(["a", "b", "c", "d", "e", "f"])
