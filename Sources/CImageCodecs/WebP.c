@@ -1,5 +1,6 @@
-#include "Codecs.h"
+#include "WebPLossless.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -179,6 +180,23 @@ static ImageCodecStatus probe(
     return ImageCodecStatusOK;
 }
 
+// The codes of a lossless picture take memory that its size doesn't bound: a file of 164 KB may have 65536 groups, 1.3 GB. The
+// reference encoder writes at most 2600.
+static ImageCodecStatus check_codes(const Picture *picture, size_t offset, ImageCodecFailure *failure) {
+    enum { largest_group_count = 4096 };
+    if (memcmp(picture->bitstream.start, "VP8L", 4) != 0) return ImageCodecStatusOK;
+    const ByteRange content = {
+        picture->bitstream.start + chunk_header_size, picture->bitstream.count - chunk_header_size};
+    uint64_t count;
+    if (!webp_lossless_code_groups(content, &count)) return fail_reading(VP8_STATUS_BITSTREAM_ERROR, offset, failure);
+    if (count <= largest_group_count) return ImageCodecStatusOK;
+    char message[sizeof failure->message];
+    snprintf(
+        message, sizeof message, "%" PRIu64 " blocks of pixels with codes of their own; the limit is %d", count,
+        largest_group_count);
+    return codec_fail(failure, ImageCodecStatusTooLarge, offset, message);
+}
+
 static ImageCodecStatus decode(
     const uint8_t *bytes, size_t count, uint32_t, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure) {
@@ -190,6 +208,9 @@ static ImageCodecStatus decode(
     }
     // libwebp doesn't notice if the last few bytes are missing.
     if (!picture.is_whole) return fail_reading(VP8_STATUS_NOT_ENOUGH_DATA, count, failure);
+    const size_t offset = (size_t)(picture.bitstream.start - bytes);
+    const ImageCodecStatus codes = check_codes(&picture, offset, failure);
+    if (codes != ImageCodecStatusOK) return codes;
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config)) {
         return codec_fail(failure, ImageCodecStatusUnsupported, 0, "the decoder is of another version than its header");
@@ -203,7 +224,7 @@ static ImageCodecStatus decode(
     config.output.u.RGBA = (WebPRGBABuffer){pixels + place, (int)stride, size - place};
     const VP8StatusCode code = WebPDecode(picture.bitstream.start, picture.bitstream.count, &config);
     WebPFreeDecBuffer(&config.output);
-    return fail_reading(code, (size_t)(picture.bitstream.start - bytes), failure);
+    return fail_reading(code, offset, failure);
 }
 
 static void write_version(char *text, size_t size) {

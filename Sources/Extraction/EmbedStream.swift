@@ -69,7 +69,9 @@ package struct EmbedStream {
     ///   are answered, or if the output can't be written; `CancellationError`.
     package func run(from input: FileDescriptor, to output: FileDescriptor) async throws {
         let frames: FrameReader
-        do throws(SystemError) { frames = try FrameReader(input, maximumBytes: hello.maximumBytes) } catch {
+        do throws(SystemError) {
+            frames = try FrameReader(input, answers: output, maximumBytes: hello.maximumBytes)
+        } catch {
             throw CommandFailure(.unavailable, "can't wait for standard input: \(error)")
         }
         try write(Frame.bytes(.hello, try JSONCoder.encode(hello)), to: output)
@@ -86,8 +88,13 @@ package struct EmbedStream {
         // What was cancelled while it waited for the client has failed to read as well.
         try Task.checkCancellation()
         if let failure = frames.failure {
-            guard case .unreadable = failure.cause else { throw CommandFailure(.unusableData, failure.description) }
-            throw CommandFailure(.unreadableInput, failure.description)
+            let status: ExitStatus =
+                switch failure.cause {
+                case .kind, .longName, .truncated: .unusableData
+                case .unreadable: .unreadableInput
+                case .abandoned: .unwritableOutput
+                }
+            throw CommandFailure(status, failure.description)
         }
     }
 

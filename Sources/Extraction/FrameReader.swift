@@ -22,12 +22,12 @@ package final class FrameReader: Sendable {
     /// need to be decoded.
     private let queue = DispatchQueue(label: "headwater.frames", qos: .userInitiated)
 
-    /// Reads from `descriptor`, which stays the caller's to close.
+    /// Reads from `descriptor` as long as the client reads from `answers`. Both stay the caller's to close.
     ///
     /// - Parameter maximumBytes: the most bytes of an image.
     /// - Throws: `SystemError` if the process has no descriptors left.
-    package init(_ descriptor: FileDescriptor, maximumBytes: Int) throws(SystemError) {
-        input = try CancellableInput(descriptor)
+    package init(_ descriptor: FileDescriptor, answers: FileDescriptor, maximumBytes: Int) throws(SystemError) {
+        input = try CancellableInput(descriptor, answers: answers)
         self.maximumBytes = maximumBytes
     }
 
@@ -112,6 +112,8 @@ package final class FrameReader: Sendable {
     private func part(atMost count: Int, of frame: Int) throws(FrameError) -> [UInt8] {
         do throws(SystemError) {
             return try input.readSome(atMost: min(count, 1 << 16))
+        } catch  where error.code == EPIPE {
+            throw FrameError(.abandoned, frame: frame)
         } catch {
             throw FrameError(.unreadable(error), frame: frame)
         }
@@ -128,6 +130,8 @@ package struct FrameError: Error, Equatable, CustomStringConvertible {
         /// The input ends in the middle.
         case truncated
         case unreadable(SystemError)
+        /// The client doesn't read answers any more.
+        case abandoned
     }
 
     package let cause: Cause
@@ -152,18 +156,21 @@ package struct FrameError: Error, Equatable, CustomStringConvertible {
             "standard input ends in the middle of frame \(frame); check that the client writes whole frames and isn't "
                 + "killed"
         case .unreadable(let error): "can't read frame \(frame) from standard input: \(error)"
+        case .abandoned: "the client closed standard output before frame \(frame) of standard input"
         }
     }
 }
 
-/// A descriptor to read from, of which a thread that waits for bytes can be called off.
+/// A descriptor to read from. A thread that waits for its bytes can be called off, and learns that the client reads no more answers.
 private final class CancellableInput: Sendable {
     private let input: FileDescriptor
+    private let answers: FileDescriptor
     /// A pipe that has a byte once the reading is cancelled.
     private let cancellation: (output: FileDescriptor, input: FileDescriptor)
 
-    init(_ input: FileDescriptor) throws(SystemError) {
+    init(_ input: FileDescriptor, answers: FileDescriptor) throws(SystemError) {
         self.input = input
+        self.answers = answers
         var ends: [Int32] = [0, 0]
         try SystemError.check("pipe", pipe(&ends))
         cancellation = (FileDescriptor(ends[0]), FileDescriptor(ends[1]))
@@ -179,11 +186,15 @@ private final class CancellableInput: Sendable {
     /// Waits for bytes.
     ///
     /// - Returns: nothing at the end.
-    /// - Throws: `SystemError`, with the code `ECANCELED` after ``cancel()``.
+    /// - Throws: `SystemError`, with the code `ECANCELED` after ``cancel()``, and `EPIPE` if no process can read the answers.
     func readSome(atMost count: Int) throws(SystemError) -> [UInt8] {
-        var waits = [input, cancellation.output].map { pollfd(fd: $0.number, events: Int16(POLLIN), revents: 0) }
-        try SystemError.check("poll", uninterrupted { poll(&waits, 2, -1) })
+        // Of a descriptor without events, poll reports errors alone.
+        var waits = [(input, POLLIN), (cancellation.output, POLLIN), (answers, 0)].map { descriptor, events in
+            pollfd(fd: descriptor.number, events: Int16(events), revents: 0)
+        }
+        try SystemError.check("poll", uninterrupted { poll(&waits, nfds_t(waits.count), -1) })
         guard waits[1].revents == 0 else { throw SystemError(code: ECANCELED) }
+        guard waits[2].revents == 0 else { throw SystemError(code: EPIPE) }
         return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled throws(SystemError) in
             filled = try input.readSome(into: UnsafeMutableRawBufferPointer(buffer))
         }

@@ -279,13 +279,11 @@ struct EmbedStreamTests {
         #expect(failure?.description.contains(input.complaint) == true, "\(String(describing: failure))")
     }
 
-    @Test("A client that hangs up ends the stream, although it still holds the other pipe")
+    @Test("A client that hangs up ends the stream, although it still holds the other pipe and no image is unanswered")
     func hangUp() async throws {
         let client = try Client(extraction, taps)
         _ = try await client.hello()
         try client.hangUp()
-        // Processes that other tests start may hold the answers' pipe for a moment, so that an answer is still written.
-        while (try? await client.send(image("a", TestFixtures.bytes(picture)))) != nil {}
         let failure = await #expect(throws: CommandFailure.self) { try await client.end() }
         #expect(failure?.status == .unwritableOutput)
     }

@@ -21,7 +21,7 @@ let streamTargets = [
 
 private func readFrames(of file: FileDescriptor, _ bytes: [UInt8]) throws {
     let limit = 64
-    let reader = try FrameReader(file, maximumBytes: limit)
+    let reader = try FrameReader(file, answers: file, maximumBytes: limit)
     var place = 0
     while let (index, input) = reader.read() {
         let name = reader.takeName(of: index)
