@@ -1,5 +1,5 @@
 // HEIC and AVIF: one container, HEIF, with pictures in HEVC or AV1.
-#include "Codecs.h"
+#include "HEIF.h"
 
 #if __has_include(<libheif/heif.h>)
 #include <libheif/heif.h>
@@ -9,6 +9,7 @@
 #if defined(LIBHEIF_NUMERIC_VERSION) && LIBHEIF_NUMERIC_VERSION >= (1 << 24 | 15 << 16)
 
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +58,15 @@ static const char *find_unavailability(void) {
     return unavailability;
 }
 
-static ImageCodecStatus fail(struct heif_error error, ImageCodecFailure *failure) {
+// A file that is read, and its primary picture.
+typedef struct {
+    HEIFMeasure measure;
+    struct heif_context *context;
+    struct heif_image_handle *picture;
+} Source;
+
+// libheif doesn't say where it fails: the place is where the picture's data begin.
+static ImageCodecStatus fail(const Source *source, struct heif_error error, ImageCodecFailure *failure) {
     ImageCodecStatus status = ImageCodecStatusCorrupt;
     switch (error.code) {
         case heif_error_Unsupported_filetype:
@@ -71,16 +80,10 @@ static ImageCodecStatus fail(struct heif_error error, ImageCodecFailure *failure
     }
     char message[sizeof failure->message];
     snprintf(message, sizeof message, "%.*s", (int)strcspn(error.message, "\n"), error.message);
-    return codec_fail(failure, status, 0, message);
+    return codec_fail(failure, status, source->measure.data_offset, message);
 }
 
 static bool is_failure(struct heif_error error) { return error.code != heif_error_Ok; }
-
-// A file that is read, and its primary picture.
-typedef struct {
-    struct heif_context *context;
-    struct heif_image_handle *picture;
-} Source;
 
 static void close_source(Source *source) {
     if (source->picture) library.heif_image_handle_release(source->picture);
@@ -89,13 +92,33 @@ static void close_source(Source *source) {
 
 static ImageCodecStatus open_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
     if (find_unavailability()) return codec_fail(failure, ImageCodecStatusUnsupported, 0, "this format can't be decoded here");
+    const ImageCodecStatus status = heif_measure(bytes, count, &source->measure, failure);
+    if (status != ImageCodecStatusOK) return status;
     source->context = library.heif_context_alloc();
     if (!source->context) return codec_fail(failure, ImageCodecStatusTooLarge, 0, "out of memory");
     // As many images are decoded at a time as there are threads for it.
     library.heif_context_set_max_decoding_threads(source->context, 0);
     struct heif_error error = library.heif_context_read_from_memory_without_copy(source->context, bytes, count, nullptr);
     if (!is_failure(error)) error = library.heif_context_get_primary_image_handle(source->context, &source->picture);
-    return is_failure(error) ? fail(error, failure) : ImageCodecStatusOK;
+    return is_failure(error) ? fail(source, error, failure) : ImageCodecStatusOK;
+}
+
+// Refuses a file whose pictures take far more memory than the header tells the caller's limits: bitstreams have sizes of their own, and
+// a picture may be cropped to a small part.
+static ImageCodecStatus check_measure(const HEIFMeasure *measure, const ImageCodecHeader *header, ImageCodecFailure *failure) {
+    // Blocks and tiles reach beyond a picture's edges, which counts in small ones. A picture may be decoded from tiles, put together and
+    // have as much again for its alpha plane.
+    enum { most_of_one = 2, least_of_one = 1 << 20, most_of_all = 8, least_of_all = 1 << 24 };
+    const uint64_t pixels = (uint64_t)header->width * header->height;
+    const bool is_one_too_large = measure->largest > least_of_one && measure->largest > most_of_one * pixels;
+    if (is_one_too_large || (measure->total > least_of_all && measure->total > most_of_all * pixels)) {
+        char message[sizeof failure->message];
+        snprintf(
+            message, sizeof message, "up to %" PRIu64 " pixels are decoded for a picture of %" PRIu32 "x%" PRIu32,
+            is_one_too_large ? measure->largest : measure->total, header->width, header->height);
+        return codec_fail(failure, ImageCodecStatusTooLarge, measure->data_offset, message);
+    }
+    return ImageCodecStatusOK;
 }
 
 // Sizes are those after the container's own rotation and mirroring, which decoding applies. EXIF's orientation says nothing more:
@@ -109,14 +132,22 @@ static ImageCodecStatus read_header(const Source *source, ImageCodecHeader *head
     *header = (ImageCodecHeader){
         .width = (uint32_t)width, .height = (uint32_t)height, .orientation = orientation_upright,
         .channels = library.heif_image_handle_has_alpha_channel(source->picture) ? 4 : 3};
-    return ImageCodecStatusOK;
+    return check_measure(&source->measure, header, failure);
 }
 
 static ImageCodecStatus probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
+    // libheif's own limit. The caller's come first, which are known to those who send images.
+    enum { longest_side = 32768 };
     Source source = {0};
     ImageCodecStatus status = open_source(bytes, count, &source, failure);
-    if (status == ImageCodecStatusOK) status = read_header(&source, header, failure);
+    if (status == ImageCodecStatusOK) {
+        status = read_header(&source, header, failure);
+    } else if (source.measure.width > longest_side || source.measure.height > longest_side) {
+        *header = (ImageCodecHeader){
+            .width = source.measure.width, .height = source.measure.height, .orientation = orientation_upright, .channels = 3};
+        status = ImageCodecStatusOK;
+    }
     close_source(&source);
     return status;
 }
@@ -153,7 +184,7 @@ static ImageCodecStatus decode_picture(
     const struct heif_error error = library.heif_decode_image(
         source->picture, &image, heif_colorspace_RGB, heif_chroma_interleaved_RGB, options);
     library.heif_decoding_options_free(options);
-    status = is_failure(error) ? fail(error, failure) : copy_pixels(image, width, height, pixels, failure);
+    status = is_failure(error) ? fail(source, error, failure) : copy_pixels(image, width, height, pixels, failure);
     if (image) library.heif_image_release(image);
     return status;
 }

@@ -34,7 +34,9 @@ public struct ImageHeader: Sendable, Equatable {
 /// - BMPs with run lengths that aren't of the picture's number of bits;
 /// - TIFFs with a directory or pixels of which libtiff reports damage, with signed or floating-point samples, samples of 12 or 32 bits,
 ///   white at 0 in 16 bits, planes multiplied by alpha, YCbCr outside of JPEG, L*a*b*, and with compressions other than CCITT, LZW, JPEG,
-///   deflate and PackBits.
+///   deflate and PackBits;
+/// - HEICs and AVIFs of which one picture has more than twice the pixels that the file states for the primary one, or all have more than
+///   eight times as many; with more than 2000 items, with compressed metadata, and with pictures in other codings than HEVC and AV1.
 ///
 /// A GIF's own table of colours counts, even if it is a ramp of grays and the table of the whole file isn't: Pillow then takes the
 /// other one. Planes of 16 bits in a TIFF are read as such, where Pillow reads them as bytes.
