@@ -16,6 +16,9 @@ enum { orientation_unstated = 0, orientation_upright = 1, orientation_last = 8 }
 /// if the block has no such entry. A block that is no TIFF, or an entry with another value, means an upright image.
 uint32_t exif_orientation(ByteRange exif);
 
+/// The width and height in the first directory of a TIFF; false if there are none.
+bool tiff_size(ByteRange file, uint32_t *width, uint32_t *height);
+
 /// The bytes after the prefix "Exif\0\0", which a TIFF block has in JPEG and sometimes in PNG; all bytes if there is no prefix.
 ByteRange without_exif_prefix(ByteRange exif);
 

@@ -126,3 +126,21 @@ uint32_t exif_orientation(ByteRange exif) {
     }
     return orientation_unstated;
 }
+
+bool tiff_size(ByteRange file, uint32_t *width, uint32_t *height) {
+    enum { header_size = 8, entry_size = 12, width_tag = 0x0100, height_tag = 0x0101 };
+    *width = *height = 0;
+    if (file.count < header_size || !is_tiff(file.start)) return false;
+    const bool little_endian = file.start[0] == 'I';
+    const size_t directory = read_number(file.start + 4, 4, little_endian);
+    if (directory > file.count - 2) return false;
+    const size_t announced = read_number(file.start + directory, 2, little_endian);
+    const size_t present = (file.count - directory - 2) / entry_size;
+    for (size_t i = 0; i < (announced < present ? announced : present); i++) {
+        const uint8_t *entry = file.start + directory + 2 + i * entry_size;
+        const uint64_t tag = read_number(entry, 2, little_endian), type = read_number(entry + 2, 2, little_endian);
+        if ((tag != width_tag && tag != height_tag) || (type != type_short && type != type_long)) continue;
+        *(tag == width_tag ? width : height) = (uint32_t)read_number(entry + 8, size_of(type), little_endian);
+    }
+    return *width > 0 && *height > 0;
+}

@@ -341,7 +341,15 @@ static ImageCodecStatus probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
     Decompression decompression;
     prepare(&decompression, count, failure);
-    if (setjmp(decompression.escape) == 0) read_information(&decompression, bytes, header);
+    if (setjmp(decompression.escape) == 0) {
+        read_information(&decompression, bytes, header);
+    } else if (decompression.errors.msg_code == JERR_IMAGE_TOO_BIG) {
+        // The caller's limits come first, which are known to those who send images.
+        *header = (ImageCodecHeader){
+            .width = decompression.info.image_width, .height = decompression.info.image_height,
+            .channels = (uint32_t)decompression.info.num_components, .orientation = orientation_upright};
+        decompression.status = ImageCodecStatusOK;
+    }
     return finish(&decompression);
 }
 

@@ -83,7 +83,7 @@ static void read_bytes(png_structp png, png_bytep destination, size_t length) {
     if (length > source->count - source->offset) {
         source->offset = source->count;
         source->status = ImageCodecStatusTruncated;
-        png_error(png, "the data ends inside a chunk");
+        png_error(png, "the file ends within a chunk");
     }
     memcpy(destination, source->bytes + source->offset, length);
     source->offset += length;

@@ -104,11 +104,21 @@ static ImageCodecStatus fail(Source *source, ImageCodecStatus status, const char
     return source->status;
 }
 
+static void fail_at_end(Source *source) {
+    fail(
+        source, ImageCodecStatusTruncated,
+        source->reads_pixels ? "the file ends within the picture" : "the file ends before the picture");
+}
+
 static void note(Source *source, const char *format, va_list values) {
+    if (source->has_ended) {
+        fail_at_end(source);
+        return;
+    }
     char message[sizeof source->failure->message];
     vsnprintf(message, sizeof message, format, values);
     // Names of libtiff's, of what is read and of its functions say nothing to those who send images.
-    fail(source, source->has_ended ? ImageCodecStatusTruncated : ImageCodecStatusCorrupt, message);
+    fail(source, ImageCodecStatusCorrupt, message);
 }
 
 __attribute__((format(printf, 4, 0)))
@@ -144,7 +154,7 @@ static TIFF *open_source(Source *source) {
         "TIFF", "rm", source, read_bytes, write_bytes, seek, close_source, size_of, nullptr, nullptr, options);
     library.TIFFOpenOptionsFree(options);
     if (!tiff) fail(source, ImageCodecStatusCorrupt, "the directory of the first picture can't be read");
-    if (source->has_ended) fail(source, ImageCodecStatusTruncated, "the directory of the first picture is cut off");
+    if (source->has_ended) fail_at_end(source);
     if (source->status == ImageCodecStatusOK) return tiff;
     // Without what it complains about, libtiff would go on with a guess, such as grays where the palette is missing.
     if (tiff) library.TIFFClose(tiff);
@@ -267,11 +277,19 @@ static uint32_t orientation_of(TIFF *tiff, const Source *source) {
     return edited == orientation_unstated ? orientation_upright : edited;
 }
 
+// Whether the directory that libtiff couldn't read states a size beyond all limits, which libtiff calls damage; then the header has it.
+static bool states_excess(const Source *source, ImageCodecHeader *header) {
+    *header = (ImageCodecHeader){.orientation = orientation_upright, .channels = 1};
+    return source->status == ImageCodecStatusCorrupt
+        && tiff_size((ByteRange){source->bytes, source->count}, &header->width, &header->height)
+        && (uint64_t)header->width * header->height > INT32_MAX;
+}
+
 static ImageCodecStatus probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
     Source source = {.bytes = bytes, .count = count, .failure = failure};
     TIFF *tiff = open_source(&source);
-    if (!tiff) return source.status;
+    if (!tiff) return states_excess(&source, header) ? ImageCodecStatusOK : source.status;
     Layout layout;
     if (read_layout(tiff, &source, &layout) == ImageCodecStatusOK) {
         const uint32_t colours = layout.colours == rgb ? 3 : layout.colours == cmyk ? 4 : 1;
