@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) float32x4_t neon_pairs_row(
 
 static inline __attribute__((always_inline)) void neon_pairs_tile(
     const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
-    const float *ahead, const int rows) {
+    const float *ahead, const size_t ahead_step, const int rows) {
     float32x4_t sums[PAIRS_TILE_ROWS / 2][PAIRS_COLUMNS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r += 2)
@@ -47,8 +47,8 @@ static inline __attribute__((always_inline)) void neon_pairs_tile(
 #pragma clang loop unroll(full)
             for (int r = 0; r < rows; r += 2) x[r / 2] = neon_pairs_rows(a + i, r, rows);
             __builtin_prefetch(ahead, 0, 3);
-            __builtin_prefetch(ahead + HW_BLOCK, 0, 3);
-            ahead += PAIRS_STEP * HW_BLOCK;
+            __builtin_prefetch(ahead + ahead_step, 0, 3);
+            ahead += PAIRS_STEP * ahead_step;
 #pragma clang loop unroll(full)
             for (int j = 0; j < PAIRS_COLUMNS; j++) {
                 const bfloat16x8_t weights = vreinterpretq_bf16_f32(vld1q_f32(b + 4 * j));

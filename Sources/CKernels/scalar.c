@@ -192,7 +192,6 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
 const hw_kernels hw_scalar_kernels = {
     .name = "scalar",
     .tile_rows = 8,
-    .tall_tile_rows = 8,
     .tile_rows_bf16 = 8,
     .costs = COSTS,
     .gemm = gemm,

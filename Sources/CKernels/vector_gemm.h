@@ -9,26 +9,17 @@ INLINE vector multiply_add(vector a, vector b, vector c, const bool pairs) {
     return fma16(a, b, c);
 }
 
-// Matrices of so few rows that they fit into one tile of a single block are computed in one: weights that nothing reuses
-// are then read once.
-#if TILE_BLOCKS == 2
-#define TALL_TILE_ROWS (2 * TILE_ROWS)
-#else
-#define TALL_TILE_ROWS TILE_ROWS
-#endif
-
 // Adds the products of a column of A and a row of the panels at `b`; fetches what lies at `ahead`. Row r's factor is
 // lane `column` of loaded[r], or a[r*pitch + column] where nothing is loaded. Each is spread over a vector no sooner than it is
 // needed, which leaves the registers to the sums.
 INLINE void add_products(
     vector sums[][TILE_BLOCKS], const float *a, const size_t pitch, const factors *loaded, const size_t column,
-    const float *b, const size_t panel, const float *ahead, const size_t ahead_stride, const int rows,
-    const int blocks, const bool pairs) {
+    const float *b, const size_t panel, const float *ahead, const int rows, const int blocks, const bool pairs) {
     vector weights[TILE_BLOCKS];
 #pragma clang loop unroll(full)
     for (int j = 0; j < blocks; j++) {
         weights[j] = load(b + (size_t)j * panel);
-        __builtin_prefetch(ahead + (size_t)j * ahead_stride, 0, 3);
+        __builtin_prefetch(ahead + (size_t)j * panel, 0, 3);
     }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
@@ -39,19 +30,19 @@ INLINE void add_products(
 }
 
 // One register tile: `rows` x `blocks` accumulators, k ascending. Always inlined with constant sizes. A matrix of bf16 is
-// one of half as many columns, each a pair in 32 bits. Fetches what lies at `ahead`, for block j `j*ahead_stride` further,
-// while it reads the panels.
+// one of half as many columns, each a pair in 32 bits. While it reads a row of the panels, it fetches what lies at `ahead`, for
+// block j `j*b_panel_stride` further, and goes `ahead_step` further.
 INLINE void micro_kernel(
     const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias, const float *residual,
-    const float *ahead, const size_t ahead_stride, const int rows, const int blocks, const bool pairs) {
+    const float *ahead, const size_t ahead_step, const int rows, const int blocks, const bool pairs) {
 #ifdef PAIRS_TILE
     if (pairs) {
-        PAIRS_TILE(g, a, b, c, bias, residual, ahead, rows);
+        PAIRS_TILE(g, a, b, c, bias, residual, ahead, ahead_step, rows);
         return;
     }
 #endif
     const size_t pitch = pairs ? HW_BLOCK / 2 : HW_BLOCK;
-    vector sums[TALL_TILE_ROWS][TILE_BLOCKS];
+    vector sums[TILE_ROWS][TILE_BLOCKS];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
@@ -69,8 +60,8 @@ INLINE void micro_kernel(
             for (int r = 0; r < rows; r++) loaded[r] = load_factors(a + r * pitch + i);
 #pragma clang loop unroll(full)
             for (size_t column = 0; column < TILE_COLUMNS; column++) {
-                add_products(sums, a, pitch, loaded, column, b, panel, ahead, ahead_stride, rows, blocks, pairs);
-                ahead += HW_BLOCK;
+                add_products(sums, a, pitch, loaded, column, b, panel, ahead, rows, blocks, pairs);
+                ahead += ahead_step;
                 b += HW_BLOCK;
             }
         }
@@ -79,8 +70,8 @@ INLINE void micro_kernel(
 #pragma clang loop unroll_count(4)
 #endif
         for (; i < count; i++) {
-            add_products(sums, a, pitch, NULL, i, b, panel, ahead, ahead_stride, rows, blocks, pairs);
-            ahead += HW_BLOCK;
+            add_products(sums, a, pitch, NULL, i, b, panel, ahead, rows, blocks, pairs);
+            ahead += ahead_step;
             b += HW_BLOCK;
         }
         a += g->a_block_stride;
@@ -100,63 +91,77 @@ INLINE void micro_kernel(
 }
 
 typedef void (*micro_kernel_function)(
-    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *,
-    size_t);
+    const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *);
 
-// The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS.
+// How many tiles read a panel: ONE or SEVERAL, each of which fetches half of the next panel at most. The values are the step
+// of what is fetched. A step that isn't constant costs more registers than there are, and a third of the speed.
+enum { ONE = HW_BLOCK, SEVERAL = HW_BLOCK / 2 };
+
+// The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS_READERS.
 enum { FLOATS = false, PAIRS = true };
-#define MICRO_KERNEL(FAMILY, ROWS, BLOCKS)                                                                     \
-    static void micro_kernel_##FAMILY##_##ROWS##x##BLOCKS(                                                     \
+#define MICRO_KERNEL(FAMILY, ROWS, BLOCKS, READERS)                                                            \
+    static void micro_kernel_##FAMILY##_##ROWS##x##BLOCKS##_##READERS(                                         \
         const hw_gemm_arguments *g, const float *a, const float *b, float *c, const float *bias,               \
-        const float *residual, const float *ahead, size_t ahead_stride) {                                      \
-        micro_kernel(g, a, b, c, bias, residual, ahead, ahead_stride, ROWS, BLOCKS, FAMILY);                   \
+        const float *residual, const float *ahead) {                                                           \
+        micro_kernel(g, a, b, c, bias, residual, ahead, READERS, ROWS, BLOCKS, FAMILY);                        \
     }
-#define NAME(FAMILY, ROWS, BLOCKS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS,
+#define NAME(FAMILY, ROWS, BLOCKS, READERS) micro_kernel_##FAMILY##_##ROWS##x##BLOCKS##_##READERS,
 
-#define EACH_OF_5_ROWS(USE, FAMILY, BLOCKS)                                                                    \
-    USE(FAMILY, 1, BLOCKS) USE(FAMILY, 2, BLOCKS) USE(FAMILY, 3, BLOCKS) USE(FAMILY, 4, BLOCKS)                \
-    USE(FAMILY, 5, BLOCKS)
-#define EACH_OF_6_ROWS(USE, FAMILY, BLOCKS) EACH_OF_5_ROWS(USE, FAMILY, BLOCKS) USE(FAMILY, 6, BLOCKS)
-#define EACH_OF_14_ROWS(USE, FAMILY, BLOCKS)                                                                   \
-    EACH_OF_6_ROWS(USE, FAMILY, BLOCKS)                                                                        \
-    USE(FAMILY, 7, BLOCKS) USE(FAMILY, 8, BLOCKS) USE(FAMILY, 9, BLOCKS) USE(FAMILY, 10, BLOCKS)               \
-    USE(FAMILY, 11, BLOCKS) USE(FAMILY, 12, BLOCKS) USE(FAMILY, 13, BLOCKS) USE(FAMILY, 14, BLOCKS)
-#define EACH_OF_28_ROWS(USE, FAMILY, BLOCKS)                                                                   \
-    EACH_OF_14_ROWS(USE, FAMILY, BLOCKS)                                                                       \
-    USE(FAMILY, 15, BLOCKS) USE(FAMILY, 16, BLOCKS) USE(FAMILY, 17, BLOCKS) USE(FAMILY, 18, BLOCKS)            \
-    USE(FAMILY, 19, BLOCKS) USE(FAMILY, 20, BLOCKS) USE(FAMILY, 21, BLOCKS) USE(FAMILY, 22, BLOCKS)            \
-    USE(FAMILY, 23, BLOCKS) USE(FAMILY, 24, BLOCKS) USE(FAMILY, 25, BLOCKS) USE(FAMILY, 26, BLOCKS)            \
-    USE(FAMILY, 27, BLOCKS) USE(FAMILY, 28, BLOCKS)
-
-#define MICRO_KERNELS(FAMILY, EACH_ROWS, BLOCKS)                                                               \
-    EACH_ROWS(MICRO_KERNEL, FAMILY, BLOCKS)                                                                    \
-    static const micro_kernel_function micro_kernels_##FAMILY##_##BLOCKS[] = {EACH_ROWS(NAME, FAMILY, BLOCKS)};
+#define EACH_OF_5_ROWS(USE, FAMILY, BLOCKS, READERS)                                                           \
+    USE(FAMILY, 1, BLOCKS, READERS) USE(FAMILY, 2, BLOCKS, READERS) USE(FAMILY, 3, BLOCKS, READERS)            \
+    USE(FAMILY, 4, BLOCKS, READERS) USE(FAMILY, 5, BLOCKS, READERS)
+#define EACH_OF_6_ROWS(USE, FAMILY, BLOCKS, READERS)                                                           \
+    EACH_OF_5_ROWS(USE, FAMILY, BLOCKS, READERS)                                                               \
+    USE(FAMILY, 6, BLOCKS, READERS)
+#define EACH_OF_14_ROWS(USE, FAMILY, BLOCKS, READERS)                                                          \
+    EACH_OF_6_ROWS(USE, FAMILY, BLOCKS, READERS)                                                               \
+    USE(FAMILY, 7, BLOCKS, READERS) USE(FAMILY, 8, BLOCKS, READERS) USE(FAMILY, 9, BLOCKS, READERS)            \
+    USE(FAMILY, 10, BLOCKS, READERS) USE(FAMILY, 11, BLOCKS, READERS) USE(FAMILY, 12, BLOCKS, READERS)         \
+    USE(FAMILY, 13, BLOCKS, READERS) USE(FAMILY, 14, BLOCKS, READERS)
+#define MICRO_KERNELS(FAMILY, EACH_ROWS, BLOCKS, READERS)                                                      \
+    EACH_ROWS(MICRO_KERNEL, FAMILY, BLOCKS, READERS)                                                           \
+    static const micro_kernel_function micro_kernels_##FAMILY##_##BLOCKS##_##READERS[] = {                     \
+        EACH_ROWS(NAME, FAMILY, BLOCKS, READERS)};
 
 #if TILE_ROWS == 14 && TILE_BLOCKS == 2
-MICRO_KERNELS(FLOATS, EACH_OF_28_ROWS, 1)
-MICRO_KERNELS(FLOATS, EACH_OF_14_ROWS, 2)
+#define EACH_TILE(FAMILY)                                                                                      \
+    MICRO_KERNELS(FAMILY, EACH_OF_14_ROWS, 1, ONE)                                                             \
+    MICRO_KERNELS(FAMILY, EACH_OF_14_ROWS, 1, SEVERAL)                                                         \
+    MICRO_KERNELS(FAMILY, EACH_OF_14_ROWS, 2, ONE)                                                             \
+    MICRO_KERNELS(FAMILY, EACH_OF_14_ROWS, 2, SEVERAL)
+EACH_TILE(FLOATS)
 #ifdef NARROW
-MICRO_KERNELS(PAIRS, EACH_OF_28_ROWS, 1)
-MICRO_KERNELS(PAIRS, EACH_OF_14_ROWS, 2)
+EACH_TILE(PAIRS)
 #endif
 #elif TILE_ROWS == 6 && TILE_BLOCKS == 1
-MICRO_KERNELS(FLOATS, EACH_OF_6_ROWS, 1)
+MICRO_KERNELS(FLOATS, EACH_OF_6_ROWS, 1, ONE)
+MICRO_KERNELS(FLOATS, EACH_OF_6_ROWS, 1, SEVERAL)
 #elif TILE_ROWS == 5 && TILE_BLOCKS == 1
-MICRO_KERNELS(FLOATS, EACH_OF_5_ROWS, 1)
+MICRO_KERNELS(FLOATS, EACH_OF_5_ROWS, 1, ONE)
+MICRO_KERNELS(FLOATS, EACH_OF_5_ROWS, 1, SEVERAL)
 #ifdef NARROW
-MICRO_KERNELS(PAIRS, EACH_OF_6_ROWS, 1)
+MICRO_KERNELS(PAIRS, EACH_OF_6_ROWS, 1, ONE)
+MICRO_KERNELS(PAIRS, EACH_OF_6_ROWS, 1, SEVERAL)
 #endif
 #else
 #error "the register tile is 5 or 6 rows of one block or 14 rows of two"
 #endif
 
-// The micro-kernels of one or two blocks, by their rows, with what their matrices look like.
+// Micro-kernels by the blocks that they compute, from 1; null where none compute so many.
 typedef struct {
-    const micro_kernel_function *one;
-    // Or null.
-    const micro_kernel_function *two;
+    const micro_kernel_function *of_blocks[2];
+} micro_kernels;
+#if TILE_BLOCKS == 2
+#define KERNELS_FOR(FAMILY, READERS) {{micro_kernels_##FAMILY##_1_##READERS, micro_kernels_##FAMILY##_2_##READERS}}
+#else
+#define KERNELS_FOR(FAMILY, READERS) {{micro_kernels_##FAMILY##_1_##READERS, NULL}}
+#endif
+
+// The micro-kernels for matrices of one kind, and what these matrices look like.
+typedef struct {
+    micro_kernels of_one_tile;
+    micro_kernels of_several;
     size_t tile_rows;
-    size_t tall_tile_rows;
     // Rows that the instruction set multiplies together: a tile has a multiple of them, except the last of a group.
     size_t row_step;
     // Distance from one row of A to the next.
@@ -165,24 +170,22 @@ typedef struct {
 
 // Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it.
 INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family family) {
-    const bool tall = g->rows > family.tile_rows && g->rows <= family.tall_tile_rows && g->group_rows >= g->rows;
-    const size_t most = tall ? family.tall_tile_rows : family.tile_rows;
+    const size_t half = g->k * family.pitch / 2;
     for (size_t nb = 0; nb < g->blocks;) {
-        const bool wide = family.two && !tall && nb + 2 <= g->blocks;
-        const micro_kernel_function *kernels = wide ? family.two : family.one;
+        const bool wide = TILE_BLOCKS == 2 && nb + 2 <= g->blocks;
         const float *b = g->b + nb * g->b_panel_stride;
         const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
         const size_t width = wide ? 2 : 1;
         // After the last panels those that follow the first in memory, in Winograd's case the next position's.
         const float *next = nb + width < g->blocks ? b + width * g->b_panel_stride : g->b + g->k * family.pitch;
-        size_t pass = 0;
+        size_t fetched = 0;
         for (size_t row = 0; row < g->rows;) {
             // A row group longer than a register tile is walked in tiles of about the same height.
             size_t in_group = row % g->group_rows;
             size_t rows = g->group_rows - in_group;
             if (rows > g->rows - row) rows = g->rows - row;
-            if (rows > most) {
-                size_t tiles = (rows + most - 1) / most * family.row_step;
+            if (rows > family.tile_rows) {
+                size_t tiles = (rows + family.tile_rows - 1) / family.tile_rows * family.row_step;
                 rows = (rows + tiles - 1) / tiles * family.row_step;
             }
             const float *a = g->a + row / g->group_rows * g->a_group_stride + in_group * family.pitch;
@@ -190,32 +193,25 @@ INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family famil
             const float *residual =
                 g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
             // Panels that one tile reads are fetched far ahead, beyond the page that the processor's own prefetching stops
-            // at: batches of one read all weights of small maps from memory. Of panels that several tiles read the first
-            // tiles fetch the next ones, a whole round before they are read.
-            const bool once = rows == g->rows, fetches = !once && pass < width;
-            const float *ahead = once ? b + COSTS.prefetch : fetches ? next + pass * g->b_panel_stride : b;
-            const size_t ahead_stride = once ? g->b_panel_stride : 0;
-            kernels[rows - 1](g, a, b, c, bias, residual, ahead, ahead_stride);
-            pass++;
+            // at: batches of one read all weights of small maps from memory. Of panels that several tiles read, the first
+            // two fetch half of the next ones each. One tile alone would wait for memory while the others leave it idle.
+            const bool once = rows == g->rows;
+            const micro_kernels *kernels = once ? &family.of_one_tile : &family.of_several;
+            const float *ahead = once ? b + COSTS.prefetch : fetched < 2 ? next + fetched * half : b;
+            kernels->of_blocks[width - 1][rows - 1](g, a, b, c, bias, residual, ahead);
+            fetched++;
             row += rows;
         }
         nb += width;
     }
 }
 
-#if TILE_BLOCKS == 2
-#define TWO_BLOCKS(FAMILY) micro_kernels_##FAMILY##_2
-#else
-#define TWO_BLOCKS(FAMILY) NULL
-#endif
-
 static void gemm(const hw_gemm_arguments *g) {
     multiply(
         g, (micro_kernel_family){
-               .one = micro_kernels_FLOATS_1,
-               .two = TWO_BLOCKS(FLOATS),
+               .of_one_tile = KERNELS_FOR(FLOATS, ONE),
+               .of_several = KERNELS_FOR(FLOATS, SEVERAL),
                .tile_rows = TILE_ROWS,
-               .tall_tile_rows = TALL_TILE_ROWS,
                .row_step = 1,
                .pitch = HW_BLOCK,
            });
@@ -223,19 +219,18 @@ static void gemm(const hw_gemm_arguments *g) {
 
 #ifdef NARROW
 #ifdef PAIRS_TILE
-enum { PAIRS_TALL_TILE_ROWS = PAIRS_TILE_ROWS, PAIRS_ROW_STEP = 2 };
+enum { PAIRS_ROW_STEP = 2 };
 #else
 #define PAIRS_TILE_ROWS TILE_ROWS
-enum { PAIRS_TALL_TILE_ROWS = TALL_TILE_ROWS, PAIRS_ROW_STEP = 1 };
+enum { PAIRS_ROW_STEP = 1 };
 #endif
 
 static void gemm_bf16(const hw_gemm_arguments *g) {
     multiply(
         g, (micro_kernel_family){
-               .one = micro_kernels_PAIRS_1,
-               .two = TWO_BLOCKS(PAIRS),
+               .of_one_tile = KERNELS_FOR(PAIRS, ONE),
+               .of_several = KERNELS_FOR(PAIRS, SEVERAL),
                .tile_rows = PAIRS_TILE_ROWS,
-               .tall_tile_rows = PAIRS_TALL_TILE_ROWS,
                .row_step = PAIRS_ROW_STEP,
                .pitch = HW_BLOCK / 2,
            });

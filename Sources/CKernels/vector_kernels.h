@@ -198,7 +198,6 @@ static void transpose(float *panels, size_t panel_stride, const float *source, s
 const hw_kernels KERNELS = {
     .name = KERNELS_NAME,
     .tile_rows = TILE_ROWS,
-    .tall_tile_rows = TALL_TILE_ROWS,
     .costs = COSTS,
     .gemm = gemm,
     .activate = activate,

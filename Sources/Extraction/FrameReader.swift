@@ -112,10 +112,8 @@ package final class FrameReader: Sendable {
     private func part(atMost count: Int, of frame: Int) throws(FrameError) -> [UInt8] {
         do throws(SystemError) {
             return try input.readSome(atMost: min(count, 1 << 16))
-        } catch  where error.code == EPIPE {
-            throw FrameError(.abandoned, frame: frame)
         } catch {
-            throw FrameError(.unreadable(error), frame: frame)
+            throw FrameError(error.code == EPIPE ? .abandoned : .unreadable(error), frame: frame)
         }
     }
 }

@@ -16,7 +16,6 @@ extension Kernels {
         table.pointee.name = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
         // Nothing is gained by small groups: larger ones make larger products.
         table.pointee.tile_rows = 64
-        table.pointee.tall_tile_rows = 64
         table.pointee.tile_rows_bf16 = 0
         table.pointee.gemm_bf16 = nil
         table.pointee.gemm = { multiply($0!.pointee) }

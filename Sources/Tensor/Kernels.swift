@@ -21,7 +21,7 @@ public struct Kernels: @unchecked Sendable {
     /// How many row groups, of nearly the same size, a matrix of `rows` rows in `precision` is computed in.
     public func rowGroups(_ rows: Int, in precision: Precision) -> Int {
         let tileRows = tileRows(in: precision)
-        return rows <= table.pointee.tall_tile_rows ? 1 : (rows + tileRows - 1) / tileRows
+        return (rows + tileRows - 1) / tileRows
     }
 
     /// What work costs on their processors, for decisions on who computes something.

@@ -122,8 +122,6 @@ typedef struct {
     const char *name;
     /// Most rows that one micro-kernel call computes; row groups of this size or slightly less are the fastest.
     size_t tile_rows;
-    /// A matrix of at most so many rows is the fastest as one row group.
-    size_t tall_tile_rows;
     /// As `tile_rows`, for `gemm_bf16`; 0 where there is none.
     size_t tile_rows_bf16;
     hw_costs costs;
