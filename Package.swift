@@ -143,7 +143,11 @@ let package = Package(
             name: "headwater", dependencies: ["CommandLineInterface", "BuildCommit"], swiftSettings: strict),
 
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
-        .target(name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict),
+        // SwiftPM's own main program of the tests links an overlay for Testing and Foundation together, whose library Debian's
+        // toolchain lacks. Nothing here uses it, so that an empty archive of that name does.
+        .target(
+            name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-L\(Context.packageDirectory)/Tests/TestingOverlay"])]),
         .target(
             name: "ModelFixtures", dependencies: ["FlowModel", "ModelImport", "TestFixtures"],
             path: "Tests/ModelFixtures", swiftSettings: strict),

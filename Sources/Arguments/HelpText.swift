@@ -85,9 +85,10 @@ struct HelpText {
     private func row(_ term: String, _ description: String) -> [String] {
         let indent = width >= 70 ? Self.indent : 10
         let margin = String(repeating: " ", count: indent)
-        let lines = wrapped(description, to: width - indent).map { $0.isEmpty ? "" : margin + $0 }
+        var lines = wrapped(description, to: width - indent).map { $0.isEmpty ? "" : margin + $0 }
         guard term.count + 2 <= indent, let first = lines.first else { return [term] + lines }
-        return [term + first.dropFirst(term.count)] + lines.dropFirst()
+        lines[0] = term + first.dropFirst(term.count)
+        return lines
     }
 
     /// Lines of at most `width` characters, broken at spaces; a longer word stands alone. Empty lines and lines that

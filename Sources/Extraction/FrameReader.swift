@@ -187,14 +187,16 @@ private final class CancellableInput: Sendable {
     /// - Throws: `SystemError`, with the code `ECANCELED` after ``cancel()``, and `EPIPE` if no process can read the answers.
     func readSome(atMost count: Int) throws(SystemError) -> [UInt8] {
         // Of a descriptor without events, poll reports errors alone.
-        var waits = [(input, POLLIN), (cancellation.output, POLLIN), (answers, 0)].map { descriptor, events in
-            pollfd(fd: descriptor.number, events: Int16(events), revents: 0)
-        }
+        let events: [(FileDescriptor, Int32)] = [(input, POLLIN), (cancellation.output, POLLIN), (answers, 0)]
+        var waits = events.map { pollfd(fd: $0.number, events: Int16($1), revents: 0) }
         try SystemError.check("poll", uninterrupted { poll(&waits, nfds_t(waits.count), -1) })
         guard waits[1].revents == 0 else { throw SystemError(code: ECANCELED) }
         guard waits[2].revents == 0 else { throw SystemError(code: EPIPE) }
-        return try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled throws(SystemError) in
-            filled = try input.readSome(into: UnsafeMutableRawBufferPointer(buffer))
+        var bytes = [UInt8](repeating: 0, count: count)
+        let filled = try bytes.withUnsafeMutableBufferPointer { buffer throws(SystemError) in
+            try input.readSome(into: UnsafeMutableRawBufferPointer(buffer))
         }
+        bytes.removeSubrange(filled...)
+        return bytes
     }
 }

@@ -34,43 +34,67 @@ public struct OperationCase: Sendable, CustomStringConvertible {
 extension OperationCase {
     /// Small cases for tests: every algorithm, and sizes that blocks, tiles, bands and chunks don't divide.
     public static let tested: [OperationCase] =
-        [
+        testedConvolutions + testedTransforms + testedResampling + testedProducts
+
+    private static let testedConvolutions: [OperationCase] = {
+        let sizes: [Sizes] = [
             (3, 32, 9, 2), (32, 32, 1, 3), (32, 64, 2, 2), (64, 32, 3, 1), (32, 32, 4, 5), (32, 48, 5, 2),
             (32, 32, 8, 3), (64, 32, 11, 1), (32, 32, 12, 2), (32, 64, 13, 1), (48, 3, 16, 2), (32, 32, 18, 1),
             (16, 16, 33, 1),
-        ].flatMap { sizes in [ConvolutionShape.Resampling.none, .down, .up].map { convolution($0, sizes) } }
+        ]
         // Sums of gradients that workers share, over more tiles than a chunk.
-        + [(128, 160, 8, 1), (128, 144, 5, 22)].map { convolution(.none, $0) }
-        + [(96, 32, 5, 2), (32, 64, 16, 3)].flatMap { (sizes: Sizes) in
+        let shared: [Sizes] = [(128, 160, 8, 1), (128, 144, 5, 22)]
+        let padded: [Sizes] = [(32, 32, 2, 2), (16, 48, 10, 3)]
+        return sizes.flatMap { sizes in everyResampling.map { convolution($0, sizes) } }
+            + shared.map { convolution(.none, $0) }
+            + padded.map { convolution(.down, $0, padding: .bottomRight) }
+    }()
+
+    private static let testedTransforms: [OperationCase] = {
+        let sizes: [Sizes] = [(96, 32, 5, 2), (32, 64, 16, 3)]
+        // Groups of one channel, whose addends change nothing, have no gradient but rounding.
+        let addends: [Sizes] = [(64, 96, 6, 2), (96, 64, 13, 1)]
+        return sizes.flatMap { (sizes: Sizes) -> [OperationCase] in
             let same = (sizes.inputs, sizes.inputs, sizes.side, sizes.images)
             return [transformed(sizes), residualBlock(sizes), residualBlock(same), concatenation(sizes)]
         }
-        // Groups of one channel, whose addends change nothing, have no gradient but rounding.
-        + [(64, 96, 6, 2), (96, 64, 13, 1)].flatMap { (sizes: Sizes) in
-            [transformed(sizes, .addend), residualBlock(sizes, .addend, factor: 0.7)]
-        }
-        + [(32, 32, 2, 2), (16, 48, 10, 3)].map { convolution(.down, $0, padding: .bottomRight) }
-        + [(32, 32, 2, 3), (64, 64, 6, 1), (32, 32, 18, 2)].flatMap { (sizes: Sizes) in
-            [ConvolutionShape.Resampling.none, .down, .up].flatMap {
-                [resampled($0, sizes), resampledBlock($0, sizes)]
+            + addends.flatMap { (sizes: Sizes) -> [OperationCase] in
+                [transformed(sizes, .addend), residualBlock(sizes, .addend, factor: 0.7)]
             }
+    }()
+
+    private static let testedResampling: [OperationCase] = {
+        let sizes: [Sizes] = [(32, 32, 2, 3), (64, 64, 6, 1), (32, 32, 18, 2)]
+        return sizes.flatMap { sizes in
+            everyResampling.flatMap { [resampled($0, sizes), resampledBlock($0, sizes)] }
         }
-        + [(32, 96, 1, 3), (96, 32, 4, 3), (64, 64, 7, 3), (32, 32, 20, 2)].map(pointwise)
+    }()
+
+    private static let testedProducts: [OperationCase] = {
+        let sizes: [Sizes] = [(32, 96, 1, 3), (96, 32, 4, 3), (64, 64, 7, 3), (32, 32, 20, 2)]
         // Heads whose width is no multiple of 16, an odd number of pixels, more queries than a chunk.
-        + [(32, 4, 1, 2), (32, 4, 5, 2), (64, 2, 4, 2), (96, 4, 9, 1), (32, 1, 12, 2)].map {
-            attention(channels: $0, heads: $1, side: $2, images: $3)
-        }
+        let heads: [(channels: Int, heads: Int, side: Int, images: Int)] = [
+            (32, 4, 1, 2), (32, 4, 5, 2), (64, 2, 4, 2), (96, 4, 9, 1), (32, 1, 12, 2),
+        ]
+        return sizes.map(pointwise)
+            + heads.map { attention(channels: $0.channels, heads: $0.heads, side: $0.side, images: $0.images) }
+    }()
+
+    private static let everyResampling: [ConvolutionShape.Resampling] = [.none, .down, .up]
 
     /// The operations of the published networks at their sizes, for benchmarks.
-    public static let benchmarked: [OperationCase] =
-        [(128, 128, 32), (256, 256, 16), (512, 256, 16), (256, 256, 8), (256, 256, 4), (128, 128, 64), (384, 384, 16)]
-        .map { transformed(($0, $1, $2, 1)) }
-        + [
+    public static let benchmarked: [OperationCase] = {
+        let sizes: [Sizes] = [
+            (128, 128, 32, 1), (256, 256, 16, 1), (512, 256, 16, 1), (256, 256, 8, 1), (256, 256, 4, 1),
+            (128, 128, 64, 1), (384, 384, 16, 1),
+        ]
+        return sizes.map { transformed($0) } + [
             convolution(.none, (3, 128, 32, 1)), convolution(.down, (128, 128, 32, 1)),
             convolution(.up, (256, 256, 16, 1)), residualBlock((256, 128, 32, 1)), pointwise((256, 128, 32, 1)),
             attention(channels: 256, heads: 4, side: 16, images: 1),
             attention(channels: 256, heads: 4, side: 8, images: 1),
         ]
+    }()
 }
 
 // MARK: - Operations

@@ -40,42 +40,24 @@ extension ModelDescription {
     public func text(of file: ModelFile) -> String {
         func inThousandths(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
         func list(_ values: [some Any]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
-        var rows = [
+        let upTo = file.network.places.map { place in
+            "\(place) \(inThousandths(Double(file.network.floatingPointOperations(through: place)) / 1e9))"
+        }
+        let path = pass.flow?.description ?? pass.path?.rawValue ?? ""
+        let toHead = head?.point == nil ? "" : ", \(pass.headEvaluations ?? 0) to where the head reads"
+        var rows: [(name: String, value: String)] = [
             ("name", name),
             ("version", version),
             ("sha256", sha256),
             ("size", "\(byteCount) bytes, weights stored as \(storedType)"),
             ("network", "\(architecture)"),
-            (
-                "head",
-                head.map { head in
-                    let time = head.point == nil ? "the end of the pass" : "\(pass.headTime ?? 0)"
-                    let input =
-                        head.place.map { "\($0) at \(time), one evaluation more" }
-                        ?? "a \(head.pooledSize)x\(head.pooledSize) pooled state"
-                        + (head.point == nil ? "" : " at \(time)")
-                    return "\(head.classes) classes from \(input), "
-                        + (head.hiddenWidth.map { "hidden width \($0)" } ?? "linear")
-                } ?? "none: pretrained only"
-            ),
+            ("head", head.map { Self.text(of: $0, time: pass.headTime) } ?? "none: pretrained only"),
             ("parameters", "\(parameters)"),
             ("cost", "\(inThousandths(gigaflopsPerEvaluation)) GFLOP an evaluation"),
-            (
-                "cost up to",
-                file.network.places.map { place in
-                    "\(place) \(inThousandths(Double(file.network.floatingPointOperations(through: place)) / 1e9))"
-                }.joined(separator: ", ") + " GFLOP"
-            ),
-            (
-                pass.flow == nil ? "path" : "flow",
-                (pass.flow?.description ?? pass.path?.rawValue ?? "") + ", integrated by \(pass.solver)"
-            ),
+            ("cost up to", "\(list(upTo)) GFLOP"),
+            (pass.flow == nil ? "path" : "flow", "\(path), integrated by \(pass.solver)"),
             ("grid", list(pass.times) + (pass.reachesNoise ? "" : ", which ends before noise")),
-            (
-                "evaluations",
-                "\(pass.evaluations) an image"
-                    + (head?.point == nil ? "" : ", \(pass.headEvaluations ?? 0) to where the head reads")
-            ),
+            ("evaluations", "\(pass.evaluations) an image\(toHead)"),
             (
                 "input",
                 "shorter side to \(preprocessing.resizeShorterSide), centre \(preprocessing.cropSize)x"
@@ -95,6 +77,16 @@ extension ModelDescription {
                 } ?? "nothing recorded"
             ))
         if let labels = labels { rows.append(("labels", list(labels))) }
-        return rows.map { "\($0.0.padded(12)) \($0.1)\n" }.joined()
+        return rows.map { "\($0.name.padded(12)) \($0.value)\n" }.joined()
+    }
+
+    /// - Parameter time: where on the way the head reads, if not at its end.
+    private static func text(of head: HeadConfiguration, time: Float?) -> String {
+        let time = head.point == nil ? "the end of the pass" : "\(time ?? 0)"
+        let pooled = "a \(head.pooledSize)x\(head.pooledSize) pooled state"
+        let state = head.point == nil ? pooled : "\(pooled) at \(time)"
+        let input = head.place.map { "\($0) at \(time), one evaluation more" } ?? state
+        let layers = head.hiddenWidth.map { "hidden width \($0)" } ?? "linear"
+        return "\(head.classes) classes from \(input), \(layers)"
     }
 }

@@ -39,7 +39,8 @@ public struct TimeGrid: Sendable, Equatable {
             let points = Array(dataAtEnd ? all[(grid.cutoff ?? 0)...] : all[..<(grid.cutoff ?? grid.count)])
             self.points = points
             reachesNoise = points.count == all.count
-            times = dataAtEnd ? points.map { points[points.count - 1] - $0 + points[0] } : points
+            let last = points[points.count - 1]
+            times = dataAtEnd ? points.map { last - $0 + points[0] } : points
             direction = dataAtEnd ? -1 : 1
             units = points.map { _ in 1 }
             imageScale = 1
@@ -120,7 +121,7 @@ public struct TimeGrid: Sendable, Equatable {
     /// does.
     static func linspace(_ count: Int) -> [Float] {
         let step = 1 / Float(count - 1)
-        return (0..<count).map { i in
+        return (0..<count).map { (i: Int) -> Float in
             i < count / 2 ? step * Float(i) : Float(1).addingProduct(-step, Float(count - 1 - i))
         }
     }

@@ -91,10 +91,9 @@ struct BulkInputTests {
         let outcome = try await BuiltProgram.run(["embed", "--model", model.path, "-o", npy, String(folder), bad])
         #expect(outcome.status == 1 && outcome.errors.contains("photos/\\xFF.jpg: "))
         let prefix = Array(folder.utf8)
-        #expect(
-            try [UInt8](bytes(npy + ".paths"))
-                == [0x5C] + prefix + Array("a\\n\u{1B}.jpg\n".utf8) + prefix + names[1] + [0x0A] + prefix + names[1]
-                + [0x0A])
+        let escaped: [UInt8] = [0x5C] + prefix + Array("a\\n\u{1B}.jpg\n".utf8)
+        let plain: [UInt8] = prefix + names[1] + [0x0A]
+        #expect(try [UInt8](bytes(npy + ".paths")) == escaped + plain + plain)
 
         let rows = try await BuiltProgram.run(["classify", "--model", model.path, String(folder)])
         let found = try rows.decodedLines(Row.self)

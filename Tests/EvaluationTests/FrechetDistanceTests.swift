@@ -19,9 +19,10 @@ struct FrechetDistanceTests {
     /// A covariance of that size: A·Aᵀ.
     private static func covariance(_ size: Int, seed: UInt64) -> [Double] {
         let a = normals(size * size, seed: seed)
-        return (0..<size * size).map { place in
+        return (0..<size * size).map { place -> Double in
             let (row, column) = place.quotientAndRemainder(dividingBy: size)
-            return (0..<size).reduce(0) { $0 + a[row * size + $1] * a[column * size + $1] } / Double(size)
+            let products = (0..<size).map { k -> Double in a[row * size + k] * a[column * size + k] }
+            return products.reduce(0, +) / Double(size)
         }
     }
 

@@ -17,8 +17,8 @@ struct LinearProbeTests {
         var embeddings = LabelledEmbeddings(dimension: first.count)
         for row in 0..<count {
             let label = row % classes
-            let values = (0..<dimension).map {
-                ($0 % classes == label ? 1 : 0) + Float.random(in: -1...1, using: &random)
+            let values = (0..<dimension).map { d -> Float in
+                (d % classes == label ? 1 : 0) + Float.random(in: -1...1, using: &random)
             }
             embeddings.append(changed(values), label: label)
         }
@@ -30,18 +30,19 @@ struct LinearProbeTests {
         _ parameters: [Double], _ embeddings: LabelledEmbeddings, classes: Int, penalty: Double
     ) -> [Double] {
         let (dimension, count) = (embeddings.dimension, embeddings.count)
-        let columns = (0..<dimension).map { d in
+        let columns = (0..<dimension).map { d -> [Double] in
             let column = (0..<count).map { Double(embeddings.values[$0 * dimension + d]) }
             let mean = column.reduce(0, +) / Double(count)
-            let deviation = (column.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(count)).squareRoot()
-            return column.map { ($0 - mean) / deviation }
+            let centred = column.map { $0 - mean }
+            let deviation = (centred.reduce(0) { $0 + $1 * $1 } / Double(count)).squareRoot()
+            return centred.map { $0 / deviation }
         }
         var gradient = parameters.enumerated().map { $0 < classes * dimension ? penalty * $1 : 0 }
         for row in 0..<count {
-            let logits = (0..<classes).map { c in
-                (0..<dimension).reduce(parameters[classes * dimension + c]) {
-                    $0 + parameters[c * dimension + $1] * columns[$1][row]
-                }
+            let logits = (0..<classes).map { c -> Double in
+                var sum = parameters[classes * dimension + c]
+                for d in 0..<dimension { sum += parameters[c * dimension + d] * columns[d][row] }
+                return sum
             }
             let sum = logits.reduce(0) { $0 + exp($1) }
             for c in 0..<classes {

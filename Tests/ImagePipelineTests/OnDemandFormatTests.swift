@@ -102,7 +102,7 @@ struct OnDemandFormatTests {
         }
         func file(_ entries: [[UInt8]]) -> [UInt8] {
             let head = Array("MM\0*".utf8) + PNGBuilder.bigEndian(8) + [0, UInt8(entries.count)]
-            return head + entries.joined() + [UInt8](repeating: 0, count: 68)
+            return head + Array(entries.joined()) + [UInt8](repeating: 0, count: 68)
         }
         let wide = file([
             entry(256, .max), entry(257, .max), entry(258, 8), entry(262, 1), entry(273, 8), entry(277, 1),

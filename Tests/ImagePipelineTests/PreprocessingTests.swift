@@ -29,8 +29,11 @@ struct PreprocessingTests {
             resizeShorterSide: 2, cropSize: 2, mean: Self.mean, standardDeviation: Self.deviation)
         let pixels: [UInt8] = [0, 1, 2, 3, 4, 5, 253, 254, 255, 100, 150, 200]
         let input = preprocessing.input(for: RGBImage(width: 2, height: 2, pixels: pixels))
-        let expected: [Float] = (0..<3).flatMap { channel in
-            (0..<4).map { (Float(pixels[$0 * 3 + channel]) / 255 - Self.mean[channel]) / Self.deviation[channel] }
+        let expected = (0..<3).flatMap { channel in
+            (0..<4).map { pixel -> Float in
+                let value = Float(pixels[pixel * 3 + channel]) / 255
+                return (value - Self.mean[channel]) / Self.deviation[channel]
+            }
         }
         #expect(input == expected)
     }

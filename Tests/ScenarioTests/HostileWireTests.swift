@@ -105,9 +105,10 @@ struct HostileWireTests {
                 let answer = try await service.client.converse(head + Array(chunk.utf8), halfClosing: true)
                 #expect(!answer.contains("200 OK"), "\(answer)")
             }
+            let chunk: [UInt8] = Array("1000\r\n".utf8) + [UInt8](repeating: 0, count: 4096) + [13, 10]
+            let chunks = [[UInt8]](repeating: chunk, count: 40).flatMap { $0 }
             let endless = try await service.client.converse(
-                head + (0..<40).flatMap { _ in Array("1000\r\n".utf8) + [UInt8](repeating: 0, count: 4096) + [13, 10] }
-                    + Array("0\r\n\r\n".utf8), halfClosing: true)
+                head + chunks + Array("0\r\n\r\n".utf8), halfClosing: true)
             #expect(endless.contains(" 413 "), "\(endless)")
         }
     }

@@ -23,8 +23,9 @@ public struct StoredZip {
 
     /// The archive's bytes.
     public func finish() -> [UInt8] {
-        body + directory + [0x50, 0x4B, 5, 6, 0, 0, 0, 0] + littleEndian(count) + littleEndian(count)
-            + littleEndian(UInt32(directory.count)) + littleEndian(UInt32(body.count)) + [0, 0]
+        var end: [UInt8] = [0x50, 0x4B, 5, 6, 0, 0, 0, 0] + littleEndian(count) + littleEndian(count)
+        end += littleEndian(UInt32(directory.count)) + littleEndian(UInt32(body.count)) + [0, 0]
+        return body + directory + end
     }
 
     /// CRC-32 by table, because fixtures of a megabyte are checksummed in debug builds.

@@ -38,7 +38,8 @@ import Testing
                 #expect(abs(dividedNorm - norm) <= 1e-5 * norm)
                 #expect(divided.correct == whole.correct)
                 #expect((divided.flowLoss == nil) == (whole.flowLoss == nil))
-                #expect(abs((divided.flowLoss ?? 0) - (whole.flowLoss ?? 0)) <= 1e-9 * (whole.flowLoss ?? 0))
+                let (flowLoss, expected) = (divided.flowLoss ?? 0, whole.flowLoss ?? 0)
+                #expect(abs(flowLoss - expected) <= 1e-9 * expected)
             }
         }
     }

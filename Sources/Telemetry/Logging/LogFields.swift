@@ -1,8 +1,8 @@
 package enum LogValue: Sendable, Equatable {
     /// Text; escaped on output, and cut at ``Logger/longestValue``.
     case string(String)
-    /// A whole number.
-    case integer(Int64)
+    /// A whole number, as `integer(_:)` makes it.
+    case int64(Int64)
     /// A number; in JSON, one that isn't finite becomes a string.
     case number(Double)
     /// True or false.
@@ -13,13 +13,13 @@ extension LogValue: ExpressibleByStringLiteral, ExpressibleByStringInterpolation
     ExpressibleByFloatLiteral, ExpressibleByBooleanLiteral
 {
     package init(stringLiteral value: String) { self = .string(value) }
-    package init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(integerLiteral value: Int64) { self = .int64(value) }
     package init(floatLiteral value: Double) { self = .number(value) }
     package init(booleanLiteral value: Bool) { self = .boolean(value) }
 
     /// A whole number of any width; one beyond 64 bits becomes text rather than another number.
     package static func integer(_ value: some BinaryInteger) -> LogValue {
-        Int64(exactly: value).map(LogValue.integer) ?? .string(String(value))
+        Int64(exactly: value).map(LogValue.int64) ?? .string(String(value))
     }
 
     /// A duration, in seconds.

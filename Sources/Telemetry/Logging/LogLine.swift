@@ -58,7 +58,7 @@ struct LogLine {
     private func encoded(_ value: LogValue) -> String {
         switch value {
         case .string(let text): format == .json ? Self.quoted(text) : Self.text(text)
-        case .integer(let integer): String(integer)
+        case .int64(let integer): String(integer)
         case .number(let number) where format == .json && !number.isFinite: Self.quoted(number.description)
         case .number(let number): number.description
         case .boolean(let boolean): String(boolean)

@@ -70,7 +70,7 @@ package struct SpanDocument: Sendable {
                 json.object("value") { json in
                     switch attribute.value {
                     case .string(let text): json.member("stringValue", text)
-                    case .integer(let integer): json.member("intValue", String(integer))
+                    case .int64(let integer): json.member("intValue", String(integer))
                     case .boolean(let boolean): json.member("boolValue", boolean)
                     case .number(let number):
                         do { try json.member("doubleValue", number) } catch {
