@@ -8,12 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if MHD_VERSION < 0x01000000
-// Strictness adds two checks, for the Host header and against spaces in the target, which the caller makes itself: the
-// library would refuse with a page of its own, the former behind two heads.
-enum { strictness = 0 };
+// The caller checks the Host header, the target and the framing itself: the library would refuse with a page of its own. Up to
+// 0.9.76 strictness adds two such checks. Later versions omit them at the laxest level only, which mends other faults instead.
+#if MHD_VERSION < 0x00097701
+#define LAX MHD_OPTION_STRICT_FOR_CLIENT, 0
 #else
-enum { strictness = 1 };
+#define MENDS_HEADS
+#if MHD_VERSION < 0x01000201
+#define LAX MHD_OPTION_CLIENT_DISCIPLINE_LVL, -3
+#else
+#define LAX MHD_OPTION_CLIENT_DISCIPLINE_LVL, -3, MHD_OPTION_ALLOW_BIN_ZERO_IN_URI_PATH, 2
+#endif
 #endif
 
 struct CMHDServer {
@@ -27,6 +32,8 @@ struct CMHDServer {
 struct Connection {
     struct CMHDServer *server;
     void *context;
+    // Where the head of the request at hand begins, and where its request line ends.
+    const char *head, *fields;
 };
 
 static struct Connection *of(struct MHD_Connection *connection) {
@@ -51,6 +58,11 @@ static enum MHD_Result access_handler(
     const char *upload, size_t *upload_size, void **request) {
     (void)url;
     struct CMHDServer *server = context;
+    struct Connection *own = of(connection);
+    if (own != NULL) {
+        own->head = method;
+        own->fields = version + strlen(version);
+    }
     int continues = server->callbacks.access(
         server->callbacks.context, connection, *request, method, version, upload, upload_size);
     return continues ? MHD_YES : MHD_NO;
@@ -149,7 +161,7 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
         // No limit, the caller has its own: reaching it, 0.9.75 keeps a mutex locked for ever.
         MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_memory,
-        MHD_OPTION_STRICT_FOR_CLIENT, strictness,
+        LAX,
         MHD_OPTION_URI_LOG_CALLBACK, request_line, server,
         MHD_OPTION_NOTIFY_COMPLETED, completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, notify_connection, server,
@@ -200,20 +212,44 @@ size_t CMHDHeaderSize(struct MHD_Connection *connection) {
 struct HeaderVisit {
     CMHDHeaderVisitor visit;
     void *context;
+    // Up to where the head is understood; NULL after something that isn't.
+    const char *position;
 };
+
+// Goes on to the next part of the head that the library understood. It leaves the head in place, with NUL where a part ends.
+static void go_on(struct HeaderVisit *visit, const char *next, const char *end) {
+#ifdef MENDS_HEADS
+    while (visit->position != NULL && visit->position < next)
+        visit->position = memchr(" \t\r\n", *visit->position, 5) == NULL ? NULL : visit->position + 1;
+    if (visit->position != next) visit->position = NULL;
+    if (visit->position != NULL) visit->position = end;
+#else
+    (void)visit, (void)next, (void)end;
+#endif
+}
 
 static enum MHD_Result visit_header(
     void *context, enum MHD_ValueKind kind, const char *name, size_t name_length, const char *value,
     size_t value_length) {
     (void)kind;
-    const struct HeaderVisit *visit = context;
+    struct HeaderVisit *visit = context;
+    go_on(visit, name, name + name_length);
+    if (value != NULL) go_on(visit, value, value + value_length);
     visit->visit(visit->context, name, name_length, value == NULL ? "" : value, value == NULL ? 0 : value_length);
     return MHD_YES;
 }
 
 void CMHDVisitHeaders(struct MHD_Connection *connection, CMHDHeaderVisitor visit, void *context) {
-    struct HeaderVisit header_visit = {visit, context};
+    struct Connection *own = of(connection);
+    struct HeaderVisit header_visit = {visit, context, own->fields};
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, visit_header, &header_visit);
+#ifdef MENDS_HEADS
+    // The library drops lines without a colon, and white space before a colon, which must be refused (RFC 9112, 5 and 5.1). What it
+    // dropped is a field without a name.
+    const char *end = own->head + CMHDHeaderSize(connection);
+    go_on(&header_visit, end, end);
+    if (header_visit.position == NULL) visit(context, "", 0, "", 0);
+#endif
 }
 
 struct MHD_Response *CMHDCreateResponse(const void *body, size_t length) {

@@ -34,19 +34,26 @@ struct ListeningSocket {
             try self.init(descriptor: descriptor, file: file)
             return
         }
-        var reasons: [String] = []
-        for address in try Self.addresses(of: configuration) {
+        try self.init(firstOf: try Self.addresses(of: configuration), configuration)
+    }
+
+    /// Opens the first of a host's addresses that this machine has. One that another process listens on is an error: clients of
+    /// the host would reach either service, by the address that they try first.
+    init(firstOf addresses: [SocketAddress], _ configuration: ServerConfiguration) throws(ServerError) {
+        var reason = "\(configuration.address) has no address"
+        for address in addresses {
             let descriptor: Int32
             do throws(SystemError) {
                 descriptor = try Self.open(address, configuration)
             } catch {
-                reasons.append(Self.explain(error, configuration))
+                reason = Self.explain(error, configuration)
+                guard error.code != EADDRINUSE else { break }
                 continue
             }
             try self.init(descriptor: descriptor)
             return
         }
-        throw .cannotListen(reasons.last ?? "\(configuration.address) has no address")
+        throw .cannotListen(reason)
     }
 
     /// Stops listening. The file is removed before the socket is closed, so that no client finds it without a listener.

@@ -73,12 +73,10 @@ struct ExchangeTests {
                 try RawClient(port: port).exchange(
                     "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;x=1\r\nhello\r\n0\r\n\r\n")
             }
-            // From 1.0.0 on it leaves the line's end of an extension to the chunk's data, and then misses the data's own end.
-            if String(cString: MHD_get_version()).hasPrefix("0.") {
-                #expect(response.status == 200 && response.text == "POST /  hello")
-            } else {
-                #expect(response.status == 400, "\(response.text)")
-            }
+            // 1.0.0 leaves the line's end of an extension to the chunk's data, and then misses the data's own end. 1.0.10 doesn't.
+            let isDropped = response.status == 200 && response.text == "POST /  hello"
+            let mayRefuse = !String(cString: MHD_get_version()).hasPrefix("0.")
+            #expect(isDropped || mayRefuse && response.status == 400, "\(response.text)")
         }
     }
 
@@ -142,7 +140,8 @@ struct ExchangeTests {
             "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -3\r\n\r\nabc",
             "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3x\r\n\r\nabc",
-            "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\nHost: h\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nno colon\r\nX: 1\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ])
     func badRequest(request: String) async throws {
@@ -162,6 +161,9 @@ struct ExchangeTests {
             ("GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", "it contains %00"),
             ("GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", "more than one Host"),
             ("GET / HTTP/1.1\r\nHost: h\r\nX y: 1\r\n\r\n", "not a token"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nX : 1\r\n\r\n", "not a token"),
+            ("GET / HTTP/1.1\r\n X: 1\r\nHost: h\r\n\r\n", "not a token"),
+            ("GET / HTTP/1.1\r\nHost: h\r\nX: 1\rY: 2\r\n\r\n", "not a token"),
             ("G\u{301}\u{323}T / HTTP/1.1\r\nHost: h\r\n\r\n", "the method is not a token"),
         ])
     func ownWords(request: String, reason: String) async throws {

@@ -60,6 +60,7 @@ size_t CMHDHeaderSize(struct MHD_Connection *connection);
 
 typedef void (*CMHDHeaderVisitor)(
     void *context, const char *name, size_t name_length, const char *value, size_t value_length);
+// For the access callback, and only until the body comes. What the library dropped from a head is visited as a field without a name.
 void CMHDVisitHeaders(struct MHD_Connection *connection, CMHDHeaderVisitor visit, void *context);
 
 // A response holding a copy of the bytes; NULL without memory.
