@@ -31,6 +31,9 @@ stub_distribution() {
 }
 stub_distribution
 
+# The distribution's GCC, none unless a test has one.
+newest_gcc() { cat "$folder/gcc" 2>/dev/null || true; }
+
 # What apt-get is called with, in a distribution that has and knows the given names, to install the build packages.
 install_in() {
     tr ' ' '\n' <<<"$1" >"$folder/installed"
@@ -53,6 +56,15 @@ install_in "$shared libjpeg-turbo8-dev" "libstdc++-14-dev" || fail "one missing:
 install_in "$shared libjpeg62-turbo-dev libstdc++-12-dev" "" || fail "none missing: $(cat "$folder/output")"
 [[ ! -s $folder/calls ]] || fail "apt-get is called with nothing missing: $(cat "$folder/calls")"
 echo "only what is missing is installed, and without any apt-get isn't called"
+
+# Clang takes the newest GCC's C++ library, no matter which others are installed.
+echo 16 >"$folder/gcc"
+install_in "$shared libjpeg62-turbo-dev libstdc++-13-dev" "libstdc++-13-dev libstdc++-16-dev" || fail "GCC 16: $(cat "$folder/output")"
+[[ $(tail -n 1 "$folder/calls") == *' libstdc++-16-dev' ]] || fail "GCC 16: $(cat "$folder/calls")"
+install_in "$shared libjpeg62-turbo-dev libstdc++-16-dev" "libstdc++-13-dev" || fail "GCC 16's: $(cat "$folder/output")"
+[[ ! -s $folder/calls ]] || fail "apt-get is called with GCC 16's library there: $(cat "$folder/calls")"
+rm "$folder/gcc"
+echo "the C++ library is the newest GCC's"
 
 status=0
 install_in "" "$shared" || status=$?

@@ -9,6 +9,10 @@ manifest=$(sed -n '1s/.*swift-tools-version: *\([0-9.]*\).*/\1/p' Package.swift)
 
 # A toolchain that were accepted here would go on to install and build.
 stub apt-get 'echo "apt-get was run" >&2; exit 1'
+# What the distribution has: a version in the file, or nothing.
+export folder
+# shellcheck disable=SC2016  # The stub expands it.
+stub apt-cache 'echo "  Candidate: $(cat "$folder/candidate" 2>/dev/null || echo "(none)")"'
 refuse() {
     local command message status
     stub swift "$1"
@@ -21,6 +25,9 @@ refuse() {
     done
 }
 refuse 'exit 127' 'no toolchain' 'here: none'
+echo 6.0.3-2 >"$folder/candidate"
+refuse 'exit 127' 'no toolchain and an old one in the distribution' 'this distribution has 6.0.3-2'
+echo 6.2.3-1+b1 >"$folder/candidate"
 refuse 'echo "Swift version 6.1.3 (swift-6.1.3-RELEASE)"' 'an old toolchain' 'here: 6.1'
 refuse 'echo "Apple Swift version 5.10 (swiftlang-5.10.0.13)"' 'an older toolchain' 'here: 5.10'
 
@@ -29,3 +36,15 @@ for version in 6.2 6.3.1 6.10 7.0; do
     (PATH="$folder/bin:$PATH" require_swift) || fail "Swift $version is refused"
 done
 echo "missing and old Swift toolchains are refused in one sentence, $oldest_swift and later accepted"
+
+# The distribution's toolchain is installed where there is none; it is found where it installs itself.
+stub swift 'exit 127'
+# shellcheck disable=SC2016  # The stubs expand these.
+{
+    stub sudo '[[ $1 == -n ]] && shift; "$@"'
+    stub apt-get 'echo "$*" >>"$folder/calls"
+        [[ $* != *install*swiftlang ]] || printf "#!/bin/bash\necho Swift version 6.2.3\n" >"$folder/bin/swift"'
+}
+(PATH="$folder/bin:$PATH" require_swift) >"$folder/output" 2>&1 || fail "the distribution's toolchain: $(<"$folder/output")"
+grep -q 'install .*swiftlang$' "$folder/calls" || fail "apt-get was called with: $(<"$folder/calls")"
+echo "the distribution's toolchain is installed where there is none"
