@@ -18,7 +18,9 @@ COPY Sources Sources
 # What the program says it was built from, since the context has no history:
 #   docker build --build-arg HEADWATER_COMMIT="$(git rev-parse HEAD)" -t headwater .
 ARG HEADWATER_COMMIT
-RUN --mount=type=cache,target=/source/.build,sharing=locked \
+# A folder of build products for each architecture, as a builder for several platforms has them all.
+ARG TARGETARCH
+RUN --mount=type=cache,id=headwater-$TARGETARCH,target=/source/.build,sharing=locked \
     swift build --configuration release --static-swift-stdlib --product headwater \
     && install -D .build/release/headwater /output/headwater \
     && strip --strip-all /output/headwater

@@ -60,6 +60,7 @@ expect '^HEALTHCHECK .*CMD \["headwater", "health"\]$' "the image's health check
 expect '^STOPSIGNAL SIGTERM$' "the image must be stopped by SIGTERM"
 expect '^EXPOSE 8080$' "the image must expose the service's port, and the admin's not"
 expect '--static-swift-stdlib --product headwater' "the image's binary must carry the Swift libraries"
+expect '^RUN --mount=type=cache,id=headwater-[$]TARGETARCH,' "builds for several architectures must not share their products"
 swift_version=$(sed -n 's/^ARG SWIFT=//p' Dockerfile)
 [[ $(printf '%s\n' "$oldest_swift" "$swift_version" | sort -V | head -n 1) == "$oldest_swift" ]] ||
     fail "the image is built with Swift $swift_version, older than $oldest_swift"
