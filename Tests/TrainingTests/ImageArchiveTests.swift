@@ -139,9 +139,17 @@ struct ImageArchiveTests {
         }
     }
 
-    @Test("endless names are refused")
+    @Test("endless names are refused, or as by libarchive 3.8 passed over")
     func endlessNames() {
-        expectError(naming: "archive") { $0.add("name", [UInt8](repeating: 97, count: 1 << 20 + 1), type: "L") }
+        do {
+            let tar = try open {
+                $0.add("name", [UInt8](repeating: 97, count: 1 << 20 + 1), type: "L")
+                $0.add("file", [1])
+            }
+            #expect(names(tar) == ["file"])
+        } catch {
+            #expect("\(error)".contains("archive"))
+        }
     }
 
     @Test("names may be any bytes, in headers, GNU's long names and pax attributes, and none is changed")
@@ -302,7 +310,7 @@ struct ImageArchiveTests {
         let sum = String(bytes[..<512].reduce(0) { $0 + Int($1) }, radix: 8)
         bytes.replaceSubrange(148..<156, with: Array((String(repeating: "0", count: 6 - sum.count) + sum + "\0 ").utf8))
         let error = #expect(throws: DataSetError.self) { try open(bytes) }
-        #expect(error?.message.contains("bytes, cat/0.jpg; the archive is damaged") == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("the archive is damaged") == true, "\(error?.message ?? "")")
     }
 
     @Test(

@@ -155,7 +155,8 @@ final class ArchiveReader {
     }
 
     /// Whether libarchive merely warns that a name isn't of the system's character set: then it gives the name's own bytes.
-    private var isConversionWarning: Bool { message.hasSuffix("to current locale.") && !isZip }
+    /// Up to 3.7, its sentence ends with a full stop.
+    private var isConversionWarning: Bool { message.contains("to current locale") && !isZip }
 
     private var message: String {
         library.archive_error_string(archive).map { String(cString: $0) } ?? "libarchive doesn't say why"
