@@ -93,9 +93,14 @@ INLINE void micro_kernel(
 typedef void (*micro_kernel_function)(
     const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *);
 
-// How many tiles read a panel: ONE or SEVERAL, each of which fetches half of the next panel at most. The values are the step
-// of what is fetched. A step that isn't constant costs more registers than there are, and a third of the speed.
-enum { ONE = HW_BLOCK, SEVERAL = HW_BLOCK / 2 };
+// How many tiles read a panel: ONE or SEVERAL. The values are the step of what is fetched. A step that isn't constant costs more
+// registers than there are, and a third of the speed. Of several tiles, the first FETCHING_TILES share the next panel: as
+// many as the matrices of a batch of one mostly have, whose weights come from memory.
+enum {
+    FETCHING_TILES = TILE_BLOCKS == 2 ? 2 : 3,
+    ONE = HW_BLOCK,
+    SEVERAL = (HW_BLOCK + FETCHING_TILES - 1) / FETCHING_TILES,
+};
 
 // The micro-kernels of a family, FLOATS or PAIRS, by their rows: tables micro_kernels_FAMILY_BLOCKS_READERS.
 enum { FLOATS = false, PAIRS = true };
@@ -170,7 +175,7 @@ typedef struct {
 
 // Panels outside, row groups inside: a panel stays in the first-level cache while the rows stream past it.
 INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family family) {
-    const size_t half = g->k * family.pitch / 2;
+    const size_t share = g->k * family.pitch / HW_BLOCK * SEVERAL;
     for (size_t nb = 0; nb < g->blocks;) {
         const bool wide = TILE_BLOCKS == 2 && nb + 2 <= g->blocks;
         const float *b = g->b + nb * g->b_panel_stride;
@@ -193,11 +198,11 @@ INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family famil
             const float *residual =
                 g->residual ? g->residual + nb * g->residual_block_stride + row * HW_BLOCK : NULL;
             // Panels that one tile reads are fetched far ahead, beyond the page that the processor's own prefetching stops
-            // at: batches of one read all weights of small maps from memory. Of panels that several tiles read, the first
-            // two fetch half of the next ones each. One tile alone would wait for memory while the others leave it idle.
+            // at: batches of one read all weights of small maps from memory. If several tiles read a panel and the first alone
+            // fetched the next one, it would wait for memory while the others leave memory idle.
             const bool once = rows == g->rows;
             const micro_kernels *kernels = once ? &family.of_one_tile : &family.of_several;
-            const float *ahead = once ? b + COSTS.prefetch : fetched < 2 ? next + fetched * half : b;
+            const float *ahead = once ? b + COSTS.prefetch : fetched < FETCHING_TILES ? next + fetched * share : b;
             kernels->of_blocks[width - 1][rows - 1](g, a, b, c, bias, residual, ahead);
             fetched++;
             row += rows;
