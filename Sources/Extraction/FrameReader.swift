@@ -184,14 +184,16 @@ private final class CancellableInput: Sendable {
     /// Waits for bytes.
     ///
     /// - Returns: nothing at the end.
-    /// - Throws: `SystemError`, with the code `ECANCELED` after ``cancel()``, and `EPIPE` if no process can read the answers.
+    /// - Throws: `SystemError`, with the code `ECANCELED` after ``cancel()``, and `EPIPE` if there are none and no process can
+    ///   read the answers.
     func readSome(atMost count: Int) throws(SystemError) -> [UInt8] {
         // Of a descriptor without events, poll reports errors alone.
         let events: [(FileDescriptor, Int32)] = [(input, POLLIN), (cancellation.output, POLLIN), (answers, 0)]
         var waits = events.map { pollfd(fd: $0.number, events: Int16($1), revents: 0) }
         try SystemError.check("poll", uninterrupted { poll(&waits, nfds_t(waits.count), -1) })
         guard waits[1].revents == 0 else { throw SystemError(code: ECANCELED) }
-        guard waits[2].revents == 0 else { throw SystemError(code: EPIPE) }
+        // At the end of its input, a stream ends well, even if the client has closed both pipes.
+        guard waits[0].revents != 0 || waits[2].revents == 0 else { throw SystemError(code: EPIPE) }
         var bytes = [UInt8](repeating: 0, count: count)
         let filled = try bytes.withUnsafeMutableBufferPointer { buffer throws(SystemError) in
             try input.readSome(into: UnsafeMutableRawBufferPointer(buffer))

@@ -92,11 +92,11 @@ class Embedder:
         return self
 
     def __exit__(self, *_):
-        # An iteration that was given up has left answers, which nothing will read.
-        self.process.stdout.close()
         try:
             self.process.stdin.close()
         except BrokenPipeError:
             pass
+        # An iteration that was given up has left answers, which nothing will read.
+        self.process.stdout.close()
         self.process.wait()
         self.log.close()
