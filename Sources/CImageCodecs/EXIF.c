@@ -92,23 +92,33 @@ ByteRange without_exif_prefix(ByteRange exif) {
     return (ByteRange){exif.start + prefix_size, exif.count - prefix_size};
 }
 
+enum { header_size = 8, entry_size = 12 };
+
+static bool has_header(ByteRange file) { return file.count >= header_size && is_tiff(file.start); }
+
+// How many entries of its first directory a TIFF has, and where they begin.
+static size_t first_directory(ByteRange tiff, bool little_endian, const uint8_t **entries) {
+    const size_t directory = read_number(tiff.start + 4, 4, little_endian);
+    if (directory > tiff.count - 2) return 0;
+    const size_t announced = read_number(tiff.start + directory, 2, little_endian);
+    const size_t present = (tiff.count - directory - 2) / entry_size;
+    *entries = tiff.start + directory + 2;
+    return announced < present ? announced : present;
+}
+
 uint32_t exif_orientation(ByteRange exif) {
-    enum { header_size = 8, entry_size = 12, inline_size = 4, orientation_tag = 0x0112 };
-    const uint8_t *tiff = exif.start;
+    enum { inline_size = 4, orientation_tag = 0x0112 };
+    const uint8_t *tiff = exif.start, *entries = nullptr;
     const size_t count = exif.count;
     if (count == 0) return orientation_unstated;
-    if (count < header_size || !is_tiff(tiff)) return orientation_upright;
+    if (!has_header(exif)) return orientation_upright;
     const bool little_endian = tiff[0] == 'I';
-
-    const size_t directory = read_number(tiff + 4, 4, little_endian);
-    if (directory > count - 2) return orientation_unstated;
-    const size_t announced = read_number(tiff + directory, 2, little_endian);
-    const size_t present = (count - directory - 2) / entry_size;
+    const size_t entry_count = first_directory(exif, little_endian, &entries);
     uint64_t size_elsewhere = 0;
     // One bit per tag: of entries with the same tag, the first one that has a value counts.
     uint8_t seen[(UINT16_MAX + 1) / 8] = {0};
-    for (size_t i = 0; i < (announced < present ? announced : present); i++) {
-        const uint8_t *entry = tiff + directory + 2 + i * entry_size;
+    for (size_t i = 0; i < entry_count; i++) {
+        const uint8_t *entry = entries + i * entry_size;
         const uint64_t tag = read_number(entry, 2, little_endian), type = read_number(entry + 2, 2, little_endian);
         const uint64_t size = size_of(type) * read_number(entry + 4, 4, little_endian);
         if (size == 0 || seen[tag / 8] & 1 << tag % 8) continue;
@@ -128,16 +138,14 @@ uint32_t exif_orientation(ByteRange exif) {
 }
 
 bool tiff_size(ByteRange file, uint32_t *width, uint32_t *height) {
-    enum { header_size = 8, entry_size = 12, width_tag = 0x0100, height_tag = 0x0101 };
+    enum { width_tag = 0x0100, height_tag = 0x0101 };
     *width = *height = 0;
-    if (file.count < header_size || !is_tiff(file.start)) return false;
+    if (!has_header(file)) return false;
     const bool little_endian = file.start[0] == 'I';
-    const size_t directory = read_number(file.start + 4, 4, little_endian);
-    if (directory > file.count - 2) return false;
-    const size_t announced = read_number(file.start + directory, 2, little_endian);
-    const size_t present = (file.count - directory - 2) / entry_size;
-    for (size_t i = 0; i < (announced < present ? announced : present); i++) {
-        const uint8_t *entry = file.start + directory + 2 + i * entry_size;
+    const uint8_t *entries = nullptr;
+    const size_t count = first_directory(file, little_endian, &entries);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *entry = entries + i * entry_size;
         const uint64_t tag = read_number(entry, 2, little_endian), type = read_number(entry + 2, 2, little_endian);
         if ((tag != width_tag && tag != height_tag) || (type != type_short && type != type_long)) continue;
         *(tag == width_tag ? width : height) = (uint32_t)read_number(entry + 8, size_of(type), little_endian);
