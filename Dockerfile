@@ -1,29 +1,36 @@
 # syntax=docker/dockerfile:1
 # Headwater with its bundled model:
 #   docker build -t headwater . && docker run --rm -p 8080:8080 headwater
+# For both architectures, in a registry:
+#   docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/headwater --push .
 
 # The same Ubuntu release twice: the binary loads the C libraries that it was linked against.
 ARG UBUNTU=noble
 ARG SWIFT=6.3
 
-FROM swift:${SWIFT}-${UBUNTU} AS build
+# What the program is compiled against, of the architecture that it will run on.
+FROM swift:${SWIFT}-${UBUNTU} AS libraries
+COPY deploy/packages deploy/prepare-sysroot deploy/
+RUN bash deploy/prepare-sysroot && rm -rf /var/lib/apt/lists/*
+
+# The compiler runs on the builder's own processor: emulated, it would take thirty times as long.
+FROM --platform=$BUILDPLATFORM swift:${SWIFT}-${UBUNTU} AS build
 WORKDIR /source
-COPY deploy/packages deploy/packages
-RUN bash -c 'source deploy/packages && install_packages "${build_packages[@]}"' && rm -rf /var/lib/apt/lists/*
 # Tests only because SwiftPM reads no manifest whose test targets lack their folders; they aren't built.
 COPY Package.swift openapi.yaml ./
 COPY Tests Tests
 COPY Plugins Plugins
 COPY Sources Sources
+COPY deploy/swift-sdk deploy/build-release deploy/
 # What the program says it was built from, since the context has no history:
 #   docker build --build-arg HEADWATER_COMMIT="$(git rev-parse HEAD)" -t headwater .
 ARG HEADWATER_COMMIT
 # A folder of build products for each architecture, as a builder for several platforms has them all.
 ARG TARGETARCH
-RUN --mount=type=cache,id=headwater-$TARGETARCH,target=/source/.build,sharing=locked \
-    swift build --configuration release --static-swift-stdlib --product headwater \
-    && install -D .build/release/headwater /output/headwater \
-    && strip --strip-all /output/headwater
+RUN --mount=type=bind,from=libraries,target=/sysroot \
+    --mount=type=cache,id=headwater-$TARGETARCH,target=/source/.build,sharing=locked \
+    bash deploy/swift-sdk "$TARGETARCH" /sysroot /sdks \
+    && bash deploy/build-release /output/headwater --swift-sdks-path /sdks --swift-sdk "$TARGETARCH"
 
 FROM ubuntu:${UBUNTU} AS runtime
 COPY deploy/packages deploy/assemble-image /usr/local/share/headwater/

@@ -203,8 +203,8 @@ let package = Package(
         tests(
             of: "API",
             [
-                "FeatureService", "CheckpointFormats", "Digests", "Files", "ReverseODE", "FlowModel", "ImagePipeline",
-                "HTTPServer", "JSON", "Telemetry", "Tensor", "TestBench", "UntrustedText",
+                "CMicroHTTPD", "FeatureService", "CheckpointFormats", "Digests", "Files", "ReverseODE", "FlowModel",
+                "ImagePipeline", "HTTPServer", "JSON", "Telemetry", "Tensor", "TestBench", "UntrustedText",
             ]),
         tests(
             of: "CommandLineInterface",

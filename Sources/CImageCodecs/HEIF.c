@@ -90,10 +90,12 @@ static void close_source(Source *source) {
     if (source->context) library.heif_context_free(source->context);
 }
 
-static ImageCodecStatus open_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
+static ImageCodecStatus measure_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
     if (find_unavailability()) return codec_fail(failure, ImageCodecStatusUnsupported, 0, "this format can't be decoded here");
-    const ImageCodecStatus status = heif_measure(bytes, count, &source->measure, failure);
-    if (status != ImageCodecStatusOK) return status;
+    return heif_measure(bytes, count, &source->measure, failure);
+}
+
+static ImageCodecStatus open_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
     source->context = library.heif_context_alloc();
     if (!source->context) return codec_fail(failure, ImageCodecStatusTooLarge, 0, "out of memory");
     // As many images are decoded at a time as there are threads for it.
@@ -137,17 +139,18 @@ static ImageCodecStatus read_header(const Source *source, ImageCodecHeader *head
 
 static ImageCodecStatus probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
-    // libheif's own limit. The caller's come first, which are known to those who send images.
+    // A limit of libheif 1.15's own. The caller's come first, which are known to those who send images. Later versions take the size
+    // from the bitstream, and learn only while they decode that the container states another one.
     enum { longest_side = 32768 };
     Source source = {0};
-    ImageCodecStatus status = open_source(bytes, count, &source, failure);
-    if (status == ImageCodecStatusOK) {
-        status = read_header(&source, header, failure);
-    } else if (source.measure.width > longest_side || source.measure.height > longest_side) {
+    ImageCodecStatus status = measure_source(bytes, count, &source, failure);
+    if (source.measure.width > longest_side || source.measure.height > longest_side) {
         *header = (ImageCodecHeader){
             .width = source.measure.width, .height = source.measure.height, .orientation = orientation_upright, .channels = 3};
-        status = ImageCodecStatusOK;
+        return ImageCodecStatusOK;
     }
+    if (status == ImageCodecStatusOK) status = open_source(bytes, count, &source, failure);
+    if (status == ImageCodecStatusOK) status = read_header(&source, header, failure);
     close_source(&source);
     return status;
 }
@@ -193,7 +196,8 @@ static ImageCodecStatus decode(
     const uint8_t *bytes, size_t count, uint32_t, uint32_t width, uint32_t height, uint8_t *pixels,
     ImageCodecFailure *failure) {
     Source source = {0};
-    ImageCodecStatus status = open_source(bytes, count, &source, failure);
+    ImageCodecStatus status = measure_source(bytes, count, &source, failure);
+    if (status == ImageCodecStatusOK) status = open_source(bytes, count, &source, failure);
     if (status == ImageCodecStatusOK) status = decode_picture(&source, width, height, pixels, failure);
     close_source(&source);
     return status;

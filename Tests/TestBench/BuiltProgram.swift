@@ -97,7 +97,7 @@ extension BuiltProgram {
             let command = [BuiltProgram.executable] + arguments
             processID = try Self.spawn(
                 shell.map { ["/bin/sh", "-c", "\($0) && exec \"$0\" \"$@\""] + command } ?? command,
-                environment: environment.merging(Self.sanitizerOptions) { $1 }.map { "\($0.key)=\($0.value)" },
+                environment: environment.merging(Self.inherited) { $1 }.map { "\($0.key)=\($0.value)" },
                 input: input, descriptors: [output.fileDescriptor, errors.fileDescriptor])
             let (end, continuation) = AsyncStream.makeStream(of: Void.self)
             self.end = end
@@ -140,9 +140,10 @@ extension BuiltProgram {
             }
         }
 
-        /// What deploy/sanitize tells the sanitizers, which the program was built with as well; nothing else is inherited.
-        private static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
-            ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"].contains($0.key)
+        /// What deploy/sanitize tells the sanitizers, which the program was built with as well, and deploy/rehearse-arm64 the emulator;
+        /// nothing else is inherited.
+        private static let inherited = ProcessInfo.processInfo.environment.filter {
+            ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "QEMU_CPU"].contains($0.key)
         }
 
         private static func spawn(_ arguments: [String], environment: [String], input: String, descriptors: [Int32])

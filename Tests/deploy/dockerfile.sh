@@ -36,7 +36,7 @@ echo "$copied COPY sources exist and are in the build context"
 unwanted=$(find . -type f -not -path './.git/*' -not -path './.build/*' -printf '%P\n' | while read -r path; do
     if is_in_context "$path"; then
         case $path in
-            Package.swift | openapi.yaml | LICENSE | deploy/packages | deploy/assemble-image) ;;
+            Package.swift | openapi.yaml | LICENSE | deploy/packages | deploy/assemble-image | deploy/build-release | deploy/prepare-sysroot | deploy/swift-sdk) ;;
             Plugins/*.swift | Sources/*.swift | Sources/*.[ch] | Sources/*/module.modulemap | Sources/*.inc | Sources/*.S) ;;
             Sources/CPlayground/page/*.html | Sources/CPlayground/page/*.css | Sources/CPlayground/page/*.js) ;;
             Sources/CPlayground/page/photographs/*.jpg | Sources/CPlayground/page/photographs/README.md | Sources/CBundledModel/*.safetensors) ;;
@@ -59,14 +59,15 @@ expect '^USER [1-9][0-9]*:[1-9][0-9]*$' "the image must run as a numbered user o
 expect '^HEALTHCHECK .*CMD \["headwater", "health"\]$' "the image's health check must be the binary's own"
 expect '^STOPSIGNAL SIGTERM$' "the image must be stopped by SIGTERM"
 expect '^EXPOSE 8080$' "the image must expose the service's port, and the admin's not"
-expect '--static-swift-stdlib --product headwater' "the image's binary must carry the Swift libraries"
-expect '^RUN --mount=type=cache,id=headwater-[$]TARGETARCH,' "builds for several architectures must not share their products"
+grep -q -- '--static-swift-stdlib --product headwater' deploy/build-release || fail "the image's binary must carry the Swift libraries"
+expect '--mount=type=cache,id=headwater-[$]TARGETARCH,' "builds for several architectures must not share their products"
 swift_version=$(sed -n 's/^ARG SWIFT=//p' Dockerfile)
 [[ $(printf '%s\n' "$oldest_swift" "$swift_version" | sort -V | head -n 1) == "$oldest_swift" ]] ||
     fail "the image is built with Swift $swift_version, older than $oldest_swift"
 # The build stage's libraries are the runtime stage's only if both stand on the same release.
-expect '^FROM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS build$' "the build stage must name its Ubuntu release"
-expect '^FROM ubuntu:\$\{UBUNTU\} AS runtime$' "the runtime stage must stand on the build stage's Ubuntu release"
+expect '^FROM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS libraries$' "the program must be compiled against libraries of its own architecture"
+expect '^FROM --platform=\$BUILDPLATFORM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS build$' "the compiler must run on the builder's processor, and be that of the libraries"
+expect '^FROM ubuntu:\$\{UBUNTU\} AS runtime$' "the runtime stage must stand on the Ubuntu release of the libraries"
 expect '^FROM scratch$' "the image must hold nothing but what deploy/assemble-image lays out"
 expect '^COPY --from=runtime /image /$' "the image must be what deploy/assemble-image lays out"
 grep -q '"headwater", targets: \["headwater"\]' Package.swift || fail "Package.swift has no product headwater"

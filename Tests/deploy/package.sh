@@ -14,8 +14,7 @@ refuses() {
 }
 refuses 64 "unknown argument --frobnicate" --frobnicate
 refuses 64 "--output needs a value" --output
-refuses 64 "--architecture needs the --binary" --architecture arm64
-refuses 66 "there is no $folder/none" --binary "$folder/none"
+refuses 66 "there is no $folder/none" --program "$folder/none"
 echo "wrong arguments are refused"
 
 deploy/package --units "$folder/units"
