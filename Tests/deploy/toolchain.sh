@@ -39,6 +39,8 @@ echo "missing and old Swift toolchains are refused in one sentence, $oldest_swif
 
 # The distribution's toolchain is installed where there is none; it is found where it installs itself.
 stub swift 'exit 127'
+# Nothing is installed, even where this machine has that package.
+stub dpkg-query 'exit 1'
 # shellcheck disable=SC2016  # The stubs expand these.
 {
     stub sudo '[[ $1 == -n ]] && shift; "$@"'
