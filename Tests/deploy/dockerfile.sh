@@ -66,7 +66,7 @@ swift_version=$(sed -n 's/^ARG SWIFT=//p' Dockerfile)
     fail "the image is built with Swift $swift_version, older than $oldest_swift"
 # The build stage's libraries are the runtime stage's only if both stand on the same release.
 expect '^FROM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS libraries$' "the program must be compiled against libraries of its own architecture"
-expect '^FROM --platform=\$BUILDPLATFORM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS build$' "the compiler must run on the builder's processor, and be that of the libraries"
+expect '^FROM --platform=[$]BUILDPLATFORM swift:\$\{SWIFT\}-\$\{UBUNTU\} AS build$' "the compiler must run on the builder's processor, and be that of the libraries"
 expect '^FROM ubuntu:\$\{UBUNTU\} AS runtime$' "the runtime stage must stand on the Ubuntu release of the libraries"
 expect '^FROM scratch$' "the image must hold nothing but what deploy/assemble-image lays out"
 expect '^COPY --from=runtime /image /$' "the image must be what deploy/assemble-image lays out"
