@@ -61,6 +61,13 @@ expect '^STOPSIGNAL SIGTERM$' "the image must be stopped by SIGTERM"
 expect '^EXPOSE 8080$' "the image must expose the service's port, and the admin's not"
 grep -q -- '--static-swift-stdlib --product headwater' deploy/build-release || fail "the image's binary must carry the Swift libraries"
 expect '--mount=type=cache,id=headwater-[$]TARGETARCH,' "builds for several architectures must not share their products"
+# What the build stage calls tells wrong arguments.
+for call in build-release "swift-sdk arm65 / $PWD/none" "swift-sdk arm64 /"; do
+    read -ra words <<<"$call"
+    status=0
+    "deploy/${words[0]}" "${words[@]:1}" >/dev/null 2>&1 || status=$?
+    [[ $status -eq 64 ]] || fail "deploy/$call: exit $status instead of 64"
+done
 swift_version=$(sed -n 's/^ARG SWIFT=//p' Dockerfile)
 [[ $(printf '%s\n' "$oldest_swift" "$swift_version" | sort -V | head -n 1) == "$oldest_swift" ]] ||
     fail "the image is built with Swift $swift_version, older than $oldest_swift"
