@@ -92,8 +92,8 @@ struct RefusalTests {
         try await TestService.run {
             $0.starts = false
         } _: { service async throws in
-            let headers = ["X-Long": String(repeating: "x", count: 20_000)]
-            let answer = try await service.client.send("POST", "/embed", headers: headers, body: try sampleImage())
+            let answer = try await service.client.send(
+                "POST", "/embed", headers: excessiveHeaders, body: try sampleImage())
             #expect(answer.status == 431 && answer.code == "headers_too_large", "\(answer.text)")
             #expect(answer["Content-Type"] == "application/problem+json")
         }

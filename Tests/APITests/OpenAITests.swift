@@ -176,8 +176,8 @@ struct OpenAITests {
                 "deadline_exceeded", "server_error"
             ),
             (
-                "GET", "/v1/models", Named("X-Long", ["X-Long": String(repeating: "x", count: 20_000)]), 431,
-                "headers_too_large", "invalid_request_error"
+                "GET", "/v1/models", Named("X-Long", excessiveHeaders), 431, "headers_too_large",
+                "invalid_request_error"
             ),
         ] as [(String, String, Named<[String: String]>, Int, String, String)]
             + unknownCodings(
