@@ -123,14 +123,16 @@ static ImageCodecStatus check_measure(const HEIFMeasure *measure, const ImageCod
     return ImageCodecStatusOK;
 }
 
+static ImageCodecStatus fail_without_pixels(ImageCodecFailure *failure) {
+    return codec_fail(failure, ImageCodecStatusEmpty, 0, "the container gives a size of zero pixels");
+}
+
 // Sizes are those after the container's own rotation and mirroring, which decoding applies. EXIF's orientation says nothing more:
 // pillow-heif takes it back, and Pillow's plugin for AVIF replaces it.
 static ImageCodecStatus read_header(const Source *source, ImageCodecHeader *header, ImageCodecFailure *failure) {
     const int width = library.heif_image_handle_get_width(source->picture);
     const int height = library.heif_image_handle_get_height(source->picture);
-    if (width <= 0 || height <= 0) {
-        return codec_fail(failure, ImageCodecStatusEmpty, 0, "the container gives a size of zero pixels");
-    }
+    if (width <= 0 || height <= 0) return fail_without_pixels(failure);
     *header = (ImageCodecHeader){
         .width = (uint32_t)width, .height = (uint32_t)height, .orientation = orientation_upright,
         .channels = library.heif_image_handle_has_alpha_channel(source->picture) ? 4 : 3};
@@ -145,6 +147,7 @@ static ImageCodecStatus probe(
     Source source = {0};
     ImageCodecStatus status = measure_source(bytes, count, &source, failure);
     if (source.measure.width > longest_side || source.measure.height > longest_side) {
+        if (source.measure.width == 0 || source.measure.height == 0) return fail_without_pixels(failure);
         *header = (ImageCodecHeader){
             .width = source.measure.width, .height = source.measure.height, .orientation = orientation_upright, .channels = 3};
         return ImageCodecStatusOK;

@@ -43,6 +43,16 @@ struct HostileContainerTests {
         }
     }
 
+    @Test(
+        "are empty if a side has no pixels, however long the other one is", .enabled(if: canDecode),
+        arguments: ["no-width.heic", "no-height.heic", "no-size.heic"])
+    func noPixels(file: String) throws {
+        let bytes = try TestFixtures.bytes("images/hostile/" + file)
+        let error = #expect(throws: ImageError.self) { try ImageDecoder.probe(bytes, formats: .all) }
+        #expect(error?.kind == .empty)
+        #expect(error?.message.contains("zero pixels") == true, "\(error?.message ?? "")")
+    }
+
     @Test("in more units than a picture has, each of which a decoder keeps, are damaged", .enabled(if: canDecode))
     func units() throws {
         let bytes = try TestFixtures.bytes("images/hostile/units.heic")

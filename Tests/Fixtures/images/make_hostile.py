@@ -215,6 +215,9 @@ files = {
     "identity.heic": container(b"heic", [
         Item(b"iden", b"", [stated], [(b"dimg", [2])]), Item(b"hvc1", slices, [stated, large])]),
     "cropped.heic": container(b"heic", [Item(b"hvc1", slices, [size_of(side, side), cropped, large])]),
+    "no-width.heic": container(b"heic", [Item(b"hvc1", slices, [size_of(0, 1 << 22), small])]),
+    "no-height.heic": container(b"heic", [Item(b"hvc1", slices, [size_of(1 << 22, 0), small])]),
+    "no-size.heic": container(b"heic", [Item(b"hvc1", slices, [size_of(0, 0), small])]),
     "copies.heic": container(b"heic", [Item(b"hvc1", slices, one)], copies=30),
     "compressed-metadata.heic": container(b"heic", [
         Item(b"hvc1", slices, one), Item(b"mime", bytes(8), [], [(b"cdsc", [1])], encoding=b"deflate")]),
