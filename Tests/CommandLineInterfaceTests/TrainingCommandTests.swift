@@ -218,11 +218,11 @@ struct TrainingCommandTests {
             try #require(outcome.status == 0, "\(outcome.errors)")
             return outcome
         }
-        let weighted = ["--flow-weight", "0.5", "--step-log", shop.scratch.path("steps")]
+        let weighted = ["--flow-weight", "0.5", "--flow-share", "0.5", "--step-log", shop.scratch.path("steps")]
         let said = try await tune("a", 1, weighted)
         #expect(said.errors.contains(", flow loss ") && said.errors.contains(", validation flow loss "))
         _ = try await tune("a", 2, weighted + ["--resume"])
-        _ = try await tune("b", 2, ["--flow-weight", "0.5"])
+        _ = try await tune("b", 2, ["--flow-weight", "0.5", "--flow-share", "0.5"])
         for file in ["model.safetensors", "progress.svg"] {
             #expect(try shop.bytes("a/\(file)") == shop.bytes("b/\(file)"), "\(file)")
         }
@@ -241,6 +241,10 @@ struct TrainingCommandTests {
             "finetune", "--resume", "--flow-weight", "1", "-o", shop.scratch.path("a"),
         ])
         #expect(other.status == 64 && other.errors.contains("--flow-weight was 0.5 and is 1.0"), "\(other.errors)")
+        let useless = try await BuiltProgram.run(shop.finetuning("tiny.safetensors", "useless", "--flow-share", "0.5"))
+        #expect(
+            useless.status == 64 && useless.errors.contains("without --flow-weight, no loss of the flow is taken"),
+            "\(useless.errors)")
     }
 
     @Test("Where files can't grow it says so, and leaves the last good state and model")

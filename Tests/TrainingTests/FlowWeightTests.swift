@@ -15,10 +15,11 @@ struct FlowWeightTests {
         grid: TimeGridConfiguration(count: 5, cutoff: 3), preprocessing: .reference(imageSize: 16))
 
     private static func learner(
-        _ weight: Double, gradientSteps: Int? = nil, validation: DataFeed? = nil, pool: WorkerPool
+        _ weight: Double, share: Double = 1, gradientSteps: Int? = nil, validation: DataFeed? = nil, pool: WorkerPool
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(
-            configuration, smoothing: 0.1, gradientSteps: gradientSteps, flowWeight: weight, seed: 3, capacity: 8,
+            configuration, smoothing: 0.1, gradientSteps: gradientSteps, flowWeight: weight, flowShare: share, seed: 3,
+            capacity: 8,
             validation: validation, kernels: .best, pool: pool)
         var generator = SeededGenerator(seed: 4)
         for i in 0..<learner.store.count { learner.store.values[i] = 0.1 * generator.nextFloat() }
@@ -38,10 +39,10 @@ struct FlowWeightTests {
 
     @Test(
         "Gradients are central differences of the loss of classes plus the weighted loss of the flow",
-        arguments: [nil, 0])
-    func gradients(gradientSteps: Int?) throws {
+        arguments: [(nil, 1), (0, 1), (0, 0.3)] as [(Int?, Double)])
+    func gradients(gradientSteps: Int?, share: Double) throws {
         let (pool, weight) = (WorkerPool(count: 2), 0.3)
-        let learner = try Self.learner(weight, gradientSteps: gradientSteps, pool: pool)
+        let learner = try Self.learner(weight, share: share, gradientSteps: gradientSteps, pool: pool)
         let store = learner.store
         _ = learner.differentiate(Self.batch, step: 2)
         let gradients = Self.gradients(learner)
@@ -81,6 +82,24 @@ struct FlowWeightTests {
         // Behind the head's place, the flow's loss alone has a gradient.
         let (found, alone) = (learner.store.gradient("out.2.bias"), pretraining.store.gradient("out.2.bias"))
         #expect((0..<3).allSatisfy { abs(found[$0] - 0.5 * alone[$0]) < 1e-6 && alone[$0] != 0 })
+    }
+
+    @Test(
+        "With a share, the loss of the flow is the mean over so many images, spread over the batch",
+        arguments: [(1.0, Array(0..<8)), (0.5, [0, 2, 4, 6]), (0.25, [0, 4]), (0.01, [0])])
+    func share(share: Double, images: [Int]) throws {
+        let pool = WorkerPool(count: 2)
+        let batch = SmallRun.batch(0, 0)
+        let size = batch.pixels.count / batch.count
+        let chosen = images.flatMap { batch.pixels[$0 * size..<($0 + 1) * size] }
+        let some = Batch(epoch: 0, index: 0, pixels: chosen, labels: images.map { batch.labels[$0] })
+        let all = try Self.learner(0.5, pool: pool).differentiate(some, step: 5).flowLoss
+        let learner = try Self.learner(0.5, share: share, pool: pool)
+        #expect(learner.differentiate(batch, step: 5).flowLoss == all)
+        var parts: [Double] = []
+        learner.differentiate(batch, parts: [0..<2, 2..<3, 3..<8], step: 5) { parts.append($0.flowLoss!) }
+        #expect(abs(parts.reduce(0, +) - all!) < 1e-9 * all!)
+        #expect(share > 0.1 || Array(parts[1...]) == [0, 0])
     }
 
     @Test("Without a weight, gradients, loss and what they reach have the bits of classes alone")

@@ -71,8 +71,12 @@ struct TrainingSettingsTests {
         settings.images?.labelsPerClass = 40
         settings.fineTuning?.headTime = "0.875"
         settings.fineTuning?.learning?.flowWeight = 0.5
+        settings.fineTuning?.learning?.flowShare = 0.25
         let new = settings.descriptions.filter { Self.fineTuning.descriptions[$0.key] == nil }
-        #expect(new == ["--labels-per-class": "40", "--head-at": "0.875", "--flow-weight": "0.5"])
+        #expect(
+            new == [
+                "--labels-per-class": "40", "--head-at": "0.875", "--flow-weight": "0.5", "--flow-share": "0.25",
+            ])
         settings.images?.splitSeed = 2
         #expect(settings.descriptions["--labels-per-class"] == "40 with --split-seed 2")
     }

@@ -80,6 +80,11 @@ enum FineTuneCommand: Subcommand {
             "Add the loss of pretraining, times this weight, to the loss of the classes, so that the network remains a flow "
             + "that goes to noise and back. It is taken on the same images, flipped at random if --augment flips, without "
             + "other changes.")
+    private static let flowShare = Option(
+        "flow-share", .number("PART", in: 0.001...1), default: 1,
+        help:
+            "The part of each batch's images on which --flow-weight's loss is taken. With 0.25, a step takes much less time, "
+            + "and the mean of the loss stays the same.")
 
     static let command = Command(
         name: "finetune", abstract: "train a model to classify by its reversed states",
@@ -111,7 +116,7 @@ enum FineTuneCommand: Subcommand {
                 [
                     recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
                     recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, flowWeight,
-                    recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation,
+                    flowShare, recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation,
                     TrainingOptions.restartSchedule,
                     penalty,
                 ]),
@@ -166,7 +171,7 @@ enum FineTuneCommand: Subcommand {
             return try source.learner(
                 smoothing: try arguments[smoothing], forwardSteps: try arguments[forwardSteps],
                 gradientSteps: try arguments[gradientSteps], flowWeight: try arguments[flowWeight],
-                capacity: try arguments[TrainingOptions.capacity],
+                flowShare: try arguments[flowShare], capacity: try arguments[TrainingOptions.capacity],
                 sums: division == nil ? .fastest : .independentOfWorkers,
                 seed: UInt64(try arguments[TrainingOptions.seed]), isFromScratch: try arguments[fromScratch])
         }
@@ -194,7 +199,7 @@ enum FineTuneCommand: Subcommand {
     /// Options that mean something only where the network learns.
     private static let learningOptions: [any CommandOption] = [
         recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
-        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, flowWeight, recipe.averageDecay,
+        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, flowWeight, flowShare, recipe.averageDecay,
         TrainingOptions.clip,
         TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity, TrainingOptions.batchParts,
         TrainingOptions.stepLog,
@@ -203,6 +208,11 @@ enum FineTuneCommand: Subcommand {
     /// Refuses options that don't go with --freeze as it is.
     private static func requireSense(_ arguments: ParsedArguments) throws {
         guard try arguments[freeze] == .flow else {
+            if try arguments[flowWeight] == 0 {
+                try arguments.refuse(
+                    [flowShare], "without --flow-weight, no loss of the flow is taken",
+                    remedy: "leave it out, or give --flow-weight")
+            }
             return try arguments.refuse(
                 [penalty], "only a head that is solved for has a penalty",
                 remedy: "leave it out, or give --freeze flow; training has --weight-decay")
@@ -292,7 +302,8 @@ enum FineTuneCommand: Subcommand {
             finalLearningRate: try arguments[finalRate], labelSmoothing: try arguments[smoothing],
             balancesClasses: try arguments[balance] == .classes, forwardSteps: try arguments[forwardSteps],
             gradientSteps: try arguments[gradientSteps],
-            flowWeight: try arguments[flowWeight] > 0 ? try arguments[flowWeight] : nil)
+            flowWeight: try arguments[flowWeight] > 0 ? try arguments[flowWeight] : nil,
+            flowShare: try arguments[flowShare] < 1 ? try arguments[flowShare] : nil)
         return TrainingSettings(
             recipe: isSolved ? nil : try recipe.settings(arguments, peak: try rate(arguments)),
             fineTuning: TrainingSettings.FineTuning(

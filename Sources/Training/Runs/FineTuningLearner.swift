@@ -24,6 +24,7 @@ package final class FineTuningLearner: Learner {
     ///   - forwardSteps: see `EulerPass.init(_:to:forwardSteps:)`.
     ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.
     ///   - flowWeight: the weight of the flow's own loss on the batches' plain images; with 0 there is none.
+    ///   - flowShare: the part of every batch's images that this loss is taken on: above 0, up to 1.
     ///   - seed: of the noise and the times of that loss.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - sums: how the workers divide the gradients.
@@ -31,7 +32,7 @@ package final class FineTuningLearner: Learner {
     /// - Throws: `ConfigurationError`, also for another solver.
     package init(
         _ configuration: ModelConfiguration, smoothing: Double, forwardSteps: Int? = nil, gradientSteps: Int? = nil,
-        flowWeight: Double = 0, seed: UInt64 = 1, capacity: Int, sums: GradientSums = .fastest,
+        flowWeight: Double = 0, flowShare: Double = 1, seed: UInt64 = 1, capacity: Int, sums: GradientSums = .fastest,
         validation: DataFeed?, kernels: Kernels, pool: WorkerPool
     ) throws(ConfigurationError) {
         try configuration.requireTrainableSolver()
@@ -48,7 +49,7 @@ package final class FineTuningLearner: Learner {
             flowWeight > 0
             ? FlowLoss(
                 flow: configuration.flow, objective: FlowMatchingObjective(network, weight: Float(flowWeight)),
-                seed: seed, pool: pool) : nil
+                share: flowShare, seed: seed, pool: pool) : nil
         let keys = objective.keysReached.union(flowWeight > 0 ? program.parameters.map(\.key) : [])
         reached = store.ranges { keys.contains($0) }
         judge = validation.map {
@@ -70,10 +71,12 @@ package final class FineTuningLearner: Learner {
                     images: pixels.baseAddress! + part.lowerBound * network.stateCount,
                     labels: Array(batch.labels[part]), of: batch.count)
             }
-            let flowShare = flowBatch.flatMap { flowLoss?.differentiate($0, images: part) }
+            let partOfFlowLoss = flowBatch.flatMap { batch in
+                flowLoss.map { $0.differentiate(batch, images: $0.chosen(in: part)) }
+            }
             network.giveGradients(to: store)
             head.giveGradients(to: store)
-            partDone(BatchOutcome(loss: outcome.loss, correct: outcome.correct, flowLoss: flowShare))
+            partDone(BatchOutcome(loss: outcome.loss, correct: outcome.correct, flowLoss: partOfFlowLoss))
         }
     }
 

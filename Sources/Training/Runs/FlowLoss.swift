@@ -8,15 +8,32 @@ struct FlowLoss {
     let flow: Flow
     /// Differentiates by the network that learns.
     let objective: FlowMatchingObjective
+    /// The part of every batch's images that it is trained on: above 0, up to 1.
+    var share = 1.0
     let seed: UInt64
     let pool: WorkerPool
 
     /// What the network is trained on, of images [count][3][side][side].
     func trainingBatch(_ images: [Float], count: Int, step: Int) -> FlowMatchingBatch {
-        batch(images, count: count, step: step, use: .training)
+        let chosen = chosen(in: 0..<count).count
+        guard chosen < count else { return batch(images, count: count, step: step, use: .training) }
+        let size = images.count / count
+        var some: [Float] = []
+        some.reserveCapacity(chosen * size)
+        for image in 0..<count where !self.chosen(in: image..<image + 1).isEmpty {
+            some += images[image * size..<(image + 1) * size]
+        }
+        return batch(some, count: chosen, step: step, use: .training)
     }
 
-    /// The share of some of a batch's images in its mean loss; its gradients add up in the network.
+    /// Which images of a training batch are those of some images of the whole batch. They are spread evenly, so that parts of a batch
+    /// have the same work.
+    func chosen(in images: Range<Int>) -> Range<Int> {
+        func before(_ image: Int) -> Int { Int((Double(image) * share).rounded(.up)) }
+        return before(images.lowerBound)..<before(images.upperBound)
+    }
+
+    /// The share of some of a training batch's images in its mean loss; its gradients add up in the network.
     func differentiate(_ batch: FlowMatchingBatch, images: Range<Int>) -> Double {
         let offset = images.lowerBound * (batch.states.count / batch.times.count)
         return batch.states.withUnsafeBufferPointer { states in

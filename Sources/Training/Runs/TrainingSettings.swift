@@ -84,10 +84,13 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
             package var gradientSteps: Int?
             /// The weight of the flow's own loss; nil for none.
             package var flowWeight: Double?
+            /// The part of a batch that this loss is taken on; nil for all.
+            package var flowShare: Double?
 
             package init(
                 isFromScratch: Bool, headWidth: Int, finalLearningRate: Double, labelSmoothing: Double,
-                balancesClasses: Bool, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double? = nil
+                balancesClasses: Bool, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double? = nil,
+                flowShare: Double? = nil
             ) {
                 self.isFromScratch = isFromScratch
                 self.headWidth = headWidth
@@ -97,6 +100,7 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
                 self.forwardSteps = forwardSteps
                 self.gradientSteps = gradientSteps
                 self.flowWeight = flowWeight
+                self.flowShare = flowShare
             }
         }
 
@@ -214,7 +218,7 @@ extension TrainingSettings.FineTuning.Learning {
             "--final-learning-rate": "\(finalLearningRate)", "--label-smoothing": "\(labelSmoothing)",
             "--forward-steps": forwardSteps.map { "\($0)" } ?? "all",
             "--gradient-steps": gradientSteps.map { "\($0)" } ?? "all", "--balance": balancesClasses ? "classes" : nil,
-            "--flow-weight": flowWeight.map { "\($0)" },
+            "--flow-weight": flowWeight.map { "\($0)" }, "--flow-share": flowShare.map { "\($0)" },
         ]
     }
 }

@@ -27,12 +27,12 @@ package struct FineTuningSource {
 
     /// Network and head together, at their first weights.
     package func learner(
-        smoothing: Double, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double, capacity: Int,
-        sums: GradientSums, seed: UInt64, isFromScratch: Bool
+        smoothing: Double, forwardSteps: Int?, gradientSteps: Int?, flowWeight: Double, flowShare: Double,
+        capacity: Int, sums: GradientSums, seed: UInt64, isFromScratch: Bool
     ) throws -> FineTuningLearner {
         let learner = try FineTuningLearner(
             tuned.configuration, smoothing: smoothing, forwardSteps: forwardSteps, gradientSteps: gradientSteps,
-            flowWeight: flowWeight, seed: seed, capacity: capacity, sums: sums,
+            flowWeight: flowWeight, flowShare: flowShare, seed: seed, capacity: capacity, sums: sums,
             validation: data.validationFeed(preprocessing), kernels: computation.kernels, pool: computation.pool)
         let keepsHead = tuned.keepsHead
         func isKept(_ key: String) -> Bool { key.hasPrefix("classifier.") ? keepsHead : !isFromScratch }
