@@ -52,6 +52,11 @@ enum EvaluateCommand: Subcommand {
         help:
             "The model whose default tap embeds the images that --samples compares. The default is the bundled model. "
             + "Only distances in the same embedding can be compared.")
+    private static let roundTrips = Option(
+        "round-trips", optional: .integer(in: 1...1_000_000),
+        help:
+            "Also run N images of --data to the end of the model's grid and back, and print how far they are then from what "
+            + "they were.")
     private static let noise = Option(
         "noise", optional: .integer(in: 0 ... .max),
         help:
@@ -79,7 +84,8 @@ enum EvaluateCommand: Subcommand {
 
             With --samples, the quality of the flow itself is measured: how far the images that it makes of noise are \
             from real ones, as distributions in an embedding. The distance between two sets of real images of the same size \
-            is what perfect samples would come to. A few images give too large distances; 10,000 are usual.
+            is what perfect samples would come to. A few images give too large distances; 10,000 are usual. \
+            --round-trips measures how exactly the flow returns images from the end of its grid.
 
             With --corruption, the head is measured once more for each corruption and severity: the families of \
             Hendrycks and Dietterich (2019) with their parameters for 32x32 pixels; lengths grow with the model's \
@@ -92,7 +98,7 @@ enum EvaluateCommand: Subcommand {
         options: [
             [
                 data, train, classes, limit, neighbours, probe, head, noise, corruption, samples, seed, embeddingModel,
-                json, predictions, plot,
+                roundTrips, json, predictions, plot,
             ],
             OptionGroup("Images", [DataOptions.labels, trainLabels]), DataOptions.options, TapOptions.options,
         ] + BulkOptions.computation,
@@ -104,8 +110,9 @@ enum EvaluateCommand: Subcommand {
                 "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
             "How well do its embeddings separate classes that it has never seen?":
                 "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
-            "How good are the images that its flow makes?":
-                "headwater evaluate --model flow.safetensors --data test.tar --knn 0 --no-head --samples 5000",
+            "How good are the images that its flow makes, and how exactly does it return from noise?":
+                "headwater evaluate --model flow.safetensors --data test.tar --knn 0 --no-head --samples 5000 "
+                + "--round-trips 1000",
             "Which point of the grid separates the classes best?":
                 "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle --json "
                 + "--plot cutoffs.svg",
@@ -127,8 +134,14 @@ enum EvaluateCommand: Subcommand {
             measuresHead || corruptions == nil, of: corruption, "corruptions need the head",
             remedy: "leave it out, or give a model with a head and no --no-head")
         try arguments.require(
-            measuresHead || !taps.isEmpty || arguments[samples] != nil, of: neighbours, "there is nothing to measure",
-            remedy: "give --knn 20, --probe or --samples, or a model with a head")
+            measuresHead || !taps.isEmpty || arguments[samples] != nil || arguments[roundTrips] != nil, of: neighbours,
+            "there is nothing to measure",
+            remedy: "give --knn 20, --probe, --samples or --round-trips, or a model with a head")
+        if let count = try arguments[roundTrips] {
+            try arguments.require(
+                count <= test.count, of: roundTrips, "there are \(test.count) images in \(test.images.path)",
+                remedy: "give at most \(test.count), or more images")
+        }
         try arguments.require(
             arguments[plot] == nil || !taps.isEmpty, of: plot,
             "there is nothing to draw, because neither neighbours nor probes are measured",
@@ -189,6 +202,9 @@ enum EvaluateCommand: Subcommand {
             report.samples = try await SampleQuality(
                 count, seed: try arguments[seed], from: quality, comparedWith: test.without(measured.unusable),
                 batch: try arguments[BulkOptions.batch])
+        }
+        if let count = try arguments[roundTrips] {
+            report.roundTrips = try await RoundTripQuality(count, of: test.without(measured.unusable), extraction)
         }
         if let drawing {
             try drawing.write(report.plot)

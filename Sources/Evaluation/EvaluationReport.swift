@@ -58,6 +58,8 @@ package struct EvaluationReport: Codable, Equatable {
     package var corruptions: CorruptionReport?
     /// Nil unless it was asked for.
     package var samples: SampleQuality?
+    /// Nil unless it was asked for.
+    package var roundTrips: RoundTripQuality?
     /// For the images, reading and decoding included.
     let seconds: Double
 
@@ -156,6 +158,7 @@ extension EvaluationReport {
                 ))
         }
         if let samples { rows.append(("samples", samples.text)) }
+        if let roundTrips { rows.append(("returns", roundTrips.text)) }
         return rows.map { "\($0.0.padded(8)) \($0.1)\n" }.joined()
             + (classes.map { "\n" + ClassAccuracy.table($0) } ?? "") + (corruptions?.text ?? "")
     }

@@ -91,58 +91,48 @@ package struct EvaluationSet {
         var measured = Measured(
             embeddings: resolved.map { LabelledEmbeddings(dimension: $0.dimension) }, taps: resolved,
             hasHead: logitIndices != nil)
-        let (images, indices) = (images, indices)
         let labels = Self.labels(of: images.classes, among: classes ?? images.classes)
-        let damaged = DamagedImages(of: indices.count, in: images.path, damage)
-        let bar = ProgressBar(activity, of: indices.count)
-        defer { bar.erase() }
-        try await extraction.run(
-            count: indices.count, FeatureRequest(taps: taps, wantsLogits: logitIndices != nil),
-            inputs: { .encoded(try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes)) }
-        ) { position, result in
-            let item = images.items[indices[position]]
-            switch result {
-            case .failure(let problem):
-                let error = DataSetError(problem.located(at: item.path))
+        let request = FeatureRequest(taps: taps, wantsLogits: logitIndices != nil)
+        let elapsed = try await run(extraction, request, as: activity) { position, features in
+            guard let features else {
                 measured.unusable.insert(indices[position])
-                bar.report("headwater: skipped: \(error)")
-                try damaged.add(position, error)
-            case .success(let features):
-                measured.images += 1
-                for (tap, values) in features.values.enumerated() {
-                    measured.embeddings[tap].append(values, label: labels[item.label])
-                }
-                if let logitIndices, let logits = features.logits {
-                    let answer = logitIndices[item.label]
-                    measured.tally.add(logits: logits, answer: answer)
-                    measured.confusion.add(logits: logits, answer: answer)
-                    try predictions?.append(item.path, logits: logits, answer: answer)
-                }
+                return
             }
-            bar.update(position + 1)
+            let item = images.items[indices[position]]
+            measured.images += 1
+            for (tap, values) in features.values.enumerated() {
+                measured.embeddings[tap].append(values, label: labels[item.label])
+            }
+            if let logitIndices, let logits = features.logits {
+                let answer = logitIndices[item.label]
+                measured.tally.add(logits: logits, answer: answer)
+                measured.confusion.add(logits: logits, answer: answer)
+                try predictions?.append(item.path, logits: logits, answer: answer)
+            }
         }
-        measured.seconds = bar.elapsed / .seconds(1)
+        measured.seconds = elapsed / .seconds(1)
         return measured
     }
 
-    /// Embeds all its images at the model's default tap.
+    /// Computes the features of all its images.
     ///
     /// - Parameters:
     ///   - input: makes the model's input of an image's bytes; called on other threads.
-    ///   - deliver: takes the embedding of the image at a position of the set, in order; positions of images that can't be used
-    ///     are left out.
-    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't.
-    func embed(
-        _ extraction: FeatureExtraction, as activity: String,
-        input: @escaping @Sendable (_ bytes: [UInt8]) throws -> FeatureInput,
-        deliver: (_ position: Int, _ values: [Float]) -> Void
-    ) async throws {
+    ///   - deliver: takes the features of the image at a position of the set, in order; nil for an image that can't be used.
+    /// - Returns: how long it took.
+    /// - Throws: `DataSetError` if an image can't be used and that is not tolerated, or too many can't; what `deliver` throws.
+    @discardableResult
+    func run(
+        _ extraction: FeatureExtraction, _ request: FeatureRequest, as activity: String,
+        input: @escaping @Sendable (_ bytes: [UInt8]) throws -> FeatureInput = { .encoded($0) },
+        deliver: (_ position: Int, _ features: ImageFeatures?) throws -> Void
+    ) async throws -> Duration {
         let (images, indices) = (images, indices)
         let damaged = DamagedImages(of: indices.count, in: images.path, damage)
         let bar = ProgressBar(activity, of: indices.count)
         defer { bar.erase() }
         try await extraction.run(
-            count: indices.count, FeatureRequest(),
+            count: indices.count, request,
             inputs: { try input(try images.bytes(at: indices[$0], maximumBytes: FeatureExtraction.maximumBytes)) }
         ) { position, result in
             switch result {
@@ -150,10 +140,12 @@ package struct EvaluationSet {
                 let error = DataSetError(problem.located(at: images.items[indices[position]].path))
                 bar.report("headwater: skipped: \(error)")
                 try damaged.add(position, error)
-            case .success(let features): deliver(position, features.values[0])
+                try deliver(position, nil)
+            case .success(let features): try deliver(position, features)
             }
             bar.update(position + 1)
         }
+        return bar.elapsed
     }
 
     static func labels(of own: [String], among classes: [String]) -> [Int] {

@@ -94,11 +94,12 @@ extension SampleQuality {
         var halves: [[Float]] = [[], []]
         var used = 0
         let (generator, decoding, limits) = (source.generator, source.embedding.decoding, real.images.limits)
-        try await real.evenly(2 * count).embed(source.embedding, as: "embedding images") { bytes in
+        try await real.evenly(2 * count).run(source.embedding, FeatureRequest(), as: "embedding images") { bytes in
             source.input(
                 of: try generator.preprocessing.croppedImage(for: bytes, limits: limits, decoding: decoding))
-        } deliver: { position, values in
-            halves[position % 2] += values
+        } deliver: { position, features in
+            guard let features else { return }
+            halves[position % 2] += features.values[0]
             used += 1
         }
         guard halves.allSatisfy({ $0.count > source.tap.dimension }) else {

@@ -51,6 +51,22 @@ struct EvaluateCommandTests {
         #expect(report.text.contains("squared Fréchet distance of 4 samples to as many images"))
     }
 
+    @Test("Measures how far images are from what they were after a pass to the end of the grid and back")
+    func roundTrips() async throws {
+        let model = try await ImportedModel.pretrained()
+        let data = try ClassFolders(["a", "b", "c"])
+        let line = ["--data", data.path, "--model", model.path, "--knn", "0", "--round-trips"]
+        let one = try #require(try await Self.report(line + ["1"]).roundTrips)
+        #expect((one.images, one.time, one.evaluations) == (1, 0.6, 4))
+        #expect(one.meanAbsoluteError == one.largestMeanAbsoluteError && one.relativeError > 0)
+        let report = try await Self.report(line + ["3", "--batch", "2"])
+        let three = try #require(report.roundTrips)
+        #expect(three.images == 3 && three.largestMeanAbsoluteError > three.meanAbsoluteError)
+        #expect(report.text.contains("of 3 images to time 0.6 and back, 4 evaluations each"))
+        let tooMany = try await BuiltProgram.run(["evaluate"] + line + ["7"])
+        #expect(tooMany.status == 64 && tooMany.errors.contains("give at most 6"), "\(tooMany.errors)")
+    }
+
     @Test(
         "Refuses samples that can't be compared",
         arguments: [

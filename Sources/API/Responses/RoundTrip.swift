@@ -1,31 +1,14 @@
 import Digests
+import FeatureService
 import HTTPServer
 import ImagePipeline
 import JSON
 import ReverseODE
 
-/// The difference between an image and its reconstruction after the way to noise and back.
-struct RoundTrip: Sendable {
+/// A pass to the end of the grid and back, as responses show it.
+enum RoundTrip {
     /// The most states shown of each direction.
     static let maximumStates = 64
-
-    /// Euclidean length of the difference over that of the input, in the model's own numbers.
-    let relativeError: Double
-    /// Mean over all samples of the absolute difference of the two pictures, in levels of 0...255.
-    let meanAbsoluteError: Double
-
-    init(input: [Float], reconstruction: [Float], preprocessing: Preprocessing) {
-        var (difference, norm) = (0.0, 0.0)
-        for (before, after) in zip(input, reconstruction) {
-            difference += (Double(after) - Double(before)) * (Double(after) - Double(before))
-            norm += Double(before) * Double(before)
-        }
-        // An input of zeros, an image in the mean's colour, has no length to divide by.
-        relativeError = norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
-        let (before, after) = (preprocessing.picture(of: input), preprocessing.picture(of: reconstruction))
-        let sum = zip(before.pixels, after.pixels).reduce(0) { $0 + abs(Int($1.0) - Int($1.1)) }
-        meanAbsoluteError = Double(sum) / Double(before.pixels.count)
-    }
 }
 
 extension FeatureResults {
@@ -42,7 +25,7 @@ extension FeatureResults {
         }
         let states = Array(zip(features.taps, values))
         let preprocessing = response.served.preprocessing
-        let error = RoundTrip(input: input, reconstruction: reconstruction, preprocessing: preprocessing)
+        let error = RoundTripError(input: input, reconstruction: reconstruction, preprocessing: preprocessing)
         var json = JSONWriter(capacity: 1024 + states.count * input.count * 2)
         do {
             try json.object { json in
@@ -51,8 +34,8 @@ extension FeatureResults {
                 try write("upstream", states.filter { $0.0.direction == .upstream }, preprocessing, &json)
                 try write("downstream", states.filter { $0.0.direction == .downstream }, preprocessing, &json)
                 try json.object("roundTrip") { json in
-                    try json.member("relativeError", error.relativeError)
-                    try json.member("meanAbsoluteError", error.meanAbsoluteError)
+                    try json.member("relativeError", error.relative)
+                    try json.member("meanAbsoluteError", error.meanAbsolute)
                 }
                 try writeTimings(&json)
             }
