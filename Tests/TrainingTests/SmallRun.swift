@@ -107,6 +107,7 @@ struct SmallRun {
     @discardableResult
     func run(
         epochs: Int, resumes: Bool = false, restartsSchedule: Bool = false, interval: Duration = .seconds(3600),
+        leastInterval: Duration = .zero,
         now: @escaping () -> Duration = { .zero },
         stepLog: String? = nil, batch: (Int, Int) throws -> Batch = { batch($0, $1) },
         keepModel: @escaping (Trainer) throws -> Void = { _ in },
@@ -118,7 +119,8 @@ struct SmallRun {
             now: now, isInterrupted: { isInterrupted(trainer.record.step) }, stepped: { _, _ in }, epochEnded: { _ in },
             keepModel: keepModel, drawSamples: drawSamples)
         let plan = TrainingRun.Plan(
-            epochs: epochs, batchesPerEpoch: Self.batchesPerEpoch, checkpointInterval: interval)
+            epochs: epochs, batchesPerEpoch: Self.batchesPerEpoch, checkpointInterval: interval,
+            leastSaveInterval: leastInterval)
         let run = try TrainingRun(
             trainer, plan: plan, files: files, resumes: resumes, restartsSchedule: restartsSchedule, stepLog: stepLog,
             observer: observer)

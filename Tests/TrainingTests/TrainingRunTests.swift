@@ -238,6 +238,53 @@ struct TrainingRunTests {
         }
     }
 
+    @Test("saves short epochs together, the last one always, and so does an interruption between two")
+    func shortEpochs() throws {
+        try withTemporaryFolder { folder in
+            func outcome(_ name: String, interruptedAfter step: Int = .max) throws -> (epochs: Int, models: Int) {
+                let place = folder.appending(path: name)
+                try FileManager.default.createDirectory(at: place, withIntermediateDirectories: true)
+                let run = try SmallRun(in: place)
+                // An epoch takes a little more than nine seconds.
+                var (seconds, models, saves) = (0, 0, Set<Int>())
+                let clock: () -> Duration = {
+                    seconds += 1
+                    return .seconds(seconds)
+                }
+                try run.run(
+                    epochs: 5, leastInterval: .seconds(25), now: clock, keepModel: { _ in models += 1 },
+                    isInterrupted: {
+                        if let state = try? TrainingState.Reader(path: run.files.state) {
+                            saves.insert(state.record.epoch)
+                        }
+                        return $0 == step
+                    })
+                let state = try TrainingState.Reader(path: run.files.state).record
+                let log = try? String(contentsOf: place.appending(path: "log.csv"), encoding: .utf8)
+                if step == .max { #expect(log?.split(separator: "\n").count == 6) }
+                if step == .max { #expect(saves == [3, 5]) }
+                return (state.epoch, models)
+            }
+            let (whole, interrupted) = (try outcome("whole"), try outcome("interrupted", interruptedAfter: 6))
+            #expect(whole == (5, 2))
+            #expect(interrupted == (1, 0), "what is left of the second epoch is its end")
+        }
+    }
+
+    @Test("keeps the best model of short epochs when there is a score")
+    func shortEpochsWithScores() throws {
+        try withTemporaryFolder { folder in
+            let run = try SmallRun(in: folder, validation: try SmallRun.pictures(in: folder))
+            var kept: [Int] = []
+            try run.run(epochs: 6, leastInterval: .seconds(3600), keepModel: { kept.append($0.record.epoch + 1) })
+            let history = run.trainer.record.history
+            let best = history.indices.filter { epoch in
+                history[..<epoch].allSatisfy { history[epoch].validation!.isBetter(than: $0.validation!) }
+            }
+            #expect(kept == best.map { $0 + 1 } && kept.first == 1)
+        }
+    }
+
     @Test("that ends at its first model, as where that can't be written, goes on from there as if it had not")
     func unwritableModel() throws {
         try withTemporaryFolder { folder in

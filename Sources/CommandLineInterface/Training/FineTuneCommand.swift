@@ -96,7 +96,7 @@ enum FineTuneCommand: Subcommand {
             name and its default tap. The command says what is kept and what is new when training begins.
 
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
-            --resume continues bit for bit. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
+            --resume continues bit for bit; epochs of less than 10 seconds do so together. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served at once.
 
             With --freeze flow, every image goes through the network once. The head is the solution of a convex problem on \

@@ -29,7 +29,8 @@ enum TrainingOptions {
             + "--resume continues the new schedule.")
     static let checkpointMinutes = Option(
         "checkpoint-minutes", .number("MINUTES", in: 0.01...1440), default: 10,
-        help: "The longest time between two saves of the state. It is also saved at the end of each epoch.")
+        help: "The longest time between two saves of the state. It is also saved at the end "
+            + "of each epoch that takes 10 seconds or more, and of shorter ones every 10 seconds.")
     static let validation = Option(
         "validation", optional: ValueSyntax<ValidationSource>.validation,
         help: "The images by which each epoch is judged, to keep the best model: a fraction of every class to hold "

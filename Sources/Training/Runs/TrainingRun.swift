@@ -35,8 +35,11 @@ package final class TrainingRun {
     struct Plan: Sendable, Equatable {
         let epochs: Int
         let batchesPerEpoch: Int
-        /// Most time between two saves; each epoch's end saves too.
+        /// Most time between two saves; an epoch's end saves too.
         let checkpointInterval: Duration
+        /// Least time between two saves at the ends of epochs, since epochs of a few images may take less time than writing what they
+        /// have learnt. The last epoch's end saves always, and so does one with the best score.
+        var leastSaveInterval: Duration = .zero
     }
 
     /// What the code that runs it is asked and told.
@@ -64,6 +67,8 @@ package final class TrainingRun {
     private var lastSave: Duration
     /// The step after which the state was saved.
     private var savedStep = 0
+    /// Epochs in the log.
+    private var loggedEpochs = 0
 
     /// Prepares a run.
     ///
@@ -101,7 +106,7 @@ package final class TrainingRun {
         }
         self.stepLog = try stepLog.map { try StepLog(path: $0, keepingSteps: trainer.record.step) }
         noteSave()
-        if writesFiles, !trainer.record.history.isEmpty { try TrainingLog(trainer.record.history).write(to: files) }
+        try writeLog()
     }
 
     /// Runs to the end of the plan, or until it is interrupted.
@@ -130,7 +135,10 @@ package final class TrainingRun {
                 }
                 if observer.now() - lastSave >= plan.checkpointInterval { try save() }
             }
-            guard try endEpoch(), !observer.isInterrupted() else { return .interrupted }
+            guard try endEpoch(), !observer.isInterrupted() else {
+                try saveSteps()
+                return .interrupted
+            }
         }
         return .finished
     }
@@ -169,6 +177,13 @@ package final class TrainingRun {
             try trainer.requireFinite()
         }
         noteSave()
+        if trainer.record.history.count > loggedEpochs { try writeLog() }
+    }
+
+    private func writeLog() throws {
+        guard writesFiles, !trainer.record.history.isEmpty else { return }
+        try TrainingLog(trainer.record.history).write(to: files)
+        loggedEpochs = trainer.record.history.count
     }
 
     private func noteSave() {
@@ -181,18 +196,21 @@ package final class TrainingRun {
 
     /// Validates, draws samples, keeps the model if it is the best, and turns to the next epoch.
     ///
-    /// The steps are saved first: nothing that happens to validation costs any, and there is no model without a state to go
-    /// on from. The model is written before the state that says so: a run that is killed in between makes the same model
-    /// again.
+    /// The steps are saved before the model is written, since there is no model without a state to go on from. The model is written
+    /// before the state that says so: a run that is killed in between makes the same model again. Without a score, the model is
+    /// written where the state is saved.
     ///
     /// - Returns: false if validation or the drawing of samples was interrupted; a resumed run starts both again.
     private func endEpoch() throws -> Bool {
-        try saveSteps()
-        var score: ValidationScore?
         let record = trainer.record
+        var saves = record.epoch + 1 == plan.epochs || observer.now() - lastSave >= plan.leastSaveInterval
+        if saves { try saveSteps() }
+        var score: ValidationScore?
         do {
-            score = try trainer.validate { if observer.isInterrupted() { throw CancellationError() } }
-            try observer.drawSamples?(trainer, record.epoch + 1)
+            try savingSteps {
+                score = try trainer.validate { if observer.isInterrupted() { throw CancellationError() } }
+                try observer.drawSamples?(trainer, record.epoch + 1)
+            }
         } catch is CancellationError {
             return false
         }
@@ -205,13 +223,14 @@ package final class TrainingRun {
             top1: record.sums.top1, flowLoss: record.sums.meanFlowLoss, validation: score, seconds: record.sums.seconds,
             images: record.sums.images)
         let isBest = score.map { score in record.best.map { score.isBetter(than: $0) } ?? true } ?? true
-        if isBest, writesFiles { try observer.keepModel(trainer) }
+        if isBest, score != nil { saves = true }
+        if saves { try saveSteps() }
+        if isBest, saves, writesFiles { try observer.keepModel(trainer) }
         trainer.record.epoch += 1
         trainer.record.sums = TrainingRecord.Sums()
         trainer.record.history.append(row)
         if isBest { trainer.record.best = score }
-        try save()
-        if writesFiles { try TrainingLog(trainer.record.history).write(to: files) }
+        if saves { try save() }
         observer.epochEnded(row)
         return true
     }

@@ -25,7 +25,8 @@ package struct TrainingSession {
         ranks: Ranks? = nil, keepModel: @escaping (Trainer) throws -> Void
     ) throws -> ExitStatus {
         let plan = TrainingRun.Plan(
-            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch, checkpointInterval: checkpointInterval)
+            epochs: epochs, batchesPerEpoch: feed.batchesPerEpoch, checkpointInterval: checkpointInterval,
+            leastSaveInterval: min(checkpointInterval, .seconds(10)))
         let session = TrainingSession(trainer: trainer, plan: plan, imagesPerStep: feed.imagesPerBatch)
         let imagesPerStep = session.imagesPerStep
         let bar = ProgressBar("training", of: plan.epochs * plan.batchesPerEpoch * imagesPerStep)
