@@ -90,9 +90,17 @@ static void close_source(Source *source) {
     if (source->context) library.heif_context_free(source->context);
 }
 
+static ImageCodecStatus fail_without_pixels(ImageCodecFailure *failure) {
+    return codec_fail(failure, ImageCodecStatusEmpty, 0, "the container gives a size of zero pixels");
+}
+
+// Versions of libheif call a size of zero by different names, so that it doesn't come to them.
 static ImageCodecStatus measure_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
     if (find_unavailability()) return codec_fail(failure, ImageCodecStatusUnsupported, 0, "this format can't be decoded here");
-    return heif_measure(bytes, count, &source->measure, failure);
+    const HEIFMeasure *measure = &source->measure;
+    const ImageCodecStatus status = heif_measure(bytes, count, &source->measure, failure);
+    if (status == ImageCodecStatusOK && (measure->width == 0 || measure->height == 0)) return fail_without_pixels(failure);
+    return status;
 }
 
 static ImageCodecStatus open_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
@@ -123,10 +131,6 @@ static ImageCodecStatus check_measure(const HEIFMeasure *measure, const ImageCod
     return ImageCodecStatusOK;
 }
 
-static ImageCodecStatus fail_without_pixels(ImageCodecFailure *failure) {
-    return codec_fail(failure, ImageCodecStatusEmpty, 0, "the container gives a size of zero pixels");
-}
-
 // Sizes are those after the container's own rotation and mirroring, which decoding applies. EXIF's orientation says nothing more:
 // pillow-heif takes it back, and Pillow's plugin for AVIF replaces it.
 static ImageCodecStatus read_header(const Source *source, ImageCodecHeader *header, ImageCodecFailure *failure) {
@@ -146,10 +150,10 @@ static ImageCodecStatus probe(
     enum { longest_side = 32768 };
     Source source = {0};
     ImageCodecStatus status = measure_source(bytes, count, &source, failure);
-    if (source.measure.width > longest_side || source.measure.height > longest_side) {
-        if (source.measure.width == 0 || source.measure.height == 0) return fail_without_pixels(failure);
+    const uint32_t width = source.measure.width, height = source.measure.height;
+    if (width > 0 && height > 0 && (width > longest_side || height > longest_side)) {
         *header = (ImageCodecHeader){
-            .width = source.measure.width, .height = source.measure.height, .orientation = orientation_upright, .channels = 3};
+            .width = width, .height = height, .orientation = orientation_upright, .channels = 3};
         return ImageCodecStatusOK;
     }
     if (status == ImageCodecStatusOK) status = open_source(bytes, count, &source, failure);
