@@ -87,6 +87,10 @@ struct FineTunedModelTests {
         guard solver != .euler else { return #expect(try tune().configuration.solver == .euler) }
         let error = #expect(throws: ConfigurationError.self) { try tune() }
         #expect(error?.field == "solver" && error?.problem.contains("\(solver)") == true)
+        var wishes = try Self.wishes()
+        (wishes.headPlace, wishes.headTime) = (.activations(.middle), .at(1))
+        let kept = try FineTunedModel(of: base, classes: Self.classes, wishes)
+        #expect(kept.configuration.solver == solver && kept.configuration.head?.point == 0)
     }
 
     @Test(

@@ -136,6 +136,16 @@ struct FineTuningLearnerTests {
         #expect(error?.field == "solver" && error?.problem.contains("\(solver)") == true)
     }
 
+    @Test("takes no step to a head that reads the image, whatever the solver", arguments: Solver.allCases)
+    func solversOfHeadsAtTheImage(solver: Solver) throws {
+        let (pool, batch) = (WorkerPool(count: 1), SmallRun.batch(0, 0))
+        var configuration = Self.configuration(headAt: .middle)
+        configuration.head?.point = 0
+        let expected = try Self.learner(configuration, pool: pool).differentiate(batch, step: 0)
+        configuration.solver = solver
+        #expect(try Self.learner(configuration, pool: pool).differentiate(batch, step: 0) == expected)
+    }
+
     @Test(
         "Parameters that no gradient reaches stay as they are, whatever the decay, and all others change",
         arguments: [

@@ -94,15 +94,18 @@ package final class FineTuningLearner: Learner {
 }
 
 extension ModelConfiguration {
-    /// Checks that the pass is one that the gradient can be taken back through.
+    /// Checks that the pass to the head is one that the gradient can be taken back through. A head that reads the image is reached
+    /// by no step.
     ///
     /// - Throws: `ConfigurationError` naming the solver.
     func requireTrainableSolver() throws(ConfigurationError) {
-        guard solver == .euler else {
+        guard solver == .euler || head?.point == 0 else {
             throw ConfigurationError(
                 field: "solver",
-                problem: "training takes Euler's steps, and the model's solver is \(solver); convert the model first "
-                    + "(headwater convert MODEL --solver euler -o NEW), or train a head alone with --freeze flow")
+                problem:
+                    "training takes Euler's steps to the head, and the model's solver is \(solver); convert the model "
+                    + "first (headwater convert MODEL --solver euler -o NEW), let the head read the image (--head-at), or "
+                    + "train a head alone with --freeze flow")
         }
     }
 }

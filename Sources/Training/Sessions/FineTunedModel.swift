@@ -55,12 +55,12 @@ package struct FineTunedModel {
     package init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
         var configuration = base
         configuration.name = wishes.name ?? base.name
-        if !wishes.isHeadSolved { try base.requireTrainableSolver() }
         configuration.selfTest = nil
         let (head, isBases) = try Self.head(of: base, classes: classes, wishes)
         (configuration.head, configuration.labels) = (head, classes)
         try configuration.setGrid(wishes.grid, headAt: wishes.headTime)
         try configuration.validate()
+        if !wishes.isHeadSolved { try configuration.requireTrainableSolver() }
         let tap = try Self.defaultTap(of: configuration, wishes)
         configuration.defaultTap = tap.written
         self.configuration = configuration
