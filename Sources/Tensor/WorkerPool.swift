@@ -158,7 +158,8 @@ private final class Rendezvous: @unchecked Sendable {
                 hw_pause()
                 continue
             }
-            seat.isParked.store(true, ordering: .sequentiallyConsistent)
+            // An exchange instead of a store: on x86-64, qemu lets the load below overtake arm64's store, and the wake-up is then lost.
+            _ = seat.isParked.exchange(true, ordering: .sequentiallyConsistent)
             let isStillIdle = generation.load(ordering: .sequentiallyConsistent) == seen
             // The thread that turns the flag back owns the wake-up: if the announcer did, its signal is on the way.
             if isStillIdle || !seat.isParked.exchange(false, ordering: .sequentiallyConsistent) { seat.wake.wait() }
