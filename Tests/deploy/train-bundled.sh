@@ -14,7 +14,7 @@ echo "$*" >>'"'$folder/said'"'
 status=0
 '"'$binary'"' "$@" >/dev/null 2>'"'$folder/errors'"' || status=$?
 [[ $status -eq 65 || $status -eq 66 ]] || { echo "$*: exit $status"; cat '"'$folder/errors'"'; exit 1; } >&2
-resumed= frozen= epochs=
+command=$1 resumed= frozen= epochs=
 while [[ $# -gt 0 ]]; do
     case $1 in
         --epochs) epochs=$2 ;;
@@ -24,6 +24,7 @@ while [[ $# -gt 0 ]]; do
     esac
     shift
 done
+if [[ $command == convert ]]; then touch "$output"; fi
 if [[ -z $epochs$frozen ]]; then exit 0; fi
 mkdir -p "$output"
 [[ ! -e $output/state.safetensors || -n $resumed ]] || exit 64

@@ -19,7 +19,7 @@ package final class FineTuningLearner: Learner {
     /// Begins with weights of zero: `WeightInitialization` or `load` gives it others.
     ///
     /// - Parameters:
-    ///   - configuration: valid, with a head; any flow, and Euler's method.
+    ///   - configuration: valid, with a head; any flow, and Euler's method unless the head reads the image.
     ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
     ///   - forwardSteps: see `EulerPass.init(_:to:forwardSteps:)`.
     ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.

@@ -50,7 +50,7 @@ package struct FineTunedModel {
     /// - Parameters:
     ///   - base: the model to begin with, valid.
     ///   - classes: names of the classes to learn, at least two.
-    /// - Throws: `ConfigurationError`, also if the network is to be trained and the solver isn't Euler's method; `TapError` if the
+    /// - Throws: `ConfigurationError`, also if steps to the head are to be trained and the solver isn't Euler's method; `TapError` if the
     ///   tap asked for isn't the new model's.
     package init(of base: ModelConfiguration, classes: [String], _ wishes: Wishes) throws {
         var configuration = base
