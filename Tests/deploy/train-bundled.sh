@@ -56,12 +56,12 @@ expect() { [[ $status -eq $1 ]] || fail "exit $status, not $1: $(<"$folder/compl
 run images
 expect 0
 files() { find "$folder/made/images/$1" -type f | wc -l; }
-[[ $(ls "$folder/made/images/classes") == $'cat\ndog\nn01443537' ]] || fail "the classes aren't those of both data sets"
-# shellcheck disable=SC2043  # Numbers of files in the order of their names.
-[[ "$(files classes) $(files held) $(files flow)" == "150 2 247" ]] ||
-    fail "$(files classes) images with classes, $(files held) held back and $(files flow) for the flow"
-for held in "$folder"/made/images/held/*; do
-    if grep -rqxF "$(<"$held")" "$folder/made/images/flow"; then fail "$held is held back and trained on"; fi
+classes=$(find "$folder/made/images/train" -mindepth 2 -type d -printf '%f\n' | LC_ALL=C sort -u | xargs)
+[[ $classes == "cat dog n01443537" ]] ||
+    fail "the classes aren't those of both data sets"
+[[ "$(files held) $(files train)" == "2 247" ]] || fail "$(files held) images are held back and $(files train) trained on"
+for held in "$folder"/made/images/held/*/*; do
+    if grep -rqxF "$(<"$held")" "$folder/made/images/train"; then fail "$held is held back and trained on"; fi
 done
 echo "images that are held back aren't trained on"
 
