@@ -23,15 +23,13 @@ extension LabelledSubset {
         self.init(images: images, indices: indices, labels: indices.map { images.items[$0].label })
     }
 
-    /// All images of a set, with the labels that another set has for the same classes. Classes that were left out of the other set
-    /// are left out here too.
+    /// All images of a set, with the labels that another set has for the same classes. If the other set has been restricted to some
+    /// classes, so is this one.
     ///
-    /// - Throws: `DataSetError` if it has a class that the other doesn't know, or none of the classes of the other.
+    /// - Throws: `DataSetError` if it has none of the classes of the other, or one that the other, unrestricted, doesn't know.
     init(_ images: LabelledImages, labelledAs other: LabelledImages) throws(DataSetError) {
         let labelOfClass = Dictionary(uniqueKeysWithValues: other.classes.enumerated().map { ($1, $0) })
-        if let unknown = images.classes.first(where: {
-            labelOfClass[$0] == nil && !other.classesLeftOut.contains($0)
-        }) {
+        if !other.isRestricted, let unknown = images.classes.first(where: { labelOfClass[$0] == nil }) {
             throw DataSetError(
                 "\(images.path): has the class \(unknown), which the training data lacks; use the same class names in both"
             )

@@ -22,8 +22,8 @@ package struct LabelledImages: Sendable {
     package let path: String
     /// Class names in the order of their bytes, each at the index that is its label; none if classes are ignored.
     package private(set) var classes: [String]
-    /// Classes that ``restricted(to:)`` has left out, in the order of their bytes.
-    package private(set) var classesLeftOut: [String] = []
+    /// Whether they are the images of some classes only: those that ``restricted(to:)`` named.
+    package private(set) var isRestricted = false
     /// The images, sorted by path.
     package private(set) var items: [Item]
     package private(set) var skipped: SkippedEntries
@@ -166,9 +166,7 @@ package struct LabelledImages: Sendable {
         }
         var result = self
         result.classes = classes.filter { names.contains($0) }
-        result.classesLeftOut = (classesLeftOut + classes.filter { !names.contains($0) }).sorted {
-            $0.utf8.lexicographicallyPrecedes($1.utf8)
-        }
+        result.isRestricted = true
         let labels = Dictionary(uniqueKeysWithValues: result.classes.enumerated().map { ($1, $0) })
         result.items = items.compactMap { item in
             labels[classes[item.label]].map { Item(path: item.path, label: $0, place: item.place) }
