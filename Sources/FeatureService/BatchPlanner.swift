@@ -16,19 +16,25 @@ package struct ImageID: Hashable, Sendable, Comparable {
 
 /// Decides who is in the next batch. A pure value: no threads and no clock.
 ///
-/// First come, first served: images leave the queue in the order of their admission and then take part in every step
-/// until they are finished, so that no image can starve. A batch is of one model: after a swap, the queue stops at the
-/// first image of another one until those in flight are finished.
+/// An image keeps its state between two steps, so each step may choose. If there are more images than places, the oldest get one
+/// half of these, so that no image starves. Those with the least work left get the other half, so that an image that needs one
+/// evaluation doesn't wait for the long passes of others. Where all need equally much, they are served in the order of admission.
+///
+/// A batch is of one model: after a swap, the queue stops at the first image of another one until those in flight are
+/// finished.
 package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     /// An image in the queue or in flight.
     struct Entry: Sendable {
         let id: ImageID
         let model: Model
+        /// Floating-point operations that it has left.
+        var work: Double
     }
 
     let batchLimit: Int
     let mode: BatchingMode
     private(set) var waiting: [Entry] = []
+    /// Images that have begun.
     private(set) var inFlight: [Entry] = []
 
     init(batchLimit: Int, mode: BatchingMode) {
@@ -39,9 +45,22 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
 
     var isEmpty: Bool { waiting.isEmpty && inFlight.isEmpty }
 
+    /// How many of the images in flight rest while a full batch is computed.
+    var restingCount: Int { max(0, inFlight.count - batchLimit) }
+
+    /// The places of a full batch for the images with the least work left.
+    static func placesForLeastWork(ofBatch limit: Int, mode: BatchingMode) -> Int { mode == .step ? limit / 2 : 0 }
+
     /// Puts an image at the queue's end.
-    mutating func enqueue(_ id: ImageID, model: Model) {
-        waiting.append(Entry(id: id, model: model))
+    mutating func enqueue(_ id: ImageID, model: Model, work: Double) {
+        waiting.append(Entry(id: id, model: model, work: work))
+    }
+
+    /// Notes the operations that images in flight have left.
+    mutating func setWork(_ left: [ImageID: Double]) {
+        for place in inFlight.indices {
+            if let work = left[inFlight[place].id] { inFlight[place].work = work }
+        }
     }
 
     /// What one step computes.
@@ -53,16 +72,27 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
         let joined: [ImageID]
     }
 
-    /// Moves images from the queue into the batch under way as far as there is room, and says whom to step.
+    /// Says which images to step. Those of them that were waiting are in flight from then on.
     mutating func next() -> Batch? {
         guard let model = (inFlight.first ?? waiting.first)?.model else { return nil }
-        var joined: ArraySlice<Entry> = []
-        if mode == .step || inFlight.isEmpty {
-            joined = waiting.prefix(batchLimit - inFlight.count).prefix { $0.model == model }
+        let eligible = mode == .step || inFlight.isEmpty ? waiting.prefix { $0.model == model } : []
+        let chosen = Self.chosen(of: inFlight + eligible, batchLimit: batchLimit, mode: mode)
+        let joined = eligible.filter { chosen.contains($0.id) }
+        if !joined.isEmpty {
             inFlight += joined
-            waiting.removeFirst(joined.count)
+            waiting.removeAll { chosen.contains($0.id) }
         }
-        return Batch(model: model, images: inFlight.map(\.id), joined: joined.map(\.id))
+        return Batch(model: model, images: chosen.sorted(), joined: joined.map(\.id))
+    }
+
+    private static func chosen(of entries: [Entry], batchLimit: Int, mode: BatchingMode) -> Set<ImageID> {
+        guard entries.count > batchLimit else { return Set(entries.map(\.id)) }
+        let byAge = entries.sorted { $0.id < $1.id }
+        let forLeastWork = placesForLeastWork(ofBatch: batchLimit, mode: mode)
+        let oldest = byAge.prefix(batchLimit - forLeastWork)
+        // Sorting is stable: of equal ones, the oldest come first.
+        let quickest = byAge.dropFirst(oldest.count).sorted { $0.work < $1.work }.prefix(forLeastWork)
+        return Set((oldest + quickest).map(\.id))
     }
 
     /// Takes images out wherever they are: finished, failed or no longer wanted.

@@ -33,9 +33,9 @@ package actor FeatureService {
     /// Images admitted of requests that have not been registered yet.
     private var reserved = 0 { didSet { publishQueue() } }
     private var decoding: [ImageID: DecodeTicket] = [:] { didSet { publishQueue() } }
-    /// Why one more image would be refused, nil while there is room, for callers that can't wait for their turn on the actor.
-    /// It may lag behind by a moment: the actor's own decision is what counts.
-    private nonisolated let published = Mutex<AdmissionRefusal?>(nil)
+    /// Why one more image would be refused, of a usual request and of the quickest one, nil while there is room, for callers that
+    /// can't wait for their turn on the actor. It may lag behind by a moment: the actor's own decision is what counts.
+    private nonisolated let published = Mutex<(usual: AdmissionRefusal?, quickest: AdmissionRefusal?)>((nil, nil))
     private var isRunning = false
     private var isDraining = false
     private var isRetiring = false
@@ -75,9 +75,12 @@ package actor FeatureService {
         engine = Engine(kernels: kernels, pool: pool, batchLimit: configuration.batchLimit)
         self.decoders = decoders ?? BlockingPool(width: configuration.decoders)
         policy = AdmissionPolicy(imageLimit: configuration.queueLimit, waitLimit: configuration.waitLimit?.seconds)
-        backlog = Backlog(decoders: configuration.decoders)
+        let (limit, mode) = (configuration.batchLimit, configuration.batching)
+        let forLeastWork = BatchPlanner<ObjectIdentifier>.placesForLeastWork(ofBatch: limit, mode: mode)
+        backlog = Backlog(
+            decoders: configuration.decoders, shareOfLeastWork: Double(forLeastWork) / Double(limit))
         cache = LeastRecentlyUsedCache(capacity: configuration.cacheBytes)
-        planner = BatchPlanner(batchLimit: configuration.batchLimit, mode: configuration.batching)
+        planner = BatchPlanner(batchLimit: limit, mode: mode)
     }
 
     // MARK: Requests
@@ -111,7 +114,7 @@ package actor FeatureService {
         guard !isDraining else { throw .draining }
         guard let active else { throw .starting }
         let plan = try RequestPlan(request, served: active)
-        let operations = plan.operations * Double(inputs.count)
+        let operations = plan.operations
         try reserve(inputs.count, operations: operations)
         let start = clock()
         let keys = await keys(of: inputs, plan: plan)
@@ -119,7 +122,7 @@ package actor FeatureService {
         let (id, led) = open(keys, plan: plan, since: start)
         // What others compute or have computed needs no room in the queue.
         reserved -= inputs.count
-        backlog.release(operations: operations)
+        backlog.release(inputs.count, operations: operations)
         if let error = reasonToEnd(request) {
             cancel(id, because: error)
             throw error
@@ -128,11 +131,11 @@ package actor FeatureService {
         return try await answer(id).get()
     }
 
-    /// Reserves room in the queue before any work is done for the images.
+    /// Reserves room in the queue before any work is done for the images, which take so many operations each.
     private func reserve(_ count: Int, operations: Double) throws(FeatureServiceError) {
-        if let refusal = policy.refusal(of: count, waiting: waiting, backlog) { throw overloaded(refusal) }
+        if let refusal = refusal(of: count, work: operations) { throw overloaded(refusal) }
         reserved += count
-        backlog.reserve(operations: operations)
+        backlog.reserve(count, operations: operations)
     }
 
     private nonisolated func overloaded(_ refusal: AdmissionRefusal) -> FeatureServiceError {
@@ -185,18 +188,24 @@ package actor FeatureService {
         return (id, led)
     }
 
-    /// Refuses a request before its images have come, if not even one more would be admitted now.
+    /// Refuses a request before its images have come, if not even one would be admitted now.
     ///
+    /// - Parameter mayBeQuick: whether it may ask for less than the default embedding.
     /// - Returns: `FeatureServiceError.overloaded`, or nil if it is worth sending them.
-    package nonisolated func refusal() -> FeatureServiceError? {
-        published.withLock { $0 }.map { overloaded($0) }
+    package nonisolated func refusal(mayBeQuick: Bool = false) -> FeatureServiceError? {
+        published.withLock { mayBeQuick ? $0.quickest : $0.usual }.map { overloaded($0) }
     }
 
     private var waiting: Int { planner.waiting.count + decoding.count + reserved }
 
+    /// Why images of a request, of so many operations each, would be refused. Images that rest take as much memory as those that wait.
+    private func refusal(of count: Int, work: Double) -> AdmissionRefusal? {
+        policy.refusal(of: count, work: work, waiting: waiting + planner.restingCount, backlog)
+    }
+
     private func publishQueue() {
-        let refusal = policy.refusal(of: 1, waiting: waiting, backlog)
-        published.withLock { $0 = refusal }
+        let (usual, quickest) = (refusal(of: 1, work: backlog.usual), refusal(of: 1, work: 0))
+        published.withLock { $0 = (usual, quickest) }
     }
 
     /// Decodes a request's images and queues them together, while the request waits. One that ends meanwhile withdraws those
@@ -240,7 +249,7 @@ package actor FeatureService {
 
     /// Queues what has been decoded and is still waited for.
     private func enqueue(_ decoded: [(ImageID, Result<[Float], ImageFailure>?)], plan: RequestPlan) {
-        let served = plan.served
+        let (served, operations) = (plan.served, plan.operations)
         let now = clock()
         for (image, result) in decoded {
             guard decoding.removeValue(forKey: image) != nil, let result else { continue }
@@ -252,7 +261,7 @@ package actor FeatureService {
             case .failure(let failure): deliver(.failure(failure), of: image)
             case .success(let input):
                 models[ObjectIdentifier(served)] = served
-                planner.enqueue(image, model: ObjectIdentifier(served))
+                planner.enqueue(image, model: ObjectIdentifier(served), work: operations)
                 jobs[image] = Job(
                     served: served, trajectory: plan.trajectory(input, kernels: engine.kernels), admitted: now)
             }
@@ -384,6 +393,7 @@ package actor FeatureService {
     /// Takes back what a step advanced. Images cancelled meanwhile are no longer among the jobs.
     private func settle(_ images: [ImageID], _ advanced: [Trajectory], served: ServedModel) {
         var finished: Set<ImageID> = []
+        var left: [ImageID: Double] = [:]
         for (image, trajectory) in zip(images, advanced) where jobs[image] != nil {
             if !trajectory.isFinite {
                 events.notFinite()
@@ -394,11 +404,14 @@ package actor FeatureService {
                 finish(image, with: .success(ImageFeatures(trajectory)))
                 finished.insert(image)
             } else {
-                backlog.setOperations(trajectory.remainingOperations(model: served.model), of: image)
+                let operations = trajectory.remainingOperations(model: served.model)
+                backlog.setOperations(operations, of: image)
+                left[image] = operations
                 jobs[image]!.trajectory = trajectory
             }
         }
         planner.remove(finished)
+        if !left.isEmpty { planner.setWork(left) }
         if !finished.isEmpty { retireUnusedModels() }
     }
 
@@ -458,6 +471,10 @@ package actor FeatureService {
     package func activate(_ served: ServedModel) -> ServedModel? {
         let old = active
         serving = (served, .now)
+        // The default tap was resolved when the model was loaded.
+        if let plan = try? RequestPlan(FeatureRequest(), served: served) {
+            backlog.setUsual(operations: plan.operations)
+        }
         if old?.version != served.version { cache.removeAll() }
         models[ObjectIdentifier(served)] = served
         retireUnusedModels()
@@ -480,7 +497,7 @@ package actor FeatureService {
     // MARK: Life cycle
 
     package func status() -> ServiceStatus {
-        let isFull = policy.refusal(of: 1, waiting: waiting, backlog) != nil
+        let isFull = refusal(of: 1, work: backlog.usual) != nil
         let isStuck = isRunning && lastProgress.duration(to: clock()) > configuration.stuckAfter
         return ServiceStatus(
             isStarted: active != nil,

@@ -27,11 +27,11 @@ struct AdmissionTests {
 
     @Test("The backlog is what is left of each image's work, of any model, and nothing once all have gone")
     func backlog() {
-        var backlog = Backlog(decoders: 2)
+        var backlog = Backlog(decoders: 2, shareOfLeastWork: 0.5)
         backlog.warmedUp(operations: 8e9, seconds: 0.08)
-        backlog.reserve(operations: 3e9)
+        backlog.reserve(3, operations: 1e9)
         #expect(abs(backlog.seconds - 0.03) < 1e-9)
-        backlog.release(operations: 3e9)
+        backlog.release(3, operations: 1e9)
         let (small, large) = (ImageID(number: 0), ImageID(number: 1))
         backlog.add(small, operations: 1e9, isEncoded: false)
         backlog.add(large, operations: 520e9, isEncoded: false)
@@ -46,9 +46,33 @@ struct AdmissionTests {
         #expect(backlog.seconds == 0 && backlog.isEmpty)
     }
 
+    @Test(
+        "Ahead of an image is what has no more left than it, in that part of the batch, and never more than all",
+        arguments: [0, 0.5])
+    func ahead(share: Double) {
+        var backlog = Backlog(decoders: 1, shareOfLeastWork: share)
+        backlog.stepped(operations: 1, seconds: 1)
+        backlog.setUsual(operations: 1)
+        let long = (UInt64(0)..<3).map { ImageID(number: $0) }
+        for image in long { backlog.add(image, operations: 10, isEncoded: false) }
+        backlog.add(ImageID(number: 3), operations: 1, isEncoded: false)
+        backlog.reserve(2, operations: 1)
+        #expect(backlog.seconds == 33 && backlog.seconds(aheadOf: 10) == 33)
+        #expect(backlog.seconds(aheadOf: 1) == (share == 0 ? 33 : 6))
+        #expect(backlog.seconds(aheadOf: 0.5) == (share == 0 ? 33 : 0))
+        backlog.setOperations(1, of: long[0])
+        #expect(backlog.seconds(aheadOf: 1) == (share == 0 ? 24 : 8), "it has been taken so far")
+        backlog.release(2, operations: 1)
+        backlog.remove(long[0])
+        #expect(backlog.seconds(aheadOf: 1) == (share == 0 ? 21 : 2))
+        // As if another model had been activated.
+        backlog.setUsual(operations: 10)
+        #expect(backlog.seconds(aheadOf: 10) == 21 && backlog.seconds(aheadOf: 1) == (share == 0 ? 21 : 2))
+    }
+
     @Test("Images to be decoded count by the time that the decoders take, if that is longer")
     func decoding() {
-        var backlog = Backlog(decoders: 2)
+        var backlog = Backlog(decoders: 2, shareOfLeastWork: 0.5)
         let images = (UInt64(0)..<100).map { ImageID(number: $0) }
         for image in images { backlog.add(image, operations: 1, isEncoded: true) }
         backlog.stepped(operations: 100, seconds: 0.1)
@@ -64,17 +88,18 @@ struct AdmissionTests {
     @Test("Whatever comes to a service with nothing ahead is admitted; then the limits hold and say how long")
     func policy() {
         let policy = AdmissionPolicy(imageLimit: 10, waitLimit: 5)
-        var backlog = Backlog(decoders: 1)
+        var backlog = Backlog(decoders: 1, shareOfLeastWork: 0.5)
         backlog.stepped(operations: 1, seconds: 1)
-        #expect(policy.refusal(of: 1000, waiting: 0, backlog) == nil)
+        #expect(policy.refusal(of: 1000, work: 1, waiting: 0, backlog) == nil)
         for number in UInt64(0)..<5 { backlog.add(ImageID(number: number), operations: 1, isEncoded: false) }
-        #expect(policy.refusal(of: 5, waiting: 5, backlog) == nil)
-        #expect(policy.refusal(of: 6, waiting: 5, backlog) == AdmissionRefusal(.images, after: 1))
-        #expect(policy.refusal(of: 1000, waiting: 3, backlog) == AdmissionRefusal(.images, after: 3))
-        #expect(policy.refusal(of: 1000, waiting: 0, backlog) == nil, "all that is ahead has begun")
+        #expect(policy.refusal(of: 5, work: 1, waiting: 5, backlog) == nil)
+        #expect(policy.refusal(of: 6, work: 1, waiting: 5, backlog) == AdmissionRefusal(.images, after: 1))
+        #expect(policy.refusal(of: 1000, work: 1, waiting: 3, backlog) == AdmissionRefusal(.images, after: 3))
+        #expect(policy.refusal(of: 1000, work: 1, waiting: 0, backlog) == nil, "all that is ahead has begun")
         backlog.add(ImageID(number: 5), operations: 7.5, isEncoded: false)
-        #expect(policy.refusal(of: 1, waiting: 0, backlog) == AdmissionRefusal(.wait, after: 7.5))
-        #expect(AdmissionPolicy(imageLimit: 10, waitLimit: nil).refusal(of: 1, waiting: 0, backlog) == nil)
+        #expect(policy.refusal(of: 1, work: 8, waiting: 0, backlog) == AdmissionRefusal(.wait, after: 7.5))
+        #expect(policy.refusal(of: 1, work: 0.5, waiting: 0, backlog) == nil, "it waits for none of the longer ones")
+        #expect(AdmissionPolicy(imageLimit: 10, waitLimit: nil).refusal(of: 1, work: 1, waiting: 0, backlog) == nil)
         #expect(AdmissionRefusal(.wait, after: 7.5).retryAfter == 8)
         #expect(AdmissionRefusal(.wait, after: 0).retryAfter == 1)
         #expect(AdmissionRefusal(.wait, after: 1e9).retryAfter == 600)
@@ -86,11 +111,11 @@ struct AdmissionTests {
         let configuration = FeatureServiceConfiguration()
         let policy = AdmissionPolicy(
             imageLimit: configuration.queueLimit, waitLimit: configuration.waitLimit?.seconds)
-        var backlog = Backlog(decoders: configuration.decoders)
+        var backlog = Backlog(decoders: configuration.decoders, shareOfLeastWork: 0.5)
         backlog.stepped(operations: 1, seconds: secondsPerImage)
         var refused: [AdmissionRefusal] = []
         for request in 0..<threads {
-            if let refusal = policy.refusal(of: 32, waiting: backlog.imageCount, backlog) {
+            if let refusal = policy.refusal(of: 32, work: 1, waiting: backlog.imageCount, backlog) {
                 refused.append(refusal)
                 continue
             }
@@ -148,6 +173,7 @@ struct AdmissionTests {
         let refusal = FeatureServiceError.overloaded(retryAfter: Int((2 * pass - 5).rounded(.up)))
         await #expect(throws: refusal) { try await ask().value }
         #expect(await !service.status().isReady && service.refusal() == refusal && log.count("rejected") == 2)
+        #expect(service.refusal(mayBeQuick: true) == refusal, "a batch of one has no place for less work")
         second.cancel()
         #expect(await eventually { service.refusal() == nil })
         #expect(await service.status().isReady)

@@ -220,6 +220,45 @@ struct FeatureServiceTests {
         #expect(log.count("abandoned") == 20 && log.count("completed") == 0)
     }
 
+    @Test("A request for one evaluation is answered before the long passes that fill the batch, which are answered too")
+    func shortAmongLong() async throws {
+        // A time that never stands still, so that traces tell what came first.
+        let start = ContinuousClock.now
+        let reads = Atomic<Int>(0)
+        let hurried: @Sendable () -> ContinuousClock.Instant = {
+            start + .nanoseconds(reads.add(1, ordering: .relaxed).newValue)
+        }
+        var configuration = FeatureServiceConfiguration()
+        configuration.batchLimit = 4
+        let service = FeatureService(
+            configuration: configuration, kernels: .best, pool: pool, events: log.events, clock: hurried)
+        await service.activate(try TinyModel.make(pool: pool))
+        let traces = Mutex<[Int: FeatureTrace]>([:])
+        let hold = await WorkerPoolHold(of: pool)
+        func ask(_ number: Int, _ taps: TapSelection) -> Task<FeatureResponse, any Error> {
+            var request = FeatureRequest(taps)
+            request.traceObserver = { trace in traces.withLock { $0[number] = trace } }
+            let asked = request
+            return Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(number)))], asked) }
+        }
+        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(.middle))])
+        var tasks: [Task<FeatureResponse, any Error>] = []
+        for number in 0..<7 {
+            tasks.append(ask(number, number < 6 ? .roundTrip(atMost: 3) : short))
+            #expect(
+                await eventually {
+                    let status = await service.status()
+                    return status.inFlight + status.waiting == number + 1
+                })
+        }
+        hold.release()
+        for task in tasks { _ = try await task.value.results[0].get() }
+        let ends = traces.withLock { traces in (0..<7).map { traces[$0]!.inference!.upperBound } }
+        #expect(ends[..<6].allSatisfy { $0 > ends[6] })
+        #expect(log.batches.withLock { $0.max() } == 4)
+        await service.waitUntilIdle()
+    }
+
     @Test("A state that is not finite fails its own image only")
     func notFinite() async throws {
         let service = try await service()

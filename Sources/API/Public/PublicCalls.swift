@@ -65,7 +65,7 @@ extension Endpoint<PublicAPI> {
             guard minimum == 1 || form != .raw else { throw .severalImagesNeeded(minimum) }
             let resultFormat = try ResultFormat.negotiated(head.headers, offered: results)
             let deadline = try RequestDeadline(head, api.timeout)
-            try api.requireRoom()
+            try api.requireRoom(mayBeQuick: queryOptions.namesTaps)
             let call = ImageCall(
                 options: queryOptions, optionNames: options, form: try ImageForm(form, head.headers),
                 minimumImages: minimum, maximumImages: maximum ?? api.configuration.maximumImages,
@@ -167,8 +167,9 @@ extension PublicAPI {
 
     /// Refuses a request before its body is sent if the service would refuse it afterwards.
     ///
+    /// - Parameter mayBeQuick: whether it names taps, which may take less than the default embedding.
     /// - Throws: 503 if there is too much work ahead, or the service doesn't serve.
-    fileprivate func requireRoom() throws(Problem) {
-        if let refusal = service.refusal() { throw Problem(refusal) }
+    fileprivate func requireRoom(mayBeQuick: Bool = false) throws(Problem) {
+        if let refusal = service.refusal(mayBeQuick: mayBeQuick) { throw Problem(refusal) }
     }
 }

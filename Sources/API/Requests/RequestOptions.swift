@@ -47,6 +47,9 @@ struct RequestOptions: Equatable, Sendable {
     /// The seed of the noise that images are made from.
     private(set) var seed: Int?
 
+    /// Whether embeddings are to be read elsewhere than at the default tap.
+    var namesTaps: Bool { times != nil || places != nil || taps != nil }
+
     /// Reads an option from text, lists separated by commas.
     ///
     /// - Throws: 400 if the option was set before or its text is not of its form.

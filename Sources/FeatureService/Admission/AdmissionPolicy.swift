@@ -20,17 +20,19 @@ struct AdmissionRefusal: Sendable, Equatable {
 
 /// Decides who is admitted. A pure value.
 ///
-/// What counts is the work *ahead* of a request. Its own is not weighed, so that a service that has nothing to do admits
-/// whatever it grants at all, also what takes longer than `waitLimit` or is more than `imageLimit` images. A request that could
-/// never be admitted would be told to try again in vain.
+/// What counts is the work *ahead* of a request: an image with little to compute doesn't wait for all of the longer ones. A
+/// request's own work is not weighed, so that a service that has nothing to do admits whatever it grants at all, also what takes
+/// longer than `waitLimit` or is more than `imageLimit` images. A request that could never be admitted would be told to try again in
+/// vain.
 struct AdmissionPolicy: Sendable, Equatable {
     let imageLimit: Int
     /// Most seconds of work ahead of a request; nil for any.
     let waitLimit: Double?
 
-    /// Whether a request of `count` images is kept out, while `waiting` images wait and `backlog` is to be done.
-    func refusal(of count: Int, waiting: Int, _ backlog: Backlog) -> AdmissionRefusal? {
-        let ahead = backlog.seconds
+    /// Whether a request of `count` images, of `work` operations each, is kept out, while `waiting` images wait and `backlog` is to
+    /// be done.
+    func refusal(of count: Int, work: Double, waiting: Int, _ backlog: Backlog) -> AdmissionRefusal? {
+        let ahead = backlog.seconds(aheadOf: work)
         if let waitLimit, ahead > waitLimit { return AdmissionRefusal(.wait, after: ahead - waitLimit) }
         guard waiting > 0, waiting + count > imageLimit else { return nil }
         // It is let in once enough of those ahead have begun, and for a request of more than the limit all.

@@ -9,45 +9,84 @@ struct Backlog: Sendable {
     }
 
     private let decoders: Int
+    private let shareOfLeastWork: Double
     private var images: [ImageID: Image] = [:]
-    private var reservations = 0
-    private var reserved = 0.0
-    private var registered = 0.0
+    /// How many images there is room for, by the operations of each.
+    private var reserved: [Double: Int] = [:]
+    /// The operations of all images and reservations.
+    private var total = 0.0
     private var encoded = 0
+    /// The operations of an image that a usual request asks for. What is ahead of it is known without adding up.
+    private(set) var usual = 0.0
+    private var usualTotal = 0.0
     private var evaluation = WorkRate()
     private var decoding = WorkRate()
 
-    /// No work, of a service that decodes so many images at a time.
-    init(decoders: Int) { self.decoders = decoders }
+    /// No work.
+    ///
+    /// - Parameters:
+    ///   - decoders: how many images are decoded at the same time.
+    ///   - shareOfLeastWork: the part of a full batch that goes to the images with the least work left, 0 to 1.
+    init(decoders: Int, shareOfLeastWork: Double) {
+        self.decoders = decoders
+        self.shareOfLeastWork = shareOfLeastWork
+    }
 
     /// Whether there is nothing to do.
-    var isEmpty: Bool { images.isEmpty && reservations == 0 }
+    var isEmpty: Bool { images.isEmpty && reserved.isEmpty }
 
     /// Images that are not done, those reserved for left out.
     var imageCount: Int { images.count }
 
     /// Seconds until all of it is done. Decoding and evaluating overlap, so the slower one counts.
-    var seconds: Double {
-        max(evaluation.seconds(for: registered + reserved), decoding.seconds(for: Double(encoded)) / Double(decoders))
+    var seconds: Double { seconds(for: total) }
+
+    /// Seconds until what goes before an image of so many operations is done: all work, or what goes first in its part of the
+    /// batch if that is less.
+    func seconds(aheadOf work: Double) -> Double {
+        let first = shareOfLeastWork > 0 ? operations(atMost: work) / shareOfLeastWork : total
+        return seconds(for: min(total, first))
+    }
+
+    private func seconds(for operations: Double) -> Double {
+        max(evaluation.seconds(for: operations), decoding.seconds(for: Double(encoded)) / Double(decoders))
+    }
+
+    /// The operations of the images, and of those that room is reserved for, that have at most so many left.
+    private func operations(atMost limit: Double) -> Double {
+        if limit <= 0 { return 0 }
+        return limit == usual ? usualTotal : sum(atMost: limit)
+    }
+
+    private func sum(atMost limit: Double) -> Double {
+        images.values.reduce(0) { $0 + ($1.operations <= limit ? $1.operations : 0) }
+            + reserved.reduce(0) { $0 + ($1.key <= limit ? $1.key * Double($1.value) : 0) }
+    }
+
+    /// Notes the operations of an image that a usual request asks for.
+    mutating func setUsual(operations: Double) {
+        usual = operations
+        usualTotal = sum(atMost: operations)
     }
 
     // MARK: What is to be done
 
-    /// Makes room for a request whose images are not known one by one yet.
-    mutating func reserve(operations: Double) {
-        reservations += 1
-        reserved += operations
+    /// Makes room for images of a request that are not known one by one yet.
+    mutating func reserve(_ count: Int, operations: Double) {
+        reserved[operations, default: 0] += count
+        change(by: operations, times: count)
     }
 
     /// Takes a reservation back, when the images are registered or the request has ended.
-    mutating func release(operations: Double) {
-        reservations -= 1
-        reserved = reservations == 0 ? 0 : max(0, reserved - operations)
+    mutating func release(_ count: Int, operations: Double) {
+        let left = (reserved[operations] ?? 0) - count
+        reserved[operations] = left > 0 ? left : nil
+        change(by: operations, times: -count)
     }
 
     mutating func add(_ image: ImageID, operations: Double, isEncoded: Bool) {
         images[image] = Image(operations: operations, isEncoded: isEncoded)
-        registered += operations
+        change(by: operations, times: 1)
         if isEncoded { encoded += 1 }
     }
 
@@ -58,15 +97,21 @@ struct Backlog: Sendable {
     mutating func setOperations(_ operations: Double, of image: ImageID) {
         guard let old = images[image]?.operations else { return }
         images[image]!.operations = operations
-        registered = max(0, registered + operations - old)
+        change(by: old, times: -1)
+        change(by: operations, times: 1)
     }
 
     /// Forgets an image that is done or that no request waits for any more.
     mutating func remove(_ image: ImageID) {
         guard let old = images.removeValue(forKey: image) else { return }
         if old.isEncoded { encoded -= 1 }
+        change(by: old.operations, times: -1)
+    }
+
+    private mutating func change(by operations: Double, times count: Int) {
         // However often sums were rounded, nothing stays behind.
-        registered = images.isEmpty ? 0 : max(0, registered - old.operations)
+        total = isEmpty ? 0 : max(0, total + operations * Double(count))
+        if operations <= usual { usualTotal = isEmpty ? 0 : max(0, usualTotal + operations * Double(count)) }
     }
 
     // MARK: How fast it is done
