@@ -84,7 +84,8 @@ enum EvaluateCommand: Subcommand {
 
             With --samples, the quality of the flow itself is measured: how far the images that it makes of noise are \
             from real ones, as distributions in an embedding. The distance between two sets of real images of the same size \
-            is what perfect samples would come to. A few images give too large distances; 10,000 are usual. \
+            is what perfect samples would come to. A few images give too large distances: give thousands, and twice as many \
+            images. \
             --round-trips measures how exactly the flow returns images from the end of its grid.
 
             With --corruption, the head is measured once more for each corruption and severity: the families of \
@@ -268,7 +269,18 @@ enum EvaluateCommand: Subcommand {
             try ModelSource.load(try arguments[embeddingModel], computation, batch: batch), batch: batch,
             decoding: try arguments[BulkOptions.exactDecode] ? .exact : .scaled,
             formats: try DataOptions.formats(arguments), on: computation)
-        return try SampleQuality.Source(generator, embeddedBy: embedding)
+        let source = try SampleQuality.Source(generator, embeddedBy: embedding)
+        if count <= source.tap.dimension {
+            Terminal.report(
+                "warning: --samples \(count): the embedding has \(source.tap.dimension) numbers, and as few images say little of "
+                    + "so many; give several times as many")
+        }
+        if try arguments[ModelSource.option] == arguments[embeddingModel] {
+            Terminal.report(
+                "warning: the embedding is of the model that is judged, so it depends on the flow; give --embedding-model another "
+                    + "model")
+        }
+        return source
     }
 
     private static func logitIndices(_ classes: [String], _ model: ReversibleModel) throws -> [Int] {

@@ -27,9 +27,7 @@ enum GridOptions {
         do {
             return try change()
         } catch let error as HeadTimeError {
-            throw UsageError(
-                error.description, at: arguments.place(of: headTime),
-                remedy: "give a time of the grid, or end; 'headwater inspect' lists a model's grid")
+            throw UsageError(error.description, at: arguments.place(of: headTime), remedy: error.remedy)
         }
     }
 

@@ -67,7 +67,8 @@ enum SampleCommand: Subcommand {
         let served = try ModelSource.load(try arguments[model], computation, batch: min(batch, count)) {
             $0.forGeneration(points: points, solver: solver)
         }
-        let sheet = path.hasSuffix(".png") ? try Sheet(arguments, count: count, side: served.model.side) : nil
+        let isSheet = path.lowercased().hasSuffix(".png")
+        let sheet = isSheet ? try Sheet(arguments, count: count, side: served.model.side) : nil
         if sheet == nil {
             try arguments.refuse(
                 [columns], "it is for a sheet", remedy: "leave it out, or give -o a name that ends in .png")
@@ -130,11 +131,13 @@ enum SampleCommand: Subcommand {
         try file.commit()
     }
 
+    private static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
     private static func summary(_ path: String, count: Int, _ served: ServedModel) -> String {
         let model = served.model
         return
-            "\(path): \(count) \(count == 1 ? "image" : "images") of \(served.version.name) (\(served.version.label)), "
-            + "\(model.evaluationsPerPass) evaluations each (\(model.configuration.solver), \(model.grid.steps) steps from "
-            + "\(model.grid.times[model.grid.steps]) to \(model.grid.times[0]))"
+            "\(path): \(counted(count, "image")) of \(served.version.name) (\(served.version.label)), "
+            + "\(counted(model.evaluationsPerPass, "evaluation")) each (\(model.configuration.solver), "
+            + "\(counted(model.grid.steps, "step")) from \(model.grid.times[model.grid.steps]) to \(model.grid.times[0]))"
     }
 }

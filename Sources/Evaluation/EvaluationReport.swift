@@ -142,8 +142,12 @@ extension EvaluationReport {
         var rows = [
             ("model", "\(model) (\(version)), \(kernels) kernels"),
             ("images", "\(images)" + (failed > 0 ? ", and \(failed) left out" : "")),
-            ("time", "\(Pace.clock(seconds)), \(Pace.rounded(Double(images) / max(seconds, 1e-9))) images/s"),
         ]
+        // Images that are only decoded say nothing of the model's speed.
+        if top1 != nil || !neighbours.isEmpty || !probes.isEmpty {
+            let pace = Pace.rounded(Double(images) / max(seconds, 1e-9))
+            rows.append(("time", "\(Pace.clock(seconds)), \(pace) images/s"))
+        }
         if let top1 { rows.append(("top-1", percent(top1))) }
         if let top5 { rows.append(("top-5", percent(top5))) }
         for found in neighbours {
@@ -157,7 +161,7 @@ extension EvaluationReport {
                     "\(percent(found.accuracy)) at \(found.time)/\(found.place), trained on \(found.references) images"
                 ))
         }
-        if let samples { rows.append(("samples", samples.text)) }
+        if let samples { rows += [("samples", samples.text.samples), ("real", samples.text.real)] }
         if let roundTrips { rows.append(("returns", roundTrips.text)) }
         return rows.map { "\($0.0.padded(8)) \($0.1)\n" }.joined()
             + (classes.map { "\n" + ClassAccuracy.table($0) } ?? "") + (corruptions?.text ?? "")

@@ -34,7 +34,7 @@ extension SampleQuality {
         /// On a grid that reaches noise.
         let generator: ServedModel
         let embedding: FeatureExtraction
-        let tap: ResolvedTap
+        package let tap: ResolvedTap
         private let preprocessing: Preprocessing
 
         /// - Throws: `CommandFailure` if the embedding is too large, or `TapError`.
@@ -143,10 +143,13 @@ extension SampleQuality {
 }
 
 extension SampleQuality {
-    /// For people.
-    var text: String {
-        "\(Self.rounded(distance)) squared Fréchet distance of \(samples) samples to as many images, from which other images are "
-            + "\(Self.rounded(realDistance)), by \(embedding), \(dimension) numbers"
+    /// For people: the row for the samples, and the row for real images.
+    var text: (samples: String, real: String) {
+        (
+            "\(Self.rounded(distance)) squared Fréchet distance between \(samples) samples and as many images, by \(embedding), "
+                + "\(dimension) numbers",
+            "\(Self.rounded(realDistance)) between these images and as many others, which is what perfect samples come to"
+        )
     }
 
     private static func rounded(_ value: Double) -> String {

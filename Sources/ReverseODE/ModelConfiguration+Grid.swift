@@ -17,7 +17,9 @@ extension ModelConfiguration {
         try grid.validate(on: flow)
         self.grid = grid
         guard let before else {
-            guard time == nil else { throw HeadTimeError("this model is pretrained only: it has no head to read") }
+            guard time == nil else {
+                throw HeadTimeError("this model is pretrained only: it has no head", remedy: "leave it out")
+            }
             return
         }
         head?.point = nil
@@ -26,7 +28,9 @@ extension ModelConfiguration {
         do throws(TapError) {
             index = try taps.gridIndex(time ?? before)
         } catch {
-            throw HeadTimeError((time == nil ? "the head reads at \(before.written), and " : "") + "\(error)")
+            throw HeadTimeError(
+                (time == nil ? "the head reads at \(before.written), and " : "") + "\(error)",
+                remedy: "give a time of the grid, or end; 'headwater inspect' lists a model's grid")
         }
         guard index < taps.grid.steps else { return }
         head?.point = index
@@ -40,6 +44,11 @@ extension ModelConfiguration {
 public struct HeadTimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What is wrong, and which times there are.
     public let description: String
+    /// What the sender can do.
+    public let remedy: String
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, remedy: String) {
+        self.description = description
+        self.remedy = remedy
+    }
 }

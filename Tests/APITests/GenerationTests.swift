@@ -101,6 +101,9 @@ struct GenerationTests {
             }
             #expect(try await code("/sample?count=0") == "invalid_parameter")
             #expect(try await code("/sample?count=x") == "invalid_parameter")
+            #expect(try await code("/sample?count=%2B3") == "invalid_parameter")
+            let twice = try await service.client.postJSON("/sample?seed=3", #"{"seed":3}"#)
+            #expect(twice.text.contains("seed is given twice; give each once"), "\(twice.text)")
             #expect(try await code("/sample?seed=-1") == "invalid_parameter")
             #expect(try await code("/sample?seed=9223372036854775808") == "invalid_parameter")
             #expect(try await code("/sample?count=2", #"{"count":2}"#) == "invalid_parameter")
@@ -203,9 +206,13 @@ struct GenerationTests {
             let raw = try await service.client.post("/interpolate", image)
             #expect(raw.code == "unsupported_media_type" && raw["Accept-Post"]?.contains("multipart/form-data") == true)
             let three = Form().file("a", image).file("b", image).file("c", image).body
-            #expect(
-                try await service.client.post("/interpolate", three, headers: ["Content-Type": Form.contentType]).code
-                    == "too_many_images")
+            let many = try await service.client.post("/interpolate", three, headers: ["Content-Type": Form.contentType])
+            let encoded = "\"\(Data(image).base64EncodedString())\""
+            let alike = try await service.client.postJSON(
+                "/interpolate", #"{"images":[\#([encoded, encoded, encoded].joined(separator: ","))]}"#)
+            for answer in [many, alike] {
+                #expect(answer.code == "too_many_images" && answer.text.contains("send exactly 2"), "\(answer.text)")
+            }
             #expect(try await service.client.postJSON("/interpolate?steps=3", both).code == "invalid_parameter")
             #expect(
                 try await service.client.postJSON("/interpolate?steps=1", Self.twoImages(image, image)).code
@@ -232,6 +239,34 @@ struct GenerationTests {
                 #expect(answer.status == 404 && answer.code == "not_found" && answer.text.contains("turned off"))
             }
             #expect(try await service.client.post("/trajectory", image).status == 200)
+        }
+    }
+
+    @Test("The work of a client that has gone is dropped", arguments: ["sample", "interpolate"])
+    func departure(operation: String) async throws {
+        let pool = WorkerPool(count: 2)
+        try await TestService.run {
+            $0.pool = pool
+        } _: { service async throws in
+            let image = try sampleImage()
+            let body = operation == "sample" ? "{}" : Self.twoImages(image, image)
+            let hold = await WorkerPoolHold(of: pool)
+            let head =
+                "POST /\(operation) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + "Content-Length: \(body.utf8.count)\r\n\r\n"
+            var client: RawClient? = try RawClient(port: service.client.port)
+            client?.send(head + body)
+            #expect(await eventually { await service.service.status().inFlight > 0 })
+            // Closes the socket. The pool is still held, so nothing can have been computed.
+            client = nil
+            #expect(
+                await eventually {
+                    let status = await service.service.status()
+                    return status.inFlight == 0 && status.waiting == 0 && service.openRequests == 0
+                })
+            hold.release()
+            let text = try await service.admin.get("/metrics").text
+            #expect(text.contains("headwater_images_generated_total 0\n"))
         }
     }
 

@@ -48,7 +48,13 @@ struct EvaluateCommandTests {
         #expect(abs(try #require(again.samples).distance - found.distance) < 1e-4 * found.distance)
         let other = try await Self.report(line + ["--seed", "4"])
         #expect(other.samples?.distance != found.distance && other.samples?.realDistance == found.realDistance)
-        #expect(report.text.contains("squared Fréchet distance of 4 samples to as many images"))
+        #expect(report.text.contains("squared Fréchet distance between 4 samples and as many images"))
+        #expect(report.text.contains("\nreal     "))
+        #expect(!report.text.contains("\ntime "), "nothing of the images was measured")
+        let outcome = try await BuiltProgram.run(["evaluate"] + line)
+        for warning in ["numbers, and as few images say little", "of the model that is judged"] {
+            #expect(outcome.errors.contains(warning), "\(outcome.errors)")
+        }
     }
 
     @Test("Measures how far images are from what they were after a pass to the end of the grid and back")

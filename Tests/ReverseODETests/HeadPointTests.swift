@@ -136,7 +136,8 @@ struct HeadPointTests {
         #expect(lost?.description.contains("the head reads at 0.875, and the time 0.875 is not on") == true)
         var bare = Self.configuration(.path(.icfm), points: 9)
         bare.head = nil
-        #expect(throws: HeadTimeError.self) { try bare.setGrid(bare.grid, headAt: .at(0.5)) }
+        let headless = #expect(throws: HeadTimeError.self) { try bare.setGrid(bare.grid, headAt: .at(0.5)) }
+        #expect(headless?.remedy == "leave it out")
         var other = Self.configuration(.path(.icfm), points: 9)
         #expect(throws: HeadTimeError.self) { try other.setGrid(other.grid, headAt: .at(0.9)) }
         #expect(throws: ConfigurationError.self) { try other.setGrid(TimeGridConfiguration(count: 9, cutoff: 8)) }

@@ -11,17 +11,22 @@ struct JSONPost {
     private(set) var images: [[UInt8]] = []
     private var options: RequestOptions
     private let names: [RequestOptions.Name]
+    private let minimumImages: Int
     private let maximumImages: Int
 
     /// Reads a document, adding what it asks for to `options`.
     ///
-    /// - Parameter maximumImages: the most images; 0 if the document has no place for any.
+    /// - Parameters:
+    ///   - minimumImages: the fewest images that the caller will accept, for the error that tells of too many.
+    ///   - maximumImages: the most images; 0 if the document has no place for any.
     /// - Throws: 400 with the place in the document, 413 for too many images.
     init(
-        _ bytes: [UInt8], options: inout RequestOptions, names: [RequestOptions.Name], maximumImages: Int
+        _ bytes: [UInt8], options: inout RequestOptions, names: [RequestOptions.Name], minimumImages: Int = 1,
+        maximumImages: Int
     ) throws(Problem) {
         self.options = options
         self.names = names
+        self.minimumImages = minimumImages
         self.maximumImages = maximumImages
         try scanJSON(bytes[...]) { scanner in try read(&scanner) }
         options = self.options
@@ -40,7 +45,9 @@ struct JSONPost {
     private mutating func readImages(_ scanner: inout JSONReader) throws {
         guard scanner.nextCharacter == "[" else { throw scanner.mismatch("an array of base64 strings") }
         try scanner.array { scanner in
-            guard images.count < maximumImages else { throw Problem.tooManyImages(maximumImages) }
+            guard images.count < maximumImages else {
+                throw Problem.tooManyImages(maximumImages, needed: minimumImages)
+            }
             let text = try scanner.string("a base64 string")
             do throws(InlineFile.Refusal) {
                 images.append(try InlineFile.bytes(text))

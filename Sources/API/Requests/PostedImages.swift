@@ -33,8 +33,10 @@ struct PostedImages: Sendable {
             }
             images = try Self.images(of: parts, call, &options)
         case .json:
-            images = try JSONPost(body, options: &options, names: call.optionNames, maximumImages: call.maximumImages)
-                .images
+            let post = try JSONPost(
+                body, options: &options, names: call.optionNames, minimumImages: call.minimumImages,
+                maximumImages: call.maximumImages)
+            images = post.images
         }
         let wanted = call.minimumImages
         guard images.count >= wanted else {
@@ -56,7 +58,9 @@ struct PostedImages: Sendable {
             // A file field that the page's user left empty.
             if part.fileName == "", part.bytes.isEmpty { continue }
             if part.fileName != nil || imageFieldNames.contains(part.name) {
-                guard images.count < call.maximumImages else { throw .tooManyImages(call.maximumImages) }
+                guard images.count < call.maximumImages else {
+                    throw .tooManyImages(call.maximumImages, needed: call.minimumImages)
+                }
                 if part.fileName == nil,
                     let problem = MistakenImage(part.bytes, isURLEncoded: false)?.problem(field: part.name)
                 {
@@ -112,9 +116,9 @@ extension Problem {
             headers: ["Accept-Post": ImageForm.severalImagesTypes.joined(separator: ", ")])
     }
 
-    static func tooManyImages(_ maximum: Int) -> Problem {
-        Problem(
-            .tooManyImages,
-            "the request contains more than \(maximum) image\(maximum == 1 ? "" : "s"); send several requests")
+    static func tooManyImages(_ maximum: Int, needed minimum: Int = 1) -> Problem {
+        let remedy = minimum == maximum && minimum > 1 ? "send exactly \(maximum)" : "send several requests"
+        return Problem(
+            .tooManyImages, "the request contains more than \(maximum) image\(maximum == 1 ? "" : "s"); \(remedy)")
     }
 }

@@ -60,10 +60,10 @@ struct RequestOptions: Equatable, Sendable {
         case .taps: throw Problem(.invalidParameter, "taps works only in a JSON body; use at and from here")
         case .normalize: try set(normalization: Self.choice(name, text))
         case .encoding: try set(encoding: Self.choice(name, text))
-        case .top: try set(top: Int(text))
-        case .steps: try set(steps: Int(text))
-        case .count: try set(count: Int(text))
-        case .seed: try set(seed: Int(text))
+        case .top: try set(top: Self.wholeNumber(text))
+        case .steps: try set(steps: Self.wholeNumber(text))
+        case .count: try set(count: Self.wholeNumber(text))
+        case .seed: try set(seed: Self.wholeNumber(text))
         }
     }
 
@@ -131,6 +131,11 @@ struct RequestOptions: Equatable, Sendable {
         Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
     }
 
+    /// Digits alone: `Int(_:radix:)` would take a sign too.
+    private static func wholeNumber(_ text: String) -> Int? {
+        text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ? Int(text) : nil
+    }
+
     private static func items(_ text: String) -> [String] {
         text.split(separator: ",", omittingEmptySubsequences: false).map { trimmed($0) }
     }
@@ -154,8 +159,8 @@ struct RequestOptions: Equatable, Sendable {
 
     private func requireUnset(_ name: Name, _ isUnset: Bool) throws(Problem) {
         guard isUnset else {
-            throw Problem(
-                .invalidParameter, "\(name.rawValue) is given twice, or taps together with at or from; give each once")
+            let names = [Name.at, .from, .taps].contains(name) ? ", or taps together with at or from" : ""
+            throw Problem(.invalidParameter, "\(name.rawValue) is given twice\(names); give each once")
         }
     }
 }

@@ -83,8 +83,8 @@ enum FineTuneCommand: Subcommand {
     private static let flowShare = Option(
         "flow-share", .number("PART", in: 0.001...1), default: 1,
         help:
-            "The part of each batch's images on which --flow-weight's loss is taken. With 0.25, a step takes much less time, "
-            + "and the mean of the loss stays the same.")
+            "The part of each batch's images on which --flow-weight's loss is taken. With 0.25, a step takes much less time; "
+            + "the expected loss stays the same, but its gradient is noisier.")
 
     static let command = Command(
         name: "finetune", abstract: "train a model to classify by its reversed states",
@@ -108,8 +108,7 @@ enum FineTuneCommand: Subcommand {
             OptionGroup("Images", [DataOptions.labels, validationLabels]),
             [
                 TapOptions.defaultTap, classes, labelsPerClass, GridOptions.span, GridOptions.cutoff,
-                GridOptions.headTime, freeze,
-                fromScratch, headPlace, hiddenWidth,
+                GridOptions.headTime, freeze, fromScratch, headPlace, hiddenWidth,
             ],
             OptionGroup(
                 "Recipe",
@@ -117,16 +116,15 @@ enum FineTuneCommand: Subcommand {
                     recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
                     recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, flowWeight,
                     flowShare, recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation,
-                    TrainingOptions.restartSchedule,
-                    penalty,
+                    TrainingOptions.restartSchedule, penalty,
                 ]),
             TrainingOptions.computation,
         ],
         positionals: [model],
         examples: [
             "Fine-tune, keeping the best model on a tenth held back:":
-                "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 9 "
-                + "--t-cutoff 5 -o finetuned",
+                "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 17 "
+                + "--head-at 1 --head-place up.1 --flow-weight 0.5 -o finetuned",
             "Teach the bundled model your own classes, from a few dozen images of each, in a minute:":
                 "headwater finetune --data flowers --validation 0.2 --freeze flow -o head",
             "Resume an interrupted run:": "headwater finetune --resume -o finetuned",

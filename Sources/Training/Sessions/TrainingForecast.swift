@@ -38,7 +38,8 @@ struct TrainingForecast {
         var lines = ["images: \(trainingImages) to train on, \(validationImages) to validate on"]
         if !classes.isEmpty { lines.append(Self.text(ofClasses: classes)) }
         lines.append(
-            "steps: \(stepsPerEpoch * epochs) in \(epochs) epochs of \(stepsPerEpoch), each of \(imagesPerStep) images"
+            "steps: \(stepsPerEpoch * epochs) in \(epochs) epoch\(epochs == 1 ? "" : "s") of \(stepsPerEpoch), "
+                + "each of \(imagesPerStep) images"
                 + (stepsDone > 0 ? "; \(stepsDone) are done" : ""))
         var parts = ["\(Self.rounded(times.step)) s a step"]
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
