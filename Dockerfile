@@ -18,6 +18,8 @@ FROM --platform=$BUILDPLATFORM swift:${SWIFT}-${UBUNTU} AS build
 WORKDIR /source
 # Tests only because SwiftPM reads no manifest whose test targets lack their folders; they aren't built.
 COPY Package.swift openapi.yaml ./
+# The program has both documents of the API.
+COPY docs/api.md docs/
 COPY Tests Tests
 COPY Plugins Plugins
 COPY Sources Sources

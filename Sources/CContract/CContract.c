@@ -4,8 +4,16 @@
 static const unsigned char document[] = {
 #embed "../../openapi.yaml"
 };
+static const unsigned char guide[] = {
+#embed "../../docs/api.md"
+};
 
 const unsigned char *openapi_document(size_t *length) {
     *length = sizeof document;
     return document;
+}
+
+const unsigned char *api_guide(size_t *length) {
+    *length = sizeof guide;
+    return guide;
 }

@@ -285,12 +285,44 @@ struct DescriptionTests {
         }
     }
 
-    @Test("The contract served is the repository's openapi.yaml, byte for byte")
-    func contract() async throws {
+    @Test("The documents served are the repository's, byte for byte, without a key; a browser gets what it shows")
+    func documents() async throws {
         let root = TestFixtures.folder.deletingLastPathComponent().deletingLastPathComponent()
-        let file = [UInt8](try Data(contentsOf: root.appending(path: "openapi.yaml")))
-        try await TestService.run { service async throws in
-            #expect(try await service.client.get("/openapi.yaml").body == file)
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        try await TestService.run {
+            $0.api.apiKeys = ["key"]
+        } _: { service async throws in
+            for (path, source, type) in [
+                ("/openapi.yaml", "openapi.yaml", "application/yaml"),
+                ("/api.md", "docs/api.md", "text/plain; charset=utf-8"),
+            ] {
+                let file = [UInt8](try Data(contentsOf: root.appending(path: source)))
+                for (accept, expected) in [
+                    ("*/*", type), ("application/json", type), ("text/html;q=0, text/*", type),
+                    (browser, "text/plain; charset=utf-8"), ("TEXT/HTML", "text/plain; charset=utf-8"),
+                ] {
+                    let answer = try await service.client.get(path, headers: ["Accept": accept])
+                    #expect(answer.status == 200 && answer.body == file)
+                    #expect(answer["Content-Type"] == expected, "\(path) \(accept)")
+                    #expect(answer["Vary"] == (path == "/openapi.yaml" ? "Accept" : nil))
+                }
+            }
+        }
+    }
+
+    @Test("The model's description says how many images a request may have made, or that none are made")
+    func generation() async throws {
+        try await TestService.run {
+            $0.api.maximumSamples = 5
+        } _: { service async throws in
+            let model = try await service.client.get("/model").json()
+            #expect(model["generation"] as? [String: Int] == ["maxSamples": 5])
+        }
+        try await TestService.run {
+            $0.api.hasGeneration = false
+        } _: { service async throws in
+            let model = try await service.client.get("/model").json()
+            #expect(model["generation"] is NSNull && model["name"] as? String == "a")
         }
     }
 

@@ -36,7 +36,7 @@ echo "$copied COPY sources exist and are in the build context"
 unwanted=$(find . -type f -not -path './.git/*' -not -path './.build/*' -printf '%P\n' | while read -r path; do
     if is_in_context "$path"; then
         case $path in
-            Package.swift | openapi.yaml | LICENSE | deploy/packages | deploy/assemble-image | deploy/build-release | deploy/prepare-sysroot | deploy/swift-sdk) ;;
+            Package.swift | openapi.yaml | docs/api.md | LICENSE | deploy/packages | deploy/assemble-image | deploy/build-release | deploy/prepare-sysroot | deploy/swift-sdk) ;;
             Plugins/*.swift | Sources/*.swift | Sources/*.[ch] | Sources/*/module.modulemap | Sources/*.inc | Sources/*.S) ;;
             Sources/CPlayground/page/*.html | Sources/CPlayground/page/*.css | Sources/CPlayground/page/*.js) ;;
             Sources/CPlayground/page/photographs/*.jpg | Sources/CPlayground/page/photographs/README.md | Sources/CBundledModel/*.safetensors) ;;
@@ -46,7 +46,7 @@ unwanted=$(find . -type f -not -path './.git/*' -not -path './.build/*' -printf 
     fi
 done)
 [[ -z $unwanted ]] || fail ".dockerignore lets into the build context: $unwanted"
-for path in .git .git/HEAD .build .build/debug .ci/run docs README.md Tests/Fixtures/x Tests/deploy/x Sources/a/.build; do
+for path in .git .git/HEAD .build .build/debug .ci/run docs docs/operating.md README.md Tests/Fixtures/x Tests/deploy/x Sources/a/.build; do
     if is_in_context "$path"; then fail ".dockerignore lets $path into the build context"; fi
 done
 for path in Sources/headwater/Headwater.swift Tests/TestFixtures/TestFixtures.swift; do

@@ -1,4 +1,3 @@
-import CContract
 import FeatureService
 import HTTPServer
 import ReverseODE
@@ -15,7 +14,7 @@ package struct PublicAPIConfiguration: Sendable {
     package var defaultTimeout: Duration = .seconds(60)
     /// The longest time granted; a request that asks for more gets this.
     package var maximumTimeout: Duration = .seconds(600)
-    /// Keys that open everything but health checks and the playground's page; nil opens it to everyone.
+    /// Keys that open everything but health checks, the playground's page and the documents of the API; nil opens it to everyone.
     package var apiKeys: [String]?
     var wrongKeys = AuthenticationLimit.Allowance()
     /// Whether the playground is at `/`.
@@ -99,13 +98,12 @@ package final class PublicAPI: Sendable {
                 configuration: served.configuration, sha256: served.version.sha256, byteCount: served.byteCount,
                 storedType: served.storedType, precision: served.model.precision,
                 decoding: service.configuration.decoding.rawValue)
-            return Response(headers: ["Content-Type": "application/json"], body: Array(try description.json().utf8))
+            let generation = configuration.hasGeneration ? configuration.maximumSamples : nil
+            return try ServedModelDescription(model: description, maximumSamples: generation).response()
         } catch {
             throw Problem(.internalError, "the model can't be described: \(error)")
         }
     }
-
-    static let contract = Response(headers: ["Content-Type": "application/yaml"], body: embeddedFile(openapi_document))
 }
 
 /// A file that is compiled into the program.

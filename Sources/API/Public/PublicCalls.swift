@@ -141,6 +141,15 @@ extension Endpoint<PublicAPI> {
         }
     }
 
+    /// A row for a document of the program.
+    static func document(_ name: String, _ path: String, _ document: PublicDocument) -> Endpoint {
+        Endpoint(name: name, method: "GET", path: path, statuses: [200], traits: .open) { _, head, _ throws(Problem) in
+            _ = try QueryParameters(head.query, known: [])
+            let response = document.response(to: head.headers)
+            return Acceptance(body: .memory(maximumBytes: 0)) { _, _ in response }
+        }
+    }
+
     /// A row for what the inference protocol tells of a model, if the model that the path names serves.
     static func ofModel(
         _ name: String, _ path: String, _ traits: EndpointTraits = [],

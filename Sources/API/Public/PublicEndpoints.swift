@@ -27,7 +27,8 @@ extension PublicAPI: EndpointAPI {
         .read("model", "/model", statuses: [200, 401, 429, 503]) { api, _ throws(Problem) in
             try await api.describeModel()
         },
-        .read("contract", "/openapi.yaml", statuses: [200, 401, 429]) { _, _ in contract },
+        .document("contract", "/openapi.yaml", .contract),
+        .document("guide", "/api.md", .guide),
         .read("version", "/version", statuses: [200, 401, 429]) { api, _ in api.configuration.build.response },
         // Users type their key into the page; its own requests need one.
         .read("playground", "/", [.open, .ignoresUnknownParameters], statuses: [200, 404]) { api, _ throws(Problem) in

@@ -81,6 +81,14 @@ enum ResultFormat: String, Sendable {
     }
 }
 
+extension HTTPHeaders {
+    /// Whether `Accept` has a media type by its name, not only by a wildcard. Browsers name `text/html` where they show a page.
+    func acceptsByName(_ type: String) -> Bool {
+        values(of: "Accept").flatMap { $0.split(separator: ",") }.compactMap(MediaRange.init)
+            .contains { $0.type == type && $0.quality > 0 }
+    }
+}
+
 /// One item of an `Accept` header.
 private struct MediaRange {
     let type: String
