@@ -17,6 +17,9 @@ static const unsigned char pictures[] = {
 static const unsigned char gif[] = {
 #embed "page/gif.js"
 };
+static const unsigned char images[] = {
+#embed "page/images.js"
+};
 static const unsigned char flow[] = {
 #embed "page/flow.js"
 };
@@ -25,6 +28,12 @@ static const unsigned char embeddings[] = {
 };
 static const unsigned char creation[] = {
 #embed "page/creation.js"
+};
+static const unsigned char camera[] = {
+#embed "page/camera.js"
+};
+static const unsigned char terminal[] = {
+#embed "page/terminal.js"
 };
 static const unsigned char playground[] = {
 #embed "page/playground.js"
@@ -58,9 +67,12 @@ static const struct {
     {"requests.js", requests, sizeof requests},
     {"pictures.js", pictures, sizeof pictures},
     {"gif.js", gif, sizeof gif},
+    {"images.js", images, sizeof images},
     {"flow.js", flow, sizeof flow},
     {"embeddings.js", embeddings, sizeof embeddings},
     {"creation.js", creation, sizeof creation},
+    {"camera.js", camera, sizeof camera},
+    {"terminal.js", terminal, sizeof terminal},
     {"playground.js", playground, sizeof playground},
     {"photographs/cat.jpg", cat, sizeof cat},
     {"photographs/moose.jpg", moose, sizeof moose},

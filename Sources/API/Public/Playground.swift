@@ -17,7 +17,8 @@ enum Playground {
     }()
 
     private static let scripts = [
-        "requests.js", "pictures.js", "gif.js", "flow.js", "embeddings.js", "creation.js", "playground.js",
+        "requests.js", "pictures.js", "gif.js", "images.js", "flow.js", "embeddings.js", "creation.js", "camera.js",
+        "terminal.js", "playground.js",
     ]
     private static let photographs = ["cat", "moose", "goldfish", "windmill", "rocket", "coffee"].map {
         "photographs/\($0).jpg"

@@ -1,10 +1,17 @@
 // Images from noise, and between two images.
 const morphPlayer = new Player(at("morph-play"), at("morph-slider"));
+const usualSamples = 8, usualSteps = 17;
+let mostSamples = 0;
 
-// What the model or the operator doesn't offer isn't shown.
-function offer(model) {
-  at("create").hidden = !model.pass.reachesNoise;
+// Shows what the model and the operator offer.
+function offerGeneration(model) {
+  mostSamples = model.generation?.maxSamples ?? 0;
+  at("morph").hidden = mostSamples === 0;
+  at("create").hidden = mostSamples === 0 || !model.pass.reachesNoise;
 }
+
+const sampleRequest = seed => `sample?count=${Math.min(usualSamples, mostSamples)}&seed=${seed}`;
+const morphRequest = () => `interpolate?steps=${Math.min(usualSteps, mostSamples)}`;
 
 function showMorphChoices(entry) {
   const entries = comparable(entry);
@@ -13,16 +20,30 @@ function showMorphChoices(entry) {
     select.replaceChildren(...entries.map(other => element("option", { value: other.url, textContent: other.name })));
     select.value = entries.some(other => other.url === before) ? before : entries[fallback]?.url ?? "";
   }
-  at("morph-go").disabled = entries.length < 2;
 }
 
+// The chosen ends of a morph; undefined where there is no image yet.
+const morphEnds = () => ["morph-from", "morph-to"].map(id => seen.find(entry => entry.url === at(id).value));
+for (const id of ["morph-from", "morph-to"]) at(id).onchange = () => showCommands();
+
 at("morph-go").onclick = event => run(event.target, async () => {
-  const ends = ["morph-from", "morph-to"].map(id => seen.find(entry => entry.url === at(id).value));
-  const form = new FormData();
-  for (const end of ends) form.append("image", new Blob([end.body]), end.name);
-  const { images, latents } = await makes("morph", ask("interpolate?steps=17", form));
-  const frames = await Promise.all(images.map(({ image }) => pixels(image))), slider = at("morph-slider");
-  const name = ends.map(end => end.name.replace(/\.[^.]*$/, "")).join("-to-");
+  const ends = morphEnds();
+  if (ends.includes(undefined)) throw new Error("A morph needs two images. Choose another one first.");
+  at("morph-status").textContent = "The morph is being computed…";
+  try {
+    const form = new FormData();
+    for (const end of ends) form.append("image", new Blob([await bodyOf(end)]), end.name);
+    const { images, latents } = await ask(morphRequest(), form);
+    showMorph(ends, images, await Promise.all(images.map(({ image }) => pixels(image))));
+    at("morph-status").textContent = `The morph is ready. The cosine between the two latents is ${latents.cosine.toFixed(3)}.`;
+  } catch (error) {
+    at("morph-status").textContent = "";
+    throw error;
+  }
+});
+
+function showMorph(ends, images, frames) {
+  const slider = at("morph-slider"), name = ends.map(stemOf).join("-to-");
   morphPlayer.stop();
   slider.max = images.length - 1;
   slider.oninput = () => {
@@ -32,31 +53,54 @@ at("morph-go").onclick = event => run(event.target, async () => {
     at("morph-image").alt = `${said} from ${ends[0].name} to ${ends[1].name}`;
   };
   at("morph-gif").onclick = () => saveGIF([...frames, ...frames.slice(0, -1).reverse()], `${name}.gif`);
-  at("morph-note").textContent = `The cosine between the two latents is ${latents.cosine.toFixed(3)}.`;
+  at("morph-png").onclick = () => saveStrip(frames, `${name}.png`);
   at("morph-results").hidden = false;
   morphPlayer.move(0);
-  morphPlayer.start();
-});
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) morphPlayer.start();
+}
 
-at("sample").onclick = event => run(event.target, async () => {
-  const { seed, images } = await makes("create", ask(`sample?count=8&seed=${at("seed").valueAsNumber || 0}`, undefined, "POST"));
-  at("created").replaceChildren(...images.map(({ index, image }) => {
-    const name = `seed-${seed}-${index}.png`;
-    const picture = element("img", { src: image, alt: `Run ${name} back to noise`, className: "pixels" });
-    return element("button", { type: "button", onclick: () => add([new File([decoded(image)], name)]) }, picture);
-  }));
-});
-at("next-seed").onclick = () => {
-  at("seed").value = (at("seed").valueAsNumber || 0) + 1;
-  at("sample").click();
-};
+// The seed in the field; null if it is none.
+function typedSeed() {
+  const seed = at("seed").valueAsNumber;
+  return Number.isSafeInteger(seed) && seed >= 0 ? seed : null;
+}
 
-// Waits for images; if the service makes none, the section disappears.
-async function makes(section, answer) {
+at("seed").oninput = () => showCommands();
+
+// Created images by their data, so that the same image created again is the same entry.
+const createdEntries = new Map();
+
+function createdEntry(image, name) {
+  if (!createdEntries.has(image)) createdEntries.set(image, entryOf(new File([decoded(image)], name, { type: "image/png" })));
+  return createdEntries.get(image);
+}
+
+async function create() {
+  const seed = typedSeed();
+  at("seed").setAttribute("aria-invalid", seed === null);
+  if (seed === null) throw new Error(`A seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
+  showCommands();
+  at("create-status").textContent = "The images are being computed…";
   try {
-    return await answer;
+    const { images } = await ask(sampleRequest(seed), undefined, "POST");
+    at("created").replaceChildren(...images.map(({ index, image }) => {
+      const alt = `Image ${index + 1} of ${images.length}, created from seed ${seed}`;
+      const picture = element("img", { src: image, alt, className: "pixels" });
+      return offer(element("button", { type: "button" }, picture), createdEntry(image, `seed-${seed}-${index}.png`));
+    }));
+    showChoice();
+    at("save-created").hidden = false;
+    at("save-created").onclick = async () =>
+      saveStrip(await Promise.all(images.map(({ image }) => pixels(image))), `seed-${seed}.png`, 4);
+    at("create-status").textContent = `${images.length} images created from seed ${seed}.`;
   } catch (error) {
-    if (error.code === "not_found") at(section).hidden = true;
+    at("create-status").textContent = "";
     throw error;
   }
 }
+
+at("sample").onclick = event => run(event.target, create);
+at("next-seed").onclick = event => run(event.target, () => {
+  if (typedSeed() !== null) at("seed").value = typedSeed() + 1;
+  return create();
+});

@@ -1,5 +1,4 @@
 // Classes, and what embeddings say of the images in this page.
-const seen = [];
 const percent = value => (100 * value).toFixed(1) + " %";
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
@@ -30,14 +29,17 @@ function showClasses(entry) {
 const comparable = entry => seen.filter(other => other.version === entry.version);
 
 function showNeighbours(entry) {
+  // The keyboard's focus stays in the list, whose buttons are replaced.
+  const focused = at("neighbours").contains(document.activeElement) ? document.activeElement.entry : undefined;
   const near = comparable(entry).filter(other => other !== entry)
     .map(other => ({ other, cosine: dot(other.embedding, entry.embedding) })).sort((a, b) => b.cosine - a.cosine).slice(0, 5);
   at("no-neighbours").hidden = near.length > 0;
   at("neighbours").replaceChildren(...near.map(({ other, cosine }) => {
-    const button = element("button", { type: "button", onclick: () => choose(other) },
-      element("img", { src: other.url, alt: `Show ${other.name}` }));
+    const button = offer(element("button", { type: "button" }, element("img", { src: other.url, alt: `Show ${other.name}` })), other);
     return element("li", {}, button, element("span", { textContent: `${other.name}: cosine ${cosine.toFixed(3)}` }));
   }));
+  const buttons = [...at("neighbours").querySelectorAll("button")];
+  if (focused !== undefined) (buttons.find(button => button.entry === focused) ?? buttons[0])?.focus();
 }
 
 // The first two principal components of vectors: every vector's coordinates, from the eigenvectors of their Gram matrix, which is

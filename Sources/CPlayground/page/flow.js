@@ -1,13 +1,15 @@
-// An image's way to noise and back.
+// An image's way towards noise and back.
 const player = new Player(at("play"), at("slider"));
 
-async function showFlow(entry) {
-  const { upstream, downstream, roundTrip } = entry.flow;
-  const states = [
-    ...upstream.map(state => ({ ...state, way: "towards noise" })),
-    // The way back begins with the state at which the way to noise ends.
-    ...downstream.slice(1).map(state => ({ ...state, way: "back" }))];
-  const frames = await Promise.all(states.map(state => pixels(state.image)));
+// The way back begins with the state at which the way towards noise ends.
+const statesOf = ({ upstream, downstream }) => [
+  ...upstream.map(state => ({ ...state, way: "towards noise" })),
+  ...downstream.slice(1).map(state => ({ ...state, way: "back" }))];
+
+const framesOf = flow => Promise.all(statesOf(flow).map(state => pixels(state.image)));
+
+function showFlow(entry, flow, frames) {
+  const { upstream, downstream, roundTrip } = flow, states = statesOf(flow);
   const name = state => `t = ${Number(state.time.toFixed(3))}, ${state.way}`;
   const slider = at("slider"), latent = upstream[upstream.length - 1];
   player.stop();
@@ -21,6 +23,7 @@ async function showFlow(entry) {
   };
   player.move(0);
   drawStrip(at("film"), frames);
+  at("flow").classList.remove("waiting");
   at("image").src = entry.url;
   at("image").alt = entry.name;
   at("image-name").textContent = entry.name;
@@ -34,7 +37,9 @@ async function showFlow(entry) {
   at("difference").setAttribute("aria-label", `Where the image after the way back differs, ${levels} of 255 levels on average`);
   at("error").textContent = `Round trip: relative error ${roundTrip.relativeError.toFixed(3)} in the model's space, `
     + `${levels} of 255 levels on average.`;
-  const stem = entry.name.replace(/\.[^.]*$/, "");
-  at("save-gif").onclick = () => saveGIF(frames, `${stem}.gif`);
-  at("save-png").onclick = () => saveStrip(frames, `${stem}-flow.png`);
+  at("save-gif").onclick = () => saveGIF(frames, `${stemOf(entry)}.gif`);
+  at("save-png").onclick = () => saveStrip(frames, `${stemOf(entry)}-flow.png`);
 }
+
+// A file's name without its ending.
+const stemOf = entry => entry.name.replace(/\.[^.]*$/, "");

@@ -4,6 +4,9 @@ function canvasOf(width, height) {
   return { canvas, context: canvas.getContext("2d", { willReadFrequently: true }) };
 }
 
+// The bytes of a data: URI.
+const decoded = url => Uint8Array.from(atob(url.split(",")[1]), letter => letter.charCodeAt(0));
+
 async function pixels(url) {
   const image = new Image();
   image.src = url;
@@ -27,16 +30,12 @@ function drawDifference(canvas, before, after) {
   canvas.getContext("2d").putImageData(map, 0, 0);
 }
 
-// Frames side by side.
-function drawStrip(canvas, frames) {
-  canvas.width = frames.reduce((sum, frame) => sum + frame.width, 0);
-  canvas.height = frames[0].height;
-  const context = canvas.getContext("2d");
-  let left = 0;
-  for (const frame of frames) {
-    context.putImageData(frame, left, 0);
-    left += frame.width;
-  }
+// Frames of one size side by side, in rows of so many columns.
+function drawStrip(canvas, frames, columns = frames.length) {
+  const { width, height } = frames[0], context = canvas.getContext("2d");
+  canvas.width = width * Math.min(columns, frames.length);
+  canvas.height = height * Math.ceil(frames.length / columns);
+  frames.forEach((frame, place) => context.putImageData(frame, width * (place % columns), height * Math.floor(place / columns)));
 }
 
 // The same picture with every pixel `factor` pixels wide and high.
@@ -51,9 +50,9 @@ function enlarged(frame, factor) {
 // How often a small picture has to be enlarged to be seen well.
 const enlargement = frame => Math.max(1, Math.floor(192 / frame.width));
 
-function saveStrip(frames, name) {
+function saveStrip(frames, name, columns) {
   const { canvas } = canvasOf(1, 1);
-  drawStrip(canvas, frames.map(frame => enlarged(frame, Math.min(4, enlargement(frame)))));
+  drawStrip(canvas, frames.map(frame => enlarged(frame, Math.min(4, enlargement(frame)))), columns);
   canvas.toBlob(blob => download(blob, name), "image/png");
 }
 

@@ -1,19 +1,59 @@
 // Requests to the service, and what every other part uses.
 const at = id => document.getElementById(id);
-let key = "";
-
-class Refusal extends Error {
-  constructor(status, code, detail) { super(detail); this.status = status; this.code = code; }
-}
+let key = "", typing = null;
 
 async function ask(path, body, method = body ? "POST" : "GET") {
-  const headers = key ? { "X-API-Key": key } : {};
-  const response = await fetch(path, { method, headers, body });
-  const text = await response.text();
-  let document = {};
-  try { document = JSON.parse(text); } catch { document = { detail: `the answer is not JSON (status ${response.status})` }; }
-  if (response.ok) return document;
-  throw new Refusal(response.status, document.code, document.detail);
+  for (;;) {
+    const used = key, answer = await answered(path, body, method, used);
+    if (answer.status < 300) return answer.document;
+    // 429 says that too many keys were wrong; a right one is still accepted.
+    if (answer.status !== 401 && answer.status !== 429) {
+      throw Object.assign(new Error(answer.document.detail ?? `The service answered with status ${answer.status}.`), answer.document);
+    }
+    // Another request may have asked already.
+    if (used === key) await (typing ??= askForKey(used && `The service refused the key: ${answer.document.detail}`));
+  }
+}
+
+async function answered(path, body, method, used) {
+  let response;
+  try {
+    response = await fetch(path, { method, headers: used ? { "X-API-Key": used } : {}, body });
+  } catch {
+    throw new Error("The service can't be reached.");
+  }
+  try {
+    return { status: response.status, document: JSON.parse(await response.text()) };
+  } catch {
+    throw new Error(`The service's answer is not JSON (status ${response.status}).`);
+  }
+}
+
+// Waits until a key has been typed.
+function askForKey(complaint) {
+  const before = document.activeElement;
+  at("key").hidden = false;
+  at("key-alert").textContent = complaint;
+  at("key-text").focus();
+  at("key-text").select();
+  return new Promise(done => {
+    at("key").onsubmit = event => {
+      event.preventDefault();
+      key = at("key-text").value;
+      typing = null;
+      at("key").hidden = true;
+      before?.focus();
+      done();
+    };
+  });
+}
+
+// What `make` promises for an object, asked for once, and again after a failure.
+function once(object, name, make) {
+  return object[name] ??= make().catch(error => {
+    object[name] = null;
+    throw error;
+  });
 }
 
 function element(name, properties, ...children) {
@@ -22,21 +62,21 @@ function element(name, properties, ...children) {
   return made;
 }
 
-// Runs a task of a button: the button rests while it runs, and a refusal is shown.
+// Where errors of an element are told: the next place for them around it.
+const alertNear = element => element.closest("section, .part").querySelector("[role=alert]");
+
+// Runs a task of a button, and tells its error. Meanwhile the button does nothing, but keeps the keyboard's focus, which a
+// disabled button would lose.
 async function run(button, task) {
-  button.disabled = true;
-  at("alert").textContent = "";
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  alertNear(button).textContent = "";
   try {
     await task();
   } catch (error) {
-    if (error.status === 401) askForKey(); else at("alert").textContent = error.message;
+    alertNear(button).textContent = error.message;
   }
-  button.disabled = false;
-}
-
-function askForKey() {
-  at("key").hidden = false;
-  at("key-text").focus();
+  button.removeAttribute("aria-disabled");
 }
 
 function download(blob, name) {
