@@ -1,0 +1,87 @@
+"""Which image the playground shows, of several choices, files and answers."""
+
+import json
+
+from playground import open_page, settle, shown, text
+
+# Requests of the page wait until the check lets them go.
+HOLDING = """
+window.held = [];
+window.asked = [];
+window.holds = path => false;
+const sent = window.fetch;
+window.fetch = (path, options) => {
+    asked.push(path);
+    return holds(path) ? new Promise(go => held.push(() => go(sent(path, options)))) : sent(path, options);
+};
+"""
+
+
+def check_loading(tab, url, check):
+    """A photograph that is chosen before anything is known of it."""
+    script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=HOLDING + "holds = path => path === 'model';")
+    open_page(tab, url)
+    tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+    tab.evaluate("[3, 3].forEach(place => at('samples').children[place].click()); holds = () => false")
+    tab.wait("held.length > 0", "the question about the model")
+    tab.evaluate("held.splice(0).forEach(go => go())")
+    settle(tab)
+    check("a photograph that is chosen while the page loads is the one that is shown", text(tab, "image-name") == "windmill.jpg")
+    counts = tab.evaluate("['model', 'trajectory', 'embed?normalize=l2'].map(path => asked.filter(p => p === path).length)")
+    check(f"each image is computed once: {counts}", counts == [1, 1, 6])
+
+
+def check_choices(tab, check):
+    settle(tab)
+    tab.evaluate(HOLDING + "holds = path => path === 'trajectory';")
+    tab.evaluate("at('samples').children[2].click(); at('samples').children[3].click()")
+    tab.wait("held.length == 2", "both questions")
+    check("the choice is marked at once", tab.evaluate("at('samples').children[3].ariaPressed") == "true")
+    tab.evaluate("held[1]()")
+    shown(tab, "windmill.jpg")
+    tab.evaluate("(async () => { held[0](); await samples[2].flow; await new Promise(done => setTimeout(done, 100)) })()")
+    check("of two choices the last one is shown, even if the first one's answer comes last",
+          text(tab, "image-name") == "windmill.jpg" and text(tab, "status") == "windmill.jpg is shown.")
+    tab.evaluate("at('samples').children[2].click()")
+    shown(tab, "goldfish.jpg")
+    check("the late answer is kept", tab.evaluate("held.length") == 2)
+    tab.evaluate("holds = () => false; at('neighbours').querySelector('button').focus(); document.activeElement.click()")
+    tab.wait("shown !== samples[2] && shown === chosen", "a neighbour's choice")
+    check("the focus stays among the neighbours", tab.evaluate("at('neighbours').contains(document.activeElement)"))
+    tab.evaluate("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'));"
+                 "[...at('samples').children].find(button => !button.entry.flow).click()")
+    alert = "document.querySelector('#choose [role=alert]').textContent"
+    tab.wait(f"{alert} !== ''", "an error")
+    check(f"a service that has gone is said to be so: {tab.evaluate(alert)}",
+          tab.evaluate(alert).endswith(".jpg: The service can't be reached."))
+    check("the image that is shown is marked again", tab.evaluate("shown === chosen && at('status').textContent") == "")
+    tab.evaluate("window.fetch = sent")
+
+
+def paste(tab, *items):
+    """Pastes files, given as expressions, or text, given in quotes."""
+    adding = "".join(f"data.items.add({item});" if item.startswith("new") else f"data.setData('text/plain', {item});"
+                     for item in items)
+    tab.evaluate("(() => { const data = new DataTransfer();" + adding
+                 + "dispatchEvent(new ClipboardEvent('paste', { clipboardData: data })) })()")
+
+
+def check_files_of_users(tab, check):
+    for name in ("image.png", "image-2.png"):
+        paste(tab, "new File([samples[0].file], 'image.png')")
+        shown(tab, name)
+    check("images of one name get different names", tab.evaluate("seen.slice(-2).map(e => e.name)") == ["image.png", "image-2.png"])
+    tab.evaluate("add(Array.from({ length: 30 }, (_, i) => new File([samples[i % 6].file], `n${i}.jpg`)), true)")
+    check("of many files the first is shown, and the others are only compared",
+          text(tab, "image-name") == "n0.jpg" and tab.evaluate("seen.filter(e => /^n\\d+\\.jpg$/.test(e.name)).map(e => Boolean(e.flow)).join()") == "true" + 29 * ",false")
+    check(f"the status counts them: {text(tab, 'status')}", text(tab, "status") == "n0.jpg is shown. 30 images have been added.")
+    bad = ["new File(['x'], 'bad-1.txt')", "new File([samples[0].file], 'good.jpg')", "new File(['y'], 'bad-2.txt')", "new File([], 'empty.jpg')"]
+    tab.evaluate(f"add([{', '.join(bad)}])")
+    lines = text(tab, "alert").split("\n")
+    said = [name for name in ("bad-1.txt", "bad-2.txt", "empty.jpg") if name in text(tab, "alert")]
+    check(f"every wrong file of several is named: {json.dumps(lines)}", len(said) == 3 and text(tab, "image-name") == "good.jpg")
+    paste(tab, "'some text'")
+    check("pasted text leaves the errors", "bad-1.txt" in text(tab, "alert"))
+    paste(tab, "new File([samples[0].file], 'new.jpg')")
+    shown(tab, "new.jpg")
+    check("new files clear them", text(tab, "alert") == "")
