@@ -17,6 +17,20 @@ window.fetch = (path, options) => {
 """
 
 
+def check_late_service(tab, url, check):
+    """A service that can't answer when the page loads."""
+    script = tab.call("Page.addScriptToEvaluateOnNewDocument",
+                      source=HOLDING + "window.fetch = () => Promise.reject(new TypeError('Failed to fetch'));")
+    open_page(tab, url)
+    tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+    tab.wait("at('model-alert').textContent === `The service can't be reached.`", "an error")
+    tab.evaluate("window.fetch = sent; at('samples').children[1].click()")
+    shown(tab, "moose.jpg")
+    settle(tab)
+    check("once the service answers, the next choice shows everything",
+          text(tab, "model") != "" and text(tab, "model-alert") == "" and not tab.evaluate("at('morph').hidden"))
+
+
 def check_loading(tab, url, check):
     """A photograph that is chosen before anything is known of it."""
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=HOLDING + "holds = path => path === 'model';")
@@ -75,8 +89,8 @@ def check_files_of_users(tab, check):
     check("of many files the first is shown, and the others are only compared",
           text(tab, "image-name") == "n0.jpg" and tab.evaluate("seen.filter(e => /^n\\d+\\.jpg$/.test(e.name)).map(e => Boolean(e.flow)).join()") == "true" + 29 * ",false")
     check(f"the status counts them: {text(tab, 'status')}", text(tab, "status") == "n0.jpg is shown. 30 images have been added.")
-    bad = ["new File(['x'], 'bad-1.txt')", "new File([samples[0].file], 'good.jpg')", "new File(['y'], 'bad-2.txt')", "new File([], 'empty.jpg')"]
-    tab.evaluate(f"add([{', '.join(bad)}])")
+    tab.evaluate("add([new File(['x'], 'bad-1.txt'), new File([samples[0].file], 'good.jpg'), new File(['y'], 'bad-2.txt'),"
+                 "new File([], 'empty.jpg')])")
     lines = text(tab, "alert").split("\n")
     said = [name for name in ("bad-1.txt", "bad-2.txt", "empty.jpg") if name in text(tab, "alert")]
     check(f"every wrong file of several is named: {json.dumps(lines)}", len(said) == 3 and text(tab, "image-name") == "good.jpg")

@@ -1,6 +1,7 @@
 // The page's beginning: its photographs, and the ways in which users give it images of their own.
 const page = {};
 
+// What the page needs to know of the model. It is asked for again, with the next choice, only if it couldn't be answered.
 const describe = () => once(page, "description", async () => {
   const model = await ask("model"), steps = model.pass.times.length - 1;
   at("model").textContent =
@@ -9,6 +10,9 @@ const describe = () => once(page, "description", async () => {
     ? "The state at the end is the latent: the noise that the image could have come from."
     : "The state at the end is the latent: the image part of the way to noise.";
   offerGeneration(model);
+  at("model-alert").textContent = "";
+  // A user who is faster than this description has chosen already.
+  compute(samples, chosen === null);
 });
 
 const samples = [...at("samples").children].map(button => {
@@ -28,5 +32,4 @@ addEventListener("drop", event => {
 });
 addEventListener("paste", event => add(event.clipboardData.files));
 
-// A user who is faster than the model's description has chosen already.
-describe().then(() => compute(samples, chosen === null), error => { at("alert").textContent = error.message; });
+describe().catch(error => { at("model-alert").textContent = error.message; });
