@@ -7,11 +7,8 @@ package enum BatchingMode: String, Sendable, CaseIterable {
 }
 
 /// Names an image in the service.
-package struct ImageID: Hashable, Sendable, Comparable {
+package struct ImageID: Hashable, Sendable {
     let number: UInt64
-
-    /// Earlier admitted images come first.
-    package static func < (a: ImageID, b: ImageID) -> Bool { a.number < b.number }
 }
 
 /// Decides who is in the next batch. A pure value: no threads and no clock.
@@ -27,6 +24,8 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     struct Entry: Sendable {
         let id: ImageID
         let model: Model
+        /// Its place among all that were ever queued.
+        let order: UInt64
         /// Floating-point operations that it has left.
         var work: Double
     }
@@ -34,8 +33,9 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     let batchLimit: Int
     let mode: BatchingMode
     private(set) var waiting: [Entry] = []
-    /// Images that have begun.
+    /// Images that have begun, in that order.
     private(set) var inFlight: [Entry] = []
+    private var queuedCount: UInt64 = 0
 
     init(batchLimit: Int, mode: BatchingMode) {
         precondition(batchLimit > 0)
@@ -53,7 +53,8 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
 
     /// Puts an image at the queue's end.
     mutating func enqueue(_ id: ImageID, model: Model, work: Double) {
-        waiting.append(Entry(id: id, model: model, work: work))
+        waiting.append(Entry(id: id, model: model, order: queuedCount, work: work))
+        queuedCount += 1
     }
 
     /// Notes the operations that images in flight have left.
@@ -66,7 +67,7 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
     /// What one step computes.
     struct Batch: Sendable, Equatable {
         let model: Model
-        /// Everyone in the batch, oldest first.
+        /// Everyone in the batch, in the order in which they began.
         let images: [ImageID]
         /// Those of them that were waiting until now.
         let joined: [ImageID]
@@ -82,13 +83,14 @@ package struct BatchPlanner<Model: Hashable & Sendable>: Sendable {
             inFlight += joined
             waiting.removeAll { chosen.contains($0.id) }
         }
-        return Batch(model: model, images: chosen.sorted(), joined: joined.map(\.id))
+        let images = inFlight.lazy.map(\.id).filter(chosen.contains)
+        return Batch(model: model, images: Array(images), joined: joined.map(\.id))
     }
 
     private static func chosen(of entries: [Entry], batchLimit: Int, mode: BatchingMode) -> Set<ImageID> {
         guard entries.count > batchLimit else { return Set(entries.map(\.id)) }
-        let byAge = entries.sorted { $0.id < $1.id }
         let forLeastWork = placesForLeastWork(ofBatch: batchLimit, mode: mode)
+        let byAge = entries.sorted { $0.order < $1.order }
         let oldest = byAge.prefix(batchLimit - forLeastWork)
         // Sorting is stable: of equal ones, the oldest come first.
         let quickest = byAge.dropFirst(oldest.count).sorted { $0.work < $1.work }.prefix(forLeastWork)
