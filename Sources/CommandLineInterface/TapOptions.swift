@@ -15,9 +15,13 @@ enum TapOptions {
     static let from = Option(
         "from",
         optional: .list(
-            of: .described("PLACE", as: TapPlace.self, rule: "a place: state, pooled, head, middle, down.N or up.N")),
-        help: "Places: state, pooled, head, middle, down.0, …, up.0, …. The default is that of the model's default tap "
-            + "if only --at is given.")
+            of: .described(
+                "PLACE", as: TapPlace.self,
+                rule: "a place: state, pooled, head, middle, down.N or up.N, the last three also as in up.1:2x2")),
+        help:
+            "Places: state, pooled, head, middle, down.0, …, up.0, …. Activations are averaged over the image, or over "
+            + "each cell of a grid, as in middle:2x2. The default is that of the model's default tap if only --at is given."
+    )
 
     /// The tap that a new model file names.
     static let defaultTap = Option(

@@ -108,11 +108,7 @@ extension TrainableNetwork {
     ) -> [Float] {
         run(states, scale: scale, times: times, operationCount: program.operationCount(through: place))
         let map = activations[program.buffer(at: place)]
-        var means = [Float](repeating: 0, count: map.channels)
-        return (0..<times.count).flatMap { n in
-            map.spatialMeans(ofImage: n, into: &means)
-            return means
-        }
+        return (0..<times.count).flatMap { map.means(ofImage: $0) }
     }
 
     /// Takes a gradient by the spatial means of the last `forward(_:times:to:)`, [batch][channels], back; the parameters'

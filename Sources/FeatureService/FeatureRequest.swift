@@ -158,6 +158,8 @@ package enum FeatureServiceError: Error, Sendable, Equatable {
     case otherModel(serving: ModelVersion)
     /// The model has no such tap.
     case tap(TapError)
+    /// The embeddings of all images have so many numbers together, which is more than are computed for a request.
+    case tooManyNumbers(Int, atMost: Int)
     /// Classification was asked of a model without a head.
     case noHead
     /// Images from noise were asked of a model whose grid ends at that time, before noise.

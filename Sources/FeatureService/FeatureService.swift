@@ -113,7 +113,7 @@ package actor FeatureService {
     ) async throws(FeatureServiceError) -> FeatureResponse {
         guard !isDraining else { throw .draining }
         guard let active else { throw .starting }
-        let plan = try RequestPlan(request, served: active)
+        let plan = try RequestPlan(request, images: inputs.count, served: active)
         let operations = plan.operations
         try reserve(inputs.count, operations: operations)
         let start = clock()

@@ -93,7 +93,7 @@ extension HeadConfiguration {
     }
 }
 
-/// Adaptive average pooling of a state, as PyTorch's AdaptiveAvgPool2d defines its windows.
+/// Adaptive average pooling of a state; see ``poolingWindow(_:of:side:)``.
 public enum AveragePool {
     /// Pools `planes`, [3][side][side], to [3][size][size] in (channel, row, column) order: the representation.
     public static func pool(_ planes: [Float], side: Int, to size: Int) -> [Float] {
@@ -102,9 +102,9 @@ public enum AveragePool {
         result.reserveCapacity(3 * size * size)
         for channel in 0..<3 {
             for y in 0..<size {
-                let rows = window(y, side: side, size: size)
+                let rows = poolingWindow(y, of: size, side: side)
                 for x in 0..<size {
-                    let columns = window(x, side: side, size: size)
+                    let columns = poolingWindow(x, of: size, side: side)
                     var sum: Float = 0
                     for row in rows {
                         for column in columns { sum += planes[(channel * side + row) * side + column] }
@@ -124,9 +124,9 @@ public enum AveragePool {
         planes.update(repeating: 0, count: 3 * side * side)
         for channel in 0..<3 {
             for y in 0..<size {
-                let rows = window(y, side: side, size: size)
+                let rows = poolingWindow(y, of: size, side: side)
                 for x in 0..<size {
-                    let columns = window(x, side: side, size: size)
+                    let columns = poolingWindow(x, of: size, side: side)
                     let share = gradient[(channel * size + y) * size + x] / Float(rows.count * columns.count)
                     for row in rows {
                         for column in columns { planes[(channel * side + row) * side + column] += share }
@@ -134,9 +134,5 @@ public enum AveragePool {
                 }
             }
         }
-    }
-
-    private static func window(_ i: Int, side: Int, size: Int) -> Range<Int> {
-        (i * side / size)..<((i + 1) * side + size - 1) / size
     }
 }

@@ -80,16 +80,47 @@ public struct FeatureMap {
         }
     }
 
-    /// Writes the spatial mean of each channel of image `n` to `means`, [channels].
-    public func spatialMeans(ofImage n: Int, into means: inout [Float]) {
+    /// The means of each channel of image `n` over every cell of a grid that divides the plane, [channels][divisions][divisions];
+    /// see ``poolingWindow(_:of:side:)``. For one cell they come from the moments, otherwise from the activations.
+    public func means(ofImage n: Int, divisions: Int = 1) -> [Float] {
+        precondition((1...side).contains(divisions))
+        let cells = divisions * divisions
+        guard cells > 1 else { return means(ofMomentsOf: n) }
+        var means = [Float](repeating: 0, count: channels * cells)
+        for block in 0..<blocks {
+            for cell in 0..<cells {
+                let mean = mean(
+                    ofPlane: plane(n, block), rows: poolingWindow(cell / divisions, of: divisions, side: side),
+                    columns: poolingWindow(cell % divisions, of: divisions, side: side))
+                for lane in 0..<min(channelBlock, channels - block * channelBlock) {
+                    means[(block * channelBlock + lane) * cells + cell] = mean[lane]
+                }
+            }
+        }
+        return means
+    }
+
+    private func means(ofMomentsOf n: Int) -> [Float] {
         let pixels = Float(side * side)
-        for channel in 0..<channels {
+        return (0..<channels).map { channel in
             var sum: Float = 0
             for band in 0..<bands {
                 sum += momentsOf(n, block: channel / channelBlock, band: band)[channel % channelBlock]
             }
-            means[channel] = sum / pixels
+            return sum / pixels
         }
+    }
+
+    /// Of 16 channels.
+    private func mean(ofPlane plane: UnsafePointer<Float>, rows: Range<Int>, columns: Range<Int>) -> SIMD16<Float> {
+        var sum = SIMD16<Float>()
+        for row in rows {
+            let pixels = UnsafeRawPointer(plane + row * side * channelBlock)
+            for column in columns {
+                sum += pixels.load(fromByteOffset: column * MemoryLayout<SIMD16<Float>>.stride, as: SIMD16<Float>.self)
+            }
+        }
+        return sum / Float(rows.count * columns.count)
     }
 
     var blocks: Int { Self.blocks(channels) }

@@ -10,16 +10,13 @@ public struct ArenaLayout: Sendable, Equatable {
     public struct Map: Sendable, Equatable {
         let channels: Int
         let side: Int
-        let data: ClosedRange<Int>
-        let moments: ClosedRange<Int>
+        let lifetime: ClosedRange<Int>
 
         /// Describes a map that is written first at the start of its lifetime and read last at its end. Steps count operations.
-        /// - Parameter moments: the lifetime of its moments, if it is another one.
-        public init(channels: Int, side: Int, lifetime: ClosedRange<Int>, moments: ClosedRange<Int>? = nil) {
+        public init(channels: Int, side: Int, lifetime: ClosedRange<Int>) {
             self.channels = channels
             self.side = side
-            data = lifetime
-            self.moments = moments ?? lifetime
+            self.lifetime = lifetime
         }
     }
 
@@ -33,9 +30,9 @@ public struct ArenaLayout: Sendable, Equatable {
             maps.flatMap { map in
                 [
                     MemoryPlan.Block(
-                        count: FeatureMap.dataCount(channels: map.channels, side: map.side), lifetime: map.data),
+                        count: FeatureMap.dataCount(channels: map.channels, side: map.side), lifetime: map.lifetime),
                     MemoryPlan.Block(
-                        count: FeatureMap.momentsCount(channels: map.channels, side: map.side), lifetime: map.moments),
+                        count: FeatureMap.momentsCount(channels: map.channels, side: map.side), lifetime: map.lifetime),
                 ]
             })
     }
@@ -73,7 +70,7 @@ public final class Arena {
 
 extension NetworkProgram {
     /// The layout of an evaluation: a buffer's memory is free for others before its first writer and after its last reader.
-    /// Moments at places stay to the end, when they are read.
+    /// Places are read as soon as they are written.
     var evaluationLayout: ArenaLayout {
         let end = operations.count
         var lifetimes = BufferLifetimes(of: self)
@@ -81,26 +78,17 @@ extension NetworkProgram {
         for (step, operation) in operations.enumerated() {
             for buffer in operation.buffers { lifetimes.use(buffer, at: step) }
         }
+        for place in namedPlaces { lifetimes.use(place.buffer, at: place.operationCount - 1) }
         lifetimes.use(output, at: end)
-        let places = Set(namedPlaces.map { owner(of: $0.buffer) })
-        return ArenaLayout(
-            owners.map { buffer in
-                let lifetime = lifetimes[buffer] ?? end...end
-                return map(
-                    buffer, lifetime: lifetime,
-                    moments: places.contains(buffer) ? lifetime.lowerBound...end : lifetime)
-            })
+        return ArenaLayout(owners.map { map($0, lifetime: lifetimes[$0] ?? end...end) })
     }
 
     /// The buffers with memory of their own, which are what layouts place.
     public var owners: [BufferIndex] { buffers.indices.filter { buffers[$0].owner == nil } }
 
     /// A buffer as a map of a layout.
-    public func map(
-        _ buffer: BufferIndex, lifetime: ClosedRange<Int>, moments: ClosedRange<Int>? = nil
-    ) -> ArenaLayout.Map {
-        ArenaLayout.Map(
-            channels: buffers[buffer].channels, side: buffers[buffer].side, lifetime: lifetime, moments: moments)
+    public func map(_ buffer: BufferIndex, lifetime: ClosedRange<Int>) -> ArenaLayout.Map {
+        ArenaLayout.Map(channels: buffers[buffer].channels, side: buffers[buffer].side, lifetime: lifetime)
     }
 
     /// The map of every buffer, from those of the owners in the order of `owners`, which may be followed by others.

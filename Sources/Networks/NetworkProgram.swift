@@ -72,6 +72,9 @@ extension NetworkProgram {
     /// Channels at a place; nil if this network has no such place.
     public func channels(at place: ActivationPlace) -> Int? { find(place).map { buffers[$0.buffer].channels } }
 
+    /// Height and width in pixels at a place, one of `places`.
+    public func side(at place: ActivationPlace) -> Int { buffers[existing(place).buffer].side }
+
     /// How many operations an evaluation takes as far as `place`, one of `places`.
     public func operationCount(through place: ActivationPlace) -> Int { existing(place).operationCount }
 

@@ -23,6 +23,22 @@ public final class VelocityEvaluator {
     private let modulations: UnsafeMutablePointer<UnsafePointer<Float>>
     /// How many operations each image of the next batch takes.
     private var operationCounts: [Int]
+    /// What is read of each image of the next batch.
+    private var readings: [[Reading]]
+    /// Those of the batch under way, by the number of operations after which they are made.
+    private var readingsAfter: [Int: [Reading]] = [:]
+
+    /// Means that are read of an image. An object, so that the worker who has the image writes its own.
+    private final class Reading {
+        let image: Int
+        let wanted: ActivationMeans
+        var values: [Float] = []
+
+        init(_ wanted: ActivationMeans, of image: Int) {
+            self.image = image
+            self.wanted = wanted
+        }
+    }
 
     /// Allocates memory for `capacity` images. `kernels` compute in the field's precision.
     public init(_ field: VelocityField, capacity: Int, kernels: Kernels, pool: WorkerPool) {
@@ -41,6 +57,7 @@ public final class VelocityEvaluator {
         modulations = .allocate(capacity: capacity)
         modulations.initialize(repeating: field.modulations.row(0), count: capacity)
         operationCounts = [Int](repeating: 0, count: capacity)
+        readings = [[Reading]](repeating: [], count: capacity)
     }
 
     deinit { modulations.deallocate() }
@@ -51,10 +68,13 @@ public final class VelocityEvaluator {
     /// Sets image `n` of the next batch, which overwrites what the last evaluation left of it: `planes` is [channels][side][side],
     /// which are multiplied by `scale`, `time` an index into the field's times.
     ///
-    /// - Parameter place: the last place whose activations are wanted, if the velocity isn't: the image is evaluated no further.
-    ///   An image goes no further than the one before it.
+    /// - Parameters:
+    ///   - place: the last place whose activations are wanted, if the velocity isn't: the image is evaluated no further. An image
+    ///     goes no further than the one before it.
+    ///   - means: what to read of the activations on the way, at places of the program, none beyond the last.
     public func setInput(
-        _ n: Int, planes: UnsafePointer<Float>, scale: Float = 1, time: Int, through place: ActivationPlace? = nil
+        _ n: Int, planes: UnsafePointer<Float>, scale: Float = 1, time: Int, through place: ActivationPlace? = nil,
+        reading means: [ActivationMeans] = []
     ) {
         precondition(n < capacity && time >= 0 && time < field.times.count)
         hw_block_planes(image.image(n), planes, image.channels, image.side * image.side)
@@ -65,6 +85,10 @@ public final class VelocityEvaluator {
         modulations[n] = field.modulations.row(time)
         operationCounts[n] = place.map(field.program.operationCount) ?? field.operations.count
         precondition(n == 0 || operationCounts[n] <= operationCounts[n - 1], "images that go further come first")
+        precondition(
+            means.allSatisfy { field.program.operationCount(through: $0.place) <= operationCounts[n] },
+            "an image is read where it comes to")
+        readings[n] = means.map { Reading($0, of: n) }
     }
 
     /// Writes image `n`'s velocity of the last evaluation to `planes`, [channels][side][side]; the image must have been evaluated whole.
@@ -72,14 +96,9 @@ public final class VelocityEvaluator {
         hw_unblock_planes(planes, velocity.image(n), velocity.channels, velocity.side * velocity.side)
     }
 
-    /// The spatial means of the last evaluation's activations at `place`, one of the program's, [channels]; image `n` must have
-    /// been evaluated as far as there.
-    public func spatialMeans(_ place: ActivationPlace, image n: Int) -> [Float] {
-        let map = maps[field.program.buffer(at: place)]
-        var means = [Float](repeating: 0, count: map.channels)
-        map.spatialMeans(ofImage: n, into: &means)
-        return means
-    }
+    /// What the last evaluation has read of image `n`: [channels][divisions][divisions] of each of the means that `setInput` asked
+    /// for, in that order.
+    public func means(ofImage n: Int) -> [[Float]] { readings[n].map(\.values) }
 
     /// Evaluates v(t, x) for images 0 ..< `batch`, each as far as is wanted of it.
     ///
@@ -88,6 +107,9 @@ public final class VelocityEvaluator {
     /// operations. Which worker computes a number never changes it.
     public func evaluate(batch: Int) {
         precondition(batch > 0 && batch <= capacity)
+        readingsAfter = Dictionary(grouping: readings[..<batch].joined()) {
+            field.program.operationCount(through: $0.wanted.place)
+        }
         guard
             field.isDividedByImages(batch: batch, workers: divided.count),
             operationCounts[0] == operationCounts[batch - 1], workspace.profile == nil
@@ -116,6 +138,11 @@ public final class VelocityEvaluator {
             guard end > images.lowerBound else { return }
             field.operations[index].run(
                 maps, images: images.lowerBound..<end, modulations: modulations, on: workspace)
+            // Later operations use the memory again.
+            for reading in readingsAfter[index + 1] ?? [] where images.contains(reading.image) {
+                let map = maps[field.program.buffer(at: reading.wanted.place)]
+                reading.values = map.means(ofImage: reading.image, divisions: reading.wanted.divisions)
+            }
         }
     }
 }

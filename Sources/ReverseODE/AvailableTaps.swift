@@ -72,11 +72,17 @@ public struct AvailableTaps: Sendable {
                 throw TapError("this model's head is linear: it has no activations to read")
             }
             return width
-        case .activation(let place):
-            guard let channels = network.channels(at: place) else {
-                throw TapError(network.problem(withPlace: place))
+        case .activation(let means):
+            guard let channels = network.channels(at: means.place) else {
+                throw TapError(network.problem(withPlace: means.place))
             }
-            return channels
+            let side = network.side(at: means.place)
+            guard means.divisions <= side else {
+                throw TapError(
+                    "the place \(means) has more cells than pixels; \(means.place) can be divided up to \(side)x\(side)"
+                )
+            }
+            return channels * means.divisions * means.divisions
         }
     }
 }

@@ -11,6 +11,9 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         public let place: String
         /// Numbers of the tap.
         public let dimension: Int
+        /// Height and width of the activations in pixels, and so into how many rows and columns of cells a tap may divide them; nil
+        /// where there are none.
+        public let side: Int?
     }
 
     /// The reverse pass.
@@ -115,11 +118,16 @@ public struct ModelDescription: Codable, Sendable, Equatable {
     private static func places(_ network: NetworkProgram, _ configuration: ModelConfiguration) -> [Place] {
         let pooled = configuration.pooledSize
         var places = [
-            Place(place: "state", dimension: network.stateCount),
-            Place(place: "pooled", dimension: 3 * pooled * pooled),
+            Place(place: "state", dimension: network.stateCount, side: nil),
+            Place(place: "pooled", dimension: 3 * pooled * pooled, side: nil),
         ]
-        if let width = configuration.head?.hiddenWidth { places.append(Place(place: "head", dimension: width)) }
-        return places + network.places.map { Place(place: "\($0)", dimension: network.channels(at: $0)!) }
+        if let width = configuration.head?.hiddenWidth {
+            places.append(Place(place: "head", dimension: width, side: nil))
+        }
+        return places
+            + network.places.map {
+                Place(place: "\($0)", dimension: network.channels(at: $0)!, side: network.side(at: $0))
+            }
     }
 }
 

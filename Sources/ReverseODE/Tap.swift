@@ -9,18 +9,18 @@ public enum TapPlace: Hashable, Sendable {
     case pooled
     /// The head's tanh activations, [hiddenWidth].
     case head
-    /// Spatial means of the network's activations at that state and time, [channels].
-    case activation(ActivationPlace)
+    /// Spatial means of the network's activations at that state and time, [channels], or [channels][rows][columns] of cells.
+    case activation(ActivationMeans)
 }
 
 extension TapPlace: LosslessStringConvertible {
-    /// As requests spell it: `state`, `pooled`, `head`, `middle`, `down.3`, `up.0`.
+    /// As requests spell it: `state`, `pooled`, `head`, `middle`, `down.3`, `up.0:2x2`.
     public var description: String {
         switch self {
         case .state: "state"
         case .pooled: "pooled"
         case .head: "head"
-        case .activation(let place): place.description
+        case .activation(let means): means.description
         }
     }
 
@@ -31,8 +31,8 @@ extension TapPlace: LosslessStringConvertible {
         case "pooled": self = .pooled
         case "head": self = .head
         default:
-            guard let place = ActivationPlace(text) else { return nil }
-            self = .activation(place)
+            guard let means = ActivationMeans(text) else { return nil }
+            self = .activation(means)
         }
     }
 }
@@ -119,7 +119,7 @@ extension TapPlace {
         guard let place = TapPlace(text) else {
             throw TapError(
                 "unknown place \"\(shown(text, atMost: 32))\": places are state, pooled, head, middle, down.0, down.1, …, "
-                    + "up.0, up.1, …")
+                    + "up.0, up.1, …; all but the first three may be divided, as in up.1:2x2")
         }
         self = place
     }

@@ -69,8 +69,28 @@ public struct Trajectory: Sendable {
         integration.input.withUnsafeBufferPointer {
             evaluator.setInput(
                 n, planes: $0.baseAddress!, scale: model.schedule.evaluations[time].c, time: time,
-                through: position < extent.lastPosition ? nil : extent.lastPlace)
+                through: position < extent.lastPosition ? nil : extent.lastPlace,
+                reading: integration.stage == 0 ? meansWanted(of: model) : [])
         }
+    }
+
+    /// What the evaluation at the grid point where the trajectory is reads of activations: first what the head reads, if that is
+    /// wanted, then what each tap does.
+    private func meansWanted(of model: ReversibleModel) -> [ActivationMeans] {
+        (isHeadEvaluated(on: model) ? [ActivationMeans(headPlace!)] : [])
+            + taps.compactMap { tap in
+                guard tap.position(on: model.grid) == position, case .activation(let means) = tap.place else {
+                    return nil
+                }
+                return means
+            }
+    }
+
+    /// Whether the head reads activations at the grid point where the trajectory is.
+    private func isHeadEvaluated(on model: ReversibleModel) -> Bool {
+        guard headPlace != nil else { return false }
+        return (wantsLogits && position == model.headIndex)
+            || taps.contains { $0.place == .head && $0.position(on: model.grid) == position }
     }
 
     /// How far the next evaluation must go, in the network's operations.
@@ -130,25 +150,19 @@ public struct Trajectory: Sendable {
 
     /// Reads what is wanted of the evaluation at the grid point where the trajectory is.
     private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
-        var activations: [Float]?
-        func headActivations() -> [Float] {
-            guard let activations else {
-                let means = headPlace.map { evaluator.spatialMeans($0, image: n) } ?? []
-                let computed = model.head?.activations(means, kernels: evaluator.workspace.kernels) ?? []
-                activations = computed
-                return computed
-            }
-            return activations
-        }
+        var means = evaluator.means(ofImage: n)[...]
+        let kernels = evaluator.workspace.kernels
+        let activations =
+            isHeadEvaluated(on: model) ? model.head?.activations(means.removeFirst(), kernels: kernels) : nil
         for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
             switch tap.place {
-            case .activation(let place): features[i] = evaluator.spatialMeans(place, image: n)
-            case .head where headPlace != nil: features[i] = headActivations()
+            case .activation: features[i] = means.removeFirst()
+            case .head where headPlace != nil: features[i] = activations ?? []
             case .state, .pooled, .head: continue
             }
         }
-        if wantsLogits && headPlace != nil && position == model.headIndex {
-            logits = model.head?.logits(activations: headActivations(), kernels: evaluator.workspace.kernels)
+        if wantsLogits && headPlace != nil && position == model.headIndex, let activations {
+            logits = model.head?.logits(activations: activations, kernels: kernels)
         }
     }
 
@@ -164,7 +178,7 @@ extension ResolvedTap {
     /// pooled state; nil if the state itself is enough.
     func activations(_ headPlace: ActivationPlace?) -> ActivationPlace? {
         switch place {
-        case .activation(let place): place
+        case .activation(let means): means.place
         case .head: headPlace
         case .state, .pooled: nil
         }

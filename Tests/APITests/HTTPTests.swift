@@ -190,6 +190,19 @@ struct RefusalTests {
         }
     }
 
+    @Test("Activations are read in cells, as many as their pixels at most, and a request's numbers are limited")
+    func cells() async throws {
+        try await TestService.run { service async throws in
+            let image = try sampleImage()
+            let answer = try await service.client.post("/embed?from=middle,middle:2x2&encoding=base64", image)
+            #expect(answer.status == 200 && answer.text.contains("\"place\":\"middle:2x2\""))
+            let finer = try await service.client.post("/embed?from=middle:99x99", image)
+            #expect(finer.code == "unknown_tap" && finer.text.contains("can be divided up to"))
+            #expect(try await service.client.post("/embed?from=middle:2x3", image).code == "invalid_parameter")
+            #expect(try await service.client.post("/embed?from=pooled:2x2", image).code == "invalid_parameter")
+        }
+    }
+
     @Test("A form without boundary, cut off or with an unknown field is 400")
     func malformedForm() async throws {
         try await TestService.run { service async throws in

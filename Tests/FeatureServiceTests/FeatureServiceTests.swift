@@ -1,4 +1,5 @@
 import ImagePipeline
+import Networks
 import ReverseODE
 import Synchronization
 import Tensor
@@ -241,7 +242,7 @@ struct FeatureServiceTests {
             let asked = request
             return Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(number)))], asked) }
         }
-        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(.middle))])
+        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(ActivationMeans(.middle)))])
         var tasks: [Task<FeatureResponse, any Error>] = []
         for number in 0..<7 {
             tasks.append(ask(number, number < 6 ? .roundTrip(atMost: 3) : short))
@@ -257,6 +258,18 @@ struct FeatureServiceTests {
         #expect(ends[..<6].allSatisfy { $0 > ends[6] })
         #expect(log.batches.withLock { $0.max() } == 4)
         await service.waitUntilIdle()
+    }
+
+    @Test("A request is refused whose embeddings have more numbers together than memory is meant for")
+    func numberLimit() throws {
+        let served = try TinyModel.make(pool: pool)
+        let pixels = Tap(time: .at(1), place: .activation(ActivationMeans(.down(0), divisions: TinyModel.side)))
+        let each = try served.model.resolve(pixels).dimension
+        let most = RequestPlan.maximumNumbers / each
+        #expect(try RequestPlan(FeatureRequest(taps: [pixels]), images: most, served: served).taps.count == 1)
+        #expect(throws: FeatureServiceError.tooManyNumbers((most + 1) * each, atMost: RequestPlan.maximumNumbers)) {
+            try RequestPlan(FeatureRequest(taps: [pixels]), images: most + 1, served: served)
+        }
     }
 
     @Test("A state that is not finite fails its own image only")

@@ -32,7 +32,7 @@ struct PlacedHeadTests {
         let model = try TinyModel.make(headPlace: place, pool: pool).model
         let head = try #require(model.head)
         let means = try trajectory(
-            model, [Tap(time: .end, place: .activation(place))], wantsLogits: false
+            model, [Tap(time: .end, place: .activation(ActivationMeans(place)))], wantsLogits: false
         ).features[0]
         let classified = try trajectory(model, [Tap(time: .end, place: .head)], wantsLogits: true, among: 2)
         let activations = head.activations(means, kernels: .best)

@@ -79,7 +79,7 @@ struct GoldenTests {
         let golden = try GoldenModel("icfm32")
         let integrator = golden.integrator(capacity: 1)
         let time = golden.model.grid.times[3]
-        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(.middle)))
+        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(ActivationMeans(.middle))))
         let end = try golden.model.resolve(Tap(time: .end, place: .pooled))
         var both = [
             integrator.trajectory(input: try golden.input(0), taps: [middle, end], wantsLogits: false),
@@ -105,7 +105,7 @@ struct CompanyTests {
         let taps = { (model: ReversibleModel) in
             [
                 try model.resolve(Tap(time: .end, place: .state)),
-                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(.up(0)))),
+                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(ActivationMeans(.up(0))))),
             ]
         }
         let single = alone.integrator(capacity: 1)
@@ -149,7 +149,8 @@ struct CompanyTests {
         let start = model.grid.times[0]
         // Whole evaluations, since they go on to the next grid point, read every place on their way.
         let whole = golden.integrator(capacity: 1)
-        let taps = try places.map { try model.resolve(Tap(time: .at(start), place: .activation($0))) }
+        let means = places.flatMap { place in [1, 2].map { ActivationMeans(place, divisions: $0) } }
+        let taps = try means.map { try model.resolve(Tap(time: .at(start), place: .activation($0))) }
         let next = try model.resolve(Tap(time: .at(model.grid.times[1]), place: .state))
         let expected = try (0..<3).map { n in
             var passes = [whole.trajectory(input: try golden.input(n), taps: taps + [next], wantsLogits: false)]
@@ -157,15 +158,58 @@ struct CompanyTests {
             return passes[0].features
         }
         let integrator = golden.integrator(capacity: 7)
-        let wanted = (0..<7).map { _ in Int(random.next() % UInt64(places.count + 1)) }
-        var passes = try wanted.enumerated().map { n, place in
+        let wanted = (0..<7).map { _ in Int(random.next() % UInt64(taps.count + 1)) }
+        var passes = try wanted.enumerated().map { n, tap in
             integrator.trajectory(
-                input: try golden.input(n % 3), taps: [place < places.count ? taps[place] : next], wantsLogits: false)
+                input: try golden.input(n % 3), taps: [tap < taps.count ? taps[tap] : next], wantsLogits: false)
         }
         integrator.step(&passes, at: Array(passes.indices))
-        for (n, place) in wanted.enumerated() {
+        for (n, tap) in wanted.enumerated() {
             #expect(passes[n].isFinished)
-            #expect(passes[n].features[0].map(\.bitPattern) == expected[n % 3][place].map(\.bitPattern))
+            #expect(passes[n].features[0].map(\.bitPattern) == expected[n % 3][tap].map(\.bitPattern))
+        }
+    }
+
+    @Test(
+        "Cells are the means of their pixels, which are the cells of the finest grid, and the head reads as without them"
+    )
+    func cells() throws {
+        let golden = try GoldenModel("icfm32", workers: 2)
+        let model = golden.model
+        let program = model.field.program
+        for place in program.places {
+            let side = program.side(at: place)
+            let taps = try [1, 2, 3, side].map { divisions in
+                try model.resolve(Tap(time: .end, place: .activation(ActivationMeans(place, divisions: divisions))))
+            }
+            let integrator = golden.integrator(capacity: 1)
+            var passes = [integrator.trajectory(input: try golden.input(0), taps: taps, wantsLogits: true)]
+            integrator.run(&passes)
+            let pixels = passes[0].features[3]
+            #expect(pixels.count == program.channels(at: place)! * side * side)
+            for (tap, read) in zip(taps, passes[0].features) {
+                guard case .activation(let means) = tap.place else { continue }
+                #expect(read.count == tap.dimension)
+                #expect(relativeError(read, pooled(pixels, side: side, to: means.divisions)) < 1e-5, "\(means)")
+            }
+            #expect(
+                relativeError(
+                    passes[0].logits!, try golden.expected("logits", image: 0, count: passes[0].logits!.count)) < 2e-5)
+        }
+    }
+
+    /// PyTorch's AdaptiveAvgPool2d, from its definition.
+    private func pooled(_ planes: [Float], side: Int, to size: Int) -> [Float] {
+        (0..<planes.count / (side * side)).flatMap { channel in
+            (0..<size * size).map { cell in
+                let (row, column) = cell.quotientAndRemainder(dividingBy: size)
+                let rows = row * side / size..<Int((Double((row + 1) * side) / Double(size)).rounded(.up))
+                let columns = column * side / size..<Int((Double((column + 1) * side) / Double(size)).rounded(.up))
+                let sum = rows.reduce(0.0) { sum, y in
+                    columns.reduce(sum) { $0 + Double(planes[(channel * side + y) * side + $1]) }
+                }
+                return Float(sum / Double(rows.count * columns.count))
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 import FlowModel
+import Networks
 import Testing
 
 @testable import ReverseODE
@@ -88,12 +89,17 @@ struct SolverTests {
 struct TapTests {
     @Test(
         "Places read as they are written",
-        arguments: ["state", "pooled", "head", "middle", "down.0", "down.12", "up.3"])
+        arguments: ["state", "pooled", "head", "middle", "down.0", "down.12", "up.3", "middle:2x2", "up.10:16x16"])
     func places(text: String) throws { #expect(try TapPlace(parsing: text).description == text) }
 
     @Test(
         "What is no place is refused",
-        arguments: ["", "up", "up.", "up.-1", "up.x", "up.99999", "down.1.2", "State", "middle ", "up.٣"])
+        arguments: [
+            "", "up", "up.", "up.-1", "up.x", "up.99999", "down.1.2", "State", "middle ", "up.٣",
+            "pooled:2x2", "middle:", "middle:2", "middle:0x0", "middle:02x02", "middle:2x3", "middle:-2x-2",
+            "middle:2x2x2",
+            "up.1:2x2:2x2", "middle:99999x99999", "middle:٢x٢", "middle:+2x+2",
+        ])
     func badPlaces(text: String) { #expect(throws: TapError.self) { try TapPlace(parsing: text) } }
 
     @Test("What is no time is refused", arguments: ["", "start", "nan", "inf", "1e400", "0.5.5"])
@@ -108,7 +114,15 @@ struct TapTests {
         #expect {
             try model.resolve(Tap(time: .at(0.6), place: .pooled))
         } throws: { "\($0)".contains("0.6 is not on this model's grid") && "\($0)".contains("0.42857") }
-        #expect(throws: TapError.self) { try model.resolve(Tap(time: .end, place: .activation(.up(99)))) }
+        #expect(throws: TapError.self) {
+            try model.resolve(Tap(time: .end, place: .activation(ActivationMeans(.up(99)))))
+        }
+        #expect(
+            try model.resolve(Tap(time: .end, place: TapPlace(parsing: "middle:1x1"))).place
+                == TapPlace(parsing: "middle"))
+        #expect {
+            try model.resolve(Tap(time: .end, place: TapPlace(parsing: "middle:99x99")))
+        } throws: { "\($0)".contains("middle can be divided up to ") }
         let bare = try GoldenModel("pretrained-only-ddp").model
         #expect(throws: TapError.self) { try bare.resolve(Tap(time: .end, place: .head)) }
     }

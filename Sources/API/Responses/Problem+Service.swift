@@ -33,6 +33,11 @@ extension Problem {
         case .draining: self = .stopping
         case .otherModel(let serving): self = .unknownModel(serving: serving)
         case .tap(let error): self.init(.unknownTap, "\(error)")
+        case .tooManyNumbers(let count, let limit):
+            self.init(
+                .invalidParameter,
+                "the embeddings have \(count) numbers together, and a request may have \(limit); send fewer images or taps at a time"
+            )
         case .noHead: self.init(.noHead, "the model is pretrained only: it has no head to classify with; use /embed")
         case .endsBeforeNoise(let time):
             self.init(
