@@ -471,10 +471,7 @@ package actor FeatureService {
     package func activate(_ served: ServedModel) -> ServedModel? {
         let old = active
         serving = (served, .now)
-        // The default tap was resolved when the model was loaded.
-        if let plan = try? RequestPlan(FeatureRequest(), served: served) {
-            backlog.setUsual(operations: plan.operations)
-        }
+        backlog.setUsual(operations: served.usualOperations)
         if old?.version != served.version { cache.removeAll() }
         models[ObjectIdentifier(served)] = served
         retireUnusedModels()

@@ -77,8 +77,6 @@ package struct ModelLoader: Sendable {
         let model = try ReversibleModel(
             configuration: try changed(modelFile.configuration), precision: precision, kernels: kernels, pool: pool
         ) { try modelFile.tensor($0) }
-        // A default tap that the model doesn't have would fail every plain request.
-        _ = try model.defaultTap()
         return try ServedModel(
             model: model, version: ModelVersion(name: modelFile.configuration.name, sha256: digest),
             byteCount: modelFile.byteCount,

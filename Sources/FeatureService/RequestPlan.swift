@@ -16,7 +16,7 @@ struct RequestPlan: Sendable {
     let deadline: ContinuousClock.Instant?
     let traceObserver: FeatureTrace.Observer?
 
-    init(_ request: FeatureRequest, images: Int = 1, served: ServedModel) throws(FeatureServiceError) {
+    init(_ request: FeatureRequest, images: Int, served: ServedModel) throws(FeatureServiceError) {
         if let model = request.model, !model.isMet(by: served.version) { throw .otherModel(serving: served.version) }
         let hasHead = served.model.head != nil
         guard hasHead || !request.wantsLogits || request.isHeadOptional else { throw .noHead }

@@ -22,17 +22,21 @@ package final class ServedModel: Sendable {
     /// Element type of the stored weights, as safetensors names it: `F32`, `F16`, `BF16`.
     package let storedType: String
     package let preprocessing: Preprocessing
+    /// Floating-point operations of the default embedding of an image.
+    let usualOperations: Double
 
     /// Puts a served model together.
     ///
-    /// - Throws: `Preprocessing.InvalidParameters` if the configuration's preprocessing makes no sense.
-    package init(
-        model: ReversibleModel, version: ModelVersion, byteCount: Int, storedType: String
-    ) throws(Preprocessing.InvalidParameters) {
+    /// - Throws: `Preprocessing.InvalidParameters` if the configuration's preprocessing makes no sense, `TapError` if the model lacks
+    ///   its default tap.
+    package init(model: ReversibleModel, version: ModelVersion, byteCount: Int, storedType: String) throws {
         self.model = model
         self.version = version
         self.byteCount = byteCount
         self.storedType = storedType
+        // A default tap that the model doesn't have would fail every plain request.
+        usualOperations = PassExtent(taps: [try model.defaultTap()], wantsLogits: false, model: model)
+            .operations(on: model)
         let configuration = model.configuration.preprocessing
         preprocessing = try Preprocessing(
             resizeShorterSide: configuration.resizeShorterSide, cropSize: configuration.cropSize,
