@@ -104,8 +104,8 @@ extension ValueSyntax where Value == Tap {
 extension ValueSyntax where Value == HeadPlace {
     static var headPlace: ValueSyntax {
         ValueSyntax(
-            placeholder: "PLACE", rule: "a place: state, middle, down.N or up.N",
-            parse: { text in text == "state" ? .state : ActivationPlace(text).map(HeadPlace.activations) },
+            placeholder: "PLACE", rule: "a place: state, middle, down.N or up.N, the last three also as in up.1:2x2",
+            parse: { text in text == "state" ? .state : ActivationMeans(text).map(HeadPlace.activations) },
             format: { $0.activation?.description ?? "state" })
     }
 }

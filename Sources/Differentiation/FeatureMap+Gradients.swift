@@ -25,16 +25,26 @@ extension FeatureMap {
         pool.forEach(batch) { n in hw_axpy(image(n), other.image(n), 1, imageCount) }
     }
 
-    /// Sets the first `batch` images to the gradient by their numbers that follows from `gradients`, [batch][channels], by
-    /// their spatial means.
-    func spread(_ gradients: [Float], batch: Int) {
+    /// Sets the first `batch` images to the gradient by their numbers that follows from `gradients`,
+    /// [batch][channels][divisions][divisions], by their means over cells: the transpose of `means(ofImage:divisions:)`.
+    func spread(_ gradients: [Float], divisions: Int, batch: Int) {
         clear(batch: batch)
         let pixels = side * side
+        var next = gradients.startIndex
         for n in 0..<batch {
             for channel in 0..<channels {
                 let first = image(n) + channel / channelBlock * pixels * channelBlock + channel % channelBlock
-                let value = gradients[n * channels + channel] / Float(pixels)
-                for pixel in 0..<pixels { first[pixel * channelBlock] = value }
+                for y in 0..<divisions {
+                    let rows = poolingWindow(y, of: divisions, side: side)
+                    for x in 0..<divisions {
+                        let columns = poolingWindow(x, of: divisions, side: side)
+                        let value = gradients[next] / Float(rows.count * columns.count)
+                        next += 1
+                        for row in rows {
+                            for column in columns { first[(row * side + column) * channelBlock] += value }
+                        }
+                    }
+                }
             }
         }
     }

@@ -56,7 +56,7 @@ public final class ReverseObjective {
         if gradientSteps > 0 {
             parameters += program.parameters
         } else if let place = head.configuration.place {
-            parameters += program.parameters(through: place)
+            parameters += program.parameters(through: place.place)
         }
         return Set(parameters.map(\.key))
     }

@@ -96,32 +96,33 @@ extension TrainableNetwork {
 // MARK: - As far as a place
 
 extension TrainableNetwork {
-    /// Evaluates the network as far as `place` for as many images as there are times, and keeps what the backward pass needs.
+    /// Evaluates the network as far as a place for as many images as there are times, and keeps what the backward pass needs.
     /// - Parameters:
     ///   - states: x, [times.count][channels][side][side].
     ///   - scale: the factor of x in the network's input.
     ///   - times: the label τ of each image; at most `capacity`.
-    ///   - place: one that the program has.
-    /// - Returns: the spatial means of the activations there, [times.count][channels].
+    ///   - means: what to read there, which the program has.
+    /// - Returns: the means of the activations, [times.count][channels][divisions][divisions].
     public func forward(
-        _ states: UnsafePointer<Float>, scale: Float = 1, times: ArraySlice<Float>, to place: ActivationPlace
+        _ states: UnsafePointer<Float>, scale: Float = 1, times: ArraySlice<Float>, to means: ActivationMeans
     ) -> [Float] {
-        run(states, scale: scale, times: times, operationCount: program.operationCount(through: place))
-        let map = activations[program.buffer(at: place)]
-        return (0..<times.count).flatMap { map.means(ofImage: $0) }
+        run(states, scale: scale, times: times, operationCount: program.operationCount(through: means.place))
+        let map = activations[program.buffer(at: means.place)]
+        return (0..<times.count).flatMap { map.means(ofImage: $0, divisions: means.divisions) }
     }
 
-    /// Takes a gradient by the spatial means of the last `forward(_:times:to:)`, [batch][channels], back; the parameters'
-    /// gradients add up.
+    /// Takes a gradient by the means of the last `forward(_:times:to:)`, [batch][channels][divisions][divisions], back; the
+    /// parameters' gradients add up.
     /// - Parameter inputGradients: receives the gradient by the network's input, [batch][channels][side][side]; nil if it isn't
     ///   wanted.
     public func backward(
-        _ meanGradients: [Float], from place: ActivationPlace, batch: Int, inputGradients: UnsafeMutablePointer<Float>?
+        _ meanGradients: [Float], from means: ActivationMeans, batch: Int, inputGradients: UnsafeMutablePointer<Float>?
     ) {
         precondition(batch > 0 && batch <= capacity)
-        gradients.start(at: program.buffer(at: place), batch: batch).spread(meanGradients, batch: batch)
+        gradients.start(at: program.buffer(at: means.place), batch: batch).spread(
+            meanGradients, divisions: means.divisions, batch: batch)
         runBackward(
-            operationCount: program.operationCount(through: place), batch: batch, inputGradients: inputGradients)
+            operationCount: program.operationCount(through: means.place), batch: batch, inputGradients: inputGradients)
     }
 }
 

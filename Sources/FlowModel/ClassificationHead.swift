@@ -71,12 +71,8 @@ extension HeadConfiguration {
     /// How many numbers the pooled state has: three channels of `pooledSize` squared.
     public var representationWidth: Int { 3 * pooledSize * pooledSize }
 
-    /// How many numbers the head reads: the pooled state's, or the channels at its place, which `validate(on:)` found there.
-    public func inputWidth(on network: NetworkProgram) -> Int {
-        guard let place else { return representationWidth }
-        guard let channels = network.channels(at: place) else { preconditionFailure("there is no place \(place)") }
-        return channels
-    }
+    /// How many numbers the head reads: the pooled state's, or the means at its place, which `validate(on:)` found there.
+    public func inputWidth(on network: NetworkProgram) -> Int { place.map(network.count(of:)) ?? representationWidth }
 
     /// The head's parameters in the reference's order, keys such as `classifier.1.weight`: LayerNorm (0), the hidden
     /// Linear (1), after Tanh (2) the Linear without bias (3). A linear head's second and last is the Linear (1) that gives the

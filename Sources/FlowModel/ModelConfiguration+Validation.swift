@@ -142,7 +142,7 @@ extension HeadConfiguration {
         try validate()
         guard let place else { return }
         let network = try architecture.program()
-        try require(network.channels(at: place) != nil, "head.place", network.problem(withPlace: place))
+        if let problem = network.problem(with: place) { try require(false, "head.place", problem) }
     }
 
     /// Checks the head's own sizes.

@@ -35,15 +35,15 @@ public struct HeadConfiguration: Codable, Sendable, Equatable {
     public var hiddenWidth: Int?
     /// How many classes the logits name.
     public var classes: Int
-    /// What it reads: the spatial means of the activations at this place when the network is evaluated at the head's point,
+    /// What it reads: these means of the activations when the network is evaluated at the head's point,
     /// which takes one evaluation more than the pass to it; nil for the pooled state.
-    public var place: ActivationPlace?
+    public var place: ActivationMeans?
     /// The grid point at which it reads, counted from the image's, 0; before the last. Nil for the last.
     public var point: Int?
 
     /// Describes a head.
     public init(
-        pooledSize: Int, hiddenWidth: Int?, classes: Int, place: ActivationPlace? = nil, point: Int? = nil
+        pooledSize: Int, hiddenWidth: Int?, classes: Int, place: ActivationMeans? = nil, point: Int? = nil
     ) {
         self.place = place
         self.point = point

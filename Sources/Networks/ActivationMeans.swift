@@ -14,6 +14,15 @@ public struct ActivationMeans: Hashable, Sendable {
     }
 }
 
+extension ActivationMeans {
+    /// Over the whole plane after the middle block.
+    public static let middle = ActivationMeans(.middle)
+    /// Over the whole plane after input block `i`.
+    public static func down(_ i: Int) -> ActivationMeans { ActivationMeans(.down(i)) }
+    /// Over the whole plane after output block `i`.
+    public static func up(_ i: Int) -> ActivationMeans { ActivationMeans(.up(i)) }
+}
+
 extension ActivationMeans: LosslessStringConvertible {
     /// As requests and configurations spell it: the place, and the grid if it has more than one cell, such as `middle`, `up.1:2x2`.
     public var description: String { divisions == 1 ? "\(place)" : "\(place):\(divisions)x\(divisions)" }
@@ -34,5 +43,26 @@ extension ActivationMeans: LosslessStringConvertible {
             self.init(place, divisions: divisions)
         default: return nil
         }
+    }
+}
+
+extension ActivationMeans: Codable {
+    /// Reads the text form.
+    ///
+    /// - Throws: `DecodingError` if it isn't one.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let means = Self(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "is not a place such as middle, down.3 or up.0:2x2")
+        }
+        self = means
+    }
+
+    /// Writes the text form.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
     }
 }

@@ -9,7 +9,7 @@ public enum ActivationPlace: Hashable, Sendable {
 }
 
 extension ActivationPlace: CustomStringConvertible {
-    /// As requests and configurations spell it: `middle`, `down.3`, `up.0`.
+    /// As it is written: `middle`, `down.3`, `up.0`.
     public var description: String {
         switch self {
         case .middle: "middle"
@@ -33,26 +33,5 @@ extension ActivationPlace: CustomStringConvertible {
         case "up": self = .up(index)
         default: return nil
         }
-    }
-}
-
-extension ActivationPlace: Codable {
-    /// Reads the text form.
-    ///
-    /// - Throws: `DecodingError` if it isn't one.
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        let text = try container.decode(String.self)
-        guard let place = ActivationPlace(text) else {
-            throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "is not a place such as middle, down.3 or up.0")
-        }
-        self = place
-    }
-
-    /// Writes the text form.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
     }
 }

@@ -69,11 +69,16 @@ extension NetworkProgram {
     /// Every place, from the state to the velocity.
     public var places: [ActivationPlace] { namedPlaces.map(\.name) }
 
-    /// Channels at a place; nil if this network has no such place.
-    public func channels(at place: ActivationPlace) -> Int? { find(place).map { buffers[$0.buffer].channels } }
+    /// Channels at a place, one of `places`.
+    public func channels(at place: ActivationPlace) -> Int { buffers[existing(place).buffer].channels }
 
     /// Height and width in pixels at a place, one of `places`.
     public func side(at place: ActivationPlace) -> Int { buffers[existing(place).buffer].side }
+
+    /// How many numbers means have, which `problem(with:)` finds nothing wrong with.
+    public func count(of means: ActivationMeans) -> Int {
+        channels(at: means.place) * means.divisions * means.divisions
+    }
 
     /// How many operations an evaluation takes as far as `place`, one of `places`.
     public func operationCount(through place: ActivationPlace) -> Int { existing(place).operationCount }
@@ -81,8 +86,15 @@ extension NetworkProgram {
     /// The buffer whose activations are read at `place`, one of `places`.
     public func buffer(at place: ActivationPlace) -> BufferIndex { existing(place).buffer }
 
-    /// What is wrong with a place that this network doesn't have, for an error.
-    public func problem(withPlace place: ActivationPlace) -> String {
+    /// What is wrong with means that can't be read of this network, for an error; nil if they can.
+    public func problem(with means: ActivationMeans) -> String? {
+        guard places.contains(means.place) else { return problem(withUnknown: means.place) }
+        let side = side(at: means.place)
+        guard means.divisions > side else { return nil }
+        return "the place \(means) has more cells than pixels; \(means.place) can be divided up to \(side)x\(side)"
+    }
+
+    private func problem(withUnknown place: ActivationPlace) -> String {
         var last: [(kind: Substring, place: String)] = []
         for name in places.map(\.description) {
             guard let dot = name.lastIndex(of: ".") else { continue }
@@ -92,10 +104,10 @@ extension NetworkProgram {
         return "the place \(place) doesn't exist; the last are \(last.map(\.place).joined(separator: " and "))"
     }
 
-    private func find(_ place: ActivationPlace) -> Place? { namedPlaces.first { $0.name == place } }
-
     private func existing(_ place: ActivationPlace) -> Place {
-        guard let found = find(place) else { preconditionFailure("there is no place \(place)") }
+        guard let found = namedPlaces.first(where: { $0.name == place }) else {
+            preconditionFailure("there is no place \(place)")
+        }
         return found
     }
 }

@@ -73,16 +73,8 @@ public struct AvailableTaps: Sendable {
             }
             return width
         case .activation(let means):
-            guard let channels = network.channels(at: means.place) else {
-                throw TapError(network.problem(withPlace: means.place))
-            }
-            let side = network.side(at: means.place)
-            guard means.divisions <= side else {
-                throw TapError(
-                    "the place \(means) has more cells than pixels; \(means.place) can be divided up to \(side)x\(side)"
-                )
-            }
-            return channels * means.divisions * means.divisions
+            if let problem = network.problem(with: means) { throw TapError(problem) }
+            return network.count(of: means)
         }
     }
 }

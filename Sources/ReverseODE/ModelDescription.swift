@@ -126,7 +126,7 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         }
         return places
             + network.places.map {
-                Place(place: "\($0)", dimension: network.channels(at: $0)!, side: network.side(at: $0))
+                Place(place: "\($0)", dimension: network.channels(at: $0), side: network.side(at: $0))
             }
     }
 }

@@ -25,7 +25,7 @@ public struct Trajectory: Sendable {
     private var integration: Integration
     private let wantsLogits: Bool
     /// Where the head reads, if not the pooled state.
-    private let headPlace: ActivationPlace?
+    private let headPlace: ActivationMeans?
     /// Where the state is, or the current step leaves from; see `TimeGrid.index(at:)`.
     private var position: Int
     private let extent: PassExtent
@@ -77,7 +77,7 @@ public struct Trajectory: Sendable {
     /// What the evaluation at the grid point where the trajectory is reads of activations: first what the head reads, if that is
     /// wanted, then what each tap does.
     private func meansWanted(of model: ReversibleModel) -> [ActivationMeans] {
-        (isHeadEvaluated(on: model) ? [ActivationMeans(headPlace!)] : [])
+        (isHeadEvaluated(on: model) ? [headPlace!] : [])
             + taps.compactMap { tap in
                 guard tap.position(on: model.grid) == position, case .activation(let means) = tap.place else {
                     return nil
@@ -176,10 +176,10 @@ extension ResolvedTap {
 
     /// Where the tap reads the activations of an evaluation at its state, on a model whose head reads at `headPlace`, or the
     /// pooled state; nil if the state itself is enough.
-    func activations(_ headPlace: ActivationPlace?) -> ActivationPlace? {
+    func activations(_ headPlace: ActivationMeans?) -> ActivationPlace? {
         switch place {
         case .activation(let means): means.place
-        case .head: headPlace
+        case .head: headPlace?.place
         case .state, .pooled: nil
         }
     }

@@ -2,6 +2,7 @@ import FlowModel
 import Foundation
 import ModelFixtures
 import ModelImport
+import Networks
 import ReverseODE
 import TestBench
 import TestFixtures
@@ -44,12 +45,14 @@ struct FrozenFamilyTests {
         let status = try FineTuneCommand.run(
             try parsed([
                 "finetune", scratch.path("model.safetensors"), "--data", scratch.path("data"), "--freeze", "flow",
-                "--penalty", "0.001", "--t-cutoff", "\(cutoff)", "--head-place", "up.1", "-o", scratch.path("head"),
+                "--penalty", "0.001", "--t-cutoff", "\(cutoff)", "--head-place", "up.1:2x2", "-o", scratch.path("head"),
             ]))
         #expect(status == .success)
         let path = scratch.path("head/model.safetensors")
         let configuration = try ModelFile(path: path).configuration
-        #expect(configuration.head?.place == .up(1) && configuration.head?.hiddenWidth == nil)
+        #expect(
+            configuration.head?.place == ActivationMeans(.up(1), divisions: 2) && configuration.head?.hiddenWidth == nil
+        )
         #expect(TimeGrid(configuration).steps == 1 && configuration.labels == ["blue", "red"])
         let found = try await Workshop.top1(["--model", path, "--data", scratch.path("others")])
         #expect(found >= 0.9, "\(found)")

@@ -21,7 +21,7 @@ struct GradientCase: Sendable {
     var shapes: [ParameterShape] { program.parameters + head.parameters(on: program) }
     var side: Int { program.side }
 
-    init(side: Int, place: ActivationPlace? = nil) throws {
+    init(side: Int, place: ActivationMeans? = nil) throws {
         let program = try UNetArchitecture(
             modelChannels: 32, residualBlocks: 1, channelMultipliers: [1, 2], attentionDownsampling: [2], heads: 4,
             imageSize: side
@@ -30,7 +30,7 @@ struct GradientCase: Sendable {
     }
 
     /// Of another network, whatever its shape, or through another flow.
-    init(_ program: NetworkProgram, place: ActivationPlace? = nil, through flow: ParametrisedFlow? = nil) {
+    init(_ program: NetworkProgram, place: ActivationMeans? = nil, through flow: ParametrisedFlow? = nil) {
         self.program = program
         head = HeadConfiguration(pooledSize: 8, hiddenWidth: 24, classes: 5, place: place)
         referencePass =

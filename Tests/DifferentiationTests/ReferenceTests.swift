@@ -90,8 +90,8 @@ struct ReferenceTests {
 
     @Test(
         "of the whole network and of the loss through Euler steps agree with central differences, wherever the head reads",
-        arguments: [nil, .up(1)] as [ActivationPlace?])
-    func network(place: ActivationPlace?) async throws {
+        arguments: [nil, .up(1)] as [ActivationMeans?])
+    func network(place: ActivationMeans?) async throws {
         // One direction through every parameter, and one each through those whose share of it is small.
         try await expectCentralDifferences(
             try GradientCase(side: 16, place: place), kinds: place == nil ? ["", "time_embed", "qkv"] : [""])

@@ -92,16 +92,19 @@ struct TrainableNetworkTests {
 
     @Test(
         "agree with the reference for a head that reads activations at the stop time, in parts of the batch too",
-        arguments: [ActivationPlace.middle, .down(0), .down(2), .up(0), .up(1), .up(3)])
-    func placedHead(place: ActivationPlace) throws {
+        arguments: [
+            ActivationMeans.middle, .down(0), .down(2), .up(0), .up(1), .up(3), ActivationMeans(.up(0), divisions: 2),
+            ActivationMeans(.up(1), divisions: 3),
+        ])
+    func placedHead(place: ActivationMeans) throws {
         try expectReference(TrainableCase(try GradientCase(side: 16, place: place), capacity: place == .middle ? 1 : 2))
     }
 
     @Test(
         "agree with the reference through flows of other scales, whether the head reads states or activations",
         arguments: [(.edm, nil), (.sample, nil), (.epsilon, .middle), (.ve, .middle)]
-            as [(Prediction, ActivationPlace?)])
-    func flows(prediction: Prediction, place: ActivationPlace?) throws {
+            as [(Prediction, ActivationMeans?)])
+    func flows(prediction: Prediction, place: ActivationMeans?) throws {
         let program = try VariedNetwork.smallest.program(frequencies: .singleExponentials)
         try expectReference(TrainableCase(GradientCase(program, place: place, through: prediction.flow), capacity: 2))
     }

@@ -48,7 +48,7 @@ struct CachingTests {
 
     private func requests(_ model: ServedModel) -> [FeatureRequest] {
         let end = Tap(time: .end, place: .pooled)
-        let middle = Tap(time: .at(model.model.grid.times[1]), place: .activation(ActivationMeans(.middle)))
+        let middle = Tap(time: .at(model.model.grid.times[1]), place: .activation(.middle))
         return [
             FeatureRequest(), FeatureRequest(taps: [end, middle]), FeatureRequest(taps: [middle, end]),
             FeatureRequest(taps: [], wantsLogits: true), FeatureRequest(taps: [end], wantsLogits: true),

@@ -242,7 +242,7 @@ struct FeatureServiceTests {
             let asked = request
             return Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(number)))], asked) }
         }
-        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(ActivationMeans(.middle)))])
+        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(.middle))])
         var tasks: [Task<FeatureResponse, any Error>] = []
         for number in 0..<7 {
             tasks.append(ask(number, number < 6 ? .roundTrip(atMost: 3) : short))

@@ -27,12 +27,12 @@ struct PlacedHeadTests {
 
     @Test(
         "classifies what the tap at its place reads at the end of the pass, with one evaluation more",
-        arguments: [ActivationPlace.middle, .down(1), .up(0), .up(3)])
-    func classifies(place: ActivationPlace) throws {
+        arguments: [ActivationMeans.middle, .down(1), .up(0), .up(3), ActivationMeans(.up(0), divisions: 2)])
+    func classifies(place: ActivationMeans) throws {
         let model = try TinyModel.make(headPlace: place, pool: pool).model
         let head = try #require(model.head)
         let means = try trajectory(
-            model, [Tap(time: .end, place: .activation(ActivationMeans(place)))], wantsLogits: false
+            model, [Tap(time: .end, place: .activation(place))], wantsLogits: false
         ).features[0]
         let classified = try trajectory(model, [Tap(time: .end, place: .head)], wantsLogits: true, among: 2)
         let activations = head.activations(means, kernels: .best)

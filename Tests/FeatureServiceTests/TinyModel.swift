@@ -11,7 +11,7 @@ enum TinyModel {
     static let side = 16
 
     static func make(
-        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, headPlace: ActivationPlace? = nil,
+        seed: UInt64 = 1, steps: Int = 4, classes: Int = 3, gain: Float = 1, headPlace: ActivationMeans? = nil,
         selfTest: SelfTestRecord? = nil,
         pool: WorkerPool
     ) throws -> ServedModel {

@@ -1,5 +1,6 @@
 import FlowModel
 import ModelImport
+import Networks
 import Testing
 
 @Suite("A configuration") struct ConfigurationValidationTests {
@@ -56,6 +57,7 @@ import Testing
         Mistake("head.pooledSize") { $0.head?.pooledSize = 0 },
         Mistake("head.place") { $0.head?.place = .down(99) },
         Mistake("head.place") { $0.head?.place = .up(99) },
+        Mistake("head.place") { $0.head?.place = ActivationMeans(.down(0), divisions: 99) },
         Mistake("head.pooledSize") { $0.head?.pooledSize = .max },
         Mistake("head.hiddenWidth") { $0.head?.hiddenWidth = -1 },
         Mistake("head.classes") { $0.head?.classes = 0 },

@@ -75,8 +75,8 @@ public final class ReferenceNetwork {
         let times = [Float](repeating: Float(pass.stop.label), count: state.shape[0])
         let input =
             head!.place.map {
-                let read = activations(tape.scaled(state, by: pass.stop.c), times: times, at: $0, on: tape)
-                return tape.pooled(read, to: 1)
+                let read = activations(tape.scaled(state, by: pass.stop.c), times: times, at: $0.place, on: tape)
+                return tape.pooled(read, to: $0.divisions)
             } ?? tape.pooled(tape.scaled(state, by: pass.stopUnit), to: head!.pooledSize)
         let normalized = tape.layerNorm(
             input, weight: self["classifier.0.weight"], bias: self["classifier.0.bias"])

@@ -79,7 +79,7 @@ struct GoldenTests {
         let golden = try GoldenModel("icfm32")
         let integrator = golden.integrator(capacity: 1)
         let time = golden.model.grid.times[3]
-        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(ActivationMeans(.middle))))
+        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(.middle)))
         let end = try golden.model.resolve(Tap(time: .end, place: .pooled))
         var both = [
             integrator.trajectory(input: try golden.input(0), taps: [middle, end], wantsLogits: false),
@@ -105,7 +105,7 @@ struct CompanyTests {
         let taps = { (model: ReversibleModel) in
             [
                 try model.resolve(Tap(time: .end, place: .state)),
-                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(ActivationMeans(.up(0))))),
+                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(.up(0)))),
             ]
         }
         let single = alone.integrator(capacity: 1)
@@ -186,7 +186,7 @@ struct CompanyTests {
             var passes = [integrator.trajectory(input: try golden.input(0), taps: taps, wantsLogits: true)]
             integrator.run(&passes)
             let pixels = passes[0].features[3]
-            #expect(pixels.count == program.channels(at: place)! * side * side)
+            #expect(pixels.count == program.channels(at: place) * side * side)
             for (tap, read) in zip(taps, passes[0].features) {
                 guard case .activation(let means) = tap.place else { continue }
                 #expect(read.count == tap.dimension)

@@ -12,7 +12,7 @@ struct HeadPointTests {
     private static let pool = WorkerPool(count: 2)
 
     private static func configuration(
-        _ flow: Flow, points: Int, solver: Solver = .euler, place: ActivationPlace? = nil, point: Int? = nil
+        _ flow: Flow, points: Int, solver: Solver = .euler, place: ActivationMeans? = nil, point: Int? = nil
     ) -> ModelConfiguration {
         ModelConfiguration(
             name: "early",
@@ -47,7 +47,7 @@ struct HeadPointTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let flow: Flow
         let solver: Solver
-        let place: ActivationPlace?
+        let place: ActivationMeans?
         var testDescription: String {
             let name = flow.path?.rawValue ?? flow.parametrised?.prediction.rawValue ?? ""
             return "\(name) \(solver) \(place.map { "\($0)" } ?? "state")"
@@ -59,7 +59,7 @@ struct HeadPointTests {
             prediction: .epsilon, times: .noise(.timesteps(.linear(count: 100, start: 0.001, end: 0.2))))
         let flows: [Flow] = [.path(.icfm), .path(.gvp), .parametrised(epsilon)]
         return flows.flatMap { flow in
-            [(Solver.euler, nil), (.euler, ActivationPlace.up(0)), (.heun, .middle), (.ab2, nil)].map {
+            [(Solver.euler, nil), (.euler, ActivationMeans.up(0)), (.heun, .middle), (.ab2, nil)].map {
                 Case(flow: flow, solver: $0.0, place: $0.1)
             }
         }
@@ -89,19 +89,19 @@ struct HeadPointTests {
 
     @Test(
         "at the image's own point takes one evaluation as far as its place, and none if it reads the state",
-        arguments: [ActivationPlace?.none, .up(1)])
-    func image(place: ActivationPlace?) throws {
+        arguments: [ActivationMeans?.none, .up(1)])
+    func image(place: ActivationMeans?) throws {
         let model = try Self.model(Self.configuration(.path(.icfm), points: 17, place: place, point: 0))
         let pass = Self.pass(model)
         #expect(pass.logits != nil && pass.evaluations == (place == nil ? 0 : 1))
         let extent = PassExtent(taps: [], wantsLogits: true, model: model)
-        #expect(extent.operations(on: model) == (place.map { model.operations(through: $0) } ?? 0))
+        #expect(extent.operations(on: model) == (place.map { model.operations(through: $0.place) } ?? 0))
     }
 
     @Test(
         "gives the same logits where the pass goes on, and taps the whole way there and back",
-        arguments: [ActivationPlace?.none, .up(0)])
-    func deepTaps(place: ActivationPlace?) throws {
+        arguments: [ActivationMeans?.none, .up(0)])
+    func deepTaps(place: ActivationMeans?) throws {
         let model = try Self.model(Self.configuration(.path(.icfm), points: 9, place: place, point: 2))
         let alone = Self.pass(model)
         let whole = Self.pass(model, taps: try [model.resolve(Tap(time: .end, place: .state))])

@@ -11,7 +11,7 @@ import Testing
 
 @Suite("What fine-tuning differentiates")
 struct FineTuningLearnerTests {
-    private static func configuration(headAt place: ActivationPlace?) -> ModelConfiguration {
+    private static func configuration(headAt place: ActivationMeans?) -> ModelConfiguration {
         ModelConfiguration(
             name: "small", architecture: SmallRun.architecture,
             head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: place), path: .icfm,
@@ -64,8 +64,8 @@ struct FineTuningLearnerTests {
     @Test(
         "has the loss and the classes of the pass that is served, on every flow",
         arguments: Prediction.allCases.map { ($0, nil) } + [(.epsilon, .middle), (.edm, .middle)]
-            as [(Prediction, ActivationPlace?)])
-    func served(prediction: Prediction, place: ActivationPlace?) throws {
+            as [(Prediction, ActivationMeans?)])
+    func served(prediction: Prediction, place: ActivationMeans?) throws {
         try withTemporaryFolder { folder in
             let feed = try SmallRun.pictures(in: folder)
             let configuration = SmallRun.classifier(of: .parametrised(prediction.flow), headAt: place)
@@ -153,8 +153,8 @@ struct FineTuningLearnerTests {
             (.middle, nil, 0, ["output_blocks.", "out."]), (.middle, 0, nil, ["output_blocks.", "out."]),
             (.up(0), 0, nil, ["output_blocks.1.", "out."]),
             (.down(0), 0, nil, ["time_embed.", "input_blocks.1.", "middle_block.", "output_blocks.", "out."]),
-        ] as [(ActivationPlace?, Int?, Int?, [String])])
-    func reach(place: ActivationPlace?, forwardSteps: Int?, gradientSteps: Int?, unreached: [String]) throws {
+        ] as [(ActivationMeans?, Int?, Int?, [String])])
+    func reach(place: ActivationMeans?, forwardSteps: Int?, gradientSteps: Int?, unreached: [String]) throws {
         let pool = WorkerPool(count: 2)
         let learner = try Self.learner(
             Self.configuration(headAt: place), forwardSteps: forwardSteps, gradientSteps: gradientSteps, pool: pool)

@@ -47,7 +47,7 @@ struct SmallRun {
     }
 
     /// A classifier of two steps.
-    static func classifier(of flow: Flow, headAt place: ActivationPlace? = nil) -> ModelConfiguration {
+    static func classifier(of flow: Flow, headAt place: ActivationMeans? = nil) -> ModelConfiguration {
         ModelConfiguration(
             name: "small", architecture: architecture,
             head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: place), flow: flow,

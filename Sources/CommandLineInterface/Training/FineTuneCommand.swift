@@ -44,7 +44,8 @@ enum FineTuneCommand: Subcommand {
     private static let headPlace = Option(
         "head-place", optional: .headPlace,
         help: "What the head reads at --head-at: state is the pooled state, as in the paper; the others are "
-            + "means of the network's activations, at middle, down.N or up.N. The default is the model's.")
+            + "means of the network's activations, at middle, down.N or up.N, over the image or over each cell of a grid, as "
+            + "in up.1:2x2. The default is the model's.")
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 0...65_536),
         help: "The width of the head's hidden layer; 0 makes a linear head without one. The default is the model's; in "

@@ -1,5 +1,4 @@
 import FlowModel
-import Networks
 import ReverseODE
 import Tensor
 
@@ -42,7 +41,7 @@ final class HeadFeatures {
     ) throws {
         guard !isComplete else { return }
         precondition(feed.subset.count == total && done.isMultiple(of: feed.imagesPerBatch))
-        let place = model.configuration.head?.place.map { TapPlace.activation(ActivationMeans($0)) } ?? .pooled
+        let place = model.configuration.head?.place.map { TapPlace.activation($0) } ?? .pooled
         let tap = try model.resolve(Tap(time: model.usualTime, place: place))
         let integrator = ReverseIntegrator(forBatchesOf: model, kernels: kernels, pool: pool)
         let batches = feed.batches(index: done / feed.imagesPerBatch)

@@ -6,14 +6,14 @@ import ReverseODE
 package enum HeadPlace: Sendable, Equatable {
     /// The pooled state.
     case state
-    /// The means of the network's activations at a place.
-    case activations(ActivationPlace)
+    /// Means of the network's activations.
+    case activations(ActivationMeans)
 
-    /// The place of activations; nil for the state.
-    package var activation: ActivationPlace? {
+    /// The means of activations; nil for the state.
+    package var activation: ActivationMeans? {
         switch self {
         case .state: nil
-        case .activations(let place): place
+        case .activations(let means): means
         }
     }
 }
