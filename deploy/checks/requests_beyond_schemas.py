@@ -30,8 +30,11 @@ BEYOND_SCHEMAS = [
     # What the model has.
     ("unknown_tap", r""),
     ("model_not_found", r""),
+    # That cells are in as many rows as columns.
+    ("invalid_parameter", r"unknown place \"(middle|(down|up)\.\d+):(\d+)x(?!\3\")\d+\""),
     # How parts of a request go together.
-    ("invalid_parameter", r"given twice|appears twice|more than (64|512)|^dimensions is \d+, and the model's"),
+    ("invalid_parameter", r"given twice|appears twice|more than (64|512)|^dimensions is \d+, and the model's|"
+                          r"numbers together, and a request may have"),
     ("malformed_body", r"data must be a flat array|data is ragged|data mixes|nested too deeply|the shape says|"
                        r"^the shape of pixels must be|not finite in f32|Inference-Header-Content-Length is|"
                        r"requests [a-z]+ twice|bytes follow the JSON|BYTES element|^model_(name|version) is"),
