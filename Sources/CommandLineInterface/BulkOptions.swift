@@ -16,10 +16,10 @@ enum BulkOptions {
         flag: "null", short: "0",
         help: "Paths in --files-from end in zero bytes, as find -print0 writes them, instead of line ends.")
     private static let resume = Option(
-        flag: "resume",
-        help: "Continue an interrupted run of the same output, and fail if that run had other options. If not given, "
-            + "the run is continued if the options are the same, and started again otherwise. --no-resume always "
-            + "starts again.")
+        optionalFlag: "resume",
+        help: "--resume continues an interrupted run of the same output, and fails if that run had other options. "
+            + "--no-resume always starts again. By default, the run continues if the options are the same, and starts "
+            + "again otherwise.")
     static let batch = Option(
         "batch", .integer(in: 1...256), default: 8, help: "The most images evaluated together.")
     static let exactDecode = Option(
@@ -67,7 +67,7 @@ enum BulkOptions {
     static func run(_ arguments: ParsedArguments, output: String?, shard: Shard = .whole) throws -> ImageRun {
         let resumes = try arguments[resume]
         try arguments.require(
-            !resumes || output != nil, of: resume, "applies to a file, not to standard output",
+            resumes != true || output != nil, of: resume, "applies to a file, not to standard output",
             remedy: "name a file with -o")
         let (named, list, isZero) = (try arguments[paths], try arguments[filesFrom], try arguments[endsInZero])
         guard list != nil || !named.isEmpty else {
@@ -81,12 +81,11 @@ enum BulkOptions {
                 "standard input can be read only once", at: "PATHS",
                 remedy: "give - only once; ./- is a file of that name")
         }
-        let isGiven = arguments.source(of: resume) != nil
         return try ImageRun(
             try ImageInputs(
                 named, list: list, endsInZero: isZero, following: try DataOptions.links(arguments),
                 formats: try DataOptions.formats(arguments)),
             shard: shard, skipsDamaged: try arguments[DataOptions.damaged] == .skip,
-            resumes ? .required : isGiven ? .never : .ifSame)
+            resumes.map { $0 ? .required : .never } ?? .ifSame)
     }
 }

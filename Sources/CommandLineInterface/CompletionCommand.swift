@@ -16,8 +16,8 @@ enum CompletionCommand: Subcommand {
             """,
         positionals: [shell],
         examples: [
-            "For the present bash alone:": "source <(headwater completion bash)",
-            "For every fish:": "headwater completion fish > ~/.config/fish/completions/headwater.fish",
+            "In the current bash session only:": "source <(headwater completion bash)",
+            "In every fish session:": "headwater completion fish > ~/.config/fish/completions/headwater.fish",
         ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {

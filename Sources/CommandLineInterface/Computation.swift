@@ -11,8 +11,10 @@ extension Computation {
 
     static let precisionOption = Option(
         "precision", .choice("PRECISION"), default: Precision.f32,
-        help: "The precision of products: f32, or bf16 where that is faster and the processor supports it. bf16 "
-            + "changes embeddings by about 1e-3. Sums and activations are always f32.")
+        help:
+            "The precision of products: f32, or bf16 for most layers, on processors with AVX512_BF16 or, on arm64, BF16. "
+            + "bf16 changes embeddings by about 1e-3, and on some processors it is slower. Sums and activations are "
+            + "always f32.")
 
     static let workersOption = Option(
         "workers", optional: .integer(in: 1...1024),

@@ -45,8 +45,9 @@ enum EmbedCommand: Subcommand {
             of a folder are sorted by path. Without --at and --from, the model's default tap is used.
 
             npy is a NumPy matrix with one row an image. With several taps, their columns follow each other, all places of \
-            the first time first. The file OUTPUT\(PathList.suffix) has the path of each row, one a line. A path with a line \
-            break is preceded by a backslash, and \\n stands for the break. jsonl has one object an image with its path and \
+            the first time first. The file OUTPUT\(PathList.suffix) has the path of each row, one a line. If a path \
+            has a line break or begins with a backslash, its line begins with a backslash, and \\\\, \\n and \\r stand for a \
+            backslash, a line feed and a carriage return. jsonl has one object an image with its path and \
             taps. csv has a line of column names, then one line an image. A path that isn't UTF-8 is written unchanged; \
             jsonl has it in base64, as pathBytes.
 

@@ -84,8 +84,9 @@ enum EvaluateCommand: Subcommand {
 
             With --samples, the quality of the flow itself is measured: how far the images that it makes of noise are \
             from real ones, as distributions in an embedding. The distance between two sets of real images of the same size \
-            is what perfect samples would come to. A few images give too large distances: give thousands, and twice as many \
-            images. \
+            is what perfect samples would come to. With few images, the distances are too large: give an N of thousands, and at \
+            least 2N images.
+
             --round-trips measures how exactly the flow returns images from the end of its grid.
 
             With --corruption, the head is measured once more for each corruption and severity: the families of \

@@ -26,7 +26,9 @@ enum HealthCommand: Subcommand {
         name: "health", abstract: "check whether a running service is ready",
         discussion: "Requests GET /health/ready. The exit status is 0 if the service is ready and 1 if not.",
         options: [[host, port, tls, authority, name]],
-        variables: [certificateVariable: "As for 'headwater serve'. If it is set, TLS is used."])
+        variables: [
+            certificateVariable: "As for 'headwater serve'. If it is set and --port is not given, TLS is the default."
+        ])
 
     static func run(_ arguments: ParsedArguments) throws -> ExitStatus {
         let probe = try probe(arguments, environment: ProcessInfo.processInfo.environment)

@@ -32,7 +32,8 @@ enum ImportOptions {
     private static let groups = Option(
         ImportOption.groups.rawValue, optional: .integer(in: 32...32),
         help:
-            "States that norms of fewer than 128 channels have 32 groups too, which those of EDM and RectifiedFlow don't."
+            "The number of groups of norms with fewer than 128 channels. Give it if they have 32 groups too in a network of EDM or "
+            + "RectifiedFlow; the published ones have fewer."
     )
     private static let classChoice = Option(
         ImportOption.classChoice.rawValue, optional: .classChoice,

@@ -40,7 +40,9 @@ enum ServeOptions {
     static let key = Option("tls-key", optional: .file, help: "A PEM file of the private key.")
     static let apiKeys = Option(
         "api-key-file", optional: .file,
-        help: "A file of API keys, one per line. Every route except health and the page at / then requires one.")
+        help:
+            "A file of API keys, one per line. Every route then requires one, except the health checks, /, /openapi.yaml and /api.md."
+    )
 
     static let crossOrigins = Option(
         "cors-origin", repeated: .string("ORIGIN"),
@@ -127,7 +129,7 @@ enum ServeOptions {
     static let otlpSample = Option(
         "otlp-sample", .number("RATIO", in: 0...1), default: 1,
         help:
-            "The share of requests without a traceparent that are traced. Of a request with one, its caller has decided."
+            "The share of requests without a traceparent that are traced. If a request has a traceparent, its caller decides."
     )
 
     static let all = [

@@ -26,7 +26,8 @@ enum TapOptions {
     /// The tap that a new model file names.
     static let defaultTap = Option(
         "default-tap", optional: .tap,
-        help: "The tap at which embeddings are read if a request names none, such as end/middle. The default is the "
+        help:
+            "The tap at which embeddings are read if a request names none, such as end/middle or 1/up.1:2x2. The default is the "
             + "model's.")
 
     static let options = OptionGroup("Taps", [at, from])
@@ -96,7 +97,7 @@ extension ValueSyntax where Value == Tap {
     /// A tap as a configuration has it.
     static var tap: ValueSyntax {
         ValueSyntax(
-            placeholder: "TIME/PLACE", rule: "a time, a slash and a place, such as end/middle",
+            placeholder: "TIME/PLACE", rule: "a time, a slash and a place, such as end/middle or 1/up.1:2x2",
             parse: { try? Tap(parsing: $0) }, format: \.written)
     }
 }

@@ -67,6 +67,8 @@ package struct FeatureRequest: Sendable {
     package var model: ModelRequirement?
     /// When an answer is no longer of use.
     package var deadline: ContinuousClock.Instant?
+    /// The memory that its numbers may take; nil for any.
+    package var memory: AnswerMemory?
     /// Is told when which work was done, before the request is answered or fails; nil if that is of no interest.
     package var traceObserver: FeatureTrace.Observer?
 
@@ -81,6 +83,22 @@ package struct FeatureRequest: Sendable {
     package init(taps: [Tap]? = nil, wantsLogits: Bool = false, deadline: ContinuousClock.Instant? = nil) {
         self.init(taps.map { .taps($0) } ?? (wantsLogits ? .taps([]) : .modelDefault), wantsLogits: wantsLogits)
         self.deadline = deadline
+    }
+}
+
+/// Memory for the numbers of an answer.
+package struct AnswerMemory: Sendable {
+    /// The most numbers of the embeddings that a client may choose for a request: 32 MiB, and about 110 MiB more as JSON.
+    package static let maximumNumbersOfEmbeddings = 1 << 23
+
+    /// The most numbers of all images together.
+    let maximumNumbers: Int
+    /// Takes memory for so many numbers until the answer is sent; false if there isn't as much.
+    let take: @Sendable (_ numbers: Int) -> Bool
+
+    package init(maximumNumbers: Int = .max, take: @escaping @Sendable (_ numbers: Int) -> Bool) {
+        self.maximumNumbers = maximumNumbers
+        self.take = take
     }
 }
 
@@ -158,7 +176,7 @@ package enum FeatureServiceError: Error, Sendable, Equatable {
     case otherModel(serving: ModelVersion)
     /// The model has no such tap.
     case tap(TapError)
-    /// The embeddings of all images have so many numbers together, which is more than are computed for a request.
+    /// The embeddings of all images have so many numbers together, more than a request may have.
     case tooManyNumbers(Int, atMost: Int)
     /// Classification was asked of a model without a head.
     case noHead

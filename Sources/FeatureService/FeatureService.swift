@@ -113,7 +113,8 @@ package actor FeatureService {
     ) async throws(FeatureServiceError) -> FeatureResponse {
         guard !isDraining else { throw .draining }
         guard let active else { throw .starting }
-        let plan = try RequestPlan(request, images: inputs.count, served: active)
+        let plan = try RequestPlan(request, served: active)
+        try hold(inputs.count * plan.numbers, request.memory)
         let operations = plan.operations
         try reserve(inputs.count, operations: operations)
         let start = clock()
@@ -129,6 +130,13 @@ package actor FeatureService {
         }
         decode(led.map { ($0.image, inputs[$0.position]) }, plan: plan)
         return try await answer(id).get()
+    }
+
+    /// Takes memory for a request's numbers, which are held until it is answered.
+    private nonisolated func hold(_ numbers: Int, _ memory: AnswerMemory?) throws(FeatureServiceError) {
+        guard let memory else { return }
+        guard numbers <= memory.maximumNumbers else { throw .tooManyNumbers(numbers, atMost: memory.maximumNumbers) }
+        guard memory.take(numbers) else { throw overloaded(AdmissionRefusal(.memory, after: 1)) }
     }
 
     /// Reserves room in the queue before any work is done for the images, which take so many operations each.

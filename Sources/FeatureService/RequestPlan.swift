@@ -5,9 +5,6 @@ import Tensor
 
 /// A request's wishes, checked against the model that will serve it.
 struct RequestPlan: Sendable {
-    /// The most numbers of a request's embeddings together, 128 MiB: they are in memory until the answer is written.
-    static let maximumNumbers = 1 << 25
-
     let served: ServedModel
     let taps: [ResolvedTap]
     let wantsLogits: Bool
@@ -16,7 +13,7 @@ struct RequestPlan: Sendable {
     let deadline: ContinuousClock.Instant?
     let traceObserver: FeatureTrace.Observer?
 
-    init(_ request: FeatureRequest, images: Int, served: ServedModel) throws(FeatureServiceError) {
+    init(_ request: FeatureRequest, served: ServedModel) throws(FeatureServiceError) {
         if let model = request.model, !model.isMet(by: served.version) { throw .otherModel(serving: served.version) }
         let hasHead = served.model.head != nil
         guard hasHead || !request.wantsLogits || request.isHeadOptional else { throw .noHead }
@@ -34,8 +31,6 @@ struct RequestPlan: Sendable {
         } catch {
             throw .tap(error)
         }
-        let numbers = images * taps.reduce(0) { $0 + $1.dimension }
-        guard numbers <= Self.maximumNumbers else { throw .tooManyNumbers(numbers, atMost: Self.maximumNumbers) }
     }
 
     private static func resolve(_ selection: TapSelection, model: ReversibleModel) throws(TapError) -> [ResolvedTap] {
@@ -55,6 +50,9 @@ struct RequestPlan: Sendable {
         }
         return resolved
     }
+
+    /// How many numbers the embeddings of an image have.
+    var numbers: Int { taps.reduce(0) { $0 + $1.dimension } }
 
     /// Floating-point operations of one image.
     var operations: Double {

@@ -28,15 +28,22 @@ package final class ServedModel: Sendable {
     /// Puts a served model together.
     ///
     /// - Throws: `Preprocessing.InvalidParameters` if the configuration's preprocessing makes no sense, `TapError` if the model lacks
-    ///   its default tap.
+    ///   its default tap, `ModelLoadingError` if that has more numbers than a request may have.
     package init(model: ReversibleModel, version: ModelVersion, byteCount: Int, storedType: String) throws {
         self.model = model
         self.version = version
         self.byteCount = byteCount
         self.storedType = storedType
-        // A default tap that the model doesn't have would fail every plain request.
-        usualOperations = PassExtent(taps: [try model.defaultTap()], wantsLogits: false, model: model)
-            .operations(on: model)
+        // A default tap that the model doesn't have, or that is too large, would fail every plain request.
+        let tap = try model.defaultTap()
+        guard tap.dimension <= AnswerMemory.maximumNumbersOfEmbeddings else {
+            throw ModelLoadingError(
+                description:
+                    "the default tap \(model.configuration.defaultTap) has \(tap.dimension) numbers, more than the "
+                    + "\(AnswerMemory.maximumNumbersOfEmbeddings) of a request; choose another with 'headwater convert --default-tap'"
+            )
+        }
+        usualOperations = PassExtent(taps: [tap], wantsLogits: false, model: model).operations(on: model)
         let configuration = model.configuration.preprocessing
         preprocessing = try Preprocessing(
             resizeShorterSide: configuration.resizeShorterSide, cropSize: configuration.cropSize,

@@ -50,6 +50,13 @@ package struct Request: Sendable {
         if case .bytes(let bytes) = body { bytes } else { [] }
     }
 
+    /// Takes memory for the answer of what all bodies and answers together may take, until the request ends.
+    ///
+    /// - Returns: false if there isn't as much.
+    package var takeMemory: @Sendable (_ bytes: Int) -> Bool {
+        { [share] bytes in share.reserve(bytes) }
+    }
+
     /// This request with its body decompressed and without its `Content-Encoding`. A body that is in a file stays as it is.
     ///
     /// The result is within the limit of the request's ``BodyPolicy``. It is also at most 1 MiB or a hundred times as large as

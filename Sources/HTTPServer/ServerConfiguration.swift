@@ -48,7 +48,8 @@ package struct ServerConfiguration: Sendable {
     /// The largest request head: request line and headers. Larger ones are answered 431 (or, if the head doesn't fit
     /// libmicrohttpd's buffer of four times this size, by the library's own 431 or 414).
     package var maximumHeaderBytes = 16 << 10
-    /// The bodies held in memory at a time, all requests together; a request that would exceed it is answered 503.
+    /// The memory of bodies, and of answers that take memory (``Request/takeMemory``), all requests together; a request that would
+    /// exceed it is answered 503.
     package var maximumHeldBodyBytes = 1 << 30
     /// The time a client has for its request line, from connecting, and again for the rest of its request. A client
     /// that takes longer is closed without an answer: libmicrohttpd cannot answer a request that is not complete.

@@ -16,7 +16,7 @@ let bandRows = 4
 ///
 /// Layout: image n at `data + n·imageStride` as [channels/16][side][side][16] floats; its moments at
 /// `moments + n·momentsStride` as [channels/16][bands][2][16], where every layer leaves the sums and centred squares of
-/// what it wrote, so that the next GroupNorm and the taps need not read the activations again. Two maps may be
+/// what it wrote, so that the next GroupNorm and taps of whole planes need not read the activations again. Two maps may be
 /// neighbours in one larger map: that is how concatenation works, without a copy.
 public struct FeatureMap {
     /// Channels, a multiple of 16 in memory; what is beyond the real ones is zero.

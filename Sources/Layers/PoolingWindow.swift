@@ -1,5 +1,5 @@
-/// The rows, or columns, of a plane that one of the parts averages into which pooling divides it, as PyTorch's AdaptiveAvgPool2d
-/// defines them: parts overlap by a pixel where they don't divide the side evenly.
+/// The rows, or columns, of one of the parts into which average pooling divides a plane, as PyTorch's AdaptiveAvgPool2d defines
+/// them: neighbours may share a row where the parts don't divide the side evenly.
 ///
 /// - Parameters:
 ///   - part: 0 ..< `parts`.

@@ -14,15 +14,6 @@ public struct ActivationMeans: Hashable, Sendable {
     }
 }
 
-extension ActivationMeans {
-    /// Over the whole plane after the middle block.
-    public static let middle = ActivationMeans(.middle)
-    /// Over the whole plane after input block `i`.
-    public static func down(_ i: Int) -> ActivationMeans { ActivationMeans(.down(i)) }
-    /// Over the whole plane after output block `i`.
-    public static func up(_ i: Int) -> ActivationMeans { ActivationMeans(.up(i)) }
-}
-
 extension ActivationMeans: LosslessStringConvertible {
     /// As requests and configurations spell it: the place, and the grid if it has more than one cell, such as `middle`, `up.1:2x2`.
     public var description: String { divisions == 1 ? "\(place)" : "\(place):\(divisions)x\(divisions)" }

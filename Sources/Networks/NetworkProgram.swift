@@ -75,7 +75,7 @@ extension NetworkProgram {
     /// Height and width in pixels at a place, one of `places`.
     public func side(at place: ActivationPlace) -> Int { buffers[existing(place).buffer].side }
 
-    /// How many numbers means have, which `problem(with:)` finds nothing wrong with.
+    /// How many numbers `means` have. `problem(with:)` must be nil for them.
     public func count(of means: ActivationMeans) -> Int {
         channels(at: means.place) * means.divisions * means.divisions
     }

@@ -71,10 +71,10 @@ public final class VelocityEvaluator {
     /// - Parameters:
     ///   - place: the last place whose activations are wanted, if the velocity isn't: the image is evaluated no further. An image
     ///     goes no further than the one before it.
-    ///   - means: what to read of the activations on the way, at places of the program, none beyond the last.
+    ///   - means: what to read of the activations on the way, at places of the program, none beyond the last; see `takeMeans(ofImage:)`.
     public func setInput(
         _ n: Int, planes: UnsafePointer<Float>, scale: Float = 1, time: Int, through place: ActivationPlace? = nil,
-        reading means: [ActivationMeans] = []
+        reading means: Set<ActivationMeans> = []
     ) {
         precondition(n < capacity && time >= 0 && time < field.times.count)
         hw_block_planes(image.image(n), planes, image.channels, image.side * image.side)
@@ -87,7 +87,7 @@ public final class VelocityEvaluator {
         precondition(n == 0 || operationCounts[n] <= operationCounts[n - 1], "images that go further come first")
         precondition(
             means.allSatisfy { field.program.operationCount(through: $0.place) <= operationCounts[n] },
-            "an image is read where it comes to")
+            "nothing is read beyond the last place that is evaluated")
         readings[n] = means.map { Reading($0, of: n) }
     }
 
@@ -96,9 +96,12 @@ public final class VelocityEvaluator {
         hw_unblock_planes(planes, velocity.image(n), velocity.channels, velocity.side * velocity.side)
     }
 
-    /// What the last evaluation has read of image `n`: [channels][divisions][divisions] of each of the means that `setInput` asked
-    /// for, in that order.
-    public func means(ofImage n: Int) -> [[Float]] { readings[n].map(\.values) }
+    /// Hands over what the last evaluation has read of image `n`: [channels][divisions][divisions] of each of the means that `setInput`
+    /// asked for.
+    public func takeMeans(ofImage n: Int) -> [ActivationMeans: [Float]] {
+        defer { readings[n] = [] }
+        return Dictionary(uniqueKeysWithValues: readings[n].map { ($0.wanted, $0.values) })
+    }
 
     /// Evaluates v(t, x) for images 0 ..< `batch`, each as far as is wanted of it.
     ///
@@ -110,6 +113,7 @@ public final class VelocityEvaluator {
         readingsAfter = Dictionary(grouping: readings[..<batch].joined()) {
             field.program.operationCount(through: $0.wanted.place)
         }
+        defer { readingsAfter = [:] }
         guard
             field.isDividedByImages(batch: batch, workers: divided.count),
             operationCounts[0] == operationCounts[batch - 1], workspace.profile == nil
@@ -138,11 +142,18 @@ public final class VelocityEvaluator {
             guard end > images.lowerBound else { return }
             field.operations[index].run(
                 maps, images: images.lowerBound..<end, modulations: modulations, on: workspace)
-            // Later operations use the memory again.
-            for reading in readingsAfter[index + 1] ?? [] where images.contains(reading.image) {
-                let map = maps[field.program.buffer(at: reading.wanted.place)]
-                reading.values = map.means(ofImage: reading.image, divisions: reading.wanted.divisions)
-            }
+            // Now, since later operations use the memory again.
+            if let due = readingsAfter[index + 1] { read(due.filter { images.contains($0.image) }, on: workspace) }
+        }
+    }
+
+    /// In a section also where the images aren't divided: only there denormal numbers count as zero, and an image's bits may not
+    /// depend on its batch.
+    private func read(_ readings: [Reading], on workspace: Workspace) {
+        workspace.pool.forEach(readings.count) { i in
+            let (reading, wanted) = (readings[i], readings[i].wanted)
+            let map = maps[field.program.buffer(at: wanted.place)]
+            reading.values = map.means(ofImage: reading.image, divisions: wanted.divisions)
         }
     }
 }

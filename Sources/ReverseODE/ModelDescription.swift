@@ -14,6 +14,9 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         /// Height and width of the activations in pixels, and so into how many rows and columns of cells a tap may divide them; nil
         /// where there are none.
         public let side: Int?
+
+        /// For people: the numbers, and the pixels where there are any.
+        var summary: String { "\(place) (\(dimension)" + (side.map { ", \($0)x\($0)" } ?? "") + ")" }
     }
 
     /// The reverse pass.

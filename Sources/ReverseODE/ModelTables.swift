@@ -65,7 +65,7 @@ extension ModelDescription {
                     + list(preprocessing.standardDeviation)
             ),
             ("default tap", defaultTap),
-            ("places", places.map { "\($0.place) (\($0.dimension))" }.joined(separator: ", ")),
+            ("places", places.map(\.summary).joined(separator: ", ")),
         ]
         if let levels = pass.noiseLevels { rows.append(("noise", list(levels))) }
         rows.append(

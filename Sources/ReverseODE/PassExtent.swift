@@ -13,7 +13,7 @@ public struct PassExtent: Sendable, Equatable {
         let grid = model.grid
         let last = max(wantsLogits ? model.headIndex : 0, taps.map { $0.position(on: grid) }.max() ?? 0)
         let headPlace = model.configuration.head?.place
-        var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace) }
+        var places = taps.filter { $0.position(on: grid) == last }.compactMap { $0.activations(headPlace)?.place }
         if wantsLogits && last == model.headIndex, let headPlace { places.append(headPlace.place) }
         let network = model.field.program
         lastPosition = last

@@ -119,7 +119,8 @@ extension TapPlace {
         guard let place = TapPlace(text) else {
             throw TapError(
                 "unknown place \"\(shown(text, atMost: 32))\": places are state, pooled, head, middle, down.0, down.1, …, "
-                    + "up.0, up.1, …; all but the first three may be divided, as in up.1:2x2")
+                    + "up.0, up.1, …; all but the first three may be divided into as many rows as columns, as in up.1:2x2"
+            )
         }
         self = place
     }

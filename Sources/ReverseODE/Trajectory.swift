@@ -74,23 +74,14 @@ public struct Trajectory: Sendable {
         }
     }
 
-    /// What the evaluation at the grid point where the trajectory is reads of activations: first what the head reads, if that is
-    /// wanted, then what each tap does.
-    private func meansWanted(of model: ReversibleModel) -> [ActivationMeans] {
-        (isHeadEvaluated(on: model) ? [headPlace!] : [])
-            + taps.compactMap { tap in
-                guard tap.position(on: model.grid) == position, case .activation(let means) = tap.place else {
-                    return nil
-                }
-                return means
-            }
-    }
-
-    /// Whether the head reads activations at the grid point where the trajectory is.
-    private func isHeadEvaluated(on model: ReversibleModel) -> Bool {
-        guard headPlace != nil else { return false }
-        return (wantsLogits && position == model.headIndex)
-            || taps.contains { $0.place == .head && $0.position(on: model.grid) == position }
+    /// What the evaluation at the grid point where the trajectory is reads of activations.
+    private func meansWanted(of model: ReversibleModel) -> Set<ActivationMeans> {
+        var wanted: Set<ActivationMeans> = []
+        for tap in taps where tap.position(on: model.grid) == position {
+            if let means = tap.activations(headPlace) { wanted.insert(means) }
+        }
+        if wantsLogits && position == model.headIndex, let headPlace { wanted.insert(headPlace) }
+        return wanted
     }
 
     /// How far the next evaluation must go, in the network's operations.
@@ -150,19 +141,18 @@ public struct Trajectory: Sendable {
 
     /// Reads what is wanted of the evaluation at the grid point where the trajectory is.
     private mutating func readActivations(_ n: Int, of evaluator: VelocityEvaluator, model: ReversibleModel) {
-        var means = evaluator.means(ofImage: n)[...]
+        let means = evaluator.takeMeans(ofImage: n)
         let kernels = evaluator.workspace.kernels
-        let activations =
-            isHeadEvaluated(on: model) ? model.head?.activations(means.removeFirst(), kernels: kernels) : nil
+        let activations = headPlace.flatMap { means[$0] }.flatMap { model.head?.activations($0, kernels: kernels) }
         for (i, tap) in taps.enumerated() where tap.position(on: model.grid) == position {
             switch tap.place {
-            case .activation: features[i] = means.removeFirst()
-            case .head where headPlace != nil: features[i] = activations ?? []
+            case .activation(let wanted): features[i] = means[wanted]!
+            case .head where headPlace != nil: features[i] = activations!
             case .state, .pooled, .head: continue
             }
         }
-        if wantsLogits && headPlace != nil && position == model.headIndex, let activations {
-            logits = model.head?.logits(activations: activations, kernels: kernels)
+        if wantsLogits && headPlace != nil && position == model.headIndex {
+            logits = model.head?.logits(activations: activations!, kernels: kernels)
         }
     }
 
@@ -174,12 +164,12 @@ extension ResolvedTap {
     /// The position at which a trajectory reads the tap.
     func position(on grid: TimeGrid) -> Int { grid.position(of: gridIndex, going: direction) }
 
-    /// Where the tap reads the activations of an evaluation at its state, on a model whose head reads at `headPlace`, or the
+    /// What the tap reads of the activations of an evaluation at its state, on a model whose head reads at `headPlace`, or the
     /// pooled state; nil if the state itself is enough.
-    func activations(_ headPlace: ActivationMeans?) -> ActivationPlace? {
+    func activations(_ headPlace: ActivationMeans?) -> ActivationMeans? {
         switch place {
-        case .activation(let means): means.place
-        case .head: headPlace?.place
+        case .activation(let means): means
+        case .head: headPlace
         case .state, .pooled: nil
         }
     }

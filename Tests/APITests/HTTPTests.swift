@@ -190,7 +190,7 @@ struct RefusalTests {
         }
     }
 
-    @Test("Activations are read in cells, as many as their pixels at most, and a request's numbers are limited")
+    @Test("Activations are read in cells, as many as their pixels at most")
     func cells() async throws {
         try await TestService.run { service async throws in
             let image = try sampleImage()
@@ -200,6 +200,22 @@ struct RefusalTests {
             #expect(finer.code == "unknown_tap" && finer.text.contains("can be divided up to"))
             #expect(try await service.client.post("/embed?from=middle:2x3", image).code == "invalid_parameter")
             #expect(try await service.client.post("/embed?from=pooled:2x2", image).code == "invalid_parameter")
+        }
+    }
+
+    @Test("An answer that takes more memory than is left is 503, and counted; others are answered")
+    func memoryOfAnswers() async throws {
+        try await TestService.run {
+            $0.server.maximumHeldBodyBytes = 1 << 20
+        } _: { service async throws in
+            let image = try sampleImage()
+            let places = Array(repeating: "down.0:16x16", count: 64).joined(separator: ",")
+            let refused = try await service.client.post("/embed?from=" + places, image)
+            #expect(refused.status == 503 && refused.code == "overloaded" && refused["Retry-After"] == "1")
+            #expect(try await service.client.post("/embed?from=down.0:16x16", image).status == 200)
+            #expect(await eventually { service.openRequests == 0 })
+            let metrics = try await service.admin.get("/metrics").text
+            #expect(metrics.contains(#"headwater_requests_rejected_total{limit="memory"} 1"#))
         }
     }
 

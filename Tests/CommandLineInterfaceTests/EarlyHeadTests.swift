@@ -1,6 +1,7 @@
 import Arguments
 import FlowModel
 import Foundation
+import Networks
 import ReverseODE
 import TestBench
 import TestFixtures
@@ -28,7 +29,7 @@ struct EarlyHeadTests {
         let (cut, whole) = (shop.scratch.path("cut.safetensors"), shop.scratch.path("whole.safetensors"))
         var configuration = TinyModel.configuration(name: "tiny")
         (configuration.grid, configuration.defaultTap) = (TimeGridConfiguration(count: 9, cutoff: 7), "end/middle")
-        configuration.head?.place = .up(0)
+        configuration.head?.place = ActivationMeans(.up(0))
         try TinyModel.write(configuration, to: cut, seed: 1)
         let said = try await Self.run(
             "convert", cut, "--t-span", "9", "--t-cutoff", "0", "--head-at", "0.875", "-o", whole)

@@ -1,5 +1,6 @@
 import Arguments
 import FlowModel
+import Networks
 import ReverseODE
 import TestBench
 import Testing
@@ -88,7 +89,7 @@ struct FineTunedModelTests {
         let error = #expect(throws: ConfigurationError.self) { try tune() }
         #expect(error?.field == "solver" && error?.problem.contains("\(solver)") == true)
         var wishes = try Self.wishes()
-        (wishes.headPlace, wishes.headTime) = (.activations(.middle), .at(1))
+        (wishes.headPlace, wishes.headTime) = (.activations(ActivationMeans(.middle)), .at(1))
         let kept = try FineTunedModel(of: base, classes: Self.classes, wishes)
         #expect(kept.configuration.solver == solver && kept.configuration.head?.point == 0)
     }

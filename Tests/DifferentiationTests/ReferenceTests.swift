@@ -90,7 +90,7 @@ struct ReferenceTests {
 
     @Test(
         "of the whole network and of the loss through Euler steps agree with central differences, wherever the head reads",
-        arguments: [nil, .up(1)] as [ActivationMeans?])
+        arguments: [nil, ActivationMeans(.up(1))] as [ActivationMeans?])
     func network(place: ActivationMeans?) async throws {
         // One direction through every parameter, and one each through those whose share of it is small.
         try await expectCentralDifferences(
@@ -102,7 +102,7 @@ struct ReferenceTests {
         arguments: [Prediction.epsilon, .edm])
     func predictions(prediction: Prediction) async throws {
         let program = try VariedNetwork.smallest.program()
-        let sample = GradientCase(program, place: .middle, through: prediction.flow)
+        let sample = GradientCase(program, place: ActivationMeans(.middle), through: prediction.flow)
         try await expectCentralDifferences(sample, kinds: [""])
     }
 

@@ -93,16 +93,19 @@ struct TrainableNetworkTests {
     @Test(
         "agree with the reference for a head that reads activations at the stop time, in parts of the batch too",
         arguments: [
-            ActivationMeans.middle, .down(0), .down(2), .up(0), .up(1), .up(3), ActivationMeans(.up(0), divisions: 2),
+            ActivationMeans(.middle), ActivationMeans(.down(0)), ActivationMeans(.down(2)), ActivationMeans(.up(0)),
+            ActivationMeans(.up(1)), ActivationMeans(.up(3)), ActivationMeans(.up(0), divisions: 2),
             ActivationMeans(.up(1), divisions: 3),
         ])
     func placedHead(place: ActivationMeans) throws {
-        try expectReference(TrainableCase(try GradientCase(side: 16, place: place), capacity: place == .middle ? 1 : 2))
+        try expectReference(
+            TrainableCase(try GradientCase(side: 16, place: place), capacity: place == ActivationMeans(.middle) ? 1 : 2)
+        )
     }
 
     @Test(
         "agree with the reference through flows of other scales, whether the head reads states or activations",
-        arguments: [(.edm, nil), (.sample, nil), (.epsilon, .middle), (.ve, .middle)]
+        arguments: [(.edm, nil), (.sample, nil), (.epsilon, ActivationMeans(.middle)), (.ve, ActivationMeans(.middle))]
             as [(Prediction, ActivationMeans?)])
     func flows(prediction: Prediction, place: ActivationMeans?) throws {
         let program = try VariedNetwork.smallest.program(frequencies: .singleExponentials)
@@ -202,7 +205,8 @@ struct TrainableNetworkTests {
         let trainable = TrainableCase(try GradientCase(side: 16), capacity: 5)
         let head = TrainableHead(
             HeadConfiguration(
-                pooledSize: 8, hiddenWidth: 8, classes: trainable.head.configuration.classes, place: .middle),
+                pooledSize: 8, hiddenWidth: 8, classes: trainable.head.configuration.classes,
+                place: ActivationMeans(.middle)),
             network: trainable.network)
         let store = ParameterStore(
             shapes: trainable.network.program.parameters

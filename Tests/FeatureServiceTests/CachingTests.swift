@@ -48,7 +48,7 @@ struct CachingTests {
 
     private func requests(_ model: ServedModel) -> [FeatureRequest] {
         let end = Tap(time: .end, place: .pooled)
-        let middle = Tap(time: .at(model.model.grid.times[1]), place: .activation(.middle))
+        let middle = Tap(time: .at(model.model.grid.times[1]), place: .activation(ActivationMeans(.middle)))
         return [
             FeatureRequest(), FeatureRequest(taps: [end, middle]), FeatureRequest(taps: [middle, end]),
             FeatureRequest(taps: [], wantsLogits: true), FeatureRequest(taps: [end], wantsLogits: true),
@@ -86,14 +86,14 @@ struct CachingTests {
         var keys: Set<AnswerKey> = []
         for served in [model, other] {
             for request in requests(model) {
-                let plan = try RequestPlan(request, images: 1, served: served)
+                let plan = try RequestPlan(request, served: served)
                 for digest in digests {
                     for mode in DecodingMode.allCases { keys.insert(plan.key(of: digest, decoding: mode)) }
                 }
             }
         }
         #expect(keys.count == 2 * 5 * 2 * 2)
-        let plan = try RequestPlan(FeatureRequest(taps: nil), images: 1, served: model)
+        let plan = try RequestPlan(FeatureRequest(taps: nil), served: model)
         let features = ImageFeatures(taps: plan.taps, values: [[Float](repeating: 0, count: 768)], logits: [1, 2, 3])
         let key = plan.key(of: digests[0], decoding: .exact)
         #expect(key.heapBytes(with: features) >= 32 + 771 * 4 + MemoryLayout<ResolvedTap>.stride)

@@ -242,7 +242,7 @@ struct FeatureServiceTests {
             let asked = request
             return Task { try await service.features(of: [.normalized(TinyModel.input(UInt64(number)))], asked) }
         }
-        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(.middle))])
+        let short = TapSelection.taps([Tap(time: .at(1), place: .activation(ActivationMeans(.middle)))])
         var tasks: [Task<FeatureResponse, any Error>] = []
         for number in 0..<7 {
             tasks.append(ask(number, number < 6 ? .roundTrip(atMost: 3) : short))
@@ -260,16 +260,28 @@ struct FeatureServiceTests {
         await service.waitUntilIdle()
     }
 
-    @Test("A request is refused whose embeddings have more numbers together than memory is meant for")
-    func numberLimit() throws {
-        let served = try TinyModel.make(pool: pool)
-        let pixels = Tap(time: .at(1), place: .activation(ActivationMeans(.down(0), divisions: TinyModel.side)))
-        let each = try served.model.resolve(pixels).dimension
-        let most = RequestPlan.maximumNumbers / each
-        #expect(try RequestPlan(FeatureRequest(taps: [pixels]), images: most, served: served).taps.count == 1)
-        #expect(throws: FeatureServiceError.tooManyNumbers((most + 1) * each, atMost: RequestPlan.maximumNumbers)) {
-            try RequestPlan(FeatureRequest(taps: [pixels]), images: most + 1, served: served)
+    @Test("A request is refused whose numbers are too many, or for which there is no memory")
+    func memoryOfAnswers() async throws {
+        let service = try await service()
+        let numbers = 2 * 3 * TinyModel.side * TinyModel.side
+        let taken = Mutex(0)
+        func ask(atMost limit: Int, available: Int) async throws -> FeatureResponse {
+            var request = FeatureRequest(taps: [Tap(time: .at(1), place: .state)])
+            request.memory = AnswerMemory(maximumNumbers: limit) { count in
+                taken.withLock { $0 += count }
+                return count <= available
+            }
+            return try await service.features(of: [1, 2].map { .normalized(TinyModel.input($0)) }, request)
         }
+        await #expect(throws: FeatureServiceError.tooManyNumbers(numbers, atMost: numbers - 1)) {
+            try await ask(atMost: numbers - 1, available: .max)
+        }
+        #expect(taken.withLock { $0 } == 0)
+        await #expect(throws: FeatureServiceError.overloaded(retryAfter: 1)) {
+            try await ask(atMost: numbers, available: numbers - 1)
+        }
+        #expect(try await ask(atMost: numbers, available: numbers).results.count == 2)
+        #expect(taken.withLock { $0 } == 2 * numbers)
     }
 
     @Test("A state that is not finite fails its own image only")

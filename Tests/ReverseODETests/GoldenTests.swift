@@ -79,7 +79,7 @@ struct GoldenTests {
         let golden = try GoldenModel("icfm32")
         let integrator = golden.integrator(capacity: 1)
         let time = golden.model.grid.times[3]
-        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(.middle)))
+        let middle = try golden.model.resolve(Tap(time: .at(time), place: .activation(ActivationMeans(.middle))))
         let end = try golden.model.resolve(Tap(time: .end, place: .pooled))
         var both = [
             integrator.trajectory(input: try golden.input(0), taps: [middle, end], wantsLogits: false),
@@ -105,7 +105,7 @@ struct CompanyTests {
         let taps = { (model: ReversibleModel) in
             [
                 try model.resolve(Tap(time: .end, place: .state)),
-                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(.up(0)))),
+                try model.resolve(Tap(time: .at(model.grid.times[1]), place: .activation(ActivationMeans(.up(0))))),
             ]
         }
         let single = alone.integrator(capacity: 1)
@@ -170,9 +170,7 @@ struct CompanyTests {
         }
     }
 
-    @Test(
-        "Cells are the means of their pixels, which are the cells of the finest grid, and the head reads as without them"
-    )
+    @Test("Cells are the means of their pixels, which are the cells of the finest grid")
     func cells() throws {
         let golden = try GoldenModel("icfm32", workers: 2)
         let model = golden.model
@@ -183,7 +181,7 @@ struct CompanyTests {
                 try model.resolve(Tap(time: .end, place: .activation(ActivationMeans(place, divisions: divisions))))
             }
             let integrator = golden.integrator(capacity: 1)
-            var passes = [integrator.trajectory(input: try golden.input(0), taps: taps, wantsLogits: true)]
+            var passes = [integrator.trajectory(input: try golden.input(0), taps: taps, wantsLogits: false)]
             integrator.run(&passes)
             let pixels = passes[0].features[3]
             #expect(pixels.count == program.channels(at: place) * side * side)
@@ -192,9 +190,6 @@ struct CompanyTests {
                 #expect(read.count == tap.dimension)
                 #expect(relativeError(read, pooled(pixels, side: side, to: means.divisions)) < 1e-5, "\(means)")
             }
-            #expect(
-                relativeError(
-                    passes[0].logits!, try golden.expected("logits", image: 0, count: passes[0].logits!.count)) < 2e-5)
         }
     }
 
@@ -219,13 +214,15 @@ struct CompanyTests {
         Precision.allCases.filter { Kernels.best.computes($0) })
     func dividedByImages(workers: Int, precision: Precision) throws {
         let golden = try GoldenModel("icfm64-cutoff", workers: workers, precision: precision)
-        let end = try golden.model.resolve(Tap(time: .end, place: .state))
+        let taps = try ["state", "middle", "middle:2x2", "up.0:3x3"].map {
+            try golden.model.resolve(Tap(time: .end, place: TapPlace(parsing: $0)))
+        }
         func run(_ images: [Int], _ integrator: ReverseIntegrator) throws -> [[UInt32]] {
             var passes = try images.map {
-                integrator.trajectory(input: try golden.input($0), taps: [end], wantsLogits: false)
+                integrator.trajectory(input: try golden.input($0), taps: taps, wantsLogits: false)
             }
             integrator.run(&passes)
-            return passes.map { $0.features[0].map(\.bitPattern) }
+            return passes.map { $0.features.joined().map(\.bitPattern) }
         }
         let alone = golden.integrator(capacity: 1)
         let expected = try (0..<3).map { try run([$0], alone)[0] }

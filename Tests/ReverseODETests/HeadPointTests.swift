@@ -59,7 +59,8 @@ struct HeadPointTests {
             prediction: .epsilon, times: .noise(.timesteps(.linear(count: 100, start: 0.001, end: 0.2))))
         let flows: [Flow] = [.path(.icfm), .path(.gvp), .parametrised(epsilon)]
         return flows.flatMap { flow in
-            [(Solver.euler, nil), (.euler, ActivationMeans.up(0)), (.heun, .middle), (.ab2, nil)].map {
+            [(Solver.euler, nil), (.euler, ActivationMeans(.up(0))), (.heun, ActivationMeans(.middle)), (.ab2, nil)].map
+            {
                 Case(flow: flow, solver: $0.0, place: $0.1)
             }
         }
@@ -89,7 +90,7 @@ struct HeadPointTests {
 
     @Test(
         "at the image's own point takes one evaluation as far as its place, and none if it reads the state",
-        arguments: [ActivationMeans?.none, .up(1)])
+        arguments: [ActivationMeans?.none, ActivationMeans(.up(1))])
     func image(place: ActivationMeans?) throws {
         let model = try Self.model(Self.configuration(.path(.icfm), points: 17, place: place, point: 0))
         let pass = Self.pass(model)
@@ -100,7 +101,7 @@ struct HeadPointTests {
 
     @Test(
         "gives the same logits where the pass goes on, and taps the whole way there and back",
-        arguments: [ActivationMeans?.none, .up(0)])
+        arguments: [ActivationMeans?.none, ActivationMeans(.up(0))])
     func deepTaps(place: ActivationMeans?) throws {
         let model = try Self.model(Self.configuration(.path(.icfm), points: 9, place: place, point: 2))
         let alone = Self.pass(model)

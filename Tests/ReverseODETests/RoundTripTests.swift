@@ -84,7 +84,7 @@ struct RoundTripTests {
     func mixedTaps() throws {
         let golden = try GoldenModel("icfm32")
         let model = golden.model
-        let middle = TapPlace.activation(.middle)
+        let middle = TapPlace.activation(ActivationMeans(.middle))
         let taps = try [
             Tap(time: .end, place: middle), Tap(time: .end, place: middle, direction: .downstream),
             Tap(time: .at(1), place: middle), Tap(time: .at(1), place: middle, direction: .downstream),

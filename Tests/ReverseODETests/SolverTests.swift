@@ -115,7 +115,7 @@ struct TapTests {
             try model.resolve(Tap(time: .at(0.6), place: .pooled))
         } throws: { "\($0)".contains("0.6 is not on this model's grid") && "\($0)".contains("0.42857") }
         #expect(throws: TapError.self) {
-            try model.resolve(Tap(time: .end, place: .activation(.up(99))))
+            try model.resolve(Tap(time: .end, place: .activation(ActivationMeans(.up(99)))))
         }
         #expect(
             try model.resolve(Tap(time: .end, place: TapPlace(parsing: "middle:1x1"))).place

@@ -37,7 +37,7 @@ struct FineTuningLearnerTests {
         arguments: [(nil, 2), (9, 2), (2, 2), (1, 1), (0, 0)] as [(Int?, Int)])
     func forwardSteps(told: Int?, taken: Int) throws {
         let pool = WorkerPool(count: 1)
-        let configuration = Self.configuration(headAt: .middle)
+        let configuration = Self.configuration(headAt: ActivationMeans(.middle))
         let learner = try Self.learner(configuration, forwardSteps: told, gradientSteps: 0, pool: pool)
         let batch = SmallRun.batch(0, 0)
         let found = learner.differentiate(batch, step: 0).loss
@@ -63,7 +63,9 @@ struct FineTuningLearnerTests {
 
     @Test(
         "has the loss and the classes of the pass that is served, on every flow",
-        arguments: Prediction.allCases.map { ($0, nil) } + [(.epsilon, .middle), (.edm, .middle)]
+        arguments: Prediction.allCases.map { ($0, nil) } + [
+            (.epsilon, ActivationMeans(.middle)), (.edm, ActivationMeans(.middle)),
+        ]
             as [(Prediction, ActivationMeans?)])
     func served(prediction: Prediction, place: ActivationMeans?) throws {
         try withTemporaryFolder { folder in
@@ -92,7 +94,7 @@ struct FineTuningLearnerTests {
     func earlierStates(prediction: Prediction, taken: Int) throws {
         let pool = WorkerPool(count: 1)
         let flow = prediction.flow
-        let configuration = SmallRun.classifier(of: .parametrised(flow), headAt: .middle)
+        let configuration = SmallRun.classifier(of: .parametrised(flow), headAt: ActivationMeans(.middle))
         let learner = try Self.learner(configuration, forwardSteps: taken, gradientSteps: 0, pool: pool)
         let batch = SmallRun.batch(0, 0)
         let found = learner.differentiate(batch, step: 0).loss
@@ -139,7 +141,7 @@ struct FineTuningLearnerTests {
     @Test("takes no step to a head that reads the image, whatever the solver", arguments: Solver.allCases)
     func solversOfHeadsAtTheImage(solver: Solver) throws {
         let (pool, batch) = (WorkerPool(count: 1), SmallRun.batch(0, 0))
-        var configuration = Self.configuration(headAt: .middle)
+        var configuration = Self.configuration(headAt: ActivationMeans(.middle))
         configuration.head?.point = 0
         let expected = try Self.learner(configuration, pool: pool).differentiate(batch, step: 0)
         configuration.solver = solver
@@ -149,10 +151,14 @@ struct FineTuningLearnerTests {
     @Test(
         "Parameters that no gradient reaches stay as they are, whatever the decay, and all others change",
         arguments: [
-            (nil, nil, nil, []), (.middle, nil, nil, []), (.middle, nil, 1, []),
-            (.middle, nil, 0, ["output_blocks.", "out."]), (.middle, 0, nil, ["output_blocks.", "out."]),
-            (.up(0), 0, nil, ["output_blocks.1.", "out."]),
-            (.down(0), 0, nil, ["time_embed.", "input_blocks.1.", "middle_block.", "output_blocks.", "out."]),
+            (nil, nil, nil, []), (ActivationMeans(.middle), nil, nil, []), (ActivationMeans(.middle), nil, 1, []),
+            (ActivationMeans(.middle), nil, 0, ["output_blocks.", "out."]),
+            (ActivationMeans(.middle), 0, nil, ["output_blocks.", "out."]),
+            (ActivationMeans(.up(0)), 0, nil, ["output_blocks.1.", "out."]),
+            (
+                ActivationMeans(.down(0)), 0, nil,
+                ["time_embed.", "input_blocks.1.", "middle_block.", "output_blocks.", "out."]
+            ),
         ] as [(ActivationMeans?, Int?, Int?, [String])])
     func reach(place: ActivationMeans?, forwardSteps: Int?, gradientSteps: Int?, unreached: [String]) throws {
         let pool = WorkerPool(count: 2)
@@ -178,7 +184,7 @@ struct FineTuningLearnerTests {
     @Test("A linear head's gradients are central differences of the loss, and its logits those that are served")
     func linearHead() throws {
         let pool = WorkerPool(count: 2)
-        var configuration = Self.configuration(headAt: .middle)
+        var configuration = Self.configuration(headAt: ActivationMeans(.middle))
         configuration.head!.hiddenWidth = nil
         let learner = try Self.learner(configuration, forwardSteps: 0, gradientSteps: 0, pool: pool)
         let (store, batch) = (learner.store, SmallRun.batch(0, 0))

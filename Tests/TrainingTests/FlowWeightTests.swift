@@ -1,5 +1,6 @@
 import Differentiation
 import FlowModel
+import Networks
 import Tensor
 import TestFixtures
 import Testing
@@ -11,7 +12,8 @@ import Testing
 struct FlowWeightTests {
     private static let configuration = ModelConfiguration(
         name: "small", architecture: SmallRun.architecture,
-        head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: .middle), path: .icfm,
+        head: HeadConfiguration(pooledSize: 4, hiddenWidth: 8, classes: 2, place: ActivationMeans(.middle)),
+        path: .icfm,
         grid: TimeGridConfiguration(count: 5, cutoff: 3), preprocessing: .reference(imageSize: 16))
 
     private static func learner(

@@ -116,7 +116,7 @@ package final class ServiceMetrics: Sendable {
             "headwater_images_generated_total", help: "Images made from noise or from latents.")
         let rejected = try registry.counter(
             "headwater_requests_rejected_total",
-            help: "Requests refused because too much work was queued, by the limit reached.",
+            help: "Requests refused because too much was under way, by the limit reached.",
             labels: ["limit"])
         for limit in AdmissionLimit.allCases { rejected[limit.rawValue].increment(by: 0) }
         let expired = try registry.counter(
@@ -210,7 +210,8 @@ package final class ServiceMetrics: Sendable {
             labels: ["listener"]
         ) { [weak self] in self?.samples { Double($0.refusedConnections) } ?? [] }
         try registry.gauge(
-            "headwater_body_bytes_held", help: "Bytes of request bodies held in memory.", labels: ["listener"]
+            "headwater_body_bytes_held", help: "Bytes that bodies and answers of requests hold in memory.",
+            labels: ["listener"]
         ) { [weak self] in self?.samples { Double($0.heldBodyBytes) } ?? [] }
     }
 

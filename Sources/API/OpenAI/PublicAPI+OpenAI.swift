@@ -15,6 +15,7 @@ extension PublicAPI {
             var wanted = FeatureRequest(.modelDefault)
             wanted.model = try await requirement(of: asked)
             wanted.deadline = deadline.instant()
+            wanted.memory = request.memory()
             let results: FeatureResults
             do throws(Problem) {
                 results = try await features(asked.images.map { .encoded($0) }, wanted, &observation)

@@ -26,7 +26,9 @@ extension PublicAPI {
                 "\(tapCount) taps of \(posted.images.count) images are more than "
                     + "\(RequestOptions.maximumTapsOfAllImages); send fewer images at a time")
         }
-        let results = try await features(posted, FeatureRequest(selection), call, &observation)
+        let results = try await features(
+            posted, FeatureRequest(selection), call,
+            request.memory(bytesPerNumber: (options.encoding ?? .float).bytesPerNumber), &observation)
         let normalization = options.normalization ?? .none
         let encoding = options.encoding ?? .float
         return try await written(results) { () throws(Problem) in
@@ -42,7 +44,8 @@ extension PublicAPI {
         _ request: Request, _ call: ImageCall, _ observation: inout RequestObservation
     ) async throws(Problem) -> Response {
         let posted = try await images(of: request, call)
-        let results = try await features(posted, FeatureRequest(wantsLogits: true), call, &observation)
+        let results = try await features(
+            posted, FeatureRequest(wantsLogits: true), call, request.memoryOfPictures, &observation)
         return try await written(results) { () throws(Problem) in try results.classes(top: posted.options.top) }
     }
 
@@ -52,7 +55,8 @@ extension PublicAPI {
     ) async throws(Problem) -> Response {
         let posted = try await images(of: request, call)
         let results = try await features(
-            posted, FeatureRequest(.roundTrip(atMost: RoundTrip.maximumStates)), call, &observation)
+            posted, FeatureRequest(.roundTrip(atMost: RoundTrip.maximumStates)), call, request.memoryOfPictures,
+            &observation)
         return try await written(results) { () throws(Problem) in try results.roundTrip() }
     }
 
@@ -69,10 +73,12 @@ extension PublicAPI {
     ///
     /// - Throws: the problem of a single image; the failures of one among several are written in their places.
     private func features(
-        _ posted: PostedImages, _ wanted: FeatureRequest, _ call: ImageCall, _ observation: inout RequestObservation
+        _ posted: PostedImages, _ wanted: FeatureRequest, _ call: ImageCall, _ memory: AnswerMemory,
+        _ observation: inout RequestObservation
     ) async throws(Problem) -> FeatureResults {
         var wanted = wanted
         wanted.deadline = call.deadline.instant()
+        wanted.memory = memory
         return try await features(posted.images.map { .encoded($0) }, wanted, &observation).unlessSingleFailure()
     }
 
@@ -107,5 +113,21 @@ extension PublicAPI {
         }
         guard results.numberCount > 8192 else { return try write() }
         return try await workers.run(write)
+    }
+}
+
+extension Request {
+    /// For embeddings that a client chooses.
+    ///
+    /// - Parameter bytesPerNumber: what a number takes as it is written.
+    func memory(bytesPerNumber: Int = VectorEncoding.float.bytesPerNumber) -> AnswerMemory {
+        AnswerMemory(maximumNumbers: AnswerMemory.maximumNumbersOfEmbeddings) { [takeMemory] numbers in
+            takeMemory(numbers * (MemoryLayout<Float>.size + bytesPerNumber))
+        }
+    }
+
+    /// For states that are written as pictures, in base64. Other limits say how many there are.
+    var memoryOfPictures: AnswerMemory {
+        AnswerMemory { [takeMemory] numbers in takeMemory(numbers * (MemoryLayout<Float>.size + 2)) }
     }
 }

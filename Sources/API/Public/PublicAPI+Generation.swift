@@ -14,6 +14,7 @@ extension PublicAPI {
         let noise = GenerationNoise(seed: UInt64(seed))
         var wanted = FeatureRequest(.generatedImage(fromNoise: true))
         wanted.deadline = call.deadline.instant()
+        wanted.memory = request.memoryOfPictures
         let results = try await features((0..<count).map { .noise(noise, image: $0) }, wanted, &observation)
         return try await written(results) { () throws(Problem) in try results.samples(seed: seed) }
     }
@@ -29,6 +30,7 @@ extension PublicAPI {
         while true {
             var wanted = FeatureRequest(.latent)
             wanted.deadline = deadline
+            wanted.memory = request.memoryOfPictures
             let encoded = try await features(posted.images.map { .encoded($0) }, wanted, &observation)
             let latents = try encoded.features(called: "images").map { $0.values[0] }
             let path = LatentPath(from: latents[0], to: latents[1])

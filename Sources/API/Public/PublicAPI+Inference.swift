@@ -41,6 +41,7 @@ extension PublicAPI {
         // The model may be another one by now; the service checks again.
         var wanted = try parsed.features(model: call.model)
         wanted.deadline = call.deadline.instant(within: parsed.document.timeout)
+        wanted.memory = request.memory()
         let results = try await features(parsed.inputs, wanted, &observation)
         return try await written(results) { () throws(Problem) in try results.inference(parsed) }
     }

@@ -23,7 +23,7 @@ extension Problem {
         switch error {
         case .overloaded(let seconds):
             self.init(
-                .overloaded, "the queue of the service is full; try again in \(seconds) s",
+                .overloaded, "the service has too much to do; try again in \(seconds) s",
                 headers: ["Retry-After": "\(seconds)"])
         case .deadlineExceeded:
             self.init(

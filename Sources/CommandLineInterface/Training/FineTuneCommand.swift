@@ -28,7 +28,7 @@ enum FineTuneCommand: Subcommand {
     private static let labelsPerClass = Option(
         "labels-per-class", optional: .integer(in: 1...1_000_000),
         help: "Train only on this number of images of every class, after --validation has held its images back. "
-            + "--split-seed determines which: 10 images are always some of the 40, and these some of the 100.")
+            + "--split-seed determines which. A run with 10 images of a class uses a subset of those of a run with 40.")
     private static let balance = Option(
         "balance", .choice("WHAT", of: Balance.self), default: .none,
         help: "classes draws every class equally often: an epoch keeps its number of images, but repeats images of "
@@ -49,7 +49,7 @@ enum FineTuneCommand: Subcommand {
     private static let hiddenWidth = Option(
         "head-width", optional: .integer(in: 0...65_536),
         help: "The width of the head's hidden layer; 0 makes a linear head without one. The default is the model's; in "
-            + "a new head, the width of its input.")
+            + "a new head, the channels at its place, or the width of the pooled state.")
     private static let penalty = Option(
         "penalty", optional: .number("PENALTY", in: 1e-9...1e3),
         help: "With --freeze flow: half of this number times the squared weights of the head is added to its loss. The "
@@ -88,7 +88,7 @@ enum FineTuneCommand: Subcommand {
             + "the expected loss stays the same, but its gradient is noisier.")
 
     static let command = Command(
-        name: "finetune", abstract: "train a model to classify by its reversed states",
+        name: "finetune", abstract: "train a model to classify images",
         discussion: """
             The reverse pass runs from every image along the grid. At --head-at, which is the end unless something else is \
             given, a head reads the pooled state or the network's activations. The gradient of the cross-entropy goes back through every step into the network and the head. \
@@ -97,7 +97,8 @@ enum FineTuneCommand: Subcommand {
             name and its default tap. The command says what is kept and what is new when training begins.
 
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
-            --resume continues bit for bit; epochs of less than 10 seconds do so together. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
+            --resume continues bit for bit. If epochs take less than 10 seconds, these files are written about every 10 \
+            seconds. SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served at once.
 
             With --freeze flow, every image goes through the network once. The head is the solution of a convex problem on \

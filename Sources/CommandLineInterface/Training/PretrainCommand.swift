@@ -58,7 +58,8 @@ enum PretrainCommand: Subcommand {
             Class folders are not needed and are ignored.
 
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
-            --resume continues bit for bit; epochs of less than 10 seconds do so together. A sheet of images made from noise shows what the flow has learnt after each epoch. \
+            --resume continues bit for bit. If epochs take less than 10 seconds, these files are written about every 10 \
+            seconds. A sheet of images made from noise shows what the flow has learnt after each epoch. \
             SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served (embeddings only) and fine-tuned.
 

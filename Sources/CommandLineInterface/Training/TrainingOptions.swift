@@ -33,8 +33,9 @@ enum TrainingOptions {
             + "of each epoch that takes 10 seconds or more, and of shorter ones every 10 seconds.")
     static let validation = Option(
         "validation", optional: ValueSyntax<ValidationSource>.validation,
-        help: "The images by which each epoch is judged, to keep the best model: a fraction of every class to hold "
-            + "back, such as 0.1, or a folder or archive. Without it, the last model is kept.")
+        help: "The images by which each epoch is judged, to keep the best model: a fraction to hold back, such as "
+            + "0.1, or a folder or archive. 'headwater finetune' holds back that fraction of every class. Without it, "
+            + "the last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
         help: "The seed that determines which images a fraction holds back, and which ones --labels-per-class of "

@@ -4,6 +4,8 @@ package enum AdmissionLimit: String, Sendable, CaseIterable {
     case images
     /// The work ahead takes as long as a request may be made to wait.
     case wait
+    /// Bodies and answers take the memory that is granted for them.
+    case memory
 }
 
 /// Why a request is not admitted, and when to ask again.

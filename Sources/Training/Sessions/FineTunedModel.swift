@@ -87,7 +87,9 @@ package struct FineTunedModel {
             point: base.head?.point)
         try head.validate(on: base.architecture)
         guard !wishes.isHeadSolved, wishes.headWidth != 0 else { return (head, false) }
-        head.hiddenWidth = try wishes.headWidth ?? head.inputWidth(on: base.network())
+        let network = try base.network()
+        // Not the number of cells times that: the hidden layer would grow with its square.
+        head.hiddenWidth = wishes.headWidth ?? place.map { network.channels(at: $0.place) } ?? head.representationWidth
         return (head, false)
     }
 
