@@ -142,7 +142,9 @@ extension HeadConfiguration {
         try validate()
         guard let place else { return }
         let network = try architecture.program()
-        if let problem = network.problem(with: place) { try require(false, "head.place", problem) }
+        if let problem = network.problem(with: place) {
+            throw ConfigurationError(field: "head.place", problem: problem)
+        }
     }
 
     /// Checks the head's own sizes.

@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 import UntrustedText
 
-/// The bytes of bodies that all requests together may hold in memory.
+/// The bytes that bodies and answers of all requests together may hold in memory.
 final class BodyBudget: Sendable {
     private let maximum: Int
     private let reserved = Atomic<Int>(0)
@@ -23,7 +23,7 @@ final class BodyBudget: Sendable {
     func release(_ bytes: Int) { reserved.subtract(bytes, ordering: .relaxed) }
 }
 
-/// One request's share of the budget: of its body as received, and of what the body decompresses to.
+/// One request's share of the budget: of its body as received, of what the body decompresses to, and of its answer.
 final class BodyShare: Sendable {
     private let budget: BodyBudget
     /// Nil once the request has ended.
@@ -72,7 +72,7 @@ struct BodyReceiver: Sendable {
         } else {
             guard share.reserve(piece.count) else {
                 throw TransportRefusal(
-                    status: 503, reason: "request bodies fill the memory reserved for them; try again later")
+                    status: 503, reason: "bodies and answers fill the memory reserved for them; try again later")
             }
             bytes.append(contentsOf: piece)
         }

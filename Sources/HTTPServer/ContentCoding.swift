@@ -39,7 +39,7 @@ package enum ContentCodingError: Error, Equatable, Sendable, CustomStringConvert
     case tooLarge(maximumBytes: Int)
     /// It decompresses to more than so many times its own size.
     case tooCompressed(maximumRatio: Int)
-    /// The bodies of all requests fill the memory reserved for them.
+    /// The bodies and answers of all requests fill the memory reserved for them.
     case noMemory
 
     package var description: String {
@@ -60,7 +60,7 @@ package enum ContentCodingError: Error, Equatable, Sendable, CustomStringConvert
         case .tooLarge(let maximum): "the body is larger than \(maximum) bytes once it is decompressed"
         case .tooCompressed(let ratio):
             "the body decompresses to more than \(ratio) times its size; send it without Content-Encoding"
-        case .noMemory: "request bodies fill the memory reserved for them; try again later"
+        case .noMemory: "bodies and answers fill the memory reserved for them; try again later"
         }
     }
 }

@@ -44,8 +44,7 @@ extension PublicAPI {
         _ request: Request, _ call: ImageCall, _ observation: inout RequestObservation
     ) async throws(Problem) -> Response {
         let posted = try await images(of: request, call)
-        let results = try await features(
-            posted, FeatureRequest(wantsLogits: true), call, request.memoryOfPictures, &observation)
+        let results = try await features(posted, FeatureRequest(wantsLogits: true), call, nil, &observation)
         return try await written(results) { () throws(Problem) in try results.classes(top: posted.options.top) }
     }
 
@@ -71,9 +70,10 @@ extension PublicAPI {
 
     /// Computes features of posted images.
     ///
+    /// - Parameter memory: what the numbers may take; nil where they are few.
     /// - Throws: the problem of a single image; the failures of one among several are written in their places.
     private func features(
-        _ posted: PostedImages, _ wanted: FeatureRequest, _ call: ImageCall, _ memory: AnswerMemory,
+        _ posted: PostedImages, _ wanted: FeatureRequest, _ call: ImageCall, _ memory: AnswerMemory?,
         _ observation: inout RequestObservation
     ) async throws(Problem) -> FeatureResults {
         var wanted = wanted
