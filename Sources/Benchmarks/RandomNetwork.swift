@@ -11,7 +11,7 @@ package struct RandomNetwork: Sendable {
     /// The sizes of batches that it is measured at if none are given.
     package let batches: [Int]
 
-    /// The published networks (PRG, section 1), and one of the bundled model's size.
+    /// The published networks (PRG, section 1), a small one, and those of other published families.
     package static let all =
         [
             RandomNetwork(name: "u32", architecture: .u32, batches: [1, 8]),

@@ -19,9 +19,8 @@ enum BenchCommand {
 
     static let models = Option(
         "model", .list(of: .string("MODEL")), default: ["bundled", "u32", "u64"],
-        help: "What to measure: bundled; a network with random weights (PRG's u32 and u64, small with the bundled "
-            + "architecture, and torchcfm-cifar10, ddpm-cifar10, ddpm-256, adm-64 and edm-cifar10 of published families); or "
-            + "model files.")
+        help: "What to measure: bundled; a network with random weights (PRG's u32 and u64; small; torchcfm-cifar10, "
+            + "ddpm-cifar10, ddpm-256, adm-64 and edm-cifar10 of published families); or model files.")
     static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes. The default is 1 and 8, or 1 and 4 for u64.")
