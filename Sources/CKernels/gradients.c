@@ -99,7 +99,7 @@ void hw_groupnorm_gradient_finish(
             at[HW_BLOCK] = (float)(-inverse * inverse * along_mean);
             at[2 * HW_BLOCK] = (float)(-inverse * (mean + offset * along_mean));
             if (addend_gradient) {
-                // Over the channel's pixels, the sum of the gradient by what is normalised.
+                // Over the channel's pixels, the sum of the gradient with respect to what is normalised.
                 double total = channel_sum(sums, bands, c);
                 double normalized = inverse * channel_sum(moments, bands, c) + offset * (double)pixels;
                 double centred = factor * total - mean * (double)pixels - along_mean * normalized;

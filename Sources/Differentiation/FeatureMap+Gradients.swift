@@ -25,7 +25,7 @@ extension FeatureMap {
         pool.forEach(batch) { n in hw_axpy(image(n), other.image(n), 1, imageCount) }
     }
 
-    /// Sets the first `batch` images to the gradient by their numbers that follows from `gradients`,
+    /// Sets the first `batch` images to the gradient with respect to their numbers that follows from `gradients`,
     /// [batch][channels][divisions][divisions], by their means over cells: the transpose of `means(ofImage:divisions:)`.
     func spread(_ gradients: [Float], divisions: Int, batch: Int) {
         clear(batch: batch)

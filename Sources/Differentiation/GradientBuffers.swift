@@ -2,13 +2,13 @@ import Layers
 import Networks
 import Tensor
 
-/// The gradients by a program's buffers during one way back.
+/// The gradients with respect to a program's buffers during one way back.
 ///
 /// A buffer that several operations read gets a contribution from each: the first is written, the next are added. The
-/// contribution of a sum to one of its terms is the gradient by the sum itself, so it isn't copied: it is remembered as
-/// `shared`, and the next contribution takes it as its addend.
+/// contribution of a sum to one of its terms is the gradient with respect to the sum itself, so it isn't copied: it is remembered
+/// as `shared`, and the next contribution takes it as its addend.
 final class GradientBuffers {
-    /// Where an operation's contribution to the gradient by its input goes.
+    /// Where an operation's contribution to the gradient with respect to its input goes.
     struct Contribution {
         let target: FeatureMap
         /// What is to be added to it: earlier contributions, in `target` itself or in another buffer's map; nil for none.
@@ -24,7 +24,7 @@ final class GradientBuffers {
     private enum State: Equatable {
         case none
         case written
-        /// Equal to the gradient by another buffer.
+        /// Equal to the gradient with respect to another buffer.
         case shared(NetworkProgram.BufferIndex)
     }
 
@@ -76,7 +76,7 @@ final class GradientBuffers {
         return writtenMap(of: buffer)
     }
 
-    /// The gradient by a buffer; nil if nothing that is differentiated depends on it.
+    /// The gradient with respect to a buffer; nil if nothing that is differentiated depends on it.
     func gradient(by buffer: NetworkProgram.BufferIndex) -> FeatureMap? {
         if case .shared(let other) = states[buffer] { return maps[other] }
         guard isReached(buffer) else { return nil }
@@ -84,7 +84,7 @@ final class GradientBuffers {
         return maps[buffer]
     }
 
-    /// Where the contribution of operation `index` to the gradient by its input goes.
+    /// Where the contribution of operation `index` to the gradient with respect to its input goes.
     func contribution(toInputOf index: Int) -> Contribution {
         let buffer = program.operations[index].input
         var addend: FeatureMap?
@@ -100,7 +100,7 @@ final class GradientBuffers {
             unfinished: temporaries[index].unfinished, resampled: temporaries[index].resampled)
     }
 
-    /// Takes the gradient by a sum to one of its terms.
+    /// Takes the gradient with respect to a sum to one of its terms.
     func pass(from sum: NetworkProgram.BufferIndex, to term: NetworkProgram.BufferIndex) {
         guard let gradient = gradient(by: sum) else { return }
         guard isReached(term) || parts[term] != [term] else {
@@ -137,8 +137,8 @@ extension NetworkProgram {
     /// The step of an operation on the way back.
     fileprivate func backwardStep(of index: Int) -> Int { operations.count - 1 - index }
 
-    /// When the gradients by the buffers with memory of their own are needed on the way back, from wherever it starts: those
-    /// that a term may share, until its next contribution.
+    /// When the gradients with respect to the buffers with memory of their own are needed on the way back, from wherever it
+    /// starts: those that a term may share, until its next contribution.
     fileprivate var gradientLifetimes: BufferLifetimes {
         var lifetimes = BufferLifetimes(of: self)
         lifetimes.use(output, at: -1)
@@ -163,7 +163,8 @@ extension NetworkProgram {
         return lifetimes
     }
 
-    /// Whether, when an operation with a transform contributes to the gradient by its input, contributions may be there already.
+    /// Whether, when an operation with a transform contributes to the gradient with respect to its input, contributions may be
+    /// there already.
     fileprivate func mayAddToInputGradient(_ index: Int) -> Bool {
         guard operations[index].transform != nil else { return false }
         let input = owner(of: operations[index].input)

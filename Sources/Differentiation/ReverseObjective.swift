@@ -66,7 +66,7 @@ public final class ReverseObjective {
     /// - Parameters:
     ///   - images: [labels.count][3][side][side].
     ///   - labels: of each image, less than the head's classes.
-    ///   - imageGradients: receives the gradient by `images`, which takes the gradient through every step; nil if it
+    ///   - imageGradients: receives the gradient with respect to `images`, which takes the gradient through every step; nil if it
     ///     isn't wanted.
     ///   - total: images of the whole batch; nil if these are all.
     public func differentiate(
@@ -128,7 +128,7 @@ public final class ReverseObjective {
         }
     }
 
-    /// From the gradient by what the head reads, [batch][head.width], to that by the last states.
+    /// From the gradient with respect to what the head reads, [batch][head.width], to that with respect to the last states.
     private func takeBackHead(_ inputGradients: [Float], batch: Int) {
         if let place = head.configuration.place {
             let isWanted = gradientSteps > 0
@@ -155,7 +155,7 @@ public final class ReverseObjective {
         for i in 0..<(batch * network.stateCount) { gradient[i] *= factor }
     }
 
-    /// From the gradient by the last state to that by the first that it is wanted of.
+    /// From the gradient with respect to the last state to that with respect to the first that it is wanted of.
     private func takeBack(batch: Int, wantsImages: Bool) {
         let count = batch * network.stateCount
         var share = [Float](repeating: 0, count: count)
@@ -179,7 +179,8 @@ extension TrainableHead {
     /// Takes the cross-entropy of some of a batch of `total` images forth and back.
     ///
     /// - Parameter inputs: [labels.count][width].
-    /// - Returns: the sum of their losses, how many images' greatest logit was their label's, and the gradient by the inputs.
+    /// - Returns: the sum of their losses, how many images' greatest logit was their label's, and the gradient with respect to
+    ///   the inputs.
     func differentiate(
         _ inputs: [Float], labels: [Int], smoothing: Float, total: Int
     ) -> (loss: Double, correct: Int, inputGradients: [Float]) {

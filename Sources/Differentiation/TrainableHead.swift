@@ -106,7 +106,7 @@ public final class TrainableHead {
         return logits.numbers(rows: batch)
     }
 
-    /// Takes the gradient by the logits of the last `forward`, [batch][classes], back to the inputs': [batch][width].
+    /// Takes the gradient with respect to the logits of the last `forward`, [batch][classes], back to the inputs': [batch][width].
     public func backward(_ gradients: [Float], batch: Int) -> [Float] {
         gradients.withUnsafeBufferPointer {
             for n in 0..<batch { logitGradient.setRow(n, from: $0.baseAddress! + n * configuration.classes) }

@@ -3,8 +3,8 @@ public import Layers
 public import Networks
 public import Tensor
 
-/// A network in both directions: F(x, τ) of a batch of images, each at its own time label, and from a gradient by F the gradients
-/// by the parameters and by x. Where the network is the velocity, F(x, τ) is v(t, x).
+/// A network in both directions: F(x, τ) of a batch of images, each at its own time label, and from a gradient with respect to F
+/// the gradients with respect to the parameters and to x. Where the network is the velocity, F(x, τ) is v(t, x).
 ///
 /// It holds the activations of one evaluation of up to `capacity` images, so a small capacity bounds memory whatever the
 /// batch: gradients add up over evaluations until `giveGradients`. With the same number of workers the same calls give
@@ -47,7 +47,7 @@ public final class TrainableNetwork {
     /// Numbers in a state: channels·side².
     public var stateCount: Int { program.stateCount }
 
-    /// Bytes of activations and of gradients by them; packed weights and their sums are not counted.
+    /// Bytes of activations and of gradients with respect to them; packed weights and their sums are not counted.
     public var byteCount: Int { activationArena.byteCount + gradients.byteCount + workspace.byteCount }
 
     /// Takes the store's values; to be called whenever they have changed.
@@ -79,11 +79,11 @@ extension TrainableNetwork {
         unblock(activations[program.output], into: outputs, batch: times.count)
     }
 
-    /// Takes a gradient by the outputs of the last `forward` back; the parameters' gradients add up.
+    /// Takes a gradient with respect to the outputs of the last `forward` back; the parameters' gradients add up.
     /// - Parameters:
     ///   - outputGradients: [batch][channels][side][side], for the batch of the last `forward`.
-    ///   - inputGradients: receives the gradient by the network's input scale·x, [batch][channels][side][side]; nil if it isn't
-    ///     wanted.
+    ///   - inputGradients: receives the gradient with respect to the network's input scale·x, [batch][channels][side][side]; nil
+    ///     if it isn't wanted.
     public func backward(
         _ outputGradients: UnsafePointer<Float>, batch: Int, inputGradients: UnsafeMutablePointer<Float>?
     ) {
@@ -111,10 +111,10 @@ extension TrainableNetwork {
         return (0..<times.count).flatMap { map.means(ofImage: $0, divisions: means.divisions) }
     }
 
-    /// Takes a gradient by the means of the last `forward(_:times:to:)`, [batch][channels][divisions][divisions], back; the
-    /// parameters' gradients add up.
-    /// - Parameter inputGradients: receives the gradient by the network's input, [batch][channels][side][side]; nil if it isn't
-    ///   wanted.
+    /// Takes a gradient with respect to the means of the last `forward(_:times:to:)`, [batch][channels][divisions][divisions],
+    /// back; the parameters' gradients add up.
+    /// - Parameter inputGradients: receives the gradient with respect to the network's input, [batch][channels][side][side]; nil
+    ///   if it isn't wanted.
     public func backward(
         _ meanGradients: [Float], from means: ActivationMeans, batch: Int, inputGradients: UnsafeMutablePointer<Float>?
     ) {

@@ -7,7 +7,7 @@ import Tensor
 struct Pass {
     let batch: Int
     let workspace: Workspace
-    /// For image n a row of all modulations, and of the gradients by them.
+    /// For image n a row of all modulations, and of the gradients with respect to them.
     let modulations: UnsafePointer<UnsafePointer<Float>>
     let modulationGradients: UnsafePointer<UnsafeMutablePointer<Float>>
 }
@@ -65,11 +65,11 @@ struct TrainableOperation {
         }
     }
 
-    /// Adds up the gradients by the parameters, and computes the one by the input.
+    /// Adds up the gradients with respect to the parameters, and computes the one with respect to the input.
     /// - Parameters:
     ///   - input: what `forward` read.
     ///   - outputGradient: by what it wrote.
-    ///   - inputGradient: where the gradient by the input goes; nil if it isn't wanted.
+    ///   - inputGradient: where the gradient with respect to the input goes; nil if it isn't wanted.
     func backward(
         _ input: FeatureMap, outputGradient: FeatureMap, inputGradient: GradientBuffers.Contribution?, pass: Pass
     ) {
@@ -89,7 +89,7 @@ struct TrainableOperation {
         }
     }
 
-    /// Computes a convolution's gradient by its input, and takes it through the transform, if there is one.
+    /// Computes a convolution's gradient with respect to its input, and takes it through the transform, if there is one.
     private func inputGradient(
         _ convolution: any ConvolutionLayerGradient, _ input: FeatureMap, _ outputGradient: FeatureMap,
         _ contribution: GradientBuffers.Contribution, _ pass: Pass

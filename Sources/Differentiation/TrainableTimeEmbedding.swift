@@ -17,14 +17,14 @@ final class TrainableTimeEmbedding {
     private let activatedEmbedding: BlockedMatrix
     private let gradient: BlockedMatrix
     private let share: BlockedMatrix
-    /// Each modulation's numbers, then the gradients by them.
+    /// Each modulation's numbers, then the gradients with respect to them.
     private let projected: [BlockedMatrix]
     private let rows: AlignedBuffer
     private let gradientRows: AlignedBuffer
     private let width: Int
     /// For image n, all modulations one after another.
     let modulations: UnsafeMutablePointer<UnsafePointer<Float>>
-    /// Where the gradients by them go.
+    /// Where the gradients with respect to them go.
     let modulationGradients: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
 
     /// Allocates for `capacity` images; modulations are in the order of their offsets.
@@ -77,7 +77,7 @@ final class TrainableTimeEmbedding {
         }
     }
 
-    /// Sets the gradients by modulations to zero: operations that don't run write none.
+    /// Sets the gradients with respect to modulations to zero: operations that don't run write none.
     func clearModulationGradients() { gradientRows.pointer.update(repeating: 0, count: gradientRows.count) }
 
     func backward(batch count: Int, on workspace: Workspace) {

@@ -14,8 +14,7 @@ struct ClassAccuracy: Codable, Equatable {
     /// Of its logit.
     let index: Int
     let images: Int
-    /// The fraction of them that were taken for it (recall); nil if there are none, the class being only one that others were
-    /// taken for.
+    /// The fraction of them that were taken for it (recall); nil if there are none: other images were only mistaken for this class.
     let top1: Double?
     /// The fraction, of all images that were taken for it, that are of the class; nil if there are none.
     let precision: Double?

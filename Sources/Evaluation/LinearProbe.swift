@@ -1,7 +1,7 @@
 import Tensor
 import Training
 
-/// Classification by one linear layer on embeddings that don't change: how much of the classes lies open in a representation
+/// Classification by one linear layer on embeddings that don't change: how linearly separable the classes are in a representation
 /// (Alain and Bengio 2016).
 ///
 /// Embeddings of length 1 are brought to mean 0 and variance 1 in every dimension by the training set's moments, and

@@ -52,7 +52,8 @@ extension SampleQuality {
             }
         }
 
-        /// An image as the generator's model sees it, which is how samples are, in the embedding's input.
+        /// A picture resized and cropped as the generator's model sees it, as samples already are, in the form of the embedding's
+        /// input.
         nonisolated fileprivate func input(of picture: RGBImage) -> FeatureInput {
             .normalized(preprocessing.input(for: picture))
         }

@@ -66,8 +66,8 @@ final class ResumableWriter: FeatureWriter {
         try progress.append(.skipped(reason), fingerprint: fingerprint)
     }
 
-    /// The matrix comes last: where it is, its list is. The progress goes only then, so that a run killed in between can
-    /// do this again.
+    /// The matrix is put in place after its list, so it never lacks one. The progress file is removed last, so that a killed run
+    /// can repeat this.
     func commit(_ paths: [String]) throws {
         let file = try ResultFile(path)
         var list: ResultFile?

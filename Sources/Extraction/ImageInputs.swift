@@ -64,7 +64,7 @@ package struct ImageInputs: Sendable {
         return input
     }
 
-    /// A number by which the image at an index is known again: of path, size and time of change, or of the bytes on
+    /// A fingerprint of the image at an index: a hash of its path, size and modification time, or of the bytes on
     /// standard input.
     func fingerprint(at index: Int) -> UInt64 {
         var checksum = Checksum()

@@ -6,10 +6,9 @@ import UntrustedText
 
 /// The results of a bulk run so far, in a file next to its output until the output is complete. A killed run continues from it.
 ///
-/// A line of JSON says what rows depend on; a record an image follows, in the order of the images. Each record is
-/// appended by one call and ends in a checksum of all bytes before it, by which one that was torn is told apart. It also
-/// holds a fingerprint of its image: those in front that are still the same images count, whatever has changed behind
-/// them. A lock keeps two processes from writing one output.
+/// A line of JSON says what rows depend on; one record per image follows, in the order of the images. Each record is appended by
+/// one call and ends in a checksum of all bytes before it, which reveals a torn record. It also holds a fingerprint of its image:
+/// records count up to the first image that has changed. A lock keeps two processes from writing one output.
 @MainActor
 package final class ProgressFile {
     /// What became of an image.

@@ -1,8 +1,8 @@
 package enum BatchingMode: String, Sendable, CaseIterable {
     /// Images join at every ODE step, whatever is under way.
     case step
-    /// Images join only when the batch under way has finished its whole pass, as servers that know nothing of the
-    /// model's steps must do it; kept to be measured against.
+    /// Images join only when the batch under way has finished its whole pass, as in servers that don't know the model's steps. It
+    /// exists for comparison.
     case request
 }
 

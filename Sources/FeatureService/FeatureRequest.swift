@@ -69,7 +69,7 @@ package struct FeatureRequest: Sendable {
     package var deadline: ContinuousClock.Instant?
     /// The memory that its numbers may take; nil for any.
     package var memory: AnswerMemory?
-    /// Is told when which work was done, before the request is answered or fails; nil if that is of no interest.
+    /// Receives the request's trace before the request is answered or fails; nil to trace nothing.
     package var traceObserver: FeatureTrace.Observer?
 
     package init(_ taps: TapSelection, wantsLogits: Bool = false) {

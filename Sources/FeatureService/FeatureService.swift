@@ -24,7 +24,7 @@ package actor FeatureService {
     private var work = SharedWork<AnswerKey, ContinuousClock.Instant>()
     private var cache: LeastRecentlyUsedCache<AnswerKey, ImageFeatures>
     private var requests: [RequestID: PendingRequest] = [:]
-    /// Those of the requests of which is told when which work was done.
+    /// The requests that are traced.
     private var traced: Set<RequestID> = []
     private var models: [ObjectIdentifier: ServedModel] = [:]
     private var nextRequest: UInt64 = 0
@@ -33,8 +33,8 @@ package actor FeatureService {
     /// Images admitted of requests that have not been registered yet.
     private var reserved = 0 { didSet { publishQueue() } }
     private var decoding: [ImageID: DecodeTicket] = [:] { didSet { publishQueue() } }
-    /// Why one more image would be refused, of a usual request and of the quickest one, nil while there is room, for callers that
-    /// can't wait for their turn on the actor. It may lag behind by a moment: the actor's own decision is what counts.
+    /// Why one more image would be refused, for a usual request and for the quickest one; nil while there is room. Callers that
+    /// can't await the actor read it. It may be slightly out of date; the actor's own decision counts.
     private nonisolated let published = Mutex<(usual: AdmissionRefusal?, quickest: AdmissionRefusal?)>((nil, nil))
     private var isRunning = false
     private var isDraining = false
@@ -49,10 +49,10 @@ package actor FeatureService {
     private typealias RequestID = UInt64
     private typealias DecodedInput = (input: Result<[Float], ImageFailure>, seconds: Double)
 
-    /// An image admitted; who waits for it, `work` knows.
+    /// An admitted image. `work` knows which requests wait for it.
     private struct Job {
         let served: ServedModel
-        /// Nil while the engine has it, which so changes its buffers in place.
+        /// Nil while the engine has it, so that the engine can change its buffers in place.
         var trajectory: Trajectory?
         let admitted: ContinuousClock.Instant
         var started: ContinuousClock.Instant?
@@ -61,7 +61,7 @@ package actor FeatureService {
     /// Makes a service without a model.
     ///
     /// - Parameters:
-    ///   - decoders: who decodes; as many as the configuration says if not given.
+    ///   - decoders: the pool that decodes images; nil makes one of the configured width.
     ///   - clock: the time, which deadlines, waiting times and the detection of a stuck engine go by.
     package init(
         configuration: FeatureServiceConfiguration, kernels: Kernels, pool: WorkerPool, events: ServiceEvents,

@@ -15,7 +15,7 @@ package struct FeatureServiceConfiguration: Sendable {
     /// How long the engine may have work without progress before it counts as stuck.
     package var stuckAfter: Duration = .seconds(60)
 
-    /// The defaults, which the README's figures were measured with.
+    /// The defaults.
     package init() {}
 }
 

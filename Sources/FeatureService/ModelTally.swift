@@ -1,7 +1,7 @@
 import FoundationEssentials
 private import Synchronization
 
-/// What a model has done since it first served: counts, and the time that they took together.
+/// A model's statistics: how often things happened, and how long they took in total.
 package struct ModelStatistics: Sendable, Equatable {
     /// How often something happened, and how long it took altogether.
     package struct Total: Sendable, Equatable {
@@ -49,7 +49,7 @@ package final class ModelTally: Sendable {
     /// - Parameter now: the time of day.
     package init(now: @escaping @Sendable () -> Date = { Date() }) { self.now = now }
 
-    /// What a model has done since it was last forgotten.
+    /// A model's statistics since `keep(only:)` last dropped it, or since the service started.
     package func statistics(of version: ModelVersion) -> ModelStatistics {
         models.withLock { $0[version] ?? ModelStatistics() }
     }

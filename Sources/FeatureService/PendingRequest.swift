@@ -7,7 +7,7 @@ struct PendingRequest {
     var sources: [AnswerSource] = []
     var unfinished: Set<ImageID> = []
     var timings = FeatureTimings()
-    /// When which work was done; nil if nothing is told of it.
+    /// The times of the request's work; nil if it isn't traced.
     var trace: FeatureTrace?
     let traceObserver: FeatureTrace.Observer?
     var continuation: CheckedContinuation<Result<FeatureResponse, FeatureServiceError>, Never>?
@@ -20,7 +20,7 @@ struct PendingRequest {
         trace = traceObserver.map { _ in FeatureTrace() }
     }
 
-    /// Tells when which work was done.
+    /// Gives the trace to its observer.
     func reportTrace() {
         if let trace { traceObserver?(trace) }
     }

@@ -34,7 +34,7 @@ public final class ClassificationHead: Sendable {
             outputs: configuration.classes)
     }
 
-    /// What the last layer reads, computed of what the head reads, such as a pooled state, [3·pooledSize²]: the tanh
+    /// The input of the last layer, for what the head reads, such as a pooled state, [3·pooledSize²]: the tanh
     /// activations, [hiddenWidth], or in a linear head the normalised input.
     public func activations(_ input: [Float], kernels: Kernels) -> [Float] {
         let normalized = normalized(input)
@@ -112,8 +112,8 @@ public enum AveragePool {
         return result
     }
 
-    /// The transpose of `pool`: writes to `planes`, [3][side][side], the gradient by the state from that by what it was
-    /// pooled to, [3][size][size].
+    /// The transpose of `pool`: takes the gradient with respect to the pooled state, [3][size][size], and writes the gradient
+    /// with respect to the state, [3][side][side], to `planes`.
     public static func spread(_ gradient: [Float], from size: Int, side: Int, into planes: UnsafeMutablePointer<Float>)
     {
         precondition(gradient.count == 3 * size * size)

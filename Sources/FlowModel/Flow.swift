@@ -34,7 +34,7 @@ public enum Flow: Sendable, Equatable {
         return scale == 1 ? state : state.map { $0 * scale }
     }
 
-    /// How much noise and how much of an image a state has where training makes it of the two.
+    /// The factors by which training multiplies the noise and the image when it mixes them into a state.
     ///
     /// - Parameter s: the time t of a flow, or else the noise level σ.
     public func shares(at s: Double) -> (noise: Double, image: Double) {
@@ -50,8 +50,8 @@ public enum Flow: Sendable, Equatable {
         }
     }
 
-    /// How the packages of such models compute the time embedding's frequencies. consistency_models, whose EDM has time labels 1000
-    /// times as large, computes them as most packages do; those of diffusers' EDM are too small to tell.
+    /// How such models' packages compute the time embedding's frequencies. For EDM models with time labels 1000 times as large,
+    /// consistency_models computes them as most packages do. The labels of diffusers' EDM are too small to show a difference.
     var frequencies: Sinusoids.Frequencies {
         guard case .parametrised(let flow) = self else { return .exponentials }
         switch flow.prediction {

@@ -71,7 +71,8 @@ public struct NoiseLevels: Sendable, Equatable {
     /// The levels of a schedule, up to `largest`.
     public init(_ betas: NoiseSchedule.Betas) { values = Array(betas.noiseLevels.prefix { $0 <= Self.largest }) }
 
-    /// The timestep whose level is σ, by linear interpolation of its logarithm between neighbours; the ends outside.
+    /// The timestep whose level is σ, by linear interpolation of its logarithm between neighbours, clamped to the first and last
+    /// timestep.
     public func timestep(of level: Double) -> Double {
         guard let above = values.firstIndex(where: { $0 >= level }) else { return Double(values.count - 1) }
         guard above > 0 else { return 0 }

@@ -1,8 +1,8 @@
 /// What a server serves: it decides about requests from their heads, answers them, and observes how they end.
 ///
-/// The server keeps an application's values with the request that they belong to and hands them from one step to the next. So
-/// a head is parsed once, and an application needs no table of its requests. Everything except
-/// ``respond(to:_:_:)`` is called on an event thread and must be quick.
+/// The server keeps an application's values with the request that they belong to and hands them from one step to the next. So a
+/// head is parsed once, and an application needs no table of its requests. Every function except ``respond(to:_:_:)`` must be
+/// quick. ``response(to:_:)`` may be called on any thread; the others are called on an event thread.
 package protocol Application: Sendable {
     /// What logs and metrics tell of a request. It exists from the request's headers to its end.
     associatedtype Observation: Sendable

@@ -58,7 +58,7 @@ package enum ListenAddress: Sendable, Equatable, CustomStringConvertible {
 }
 
 extension ServerAddress {
-    /// Where a server is asked, from its machine, that listens there.
+    /// The address at which this machine reaches a server with that listening address.
     package init(of listener: ListenAddress, port: UInt16) {
         self =
             switch listener {

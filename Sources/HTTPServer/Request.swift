@@ -50,9 +50,9 @@ package struct Request: Sendable {
         if case .bytes(let bytes) = body { bytes } else { [] }
     }
 
-    /// Takes memory for the answer of what all bodies and answers together may take, until the request ends.
+    /// Reserves memory for the answer until the request ends. The limit covers all bodies and answers together.
     ///
-    /// - Returns: false if there isn't as much.
+    /// - Returns: false if the limit doesn't leave that much.
     package var takeMemory: @Sendable (_ bytes: Int) -> Bool {
         { [share] bytes in share.reserve(bytes) }
     }

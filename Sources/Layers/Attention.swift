@@ -119,7 +119,7 @@ struct AttentionHead {
     let queries: UnsafePointer<Float>
     let keys: UnsafePointer<Float>
     let values: UnsafePointer<Float>
-    /// The attended values, or the gradient by them.
+    /// The attended values, or the gradient with respect to them.
     let attended: UnsafeMutablePointer<Float>
     let tokens: Int
     let blocks: Int

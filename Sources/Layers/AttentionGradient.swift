@@ -7,7 +7,8 @@ extension Attention {
         2 * FeatureMap.blocks(side * side) * channelBlock * (headBlocks * channelBlock + Self.chunkQueries)
     }
 
-    /// Computes the gradient by queries, keys and values of the first `batch` images; the probabilities are computed again.
+    /// Computes the gradient with respect to queries, keys and values of the first `batch` images; the probabilities are computed
+    /// again.
     /// - Parameters:
     ///   - queriesKeysValues: what the forward pass read.
     ///   - outputGradient: by the attended values.
@@ -31,7 +32,7 @@ extension Attention {
 
 /// One head of one image on the way back.
 private struct HeadGradient {
-    /// Its `attended` are the gradient by the attended values.
+    /// Its `attended` are the gradient with respect to the attended values.
     let head: AttentionHead
     let queryGradient: UnsafeMutablePointer<Float>
     let keyGradient: UnsafeMutablePointer<Float>

@@ -3,11 +3,11 @@ public import Tensor
 
 /// A 3x3 convolution's gradients, by its input and by its parameters.
 ///
-/// The gradient by the input is itself a convolution, with weights flipped and transposed, and runs as one; a stride
-/// spreads the output's gradient over every second pixel first, an upsampling adds quads of pixels afterwards. The
-/// gradient by the weights is a sum over tiles (or, for `direct`, pixels) of products in the domain that the forward pass
-/// multiplies in: Aᵀ·B over the same transformed input. It adds up in that domain over any number of batches, and goes
-/// back to weights once, in `addGradients`.
+/// The gradient with respect to the input is itself a convolution, with weights flipped and transposed, and runs as one; a stride
+/// spreads the output's gradient over every second pixel first, an upsampling adds quads of pixels afterwards. The gradient with
+/// respect to the weights is a sum over tiles (or, for `direct`, pixels) of products in the domain that the forward pass
+/// multiplies in: Aᵀ·B over the same transformed input. It adds up in that domain over any number of batches, and goes back to
+/// weights once, in `addGradients`.
 public final class ConvolutionGradient: ConvolutionLayerGradient {
     /// The convolution.
     public let layer: Convolution
@@ -16,7 +16,7 @@ public final class ConvolutionGradient: ConvolutionLayerGradient {
     /// Where the weights' and, behind them, the bias's gradients add up, laid out as the packed weights: one for each
     /// worker if they divide the images, a single one if they divide the output channels.
     private let sums: [AlignedBuffer]
-    /// Whether nothing has been added up yet, so that what `sums` hold is of the past.
+    /// Whether nothing has been added yet, so that `sums` still hold old values.
     private var isFresh = true
 
     /// Most floats of packed weights for which every worker gets sums of its own, which spares each the transforms of
@@ -25,7 +25,7 @@ public final class ConvolutionGradient: ConvolutionLayerGradient {
 
     /// Allocates for a convolution in f32 whose weights are zero; `repack` must follow.
     ///
-    /// - Parameter sums: how the workers divide the gradient by the weights.
+    /// - Parameter sums: how the workers divide the gradient with respect to the weights.
     public init(_ shape: ConvolutionShape, sums division: GradientSums = .fastest, pool: WorkerPool) {
         precondition(shape.precision == .f32)
         layer = Convolution(zeros: shape)

@@ -67,7 +67,7 @@ package protocol ConvolutionLayerGradient: AnyObject {
     /// Takes new weights and bias, as a model file has them, for both directions.
     func repack(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, pool: WorkerPool)
 
-    /// Computes the gradient by the input.
+    /// Computes the gradient with respect to the input.
     /// - Parameters:
     ///   - outputGradient: by the output of the first `batch` images.
     ///   - result: receives it.
@@ -79,7 +79,7 @@ package protocol ConvolutionLayerGradient: AnyObject {
         _ outputGradient: FeatureMap, into result: FeatureMap, addend: FeatureMap?,
         through transform: InputTransformGradient.Call?, temporary: FeatureMap?, batch: Int, on workspace: Workspace)
 
-    /// Adds up the gradients by weights and bias of the first `batch` images.
+    /// Adds up the gradients with respect to weights and bias of the first `batch` images.
     /// - Parameters:
     ///   - input: what the layer read, through `transform`.
     ///   - outputGradient: by the layer's output.
@@ -87,6 +87,7 @@ package protocol ConvolutionLayerGradient: AnyObject {
         _ input: FeatureMap, transform: InputTransform?, outputGradient: FeatureMap, batch: Int,
         on workspace: Workspace)
 
-    /// Adds the accumulated gradients to those by `weight` and `bias`, laid out as `repack` takes these, and resets them.
+    /// Adds the accumulated gradients to those with respect to `weight` and `bias`, laid out as `repack` takes these, and resets
+    /// them.
     func addGradients(weight: UnsafeMutablePointer<Float>, bias: UnsafeMutablePointer<Float>, pool: WorkerPool)
 }

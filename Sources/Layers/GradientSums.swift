@@ -1,4 +1,4 @@
-/// How the workers of a pool divide the sums of gradients by weights.
+/// How the workers of a pool divide the sums of gradients with respect to weights.
 public enum GradientSums: Sendable {
     /// By images or by output channels, as is fastest for the layer: the last bits depend on the number of workers.
     case fastest

@@ -34,7 +34,7 @@ public final class InputTransformGradient {
     private var channels: Int { norm.channels }
     private var blocks: Int { FeatureMap.blocks(norm.channels) }
 
-    /// Where the gradients by the time embedding's modulation go.
+    /// Where the gradients with respect to the time embedding's modulation go.
     public typealias ModulationGradient = ModulationRows<UnsafeMutablePointer<Float>>
 
     /// A transform on the way back: its gradient, the map that it read, and the modulation that it applied.
@@ -80,8 +80,8 @@ public final class InputTransformGradient {
     /// - Parameters:
     ///   - call: as it was given to the convolution.
     ///   - addend: added to the result; may be `result` itself.
-    ///   - result: the gradient by the transform's input; may be `gradient` itself.
-    ///   - modulationGradient: where the gradients by the call's modulation go.
+    ///   - result: the gradient with respect to the transform's input; may be `gradient` itself.
+    ///   - modulationGradient: where the gradients with respect to the call's modulation go.
     public func finish(
         _ gradient: FeatureMap, of call: Call, addend: FeatureMap?, into result: FeatureMap,
         modulationGradient: ModulationGradient? = nil, batch: Int, on workspace: Workspace

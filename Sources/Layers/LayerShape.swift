@@ -19,7 +19,7 @@ package protocol LayerShape: Hashable, Sendable {
     var weightFloats: Int { get }
     /// Floats of scratch that a worker needs.
     var scratchFloats: Int { get }
-    /// Channels and side of the map that its gradient by the input needs for itself; nil if it needs none.
+    /// Channels and side of the map that its gradient with respect to the input needs for itself; nil if it needs none.
     var gradientTemporary: (channels: Int, side: Int)? { get }
     /// The same layer with products that may be computed in `precision`.
     func computed(in precision: Precision) -> Self

@@ -1,8 +1,8 @@
 import CKernels
 public import Tensor
 
-/// A fully connected layer, y = x·wᵀ + bias, on the kernels whose sums don't depend on the number of rows, unlike a BLAS,
-/// which sums one row otherwise than eight.
+/// A fully connected layer, y = x·wᵀ + bias, on kernels whose sums don't depend on the number of rows. A BLAS may sum one row in
+/// another order than eight.
 public final class Linear: Sendable {
     /// Numbers read a row.
     public let inputs: Int

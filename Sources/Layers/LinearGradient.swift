@@ -1,7 +1,7 @@
 import CKernels
 import Tensor
 
-/// A fully connected layer in both directions, for training. The gradient by its input is itself such a layer, with
+/// A fully connected layer in both directions, for training. The gradient with respect to its input is itself such a layer, with
 /// transposed weights.
 public final class LinearGradient {
     /// The layer.
@@ -24,14 +24,14 @@ public final class LinearGradient {
         adjoint.repack(weight: transposed(weight, rows: outputs, columns: inputs), bias: nil)
     }
 
-    /// Computes the gradient by `x` from that by `y`.
+    /// Computes the gradient with respect to `x` from that with respect to `y`.
     public func inputGradient(
         _ yGradient: BlockedMatrix, into xGradient: BlockedMatrix, rows: Int, on workspace: Workspace
     ) {
         adjoint.forward(yGradient, into: xGradient, rows: rows, on: workspace)
     }
 
-    /// Adds up the gradients by weights and bias over the first `rows` rows.
+    /// Adds up the gradients with respect to weights and bias over the first `rows` rows.
     public func accumulate(_ x: BlockedMatrix, yGradient: BlockedMatrix, rows: Int, on workspace: Workspace) {
         let panel = layer.paddedInputs * channelBlock
         workspace.pool.run { [self] worker in

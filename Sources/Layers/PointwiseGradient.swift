@@ -14,7 +14,7 @@ public final class PointwiseGradient: ConvolutionLayerGradient {
 
     /// Allocates for a convolution in f32 whose weights are zero; `repack` must follow.
     ///
-    /// - Parameter sums: how the workers divide the gradient by the weights.
+    /// - Parameter sums: how the workers divide the gradient with respect to the weights.
     public init(_ shape: PointwiseShape, sums division: GradientSums = .fastest, pool: WorkerPool) {
         precondition(shape.precision == .f32)
         layer = PointwiseConvolution(zeros: shape)

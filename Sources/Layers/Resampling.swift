@@ -113,7 +113,7 @@ public final class Resampling: ConvolutionLayer {
     }
 }
 
-/// A resampling's gradient by its input: the resampling in the other direction. There are no parameters.
+/// A resampling's gradient with respect to its input: the resampling in the other direction. There are no parameters.
 public final class ResamplingGradient: ConvolutionLayerGradient {
     /// The resampling.
     public let layer: Resampling

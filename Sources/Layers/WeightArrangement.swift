@@ -10,8 +10,8 @@ public enum WeightArrangement: Hashable, Sendable {
 }
 
 extension PointwiseShape {
-    /// Extents of the weights in a model file. Those of an image's convolution have two trailing extents of 1, those of an
-    /// attention's, which the reference applies to a sequence of pixels, one.
+    /// Extents of the weights in a model file. Weights of a convolution over an image have two trailing extents of 1. Weights of
+    /// attention have one, because the reference applies them to a sequence of pixels.
     var fileShape: [Int] {
         switch weights {
         case .plain: [outputs, inputs, 1, 1]
@@ -44,7 +44,8 @@ extension PointwiseShape {
         return (arranged, arrangedBias)
     }
 
-    /// Adds gradients by the arranged weights and bias, [outputs][inputs] and [outputs], to those by the file's.
+    /// Adds gradients with respect to the arranged weights and bias, [outputs][inputs] and [outputs], to those with respect to
+    /// the file's.
     func add(
         arrangedWeight: [Float], arrangedBias: [Float], weight: UnsafeMutablePointer<Float>,
         bias: UnsafeMutablePointer<Float>

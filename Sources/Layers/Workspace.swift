@@ -26,8 +26,8 @@ public final class Workspace {
         self.scratch = [scratch]
     }
 
-    /// For each worker a workspace in which it computes alone, with the scratch memory that it has in this one: only within a
-    /// section of this workspace's pool.
+    /// One workspace per worker, in which it computes alone with its own scratch memory. Use them only within a section of this
+    /// workspace's pool.
     public func divided() -> [Workspace] { scratch.map { Workspace(kernels: kernels, scratch: $0) } }
 
     /// Bytes held.

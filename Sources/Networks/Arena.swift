@@ -1,7 +1,7 @@
 public import Layers
 import Tensor
 
-/// Where the maps of one image lie in an arena: a program's buffers, or the gradients by them.
+/// Where the maps of one image lie in an arena: a program's buffers, or the gradients with respect to them.
 ///
 /// Every image has its own part of the arena, the same for all operations, since workers that are divided by images may be
 /// at different operations.

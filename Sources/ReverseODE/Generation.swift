@@ -119,8 +119,8 @@ extension Flow {
     }
 }
 
-/// A way between two latents along which their length changes as steadily as their direction: spherical interpolation
-/// (Shoemake 1985). The straight way would go through shorter states, which the flow makes no pictures of.
+/// Spherical interpolation between two latents (Shoemake 1985). Linear interpolation would pass through shorter states, from
+/// which the flow makes no proper images.
 public struct LatentPath: Sendable {
     private let start: [Float]
     private let end: [Float]

@@ -37,8 +37,7 @@ struct Integration: Sendable {
     /// - Parameters:
     ///   - evaluation: what makes the output a velocity.
     ///   - step: the length of the step under way, the same at each of its stages; negative towards earlier times.
-    ///   - isFirstInDirection: whether no step before this one leads in the same direction along the same solution, so that a two-step
-    ///     formula has nothing to go on.
+    ///   - isFirstInDirection: whether this is the first step in its direction, so a two-step formula has no earlier velocity.
     ///   - writeOutput: writes the network's output, as many numbers as the state has.
     /// - Returns: whether the step is complete.
     mutating func advance(

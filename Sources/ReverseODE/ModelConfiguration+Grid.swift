@@ -6,8 +6,8 @@ extension ModelConfiguration {
         head.map { head in head.point.map { .at(TimeGrid(self).times[$0]) } ?? .end }
     }
 
-    /// Gives the model another grid, and its head a time on it. A default tap at the end of a grid at whose end the head reads
-    /// follows the head to an earlier time.
+    /// Gives the model another grid, and its head a time on it. If the head and the default tap are both at the end, the tap
+    /// moves with the head to an earlier time.
     ///
     /// - Parameter time: when the head is to read; nil for its present time, or the end if that is its present time.
     /// - Throws: `ConfigurationError` if the grid isn't one of the flow's, `HeadTimeError` if it lacks the head's time, or there
@@ -40,7 +40,7 @@ extension ModelConfiguration {
     }
 }
 
-/// A time at which a head can't read, said so that the sender can mend it.
+/// A time at which a head can't read. The message says what to use instead.
 public struct HeadTimeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What is wrong, and which times there are.
     public let description: String

@@ -41,8 +41,8 @@ public struct ModelDescription: Codable, Sendable, Equatable {
         public let evaluations: Int
         /// The model's time where the head reads; nil without a head.
         public let headTime: Float?
-        /// Whole network evaluations of one image's pass to where the head reads, which at a place takes one more as far as that; nil
-        /// without a head.
+        /// Whole network evaluations of one image's pass to the head's point; nil without a head. A head at a place needs one
+        /// more evaluation, which stops at that place.
         public let headEvaluations: Int?
     }
 

@@ -1,7 +1,6 @@
 import Networks
 
-/// How far a pass goes: to the last position that something is read at, and there into the network as far as activations are
-/// wanted.
+/// How far a pass goes: the last position that is read, and the last place whose activations are read there.
 public struct PassExtent: Sendable, Equatable {
     /// See `TimeGrid.index(at:)`.
     let lastPosition: Int

@@ -126,7 +126,7 @@ extension TapPlace {
     }
 }
 
-/// A tap that the model doesn't have, said so that the sender can mend it.
+/// A tap that the model doesn't have. The message says what to use instead.
 public struct TapError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What is wrong, and what there is instead.
     public let description: String

@@ -34,10 +34,11 @@ public struct Trajectory: Sendable {
 
     /// Starts a trajectory.
     /// - Parameters:
-    ///   - input: where it starts, [3][side][side]: the normalised image, or the state at the end of the grid.
-    ///   - start: which of the two.
+    ///   - input: the numbers at the start, [3][side][side], in the form that ``PassStart`` gives for `start`.
+    ///   - start: where the trajectory begins.
     ///   - taps: what to read, resolved on the same model; none of it before the start.
-    ///   - wantsLogits: whether to go to where the head reads and classify there; the model must have a head, and the pass begin before.
+    ///   - wantsLogits: whether to classify at the point at which the head reads. The model must have a head, and the pass must
+    ///     not begin after that point.
     ///   - model: the model that the trajectory will be advanced with.
     public init(
         input: [Float], from start: PassStart = .image, taps: [ResolvedTap], wantsLogits: Bool, model: ReversibleModel,
@@ -58,7 +59,7 @@ public struct Trajectory: Sendable {
         arrive(model: model, kernels: kernels)
     }
 
-    /// Floating-point operations that remain until it is finished; see `PassExtent.operations(on:)`.
+    /// Floating-point operations that remain until it is finished; see `PassExtent.operations(from:stage:on:)`.
     public func remainingOperations(model: ReversibleModel) -> Double {
         isFinished ? 0 : extent.operations(from: position, stage: integration.stage, on: model)
     }

@@ -22,7 +22,7 @@ package struct AdminAPIConfiguration: Sendable {
 package final class AdminAPI: Sendable {
     let service: FeatureService
     let checkpoints: CheckpointManager
-    /// Without the token, of which the authenticator has the digest.
+    /// The token is removed; the authenticator has its digest.
     let configuration: AdminAPIConfiguration
     let authenticator: Authenticator?
     let observer: RequestObserver
@@ -54,9 +54,9 @@ package final class AdminAPI: Sendable {
         try makeServer(configuration)
     }
 
-    /// Accepts another token instead of the one before, from the next request on.
+    /// Replaces the token, from the next request on.
     ///
-    /// - Returns: whether it is another than before.
+    /// - Returns: whether the token changed.
     /// - Precondition: the API was made with a token.
     @discardableResult
     package func replaceToken(_ token: String) -> Bool { authenticator!.replace(keys: [token]) }

@@ -48,10 +48,10 @@ package struct CrossOriginPolicy: Sendable, Equatable {
         return ["Access-Control-Allow-Origin": origins[0]]
     }
 
-    /// The longest time that Chromium keeps a preflight's answer. Other browsers keep it longer or less long, as they like.
+    /// The longest time that Chromium keeps a preflight's answer. Other browsers have other limits.
     static let preflightSeconds = 7200
 
-    /// The headers of answers that clients read, of which browsers otherwise show a page none.
+    /// The response headers that clients read. Browsers hide them from pages unless they are listed.
     static let exposedHeaders = [
         "X-Request-Id", "traceparent", "X-Model-Version", "Server-Timing", "Cache-Status", "Retry-After", "Allow",
         "WWW-Authenticate", "Accept-Encoding", "Accept-Post", "Inference-Header-Content-Length",

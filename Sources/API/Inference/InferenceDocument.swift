@@ -39,7 +39,7 @@ struct InferenceDocument: Sendable {
     private(set) var inputs: [Input] = []
     /// The outputs asked for; nil for all that the model has.
     private(set) var outputs: [RequestedOutput]?
-    /// Whether outputs are binary that don't state it themselves.
+    /// Whether outputs that don't state it themselves are binary.
     private(set) var prefersBinary = false
     private(set) var options = RequestOptions()
     /// The time that the request may take, counted from its first line; nil for the service's default.
@@ -55,7 +55,7 @@ struct InferenceDocument: Sendable {
         case modelVersion = "model_version"
     }
 
-    /// What a body says that is one image and nothing else.
+    /// The document for a body that is a single image.
     static let ofFile = InferenceDocument(prefersBinary: true)
 
     private init(prefersBinary: Bool) {

@@ -8,7 +8,7 @@ package struct RequestTracing: Sendable {
 
     /// - Parameters:
     ///   - exporter: gets the spans.
-    ///   - sampler: decides about traces that begin here. Of others, their caller has decided.
+    ///   - sampler: decides whether to record traces that begin here. For other traces, the caller has decided.
     package init(exporter: SpanExporter, sampler: TraceSampler) {
         self.exporter = exporter
         self.sampler = sampler

@@ -33,7 +33,7 @@ package struct PublicAPIConfiguration: Sendable {
 /// The API of the public port, which `server(_:)` serves. `PublicEndpoints.swift` is the table of its endpoints.
 package final class PublicAPI: Sendable {
     let service: FeatureService
-    /// Without the keys, of which the authenticator has the digests.
+    /// The keys are removed; the authenticator has their digests.
     let configuration: PublicAPIConfiguration
     let authenticator: Authenticator?
     let observer: RequestObserver
@@ -74,11 +74,10 @@ package final class PublicAPI: Sendable {
         try makeServer(configuration)
     }
 
-    /// Accepts other API keys instead of those before, from the next request on.
+    /// Replaces the API keys, from the next request on.
     ///
-    /// - Returns: whether they are others than before.
-    /// - Precondition: the API was made with keys. A listener that is open, or that others rely on being closed, doesn't
-    ///   change into the other while it runs.
+    /// - Returns: whether the keys changed.
+    /// - Precondition: the API was made with keys. A running listener never switches between open and closed.
     @discardableResult
     package func replaceKeys(_ keys: [String]) -> Bool { authenticator!.replace(keys: keys) }
 

@@ -55,16 +55,16 @@ final class Authenticator: Sendable {
     private let limit: Mutex<AuthenticationLimit>
     private let observer: RequestObserver
 
-    /// An authenticator that knows these keys, and has every request counted that isn't accepted.
+    /// Makes an authenticator for these keys. The observer counts every request that is not accepted.
     init(keys: [String], allowance: AuthenticationLimit.Allowance, observer: RequestObserver) {
         credentials = Mutex(Credentials(keys: keys))
         limit = Mutex(AuthenticationLimit(allowance))
         self.observer = observer
     }
 
-    /// Knows these keys from now on instead of those before.
+    /// Replaces the keys.
     ///
-    /// - Returns: whether they are others.
+    /// - Returns: whether they changed.
     func replace(keys: [String]) -> Bool {
         let new = Credentials(keys: keys)
         return credentials.withLock { credentials in

@@ -10,7 +10,8 @@ enum ErrorFormat: Sendable {
     /// OpenAI's object with a member `error`, an object.
     case openAI
 
-    /// The form for a request of which only the target is known, as it was sent: that of the protocol whose paths begin so.
+    /// The form for a request of which only the raw target is known: OpenAI's for targets that begin with `/v1/`, otherwise
+    /// problem details.
     init(ofTarget target: String?) {
         self = target?.utf8.starts(with: "/v1/".utf8) == true ? .openAI : .problemDetails
     }

@@ -84,7 +84,7 @@ typedef struct {
 } hw_gemm_transposed_arguments;
 
 /// The transpose of `winograd4_output` or `winograd2_output` for one row of tiles and one block of channels: from the
-/// gradient by pixels to that by products.
+/// gradient with respect to pixels to that with respect to products.
 typedef struct {
     /// Position p of tile t at `products + p*position_stride + t*16`.
     float *products;
@@ -171,7 +171,7 @@ typedef struct {
     void (*gemm_transposed)(const hw_gemm_transposed_arguments *arguments);
     void (*winograd4_spread)(const hw_winograd_spread_arguments *arguments);
     void (*winograd2_spread)(const hw_winograd_spread_arguments *arguments);
-    /// The gradient by u of what follows a normalisation, in place, and what the normalisation's gradient needs of it.
+    /// The gradient with respect to u of what follows a normalisation, in place, and what the normalisation's gradient needs of it.
     /// With n = x·c0 + c1 the normalised x and u = n·c2 + c3, `coefficients` being [4][16]: for HW_AFFINE_SILU
     /// gradient *= SiLU'(u); sums[0..<16] = sum of gradient, sums[16..<32] = sum of gradient·n.
     void (*activate_gradient)(
@@ -181,8 +181,8 @@ typedef struct {
     void (*normalize_gradient)(
         float *destination, const float *gradient, const float *x, const float *addend, size_t pixels,
         const float *coefficients);
-    /// From the gradient by probabilities to that by scores, in place, laid out as `softmax`: p·(g - sum of g·p over the row).
-    /// What `probabilities` holds past the last column is 0.
+    /// From the gradient with respect to probabilities to that with respect to scores, in place, laid out as `softmax`:
+    /// p·(g - sum of g·p over the row). What `probabilities` holds past the last column is 0.
     void (*softmax_gradient)(
         float *gradient, const float *probabilities, size_t block_stride, size_t rows, size_t columns);
 } hw_kernels;
@@ -255,8 +255,8 @@ void hw_groupnorm_gradient_prepare(
 
 /// Turns those coefficients into the ones of `normalize_gradient`, 4·16 floats a block apart, and computes the gradients
 /// of one image by the normalisation's parameters, [channels] each, from the sums [channels/16][bands][2][16] that
-/// `activate_gradient` left, and x's moments. Without a film the two gradients by it are not touched; the one by the addend is
-/// null if there is none.
+/// `activate_gradient` left, and x's moments. Without a film the two gradients with respect to it are not touched; the one with
+/// respect to the addend is null if there is none.
 void hw_groupnorm_gradient_finish(
     float *coefficients, float *gamma_gradient, float *beta_gradient, float *film_scale_gradient,
     float *film_shift_gradient, float *addend_gradient, const float *sums, const float *moments, size_t bands,

@@ -23,9 +23,8 @@ struct AdmissionRefusal: Sendable, Equatable {
 /// Decides who is admitted. A pure value.
 ///
 /// What counts is the work *ahead* of a request: an image with little to compute doesn't wait for all of the longer ones. A
-/// request's own work is not weighed, so that a service that has nothing to do admits whatever it grants at all, also what takes
-/// longer than `waitLimit` or is more than `imageLimit` images. A request that could never be admitted would be told to try again in
-/// vain.
+/// request's own work doesn't count. An idle service therefore admits every request, even one that takes longer than `waitLimit`
+/// or has more than `imageLimit` images. Otherwise such a request would be told to try again and never be admitted.
 struct AdmissionPolicy: Sendable, Equatable {
     let imageLimit: Int
     /// Most seconds of work ahead of a request; nil for any.

@@ -11,7 +11,7 @@ struct Backlog: Sendable {
     private let decoders: Int
     private let shareOfLeastWork: Double
     private var images: [ImageID: Image] = [:]
-    /// How many images there is room for, by the operations of each.
+    /// The number of reserved images, by the operations of each.
     private var reserved: [Double: Int] = [:]
     /// The operations of all images and reservations.
     private var total = 0.0

@@ -1,4 +1,4 @@
-/// How fast work of one sort gets done: a mean over the last seconds of busy time. A pure value; who measures has the clock.
+/// How fast work of one sort gets done: a mean over the last seconds of busy time. A pure value: the caller measures the time.
 struct WorkRate: Sendable, Equatable {
     /// Seconds of busy time after which a measurement counts half as much. Long enough that one slow step is no trend, short
     /// enough to follow another model, or other programs on the same processors.
@@ -18,6 +18,6 @@ struct WorkRate: Sendable, Equatable {
         self.seconds = self.seconds * share + seconds
     }
 
-    /// Seconds that so much work takes; 0 while nothing has been measured, so that a service without experience admits.
+    /// Seconds that so much work takes; 0 while nothing has been measured, so that a new service admits requests.
     func seconds(for amount: Double) -> Double { isMeasured ? amount * seconds / self.amount : 0 }
 }

@@ -32,8 +32,8 @@ package enum ConfiguredCheckpoint: Sendable {
 /// Changes the model of a running service: load, warm up, test, record, switch. If a step fails, the
 /// model that served before keeps serving.
 ///
-/// **Memory.** The previous model is kept in memory next to the active one, so that a rollback takes no file and can't
-/// fail for lack of one: nightly jobs like to overwrite theirs in place. During a load there are three.
+/// **Memory.** The previous model is kept in memory next to the active one, so a rollback needs no file. Nightly jobs often
+/// overwrite theirs in place. During a load, three models are in memory.
 package actor CheckpointManager {
     /// What a load that was begun will end with.
     package typealias Completion = Task<Result<CheckpointOutcome, CheckpointFailure>, Never>
@@ -95,9 +95,9 @@ package actor CheckpointManager {
     private var previous: Held?
     private var loading: CheckpointStatus.Loading?
     private var lastError: CheckpointFailure?
-    /// The digest of the configured model as it was last read; what activations are recorded to have been over.
+    /// The digest of the configured model when it was last read. Each activation records it.
     private var configuredDigest: String?
-    /// For those who have to decide without waiting for this actor, such as a listener about to take an upload.
+    /// Whether a load is in progress, for callers that can't await this actor, such as a listener about to accept an upload.
     private nonisolated let isBusy = Atomic<Bool>(false)
 
     /// Makes a manager, which does nothing until it is started.
@@ -128,9 +128,9 @@ package actor CheckpointManager {
     /// same. No start changes the record of the activation.
     ///
     /// - Returns: what was chosen, and what was passed over.
-    /// - Throws: `CheckpointFailure`, `ModelLoadingError` or `CheckpointRefusal`. A checkpoint to resume that is gone is an
-    ///   error, and so is one that isn't the file it was, where its digest was given or it was rolled back to: serving
-    ///   another model instead would be worse than not starting.
+    /// - Throws: `CheckpointFailure`, `ModelLoadingError` or `CheckpointRefusal`. It throws if the checkpoint to resume is gone,
+    ///   or if its digest differs from the recorded one. Uploads, rollbacks and loads with a digest record it. Serving another
+    ///   model instead would be worse than not starting.
     @discardableResult
     package func start() async throws -> StartReport {
         parts.directory?.removeLeftovers()
@@ -297,8 +297,8 @@ package actor CheckpointManager {
         loading?.phase = .selfTesting
         try await onThread { [selfTest = parts.selfTest] in try selfTest(served) }
         loading?.phase = .activating
-        // Recorded before it is switched to: a service killed in between starts with the new model, which has passed
-        // every check, while one that switches first could come back with a model that has served no request since.
+        // Recorded before the switch: a service killed in between restarts with the new model, which has passed every check. In
+        // the other order, it could restart with the old model after the new one had served requests.
         let digest = job.isConfigured ? served.version.sha256 : configuredDigest
         let marker = try await onThread { [directory = parts.directory] in
             var marker = try job.place(served)
@@ -326,8 +326,8 @@ package actor CheckpointManager {
         forgetOtherUploads()
     }
 
-    /// Removes uploads that neither serve, nor have served before, nor are to be started with; among them one that got its
-    /// name but couldn't be recorded, which would keep a full disk full.
+    /// Removes every upload except the active one, the previous one and the one to start with. This also frees the space of an
+    /// upload that got its name but couldn't be recorded because the disk was full.
     private func forgetOtherUploads() {
         guard let directory = parts.directory else { return }
         let held = [active, previous].compactMap { $0?.marker?.path }

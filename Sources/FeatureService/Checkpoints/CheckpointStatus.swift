@@ -26,7 +26,7 @@ package enum CheckpointPhase: String, Sendable, CaseIterable {
     case loading
     /// Running a full batch through one evaluation, so that no request pays for page faults.
     case warmingUp = "warming up"
-    /// Running a fixed input through a whole pass, whose numbers must be finite.
+    /// Running a fixed input through a whole pass. The numbers must be finite and match the file's self-test record, if it has one.
     case selfTesting = "self-testing"
     /// Recording the checkpoint as the one to start with and switching to it.
     case activating

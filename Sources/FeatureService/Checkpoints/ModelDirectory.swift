@@ -79,8 +79,7 @@ package struct ModelDirectory: Sendable {
         return try? SafetensorsFile(path: file.real, access: .onDemand).sha256.description
     }
 
-    /// What an error says, paths within the folder relative to it: clients that may only load must not learn where that is
-    /// from it.
+    /// An error's text with the folder's own path removed, so that clients don't learn where the folder is.
     func reason(_ error: any Error) -> String { "\(error)".replacing(path + "/", with: "") }
 
     // MARK: The checkpoint to start with

@@ -34,7 +34,7 @@ extension StartingCheckpoint {
     ///   - isActivated: whether there is a checkpoint that was activated.
     ///   - activatedOver: the digest of the configured model at that moment; nil if it isn't known.
     ///   - configured: the digest of the model file configured now; nil if it can't be read.
-    ///   - isExplicit: whether a file is configured, rather than what the program brings along.
+    ///   - isExplicit: whether a model file is configured, rather than the bundled model.
     init(isActivated: Bool, activatedOver: String?, configured: String?, isExplicit: Bool, preference: Preference) {
         switch preference {
         case _ where !isActivated: self.init(resumes: false, reason: .nothingActivated)
@@ -42,7 +42,7 @@ extension StartingCheckpoint {
         case .configured: self.init(resumes: false, reason: .asked)
         case .latest where !isExplicit: self.init(resumes: true, reason: .nothingConfigured)
         case .latest where configured == nil: self.init(resumes: true, reason: .unreadable)
-        // A record that doesn't know what was configured is an older program's, which resumed.
+        // Older versions didn't record the configured model, and always resumed.
         case .latest where activatedOver == nil || activatedOver == configured:
             self.init(resumes: true, reason: .unchanged)
         case .latest: self.init(resumes: false, reason: .reconfigured)

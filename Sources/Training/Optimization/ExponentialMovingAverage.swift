@@ -9,7 +9,7 @@ import Tensor
 final class ExponentialMovingAverage {
     /// The greatest decay, 0..<1.
     let decay: Double
-    /// Whether the values at the beginning are worth no more than the steps say that follow.
+    /// Whether the first steps decay faster, so that the initial values lose their weight quickly.
     private let forgetsBeginning: Bool
     private let store: ParameterStore
     private let pool: WorkerPool

@@ -54,10 +54,9 @@ package final class Trainer {
 
     /// Goes on where a state file stands.
     ///
-    /// - Parameter restartsSchedule: whether the learning-rate schedule begins again there: step s of the run then has the rate
-    ///   that the schedule of the settings, less the steps done, has at s less the steps done. Everything else goes on, the optimizer's
-    ///   moments and the average of weights among it.
-    /// - Returns: how the run was computed before, if it was otherwise than now; it then goes on with other last bits.
+    /// - Parameter restartsSchedule: whether the learning-rate schedule begins again there. It then spans the steps that are
+    ///   left. Everything else continues, including the optimizer's moments and the average of weights.
+    /// - Returns: how the run was computed before, if that differs; its last bits then differ too.
     /// - Throws: `TrainingError.otherRun` if it was written under other settings, `CheckpointError` or
     ///   `TrainingError.unusableState` if it can't be used.
     package func resume(from path: String, restartsSchedule: Bool = false) throws -> String? {

@@ -45,7 +45,7 @@ package struct TrainingData {
         }
         settings.labelsPerClass = labelsPerClass
         if settings.heldBack != nil || labelsPerClass != nil {
-            // States of before there was a seed of its own name the fraction alone, and the run's seed divided their images.
+            // State files from before --split-seed record only the fraction; the run's seed divided their images.
             settings.splitSeed = splitSeed == seed ? nil : splitSeed
         }
         settings.labels = labels.map { digits($0.fingerprint) }
