@@ -80,7 +80,7 @@ public final class PyTorchArchive {
         guard values.count == 1, let members = pickle.pairs(values[0].value) else {
             let found = topLevelNames.prefix(20).map(quoted).joined(separator: ", ")
             throw CheckpointError(
-                .missing, "the checkpoint has no state dict under \(quoted(name)); at its top are: \(found)")
+                .missing, "the checkpoint has no state dict under \(quoted(name)); its top-level names are: \(found)")
         }
         return try namedTensors(members, in: quoted(name))
     }
@@ -194,8 +194,8 @@ extension PyTorchArchive {
         if start.first == 0x80 {
             throw CheckpointError(
                 .unsupported,
-                "it is a pickle with code: loading it would run what it contains, so nothing was read. Save its weights where you "
-                    + "trust it; of EDM, in its repository: python -c \"import pickle, torch; "
+                "it is a pickle, and loading it could run code, so nothing was read. If you trust it, save its weights "
+                    + "alone; for EDM, run in its repository: python -c \"import pickle, torch; "
                     + "torch.save(pickle.load(open('x.pkl', 'rb'))['ema'].state_dict(), 'x.pt')\"")
         }
         if start.count > 8, start[8] == UInt8(ascii: "{") {
@@ -211,7 +211,7 @@ extension PyTorchArchive {
         guard prefixes.count == 1, prefixes[0].utf8.count(where: { $0 == UInt8(ascii: "/") }) == 1 else {
             throw CheckpointError(
                 .unsupported,
-                "it is a zip archive with \(prefixes.count) data.pkl in a folder, not a PyTorch checkpoint")
+                "it is a zip archive that doesn't hold exactly one FOLDER/data.pkl, so it is not a PyTorch checkpoint")
         }
         guard entries[prefixes[0] + "constants.pkl"] == nil else {
             throw CheckpointError(

@@ -46,7 +46,7 @@ public struct PyTorchTensor: Sendable, Equatable {
         guard storage.count >= 0, !overflow else { throw refused("the storage's size is impossible") }
         guard shape.count == strides.count, let count = elementCount(shape), offset >= 0,
             strides.allSatisfy({ $0 >= 0 })
-        else { throw refused("impossible numbers") }
+        else { throw refused("the numbers are negative, too large, or differ in count") }
         let capacity = storageByteCount / type.byteCount
         guard count <= capacity else { throw refused("the view has more numbers than the storage") }
         if count > 0 {

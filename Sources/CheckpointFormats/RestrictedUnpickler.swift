@@ -162,8 +162,8 @@ extension RestrictedUnpickler {
         guard let global = PickleGlobal(module: module, name: name) else {
             throw CheckpointError(
                 .unsupported,
-                "the global \(quoted(module + "." + name)) is not allowed in a checkpoint: it is a pickle with code, and nothing was "
-                    + "executed. Save a dict of plain tensors: torch.save(model.state_dict(), path)")
+                "the global \(quoted(module + "." + name)) is not allowed in a checkpoint: loading it could run code, so it was not "
+                    + "loaded. Save a dict of plain tensors: torch.save(model.state_dict(), path)")
         }
         return global
     }

@@ -83,7 +83,8 @@ public enum SafetensorsWriter {
             }
             for tensor in tensors {
                 guard names.insert(tensor.name).inserted else {
-                    throw CheckpointError(.malformed, "two tensors are named \(quoted(tensor.name)), or it is reserved")
+                    throw CheckpointError(
+                        .malformed, "the tensor name \(quoted(tensor.name)) is used twice or is reserved")
                 }
                 let (end, overflow) = start.addingReportingOverflow(tensor.byteCount)
                 guard !overflow else { throw CheckpointError(.limitExceeded, "the tensors are too large for a file") }

@@ -85,7 +85,7 @@ final class ZipReader {
     /// - Throws: `CheckpointError` naming the entry.
     func read(_ name: String) throws -> [UInt8] {
         try CheckpointError.locating(in: "zip entry \(quoted(name))") {
-            guard let entry = entries[name] else { throw CheckpointError(.missing, "there is none") }
+            guard let entry = entries[name] else { throw CheckpointError(.missing, "the entry is missing") }
             if let obstacle = entry.obstacle { throw CheckpointError(.unsupported, obstacle) }
             guard let file = zip_fopen_index(archive, entry.index, 0) else {
                 throw CheckpointError(.malformed, String(cString: zip_strerror(archive)))

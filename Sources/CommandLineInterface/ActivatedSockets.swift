@@ -13,7 +13,7 @@ struct ActivatedSockets: Equatable, Sendable {
     /// listener's: a socket unit that sets no `FileDescriptorName=` gives it the unit's name.
     ///
     /// - Parameters:
-    ///   - process: the number of this process; what was passed to another one, which this one was started by, is not for it.
+    ///   - process: this process's ID. Sockets that were passed to its parent are ignored.
     ///   - first: the first descriptor passed; the others follow it.
     /// - Throws: for names that don't say which listener a socket is for.
     init(environment: [String: String], process: Int32, first: Int32 = 3) throws(UsageError) {
@@ -21,7 +21,7 @@ struct ActivatedSockets: Equatable, Sendable {
         guard let count = Int32(text), (0...1024).contains(count) else {
             throw UsageError(
                 "\(UsageError.quoted(text)) is not a number of sockets", at: "LISTEN_FDS",
-                remedy: "start the service by systemd")
+                remedy: "unset LISTEN_FDS, or start the service from a systemd socket unit")
         }
         let names = (environment["LISTEN_FDNAMES"] ?? "").split(separator: ":", omittingEmptySubsequences: false)
         for (index, descriptor) in (first..<(first + count)).enumerated() {

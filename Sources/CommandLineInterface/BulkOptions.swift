@@ -11,7 +11,7 @@ enum BulkOptions {
         help: "Image files, or folders, which are searched recursively; - is an image on standard input.")
     private static let filesFrom = Option(
         "files-from", optional: .file,
-        help: "A file that lists more paths, one a line, which follow PATHS; - is standard input.")
+        help: "A file that lists more paths, one per line, which follow PATHS; - is standard input.")
     private static let endsInZero = Option(
         flag: "null", short: "0",
         help: "Paths in --files-from end in zero bytes, as find -print0 writes them, instead of line ends.")

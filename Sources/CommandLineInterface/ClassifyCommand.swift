@@ -12,7 +12,7 @@ enum ClassifyCommand: Subcommand {
         "format", optional: .choice("FORMAT", of: RowFormat.Classes.self),
         help: "The output format. The default is csv if the output's name ends in .csv, otherwise jsonl.")
     private static let top = Option(
-        "top", .integer(in: 1...100_000), default: 1, help: "The number of classes an image, most probable first.")
+        "top", .integer(in: 1...100_000), default: 1, help: "The number of classes per image, most probable first.")
 
     static let command = Command(
         name: "classify", abstract: "write the most probable classes of image files",
@@ -20,7 +20,7 @@ enum ClassifyCommand: Subcommand {
             Runs the reverse pass on every image and classifies it, in the order of the paths. The images of a folder are \
             sorted by path. The model must have a head.
 
-            jsonl has one object an image with its path and classes. csv has one line a class: path, rank from 1, index of \
+            jsonl has one object per image with its path and classes. csv has one line per class: path, rank from 1, index of \
             the logit, label (empty if the model has none), probability.
 
             If an image is damaged or can't be read, standard error names it, the output has no row for it, and the exit \
@@ -57,7 +57,7 @@ enum ClassifyCommand: Subcommand {
                 activity: "classifying", request: FeatureRequest(taps: [], wantsLogits: true), output: output,
                 format: RowFormat(format, labels: configuration.labels, top: top),
                 settings: ["the command": "classify", "--format": format.rawValue, "--top": "\(top)"],
-                contents: "\(top) \(top == 1 ? "class" : "classes") an image"),
+                contents: "\(top) \(top == 1 ? "class" : "classes") per image"),
             extraction)
     }
 }

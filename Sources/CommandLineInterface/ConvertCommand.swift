@@ -22,10 +22,10 @@ enum ConvertCommand: Subcommand {
         name: "convert",
         abstract: "write a model file with another grid, head time, solver, default tap, name or type of weights",
         discussion: """
-            Like 'headwater import', records in the file what the new model answers to a fixed input. 'headwater evaluate' \
-            shows which tap is best, 'headwater grids' which grid is cheap and near enough. On another grid, a flow shows other levels of its feature hierarchy. \
-            A head is of little use at a time at which it was not trained. --head-at keeps it at its time on a grid that goes \
-            further; a default tap at the end then follows it.
+            Like 'headwater import', this command records the new model's answer to a fixed input. 'headwater evaluate' shows \
+            which tap is best. 'headwater grids' shows which grid is cheap and accurate enough. On another grid, a flow shows \
+            other levels of its feature hierarchy. A head works poorly at a time at which it was not trained. When a grid goes \
+            further, --head-at keeps the head at its time, and a default tap at the end moves to that time too.
             """,
         options: [
             [
@@ -37,12 +37,12 @@ enum ConvertCommand: Subcommand {
         ],
         positionals: [model],
         examples: [
-            "Half the size, and other embeddings where a request names no tap:":
+            "Halve the size and change the default tap:":
                 "headwater convert finetuned/model.safetensors --default-tap end/middle --dtype f16 -o "
                 + "model.safetensors",
-            "All the way to noise in eight steps:":
+            "Extend the grid to noise, in eight steps:":
                 "headwater convert pretrained/model.safetensors --t-span 9 -o all.safetensors",
-            "The same, with a head that goes on reading after the first of them:":
+            "The same, with the head still reading after the first step:":
                 "headwater convert finetuned/model.safetensors --t-span 9 --head-at 0.875 -o all.safetensors",
         ])
 
@@ -67,7 +67,7 @@ enum ConvertCommand: Subcommand {
         } catch let error as TapError {
             throw UsageError(
                 error.description, at: arguments.place(of: TapOptions.defaultTap),
-                remedy: "'headwater inspect' lists all there are")
+                remedy: "'headwater inspect' lists the model's times and places")
         }
         print(
             "\(target): \(configuration.name), default tap \(configuration.defaultTap)"

@@ -44,12 +44,12 @@ enum EmbedCommand: Subcommand {
             Runs the reverse pass on every image and writes the embeddings at the taps, in the order of the paths. The images \
             of a folder are sorted by path. Without --at and --from, the model's default tap is used.
 
-            npy is a NumPy matrix with one row an image. With several taps, their columns follow each other, all places of \
-            the first time first. The file OUTPUT\(PathList.suffix) has the path of each row, one a line. If a path \
-            has a line break or begins with a backslash, its line begins with a backslash, and \\\\, \\n and \\r stand for a \
-            backslash, a line feed and a carriage return. jsonl has one object an image with its path and \
-            taps. csv has a line of column names, then one line an image. A path that isn't UTF-8 is written unchanged; \
-            jsonl has it in base64, as pathBytes.
+            npy is a NumPy matrix with one row per image. With several taps, their columns follow each other, all places of \
+            the first time first. The file OUTPUT\(PathList.suffix) has the path of each row, one per line. If a path has a \
+            line break or begins with a backslash, its line begins with a backslash, and \\\\, \\n and \\r stand for a \
+            backslash, a line feed and a carriage return. jsonl has one object per image with its path and taps. csv has a \
+            line of column names, then one line per image. A path that isn't UTF-8 is written unchanged; jsonl has it in \
+            base64, as pathBytes.
 
             If an image is damaged or can't be read, standard error names it, the output has no row for it, and the exit \
             status is 1. With --damaged fail, the command ends instead. The last line says what was written.
@@ -119,7 +119,7 @@ enum EmbedCommand: Subcommand {
                     "the taps": names.joined(separator: ", "),
                 ],
                 contents: "\(resolved.count) \(resolved.count == 1 ? "tap" : "taps") "
-                    + "(\(names.joined(separator: ", "))), \(resolved.reduce(0) { $0 + $1.dimension }) numbers an image"
+                    + "(\(names.joined(separator: ", "))), \(resolved.reduce(0) { $0 + $1.dimension }) numbers per image"
             ),
             extraction)
     }

@@ -42,9 +42,9 @@ enum EvaluateCommand: Subcommand {
     private static let samples = Option(
         "samples", optional: .integer(in: 2...100_000),
         help:
-            "Also make N images from noise and print their squared Fréchet distance from N images of --data, with that "
-            + "between these and N others of --data. A model whose grid ends before noise is run on a grid to noise, as "
-            + "'headwater sample' does.")
+            "Also make N images from noise, and print the squared Fréchet distance between them and N images of "
+            + "--data. For comparison, print the distance between those N images and N others of --data. A model whose "
+            + "grid ends before noise runs on a grid that reaches noise, as in 'headwater sample'.")
     private static let seed = Option(
         "seed", .integer(in: 0 ... .max), default: 1, help: "The seed of the noise that --samples begins with.")
     private static let embeddingModel = Option(
@@ -55,13 +55,14 @@ enum EvaluateCommand: Subcommand {
     private static let roundTrips = Option(
         "round-trips", optional: .integer(in: 1...1_000_000),
         help:
-            "Also run N images of --data to the end of the model's grid and back, and print how far they are then from what "
-            + "they were.")
+            "Also run N images of --data to the end of the model's grid and back, and print how much they differ from "
+            + "the originals.")
     private static let noise = Option(
         "noise", optional: .integer(in: 0 ... .max),
         help:
-            "Reach the time of each tap by adding noise to the image, as DDAE does, instead of by the flow. The noise of an "
-            + "image depends on this seed and the image's place in its data set. Not for the head.")
+            "Reach each tap's time by adding noise to the image, as DDAE does, instead of by running the flow. N is "
+            + "the seed: an image's noise depends on it and on the image's position in its data set. If the model has "
+            + "a head, add --no-head.")
     private static let json = Option(
         flag: "json", help: "Print JSON. It has the whole confusion matrix for any number of classes.")
     private static let predictions = Option(
@@ -82,9 +83,9 @@ enum EvaluateCommand: Subcommand {
             neighbours by cosine, which needs no head. With --probe, it also measures a linear classifier trained on \
             the tap's embeddings, which shows how good a general embedding the tap is.
 
-            With --samples, the quality of the flow itself is measured: how far the images that it makes of noise are \
-            from real ones, as distributions in an embedding. The distance between two sets of real images of the same size \
-            is what perfect samples would come to. With few images, the distances are too large: give an N of thousands, and at \
+            --samples measures the flow itself: the Fréchet distance, in an embedding, between the images that it makes from \
+            noise and real images. The command also prints the distance between two sets of real images of the same size, \
+            which perfect samples would have. With few images, the distances are too large: give an N in the thousands, and at \
             least 2N images.
 
             --round-trips measures how exactly the flow returns images from the end of its grid.
@@ -154,7 +155,7 @@ enum EvaluateCommand: Subcommand {
         if taps.isEmpty {
             try arguments.refuse(
                 [noise, train, trainLabels, TapOptions.at, TapOptions.from],
-                "it applies to neighbours and probes, and neither are measured",
+                "it applies to neighbours and probes, and neither is measured",
                 remedy: "leave it out, or give --knn 20 or --probe")
         }
         if try arguments[train] == nil {
@@ -254,7 +255,7 @@ enum EvaluateCommand: Subcommand {
     ) async throws -> SampleQuality.Source? {
         guard let count = try arguments[samples] else {
             try arguments.refuse(
-                [seed, embeddingModel], "it applies to samples, and none are asked for",
+                [seed, embeddingModel], "it has no effect without --samples",
                 remedy: "leave it out, or give --samples")
             return nil
         }
@@ -273,13 +274,13 @@ enum EvaluateCommand: Subcommand {
         let source = try SampleQuality.Source(generator, embeddedBy: embedding)
         if count <= source.tap.dimension {
             Terminal.report(
-                "warning: --samples \(count): the embedding has \(source.tap.dimension) numbers, and as few images say little of "
-                    + "so many; give several times as many")
+                "warning: --samples \(count): the embedding has \(source.tap.dimension) numbers, too many for a "
+                    + "reliable distance between so few images; give several times as many images")
         }
         if try arguments[ModelSource.option] == arguments[embeddingModel] {
             Terminal.report(
-                "warning: the embedding is of the model that is judged, so it depends on the flow; give --embedding-model another "
-                    + "model")
+                "warning: the evaluated model also computes the embedding, so the distance depends on its own flow; "
+                    + "give --embedding-model another model")
         }
         return source
     }

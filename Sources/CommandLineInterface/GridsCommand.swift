@@ -22,8 +22,8 @@ enum GridsCommand: Subcommand {
         "evaluations", .integer(in: 1...4096), default: 64, help: "The most evaluations of a pass.")
     private static let tolerance = Option(
         "tolerance", .number(in: 1e-6...1), default: 0.05,
-        help: "The mean distance of final states from the solution that is near enough, as a fraction of the "
-            + "solution's length.")
+        help: "The largest acceptable mean distance between final states and the solution, as a fraction of the "
+            + "solution's norm.")
     private static let json = Option(flag: "json", help: "Print JSON.")
 
     static let command = Command(

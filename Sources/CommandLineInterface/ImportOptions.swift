@@ -8,8 +8,8 @@ enum ImportOptions {
     static let published = Option(
         "as", optional: .publishedModel,
         help:
-            "The published model that the source is. It states everything but --class, --weights, --points and, for models "
-            + "of noise levels, --sigma-min, --sigma-max and --rho.")
+            "The published model that SOURCE contains. This determines everything except --class, --weights, --points "
+            + "and, for models of noise levels, --sigma-min, --sigma-max and --rho.")
     static let solver = Option(
         "solver", .choice("SOLVER", of: Solver.self), default: .euler,
         help: "The solver of the reverse ODE. PRG's reference uses euler.")
@@ -32,22 +32,23 @@ enum ImportOptions {
     private static let groups = Option(
         ImportOption.groups.rawValue, optional: .integer(in: 32...32),
         help:
-            "The number of groups of norms with fewer than 128 channels. Give it if they have 32 groups too in a network of EDM or "
-            + "RectifiedFlow; the published ones have fewer."
+            "The number of groups of GroupNorms with fewer than 128 channels. EDM and RectifiedFlow use fewer than 32 "
+            + "there, which is not supported. Give 32 if your network has 32 everywhere."
     )
     private static let classChoice = Option(
         ImportOption.classChoice.rawValue, optional: .classChoice,
         help:
-            "The class of a class-conditional model that the features are computed for, counted from 0, or null for none."
+            "For a class-conditional model: the class to compute features for, counted from 0, or null for none."
     )
     private static let weights = Option(
         ImportOption.weights.rawValue, optional: .choice("WEIGHTS", of: ImportSettings.Weights.self),
-        help: "Which weights of a training run: their moving average, which is the default, or those of the last step.")
+        help: "The weights of a training run to import: their moving average (the default) or those of the last step.")
     private static let points = Option(
         ImportOption.points.rawValue, optional: .integer(in: 2...10_000),
         help: "The number of points of the time grid of a model that isn't PRG's. The default is 17.")
     static let network = OptionGroup(
-        "What tensors don't say", [imageSize, heads, headWidth, order, groups, classChoice, weights, points])
+        "Settings that tensors don't contain",
+        [imageSize, heads, headWidth, order, groups, classChoice, weights, points])
 
     private static let prediction = Option(
         ImportOption.prediction.rawValue, optional: .choice("WHAT", of: Prediction.self),
@@ -70,14 +71,14 @@ enum ImportOptions {
     private static let sigmaMin = Option(
         ImportOption.sigmaMin.rawValue, optional: .number("SIGMA", in: 0.000001...80),
         help:
-            "The noise level at which the pass of a model of noise levels, such as EDM's, begins. The default is 0.002, "
+            "For models of noise levels, such as EDM: the noise level at which the pass begins. The default is 0.002, "
             + "and 0.02 for --prediction ve.")
     private static let sigmaMax = Option(
         ImportOption.sigmaMax.rawValue, optional: .number("SIGMA", in: 0.000001...80),
         help: "The noise level at which such a pass ends. The default is 80.")
     private static let rho = Option(
         ImportOption.rho.rawValue, optional: .number("RHO", in: 1...100),
-        help: "The points of such a pass lie evenly in the noise level to the power of 1/RHO. The default is 7.")
+        help: "The points of such a pass are evenly spaced in the noise level raised to 1/RHO. The default is 7.")
     static let flow = OptionGroup(
         "Flows and diffusions",
         [prediction, schedule, timesteps, betaStart, betaEnd, timeScale, sigmaMin, sigmaMax, rho])
@@ -122,7 +123,10 @@ enum ImportOptions {
         settings.path = try arguments[path]
         let (span, cutoff) = (try arguments[span], try arguments[cutoff])
         guard span != nil || cutoff == nil else {
-            throw UsageError("is of no grid", at: "--t-cutoff", remedy: "give --t-span too")
+            throw UsageError(
+                "has no effect without --t-span", at: "--t-cutoff",
+                remedy: "give --t-span too, or leave "
+                    + "it out")
         }
         settings.grid = span.map { TimeGridConfiguration(count: $0, cutoff: cutoff) }
         settings.solver = try arguments[solver]

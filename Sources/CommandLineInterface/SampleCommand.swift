@@ -64,6 +64,8 @@ enum SampleCommand: Subcommand {
         let (count, batch) = (try arguments[count], try arguments[BulkOptions.batch])
         let (points, solver) = (try arguments[span], try arguments[GridOptions.solver])
         let path = try arguments[output]
+        try arguments.require(
+            path != "-", of: output, "images can't go to standard output", remedy: "name a PNG file or a folder")
         let served = try ModelSource.load(try arguments[model], computation, batch: min(batch, count)) {
             $0.forGeneration(points: points, solver: solver)
         }

@@ -85,7 +85,7 @@ enum ServeOptions {
         "max-images", .integer(in: 1...10_000), default: 32, help: "The most images in a request.")
     static let samples = Option(
         "max-samples", .integer(in: 2...10_000), default: 32,
-        help: "The most images that a request to /sample or /interpolate may have made.")
+        help: "The greatest number of images that a request to /sample or /interpolate can generate.")
     static let formats = Option(
         "formats", .formats, default: .standard,
         help: "The image formats that are decoded. Images of other formats are refused by their first bytes.")
@@ -96,14 +96,14 @@ enum ServeOptions {
         help: "The largest aspect ratio of an image: the longer side divided by the shorter.")
     static let cache = Option(
         "cache-size", .bytes(in: 0...(1 << 40)), default: 0,
-        help: "Memory for a cache of answers, reused for the same image. Identical images in progress are then "
-            + "computed once. 0 turns the cache off.")
+        help: "Memory for a cache of answers. A repeated image gets the cached answer, and identical images in "
+            + "progress are computed once. 0 turns the cache off.")
     static let deadline = Option(
         "default-deadline", .duration(in: .milliseconds(1) ... .seconds(86_400)), default: .seconds(60),
         help: "The deadline of a request without X-Request-Timeout.")
     static let batching = Option(
         "batching", .choice("MODE", of: BatchingMode.self), default: .step,
-        help: "When images join a batch: at every step, or only after the current batch has ended.")
+        help: "When images join a batch: step (at every step) or request (only after the current batch has ended).")
     static let drainDelay = Option(
         "drain-delay", .duration(in: .zero ... .seconds(3600)), default: .zero,
         help: "The time after SIGTERM in which the service reports not ready but accepts requests, so that load "
@@ -114,10 +114,11 @@ enum ServeOptions {
 
     static let accessLog = Option(
         "access-log", .choice("REQUESTS", of: AccessLog.self), default: .all,
-        help: "Which requests are logged: all, those that failed (status 400 and above, or unanswered), or none. "
-            + "Health checks and scrapes that succeed are logged at the level debug only.")
+        help: "Which requests are logged: all, errors (status 400 and above, or unanswered) or off. Health checks and "
+            + "scrapes that succeed are logged only at the level debug.")
     static let logLevel = Option(
-        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info, help: "The least severe level to log.")
+        "log-level", .choice("LEVEL", of: LogLevel.self), default: .info,
+        help: "The least severe level to log: debug, info, warning or error.")
     static let logFormat = Option(
         "log-format", optional: .choice("FORMAT", of: LogFormat.self),
         help: "The format of the log. The default is text on a terminal and json otherwise.")

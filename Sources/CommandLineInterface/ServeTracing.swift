@@ -24,8 +24,8 @@ struct ServeTracing: Sendable {
         } catch {
             throw CommandFailure(
                 .unavailable,
-                "\(arguments.place(of: ServeOptions.otlpEndpoint)): traces are exported by libcurl, in the flavour for "
-                    + "GnuTLS (libcurl-gnutls.so.4), which isn't here; install it")
+                "\(arguments.place(of: ServeOptions.otlpEndpoint)): exporting traces needs libcurl-gnutls.so.4, which "
+                    + "is not installed; install it, or leave the option out")
         }
         var events = metrics.spanEvents
         events.failed = {
@@ -61,7 +61,7 @@ struct ServeTracing: Sendable {
         let scheme = ["http://", "https://"].first { url.lowercased().hasPrefix($0) }
         guard let scheme, isPrintable else {
             throw UsageError(
-                "\(UsageError.quoted(url)) is no address of HTTP", at: arguments.place(of: option), remedy: form)
+                "\(UsageError.quoted(url)) is not an HTTP URL", at: arguments.place(of: option), remedy: form)
         }
         let rest = url.dropFirst(scheme.count)
         let authority = rest.prefix { !"/?#".contains($0) }
@@ -71,7 +71,7 @@ struct ServeTracing: Sendable {
             remedy: "leave it out, and let the collector trust this machine")
         try arguments.require(
             WebOrigin.isAuthority(authority), of: option,
-            "\(UsageError.quoted(String(authority))) is no host with a port from 1 to 65535", remedy: form)
+            "\(UsageError.quoted(String(authority))) is not a host with an optional port from 1 to 65535", remedy: form)
         try arguments.require(
             !url.contains("#"), of: option, "\(UsageError.quoted(url)) has a fragment, which isn't sent",
             remedy: "leave out the # and what follows it")

@@ -48,7 +48,7 @@ enum TapOptions {
             } catch {
                 throw UsageError(
                     error.description, at: "\(arguments.place(of: at)), \(arguments.place(of: from))",
-                    remedy: "'headwater inspect' lists all there are")
+                    remedy: "'headwater inspect' lists the model's times and places")
             }
         }
         return taps

@@ -147,9 +147,10 @@ extension SampleQuality {
     /// For people: the row for the samples, and the row for real images.
     var text: (samples: String, real: String) {
         (
-            "\(Self.rounded(distance)) squared Fréchet distance between \(samples) samples and as many images, by \(embedding), "
-                + "\(dimension) numbers",
-            "\(Self.rounded(realDistance)) between these images and as many others, which is what perfect samples come to"
+            "\(Self.rounded(distance)) squared Fréchet distance between \(samples) samples and as many images, "
+                + "embedded by \(embedding) (\(dimension) numbers)",
+            "\(Self.rounded(realDistance)) between these images and as many others; perfect samples would have this "
+                + "distance"
         )
     }
 

@@ -146,7 +146,7 @@ package struct FeatureTimings: Sendable, Equatable {
     package var decode = 0.0
     /// Looking for answers that are kept.
     package var lookup = 0.0
-    /// From admission to the first step.
+    /// From the end of decoding to the first step.
     package var queue = 0.0
     /// From the first step to the last.
     package var inference = 0.0
@@ -176,7 +176,7 @@ package enum FeatureServiceError: Error, Sendable, Equatable {
     case otherModel(serving: ModelVersion)
     /// The model has no such tap.
     case tap(TapError)
-    /// The embeddings of all images have so many numbers together, more than a request may have.
+    /// The results of all images have so many numbers together, more than an answer may have.
     case tooManyNumbers(Int, atMost: Int)
     /// Classification was asked of a model without a head.
     case noHead

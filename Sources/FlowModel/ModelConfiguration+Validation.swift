@@ -197,14 +197,14 @@ extension Flow {
         case .uniform(let data, let noise):
             try require(
                 flow.prediction == .velocity, "schedule",
-                "a uniform grid is of a velocity, not of \(flow.prediction.rawValue)")
+                "a uniform grid needs a network that predicts velocity, not \(flow.prediction.rawValue)")
             try require(
                 (0...1).contains(data) && (0...1).contains(noise) && abs(data - noise) >= 0.5, "schedule",
                 "dataAt and noiseAt must be different ends of 0 to 1")
         case .noise(.levels(let smallest, let largest, let rho)):
             try require(
                 [.edm, .edmReversed, .vp, .ve].contains(flow.prediction), "schedule",
-                "a grid of noise levels is of edm, vp or ve, not of \(flow.prediction.rawValue)")
+                "a grid of noise levels needs edm, edm-reversed, vp or ve, not \(flow.prediction.rawValue)")
             try require(
                 smallest >= 1e-6 && smallest < largest && largest <= 1e6 && smallest < NoiseLevels.largest, "schedule",
                 "sigmaMin must be at least 0.000001 and less than sigmaMax, and less than \(Int(NoiseLevels.largest))")
@@ -212,7 +212,7 @@ extension Flow {
         case .noise(.timesteps(let betas)):
             try require(
                 [.epsilon, .v, .sample].contains(flow.prediction), "schedule",
-                "timesteps are of epsilon, v or sample, not of \(flow.prediction.rawValue)")
+                "timesteps need epsilon, v or sample, not \(flow.prediction.rawValue)")
             try require((2...10_000).contains(betas.count), "schedule", "there must be 2 to 10000 timesteps")
             let levels = betas.noiseLevels
             try require(

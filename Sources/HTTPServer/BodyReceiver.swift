@@ -5,7 +5,7 @@ import UntrustedText
 
 /// The bytes that bodies and answers of all requests together may hold in memory.
 final class BodyBudget: Sendable {
-    private let maximum: Int
+    let maximum: Int
     private let reserved = Atomic<Int>(0)
 
     init(maximum: Int) { self.maximum = maximum }
@@ -30,6 +30,9 @@ final class BodyShare: Sendable {
     private let reserved = Mutex<Int?>(0)
 
     init(of budget: BodyBudget) { self.budget = budget }
+
+    /// The most bytes that there are for all requests together.
+    var maximum: Int { budget.maximum }
 
     /// Takes `bytes` more; false if the budget doesn't have them or the request has ended.
     func reserve(_ bytes: Int) -> Bool {
@@ -70,10 +73,7 @@ struct BodyReceiver: Sendable {
         if let file {
             try file.write(piece)
         } else {
-            guard share.reserve(piece.count) else {
-                throw TransportRefusal(
-                    status: 503, reason: "bodies and answers fill the memory reserved for them; try again later")
-            }
+            guard share.reserve(piece.count) else { throw .memoryIsFull }
             bytes.append(contentsOf: piece)
         }
         receivedBytes += piece.count

@@ -57,6 +57,9 @@ package struct Request: Sendable {
         { [share] bytes in share.reserve(bytes) }
     }
 
+    /// The most bytes that ``takeMemory`` can ever give: the limit for all bodies and answers together.
+    package var memoryLimit: Int { share.maximum }
+
     /// This request with its body decompressed and without its `Content-Encoding`. A body that is in a file stays as it is.
     ///
     /// The result is within the limit of the request's ``BodyPolicy``. It is also at most 1 MiB or a hundred times as large as

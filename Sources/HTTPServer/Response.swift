@@ -35,6 +35,10 @@ package struct TransportRefusal: Error, Equatable, Sendable {
     package let status: Int
     /// What is wrong, in a phrase.
     package let reason: String
+
+    /// A body doesn't fit into the memory that is left for bodies and answers.
+    package static let memoryIsFull = TransportRefusal(
+        status: 503, reason: "bodies and answers fill the memory reserved for them; try again later")
 }
 
 package struct ServerCounters: Sendable, Equatable {

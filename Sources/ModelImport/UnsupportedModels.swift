@@ -11,7 +11,8 @@ extension Dialects {
         guard let dialect = found.first else { throw unknown(source) }
         guard found.count == 1 else {
             throw ImportError.unusable(
-                "\(source.path): it is of two dialects, \(found.map(\.name).joined(separator: " and ")); save one network alone"
+                "\(source.path): its tensors match several packages, \(found.map(\.name).joined(separator: " and ")); "
+                    + "save a file with one network only"
             )
         }
         return dialect
@@ -22,11 +23,13 @@ extension Dialects {
         guard let names = source.root?.names else {
             let top = source.topLevelNames.prefix(20).map(quoted).joined(separator: ", ")
             return .unusable(
-                "\(source.path): there are no tensors at its top, but \(top.isEmpty ? "nothing" : top); known are \(known)"
+                "\(source.path): it has no tensors at the top level, only \(top.isEmpty ? "nothing" : top); supported "
+                    + "packages are \(known)"
             )
         }
         return .unusable(
-            "\(source.path): its \(names.count) names are of none of the dialects \(known); the first are "
+            "\(source.path): its \(names.count) tensor names match none of the supported packages, \(known); the first "
+                + "names are "
                 + names.prefix(3).map(quoted).joined(separator: ", "))
     }
 }

@@ -36,7 +36,7 @@ extension ReversibleModel {
 }
 
 extension ModelDescription {
-    /// The description for people, a line a property, with what a file of the model has beyond it.
+    /// The description for people, a line per property, with what a file of the model has beyond it.
     public func text(of file: ModelFile) -> String {
         func inThousandths(_ value: Double) -> Double { (value * 1000).rounded() / 1000 }
         func list(_ values: [some Any]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
@@ -53,11 +53,11 @@ extension ModelDescription {
             ("network", "\(architecture)"),
             ("head", head.map { Self.text(of: $0, time: pass.headTime) } ?? "none: pretrained only"),
             ("parameters", "\(parameters)"),
-            ("cost", "\(inThousandths(gigaflopsPerEvaluation)) GFLOP an evaluation"),
+            ("cost", "\(inThousandths(gigaflopsPerEvaluation)) GFLOP per evaluation"),
             ("cost up to", "\(list(upTo)) GFLOP"),
             (pass.flow == nil ? "path" : "flow", "\(path), integrated by \(pass.solver)"),
             ("grid", list(pass.times) + (pass.reachesNoise ? "" : ", which ends before noise")),
-            ("evaluations", "\(pass.evaluations) an image\(toHead)"),
+            ("evaluations", "\(pass.evaluations) per image\(toHead)"),
             (
                 "input",
                 "shorter side to \(preprocessing.resizeShorterSide), centre \(preprocessing.cropSize)x"

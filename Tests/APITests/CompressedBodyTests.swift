@@ -128,6 +128,8 @@ struct CompressedBodyTests {
             }
             let held = #"headwater_body_bytes_held{listener="public"} 0"#
             #expect(await eventually { (try? await service.admin.get("/metrics").text.contains(held)) == true })
+            let refused = #"headwater_requests_rejected_total{limit="memory"} 3"#
+            #expect(try await service.admin.get("/metrics").text.contains(refused))
         }
     }
 }

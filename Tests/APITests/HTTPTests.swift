@@ -203,19 +203,39 @@ struct RefusalTests {
         }
     }
 
-    @Test("An answer that takes more memory than is left is 503, and counted; others are answered")
+    @Test("An answer or a body that takes more memory than is left is 503, and counted; others are answered")
     func memoryOfAnswers() async throws {
         try await TestService.run {
             $0.server.maximumHeldBodyBytes = 1 << 20
         } _: { service async throws in
             let image = try sampleImage()
-            let places = Array(repeating: "down.0:16x16", count: 64).joined(separator: ",")
-            let refused = try await service.client.post("/embed?from=" + places, image)
+            // 900,000 bytes of a body whose end doesn't come.
+            let held = try HTTPClient.connect(port: service.client.port)
+            let part = "POST /embed HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"
+            HTTPClient.write(Array(part.utf8) + [UInt8](repeating: 1, count: 900_000), to: held)
+            let isHeld = #"headwater_body_bytes_held{listener="public"} 900000"#
+            #expect(await eventually { (try? await service.admin.get("/metrics").text.contains(isHeld)) == true })
+            let wanted = "/embed?from=down.0:16x16,down.0:16x16"
+            let refused = try await service.client.post(wanted, image)
             #expect(refused.status == 503 && refused.code == "overloaded" && refused["Retry-After"] == "1")
-            #expect(try await service.client.post("/embed?from=down.0:16x16", image).status == 200)
-            #expect(await eventually { service.openRequests == 0 })
+            #expect(try await service.client.post("/embed", [UInt8](repeating: 0, count: 200_000)).status == 503)
+            #expect(try await service.client.post("/embed", image).status == 200)
             let metrics = try await service.admin.get("/metrics").text
-            #expect(metrics.contains(#"headwater_requests_rejected_total{limit="memory"} 1"#))
+            #expect(metrics.contains(#"headwater_requests_rejected_total{limit="memory"} 2"#))
+            close(held)
+            #expect(await eventually { (try? await service.client.post(wanted, image).status) == 200 })
+        }
+    }
+
+    @Test("An answer that never fits into the memory is 400, so that its client doesn't try again in vain")
+    func endlessAnswer() async throws {
+        try await TestService.run {
+            $0.server.maximumHeldBodyBytes = 1 << 20
+        } _: { service async throws in
+            let places = Array(repeating: "down.0:16x16", count: 64).joined(separator: ",")
+            let refused = try await service.client.post("/embed?from=" + places, try sampleImage())
+            #expect(refused.status == 400 && refused.code == "invalid_parameter")
+            #expect(refused.text.contains("ask for fewer images or taps"))
         }
     }
 

@@ -127,7 +127,7 @@ struct InferenceTests {
             for path in ["b/infer", "a/versions/\(version.sha256.dropLast())/infer"] {
                 let answer = try await service.client.postJSON("/v2/models/" + path, "{}")
                 #expect(
-                    answer.code == "model_not_found" && answer.text.contains(#""error":"this name and version are not"#)
+                    answer.code == "model_not_found" && answer.text.contains(#""error":"no served model has this name"#)
                 )
             }
         }

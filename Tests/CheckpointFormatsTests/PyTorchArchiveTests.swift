@@ -121,12 +121,12 @@ import Testing
         ("not a PyTorch checkpoint", Array("hello, this is text".utf8)),
         ("not a complete zip archive", [0x50, 0x4B, 3, 4] + Array(repeating: 0, count: 100)),
         (
-            "0 data.pkl",
+            "doesn't hold exactly one FOLDER/data.pkl",
             {
                 var zip = StoredZip(); zip.add("a/b", []); return zip.finish()
             }()
         ),
-        ("2 data.pkl", zip(extra: [("b/data.pkl", [])])),
+        ("exactly one FOLDER/data.pkl", zip(extra: [("b/data.pkl", [])])),
         ("TorchScript", zip(extra: [("archive/constants.pkl", [])])),
         ("big-endian", zip(extra: [("archive/byteorder", Array("big".utf8))])),
         (

@@ -334,7 +334,7 @@ struct TrainingCommandTests {
 
         try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
         for option in ["--forward-steps", "--gradient-steps"] {
-            try await expect(shop.finetuning("tiny.safetensors", "b", option, "0"), .usage, "nothing of the flow")
+            try await expect(shop.finetuning("tiny.safetensors", "b", option, "0"), .usage, "through at least one step")
         }
         try await expect(shop.finetuning("missing", "b"), .unreadableInput, "missing")
         try await expect(shop.finetuning("tiny.safetensors", "b", "--t-cutoff", "2"), .unusableData, "grid.cutoff")

@@ -96,11 +96,12 @@ struct TrainingDataCommandTests {
         let steps = command == "pretrain" ? "100 in 50 epochs of 2, each of 8" : "150 in 50 epochs of 3, each of 6"
         let what = command == "head" ? "compute its features" : "steps: \(steps) images\n"
         for part in [
-            what, "time: about ", command == "head" ? " ms to " : " s a step", "memory: about ", "nothing was written",
+            what, "time: about ", command == "head" ? " ms to " : " s per step", "memory: about ",
+            "nothing was written",
         ] {
             #expect(outcome.output.contains(part), "\(part)")
         }
-        #expect(outcome.output.contains("s a sheet of samples") == (command == "pretrain"), "\(outcome.output)")
+        #expect(outcome.output.contains("s per sheet of samples") == (command == "pretrain"), "\(outcome.output)")
         #expect(try shop.scratch.names() == before)
         try shop.scratch.write("kept".utf8, to: "out/model.safetensors")
         #expect(try await BuiltProgram.run(line + ["--dry-run"]).status == 64)
@@ -122,7 +123,7 @@ struct TrainingDataCommandTests {
         let text = forecast(done: 25).text(times, bytes: 300 << 20, budget: budget)
         #expect(
             text.contains(
-                "40 in 4 epochs of 10, each of 10 images; 25 are done\ntime: about 1:05 (measured: 2.0 s a step"))
+                "40 in 4 epochs of 10, each of 10 images; 25 are done\ntime: about 1:05 (measured: 2.0 s per step"))
         #expect(text.contains("memory: about 300 MiB at most; 1024 MiB are left (the machine's memory)"))
     }
 }

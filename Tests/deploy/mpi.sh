@@ -87,7 +87,7 @@ refuse() {
 }
 refuse 64 "can't be divided equally" ranks 2 "${pretrain[@]}" --batch-parts 3 -o refused
 refuse 64 "measures a single process" ranks 2 "${pretrain[@]}" --dry-run -o refused
-refuse 64 "solved for by a single process" ranks 2 "$binary" finetune one/model.safetensors --data data --freeze flow -o refused
+refuse 64 "runs in a single process" ranks 2 "$binary" finetune one/model.safetensors --data data --freeze flow -o refused
 refuse 64 "would not train as rank 0" mpirun -n 1 "${pretrain[@]}" --batch-parts 2 -o refused : \
     -n 1 "${pretrain[@]}" --batch-parts 2 --seed 2 -o refused
 refuse 64 "not by Open MPI" env PMI_SIZE=2 "${pretrain[@]}" -o refused

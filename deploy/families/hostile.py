@@ -101,7 +101,7 @@ def all_refusals():
     save = fixtures.torch_save
     yield Refusal(
         "hostile-two-dialects", "model.pt",
-        save("model.pt", state | fixtures.edm_state(fixtures.song_unet("hostile", fixtures.SONG_NETWORK))), reason="two dialects",
+        save("model.pt", state | fixtures.edm_state(fixtures.song_unet("hostile", fixtures.SONG_NETWORK))), reason="match several packages",
         about="The keys of guided-diffusion and of EDM in one file.")
     yield Refusal(
         "hostile-consistency", "cd_imagenet64_l2.pt", save("cd_imagenet64_l2.pt", with_planar), reason="consistency model",
@@ -133,10 +133,10 @@ def all_refusals():
     yield Refusal(
         "hostile-pickle", "edm-cifar10-32x32-uncond-vp.pkl",
         lambda folder: (folder / "edm-cifar10-32x32-uncond-vp.pkl").write_bytes(pickle.dumps({"ema": Code()}, protocol=2)),
-        reason="pickle with code", about="A pickle whose loading calls a function.")
+        reason="could run code", about="A pickle whose loading calls a function.")
     yield Refusal(
         "hostile-module", "network.pt", lambda folder: torch.save(copy.deepcopy(model), folder / "network.pt"),
-        reason="pickle with code", about="torch.save of a network instead of its state dict: names classes of a package.")
+        reason="could run code", about="torch.save of a network instead of its state dict: names classes of a package.")
     yield Refusal(
         "hostile-missing", "model.pt", save("model.pt", OrderedDict(list(state.items())[:-1])), reason="missing tensor",
         about="The last bias is missing.")

@@ -21,7 +21,7 @@ package struct WebOrigin: Sendable, Hashable {
         let address = authority.split(separator: "@", omittingEmptySubsequences: false).last!.lowercased()
         guard let (host, port) = Self.hostAndPort(of: address), Self.isHost(host) else {
             throw WebOriginError(
-                problem: "this has no host, a host that browsers write in another way, or a port that can't be",
+                problem: "the host is missing or not written as browsers write it, or the port is invalid",
                 remedy: Self.form)
         }
         let shown = port.map { $0 == Self.standardPorts[scheme] ? "" : ":\($0)" } ?? ""

@@ -32,6 +32,9 @@ struct RequestObserver: Sendable {
         metrics.authenticationFailed(at: listener, failure)
     }
 
+    /// Counts a request whose body didn't fit into the memory for bodies and answers.
+    func refusedForMemory() { metrics.events.rejected(.memory) }
+
     func computed(_ response: FeatureResponse, _ observation: inout RequestObservation) {
         observation.features = ObservedFeatures(response, after: observation.features)
     }

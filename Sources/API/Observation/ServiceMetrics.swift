@@ -97,7 +97,7 @@ package final class ServiceMetrics: Sendable {
             bounds: HistogramBuckets.seconds)
         queueSeconds = try registry.histogram(
             "headwater_queue_seconds",
-            help: "Seconds from admission to the first step, of a request's slowest image.",
+            help: "Seconds from the end of decoding to the first step, of a request's slowest image.",
             bounds: HistogramBuckets.seconds)
         inferenceSeconds = try registry.histogram(
             "headwater_inference_seconds",

@@ -121,13 +121,15 @@ extension Request {
     ///
     /// - Parameter bytesPerNumber: what a number takes as it is written.
     func memory(bytesPerNumber: Int = VectorEncoding.float.bytesPerNumber) -> AnswerMemory {
-        AnswerMemory(maximumNumbers: AnswerMemory.maximumNumbersOfEmbeddings) { [takeMemory] numbers in
-            takeMemory(numbers * (MemoryLayout<Float>.size + bytesPerNumber))
-        }
+        memory(bytesPerNumber: bytesPerNumber, atMost: AnswerMemory.maximumNumbersOfEmbeddings)
     }
 
     /// For states that are written as pictures, in base64. Other limits say how many there are.
-    var memoryOfPictures: AnswerMemory {
-        AnswerMemory { [takeMemory] numbers in takeMemory(numbers * (MemoryLayout<Float>.size + 2)) }
+    var memoryOfPictures: AnswerMemory { memory(bytesPerNumber: 2, atMost: .max) }
+
+    /// An answer that could never have its memory is refused for good, not until there is less to do.
+    private func memory(bytesPerNumber: Int, atMost limit: Int) -> AnswerMemory {
+        let bytes = MemoryLayout<Float>.size + bytesPerNumber
+        return AnswerMemory(maximumNumbers: min(limit, memoryLimit / bytes)) { [takeMemory] in takeMemory($0 * bytes) }
     }
 }

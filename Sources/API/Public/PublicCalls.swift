@@ -170,7 +170,8 @@ extension PublicAPI {
     /// - Throws: 404.
     fileprivate func requireOffered(_ traits: EndpointTraits) throws(Problem) {
         guard !traits.contains(.makesImages) || configuration.hasGeneration else {
-            throw Problem(.notFound, "making images is turned off (headwater serve --no-generation)")
+            throw Problem(
+                .notFound, "making images is turned off; the operator can start the service without --no-generation")
         }
     }
 

@@ -80,7 +80,8 @@ extension MistakenImage {
         case .stripped:
             return Problem(
                 .unprocessableImage,
-                "the file has lost its line breaks and zero bytes, as curl -d @FILE loses them; use curl --data-binary @FILE"
+                "the file has lost its line breaks and zero bytes, which curl -d @FILE strips; "
+                    + "use curl --data-binary @FILE"
             )
         case .json:
             return Problem(

@@ -23,7 +23,7 @@ extension Problem {
         switch error {
         case .overloaded(let seconds):
             self.init(
-                .overloaded, "the service has too much to do; try again in \(seconds) s",
+                .overloaded, "the service is overloaded; try again in \(seconds) s",
                 headers: ["Retry-After": "\(seconds)"])
         case .deadlineExceeded:
             self.init(
@@ -36,14 +36,14 @@ extension Problem {
         case .tooManyNumbers(let count, let limit):
             self.init(
                 .invalidParameter,
-                "the embeddings have \(count) numbers together, and a request may have \(limit); send fewer images or taps at a time"
+                "the answer would have \(count) numbers, and it may have \(limit); ask for fewer images or taps at a time"
             )
         case .noHead: self.init(.noHead, "the model is pretrained only: it has no head to classify with; use /embed")
         case .endsBeforeNoise(let time):
             self.init(
                 .endsBeforeNoise,
-                "the model's grid ends at the time \(time), before noise, so no image can begin there; serve the model on "
-                    + "a grid to noise, which 'headwater convert' gives it with --t-span, or 'headwater import' with --sigma-max"
+                "the model's grid ends at the time \(time), before noise, so no image can start there; serve a model "
+                    + "whose grid reaches noise, made with 'headwater convert --t-span' or 'headwater import --sigma-max'"
             )
         case .cancelled: self.init(.unavailable, "the request was abandoned", headers: ["Retry-After": "1"])
         }
@@ -52,7 +52,7 @@ extension Problem {
     static func unknownModel(serving: ModelVersion) -> Problem {
         Problem(
             .modelNotFound,
-            "this name and version are not those of the serving model, \(serving.name), version \(serving.label)")
+            "no served model has this name and version; the serving model is \(serving.name), version \(serving.label)")
     }
 
     /// No model is loaded yet.

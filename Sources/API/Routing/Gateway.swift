@@ -67,11 +67,13 @@ struct Gateway<API: EndpointAPI>: Application {
         do throws(ContentCodingError) {
             return try await decompressors.run { () throws(ContentCodingError) in try request.decoded(by: coding) }
         } catch {
+            if error == .noMemory { api.observer.refusedForMemory() }
             throw Problem(error)
         }
     }
 
     func response(to refusal: TransportRefusal, _ observation: inout RequestObservation) -> Response {
+        if refusal == .memoryIsFull { api.observer.refusedForMemory() }
         let problem = Problem(
             ProblemCode(transportStatus: refusal.status), refusal.reason,
             headers: refusal.status == 503 ? ["Retry-After": "1"] : [:])

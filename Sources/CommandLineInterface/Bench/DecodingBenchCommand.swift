@@ -13,8 +13,8 @@ enum DecodingBenchCommand: Subcommand {
     static let command = Command(
         name: "bench decoding", abstract: "time the decoding of images",
         discussion: """
-            Times decoding and resizing, at full size, and scaled as without --exact-decode. Also prints the cosine between the \
-            two embeddings.
+            Times decoding and resizing twice: at full size, and at the reduced size that other commands use without \
+            --exact-decode. Also prints the cosine between the two embeddings.
             """,
         options: [ModelSource.options, [BenchCommand.seconds, BenchCommand.json], Computation.options],
         positionals: [paths],

@@ -11,8 +11,8 @@ enum NetworkBenchCommand: Subcommand {
     static let command = Command(
         name: "bench network", abstract: "time evaluations and the whole reverse pass",
         discussion: """
-            Times one evaluation and the whole reverse pass, in milliseconds an image: the median, with the least and the \
-            greatest. Prints the OPENBLAS_* variables; unset them for measurements.
+            Times one evaluation and the whole reverse pass, in milliseconds per image: median, minimum and maximum. Prints \
+            the OPENBLAS_* variables; unset them for measurements.
             """,
         options: BenchCommand.networkOptions,
         examples: [
@@ -51,9 +51,9 @@ enum NetworkBenchCommand: Subcommand {
 
     private static func title(_ computation: Computation) -> String {
         let variables = openBLASVariables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)\n" }
-        return "kernels \(computation.kernels.name) in \(computation.precision.rawValue), "
-            + "\(computation.pool.count) workers; OpenBLAS core \(BLAS.selectedCore)\n\(variables.joined())"
-            + "milliseconds an image: median (least-greatest)\n"
+        return "kernels \(computation.kernels.name) in \(computation.precision.rawValue), \(computation.pool.count) "
+            + "workers; OpenBLAS core \(BLAS.selectedCore)\n\(variables.joined())milliseconds per image: median "
+            + "(least-greatest)\n"
     }
 
     private static var openBLASVariables: [String: String] {

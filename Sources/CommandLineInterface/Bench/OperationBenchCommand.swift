@@ -14,9 +14,9 @@ enum OperationBenchCommand: Subcommand {
     static let command = Command(
         name: "bench operations", abstract: "time single operations of networks",
         discussion: """
-            Times convolutions, attention and residual blocks at the sizes of the published networks, with random weights, \
-            in milliseconds an image: the median, with the least and the greatest. Cases that read a transformed map include \
-            the 1x1 convolution that makes it.
+            Times convolutions, attention and residual blocks at the sizes of the published networks, with random weights, in \
+            milliseconds per image: median, minimum and maximum. Cases that read a transformed map include the 1x1 convolution \
+            that makes it.
             """,
         options: [[batches, seconds, BenchCommand.json], Computation.options],
         examples: ["How fast the AVX2 kernels are:": "headwater bench operations --kernels avx2 --batch 1"])

@@ -16,7 +16,7 @@ enum TrainingBenchCommand: Subcommand {
         help: "The kinds of training to time: pretrain, and finetune, which goes through the whole reverse pass.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
-        help: "Batch sizes. The default is 128, for u32 and u64 8.")
+        help: "Batch sizes. The default is 8 for u32 and u64, and 128 otherwise.")
 
     static let command = Command(
         name: "bench training", abstract: "time steps of training",
@@ -40,7 +40,7 @@ enum TrainingBenchCommand: Subcommand {
         var table = try BenchTable<TrainingBenchmark.Measurement>(
             arguments,
             title:
-                "kernels \(computation.kernels.name), \(computation.pool.count) workers; milliseconds a step: median "
+                "kernels \(computation.kernels.name), \(computation.pool.count) workers; milliseconds per step: median "
                 + "(least-greatest)\n")
         for name in try arguments[models] {
             let benchmark = try TrainingBenchmark(

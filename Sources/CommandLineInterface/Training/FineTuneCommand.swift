@@ -31,9 +31,9 @@ enum FineTuneCommand: Subcommand {
             + "--split-seed determines which. A run with 10 images of a class uses a subset of those of a run with 40.")
     private static let balance = Option(
         "balance", .choice("WHAT", of: Balance.self), default: .none,
-        help: "classes draws every class equally often: an epoch keeps its number of images, but repeats images of "
-            + "rare classes and leaves out images of frequent ones, others in each epoch. With --freeze flow, every "
-            + "class has the same weight in the loss.")
+        help: "classes draws every class equally often. An epoch keeps its number of images, but it repeats images of "
+            + "rare classes and leaves out images of frequent ones, different ones in each epoch. With --freeze flow, "
+            + "every class has the same weight in the loss instead.")
     private static let freeze = Option(
         "freeze", .choice("WHAT", of: Frozen.self), default: .none,
         help: "flow leaves the network as it is and solves for a linear head on features that are computed once, "
@@ -67,34 +67,34 @@ enum FineTuneCommand: Subcommand {
     private static let forwardSteps = Option(
         "forward-steps", optional: .integer(in: 0...10_000),
         help:
-            "How many of the Euler steps to --head-at to take from the image before the head reads. With 0, a head at "
-            + "--head-place trains on the image itself, which is faster; use it for a first phase. The default is all "
-            + "steps. Validation always takes all.")
+            "The number of Euler steps to take from the image before the head reads. With 0, a head at --head-place "
+            + "trains on the image itself, which is faster and suits a first phase. The default is all steps to "
+            + "--head-at. Validation always takes all steps.")
     private static let gradientSteps = Option(
         "gradient-steps", optional: .integer(in: 0...10_000),
-        help: "Through how many Euler steps, counted from the last, to take the gradient. With 0, only the evaluation "
-            + "that a head at --head-place reads is trained. The default is all.")
+        help: "The number of Euler steps, counted back from the last, that the gradient passes through. With 0, "
+            + "training reaches only the evaluation that a head at --head-place reads. The default is all steps.")
 
     private static let flowWeight = Option(
         "flow-weight", .number("WEIGHT", in: 0...1000), default: 0,
         help:
-            "Add the loss of pretraining, times this weight, to the loss of the classes, so that the network remains a flow "
-            + "that goes to noise and back. It is taken on the same images, flipped at random if --augment flips, without "
-            + "other changes.")
+            "Add the loss of pretraining, times this weight, to the loss of the classes, so that the network remains a "
+            + "flow that goes to noise and back. It is computed on the same images, flipped at random if --augment "
+            + "flips images, and otherwise unchanged.")
     private static let flowShare = Option(
         "flow-share", .number("PART", in: 0.001...1), default: 1,
         help:
-            "The part of each batch's images on which --flow-weight's loss is taken. With 0.25, a step takes much less time; "
-            + "the expected loss stays the same, but its gradient is noisier.")
+            "The fraction of each batch's images on which --flow-weight's loss is computed. With 0.25, a step takes "
+            + "much less time; the expected loss stays the same, but its gradient is noisier.")
 
     static let command = Command(
         name: "finetune", abstract: "train a model to classify images",
         discussion: """
-            The reverse pass runs from every image along the grid. At --head-at, which is the end unless something else is \
-            given, a head reads the pooled state or the network's activations. The gradient of the cross-entropy goes back through every step into the network and the head. \
-            Classes are the names of the folders that contain the images, or the labels of --labels, in order. The head is \
-            kept if the model has these classes, this place and this width; otherwise a new one is made. The model keeps its \
-            name and its default tap. The command says what is kept and what is new when training begins.
+            The reverse pass runs from every image along the grid. At the time --head-at, a head reads the pooled state or the \
+            network's activations. The gradient of the cross-entropy passes back through every step, into the network and the \
+            head. The classes are the names of the folders that contain the images, or the labels of --labels, sorted by name. \
+            The head is kept if the model has these classes, this place and this width; otherwise a new one is made. The model \
+            keeps its name and its default tap. The command says what is kept and what is new when training begins.
 
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
             --resume continues bit for bit. If epochs take less than 10 seconds, these files are written about every 10 \
@@ -143,7 +143,7 @@ enum FineTuneCommand: Subcommand {
         let division = try TrainingOptions.division(arguments)
         try arguments.require(
             division == nil || arguments[freeze] == .none, of: freeze,
-            "a head is solved for by a single process, and mpirun started more", remedy: "start it without mpirun")
+            "--freeze flow runs in a single process, and mpirun started several", remedy: "start it without mpirun")
         let computation = try Computation(arguments, in: .f32)
         let base = try ModelFile(ModelSource.file(try arguments[model]))
         try base.requireFiniteWeights()
@@ -214,12 +214,12 @@ enum FineTuneCommand: Subcommand {
                     remedy: "leave it out, or give --flow-weight")
             }
             return try arguments.refuse(
-                [penalty], "only a head that is solved for has a penalty",
+                [penalty], "it has no effect without --freeze flow",
                 remedy: "leave it out, or give --freeze flow; training has --weight-decay")
         }
         try arguments.refuse(
             learningOptions,
-            "the head on a frozen flow is the solution of a convex problem, which this option doesn't change",
+            "--freeze flow solves a convex problem, which this option doesn't change",
             remedy: "leave it out, or leave out --freeze flow; only --penalty can be chosen")
         let remedy = "leave it out, or leave out --freeze flow"
         try arguments.require(
@@ -227,10 +227,10 @@ enum FineTuneCommand: Subcommand {
             "a network of random weights that are never trained has no features", remedy: remedy)
         try arguments.require(
             !arguments[TrainingOptions.restartSchedule], of: TrainingOptions.restartSchedule,
-            "a head that is solved for has no schedule", remedy: remedy)
+            "--freeze flow has no learning-rate schedule", remedy: remedy)
         try arguments.require(
             arguments[hiddenWidth] ?? 0 == 0, of: hiddenWidth,
-            "a head that is solved for is linear and has no hidden layer", remedy: remedy)
+            "--freeze flow makes a linear head, which has no hidden layer", remedy: remedy)
     }
 
     private static func tunedModel(
@@ -257,7 +257,7 @@ enum FineTuneCommand: Subcommand {
         } catch let error as TapError {
             throw UsageError(
                 error.description, at: arguments.place(of: TapOptions.defaultTap),
-                remedy: "'headwater inspect' lists all that the model has on its own grid")
+                remedy: "'headwater inspect' lists the times and places of the model's own grid")
         }
     }
 
@@ -266,7 +266,7 @@ enum FineTuneCommand: Subcommand {
         _ arguments: ParsedArguments, _ configuration: ModelConfiguration
     ) throws {
         guard configuration.head?.place == nil else { return }
-        let problem = "without a step, a head that reads the state learns nothing of the flow"
+        let problem = "a head that reads the state can train the network only through at least one step"
         for option in [forwardSteps, gradientSteps] {
             try arguments.require(
                 arguments[option] != 0, of: option, problem,

@@ -15,8 +15,8 @@ enum PretrainCommand: Subcommand {
     private static let model = Positional(
         "MODEL", optional: .file,
         help:
-            "A model file whose weights training begins with, at which their average begins too. The default is random "
-            + "weights.")
+            "A model file to start from: training and the average of the weights both begin with its weights. The "
+            + "default is random weights.")
     private static let architecture = Option(
         "architecture", optional: .file,
         help: "A JSON file of the network's architecture: modelChannels, residualBlocks, channelMultipliers, "
@@ -63,10 +63,9 @@ enum PretrainCommand: Subcommand {
             SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
             served (embeddings only) and fine-tuned.
 
-            With MODEL, training begins with its weights, network, flow and grid; the flow may be any that a model file states. The \
-            new model has no head. The average of \
-            weights decays by --ema-decay from the first step; give a short run a smaller one. The command says what is kept \
-            when training begins.
+            With MODEL, training begins with its weights, network, flow and grid. Any flow that a model file can hold is \
+            accepted. The new model has no head. The average of the weights decays by --ema-decay from the first step, so give \
+            a short run a smaller value. The command says what is kept when training begins.
             """,
         options: [[architecture, coupling, imageSize]] + TrainingOptions.outputs(name: name) + [
             [span, cutoff, samples],

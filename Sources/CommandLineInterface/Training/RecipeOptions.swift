@@ -28,8 +28,8 @@ struct RecipeOptions: Sendable {
             help: "AdamW's weight decay, for all parameters that gradients reach. 0 gives Adam.")
         self.averageDecay = Option(
             "ema-decay", .number("DECAY", in: 0...0.999999), default: averageDecay,
-            help: "The decay of the average of weights that is judged and kept. With 0, the weights themselves are "
-                + "judged and kept.")
+            help: "The decay of the moving average of the weights. Validation scores this average, and the model file "
+                + "holds it. With 0, the weights themselves are used instead.")
         self.augmentation = Option(
             "augment", .described("POLICY", rule: AugmentationPolicy.rule), default: augmentation,
             help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "

@@ -33,15 +33,14 @@ enum TrainingOptions {
             + "of each epoch that takes 10 seconds or more, and of shorter ones every 10 seconds.")
     static let validation = Option(
         "validation", optional: ValueSyntax<ValidationSource>.validation,
-        help: "The images by which each epoch is judged, to keep the best model: a fraction to hold back, such as "
-            + "0.1, or a folder or archive. 'headwater finetune' holds back that fraction of every class. Without it, "
-            + "the last model is kept.")
+        help: "The images that score each epoch, so that the best model is kept: a fraction to hold back, such as 0.1, "
+            + "or a folder or archive. 'headwater finetune' holds back that fraction of every class. Without it, the "
+            + "last model is kept.")
     static let splitSeed = Option(
         "split-seed", .integer(in: 0 ... .max), default: 1,
-        help: "The seed that determines which images a fraction holds back, and which ones --labels-per-class of "
-            + "'headwater finetune' takes. It is separate from --seed, so that a run "
-            + "that continues from another run's model holds back the same images and isn't judged by images that the "
-            + "other run trained on.")
+        help: "The seed that chooses the images that a fraction holds back, and those that 'headwater finetune "
+            + "--labels-per-class' takes. It is separate from --seed: a run that starts from another run's model then "
+            + "holds back the same images and isn't validated on images that the other run trained on.")
     static let stepLog = Option(
         "step-log", optional: .file,
         help: "Append a line of JSON for every step: step, epoch, loss, the flow's loss with --flow-weight, "

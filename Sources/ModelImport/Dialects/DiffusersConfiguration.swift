@@ -120,7 +120,7 @@ extension DiffusersConfiguration {
         guard !widths.isEmpty, downTypes.count == widths.count, upTypes.count == widths.count else {
             throw Self.unsupported(
                 "block_out_channels, down_block_types and up_block_types have \(widths.count), \(downTypes.count) and "
-                    + "\(upTypes.count) entries, which must be as many")
+                    + "\(upTypes.count) entries; the numbers must be equal")
         }
     }
 

@@ -173,7 +173,7 @@ extension ImportSettings {
     func requireKnownGroups(narrowest width: Int) throws {
         guard width < 128, groups != 32 else { return }
         throw ImportError.options(
-            "--groups is missing: the network has \(width) channels, and below 128 its package's norms have fewer than 32 groups, which "
-                + "is not supported; give 32 if these norms have 32")
+            "--groups is missing: the network has \(width) channels, and its package uses fewer than 32 groups below "
+                + "128 channels, which is not supported; give 32 if this network uses 32")
     }
 }

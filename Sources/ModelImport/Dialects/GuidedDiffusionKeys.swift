@@ -60,8 +60,8 @@ struct GuidedDiffusionKeys {
             } ?? count - 1
         guard blocks > 0, count.isMultiple(of: blocks + 1) else {
             throw ImportError.unusable(
-                "the decoder has \(count) blocks and the first level ends with number \(blocks); "
-                    + "every level must have as many, at least 2")
+                "the decoder has \(count) blocks and the first level ends with number \(blocks); every level must have "
+                    + "the same number of blocks, at least 2")
         }
         return (blocks, count / (blocks + 1))
     }
@@ -119,7 +119,7 @@ extension ImportSettings {
         case .null: return nil
         case nil:
             throw ImportError.options(
-                "--class is missing: the model is of \(count) classes; give the one that its features are computed for, or null"
+                "--class is missing: the model is of \(count) classes; give the class to compute features for, or null"
             )
         }
     }

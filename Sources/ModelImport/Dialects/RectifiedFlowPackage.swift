@@ -40,7 +40,7 @@ struct RectifiedFlowPackage: Dialect {
         func agree(_ condition: Bool, _ member: String) throws {
             guard !condition else { return }
             throw ImportError.unusable(
-                "configuration contradicts weights: \(member) in \(path) is not as the tensors are")
+                "configuration contradicts weights: \(member) in \(path) doesn't match the tensors")
         }
         try agree(document.img_resolution == network.imageSize, "img_resolution")
         try agree(document.model_channels == network.modelChannels, "model_channels")

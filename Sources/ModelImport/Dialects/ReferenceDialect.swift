@@ -60,7 +60,7 @@ extension ReferenceDialect {
         }
         guard kind.head == nil || found.containsPrefix(ModelFile.headPrefix) else {
             throw ModelError.unknownCheckpoint(
-                "it is fine-tuned, but no key begins with \(quoted(kind.head ?? "")), the head")
+                "it is fine-tuned, but no key begins with \(quoted(kind.head ?? "")), the prefix of the head")
         }
         return found
     }
@@ -127,7 +127,7 @@ extension ReferenceDialect {
         try head.validate()
         guard head.representationWidth == inputs else {
             throw ModelError.unknownCheckpoint(
-                "the head normalises \(inputs) numbers, which are not three channels of a square")
+                "the head normalises \(inputs) numbers, which is not 3 times a square")
         }
         return head
     }

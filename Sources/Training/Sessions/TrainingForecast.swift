@@ -41,10 +41,10 @@ struct TrainingForecast {
             "steps: \(stepsPerEpoch * epochs) in \(epochs) epoch\(epochs == 1 ? "" : "s") of \(stepsPerEpoch), "
                 + "each of \(imagesPerStep) images"
                 + (stepsDone > 0 ? "; \(stepsDone) are done" : ""))
-        var parts = ["\(Self.rounded(times.step)) s a step"]
+        var parts = ["\(Self.rounded(times.step)) s per step"]
         if times.batch > times.step { parts.append("\(Self.rounded(times.batch)) s to read and decode its images") }
-        if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s a validation") }
-        if times.samples > 0 { parts.append("\(Self.rounded(times.samples)) s a sheet of samples") }
+        if times.validation > 0 { parts.append("\(Self.rounded(times.validation)) s per validation") }
+        if times.samples > 0 { parts.append("\(Self.rounded(times.samples)) s per sheet of samples") }
         lines.append("time: about \(Pace.clock(seconds(times))) (measured: \(parts.joined(separator: ", ")))")
         return (lines + Self.ending(bytes: bytes, budget: budget)).joined(separator: "\n")
     }
