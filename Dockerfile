@@ -4,11 +4,11 @@
 # For both architectures, in a registry:
 #   docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/headwater --push .
 
-# The same Ubuntu release twice: the binary loads the C libraries that it was linked against.
+# All stages use one Ubuntu release, because the binary loads the C libraries that it was linked against.
 ARG UBUNTU=noble
 ARG SWIFT=6.3
 
-# What the program is compiled against, of the architecture that it will run on.
+# The libraries that the program is compiled against, for the target architecture.
 FROM swift:${SWIFT}-${UBUNTU} AS libraries
 COPY deploy/packages deploy/prepare-sysroot deploy/
 RUN bash deploy/prepare-sysroot && rm -rf /var/lib/apt/lists/*
@@ -18,7 +18,7 @@ FROM --platform=$BUILDPLATFORM swift:${SWIFT}-${UBUNTU} AS build
 WORKDIR /source
 # Tests only because SwiftPM reads no manifest whose test targets lack their folders; they aren't built.
 COPY Package.swift openapi.yaml ./
-# The program has both documents of the API.
+# The program embeds openapi.yaml and docs/api.md.
 COPY docs/api.md docs/
 COPY Tests Tests
 COPY Plugins Plugins
@@ -27,7 +27,7 @@ COPY deploy/swift-sdk deploy/build-release deploy/
 # What the program says it was built from, since the context has no history:
 #   docker build --build-arg HEADWATER_COMMIT="$(git rev-parse HEAD)" -t headwater .
 ARG HEADWATER_COMMIT
-# A folder of build products for each architecture, as a builder for several platforms has them all.
+# One build cache per architecture, because a multi-platform builder builds them all.
 ARG TARGETARCH
 RUN --mount=type=bind,from=libraries,target=/sysroot \
     --mount=type=cache,id=headwater-$TARGETARCH,target=/source/.build,sharing=locked \

@@ -1,11 +1,11 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Every arrow points up the table of rooms in docs/architecture.md; exactly one target imports each C library.
+// A target imports only targets above it in the table of docs/architecture.md; exactly one target imports each C library.
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
-/// Compilers may not fuse a product and a sum that the source keeps apart. Clang would by default, where the instruction set
-/// has such an instruction, as arm64's and not x86-64's baseline has: the same source would compute other numbers there.
+/// Compilers may not fuse a product and a sum that the source keeps apart. By default Clang fuses them where the baseline has
+/// such an instruction. arm64 has one and x86-64 has none, so the results would differ.
 let strictC: [CSetting] = [
     .treatAllWarnings(as: .error), .unsafeFlags(["-std=c23", "-Wall", "-Wextra", "-ffp-contract=off"]),
 ]
@@ -14,8 +14,8 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-/// A library on the hot path, optimised in debug builds too: its promise to allocate nothing while it steps rests on the
-/// optimiser, and tests of whole models would be slow without.
+/// A library on the hot path, optimised in debug builds too: only optimised code allocates nothing per step, and tests of whole
+/// models would be slow without it.
 func hotLibrary(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict + [.unsafeFlags(["-O"])])
 }
@@ -143,8 +143,8 @@ let package = Package(
             name: "headwater", dependencies: ["CommandLineInterface", "BuildCommit"], swiftSettings: strict),
 
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: strictC),
-        // SwiftPM's own main program of the tests links an overlay for Testing and Foundation together, whose library Debian's
-        // toolchain lacks. Nothing here uses it, so that an empty archive of that name does.
+        // SwiftPM's test runner links an overlay of Testing and Foundation, whose library Debian's toolchain lacks. Nothing
+        // here uses it, so an empty archive of that name is enough.
         .target(
             name: "TestFixtures", path: "Tests/TestFixtures", swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-L\(Context.packageDirectory)/Tests/TestingOverlay"])]),

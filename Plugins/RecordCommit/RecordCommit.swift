@@ -2,7 +2,7 @@ import Foundation
 import PackagePlugin
 
 /// Writes `let recordedCommit = "…"` into the target that uses it: HEADWATER_COMMIT if it is set, what git says in a checkout,
-/// with `-modified` behind it if files differ from the commit, or `unknown`.
+/// with `-modified` appended if files differ from the commit, or `unknown`.
 ///
 /// The command runs in every build, since it changes its own input, and writes only what is new. So a commit compiles again
 /// what imports it and nothing else. Rejected were `Context.gitInformation` in Package.swift and a prebuild command: SwiftPM

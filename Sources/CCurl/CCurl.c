@@ -62,7 +62,7 @@ void *curl_client_make(const char *url, const char *user_agent) {
     if (!client) return NULL;
     client->handle = library.curl_easy_init();
     client->headers = library.curl_slist_append(NULL, "Content-Type: application/json");
-    // Otherwise a large body waits a second for the permission to come.
+    // Without this, libcurl waits up to a second for 100 Continue before it sends a large body.
     struct curl_slist *const headers = library.curl_slist_append(client->headers, "Expect:");
     if (!client->handle || !headers) {
         curl_client_free(client);

@@ -123,14 +123,14 @@ static ImageCodecStatus check_depth(const Picture *picture, ImageCodecFailure *f
                 failure, ImageCodecStatusUnsupported, file_header_size, "a number of bits other than 1, 4, 8, 16, 24 or 32");
     }
     return codec_fail(
-        failure, ImageCodecStatusUnsupported, file_header_size, "a compression that pixels of this size don't have");
+        failure, ImageCodecStatusUnsupported, file_header_size, "a compression that doesn't fit the number of bits per pixel");
 }
 
 static ImageCodecStatus fail_at_end(size_t count, const char *message, ImageCodecFailure *failure) {
     return codec_fail(failure, ImageCodecStatusTruncated, count, message);
 }
 
-// What stands between the header and the pixels: a palette, or masks behind the short header.
+// What stands between the header and the pixels: a palette, or masks after the short header.
 static ImageCodecStatus read_colours(
     const uint8_t *bytes, size_t count, size_t offset, size_t stride, uint32_t colours, Picture *picture,
     ImageCodecFailure *failure) {

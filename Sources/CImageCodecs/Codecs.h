@@ -35,7 +35,7 @@ const char *jpeg_foreign_process(const uint8_t *bytes, size_t count);
 
 enum { png_signature_size = 8 };
 
-/// The orientation that a PNG's chunks state, from the chunk behind the signature on; 1...8.
+/// The orientation that a PNG's chunks state, starting with the chunk after the signature; 1...8.
 uint32_t png_orientation(const uint8_t *bytes, size_t count);
 
 /// A number of four bytes, the highest first.

@@ -42,7 +42,7 @@ static ImageCodecStatus fail_at_end(Source *source) {
     return fail(source, ImageCodecStatusTruncated, "the file ends before the first picture");
 }
 
-// The next `count` bytes, which are then behind; null if the file ends before.
+// The next `count` bytes, which it then skips; null if the file ends before.
 static const uint8_t *take(Source *source, size_t count) {
     if (count > source->count - source->offset) return nullptr;
     const uint8_t *taken = source->bytes + source->offset;
@@ -87,7 +87,7 @@ static bool read_extension(Source *source, int *transparent) {
     return false;
 }
 
-// Reads the picture's description, from behind its separator to before its codes.
+// Reads the picture's description, from after its separator to before its codes.
 static ImageCodecStatus read_description(Source *source, int transparent, Picture *picture) {
     const uint8_t *descriptor = take(source, descriptor_size);
     if (!descriptor) return fail_at_end(source);
@@ -250,13 +250,13 @@ static ImageCodecStatus expand_all(Source *source, Output *output) {
         } else if (code == end) {
             return fail(source, ImageCodecStatusCorrupt, "the codes end within the picture");
         } else if (is_first) {
-            if (code > clear) return fail(source, ImageCodecStatusCorrupt, "the first code stands for nothing");
+            if (code > clear) return fail(source, ImageCodecStatusCorrupt, "the first LZW code is undefined");
             codes.first = (uint8_t)code;
             codes.previous = code;
             is_first = false;
             put(output, codes.first);
         } else if (!expand(&codes, clear, code, output)) {
-            return fail(source, ImageCodecStatusCorrupt, "a code stands for nothing");
+            return fail(source, ImageCodecStatusCorrupt, "an LZW code is undefined");
         }
     }
     return ImageCodecStatusOK;

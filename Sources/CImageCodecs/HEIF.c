@@ -94,7 +94,7 @@ static ImageCodecStatus fail_without_pixels(ImageCodecFailure *failure) {
     return codec_fail(failure, ImageCodecStatusEmpty, 0, "the container gives a size of zero pixels");
 }
 
-// Versions of libheif call a size of zero by different names, so that it doesn't come to them.
+// Versions of libheif report a zero size as different errors, so it is refused here first.
 static ImageCodecStatus measure_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
     if (find_unavailability()) return codec_fail(failure, ImageCodecStatusUnsupported, 0, "this format can't be decoded here");
     const HEIFMeasure *measure = &source->measure;
@@ -106,7 +106,7 @@ static ImageCodecStatus measure_source(const uint8_t *bytes, size_t count, Sourc
 static ImageCodecStatus open_source(const uint8_t *bytes, size_t count, Source *source, ImageCodecFailure *failure) {
     source->context = library.heif_context_alloc();
     if (!source->context) return codec_fail(failure, ImageCodecStatusTooLarge, 0, "out of memory");
-    // As many images are decoded at a time as there are threads for it.
+    // No decoding threads of libheif's own: the caller already decodes one image per thread.
     library.heif_context_set_max_decoding_threads(source->context, 0);
     struct heif_error error = library.heif_context_read_from_memory_without_copy(source->context, bytes, count, nullptr);
     if (!is_failure(error)) error = library.heif_context_get_primary_image_handle(source->context, &source->picture);
@@ -116,8 +116,8 @@ static ImageCodecStatus open_source(const uint8_t *bytes, size_t count, Source *
 // Refuses a file whose pictures take far more memory than the header tells the caller's limits: bitstreams have sizes of their own, and
 // a picture may be cropped to a small part.
 static ImageCodecStatus check_measure(const HEIFMeasure *measure, const ImageCodecHeader *header, ImageCodecFailure *failure) {
-    // Blocks and tiles reach beyond a picture's edges, which counts in small ones. A picture may be decoded from tiles, put together and
-    // have as much again for its alpha plane.
+    // Blocks and tiles reach past a picture's edges, which matters in small ones. A picture may be decoded as tiles, assembled,
+    // and need the same again for its alpha plane.
     enum { most_of_one = 2, least_of_one = 1 << 20, most_of_all = 8, least_of_all = 1 << 24 };
     const uint64_t pixels = (uint64_t)header->width * header->height;
     const bool is_one_too_large = measure->largest > least_of_one && measure->largest > most_of_one * pixels;
@@ -131,8 +131,8 @@ static ImageCodecStatus check_measure(const HEIFMeasure *measure, const ImageCod
     return ImageCodecStatusOK;
 }
 
-// Sizes are those after the container's own rotation and mirroring, which decoding applies. EXIF's orientation says nothing more:
-// pillow-heif takes it back, and Pillow's plugin for AVIF replaces it.
+// Sizes are those after the container's own rotation and mirroring, which decoding applies. EXIF's orientation is ignored as in
+// Pillow: pillow-heif resets it, and Pillow's AVIF plugin replaces it.
 static ImageCodecStatus read_header(const Source *source, ImageCodecHeader *header, ImageCodecFailure *failure) {
     const int width = library.heif_image_handle_get_width(source->picture);
     const int height = library.heif_image_handle_get_height(source->picture);
@@ -145,8 +145,8 @@ static ImageCodecStatus read_header(const Source *source, ImageCodecHeader *head
 
 static ImageCodecStatus probe(
     const uint8_t *bytes, size_t count, ImageCodecHeader *header, ImageCodecFailure *failure) {
-    // A limit of libheif 1.15's own. The caller's come first, which are known to those who send images. Later versions take the size
-    // from the bitstream, and learn only while they decode that the container states another one.
+    // libheif 1.15 refuses longer sides. The stated size is returned first, so that the caller's limits, which clients know,
+    // apply. Later versions take the size from the bitstream and notice a different size in the container only while decoding.
     enum { longest_side = 32768 };
     Source source = {0};
     ImageCodecStatus status = measure_source(bytes, count, &source, failure);

@@ -5,7 +5,7 @@
 // Bits, the highest of a byte first. Behind the end they are zero.
 typedef struct {
     const uint8_t *next, *end;
-    // Whether a 3 behind two zero bytes is left out, as in HEVC.
+    // Whether a 3 after two zero bytes is left out, as in HEVC.
     bool is_escaped;
     unsigned zeros, left;
     uint8_t current;

@@ -6,13 +6,13 @@
 #include <string.h>
 
 enum {
-    // More items than a picture of a gigapixel in tiles has. libheif's time grows with the square of their number.
+    // More than a tiled picture of a gigapixel needs. libheif's time grows with the square of their number.
     most_items = 2000,
-    // Of a box that lists items, and of one that holds parameter sets: libheif copies the latter for each item that uses it.
+    // Bytes of a box that lists items, and of a box of parameter sets, which libheif copies for each item that uses it.
     longest_list = 1 << 18, longest_configuration = 1 << 14,
-    // How often the data of all items together may hold the file.
+    // The data of all items together, as a multiple of the file's size.
     most_copies = 4,
-    // A picture of tiles that are put together, each with an alpha plane, and one level to spare.
+    // Enough levels for a tiled picture whose tiles have alpha planes, and one to spare.
     deepest_derivation = 5,
 };
 
@@ -25,7 +25,7 @@ typedef struct {
 
 static Reader reader_of(ByteRange range) { return (Reader){.next = range.start, .end = range.start + range.count}; }
 
-// A number of `size` bytes, the highest first; zero behind the end.
+// A number of `size` bytes, the highest first; zero past the end.
 static uint64_t take(Reader *reader, size_t size) {
     uint64_t value = 0;
     if ((size_t)(reader->end - reader->next) < size) {
@@ -132,7 +132,7 @@ static ImageCodecStatus find_boxes(Container *container) {
     return ImageCodecStatusOK;
 }
 
-// The version of a box that has one, which is then read from behind its flags on.
+// The version of a box that has one, which is then read from after its flags.
 static unsigned take_version(Reader *reader) { return (unsigned)(take(reader, 4) >> 24); }
 
 // Where the data of items are, in turn.

@@ -364,7 +364,7 @@ static ImageCodecStatus decode(
     return finish(&decompression);
 }
 
-// Of the headers, since the library doesn't tell its own.
+// The headers' version, because the library doesn't report its own.
 static void write_version(char *text, size_t size) {
 #define TEXT(number) #number
 #define VERSION(number) TEXT(number)

@@ -1,6 +1,6 @@
 #include "Codecs.h"
 
-// The first marker from `*offset` on, and the offset behind it; 0 if there is none. As libjpeg looks for it: bytes that are no
+// The first marker from `*offset` on, and the offset after it; 0 if there is none. As libjpeg looks for it: bytes that are no
 // marker are skipped.
 static uint8_t next_marker(const uint8_t *bytes, size_t count, size_t *offset) {
     size_t at = *offset;

@@ -6,7 +6,7 @@
 #define ZLIB_CONST
 #include <CZlib.h>
 
-// Everything before the next zero byte of `data`, and moves `data` behind it; null without such a byte.
+// Everything before the next zero byte of `data`, and moves `data` past it; null without such a byte.
 static ByteRange take_string(ByteRange *data) {
     const uint8_t *end = data->count ? memchr(data->start, 0, data->count) : nullptr;
     if (!end) return (ByteRange){nullptr, 0};

@@ -6,7 +6,7 @@
 #include <tiffio.h>
 #endif
 
-// What limits memory and keeps messages of one file apart from those of others is there since version 4.5.
+// Version 4.5 is the first with memory limits and error handlers per file.
 #if defined(TIFFLIB_VERSION) && TIFFLIB_VERSION >= 20221213
 
 #include <dlfcn.h>
@@ -65,7 +65,7 @@ typedef struct {
     const uint8_t *bytes;
     size_t count;
     uint64_t offset;
-    // Whether bytes behind the end were asked for.
+    // Whether bytes past the end were asked for.
     bool has_ended;
     // Whether pixels are read. Then libtiff also warns of damage, which it hides behind made-up pixels.
     bool reads_pixels;
@@ -117,7 +117,7 @@ static void note(Source *source, const char *format, va_list values) {
     }
     char message[sizeof source->failure->message];
     vsnprintf(message, sizeof message, format, values);
-    // Names of libtiff's, of what is read and of its functions say nothing to those who send images.
+    // libtiff's module names are left out, because they mean nothing to clients.
     fail(source, ImageCodecStatusCorrupt, message);
 }
 
@@ -135,7 +135,7 @@ static int on_warning(TIFF *, void *source, const char *, const char *format, va
 
 // Opens the file at its first picture; null with the source's status if that can't be read.
 static TIFF *open_source(Source *source) {
-    // Beyond this, a tile or a directory is no honest one.
+    // No honest file needs a larger tile or directory.
     enum { largest_allocation = 64 << 20 };
     if (find_unavailability()) {
         fail(source, ImageCodecStatusUnsupported, "this format can't be decoded here");
@@ -149,7 +149,7 @@ static TIFF *open_source(Source *source) {
     library.TIFFOpenOptionsSetMaxSingleMemAlloc(options, largest_allocation);
     library.TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, source);
     library.TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, source);
-    // Not mapped, so that what is missing at the end shows.
+    // Not memory-mapped, so that reads past the end are noticed.
     TIFF *tiff = library.TIFFClientOpenExt(
         "TIFF", "rm", source, read_bytes, write_bytes, seek, close_source, size_of, nullptr, nullptr, options);
     library.TIFFOpenOptionsFree(options);
@@ -455,7 +455,7 @@ static ImageCodecStatus decode(
     return status;
 }
 
-// The library names itself as "LIBTIFF, Version 4.5.0", and its authors behind that.
+// The library names itself as "LIBTIFF, Version 4.5.0", followed by its authors.
 static void write_version(char *text, size_t size) {
     static const char name[] = "Version ";
     const char *stated = find_unavailability() ? nullptr : strstr(library.TIFFGetVersion(), name);

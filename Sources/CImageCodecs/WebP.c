@@ -105,7 +105,7 @@ static ImageCodecStatus check_place(const Picture *picture, bool is_animated, Im
         failure, ImageCodecStatusCorrupt, container_header_size, "the picture isn't of the size that the header gives");
 }
 
-// The file's chunks behind the extended header. The first picture counts, and the first metadata of each kind, behind it too.
+// The file's chunks after the extended header. The first picture counts, and the first metadata of each kind, also after the picture.
 static ImageCodecStatus read_chunks(
     ByteRange file, size_t offset, uint8_t flags, Picture *picture, ImageCodecFailure *failure) {
     enum { animation_flag = 0x02, xmp_flag = 0x04, exif_flag = 0x08 };
@@ -213,7 +213,7 @@ static ImageCodecStatus decode(
     if (codes != ImageCodecStatusOK) return codes;
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config)) {
-        return codec_fail(failure, ImageCodecStatusUnsupported, 0, "the decoder is of another version than its header");
+        return codec_fail(failure, ImageCodecStatusUnsupported, 0, "libwebp's version differs from the one that this program was built with");
     }
     const size_t stride = (size_t)width * 3, size = stride * height;
     const size_t place = picture.top * stride + picture.left * 3;

@@ -93,9 +93,9 @@ INLINE void micro_kernel(
 typedef void (*micro_kernel_function)(
     const hw_gemm_arguments *, const float *, const float *, float *, const float *, const float *, const float *);
 
-// How many tiles read a panel: ONE or SEVERAL. The values are the step of what is fetched. A step that isn't constant costs more
-// registers than there are, and a third of the speed. Of several tiles, the first FETCHING_TILES share the next panel: as
-// many as the matrices of a batch of one mostly have, whose weights come from memory.
+// How many tiles read a panel: ONE or SEVERAL. The value is the step of the prefetch. It is a constant, because a variable step
+// needs more registers than there are and costs a third of the speed. If several tiles read a panel, the first FETCHING_TILES
+// share the prefetch of the next one. Most matrices in a batch of one, whose weights come from memory, have that many tiles.
 enum {
     FETCHING_TILES = TILE_BLOCKS == 2 ? 2 : 3,
     ONE = HW_BLOCK,
@@ -181,7 +181,7 @@ INLINE void multiply(const hw_gemm_arguments *g, const micro_kernel_family famil
         const float *b = g->b + nb * g->b_panel_stride;
         const float *bias = g->bias ? g->bias + nb * HW_BLOCK : NULL;
         const size_t width = wide ? 2 : 1;
-        // After the last panels those that follow the first in memory, in Winograd's case the next position's.
+        // After the last panels, prefetch what follows the first panel in memory: with Winograd, the next position's panel.
         const float *next = nb + width < g->blocks ? b + width * g->b_panel_stride : g->b + g->k * family.pitch;
         size_t fetched = 0;
         for (size_t row = 0; row < g->rows;) {

@@ -106,7 +106,7 @@ static void notify_connection(
     }
 }
 
-// Gives a handshake a copy of the identity, which GnuTLS frees: the server's may be replaced at any moment.
+// Gives each handshake its own copy of the identity, because the server's may be replaced at any moment. GnuTLS frees the copy.
 static int present_identity(
     gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certificates,
     unsigned int *count, gnutls_ocsp_data_st **ocsp, unsigned int *ocsp_count, gnutls_privkey_t *key,
@@ -158,7 +158,7 @@ struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMH
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, access_handler, server,
         MHD_OPTION_EXTERNAL_LOGGER, log_message, server,
-        // No limit, the caller has its own: reaching it, 0.9.75 keeps a mutex locked for ever.
+        // No limit here: the caller has its own, and 0.9.75 keeps a mutex locked for ever once its limit is reached.
         MHD_OPTION_CONNECTION_LIMIT, UINT_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->connection_memory,
         LAX,

@@ -38,7 +38,7 @@ struct AuthenticationLimitTests {
         }
     }
 
-    @Test("Times that are told out of order, as by several threads, grant nothing")
+    @Test("Times that arrive out of order, as from several threads, allow no extra attempt")
     func disorder() {
         var limit = AuthenticationLimit(allowance)
         for _ in 0..<3 { #expect(limit.fail("192.0.2.1", at: start) == nil) }

@@ -28,7 +28,7 @@ enum Disclosure {
             answer["Content-Type"] == "application/problem+json"
             || answer.status >= 400 && answer["Content-Type"] == "application/json"
         guard isProblem else { return [] }
-        // The request's id and trace are numbers of chance.
+        // The request's id and trace are random.
         let headers = answer.headers.filter { !["x-request-id", "traceparent"].contains($0.name.lowercased()) }
         let body = answer.text.replacing(answer["X-Request-Id"] ?? "", with: "")
         let text = (headers.map(\.value) + [body]).joined(separator: "\n")

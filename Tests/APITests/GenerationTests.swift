@@ -139,7 +139,7 @@ struct GenerationTests {
         }
     }
 
-    @Test("Noise levels that end before noise are no place for an image to begin")
+    @Test("Noise levels that end before noise make no samples, and the error names --sigma-max")
     func lowLevels() async throws {
         try await TestService.run { service async throws in
             var configuration = TinyModel.configuration(name: "low")

@@ -61,7 +61,7 @@ struct TestService: Sendable {
     /// The model directory.
     let folder: String
 
-    /// A limit that not even a service with nothing to do keeps to.
+    /// A wait limit that even an idle service exceeds.
     static let noWork = Duration.seconds(-1)
 
     static let build = BuildInformation(version: "1.2.3", commit: "c0ffee")

@@ -105,8 +105,8 @@ struct AdmissionTests {
         #expect(AdmissionRefusal(.wait, after: 1e9).retryAfter == 600)
     }
 
-    /// Requests of 32 images from threads that wait for one's answer before the next, on a model that takes so long an image.
-    /// Returns how many of those that all threads send at once are refused, and the longest time that one is told.
+    /// Every thread sends one request of 32 images at the same time, on a model that takes `secondsPerImage`. Returns how many
+    /// are refused and the longest Retry-After.
     private func refusals(threads: Int, secondsPerImage: Double) -> (count: Int, longest: Int) {
         let configuration = FeatureServiceConfiguration()
         let policy = AdmissionPolicy(

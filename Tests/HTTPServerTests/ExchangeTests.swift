@@ -80,7 +80,7 @@ struct ExchangeTests {
         }
     }
 
-    @Test("A client that asks for leave gets 100 Continue and then its answer")
+    @Test("A client that sends Expect: 100-continue gets 100 Continue and then its answer")
     func expectContinue() async throws {
         try await withServer { server in
             let port = server.port
@@ -285,7 +285,7 @@ struct ExchangeTests {
     }
 
     @Test(
-        "What is told of HEAD is that no byte of a body was answered, be it welcome or refused",
+        "The record of a HEAD request says that no body byte was sent, whether it was accepted or refused",
         arguments: ["/x", "/%"])
     func observedHead(target: String) async throws {
         let records = Mutex<[ExchangeRecord]>([])

@@ -54,7 +54,7 @@ struct LimitTests {
         }
     }
 
-    @Test("Of a client that the server closes for sending on and on, it tells that it did so, and for what")
+    @Test("The record of a client that never stops sending says that the server aborted it, with 413")
     func endlessIsAborted() async throws {
         let records = Mutex<[ExchangeRecord]>([])
         try await withServer(

@@ -40,7 +40,7 @@ struct StopTests {
         }
     }
 
-    @Test("What does not end within the drain's time is answered 503, even if its handler heeds nothing")
+    @Test("A request that outlasts the drain's time is answered 503, even if its handler ignores cancellation")
     func drainTimeout() async throws {
         let gate = Gate()
         // Task.detached: not reached by the cancellation of the handler's task.

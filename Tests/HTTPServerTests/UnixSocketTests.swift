@@ -153,7 +153,7 @@ struct UnixSocketTests {
         return descriptor
     }
 
-    @Test("A socket that was passed is served; who comes after the stop waits for the next server on it")
+    @Test("A passed socket is served; clients that connect after the stop wait for the next server")
     func passed() async throws {
         let kept = try passedSocket()
         defer { close(kept) }

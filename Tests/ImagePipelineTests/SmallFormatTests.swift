@@ -89,7 +89,7 @@ struct SmallFormatTests {
             (Self.bmp(width: 0, height: 3, bits: 24, rest: []), .empty, "zero pixels"),
             (Array("GIF89a".utf8) + [1, 0, 1, 0, 0, 0, 0, 0x3b], .corrupt, "no picture"),
             (Self.gif(screen: (2, 2), size: (2, 2), codes: [0x44, 1]), .corrupt, "the codes end"),
-            (Self.gif(screen: (2, 2), size: (2, 2), codes: [0x74]), .corrupt, "stands for nothing"),
+            (Self.gif(screen: (2, 2), size: (2, 2), codes: [0x74]), .corrupt, "LZW code is undefined"),
             (Self.gif(screen: (2, 2), size: (2, 2), codeSize: 9, codes: [0]), .corrupt, "more than 9 bits"),
             (Self.bmp(width: 2, height: 2, bits: 24, compression: 4, rest: []), .unsupported, "compression"),
             (Self.bmp(width: 2, height: 2, bits: 24, compression: 1, rest: []), .unsupported, "compression"),

@@ -67,7 +67,7 @@ struct RoundTripTests {
         #expect(try error(solver) < 0.5 * euler)
     }
 
-    @Test("Of a long grid, as many states are shown as may be, both ends among them")
+    @Test("A long grid shows as many states as allowed, both ends among them")
     func selection() throws {
         let golden = try GoldenModel("pretrained-only-ddp", gridRefinement: 16)
         let times = golden.model.grid.times

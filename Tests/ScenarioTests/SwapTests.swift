@@ -183,7 +183,7 @@ struct SwapTests {
         return sum
     }
 
-    @Test("Of loads at the same moment one at a time is done, the others receive 409, and all models answer truly")
+    @Test("Of concurrent loads one runs at a time, the others get 409, and every answer is its model's")
     func concurrentSwaps() async throws {
         let folder = try ModelFolder()
         try await RunningService.serve(["--model", folder.configured, "--model-directory", folder.directory]) {

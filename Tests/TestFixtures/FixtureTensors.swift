@@ -2,7 +2,7 @@ import Foundation
 
 /// The tensors of a safetensors file among the fixtures.
 ///
-/// The package's own reader belongs to a room of its own, and tests of other rooms should not trust it anyway.
+/// The package's own reader is in another target, and tests of other targets should not depend on it.
 public struct FixtureTensors: Sendable {
     /// A tensor of unsigned bytes.
     public struct Bytes: Equatable, Sendable {

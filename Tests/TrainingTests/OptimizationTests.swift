@@ -76,7 +76,7 @@ struct OptimizationTests {
         #expect(values(2) == alone && values(3) == alone)
     }
 
-    @Test("changes nothing outside its ranges, and inside what it would change without")
+    @Test("changes nothing outside its ranges, and the same inside as without ranges")
     func ranges() {
         let ranges = [3..<40, 70..<99]
         func values(_ ranges: [Range<Int>]?, steps: Int = 3) -> [Float] {

@@ -10,7 +10,7 @@ binary=.build/debug/headwater
 [[ -x $binary ]] || fail "$binary isn't there: run the tests first, which build it"
 deploy/check-documents --program "$binary"
 
-# A check that lets everything pass is none.
+# The check must fail where something is wrong.
 refuse() {
     local message status=0
     local file=$folder/${3:-wrong.md}

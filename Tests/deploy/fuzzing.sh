@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every fuzzing target takes its seeds and what was once found, runs on for two seconds, and finds nothing.
-# HEADWATER_FUZZ_SECONDS sets other seconds; deploy/fuzz --all runs longer. Always from the same seed: what a change breaks is to be told, not what chance
-# finds, which is deploy/fuzz's work.
+# HEADWATER_FUZZ_SECONDS sets other seconds; deploy/fuzz --all runs longer. The seed is fixed, so that this check finds what a
+# change breaks; random findings are deploy/fuzz's work.
 # shellcheck source=Tests/deploy/checking
 source "$(dirname "$0")/checking"
 make_folder

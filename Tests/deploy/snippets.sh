@@ -11,7 +11,7 @@ if ! command -v python3 >/dev/null; then
 fi
 deploy/check-snippets --here
 
-# A check that lets everything pass is none.
+# The check must fail where something is wrong.
 binary=.build/debug/headwater
 refuse() {
     local message status=0

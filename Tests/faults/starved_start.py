@@ -1,5 +1,5 @@
 """With too little address space or too few threads to start, every command ends by itself within seconds with an error, and so
-does a service that was told to stop: nothing hangs in a library that waits for threads it never got."""
+does a service that was told to stop: nothing hangs in a library that waits for threads that never started."""
 
 import resource
 import signal

@@ -44,7 +44,7 @@ def compare(rows, expected, origin, taps):
         vectors, error = expected[row["path"].removeprefix("file:")]
         expect({name: row[name] for name in origin} == origin, f"{row['path']} was computed by {row}")
         expect(row["error"] == error, f"{row['path']}: the error is {row['error']}, not {error}")
-        expect(row["modified"] is not None, f"{row['path']} has no time of change")
+        expect(row["modified"] is not None, f"{row['path']} has no modification time")
         if error is None:
             # Numbers of f32 that are equal and not zero have the same bits.
             expect(row["tap"] == tap and row["vector"] == vectors[0].tolist(), f"{row['path']} has another vector")
@@ -55,7 +55,7 @@ def compare(rows, expected, origin, taps):
 
 
 def check_the_comparison(expected, origin, taps):
-    """A check that lets everything pass is none."""
+    """The check must fail where something is wrong."""
     def rows():
         return [{"path": path, "modified": 1, "tap": None if error else taps[0],
                  "vector": None if error else vectors[0].tolist(), **origin, "error": error}

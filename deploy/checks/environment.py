@@ -5,13 +5,14 @@ import venv
 
 
 def has(environment, packages):
-    """Whether it is there with these packages."""
+    """Whether the environment exists and has these packages."""
     mark = environment / "complete"
     return mark.exists() and set(packages) <= set(mark.read_text().split())
 
 
 def install(environment, packages, without_dependencies=()):
-    """Makes it, if it isn't there with just these packages; the latter ones come without what they depend on."""
+    """Creates the environment unless it has exactly these packages. Those in `without_dependencies` are installed without
+    their dependencies."""
     mark = environment / "complete"
     everything = list(packages) + list(without_dependencies)
     if mark.exists() and mark.read_text().split() == everything:

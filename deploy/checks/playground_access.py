@@ -32,6 +32,6 @@ def check_absence(tab, check):
     """The page of a service that has gone since."""
     tab.evaluate("at('alert').textContent = ''; add([new File([samples[0].file], 'late.jpg')])")
     tab.wait("at('alert').textContent !== ''", "an error")
-    check(f"a service that has gone can't be reached: {text(tab, 'alert')}", text(tab, "alert") == "late.jpg: The service can't be reached.")
+    check(f"a service that has gone can't be reached: {text(tab, 'alert')}", text(tab, "alert") == "late.jpg: The service can't be reached. Check that it is running, then try again.")
     check("without scripts the page says what it lacks",
           tab.evaluate("document.querySelector('noscript').textContent").find("needs JavaScript") >= 0)

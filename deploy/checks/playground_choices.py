@@ -23,7 +23,7 @@ def check_late_service(tab, url, check):
                       source=HOLDING + "window.fetch = () => Promise.reject(new TypeError('Failed to fetch'));")
     open_page(tab, url)
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
-    tab.wait("at('model-alert').textContent === `The service can't be reached.`", "an error")
+    tab.wait("at('model-alert').textContent === `The service can't be reached. Check that it is running, then try again.`", "an error")
     tab.evaluate("window.fetch = sent; at('samples').children[1].click()")
     shown(tab, "moose.jpg")
     settle(tab)
@@ -67,7 +67,7 @@ def check_choices(tab, check):
     alert = "document.querySelector('#choose [role=alert]').textContent"
     tab.wait(f"{alert} !== ''", "an error")
     check(f"a service that has gone is said to be so: {tab.evaluate(alert)}",
-          tab.evaluate(alert).endswith(".jpg: The service can't be reached."))
+          tab.evaluate(alert).endswith(".jpg: The service can't be reached. Check that it is running, then try again."))
     check("the image that is shown is marked again", tab.evaluate("shown === chosen && at('status').textContent") == "")
     tab.evaluate("window.fetch = sent")
 

@@ -66,7 +66,7 @@ def check_creation(tab, url, check):
         press(tab, button)
         tab.wait(f"{ALERT.format(section)} !== ''", "an error")
         check(f"an error of {section} is told in its section",
-              tab.evaluate(ALERT.format(section)) == "The service can't be reached." and text(tab, "alert") == "")
+              tab.evaluate(ALERT.format(section)) == "The service can't be reached. Check that it is running, then try again." and text(tab, "alert") == "")
     tab.evaluate("window.fetch = sent")
 
 

@@ -65,7 +65,7 @@ def varied(value, chance):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Most of what is valid becomes such that it gets beyond the first check; what is invalid on purpose stays so."""
+    """Replaces most valid values, so that requests get past the first check. Values that are invalid on purpose stay."""
 
     def is_valid(location):
         return not (case.meta and case.meta.is_negative_at(location))
@@ -125,7 +125,7 @@ def tensor(each):
 def filter_failure(context, failure, case, response):
     """Whether what a check found is a failure."""
     if response.status_code == 504:
-        # Who asks for an answer within no time is told that it was too little, whatever else was asked.
+        # A request with a very short timeout may get 504, whatever else it asks for.
         asked = [float(value) for name, value in (case.headers or {}).items() if name.lower() == "x-request-timeout"]
         if isinstance(case.body, dict) and isinstance(case.body.get("parameters"), dict):
             asked.append((case.body["parameters"].get("timeout") or 60_000_000) / 1e6)

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Embeds images with Ray Data: reads them from any file system that pyarrow has, and writes Parquet.
+"""Embeds images with Ray Data: reads them from any file system that pyarrow supports, and writes Parquet.
 
     python3 deploy/ray/embed.py [OPTIONS] IMAGES OUTPUT
 
 Each actor of the pool runs one process of `headwater embed --stream` on --cores-per-actor cores. The program must be on every
 node. A row has
 
-    path, modified                           the image and its time of change
+    path, modified                           the image and its modification time
     tap, vector                              where the embedding was read, and the embedding
     model, version, precision, normalize     what computed it
     error                                    why there is no embedding; tap and vector are then null
 
 Rows are committed after every --commit-every images, as a folder `commit-N` with a file `_SUCCESS`. After a failure, the same
-command removes what was not committed and goes on behind the last commit; a repeated command embeds only images that are new
+command removes what was not committed and continues after the last commit; a repeated command embeds only images that are new
 or have changed. The rows of an image that has changed follow its old ones; those with the latest `modified` count. An output
 is refused if another model, version or tap wrote it. Two runs must not write the same output at the same time.
 """
@@ -87,7 +87,7 @@ class Embedding:
 
 
 def listed(images):
-    """Pairs of each image's path in its file system and its time of change, by path."""
+    """Pairs of each image's path in its file system and its modification time, by path."""
     files, folder = pyarrow.fs.FileSystem.from_uri(images)
     found = files.get_file_info(pyarrow.fs.FileSelector(folder, recursive=True))
     return sorted((file.path, file.mtime) for file in found if file.is_file and file.path.lower().endswith(ENDINGS))

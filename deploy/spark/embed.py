@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Embeds images with Spark: reads them from any file system that Spark has, and writes Parquet.
+"""Embeds images with Spark: reads them from any file system that Spark supports, and writes Parquet.
 
     spark-submit deploy/spark/embed.py [OPTIONS] IMAGES OUTPUT
 
 Each task runs one process of `headwater embed --stream` with as many workers as the task has cores (spark.task.cpus). The
 program must be on every executor, or in --archives; other files don't have to be. A row has
 
-    path, modified                           the image and its time of change
+    path, modified                           the image and its modification time
     tap, vector                              where the embedding was read, and the embedding
     model, version, precision, normalize     what computed it
     error                                    why there is no embedding; tap and vector are then null
 
-Rows are committed after every --commit-every images. After a failure, the same command goes on behind the last commit, and a
+Rows are committed after every --commit-every images. After a failure, the same command continues after the last commit, and a
 repeated command embeds only images that are new or have changed. The rows of an image that has changed follow its old ones;
 those with the latest `modified` count. An output is refused if another model, version or tap wrote it.
 """

@@ -50,7 +50,7 @@ typedef struct {
     const char *media_type;
     /// The endings of file names, in lower case and separated by spaces, the most usual one first.
     const char *suffixes;
-    /// How every file begins, as far as these bytes are neither zero nor line breaks, which some clients strip; none if that are
+    /// The bytes that every file begins with, up to the first zero or line break, which some clients strip. Empty if they are
     /// too few to tell the format from text.
     struct {
         const uint8_t *bytes;
@@ -79,10 +79,10 @@ typedef struct {
     } library;
 } ImageCodec;
 
-/// The codec at a place of the table; null behind its end.
+/// The codec at a place of the table; null past its end.
 const ImageCodec *image_codec(size_t format);
 
-/// The place in the table of the format that the bytes begin as; one behind its end if they are of none.
+/// The place in the table of the format that the bytes begin as; one past its end if they are of none.
 size_t image_codec_recognize(const uint8_t *bytes, size_t count);
 
 /// Reads the header without allocating anything that grows with the pixels.

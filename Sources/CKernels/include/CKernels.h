@@ -6,8 +6,8 @@
 // floats, 64-byte aligned ("blocked"). Channels past the real count are zero. A matrix with rows (pixels, tiles,
 // tokens) and K columns is stored likewise, [K/16][rows][16], so that a 1x1 convolution is a GEMM without repacking.
 //
-// Order of sums. Every output of every kernel is one chain of fused multiply-adds over k in ascending order, whatever
-// the number of rows, so that a result does not depend on what it was batched or tiled with.
+// Order of sums. In the vector kernels, each output of an f32 matrix product is one chain of fused multiply-adds over k in
+// ascending order. The number of rows changes no sum's order, so a result does not depend on what it was batched or tiled with.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,7 +43,7 @@ typedef struct {
     size_t blocks;
     /// [blocks*16], added to every row, or null.
     const float *bias;
-    /// As C, added to C, or null; may be C itself.
+    /// Added to C, in C's layout, or null; may be C itself.
     const float *residual;
     size_t residual_block_stride;
 } hw_gemm_arguments;
@@ -61,7 +61,7 @@ typedef struct {
     size_t rows;
     /// [16].
     const float *bias;
-    /// As `destination`, added, or null; may be `destination` itself.
+    /// Added to the result, in `destination`'s layout, or null; may be `destination` itself.
     const float *residual;
 } hw_winograd_output_arguments;
 
@@ -320,9 +320,9 @@ static inline void hw_pause(void) {
 #endif
 }
 
-/// Has the calling thread take numbers below the smallest normal one for zero, and give zero instead of them, until
-/// hw_restore_denormals gets what this returns. Processors that compute with them in microcode take some hundred cycles
-/// for each, and weights of nearly nothing make nearly everything one. Nothing where it can't be done.
+/// Makes the calling thread treat denormal inputs and results as zero, until hw_restore_denormals gets the returned value. Some
+/// processors take hundreds of cycles for each denormal, and tiny weights make most activations denormal. Does nothing on other
+/// architectures.
 static inline uint64_t hw_flush_denormals(void) {
 #if defined(__x86_64__)
     uint32_t mode = __builtin_ia32_stmxcsr();

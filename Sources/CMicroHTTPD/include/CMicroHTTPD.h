@@ -33,7 +33,7 @@ struct CMHDCallbacks {
 struct CMHDOptions {
     unsigned int threads;
     size_t connection_memory;
-    // What to speak TLS with, the daemon's from then on, also when starting it fails; NULL for plain HTTP.
+    // The TLS identity; NULL for plain HTTP. The daemon owns it from the call on, even if the start fails.
     struct CTLSIdentity *identity;
 };
 
@@ -43,10 +43,10 @@ struct CMHDServer;
 // NULL on failure, which `log` has explained.
 struct CMHDServer *CMHDStart(const struct CMHDOptions *options, const struct CMHDCallbacks *callbacks);
 
-// Stops the threads and closes every connection. No connection may be suspended: the library aborts the process.
+// Stops the threads and closes every connection. If a connection is suspended, the library aborts the process.
 void CMHDStop(struct CMHDServer *server);
 
-// From now on handshakes present another identity, the daemon's from then on. Connections that are open go on as they are.
+// New handshakes present this identity, which the daemon then owns. Open connections keep the old one.
 // Only for a daemon that was started with one.
 void CMHDReplaceIdentity(struct CMHDServer *server, struct CTLSIdentity *identity);
 

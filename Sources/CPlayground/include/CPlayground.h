@@ -1,6 +1,6 @@
 #pragma once
 #include <stddef.h>
 
-/// The bytes of a file of the folder `page`, compiled into the binary, and their number in `*length`; NULL if there is none
-/// of that name.
+/// The bytes of the file `name` in the folder `page`, which are compiled into the binary. `*length` gets their number. NULL if
+/// there is no such file.
 const unsigned char *playground_file(const char *name, size_t *length);

@@ -3,7 +3,7 @@ let camera = null;
 
 const cameraProblems = {
   NotAllowedError: "The browser doesn't let this page use the camera. Allow it in the browser's settings.",
-  NotFoundError: "There is no camera.",
+  NotFoundError: "The browser found no camera. Connect one, or choose an image file.",
   NotReadableError: "The camera can't be used. Another program may be using it."
 };
 

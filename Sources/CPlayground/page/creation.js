@@ -29,7 +29,7 @@ for (const id of ["morph-from", "morph-to"]) at(id).onchange = () => showCommand
 at("morph-go").onclick = event => run(event.target, async () => {
   const ends = morphEnds();
   if (ends.includes(undefined)) throw new Error("A morph needs two images. Choose another one first.");
-  at("morph-status").textContent = "The morph is being computed…";
+  at("morph-status").textContent = "Computing the morph…";
   try {
     const form = new FormData();
     for (const end of ends) form.append("image", new Blob([await bodyOf(end)]), end.name);
@@ -80,7 +80,7 @@ async function create() {
   at("seed").setAttribute("aria-invalid", seed === null);
   if (seed === null) throw new Error(`A seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
   showCommands();
-  at("create-status").textContent = "The images are being computed…";
+  at("create-status").textContent = "Computing the images…";
   try {
     const { images } = await ask(sampleRequest(seed), undefined, "POST");
     at("created").replaceChildren(...images.map(({ index, image }) => {

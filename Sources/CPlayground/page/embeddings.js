@@ -77,5 +77,5 @@ function showMap(entry) {
   at("map").replaceChildren(...order.map(i => make("image", {
     href: entries[i].url, x: place(axes[0][i]), y: place(axes[1][i]), width: side, height: side, preserveAspectRatio: "xMidYMid slice"
   })), make("rect", frame));
-  at("map").setAttribute("aria-label", `${entries.length} images, placed by their embeddings`);
+  at("map").setAttribute("aria-label", `Map of ${entries.length} images, placed by their embeddings`);
 }

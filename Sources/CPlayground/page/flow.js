@@ -34,7 +34,7 @@ function showFlow(entry, flow, frames) {
   at("after").src = downstream[downstream.length - 1].image;
   drawDifference(at("difference"), frames[0], frames[frames.length - 1]);
   const levels = roundTrip.meanAbsoluteError.toFixed(1);
-  at("difference").setAttribute("aria-label", `Where the image after the way back differs, ${levels} of 255 levels on average`);
+  at("difference").setAttribute("aria-label", `Difference between the image and its reconstruction, ${levels} of 255 levels on average`);
   at("error").textContent = `Round trip: relative error ${roundTrip.relativeError.toFixed(3)} in the model's space, `
     + `${levels} of 255 levels on average.`;
   at("save-gif").onclick = () => saveGIF(frames, `${stemOf(entry)}.gif`);

@@ -2,7 +2,7 @@
 
 // All images whose embedding is known.
 const seen = [];
-// The last choice, and the image that is shown; another one while the choice is computed.
+// The image that was chosen last, and the one on display. They differ while the choice is being computed.
 let chosen = null, shown = null;
 
 const names = new Set();
@@ -48,7 +48,7 @@ const flowOf = entry => once(entry, "flow", async () => ask("trajectory", await 
 async function choose(entry) {
   chosen = entry;
   showChoice();
-  at("status").textContent = `${entry.name} is being computed…`;
+  at("status").textContent = `Running ${entry.name} through the model…`;
   try {
     const [flow] = await Promise.all([flowOf(entry), compare(entry), describe()]);
     const frames = await framesOf(flow);

@@ -1,7 +1,7 @@
 // The page's beginning: its photographs, and the ways in which users give it images of their own.
 const page = {};
 
-// What the page needs to know of the model. It is asked for again, with the next choice, only if it couldn't be answered.
+// What the page needs to know about the model. After a failure, the next choice asks for it again.
 const describe = () => once(page, "description", async () => {
   const model = await ask("model"), steps = model.pass.times.length - 1;
   at("model").textContent =

@@ -20,12 +20,12 @@ async function answered(path, body, method, used) {
   try {
     response = await fetch(path, { method, headers: used ? { "X-API-Key": used } : {}, body });
   } catch {
-    throw new Error("The service can't be reached.");
+    throw new Error("The service can't be reached. Check that it is running, then try again.");
   }
   try {
     return { status: response.status, document: JSON.parse(await response.text()) };
   } catch {
-    throw new Error(`The service's answer is not JSON (status ${response.status}).`);
+    throw new Error(`The answer is not JSON (status ${response.status}). It may come from a proxy in front of the service. Try again later.`);
   }
 }
 
@@ -48,7 +48,7 @@ function askForKey(complaint) {
   });
 }
 
-// What `make` promises for an object, asked for once, and again after a failure.
+// Calls `make` once per object and keeps its promise; after a failure, the next call tries again.
 function once(object, name, make) {
   return object[name] ??= make().catch(error => {
     object[name] = null;
@@ -62,7 +62,7 @@ function element(name, properties, ...children) {
   return made;
 }
 
-// Where errors of an element are told: the next place for them around it.
+// The nearest alert around an element, which shows the element's errors.
 const alertNear = element => element.closest("section, .part").querySelector("[role=alert]");
 
 // Runs a task of a button, and tells its error. Meanwhile the button does nothing, but keeps the keyboard's focus, which a

@@ -41,6 +41,6 @@ at("copy").onclick = async () => {
   } catch {
     // Without TLS there is no clipboard; the text is selected instead.
     getSelection().selectAllChildren(at("command"));
-    at("copied").textContent = "Selected; copy it with the keyboard.";
+    at("copied").textContent = "The commands are selected. Press Ctrl+C (⌘C on a Mac) to copy them.";
   }
 };
