@@ -62,7 +62,7 @@ printf 'a\n' | tee "$folder/short.npy.paths" "$folder/unlisted.npy.paths" "$fold
 refuse 64 "give the file" "$folder/joined.npy"
 refuse 64 "is the output too" "$folder/whole.npy" "$folder/whole.npy"
 refuse 66 "can't be read" "$folder/joined.npy" "$folder/gone.npy"
-refuse 65 "no matrix" "$folder/joined.npy" "$folder/part-0.npy"
+refuse 65 "is not a matrix" "$folder/joined.npy" "$folder/part-0.npy"
 refuse 65 "columns" "$folder/joined.npy" "$folder/whole.npy" "$folder/wide.npy"
 refuse 65 "not as long" "$folder/joined.npy" "$folder/short.npy"
 refuse 65 "hasn't as many lines" "$folder/joined.npy" "$folder/unlisted.npy"
