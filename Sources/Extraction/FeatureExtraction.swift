@@ -104,12 +104,7 @@ package struct FeatureExtraction {
     ) async throws -> Result<ImageFeatures, UnusableImage> {
         do {
             let response = try await service.features(of: [try input.get()], request)
-            let features = try response.results[0].get()
-            // Activations may overflow although the state, which the service looks at, has not.
-            guard (features.values + [features.logits ?? []]).allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
-                return .failure(UnusableImage(.notFinite))
-            }
-            return .success(features)
+            return .success(try response.results[0].get())
         } catch FeatureServiceError.cancelled {
             throw CancellationError()
         } catch let error as FeatureServiceError {

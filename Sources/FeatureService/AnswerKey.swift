@@ -33,9 +33,4 @@ extension ImageFeatures {
     init(_ trajectory: Trajectory) {
         self.init(taps: trajectory.taps, values: trajectory.features, logits: trajectory.logits)
     }
-
-    /// Whether every number is finite. Activations may overflow although the state has not.
-    var isFinite: Bool {
-        values.allSatisfy { $0.allSatisfy(\.isFinite) } && (logits ?? []).allSatisfy(\.isFinite)
-    }
 }

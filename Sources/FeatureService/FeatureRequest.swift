@@ -116,7 +116,7 @@ package enum ImageFailure: Error, Sendable, Equatable {
     case image(ImageError)
     /// A normalised input had so many numbers instead of the model's.
     case inputCount(found: Int, expected: Int)
-    /// The state became infinite or NaN during the pass.
+    /// The state became infinite or NaN during the pass, or the features are.
     case notFinite
 }
 

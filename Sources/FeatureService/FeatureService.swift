@@ -433,7 +433,7 @@ package actor FeatureService {
         }
         let key = deliver(result, of: image)
         // What a model that no longer serves computed would never be asked for.
-        if let key, case .success(let features) = result, key.version == active?.version, features.isFinite {
+        if let key, case .success(let features) = result, key.version == active?.version {
             cache.insert(features, for: key, heapBytes: key.heapBytes(with: features))
         }
     }

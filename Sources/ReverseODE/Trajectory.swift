@@ -157,8 +157,15 @@ public struct Trajectory: Sendable {
         }
     }
 
-    /// Whether every number of the state is finite.
-    public var isFinite: Bool { integration.state.withUnsafeBufferPointer { hw_all_finite($0.baseAddress, $0.count) } }
+    /// Whether every number of the state is finite, and of a finished trajectory every number read of it. Activations may
+    /// overflow although the state has not.
+    public var isFinite: Bool {
+        func isFinite(_ numbers: [Float]) -> Bool {
+            numbers.withUnsafeBufferPointer { hw_all_finite($0.baseAddress, $0.count) }
+        }
+        return isFinite(integration.state)
+            && (!isFinished || (features.allSatisfy(isFinite) && logits.map(isFinite) ?? true))
+    }
 }
 
 extension ResolvedTap {

@@ -298,6 +298,19 @@ struct FeatureServiceTests {
         #expect(log.count("notFinite") == 1)
     }
 
+    @Test("Activations that are not finite fail their own image only, although its state is finite")
+    func overflow() async throws {
+        let service = try await service()
+        let largest = TinyModel.input(1).map { $0 < 0 ? -Float.greatestFiniteMagnitude : .greatestFiniteMagnitude }
+        let request = FeatureRequest(taps: [Tap(time: .at(1), place: .activation(ActivationMeans(.up(0))))])
+        let response = try await service.features(
+            of: [.normalized(TinyModel.input(0)), .normalized(largest)], request)
+        let alone = try await service.features(of: [.normalized(TinyModel.input(0))], request)
+        #expect(throws: ImageFailure.notFinite) { try response.results[1].get() }
+        #expect(try value(response, 0) == value(alone))
+        #expect(log.count("notFinite") == 1)
+    }
+
     @Test("Swapping models under load: every answer is one model's, the one it names, and none is refused")
     func swap() async throws {
         let models = try (1...2).map { try TinyModel.make(seed: UInt64($0), pool: pool) }

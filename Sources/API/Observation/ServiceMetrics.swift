@@ -124,7 +124,7 @@ package final class ServiceMetrics: Sendable {
         let abandoned = try registry.counter(
             "headwater_requests_abandoned_total", help: "Requests dropped because their client had disconnected.")
         let notFinite = try registry.counter(
-            "headwater_images_not_finite_total", help: "Images whose state became infinite or NaN.")
+            "headwater_images_not_finite_total", help: "Images on which the model's numbers became infinite or NaN.")
         swaps = try registry.counter(
             "headwater_checkpoint_swaps_total", help: "Attempts to change the model, by outcome.", labels: ["outcome"])
         reloads = try registry.counter(

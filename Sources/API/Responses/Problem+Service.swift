@@ -11,10 +11,10 @@ extension Problem {
         case .notFinite where isNumeric:
             self.init(
                 .unprocessableImage,
-                "the model's state became infinite or NaN; check that the numbers are normalised as GET /model describes"
+                "the model's numbers became infinite or NaN; check that the inputs are normalised as GET /model describes"
             )
         case .notFinite:
-            self.init(.notFinite, "the model's state became infinite or NaN on this image, so it has no features")
+            self.init(.notFinite, "the model's numbers became infinite or NaN on this image, so it has no features")
         }
     }
 
