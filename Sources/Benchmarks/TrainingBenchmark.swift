@@ -10,7 +10,7 @@ package struct TrainingBenchmark {
     package enum Stage: String, CaseIterable, Codable, Sendable {
         /// The velocity of the flow, by Adam.
         case pretrain
-        /// Classes through the whole reverse pass, network and head, by AdamW.
+        /// Classes through the reverse pass as far as the head reads, network and head, by AdamW.
         case finetune
     }
 

@@ -1,5 +1,6 @@
 import Arguments
 import Console
+import Extraction
 import FeatureService
 import Files
 import FlowModel
@@ -76,6 +77,8 @@ enum SampleCommand: Subcommand {
                 [columns], "it is for a sheet", remedy: "leave it out, or give -o a name that ends in .png")
             try OutputFolder.make(path)
         }
+        // Before the work, so that a wrong path costs none.
+        let sheetFile = sheet == nil ? nil : try ResultFile(path)
         let integrator = ReverseIntegrator(
             model: served.model, capacity: min(batch, count), kernels: computation.kernels, pool: computation.pool)
         let noise = GenerationNoise(seed: UInt64(try arguments[seed]))
@@ -92,7 +95,10 @@ enum SampleCommand: Subcommand {
             bar.update(indices.upperBound)
         }
         bar.erase()
-        if let sheet { try write(.sheet(of: pictures, columns: sheet.columns), to: path) }
+        if let sheet, let sheetFile {
+            try sheetFile.write(RGBImage.sheet(of: pictures, columns: sheet.columns).png())
+            try sheetFile.commit()
+        }
         print(summary(path, count: count, served))
         return .success
     }

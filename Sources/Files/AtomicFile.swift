@@ -29,6 +29,10 @@ public struct AtomicFile: ~Copyable, Sendable {
         guard !name.isEmpty, name != ".", name != ".." else {
             throw FileError(.unwritable, "\(path) names a folder, not a file")
         }
+        var status = stat()
+        guard stat(path.systemPath, &status) != 0 || status.st_mode & S_IFMT != S_IFDIR else {
+            throw FileError(.unwritable, "\(path) is a folder, not a file")
+        }
         let folder = slash.map { String(Substring(path.utf8[...$0])) } ?? "."
         let naming = TemporaryNames(of: name)
         naming.removeAbandoned(in: folder)

@@ -45,6 +45,13 @@ public struct AvailableTaps: Sendable {
         return candidates.first { (try? resolve($0)) != nil } ?? Tap(time: usualTime, place: .pooled)
     }
 
+    /// The grid in an error: all of its points, or the nearest one if there are too many to read.
+    private func description(near nearest: Float) -> String {
+        let times = grid.times
+        guard times.count > 32 else { return "is " + times.map { "\($0)" }.joined(separator: ", ") }
+        return "has \(times.count) points from \(times[0]) to \(times.last!); the nearest is \(nearest)"
+    }
+
     /// The grid point of a time.
     ///
     /// - Throws: `TapError` if it is not on the grid, naming the grid.
@@ -52,8 +59,8 @@ public struct AvailableTaps: Sendable {
         guard case .at(let wanted) = time else { return grid.steps }
         let nearest = grid.times.indices.min { abs(grid.times[$0] - wanted) < abs(grid.times[$1] - wanted) }!
         guard abs(grid.times[nearest] - wanted) <= tolerance(at: grid.times[nearest]) else {
-            let listed = grid.times.map { "\($0)" }.joined(separator: ", ")
-            throw TapError("the time \(wanted) is not on this model's grid, which is \(listed)")
+            let described = description(near: grid.times[nearest])
+            throw TapError("the time \(wanted) is not on this model's grid, which \(described)")
         }
         return nearest
     }

@@ -161,6 +161,7 @@ struct DisclosureTests {
         // What takes a fault of the system or of time to provoke, as the API words it.
         let worded: [Problem] =
             [.init(CheckpointRefusal.busy), .init(FeatureServiceError.cancelled), .init(ImageFailure.notFinite)]
+            + [PassInput.numbers, .latent].map { .init(ImageFailure.notFinite, of: $0) }
             + [.init(CheckpointRefusal.upload(reason: "No space left on device"))]
         var codes = Set(answers.compactMap(\.code))
         for problem in worded {

@@ -66,12 +66,16 @@ struct FineTunedModelTests {
         let plain = try FineTunedModel(of: base, classes: Self.classes, try Self.wishes())
         #expect(plain.configuration.name == "first" && plain.keepsHead)
         #expect(plain.configuration.head == base.head && plain.configuration.labels == base.labels)
-        #expect(plain.notes.count == 3 && plain.notes[0].contains("kept") && plain.notes[2].contains("kept"))
+        #expect(plain.notes.count == 4 && plain.notes[0].contains("kept") && plain.notes[2].contains("kept"))
         let told = try FineTunedModel(
             of: base, classes: ["a", "b"], try Self.wishes(3, name: "second", tap: "0.5/middle"))
         #expect(told.configuration.name == "second" && told.configuration.defaultTap == "0.5/middle")
         #expect(!told.keepsHead && told.configuration.labels == ["a", "b"])
         #expect(told.notes[0] == "name: second" && told.notes[2].contains("new, 2 classes"))
+        #expect(plain.notes[3].hasPrefix("flow: not trained"), "the grid goes to noise")
+        var keepingFlow = try Self.wishes()
+        keepingFlow.trainsFlow = true
+        #expect(try FineTunedModel(of: base, classes: Self.classes, keepingFlow).notes.count == 3)
         for tap in ["0.25/middle", "end/up.99"] {
             #expect(throws: TapError.self) {
                 _ = try FineTunedModel(of: base, classes: Self.classes, try Self.wishes(3, tap: tap))

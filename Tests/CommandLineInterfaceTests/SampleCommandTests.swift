@@ -51,6 +51,7 @@ struct SampleCommandTests {
             (["-n", "1000000", "-o", "sheet.png"], 64, "give -o a folder"),
             (["-n", "0", "-o", "sheet.png"], 64, "'0' is not accepted"),
             (["nowhere.safetensors", "-o", "sheet.png"], 66, "can't open nowhere.safetensors"),
+            (["-n", "4000", "-o", "/nonexistent/sheet.png"], 74, "create a file next to /nonexistent/sheet.png"),
             (["-n", "1", "--t-span", "2", "-o", "/proc/nothing"], 74, "the output folder can't be created"),
         ])
     func wrongInput(options: [String], status: Int32, message: String) async throws {

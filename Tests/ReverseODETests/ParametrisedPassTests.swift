@@ -76,14 +76,14 @@ struct ParametrisedPassTests {
 
     @Test("finds grid points by the source's own times, noise levels by their ratio")
     func times() throws {
-        func taps(_ flow: ParametrisedFlow) throws -> AvailableTaps {
+        func taps(_ flow: ParametrisedFlow, points: Int = 18) throws -> AvailableTaps {
             try AvailableTaps(
                 ModelConfiguration(
                     name: "tiny",
                     architecture: UNetArchitecture(
                         modelChannels: 32, residualBlocks: 1, channelMultipliers: [1], attentionDownsampling: [],
                         heads: 1, imageSize: 16),
-                    head: nil, flow: .parametrised(flow), grid: TimeGridConfiguration(count: 18),
+                    head: nil, flow: .parametrised(flow), grid: TimeGridConfiguration(count: points),
                     preprocessing: .reference(imageSize: 16)))
         }
         func index(_ time: Float, _ taps: AvailableTaps) throws -> Int {
@@ -96,6 +96,9 @@ struct ParametrisedPassTests {
         let epsilon = try taps(Self.flows[4])
         #expect(try index(0, epsilon) == 0 && index(929, epsilon) == 17 && index(55, epsilon) == 1)
         #expect(throws: TapError.self) { try index(56, epsilon) }
+        #expect {
+            try index(57, taps(Self.flows[4], points: 101))
+        } throws: { "\($0)".contains("which has 101 points from 0.0 to ") && "\($0)".contains("; the nearest is 5") }
     }
 
     @Test("needs no evaluation between timesteps twice, and labels it by interpolation")

@@ -16,6 +16,13 @@ SAMPLES = ROOT / "Sources/CPlayground/page/photographs"
 @contextlib.contextmanager
 def serving(headwater, *flags):
     """A service on a port of its own; gives its address."""
+    with administering(headwater, *flags) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def administering(headwater, *flags):
+    """The same; gives the addresses of both listeners."""
     with running(headwater, "serve", "--port", "0", "--admin-port", "0", "--log-format", "json", *flags,
                  stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
@@ -27,7 +34,7 @@ def serving(headwater, *flags):
         # Read on, so that the service never waits for its log to be taken.
         reader = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
         try:
-            yield fields["url"]
+            yield fields["url"], fields["admin_url"]
         finally:
             process.terminate()
             reader.wait(20)
@@ -81,7 +88,7 @@ def key(tab, name, code):
 
 def settle(tab):
     """Waits until the page's own photographs have been computed."""
-    tab.wait("seen.length >= 6 && shown !== null && shown === chosen", "the photographs of the page")
+    tab.wait("seen.length >= 6 && shown !== null && shown === chosen && redrawing === null", "the photographs of the page")
 
 
 def press(tab, id):

@@ -1,6 +1,7 @@
 """Which image the playground shows, of several choices, files and answers."""
 
 import json
+import urllib.request
 
 from playground import open_page, settle, shown, text
 
@@ -70,6 +71,28 @@ def check_choices(tab, check):
           tab.evaluate(alert).endswith(".jpg: The service can't be reached. Check that it is running, then try again."))
     check("the image that is shown is marked again", tab.evaluate("shown === chosen && at('status').textContent") == "")
     tab.evaluate("window.fetch = sent")
+
+
+def check_swap(tab, url, admin, path, check):
+    """Another model, `path` in the model directory, is loaded while the page is open."""
+    open_page(tab, url)
+    settle(tab)
+    tab.evaluate("add([new File([samples[0].file], 'mine.jpg')])")
+    shown(tab, "mine.jpg")
+    before = text(tab, "model")
+    load = urllib.request.Request(f"{admin}/admin/checkpoint?wait=true", json.dumps({"path": path}).encode(),
+                                  {"Content-Type": "application/json"})
+    urllib.request.urlopen(load).close()
+    tab.evaluate("at('samples').children[1].click()")
+    shown(tab, "moose.jpg")
+    tab.wait("seen.length === 7 && redrawing === null", "all images by the new model")
+    check(f"a swapped model is noticed at the next choice: {text(tab, 'model')}", text(tab, "model") != before)
+    check("nothing that the page shows is of the model before", tab.evaluate(
+        "seen.every(entry => entry.version === page.model.version) && at('neighbours').children.length === 5")
+        and tab.evaluate("samples[1].flow.then(flow => flow.model.version === page.model.version)"))
+    tab.evaluate("window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); at('samples').children[1].click()")
+    shown(tab, "moose.jpg")
+    check("what is known can be shown without the service", tab.evaluate("shown === chosen") and text(tab, "alert") == "")
 
 
 def paste(tab, *items):

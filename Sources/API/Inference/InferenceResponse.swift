@@ -94,7 +94,7 @@ extension FeatureResults {
     }
 
     private func outputs(of request: InferenceRequest) throws(Problem) -> [OutputTensor] {
-        let images = try features(called: request.isNumeric ? "pixels" : "image", isNumeric: request.isNumeric)
+        let images = try request.isNumeric ? features(called: "pixels", of: .numbers) : features(called: "image")
         let all = InferenceOutput.allCases.map { RequestedOutput(output: $0) }
         var tensors: [OutputTensor] = []
         for wanted in request.document.outputs ?? all {

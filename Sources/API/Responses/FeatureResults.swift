@@ -74,15 +74,15 @@ struct FeatureResults: Sendable {
     ///
     /// - Parameters:
     ///   - inputs: what an error calls the images.
-    ///   - isNumeric: whether the client sent them as numbers.
+    ///   - kind: what their passes began with.
     /// - Throws: the problem of the first image that failed, for answers that have no place for it.
-    func features(called inputs: String, isNumeric: Bool = false) throws(Problem) -> [ImageFeatures] {
+    func features(called inputs: String, of kind: PassInput = .image) throws(Problem) -> [ImageFeatures] {
         var all: [ImageFeatures] = []
         for (index, result) in response.results.enumerated() {
             switch result {
             case .success(let features): all.append(features)
             case .failure(let failure):
-                throw Problem(failure, isNumeric: isNumeric).located(in: "\(inputs)[\(index)]")
+                throw Problem(failure, of: kind).located(in: "\(inputs)[\(index)]")
             }
         }
         return all

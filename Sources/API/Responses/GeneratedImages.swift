@@ -52,7 +52,7 @@ extension FeatureResults {
         _ members: (inout JSONWriter, [RGBImage]) throws -> Void
     ) throws(Problem) -> Response {
         let (flow, preprocessing) = (response.served.configuration.flow, response.served.preprocessing)
-        let pictures = try features(called: "the answer's images").map {
+        let pictures = try features(called: "the answer's images", of: .latent).map {
             preprocessing.picture(of: flow.imageValues(ofState: $0.values[0]))
         }
         var json = JSONWriter(capacity: 1024 + numberCount * 2)

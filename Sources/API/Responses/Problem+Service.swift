@@ -1,18 +1,32 @@
 import FeatureService
 import ImagePipeline
 
+/// What a pass begins with, which decides what may have made its numbers infinite.
+enum PassInput: Sendable {
+    case image
+    /// Numbers that the client sent; to make them infinite is the client's error.
+    case numbers
+    /// Noise, or a latent.
+    case latent
+}
+
 extension Problem {
-    /// Why one image has no features. For numbers that the client sent (`isNumeric`), an infinite state is the client's error.
-    init(_ failure: ImageFailure, isNumeric: Bool = false) {
+    /// Why one image has no features, or could not be made.
+    init(_ failure: ImageFailure, of input: PassInput = .image) {
         switch failure {
         case .image(let error): self.init(error.kind.problemCode, error.message)
         case .inputCount(let found, let expected):
             self.init(.unprocessableImage, "the input has \(found) numbers; the model takes \(expected)")
-        case .notFinite where isNumeric:
+        case .notFinite where input == .numbers:
             self.init(
                 .unprocessableImage,
                 "the model's numbers became infinite or NaN; check that the inputs are normalised as GET /model describes"
             )
+        case .notFinite where input == .latent:
+            self.init(
+                .notFinite,
+                "the image became infinite or NaN on its way from noise; serve a model with a finer grid, made with "
+                    + "'headwater convert --t-span'")
         case .notFinite:
             self.init(.notFinite, "the model's numbers became infinite or NaN on this image, so it has no features")
         }

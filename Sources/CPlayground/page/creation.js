@@ -1,5 +1,5 @@
 // Images from noise, and between two images.
-const morphPlayer = new Player(at("morph-play"), at("morph-slider"));
+const morphPlayer = new Player(at("morph-play"), at("morph-slider"), "the morph");
 const usualSamples = 8, usualSteps = 17;
 let mostSamples = 0;
 

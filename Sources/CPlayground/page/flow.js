@@ -1,5 +1,5 @@
 // An image's way towards noise and back.
-const player = new Player(at("play"), at("slider"));
+const player = new Player(at("play"), at("slider"), "the way to noise and back");
 
 // The way back begins with the state at which the way towards noise ends.
 const statesOf = ({ upstream, downstream }) => [

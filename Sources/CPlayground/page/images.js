@@ -38,7 +38,7 @@ const compare = entry => once(entry, "comparison", async () => {
     version: embedded.model.version, embedding: embedded.results[0].taps[0].embedding
   });
   seen.push(entry);
-  if (shown !== null) showSeen(shown);
+  redraw();
 });
 
 // An image's way towards noise and back. It takes longest, and an image that is only compared needs none.
@@ -50,6 +50,7 @@ async function choose(entry) {
   showChoice();
   at("status").textContent = `Running ${entry.name} through the model…`;
   try {
+    await noticeSwap();
     const [flow] = await Promise.all([flowOf(entry), compare(entry), describe()]);
     const frames = await framesOf(flow);
     if (chosen !== entry) return;
@@ -75,6 +76,17 @@ function showSeen(entry) {
   showMap(entry);
   showMorphChoices(entry);
   showCommands();
+}
+
+// Draws it again for new images, in at most a tenth of the time: for hundreds of images, the map takes long.
+let redrawing = null, pause = 0;
+function redraw() {
+  redrawing ??= setTimeout(() => {
+    redrawing = null;
+    const began = performance.now();
+    if (shown !== null && seen.includes(shown)) showSeen(shown);
+    pause = 9 * (performance.now() - began);
+  }, pause);
 }
 
 // Makes a button choose an image. It is never busy: another choice may follow at once.

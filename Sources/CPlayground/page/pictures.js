@@ -50,9 +50,12 @@ function enlarged(frame, factor) {
 // How often a small picture has to be enlarged to be seen well.
 const enlargement = frame => Math.max(1, Math.floor(192 / frame.width));
 
-function saveStrip(frames, name, columns) {
-  const { canvas } = canvasOf(1, 1);
-  drawStrip(canvas, frames.map(frame => enlarged(frame, Math.min(4, enlargement(frame)))), columns);
+// Browsers limit the width of a canvas; longer strips have several rows.
+const widestStrip = 8192;
+
+function saveStrip(frames, name, columns = frames.length) {
+  const { canvas } = canvasOf(1, 1), pictures = frames.map(frame => enlarged(frame, Math.min(4, enlargement(frame))));
+  drawStrip(canvas, pictures, Math.min(columns, Math.floor(widestStrip / pictures[0].width)));
   canvas.toBlob(blob => download(blob, name), "image/png");
 }
 
@@ -62,19 +65,21 @@ function saveGIF(frames, name) {
   download(gif(frames.map(frame => enlarged(frame, enlargement(frame))), delays), name);
 }
 
-// Moves a slider through its places. Pressed while it moves, its button pauses.
+// Moves a slider through its places. Pressed while it moves, its button pauses. A screen reader names the subject.
 class Player {
-  constructor(button, slider) {
+  constructor(button, slider, subject) {
     this.button = button;
     this.slider = slider;
+    this.subject = subject;
     this.timer = null;
+    this.show("Play");
     button.onclick = () => this.timer === null ? this.start() : this.stop();
   }
 
   start() {
     const { slider } = this;
     if (Number(slider.value) >= Number(slider.max)) this.move(0);
-    this.button.textContent = "Pause";
+    this.show("Pause");
     this.timer = setInterval(() => {
       if (Number(slider.value) >= Number(slider.max)) this.stop(); else this.move(Number(slider.value) + 1);
     }, 140);
@@ -88,6 +93,11 @@ class Player {
   stop() {
     clearInterval(this.timer);
     this.timer = null;
-    this.button.textContent = "Play";
+    this.show("Play");
+  }
+
+  show(action) {
+    this.button.textContent = action;
+    this.button.setAttribute("aria-label", `${action}: ${this.subject}`);
   }
 }

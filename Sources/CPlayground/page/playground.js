@@ -3,7 +3,7 @@ const page = {};
 
 // What the page needs to know about the model. After a failure, the next choice asks for it again.
 const describe = () => once(page, "description", async () => {
-  const model = await ask("model"), steps = model.pass.times.length - 1;
+  const model = page.model = await ask("model"), steps = model.pass.times.length - 1;
   at("model").textContent =
     `Model ${model.name}, version ${model.version}, ${steps} ${steps === 1 ? "step" : "steps"} towards noise.`;
   at("latent-meaning").textContent = model.pass.reachesNoise
@@ -14,6 +14,21 @@ const describe = () => once(page, "description", async () => {
   // A user who is faster than this description has chosen already.
   compute(samples, chosen === null);
 });
+
+// The service may have another model by now. Then nothing holds any more that is known of images, and all is asked for again.
+async function noticeSwap() {
+  const known = page.model;
+  if (known === undefined) return;
+  // What is known can be shown without the service.
+  const { version } = await ask("model").catch(() => known);
+  if (version === known.version || page.model !== known) return;
+  page.model = undefined;
+  page.description = null;
+  const forgotten = seen.splice(0);
+  for (const entry of forgotten) entry.comparison = entry.flow = null;
+  await describe();
+  compute(forgotten.filter(entry => !samples.includes(entry)), false);
+}
 
 const samples = [...at("samples").children].map(button => {
   const picture = button.firstElementChild, name = `${picture.alt.split(" ").pop()}.jpg`;

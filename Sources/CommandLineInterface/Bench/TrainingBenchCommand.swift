@@ -13,7 +13,7 @@ enum TrainingBenchCommand: Subcommand {
         help: "What to train, with random weights: bundled, u32, u64, small, or model files.")
     private static let stages = Option(
         "stage", .list(of: .choice("STAGE", of: TrainingBenchmark.Stage.self)), default: [.pretrain, .finetune],
-        help: "The kinds of training to time: pretrain, and finetune, which goes through the whole reverse pass.")
+        help: "The kinds of training to time: pretrain, and finetune, which takes the pass as far as the head reads.")
     private static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
         help: "Batch sizes. The default is 8 for u32 and u64, and 128 otherwise.")

@@ -250,6 +250,7 @@ enum FineTuneCommand: Subcommand {
         wishes.headWidth = try arguments[hiddenWidth]
         wishes.isFromScratch = try arguments[fromScratch]
         wishes.isHeadSolved = try arguments[freeze] == .flow
+        wishes.trainsFlow = try arguments[flowWeight] > 0
         do {
             return try GridOptions.locatingHeadTime(arguments) {
                 try FineTunedModel(of: base.configuration, classes: classes, wishes)

@@ -34,6 +34,8 @@ package struct FineTunedModel {
         package var isFromScratch = false
         /// Whether the flow is frozen and the head solved for: a new, linear one.
         package var isHeadSolved = false
+        /// Whether the flow's loss is trained too.
+        package var trainsFlow = false
 
         /// Asks for a grid, and otherwise for what the model has.
         package init(grid: TimeGridConfiguration) { self.grid = grid }
@@ -65,10 +67,11 @@ package struct FineTunedModel {
         configuration.defaultTap = tap.written
         self.configuration = configuration
         keepsHead = isBases && !wishes.isFromScratch
-        notes = [
-            Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
-            Self.note(of: configuration, keepsHead: keepsHead, wishes),
-        ]
+        notes =
+            [
+                Self.note(ofName: configuration.name, wishes), Self.note(of: tap, base, wishes),
+                Self.note(of: configuration, keepsHead: keepsHead, wishes),
+            ] + Self.note(ofFlow: configuration, wishes)
     }
 
     /// The base's head if it has these classes and what else is asked for, or a new one that reads at the same point.
@@ -119,6 +122,12 @@ package struct FineTunedModel {
         return
             "default tap: \(tap.written), because the model's own, \(base.defaultTap), is not on the new grid or with the "
             + "new head; see --default-tap"
+    }
+
+    /// A model that could make images, and is going to forget how.
+    private static func note(ofFlow configuration: ModelConfiguration, _ wishes: Wishes) -> [String] {
+        guard !wishes.isHeadSolved, !wishes.trainsFlow, TimeGrid(configuration).reachesNoise else { return [] }
+        return ["flow: not trained, so the model will forget how to make images; see --flow-weight"]
     }
 
     private static func note(of configuration: ModelConfiguration, keepsHead: Bool, _ wishes: Wishes) -> String {
