@@ -49,7 +49,8 @@ package struct JSONReader {
         guard consume("]") else { throw expected("',' or ']'") }
     }
 
-    /// Reads an integer from 0 to `Int.max`, written without sign, fraction or exponent.
+    /// Reads an integer from 0 to `Int.max`. With a fraction of zeros or an exponent, as in 2.0 and 1e3, it is one too, as JSON
+    /// Schema has it, up to 2^53.
     package mutating func natural() throws -> Int {
         skipWhitespace()
         let start = position
@@ -62,11 +63,27 @@ package struct JSONReader {
             position += 1
         }
         let hasLeadingZero = position - start > 1 && bytes[start] == UInt8(ascii: "0")
-        guard position > start, !hasLeadingZero, !(peek().map(Self.continuesNumber) ?? false) else {
+        guard position > start, !hasLeadingZero else {
             position = start
-            throw mismatch("a whole number of at least 0")
+            throw mismatch(Self.natural)
         }
-        return value
+        guard peek().map(Self.continuesNumber) ?? false else { return value }
+        position = start
+        return try naturalDecimal()
+    }
+
+    private static let natural = "a whole number of at least 0"
+
+    /// Reads an integer that is written with a fraction or an exponent.
+    private mutating func naturalDecimal() throws -> Int {
+        let start = position
+        let value = try decimal()
+        guard value == value.rounded() else {
+            position = start
+            throw mismatch(Self.natural)
+        }
+        guard value <= 0x1p53 else { throw invalid("is too large a number") }
+        return Int(value)
     }
 
     /// Reads any number, as the nearest double; one beyond its range is infinite.

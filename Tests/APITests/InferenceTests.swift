@@ -30,7 +30,7 @@ private struct Malformed: Sendable {
         Malformed(input("pixels", "BYTES", "[1,3,16,16]"), 400, "must be FP32"),
         Malformed(input("image", "BYTES", "[-1]"), 400, "whole number"),
         Malformed(input("image", "BYTES", "[1,1]"), 400, "must be [N]"),
-        Malformed(input("image", "BYTES", "[1.0]"), 400, "whole number"),
+        Malformed(input("image", "BYTES", "[1.5]"), 400, "whole number"),
         Malformed(input("image", "BYTES", "[]"), 400, "must be [N]"),
         Malformed(input("image", "BYTES", "[0]"), 422, "no image"),
         Malformed(input("image", "BYTES", "[33]"), 413, "32 images"),

@@ -53,6 +53,28 @@ struct JSONDocumentTests {
         #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
     }
 
+    @Test(
+        "has integers with fractions of zeros and with exponents too",
+        arguments: [
+            ("2.0", 2), ("2.000", 2), ("1e3", 1000), ("1.5E1", 15), ("20e-1", 2), ("0.0", 0),
+            ("9007199254740992.0", 1 << 53),
+        ])
+    func integers(text: String, value: Int) throws { #expect(try numbers(Array("[\(text)]".utf8)) == [value]) }
+
+    @Test(
+        "refuses what is no integer, or too large a one",
+        arguments: [
+            ("2.5", "[0] must be a whole number of at least 0; it is the number 2.5"),
+            ("1e-1", "must be a whole number"),
+            ("-1.0", "must be a whole number"), ("01.0", "must be a whole number"), ("2.", "expected a value"),
+            ("2.0.0", "expected"), ("1e300", "[0] is too large a number"), ("1e999", "[0] is too large a number"),
+            ("9007199254740994.0", "[0] is too large a number"),
+        ])
+    func noIntegers(text: String, reason: String) {
+        let error = #expect(throws: JSONError.self) { try numbers(Array("[\(text)]".utf8)) }
+        #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
+    }
+
     @Test("tells where a value is of another type")
     func path() {
         let error = #expect(throws: JSONError.self) { try numbers(Array("[1, \"x\"]".utf8)) }
