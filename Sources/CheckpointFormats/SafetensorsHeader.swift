@@ -136,7 +136,7 @@ extension SafetensorsHeader {
             var numbers: [Int] = []
             try reader.array { reader in
                 guard numbers.count < limit else { throw reader.malformed("more than \(limit) numbers") }
-                numbers.append(try reader.natural())
+                numbers.append(try reader.naturalInDigits())
             }
             return numbers
         }

@@ -54,6 +54,29 @@ package struct JSONReader {
     package mutating func natural() throws -> Int {
         skipWhitespace()
         let start = position
+        let value = try leadingDigits()
+        guard continuesAsNumber else { return value }
+        position = start
+        return try naturalDecimal()
+    }
+
+    /// Reads an integer from 0 to `Int.max` that has digits only, as a format has it whose other readers accept nothing else.
+    package mutating func naturalInDigits() throws -> Int {
+        skipWhitespace()
+        let start = position
+        let value = try leadingDigits()
+        guard !continuesAsNumber else {
+            position = start
+            throw mismatch(Self.natural)
+        }
+        return value
+    }
+
+    private var continuesAsNumber: Bool { peek().map(Self.continuesNumber) ?? false }
+
+    /// Reads the digits that an integer begins with.
+    private mutating func leadingDigits() throws -> Int {
+        let start = position
         var value = 0
         while let digit = peek().flatMap(Self.digit) {
             let (tens, overflowed) = value.multipliedReportingOverflow(by: 10)
@@ -67,9 +90,7 @@ package struct JSONReader {
             position = start
             throw mismatch(Self.natural)
         }
-        guard peek().map(Self.continuesNumber) ?? false else { return value }
-        position = start
-        return try naturalDecimal()
+        return value
     }
 
     private static let natural = "a whole number of at least 0"

@@ -144,7 +144,8 @@ struct CollectorAnswerTests {
             (#"{"partialSuccess":null}"#, 0, ""), (#"{"partialSuccess":{"rejectedSpans":"11"}}"#, 10, ""),
             (#"{"partialSuccess":{"rejectedSpans":"-4"}}"#, 0, ""),
             (#"{"new":[1,{}],"partialSuccess":{"rejectedSpans":1,"new":[]}}"#, 1, ""), ("{}", 0, ""), ("", 0, ""),
-            ("thank you", 0, ""), (#"{"partialSuccess":{"rejectedSpans":1e9}}"#, 0, ""),
+            ("thank you", 0, ""), (#"{"partialSuccess":{"rejectedSpans":1e9}}"#, 10, ""),
+            (#"{"partialSuccess":{"rejectedSpans":1.5}}"#, 0, ""),
         ] as [(String, Int, String)])
     func partialSuccess(body: String, rejected: Int, message: String) {
         #expect(Self.decision(200, body) == .delivered(rejected: rejected, message: message))
