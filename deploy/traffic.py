@@ -59,7 +59,7 @@ def mixture():
     small, photo, detailed = image("rgb-32x32.jpg"), image("rgb-640x427-q90-420.jpg"), image("rgb-500x375-q95-444.jpg")
     png, alpha, progressive = image("rgb-120x80.png"), image("rgba-64x48.png"), image("rgb-301x533-progressive.jpg")
     infer = "/v2/models/headwater-cifar10/infer"
-    taps = "/embed?at=1,end&from=pooled,middle&normalize=l2"
+    taps = "/embed?at=1,0.9375&from=pooled,middle&normalize=l2"
     good = [
         ("JPEG 32x32", 30, message("POST", "/embed", small)),
         ("JPEG 640x427", 16, message("POST", "/embed", photo)),
@@ -76,7 +76,7 @@ def mixture():
         ("JSON", 3, message("POST", "/embed?encoding=base64", **documents(small, alpha))),
         ("inference", 4, message("POST", infer, photo, Inference_Header_Content_Length=0)),
         ("classes", 5, message("POST", "/classify?top=3", photo)),
-        ("trajectory", 1, message("POST", "/trajectory", small)),
+        ("trajectory", 0.2, message("POST", "/trajectory", small)),
     ]
     refused = [
         ("text as image", 415, message("POST", "/embed", b"this is no image" * 20)),
@@ -108,15 +108,15 @@ def mixture():
 
 
 def variant(model):
-    """The same model with another bias of its last layer, and without the record of what it answers."""
+    """The same model with another bias of its first layer, and without the record of what it answers."""
     length = struct.unpack("<Q", model[:8])[0]
     header = json.loads(model[8 : 8 + length])
     configuration = json.loads(header["__metadata__"]["headwater"])
     del configuration["selfTest"]
     header["__metadata__"]["headwater"] = json.dumps(configuration)
-    start, end = header["unet.out.2.bias"]["data_offsets"]
+    start, _ = header["unet.input_blocks.0.0.bias"]["data_offsets"]
     data = bytearray(model[8 + length :])
-    data[start:end] = struct.pack("<3e", 0.25, -0.25, 0.5)
+    data[start : start + 6] = struct.pack("<3e", 0.25, -0.25, 0.5)
     written = json.dumps(header).encode()
     written += b" " * (-len(written) % 8)
     return struct.pack("<Q", len(written)) + written + data

@@ -76,7 +76,7 @@ enum EmbedCommand: Subcommand {
         positionals: [BulkOptions.paths],
         examples: [
             "Embed all images in a folder:": "headwater embed photos -o photos.npy",
-            "Four taps of one image:": "headwater embed --at 1,end --from pooled,middle a.jpg",
+            "Four taps of one image:": "headwater embed --at 1,0.9375 --from middle,up.1 a.jpg",
             "The first quarter of a folder:": "headwater embed photos --shard 0/4 -o photos-0.npy",
             "A list of files:": "find photos -name '*.jpg' -print0 | headwater embed --files-from - -0 -o photos.npy",
             "An image on standard input:": "headwater embed - <photo.jpg",

@@ -112,13 +112,13 @@ enum EvaluateCommand: Subcommand {
             "Which images does it get wrong?":
                 "headwater evaluate --data test.tar --knn 0 --predictions predictions.csv",
             "How well do its embeddings separate classes that it has never seen?":
-                "headwater evaluate --no-head --from pooled,middle --data flowers --train flowers-train",
+                "headwater evaluate --no-head --from middle,up.1 --data flowers --train flowers-train",
             "How good are the images that its flow makes, and how exactly does it return from noise?":
                 "headwater evaluate --model flow.safetensors --data test.tar --knn 0 --no-head --samples 5000 "
                 + "--round-trips 1000",
             "Which point of the grid separates the classes best?":
-                "headwater evaluate --data test.tar --train train.tar --probe --at all --from pooled,middle --json "
-                + "--plot cutoffs.svg",
+                "headwater evaluate --data test.tar --train train.tar --limit 5000 --probe --at all --from middle,up.1 "
+                + "--json --plot cutoffs.svg",
         ])
 
     static let isInterruptible = true
@@ -142,8 +142,8 @@ enum EvaluateCommand: Subcommand {
             remedy: "give --knn 20, --probe, --samples or --round-trips, or a model with a head")
         if let count = try arguments[roundTrips] {
             try arguments.require(
-                count <= test.count, of: roundTrips, "there are \(test.count) images in \(test.images.path)",
-                remedy: "give at most \(test.count), or more images")
+                count <= test.count, of: roundTrips, "\(test.count) images of \(test.images.path) are evaluated",
+                remedy: "give at most \(test.count), or more images, also by --limit and --classes")
         }
         try arguments.require(
             arguments[plot] == nil || !taps.isEmpty, of: plot,
@@ -261,8 +261,8 @@ enum EvaluateCommand: Subcommand {
         }
         try arguments.require(
             2 * count <= test.count, of: samples,
-            "there are \(test.count) images in \(test.images.path), and two halves of \(count) are needed",
-            remedy: "give at most \(test.count / 2), or more images")
+            "\(test.count) images of \(test.images.path) are evaluated, and two halves of \(count) are needed",
+            remedy: "give at most \(test.count / 2), or more images, also by --limit and --classes")
         let batch = try arguments[BulkOptions.batch]
         let generator = try ModelSource.load(try arguments[ModelSource.option], computation, batch: batch) {
             $0.forGeneration()
@@ -277,7 +277,7 @@ enum EvaluateCommand: Subcommand {
                 "warning: --samples \(count): the embedding has \(source.tap.dimension) numbers, too many for a "
                     + "reliable distance between so few images; give several times as many images")
         }
-        if try arguments[ModelSource.option] == arguments[embeddingModel] {
+        if generator.version.sha256 == embedding.served.version.sha256 {
             Terminal.report(
                 "warning: the evaluated model also computes the embedding, so the distance depends on its own flow; "
                     + "give --embedding-model another model")

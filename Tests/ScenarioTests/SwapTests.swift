@@ -37,14 +37,15 @@ struct ModelFolder {
         try TinyModel.write(configuration, to: path("otherwise"), seed: 4)
     }
 
-    /// The same model with another bias of the last layer.
+    /// The same model with another bias of the first layer, so that all that it answers is different.
     private static func writeVariant(of path: String, to other: String) throws {
         let file = try ModelFile(path: path)
         var configuration = file.configuration
         configuration.name = "b"
         configuration.selfTest = nil
         try ModelFile.write(configuration, to: other, storing: .f16) { key in
-            key == "unet.out.2.bias" ? [0.25, -0.25, 0.5] : try file.tensor(key)
+            let values = try file.tensor(key)
+            return key == "unet.input_blocks.0.0.bias" ? [0.25, -0.25, 0.5] + values.dropFirst(3) : values
         }
     }
 

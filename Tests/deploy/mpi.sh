@@ -17,7 +17,7 @@ export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=no
 cd "$folder"
 export TMPDIR=$folder
 for class in a b; do
-    "$binary" sample --count 12 --seed "$([[ $class == a ]] && echo 1 || echo 2)" -o "data/$class" >wrote
+    "$binary" sample --count 12 --t-span 3 --seed "$([[ $class == a ]] && echo 1 || echo 2)" -o "data/$class" >wrote
 done
 cat >small.json <<'END'
 {"modelChannels": 32, "residualBlocks": 1, "channelMultipliers": [1, 2], "attentionDownsampling": [2], "heads": 2,

@@ -14,7 +14,7 @@ done
 cp Tests/Fixtures/images/rgb-32x32.jpg "$folder/photos/d/e.png"
 cp Tests/Fixtures/images/palette-100x100.png "$folder/photos/h.png"
 
-embed() { "$binary" embed "$folder/photos" --at 0.875 --from state,middle "$@" >"$folder/wrote"; }
+embed() { "$binary" embed "$folder/photos" --at 0.9375 --from state,middle "$@" >"$folder/wrote"; }
 embed -o "$folder/whole.npy"
 for shard in 0 1 2; do embed --shard "$shard/3" -o "$folder/part-$shard.npy"; done
 deploy/concatenate "$folder/joined.npy" "$folder"/part-{0..2}.npy >/dev/null

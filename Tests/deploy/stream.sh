@@ -15,7 +15,7 @@ for number in $(seq 10 69); do
 done
 cp Tests/Fixtures/images/gray-77x55.png "$folder/photos/20.jpg"
 cp Tests/Fixtures/images/palette-100x100.png "$folder/photos/ü.png"
-"$binary" embed "$folder/photos" --at 0.875 --from state,middle -o "$folder/whole.npy" >"$folder/wrote"
+"$binary" embed "$folder/photos" --at 0.9375 --from state,middle -o "$folder/whole.npy" >"$folder/wrote"
 printf 'no image' >"$folder/photos/15.jpg.txt"
 
 PYTHONPATH=deploy/stream timeout 100 python3 - "$binary" "$folder" <<'END' || fail "the client doesn't do what it says"
@@ -24,9 +24,9 @@ import sys
 from headwater_stream import Embedder, images_in
 
 binary, folder = sys.argv[1:]
-command = [binary, "embed", "--stream", "--at", "0.875", "--from", "state,middle"]
+command = [binary, "embed", "--stream", "--at", "0.9375", "--from", "state,middle"]
 with Embedder(command) as embedder:
-    assert list(embedder.taps) == ["0.875/state", "0.875/middle"] and embedder.taps["0.875/state"] == 3072, embedder.taps
+    assert list(embedder.taps) == ["0.9375/state", "0.9375/middle"] and embedder.taps["0.9375/state"] == 3072, embedder.taps
     assert embedder.origin["model"] == "headwater-cifar10" and len(embedder.origin["version"]) == 12, embedder.origin
     answers = list(embedder.embed(images_in(f"{folder}/photos")))
     # The same process goes on with a second iteration.

@@ -277,11 +277,12 @@ class Model:
 
     @classmethod
     def variant(cls, name, number):
-        """The bundled model by another name, its answers shifted by `number`, without its recorded self-test."""
+        """The bundled model by another name, with a bias of its first layer that depends on `number`, so that all that it answers
+        does, without its recorded self-test."""
         model = cls()
         model.configuration["name"] = name
         model.configuration.pop("selfTest", None)
-        model.set("unet.out.2.bias", [0.25 * number, -0.25 * number, 0.125 * number])
+        model.set("unet.input_blocks.0.0.bias", [0.25 * number, -0.25 * number, 0.125 * number])
         return model
 
     def set(self, tensor, values, at=0):

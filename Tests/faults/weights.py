@@ -14,7 +14,8 @@ SECONDS = 600
 def run(bench):
     folder = bench.models("good")
     wrong = {"nan": float("nan"), "infinity": float("inf"), "negative-infinity": float("-inf")}
-    places = [("unet.input_blocks.1.0.in_layers.2.weight", 1000), ("head.classifier.3.weight", 7), ("unet.out.2.bias", 0)]
+    places = [("unet.input_blocks.1.0.in_layers.2.weight", 1000), ("head.classifier.1.weight", 7),
+              ("unet.out.2.bias", 0)]
     for name, value in wrong.items():
         for tensor, at in places:
             model = Model.variant(name, 0)

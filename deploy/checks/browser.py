@@ -82,8 +82,13 @@ class DevTools:
     def wait(self, expression, what):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            if self.evaluate(expression):
-                return
+            try:
+                if self.evaluate(expression):
+                    return
+            except RuntimeError as error:
+                # A page that is being loaded may take the place of the one that was asked.
+                if "navigated or closed" not in str(error):
+                    raise
             time.sleep(0.05)
         raise SystemExit(f"{what} did not happen within 30 s; the page says: {self.evaluate('document.body.innerText')}")
 

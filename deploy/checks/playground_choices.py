@@ -26,7 +26,7 @@ def check_late_service(tab, url, check):
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
     tab.wait("at('model-alert').textContent === `The service can't be reached. Check that it is running, then try again.`", "an error")
     tab.evaluate("window.fetch = sent; at('samples').children[1].click()")
-    shown(tab, "moose.jpg")
+    shown(tab, "cat.jpg")
     settle(tab)
     check("once the service answers, the next choice shows everything",
           text(tab, "model") != "" and text(tab, "model-alert") == "" and not tab.evaluate("at('morph').hidden"))
@@ -84,14 +84,14 @@ def check_swap(tab, url, admin, path, check):
                                   {"Content-Type": "application/json"})
     urllib.request.urlopen(load).close()
     tab.evaluate("at('samples').children[1].click()")
-    shown(tab, "moose.jpg")
+    shown(tab, "cat.jpg")
     tab.wait("seen.length === 7 && redrawing === null", "all images by the new model")
     check(f"a swapped model is noticed at the next choice: {text(tab, 'model')}", text(tab, "model") != before)
     check("nothing that the page shows is of the model before", tab.evaluate(
         "seen.every(entry => entry.version === page.model.version) && at('neighbours').children.length === 5")
         and tab.evaluate("samples[1].flow.then(flow => flow.model.version === page.model.version)"))
     tab.evaluate("window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); at('samples').children[1].click()")
-    shown(tab, "moose.jpg")
+    shown(tab, "cat.jpg")
     check("what is known can be shown without the service", tab.evaluate("shown === chosen") and text(tab, "alert") == "")
 
 

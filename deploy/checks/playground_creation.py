@@ -58,9 +58,9 @@ def check_creation(tab, url, check):
     check(f"the morph reports: {text(tab, 'morph-status')}", text(tab, "morph-status").startswith("The morph is ready."))
     tab.wait("document.getElementById('morph-play').textContent == 'Play'", "the morph's end")
     check(f"a morph ends with the second image: {tab.evaluate('at(`morph-image`).alt')}",
-          tab.evaluate("at('morph-image').alt") == "100 % of the way from cat.jpg to moose.jpg"
+          tab.evaluate("at('morph-image').alt") == "100 % of the way from moose.jpg to cat.jpg"
           and tab.evaluate("at('morph-slider').max") == "16")
-    check("a morph is saved as a strip", saved(tab, "morph-png") == ["cat-to-moose.png", 17])
+    check("a morph is saved as a strip", saved(tab, "morph-png") == ["moose-to-cat.png", 17])
     tab.evaluate("window.sent ??= fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
     for button, section in (("morph-go", "morph"), ("sample", "create")):
         press(tab, button)
@@ -98,7 +98,7 @@ def check_terminal(tab, check):
     tab.wait("shown.name.startsWith('a\"b')", "an image with an unusual name")
     tab.evaluate("at('morph-from').value = shown.url; showCommands()")
     offered = tab.evaluate("[...at('save-images').children].map(button => button.textContent)")
-    check(f"only what the user has no file of can be saved: {offered}", offered == ["Save moose.jpg"])
+    check(f"only what the user has no file of can be saved: {offered}", offered == ["Save cat.jpg"])
     files = tab.evaluate("""(async () => {
         const original = download, files = [[shown.name, shown.file]];
         download = (blob, name) => files.push([name, blob]);
