@@ -77,8 +77,6 @@ enum SampleCommand: Subcommand {
                 [columns], "it is for a sheet", remedy: "leave it out, or give -o a name that ends in .png")
             try OutputFolder.make(path)
         }
-        // Before the work, so that a wrong path costs none.
-        let sheetFile = sheet == nil ? nil : try ResultFile(path)
         let integrator = ReverseIntegrator(
             model: served.model, capacity: min(batch, count), kernels: computation.kernels, pool: computation.pool)
         let noise = GenerationNoise(seed: UInt64(try arguments[seed]))
@@ -95,17 +93,19 @@ enum SampleCommand: Subcommand {
             bar.update(indices.upperBound)
         }
         bar.erase()
-        if let sheet, let sheetFile {
-            try sheetFile.write(RGBImage.sheet(of: pictures, columns: sheet.columns).png())
-            try sheetFile.commit()
+        if let sheet {
+            try sheet.file.write(RGBImage.sheet(of: pictures, columns: sheet.columns).png())
+            try sheet.file.commit()
         }
         print(summary(path, count: count, served))
         return .success
     }
 
-    /// A sheet whose size has been checked.
+    /// A sheet whose size has been checked, and whose file has been begun before the work, so that a wrong path costs none.
+    @MainActor
     private struct Sheet {
         let columns: Int
+        let file: ResultFile
 
         init(_ arguments: ParsedArguments, count: Int, side: Int) throws {
             columns = try arguments[SampleCommand.columns] ?? count.columnsOfSheet
@@ -114,6 +114,7 @@ enum SampleCommand: Subcommand {
                 size.width * size.height <= maximumPixels, of: SampleCommand.count,
                 "the sheet would have \(size.width)x\(size.height) pixels, more than \(maximumPixels / 1_000_000) million",
                 remedy: "give fewer images, or give -o a folder")
+            file = try ResultFile(arguments[SampleCommand.output])
         }
     }
 

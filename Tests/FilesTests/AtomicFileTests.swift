@@ -33,14 +33,20 @@ import Testing
         }
     }
 
+    /// Commits a file after a folder has been made, perhaps in its place.
+    private static func commit(_ target: URL, afterMaking folder: URL) throws {
+        let file = try AtomicFile(path: target.path)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        try file.commit()
+    }
+
     @Test("that can't take its place says so and leaves what is there") func targetIsFolder() throws {
-        try withTemporaryFolder { folder in
+        try withTemporaryFolder { folder throws in
             let target = folder.appending(path: "model")
-            try FileManager.default.createDirectory(at: target, withIntermediateDirectories: false)
-            #expect(throws: FileError.self) {
-                let file = try AtomicFile(path: target.path)
-                try file.commit()
-            }
+            #expect(throws: FileError.self) { try Self.commit(target, afterMaking: target) }
+            #expect {
+                _ = try AtomicFile(path: target.path)
+            } throws: { "\($0)".hasSuffix("model is a folder, not a file") }
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["model"])
         }
     }
