@@ -241,10 +241,48 @@ struct TrainingCommandTests {
             "finetune", "--resume", "--flow-weight", "1", "-o", shop.scratch.path("a"),
         ])
         #expect(other.status == 64 && other.errors.contains("--flow-weight was 0.5 and is 1.0"), "\(other.errors)")
-        let useless = try await BuiltProgram.run(shop.finetuning("tiny.safetensors", "useless", "--flow-share", "0.5"))
-        #expect(
-            useless.status == 64 && useless.errors.contains("without --flow-weight, no loss of the flow is taken"),
-            "\(useless.errors)")
+        for option in [["--flow-share", "0.5"], ["--flow-data", shop.scratch.folder.path]] {
+            let useless = try await BuiltProgram.run(shop.finetuning("tiny.safetensors", "useless") + option)
+            #expect(
+                useless.status == 64 && useless.errors.contains("without --flow-weight, no loss of the flow is taken"),
+                "\(useless.errors)")
+        }
+    }
+
+    @Test("The flow may learn from other images without labels, and a run continues only with the same ones")
+    func flowData() async throws {
+        let shop = try Workshop()
+        try TinyModel.write(to: shop.scratch.path("tiny.safetensors"), seed: 1, hasHead: false)
+        var generator = SeededGenerator(seed: 6)
+        for index in 0..<5 {
+            let rows = (0..<16).map { _ in generator.floats(48).map { UInt8(128 + 60 * $0) } }
+            let png = PNGBuilder(width: 16, height: 16, colorType: .rgb, rows: rows).file
+            try shop.scratch.write(png, to: "unlabelled/\(index).png")
+        }
+        try shop.scratch.write("no image".utf8, to: "unlabelled/damaged.png")
+        func tune(_ output: String, _ more: [String]) async throws -> BuiltProgram.Outcome {
+            try await BuiltProgram.run(
+                shop.finetuning(
+                    "tiny.safetensors", output, "--schedule", "constant", "--name", "same", "--flow-weight", "0.5")
+                    + more)
+        }
+        let unlabelled = ["--flow-data", shop.scratch.path("unlabelled"), "--damaged-limit", "20%"]
+        let forecast = try await tune("a", unlabelled + ["--dry-run"])
+        #expect(forecast.output.contains(", 6 for the loss of the flow\n"), "\(forecast.output)\(forecast.errors)")
+        let first = try await tune("a", unlabelled + ["--epochs", "1"])
+        #expect(first.status == 0 && first.errors.contains("damaged.png"), "\(first.errors)")
+        let second = try await BuiltProgram.run(["finetune", "--resume", "--epochs", "2", "-o", shop.scratch.path("a")])
+        #expect(second.status == 0, "\(second.errors)")
+        _ = try await tune("b", unlabelled + ["--epochs", "2"])
+        _ = try await tune("own", ["--epochs", "2"])
+        #expect(try shop.bytes("a/model.safetensors") == shop.bytes("b/model.safetensors"))
+        #expect(try shop.bytes("a/model.safetensors") != shop.bytes("own/model.safetensors"))
+        let other = try await BuiltProgram.run([
+            "finetune", "--resume", "--flow-data", shop.data, "-o", shop.scratch.path("a"),
+        ])
+        #expect(other.status == 64 && other.errors.contains("the fingerprint of --flow-data was"), "\(other.errors)")
+        let missing = try await tune("c", ["--flow-data", shop.scratch.path("nowhere")])
+        #expect(missing.status == 66 && missing.errors.contains("nowhere"), "\(missing.errors)")
     }
 
     @Test("Where files can't grow it says so, and leaves the last good state and model")

@@ -16,11 +16,11 @@ struct FlowMatchingBatchTests {
     }
 
     private static func batch(
-        _ coupling: ProbabilityPath, seed: UInt64 = 1, step: Int = 0, use: FlowMatchingBatch.Use = .training,
-        workers: Int = 2
+        _ coupling: ProbabilityPath, shown: Int? = nil, seed: UInt64 = 1, step: Int = 0,
+        use: FlowMatchingBatch.Use = .training, workers: Int = 2
     ) -> FlowMatchingBatch {
         FlowMatchingBatch(
-            images: images(), count: count, flow: .path(coupling), seed: seed, step: step, use: use,
+            images: images(), count: count, shown: shown, flow: .path(coupling), seed: seed, step: step, use: use,
             pool: WorkerPool(count: workers))
     }
 
@@ -56,6 +56,22 @@ struct FlowMatchingBatchTests {
             #expect(abs((after.state.noise - before.state.noise) / 0.02 - velocity.noise) < 1e-3)
             #expect(abs((after.state.image - before.state.image) / 0.02 - velocity.image) < 1e-3)
         }
+    }
+
+    @Test("A share of a batch has pairs of the whole batch's plan, or images spread over it", arguments: [1, 3, 8, 32])
+    func share(shown: Int) {
+        let (some, all) = (Self.batch(.otcfm, shown: shown), Self.batch(.otcfm))
+        #expect(some.times == Array(all.times.prefix(shown)))
+        #expect(some.states.elementsEqual(all.states.prefix(shown * Self.size)))
+        #expect(some.targets.elementsEqual(all.targets.prefix(shown * Self.size)))
+        let independent = Self.batch(.icfm, shown: shown)
+        for n in 0..<shown {
+            let image = Self.row(Self.images(), n * Self.count / shown)
+            let found = Self.ends(independent, n, .icfm).image
+            #expect(zip(found, image).allSatisfy { abs($0 - $1) < 1e-4 })
+        }
+        let parts = [0..<7, 7..<8, 8..<32].map { some.pairs(of: $0, among: Self.count) }
+        #expect(parts.flatMap(Array.init) == Array(0..<shown))
     }
 
     @Test(

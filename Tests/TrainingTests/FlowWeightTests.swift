@@ -36,7 +36,7 @@ struct FlowWeightTests {
     /// A batch whose plain images aren't those that the classes are learnt from.
     private static let batch: Batch = {
         let (seen, plain) = (SmallRun.batch(0, 0), SmallRun.batch(0, 1))
-        return Batch(epoch: 0, index: 0, pixels: seen.pixels, labels: seen.labels, plainPixels: plain.pixels)
+        return Batch(epoch: 0, index: 0, pixels: seen.pixels, labels: seen.labels, flowPixels: plain.pixels)
     }()
 
     @Test(
@@ -77,7 +77,7 @@ struct FlowWeightTests {
             pretraining.store.value(shape.key).update(from: learner.store.value(shape.key), count: shape.count)
         }
         pretraining.valuesChanged()
-        let plain = Batch(epoch: 0, index: 0, pixels: Self.batch.plainPixels!, labels: Self.batch.labels)
+        let plain = Batch(epoch: 0, index: 0, pixels: Self.batch.flowPixels!, labels: Self.batch.labels)
         let expected = pretraining.differentiate(plain, step: 5).loss
         #expect(learner.differentiate(Self.batch, step: 5).flowLoss == expected)
         #expect(learner.reached == [0..<learner.store.count])
@@ -102,6 +102,22 @@ struct FlowWeightTests {
         learner.differentiate(batch, parts: [0..<2, 2..<3, 3..<8], step: 5) { parts.append($0.flowLoss!) }
         #expect(abs(parts.reduce(0, +) - all!) < 1e-9 * all!)
         #expect(share > 0.1 || Array(parts[1...]) == [0, 0])
+    }
+
+    @Test("Images for the flow may be more or fewer than those of classes, or all damaged", arguments: [12, 3, 0])
+    func others(count: Int) throws {
+        let pool = WorkerPool(count: 2)
+        let size = Self.batch.pixels.count / Self.batch.count
+        let pixels = Array((SmallRun.batch(0, 1).pixels + SmallRun.batch(0, 2).pixels).prefix(count * size))
+        let batch = Batch(
+            epoch: 0, index: 0, pixels: Self.batch.pixels, labels: Self.batch.labels, flowPixels: pixels)
+        let learner = try Self.learner(0.5, share: 0.5, pool: pool)
+        let whole = learner.differentiate(batch, step: 5)
+        #expect((whole.flowLoss == nil) == (count == 0))
+        var parts: [BatchOutcome] = []
+        learner.differentiate(batch, parts: [0..<3, 3..<8], step: 5) { parts.append($0) }
+        let sum = parts.compactMap(\.flowLoss).reduce(0, +)
+        #expect(abs(sum - (whole.flowLoss ?? 0)) <= 1e-6 * sum)
     }
 
     @Test("Without a weight, gradients, loss and what they reach have the bits of classes alone")

@@ -25,13 +25,13 @@ struct PlainPixelsTests {
         func batch(plain: Bool) throws -> Batch {
             var configuration = DataFeed.Configuration(batchSize: 12, seed: 3)
             configuration.augmentation = augmentation
-            configuration.givesPlainPixels = plain
+            configuration.flowImages = plain ? .own : .none
             return try DataFeed(subset, preprocessing: preprocessing, configuration).batch(epoch: 1, index: 0)
         }
         let (found, without) = (try batch(plain: true), try batch(plain: false))
         let isSame = found.pixels == without.pixels && found.positions == without.positions
-        #expect(isSame && without.plainPixels == nil)
-        let plain = try #require(found.plainPixels)
+        #expect(isSame && without.flowPixels == nil)
+        let plain = try #require(found.flowPixels)
         let size = 3 * side * side
         var mirrored = 0
         for (n, position) in found.positions.enumerated() {
@@ -45,5 +45,36 @@ struct PlainPixelsTests {
             }
         }
         #expect(augmentation.flips ? (1..<12).contains(mirrored) : mirrored == 0)
+    }
+
+    @Test("come from another data set if there is one, batch by batch, also where a run goes on", arguments: [1, 4, 7])
+    func other(images: Int) throws {
+        let scratch = try Scratch()
+        var random = RandomStream(seed: 6)
+        for (folder, count) in [("own", 6), ("other", images)] {
+            for index in 0..<count {
+                let pixels = (0..<8 * 8 * 3).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+                try scratch.write(RGBImage(width: 8, height: 8, pixels: pixels).png(), to: "\(folder)/a/\(index).png")
+            }
+        }
+        let preprocessing = try Preprocessing(
+            resizeShorterSide: 8, cropSize: 8, mean: [0.5, 0.5, 0.5], standardDeviation: [0.5, 0.5, 0.5])
+        func feed(_ folder: String, _ flowImages: DataFeed.FlowImages = .none) throws -> DataFeed {
+            var configuration = DataFeed.Configuration(batchSize: 2, seed: 3)
+            configuration.flowImages = flowImages
+            let images = try LabelledImages(at: scratch.path(folder), ignoringClasses: true)
+            return DataFeed(LabelledSubset(images), preprocessing: preprocessing, configuration)
+        }
+        let (plain, other) = (try feed("own"), try feed("other"))
+        let both = try feed("own", .other(try feed("other")))
+        let (whole, resumed) = (both.batches(), both.batches(fromEpoch: 1, index: 2))
+        for step in 0..<9 {
+            let (batch, own) = (try whole.next(), try plain.batch(epoch: step / 3, index: step % 3))
+            let perEpoch = other.batchesPerEpoch
+            let expected = try other.batch(epoch: step / perEpoch, index: step % perEpoch)
+            #expect(batch.pixels == own.pixels && batch.positions == own.positions)
+            #expect(batch.flowPixels == expected.pixels, "step \(step)")
+            if step >= 5 { #expect(try resumed.next().flowPixels == batch.flowPixels) }
+        }
     }
 }

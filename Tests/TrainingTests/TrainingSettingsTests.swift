@@ -69,6 +69,7 @@ struct TrainingSettingsTests {
     func additions() {
         var settings = Self.fineTuning
         settings.images?.labelsPerClass = 40
+        settings.images?.flow = "e5f6"
         settings.fineTuning?.headTime = "0.875"
         settings.fineTuning?.learning?.flowWeight = 0.5
         settings.fineTuning?.learning?.flowShare = 0.25
@@ -76,6 +77,7 @@ struct TrainingSettingsTests {
         #expect(
             new == [
                 "--labels-per-class": "40", "--head-at": "0.875", "--flow-weight": "0.5", "--flow-share": "0.25",
+                "the fingerprint of --flow-data": "e5f6",
             ])
         settings.images?.splitSeed = 2
         #expect(settings.descriptions["--labels-per-class"] == "40 with --split-seed 2")

@@ -26,7 +26,7 @@ END
 pretrain=("$binary" pretrain --data data --architecture small.json --coupling otcfm --name small --t-span 3
     --batch-size 9 --images-at-a-time 4 --validation 0.2 --samples 1 --checkpoint-minutes 0.01)
 finetune=("$binary" finetune one/model.safetensors --data data --batch-size 9 --images-at-a-time 4 --validation 0.2
-    --flow-weight 0.5 --flow-share 0.5 --augment full)
+    --flow-weight 0.5 --flow-share 0.5 --flow-data data/a --augment full)
 
 # Runs a command as so many processes of one worker. What it says is in the files wrote and said.
 ranks() {

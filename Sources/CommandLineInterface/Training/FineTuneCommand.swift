@@ -79,8 +79,14 @@ enum FineTuneCommand: Subcommand {
         "flow-weight", .number("WEIGHT", in: 0...1000), default: 0,
         help:
             "Add the loss of pretraining, times this weight, to the loss of the classes, so that the network remains a "
-            + "flow that goes to noise and back. It is computed on the same images, flipped at random if --augment "
-            + "flips images, and otherwise unchanged.")
+            + "flow that goes to noise and back. It is computed on the same images or those of --flow-data, flipped at "
+            + "random if --augment flips images, and otherwise unchanged.")
+    private static let flowData = Option(
+        "flow-data", optional: .file,
+        help:
+            "The images on which --flow-weight's loss is computed: a folder or archive, whose classes are ignored. With "
+            + "it, few labels suffice to classify, while the flow learns from many images without labels. The default is "
+            + "the images of --data.")
     private static let flowShare = Option(
         "flow-share", .number("PART", in: 0.001...1), default: 1,
         help:
@@ -117,8 +123,8 @@ enum FineTuneCommand: Subcommand {
                 [
                     recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
                     recipe.weightDecay, smoothing, balance, forwardSteps, gradientSteps, flowWeight,
-                    flowShare, recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation,
-                    TrainingOptions.restartSchedule, penalty,
+                    flowData, flowShare, recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed,
+                    recipe.augmentation, TrainingOptions.restartSchedule, penalty,
                 ]),
             TrainingOptions.computation,
         ],
@@ -150,7 +156,7 @@ enum FineTuneCommand: Subcommand {
         let data = try TrainingData(
             arguments, ignoringClasses: false, classes: try arguments[self.classes],
             labels: try DataOptions.labels(arguments), validationLabels: try validationLabels(arguments),
-            labelsPerClass: try arguments[labelsPerClass])
+            labelsPerClass: try arguments[labelsPerClass], flowData: try arguments[flowData])
         let tuned = try tunedModel(arguments, base: base, classes: data.images.classes)
         let configuration = tuned.configuration
         let preprocessing = try Preprocessing(configuration.preprocessing)
@@ -162,7 +168,7 @@ enum FineTuneCommand: Subcommand {
         try recipe.requireEffect(arguments, finalRate: finalRate)
         let feed = try data.trainingFeed(
             arguments, preprocessing, recipe, balancesClasses: try arguments[balance] == .classes,
-            givesPlainPixels: try arguments[flowWeight] > 0)
+            learnsFlow: try arguments[flowWeight] > 0)
         return try TrainingOptions.train(
             arguments, of: command, settings, epochs: try arguments[recipe.epochs], feed: feed, data: data,
             configuration, division: division, on: computation
@@ -199,10 +205,9 @@ enum FineTuneCommand: Subcommand {
     /// Options that mean something only where the network learns.
     private static let learningOptions: [any CommandOption] = [
         recipe.epochs, TrainingOptions.batchSize, learningRate, finalRate, recipe.warmUp, recipe.schedule,
-        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, flowWeight, flowShare, recipe.averageDecay,
-        TrainingOptions.clip,
-        TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity, TrainingOptions.batchParts,
-        TrainingOptions.stepLog,
+        recipe.weightDecay, smoothing, forwardSteps, gradientSteps, flowWeight, flowData, flowShare,
+        recipe.averageDecay, TrainingOptions.clip, TrainingOptions.seed, recipe.augmentation, TrainingOptions.capacity,
+        TrainingOptions.batchParts, TrainingOptions.stepLog,
     ]
 
     /// Refuses options that don't go with --freeze as it is.
@@ -210,7 +215,7 @@ enum FineTuneCommand: Subcommand {
         guard try arguments[freeze] == .flow else {
             if try arguments[flowWeight] == 0 {
                 try arguments.refuse(
-                    [flowShare], "without --flow-weight, no loss of the flow is taken",
+                    [flowData, flowShare], "without --flow-weight, no loss of the flow is taken",
                     remedy: "leave it out, or give --flow-weight")
             }
             return try arguments.refuse(

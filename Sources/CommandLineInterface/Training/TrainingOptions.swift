@@ -252,15 +252,20 @@ extension TrainingData {
     ///   - labels: the classes of the images of `--data`, if not by their folders.
     ///   - validationLabels: those of the images of `--validation`.
     ///   - labelsPerClass: how many images of every class to train on; all if nil.
+    ///   - flowData: a data set without classes, for the loss of the flow; that of `--data` if nil.
     @MainActor
     init(
         _ arguments: ParsedArguments, ignoringClasses: Bool, classes: [String]? = nil, labels: ImageLabels? = nil,
-        validationLabels: ImageLabels? = nil, labelsPerClass: Int? = nil
+        validationLabels: ImageLabels? = nil, labelsPerClass: Int? = nil, flowData: String? = nil
     ) throws {
         let links = try DataOptions.links(arguments)
         let all = try LabelledImages(
             at: try arguments[TrainingOptions.data], ignoringClasses: ignoringClasses, labels: labels, following: links,
             formats: try DataOptions.formats(arguments))
+        let flowImages = try flowData.map {
+            try LabelledImages(
+                at: $0, ignoringClasses: true, following: links, formats: try DataOptions.formats(arguments))
+        }
         let source = try arguments[TrainingOptions.validation] ?? .none
         if case .fraction = source {
         } else if labelsPerClass == nil {
@@ -271,19 +276,20 @@ extension TrainingData {
         try self.init(
             try classes.map { try all.restricted(to: $0) } ?? all, validation: source, labels: labels,
             validationLabels: validationLabels, following: links, seed: try arguments[TrainingOptions.seed],
-            splitSeed: try arguments[TrainingOptions.splitSeed], labelsPerClass: labelsPerClass,
+            splitSeed: try arguments[TrainingOptions.splitSeed], labelsPerClass: labelsPerClass, flowImages: flowImages,
             damage: try DataOptions.damagePolicy(arguments))
         DataOptions.report(images)
+        if let flowImages { DataOptions.report(flowImages) }
         if let validation = split.validation?.images, validation.path != images.path { DataOptions.report(validation) }
     }
 
     func trainingFeed(
         _ arguments: ParsedArguments, _ preprocessing: Preprocessing, _ recipe: RecipeOptions,
-        balancesClasses: Bool = false, givesPlainPixels: Bool = false
+        balancesClasses: Bool = false, learnsFlow: Bool = false
     ) throws -> DataFeed {
         trainingFeed(
             batchSize: try arguments[TrainingOptions.batchSize], seed: UInt64(try arguments[TrainingOptions.seed]),
             preprocessing, try arguments[recipe.augmentation], balancesClasses: balancesClasses,
-            givesPlainPixels: givesPlainPixels)
+            learnsFlow: learnsFlow)
     }
 }

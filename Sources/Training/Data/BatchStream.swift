@@ -25,13 +25,11 @@ final class BatchStream: Sendable {
 
     private static func fill(_ queue: BatchQueue, from feed: DataFeed, epoch: Int, index: Int) {
         var (epoch, index) = (epoch, index)
-        var order = feed.order(epoch: epoch)
         while true {
             if index == feed.batchesPerEpoch {
                 (epoch, index) = (epoch + 1, 0)
-                order = feed.order(epoch: epoch)
             }
-            let result = Result { () throws(DataSetError) in try feed.batch(index, order: order, epoch: epoch) }
+            let result = Result { () throws(DataSetError) in try feed.batch(epoch: epoch, index: index) }
             guard queue.put(result), case .success = result else { return }
             index += 1
         }

@@ -11,8 +11,9 @@ package struct Batch: Sendable {
     /// Normalised pixels in the layout [count][3][side][side].
     package let pixels: [Float]
     package let labels: [Int]
-    /// The same images without augmentation but flips, in the same layout; nil unless the feed was asked for them.
-    package let plainPixels: [Float]?
+    /// Images for the loss of the flow, without augmentation but flips, in the same layout; nil unless the feed was asked for them.
+    /// They are those of the batch, or of another data set and then perhaps more or fewer.
+    package let flowPixels: [Float]?
     /// The place of each image in the subset that is fed; none if the batch was made up.
     package let positions: [Int]
 
@@ -20,13 +21,13 @@ package struct Batch: Sendable {
     package var count: Int { labels.count }
 
     package init(
-        epoch: Int, index: Int, pixels: [Float], labels: [Int], plainPixels: [Float]? = nil, positions: [Int] = []
+        epoch: Int, index: Int, pixels: [Float], labels: [Int], flowPixels: [Float]? = nil, positions: [Int] = []
     ) {
         self.epoch = epoch
         self.index = index
         self.pixels = pixels
         self.labels = labels
-        self.plainPixels = plainPixels
+        self.flowPixels = flowPixels
         self.positions = positions
     }
 }
@@ -36,8 +37,8 @@ package struct Batch: Sendable {
 ///
 /// A batch follows from the seed, its epoch and its index alone, so a run that is resumed in the middle of an epoch sees the same
 /// batches. A damaged image that is skipped makes its batch smaller by one: the other images, their order and their augmentation
-/// stay the same. Filling the gap with the next image was rejected, since every later batch would depend on earlier damage. Without augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that
-/// training and evaluation agree.
+/// stay the same. Filling the gap with the next image was rejected, since every later batch would depend on earlier damage. Without
+/// augmentation the pixels are bit for bit those of `Preprocessing.input(for:)`, so that training and evaluation agree.
 package final class DataFeed: Sendable {
     /// What happens with the images at an epoch's end that don't fill a batch.
     package enum Remainder: Sendable {
@@ -47,13 +48,21 @@ package final class DataFeed: Sendable {
         case kept
     }
 
+    /// Which images batches have for the loss of the flow.
+    package enum FlowImages: Sendable {
+        case none
+        /// Those of the batch without augmentation, mirrored at random if it mirrors.
+        case own
+        /// Those of another feed: step by step, the next of its batches.
+        case other(DataFeed)
+    }
+
     package struct Configuration: Sendable {
         package var batchSize: Int
         /// Determines order and augmentation.
         package var seed: UInt64
         package var augmentation = AugmentationPolicy.none
-        /// Whether batches have their images' plain pixels too, mirrored at random if the augmentation mirrors.
-        package var givesPlainPixels = false
+        package var flowImages = FlowImages.none
         /// Whether each epoch has another order; otherwise images come in the order of the data set.
         package var shuffles = true
         /// What happens with the images that don't fill a batch.
@@ -80,6 +89,8 @@ package final class DataFeed: Sendable {
 
     private let preprocessing: Preprocessing
     private let cache: DecodedImageCache
+    /// The order of the epoch that was last asked for.
+    private let latestOrder = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
 
     /// Feeds `subset`, which isn't empty, as `preprocessing` prepares it.
     package init(_ subset: LabelledSubset, preprocessing: Preprocessing, _ configuration: Configuration) {
@@ -101,7 +112,10 @@ package final class DataFeed: Sendable {
     package var side: Int { preprocessing.cropSize }
 
     /// The bytes of memory that decoded images will still take, estimated from the mean of those that are there.
-    package var expectedBytes: Int { cache.expectedBytes }
+    package var expectedBytes: Int {
+        if case .other(let feed) = configuration.flowImages { return cache.expectedBytes + feed.expectedBytes }
+        return cache.expectedBytes
+    }
 
     /// Makes a batch, on the calling thread.
     ///
@@ -120,6 +134,15 @@ package final class DataFeed: Sendable {
 
     /// Which images an epoch has, and in which order.
     func order(epoch: Int) -> EpochOrder {
+        latestOrder.withLock { latest in
+            if let latest, latest.epoch == epoch { return latest.order }
+            let order = makeOrder(epoch: epoch)
+            latest = (epoch, order)
+            return order
+        }
+    }
+
+    private func makeOrder(epoch: Int) -> EpochOrder {
         guard configuration.shuffles || configuration.balancesClasses else {
             return EpochOrder(positions: Array(0..<subset.count))
         }
@@ -138,7 +161,8 @@ package final class DataFeed: Sendable {
         let size = 3 * side * side
         var failure: DataSetError?
         var positions: [Int] = []
-        var plainPixels: [Float] = []
+        let givesOwn = if case .own = configuration.flowImages { true } else { false }
+        var flowPixels: [Float] = []
         let pixels = [Float](unsafeUninitializedCapacity: places.count * size) { buffer, count in
             for place in places where !damaged.contains(order.positions[place]) {
                 do throws(DataSetError) {
@@ -146,7 +170,7 @@ package final class DataFeed: Sendable {
                     guard let source = try write(order, place, epoch: epoch, into: room) else { continue }
                     count += size
                     positions.append(order.positions[place])
-                    if configuration.givesPlainPixels { plainPixels += plain(source, order, place, epoch: epoch) }
+                    if givesOwn { flowPixels += plain(source, order, place, epoch: epoch) }
                 } catch {
                     failure = error
                     return
@@ -156,7 +180,14 @@ package final class DataFeed: Sendable {
         if let failure { throw failure }
         return Batch(
             epoch: epoch, index: index, pixels: pixels, labels: positions.map { subset.labels[$0] },
-            plainPixels: configuration.givesPlainPixels ? plainPixels : nil, positions: positions)
+            flowPixels: givesOwn ? flowPixels : try otherFlowPixels(step: epoch * batchesPerEpoch + index),
+            positions: positions)
+    }
+
+    /// The pixels of the other feed's batch for a step, counted from the first epoch's beginning; nil if there is no such feed.
+    private func otherFlowPixels(step: Int) throws(DataSetError) -> [Float]? {
+        guard case .other(let feed) = configuration.flowImages else { return nil }
+        return try feed.batch(epoch: step / feed.batchesPerEpoch, index: step % feed.batchesPerEpoch).pixels
     }
 
     /// The uses of random numbers, one stream each.

@@ -23,8 +23,8 @@ package final class FineTuningLearner: Learner {
     ///   - smoothing: weight of the uniform distribution in the target, 0 ..< 1.
     ///   - forwardSteps: see `EulerPass.init(_:to:forwardSteps:)`.
     ///   - gradientSteps: see `ReverseObjective`; more than are taken counts as all.
-    ///   - flowWeight: the weight of the flow's own loss on the batches' plain images; with 0 there is none.
-    ///   - flowShare: the part of every batch's images that this loss is taken on: above 0, up to 1.
+    ///   - flowWeight: the weight of the flow's own loss, on `Batch.flowPixels`; with 0 there is none.
+    ///   - flowShare: the part of these images that this loss is taken on: above 0, up to 1.
     ///   - seed: of the noise and the times of that loss.
     ///   - capacity: images in memory at a time; see `TrainableNetwork`.
     ///   - sums: how the workers divide the gradients.
@@ -63,7 +63,7 @@ package final class FineTuningLearner: Learner {
     }
 
     package func differentiate(_ batch: Batch, parts: [Range<Int>], step: Int, partDone: (BatchOutcome) -> Void) {
-        let flowBatch = flowLoss?.trainingBatch(batch.plainPixels ?? batch.pixels, count: batch.count, step: step)
+        let flowBatch = flowBatch(of: batch, step: step)
         for part in parts {
             store.clearGradients()
             let outcome = batch.pixels.withUnsafeBufferPointer { pixels in
@@ -71,13 +71,20 @@ package final class FineTuningLearner: Learner {
                     images: pixels.baseAddress! + part.lowerBound * network.stateCount,
                     labels: Array(batch.labels[part]), of: batch.count)
             }
-            let partOfFlowLoss = flowBatch.flatMap { batch in
-                flowLoss.map { $0.differentiate(batch, images: $0.chosen(in: part)) }
+            let partOfFlowLoss = flowBatch.flatMap { flowBatch in
+                flowLoss?.differentiate(flowBatch, images: flowBatch.pairs(of: part, among: batch.count))
             }
             network.giveGradients(to: store)
             head.giveGradients(to: store)
             partDone(BatchOutcome(loss: outcome.loss, correct: outcome.correct, flowLoss: partOfFlowLoss))
         }
+    }
+
+    /// What the flow is trained on in a step; nil if it isn't, or if all images for it are damaged.
+    private func flowBatch(of batch: Batch, step: Int) -> FlowMatchingBatch? {
+        let pixels = batch.flowPixels ?? batch.pixels
+        guard let flowLoss, !pixels.isEmpty else { return nil }
+        return flowLoss.trainingBatch(pixels, count: pixels.count / network.stateCount, step: step)
     }
 
     /// Cross-entropy, without smoothing, and top-1 accuracy over the images held back, and the flow's loss if it is learnt.

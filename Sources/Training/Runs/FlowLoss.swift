@@ -15,22 +15,8 @@ struct FlowLoss {
 
     /// What the network is trained on, of images [count][3][side][side].
     func trainingBatch(_ images: [Float], count: Int, step: Int) -> FlowMatchingBatch {
-        let chosen = chosen(in: 0..<count).count
-        guard chosen < count else { return batch(images, count: count, step: step, use: .training) }
-        let size = images.count / count
-        var some: [Float] = []
-        some.reserveCapacity(chosen * size)
-        for image in 0..<count where !self.chosen(in: image..<image + 1).isEmpty {
-            some += images[image * size..<(image + 1) * size]
-        }
-        return batch(some, count: chosen, step: step, use: .training)
-    }
-
-    /// Which images of a training batch are those of some images of the whole batch. They are spread evenly, so that parts of a batch
-    /// have the same work.
-    func chosen(in images: Range<Int>) -> Range<Int> {
-        func before(_ image: Int) -> Int { Int((Double(image) * share).rounded(.up)) }
-        return before(images.lowerBound)..<before(images.upperBound)
+        let shown = Int((Double(count) * share).rounded(.up))
+        return batch(images, count: count, shown: shown, step: step, use: .training)
     }
 
     /// The share of some of a training batch's images in its mean loss; its gradients add up in the network.
@@ -64,11 +50,14 @@ struct FlowLoss {
 
     /// The mean loss of a batch held back, each image at a time and with noise that follow from the batch's number.
     func held(_ images: Batch, number: Int) -> Double {
-        let batch = batch(images.pixels, count: images.count, step: number, use: .validation)
+        let batch = batch(images.pixels, count: images.count, shown: images.count, step: number, use: .validation)
         return objective.loss(states: batch.states, times: batch.times, targets: batch.targets)
     }
 
-    private func batch(_ images: [Float], count: Int, step: Int, use: FlowMatchingBatch.Use) -> FlowMatchingBatch {
-        FlowMatchingBatch(images: images, count: count, flow: flow, seed: seed, step: step, use: use, pool: pool)
+    private func batch(
+        _ images: [Float], count: Int, shown: Int, step: Int, use: FlowMatchingBatch.Use
+    ) -> FlowMatchingBatch {
+        FlowMatchingBatch(
+            images: images, count: count, shown: shown, flow: flow, seed: seed, step: step, use: use, pool: pool)
     }
 }

@@ -6,6 +6,8 @@ private import Synchronization
 package struct TrainingData {
     package let images: LabelledImages
     package let split: DataSplit
+    /// What the loss of the flow is taken on in addition to classes, if not on the same images.
+    package let flowImages: LabelledImages?
     /// What a run that continues must find again.
     package let settings: TrainingSettings.Images
     package let damage: DamagePolicy
@@ -23,13 +25,16 @@ package struct TrainingData {
     ///   - seed: the run's.
     ///   - splitSeed: chooses the images that a fraction holds back, and those of `labelsPerClass`.
     ///   - labelsPerClass: how many images of every class to train on; nil for all.
+    ///   - flowImages: what the loss of the flow is taken on; nil for the same images.
     /// - Throws: `DataSetError`.
     package init(
         _ images: LabelledImages, validation: ValidationSource, labels: ImageLabels?, validationLabels: ImageLabels?,
-        following links: FollowedLinks, seed: Int, splitSeed: Int, labelsPerClass: Int? = nil, damage: DamagePolicy
+        following links: FollowedLinks, seed: Int, splitSeed: Int, labelsPerClass: Int? = nil,
+        flowImages: LabelledImages? = nil, damage: DamagePolicy
     ) throws {
         self.images = images
         self.damage = damage
+        self.flowImages = flowImages
         split = try DataSplit(
             images, validation: validation, labels: validationLabels, following: links,
             labelsPerClass: labelsPerClass, seed: UInt64(splitSeed))
@@ -48,20 +53,32 @@ package struct TrainingData {
             // State files from before --split-seed record only the fraction; the run's seed divided their images.
             settings.splitSeed = splitSeed == seed ? nil : splitSeed
         }
+        settings.flow = try flowImages.map { digits(try $0.fingerprint()) }
         settings.labels = labels.map { digits($0.fingerprint) }
         settings.validationLabels = validationLabels.map { digits($0.fingerprint) }
         self.settings = settings
     }
 
+    /// The batches to train on.
+    ///
+    /// - Parameter learnsFlow: whether they have images for the loss of the flow too.
     package func trainingFeed(
         batchSize: Int, seed: UInt64, _ preprocessing: Preprocessing, _ augmentation: AugmentationPolicy,
-        balancesClasses: Bool = false, givesPlainPixels: Bool = false
+        balancesClasses: Bool = false, learnsFlow: Bool = false
     ) -> DataFeed {
         var configuration = DataFeed.Configuration(batchSize: batchSize, seed: seed)
         configuration.augmentation = augmentation
         configuration.balancesClasses = balancesClasses
-        configuration.givesPlainPixels = givesPlainPixels
         configuration.damage = damage
+        if learnsFlow {
+            configuration.flowImages =
+                flowImages.map { images in
+                    var plain = configuration
+                    plain.augmentation = AugmentationPolicy(flips: augmentation.flips)
+                    plain.balancesClasses = false
+                    return .other(watched(DataFeed(LabelledSubset(images), preprocessing: preprocessing, plain)))
+                } ?? .own
+        }
         return watched(DataFeed(split.training, preprocessing: preprocessing, configuration))
     }
 

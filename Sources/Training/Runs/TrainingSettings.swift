@@ -130,6 +130,8 @@ package struct TrainingSettings: Codable, Sendable, Equatable {
         package var splitSeed: Int?
         /// The fingerprint of the data set that is validated on, if there is one.
         package var validation: String?
+        /// The fingerprint of the images that the loss of the flow is taken on, if they are others.
+        package var flow: String?
         /// The fingerprint of the table of labels, if there is one.
         package var labels: String?
         /// The fingerprint of the validation's table of labels, if there is one.
@@ -232,7 +234,7 @@ extension TrainingSettings.Images {
             "--validation": heldBack.map { "\($0)" + splitSeedText },
             "--labels-per-class": labelsPerClass.map { "\($0)" + splitSeedText },
             "the fingerprint of --validation": validation, "the fingerprint of --labels": labels,
-            "the fingerprint of --validation-labels": validationLabels,
+            "the fingerprint of --validation-labels": validationLabels, "the fingerprint of --flow-data": flow,
         ]
     }
 }

@@ -17,6 +17,8 @@ struct TrainingForecast {
 
     let trainingImages: Int
     let validationImages: Int
+    /// Those of the flow's loss; nil if they are the same, or if there is no such loss.
+    var flowImages: Int?
     /// Names of the classes; none in pretraining.
     let classes: [String]
     let imagesPerStep: Int
@@ -35,7 +37,10 @@ struct TrainingForecast {
     ///
     /// - Parameter bytes: the most memory that the run will hold.
     func text(_ times: Times, bytes: Int, budget: MemoryBudget?) -> String {
-        var lines = ["images: \(trainingImages) to train on, \(validationImages) to validate on"]
+        var lines = [
+            "images: \(trainingImages) to train on, \(validationImages) to validate on"
+                + (flowImages.map { ", \($0) for the loss of the flow" } ?? "")
+        ]
         if !classes.isEmpty { lines.append(Self.text(ofClasses: classes)) }
         lines.append(
             "steps: \(stepsPerEpoch * epochs) in \(epochs) epoch\(epochs == 1 ? "" : "s") of \(stepsPerEpoch), "
@@ -93,7 +98,8 @@ package enum TrainingRehearsal {
             ? try TrainingState.Reader(path: files.state, access: .onDemand).record.step : 0
         let held = data.split.validation?.count ?? 0
         let forecast = TrainingForecast(
-            trainingImages: data.split.training.count, validationImages: held, classes: data.images.classes,
+            trainingImages: data.split.training.count, validationImages: held,
+            flowImages: data.flowImages?.items.count, classes: data.images.classes,
             imagesPerStep: feed.imagesPerBatch, stepsPerEpoch: feed.batchesPerEpoch, epochs: epochs,
             stepsDone: stepsDone)
         // A batch at a time on this thread: what a stream has ready would hide how long it takes to make one.
