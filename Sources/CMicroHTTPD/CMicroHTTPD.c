@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The caller checks the Host header, the target and the framing itself: the library would refuse with a page of its own. Up to
-// 0.9.76 strictness adds two such checks. Later versions omit them at the laxest level only, which mends other faults instead.
+// The caller checks the Host header, the target and the framing, because the library's refusals have their own page. Up to 0.9.76,
+// strictness adds two such checks. Later versions omit them only at the laxest level, where they repair other faulty requests.
 #if MHD_VERSION < 0x00097701
 #define LAX MHD_OPTION_STRICT_FOR_CLIENT, 0
 #else

@@ -1,6 +1,6 @@
-"""Images and inputs that drive activations to extremes are answered with finite numbers, or told not_finite for themselves
-alone: black, white, checkerboards, noise, one pixel, long strips, and tensors of huge, denormal and alternating numbers. What
-is in the same batch has the bits that it has alone, and the service goes on."""
+"""Images and tensors that drive activations to extremes get finite numbers, or the error not_finite for this image alone: black,
+white, checkerboards, noise, one pixel, long strips, and tensors of huge, denormal and alternating numbers. Other images of the same
+batch get the same bits as alone, and the service keeps running."""
 
 import json
 import math

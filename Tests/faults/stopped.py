@@ -1,6 +1,6 @@
-"""Stopped by SIGSTOP and continued by SIGCONT, as a suspended container is, for less than --request-timeout, the service
-answers what it had and what came meanwhile: no request fails, and it is live and ready at once. After a longer stop, a
-client that had not sent its whole request is closed as any that slow, and no other client suffers."""
+"""The service is stopped by SIGSTOP and continued by SIGCONT, as when a container is suspended. If that takes less than
+--request-timeout, no request fails, neither those before nor those that came in the meantime, and the service is live and ready at
+once. After a longer stop, it closes the connections of clients that had not sent their whole request, and no others."""
 
 import signal
 import time

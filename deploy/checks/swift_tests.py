@@ -1,10 +1,11 @@
 """Reports a run of `swift test` from its event stream: failures with their messages, skipped tests with their reasons, the slowest
-tests, and which sets of kernels this processor let it test.
+tests, and the sets of kernels that could be tested on this processor.
 
     python3 deploy/checks/swift_tests.py EVENTS LOG
 
-EVENTS is what --event-stream-output-path wrote, LOG what the run printed. A line of the log that no terminal shows at once is a
-failure too, as a rule an argument that needs a name (`Named` in Tests/TestFixtures). The exit status is 1 for any failure.
+EVENTS is the file that --event-stream-output-path wrote, and LOG is the output of the run. A line of LOG with more than 400
+characters is a failure too: usually it prints an argument that needs a name (`Named` in Tests/TestFixtures). The exit status is 1
+for any failure.
 """
 
 import collections
