@@ -75,6 +75,8 @@ void *curl_client_make(const char *url, const char *user_agent) {
     library.curl_easy_setopt(handle, CURLOPT_HTTPHEADER, client->headers);
     library.curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, client->failure);
     library.curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take);
+    // Spans go to the configured address only: without this, http_proxy and its kin would redirect them.
+    library.curl_easy_setopt(handle, CURLOPT_PROXY, "");
     library.curl_easy_setopt(handle, CURLOPT_POST, 1L);
     // Other threads' signals aren't libcurl's to change.
     library.curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);

@@ -38,7 +38,7 @@ enum ConvertCommand: Subcommand {
         positionals: [model],
         examples: [
             "Halve the size and change the default tap:":
-                "headwater convert finetuned/model.safetensors --default-tap end/middle --dtype f16 -o "
+                "headwater convert finetuned/model.safetensors --default-tap 1/middle --dtype f16 -o "
                 + "model.safetensors",
             "Extend the grid to noise, in eight steps:":
                 "headwater convert pretrained/model.safetensors --t-span 9 -o all.safetensors",

@@ -9,7 +9,11 @@ enum GridOptions {
         help: "The number of points of the time grid. The default is the model's.")
     static let cutoff = Option(
         "t-cutoff", optional: .integer(in: 0...10_000),
-        help: "The point at which the grid is cut. With --t-span, the default is no cut.")
+        help: cutoffHelp + " With --t-span, the default is no cut.")
+    /// What a cut leaves.
+    static let cutoffHelp =
+        "Where the grid is cut: this number of points remains. On icfm and otcfm paths, whose points are counted from "
+        + "noise, this number is removed instead."
     static let solver = Option(
         "solver", optional: .choice("SOLVER", of: Solver.self),
         help: "The method of integration: euler, heun, midpoint, rk4 or ab2. The default is the model's.")

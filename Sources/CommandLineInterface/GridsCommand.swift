@@ -33,7 +33,8 @@ enum GridsCommand: Subcommand {
             images through the interval of the model's grid with every solver and several numbers of steps. It \
             compares the final states with a fine solution: the method rk4 with twice the steps of the finest grid. \
             It prints the mean cosine and the mean distance between them, and the grid that is within --tolerance at \
-            the least cost. To give a model that grid, pass the printed options to 'headwater convert'.
+            the least cost. To give a model that grid, pass the printed options to 'headwater convert'. If no grid is within \
+            --tolerance, the exit status is 1.
             """,
         options: [
             [data, limit, neighbours, evaluations, tolerance, BulkOptions.batch, json],

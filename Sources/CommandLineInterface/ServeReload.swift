@@ -15,7 +15,8 @@ struct ServeReload: Sendable {
     let metrics: ServiceMetrics
     let logger: Logger
 
-    /// Reads everything that was configured again: certificate, keys, token, and the model, which takes longest, last.
+    /// Reads everything that was configured again: certificate, keys, token, and the model if its file has changed, which takes
+    /// longest, last.
     func run() async {
         await reload(.certificate) {
             guard let identity = try ServeOptions.identity(arguments) else { return nil }
@@ -23,7 +24,7 @@ struct ServeReload: Sendable {
         }
         await reload(.apiKeys) { try ServeOptions.publicKeys(arguments).map { publicAPI.replaceKeys($0) } }
         await reload(.adminToken) { try ServeOptions.token(arguments).map { adminAPI.replaceToken($0) } }
-        await reload(.model) { try await checkpoints.reload().value.get() == .activated }
+        await reload(.model) { try await checkpoints.reload()?.value.get() == .activated }
         do {
             try warnOfGuessableKeys()
         } catch {

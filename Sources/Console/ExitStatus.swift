@@ -13,7 +13,7 @@ package enum ExitStatus: Int32, CaseIterable, Sendable {
         switch self {
         case .success: "Success."
         case .negative:
-            "Some inputs could not be used; the service is not ready; or training has diverged."
+            "Some inputs could not be used; the service is not ready; training has diverged; or no grid is accurate enough."
         case .usage: "Invalid command line or environment variable."
         case .unusableData: "A model, data set, certificate or other input is invalid."
         case .unreadableInput: "An input doesn't exist or can't be read."

@@ -75,5 +75,5 @@ private func requestEnded(
 
 private func messageLogged(_ context: UnsafeMutableRawPointer?, _ message: UnsafePointer<CChar>?) {
     guard let message else { return }
-    core(context).log(String(cString: message))
+    core(context).log(ServerMessage(String(cString: message)))
 }

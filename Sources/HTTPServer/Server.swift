@@ -39,7 +39,7 @@ package final class Server: Sendable {
     /// - Throws: ``ServerError`` if the configuration makes no sense or the system gives no descriptors.
     package init(
         _ application: some Application, configuration: ServerConfiguration,
-        log: @escaping @Sendable (String) -> Void
+        log: @escaping @Sendable (ServerMessage) -> Void
     ) throws(ServerError) {
         try configuration.validate()
         let shortest = min(configuration.requestTimeout, configuration.idleTimeout, configuration.responseTimeout)
@@ -192,14 +192,14 @@ package final class Server: Sendable {
 /// Collects the messages of libmicrohttpd while it starts, for the error, and passes every message on.
 private final class StartMessages: Sendable {
     private let kept = Mutex<[String]?>([])
-    private let log: @Sendable (String) -> Void
+    private let log: @Sendable (ServerMessage) -> Void
 
-    init(_ log: @escaping @Sendable (String) -> Void) { self.log = log }
+    init(_ log: @escaping @Sendable (ServerMessage) -> Void) { self.log = log }
 
     var text: String { kept.withLock { $0 ?? [] }.joined(separator: "; ") }
 
-    func add(_ message: String) {
-        kept.withLock { $0?.append(message) }
+    func add(_ message: ServerMessage) {
+        kept.withLock { $0?.append(message.text) }
         log(message)
     }
 

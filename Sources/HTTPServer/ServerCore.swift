@@ -8,7 +8,7 @@ final class ServerCore: Sendable {
     let configuration: ServerConfiguration
     /// Begins the application's side of a request with these headers.
     let converse: @Sendable (HTTPHeaders, String?) -> any Conversation
-    let log: @Sendable (String) -> Void
+    let log: @Sendable (ServerMessage) -> Void
 
     let monitor: SocketMonitor
     let budget: BodyBudget
@@ -23,7 +23,7 @@ final class ServerCore: Sendable {
     init(
         configuration: ServerConfiguration, monitor: SocketMonitor,
         converse: @escaping @Sendable (HTTPHeaders, String?) -> any Conversation,
-        log: @escaping @Sendable (String) -> Void
+        log: @escaping @Sendable (ServerMessage) -> Void
     ) {
         self.configuration = configuration
         self.monitor = monitor
@@ -67,7 +67,7 @@ final class ServerCore: Sendable {
     func prepare(_ response: Response, _ conversation: inout any Conversation, closing: Bool) -> PreparedResponse? {
         let closing = closing || isDraining.load(ordering: .acquiring)
         if let fault = response.fault {
-            log("a response cannot be sent: \(fault)")
+            log(ServerMessage("a response cannot be sent: \(fault)"))
         } else if let prepared = PreparedResponse(response, closing: closing) {
             return prepared
         }
@@ -92,7 +92,7 @@ final class ServerCore: Sendable {
         do throws(SystemError) {
             try monitor.watchClient(connection.id, socket: socket)
         } catch {
-            log("a client's disconnection can't be detected: \(error)")
+            log(ServerMessage("a client's disconnection can't be detected: \(error)"))
         }
         return connection
     }
@@ -206,7 +206,7 @@ final class ServerCore: Sendable {
                 monitor.rearmListener(listener)
             } catch {
                 // Not rearmed until the next tick: the listener stays readable, and the monitor would loop.
-                log("no connection can be accepted for now: \(error)")
+                log(ServerMessage("no connection can be accepted for now: \(error)"))
             }
         }
     }

@@ -300,6 +300,49 @@ struct CheckpointTests {
         }
     }
 
+    @Test("A reload keeps an activated checkpoint unless the configured file has changed; DELETE gives it up")
+    func returnsToConfigured() async throws {
+        try await TestService.run { service async throws in
+            try service.addModel("b.safetensors", seed: 2)
+            func activate() async throws {
+                let answer = try await service.admin.postJSON(
+                    "/admin/checkpoint?wait=true", #"{"path":"b.safetensors"}"#)
+                #expect(answer.status == 200, "\(answer.text)")
+                #expect(try service.record(answer, "active")?["name"] as? String == "b")
+            }
+            func restarted() async throws -> String? {
+                let manager = TestService.manager(
+                    FeatureService(configuration: .init(), kernels: .best, pool: TestService.pool, events: .init()),
+                    initial: service.folder + "/a.safetensors", directory: try ModelDirectory(path: service.folder))
+                try await manager.start()
+                return await manager.status.active?.version.name
+            }
+            try await activate()
+            #expect(try await service.checkpoints.reload() == nil)
+            #expect(try await service.modelName() == "b")
+
+            let back = try await service.admin.send("DELETE", "/admin/checkpoint?wait=true", body: [])
+            #expect(back.status == 200, "\(back.text)")
+            #expect(try service.record(back, "active")?["name"] as? String == "a")
+            #expect(try await restarted() == "a")
+            #expect(try await service.admin.post("/admin/rollback?wait=true", []).status == 200)
+            #expect(try await restarted() == "b")
+
+            try service.addModel("a.safetensors", name: "c", seed: 3)
+            #expect(try await service.checkpoints.reload()?.value.get() == .activated)
+            #expect(try await service.modelName() == "c")
+            #expect(try await restarted() == "c")
+            try await activate()
+            #expect(try await service.checkpoints.reload() == nil, "the file is the one that was read last")
+
+            try FileManager.default.removeItem(atPath: service.folder + "/a.safetensors")
+            await #expect(throws: CheckpointFailure.self) { try await service.checkpoints.reload()?.value.get() }
+            let gone = try await service.admin.send("DELETE", "/admin/checkpoint?wait=true", body: [])
+            #expect(gone.status == 422 && gone.code == "checkpoint_rejected", "\(gone.text)")
+            #expect(try await service.modelName() == "b")
+        }
+    }
+
     @Test("A restart serves the checkpoint activated last, and what a killed service left behind is removed")
     func restart() async throws {
         try await TestService.run { service async throws in

@@ -49,6 +49,24 @@ struct LogTests {
         #expect(Set(everything).isSuperset(of: ["/health/ready", "/v2/models/{model}/ready", "/metrics", error]))
     }
 
+    @Test("What the HTTP server says of a client that left early is logged at the level debug")
+    func departure() async throws {
+        try await TestService.run {
+            $0.logLevel = .debug
+        } _: { service async throws in
+            let port = service.client.port
+            try await offPool {
+                let client = try RawClient(port: port)
+                client.send("GET /model HTTP/1.1\r\nHo")
+            }
+            func levels() -> [String]? {
+                try? service.log.lines(saying: "http server").compactMap { $0["level"] as? String }
+            }
+            #expect(await eventually { levels()?.isEmpty == false })
+            #expect(levels() == ["debug"])
+        }
+    }
+
     @Test("Every change of the model is logged with action, source, versions, client and request, and so is a refusal")
     func checkpoints() async throws {
         try await TestService.run { service async throws in
@@ -72,14 +90,14 @@ struct LogTests {
                 try await service.admin.send(
                     "PUT", "/admin/checkpoint?wait=true", headers: ["X-Request-Id": "up"], body: TinyModel.classifier
                 ).status == 200)
-            _ = try await service.checkpoints.reload().value.get()
+            _ = try await service.checkpoints.reset().value.get()
 
             let lines = try service.log.lines(saying: "checkpoint ")
             func line(_ message: String, _ action: String) throws -> [String: String] {
                 let found = lines.first { $0["message"] as? String == message && $0["action"] as? String == action }
                 return try #require(found, "\(message), \(action)").compactMapValues { $0 as? String }
             }
-            for action in ["start", "load", "rollback", "upload", "reload"] {
+            for action in ["start", "load", "rollback", "upload", "reset"] {
                 _ = try line("checkpoint loading", action)
             }
             let start = try line("checkpoint activated", "start")
@@ -98,7 +116,7 @@ struct LogTests {
             #expect(back["model"] == "a" && back["previous_model"] == "b" && back["request_id"] == "back")
             let upload = try line("checkpoint unchanged", "upload")
             #expect(upload["source"] == "upload" && upload["model"] == "a" && upload["request_id"] == "up")
-            #expect(try line("checkpoint unchanged", "reload")["client"] == nil)
+            #expect(try line("checkpoint unchanged", "reset")["client"] == nil)
         }
     }
 }

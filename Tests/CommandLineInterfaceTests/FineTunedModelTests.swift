@@ -60,6 +60,21 @@ struct FineTunedModelTests {
         }
     }
 
+    @Test(
+        "A default tap that would move to the pooled image itself reads where the head does",
+        arguments: [
+            ("end/pooled", HeadPlace.activations(ActivationMeans(.up(1))), "1.0/up.1"),
+            ("end/pooled", .state, "1.0/pooled"),
+            ("end/middle", .activations(ActivationMeans(.up(1))), "1.0/middle"),
+            ("1/pooled", .activations(ActivationMeans(.up(1))), "1/pooled"),
+        ])
+    func leavesTheImage(tap: String, place: HeadPlace, kept: String) throws {
+        var wishes = try Self.wishes(9)
+        (wishes.headTime, wishes.headPlace, wishes.isHeadSolved) = (.at(1), place, true)
+        let tuned = try FineTunedModel(of: Self.base(tap: tap), classes: Self.classes, wishes)
+        #expect(try Tap(parsing: tuned.configuration.defaultTap) == Tap(parsing: kept))
+    }
+
     @Test("Another tap and another name are taken if they are asked for; a tap that the model lacks is refused")
     func obeys() throws {
         let base = Self.base(tap: "end/up.1")

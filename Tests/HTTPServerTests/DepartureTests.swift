@@ -136,10 +136,13 @@ struct DepartureTests {
     @Test("After 10,000 aborted requests, connections, handlers, memory held and descriptors are where they were")
     func tenThousandAborts() async throws {
         let gate = Gate()
+        let warnings = Mutex<Set<String>>([])
         try await withServer {
             $0.maximumConnections = 4000
         } handler: {
             await Self.waiting(for: gate)($0)
+        } log: { message in
+            if !message.tellsOfDeparture { warnings.withLock { _ = $0.insert(message.text) } }
         } _: { server in
             let port = server.port
             let before = descriptors(ofPort: port)
@@ -166,6 +169,7 @@ struct DepartureTests {
             // libmicrohttpd tells that a connection is closed just before it closes the socket.
             #expect(await eventually { descriptors(ofPort: port) == before })
         }
+        #expect(warnings.withLock { $0 } == [], "clients that leave are no cause for a warning")
     }
 
     /// One client that gives up: with its request half sent or complete, by FIN or by RST.

@@ -120,7 +120,8 @@ struct ExchangeTests {
     func headerInjection() async throws {
         let messages = Mutex<[String]>([])
         let handler: Handler = { _ in Response(headers: ["Location": "/x\r\nSet-Cookie: stolen=1"]) }
-        try await withServer(handler: handler, log: { message in messages.withLock { $0.append(message) } }) { server in
+        try await withServer(handler: handler, log: { message in messages.withLock { $0.append(message.text) } }) {
+            server in
             let port = server.port
             let response = try await offPool { try RawClient(port: port).exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n") }
             #expect(response.status == 500)

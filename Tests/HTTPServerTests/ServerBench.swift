@@ -58,7 +58,7 @@ func withServer<Result>(
     _ configure: (inout ServerConfiguration) -> Void = { _ in }, maximumBodyBytes: Int = 32 << 20,
     handler: @escaping Handler = echo, admit: (@Sendable (RequestHead) -> Admission<Void>)? = nil,
     observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
-    log: @escaping @Sendable (String) -> Void = { _ in }, _ body: (Server) async throws -> Result
+    log: @escaping @Sendable (ServerMessage) -> Void = { _ in }, _ body: (Server) async throws -> Result
 ) async throws -> Result {
     var configuration = ServerConfiguration()
     configure(&configuration)

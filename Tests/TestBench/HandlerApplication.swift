@@ -37,7 +37,7 @@ extension Server {
             .accepted((), .memory(maximumBytes: 32 << 20))
         },
         observe: @escaping @Sendable (ExchangeRecord) -> Void = { _ in },
-        log: @escaping @Sendable (String) -> Void = { _ in }
+        log: @escaping @Sendable (ServerMessage) -> Void = { _ in }
     ) throws(ServerError) {
         try self.init(
             HandlerApplication(handler: handler, admit: admit, observe: observe), configuration: configuration,

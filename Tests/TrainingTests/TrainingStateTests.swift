@@ -94,7 +94,7 @@ struct TrainingStateTests {
             }
             #expect("\(other)".contains("--seed was 1 and is 2;"))
             let begun = try #require(throws: TrainingError.self) { try SmallRun(in: folder).run(epochs: 1) }
-            #expect(begun == .alreadyBegun(path: "\(folder.path)/state.safetensors"))
+            #expect(begun == .alreadyBegun(path: "\(folder.path)/state.safetensors", option: "--output"))
             let elsewhere = try SmallRun(in: folder, workers: 1)
             #expect(try elsewhere.trainer.resume(from: elsewhere.files.state) == "2 workers")
         }

@@ -87,6 +87,14 @@ package final class AdminAPI: Sendable {
         return try await answer(command, load)
     }
 
+    /// `DELETE /admin/checkpoint`.
+    func reset(_ command: Command) async throws(Problem) -> Response {
+        let load = try await begun(.reset, command.client) { () async throws(CheckpointRefusal) in
+            try await checkpoints.reset(for: command.client)
+        }
+        return try await answer(command, load)
+    }
+
     /// `POST /admin/rollback`.
     func rollback(_ command: Command) async throws(Problem) -> Response {
         let load = try await begun(.rollback, command.client) { () async throws(CheckpointRefusal) in

@@ -21,6 +21,9 @@ extension AdminAPI: EndpointAPI {
                 "upload", method: "PUT", "/admin/checkpoint", options: ["wait", "sha256"], body: .checkpoint,
                 statuses: [200, 202, 400, 401, 403, 409, 413, 415, 422, 429, 500, 507], handler: upload),
             .command(
+                "reset", method: "DELETE", "/admin/checkpoint", options: ["wait"], body: .none,
+                statuses: [200, 202, 400, 401, 403, 409, 422, 429, 507], handler: reset),
+            .command(
                 "rollback", "/admin/rollback", options: ["wait"], body: .none,
                 statuses: [200, 202, 400, 401, 403, 409, 422, 429, 507], handler: rollback),
 

@@ -59,7 +59,13 @@ extension Problem {
             case .memory: .insufficientMemory
             case .storage: .insufficientStorage
             }
-        self.init(code, "\(failure)")
+        self.init(code, Self.detail(of: failure))
+    }
+
+    /// Problems name no paths outside the model directory.
+    private static func detail(of failure: CheckpointFailure) -> String {
+        guard case .configured(let path) = failure.source else { return "\(failure)" }
+        return "the configured model, \(failure.phase.rawValue): \(failure.reason.replacing(path, with: "its file"))"
     }
 
     /// Why a load has not begun.

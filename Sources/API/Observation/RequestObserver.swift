@@ -10,7 +10,11 @@ struct RequestObserver: Sendable {
     let accessLog: AccessLog
     var tracing: RequestTracing?
 
-    func logServer(_ message: String) { logger.warning(listener.serverName, ["detail": .string(message)]) }
+    /// Logs what the HTTP server says. A client that leaves early is not worth a warning; its request's access line tells of it.
+    func logServer(_ message: ServerMessage) {
+        let level: LogLevel = message.tellsOfDeparture ? .debug : .warning
+        logger.log(level, listener.serverName, ["detail": .string(message.text)])
+    }
 
     /// Writes the response to a problem. A fault of the service is logged at once, regardless of --access-log.
     func response(to problem: Problem, _ observation: inout RequestObservation) -> Response {

@@ -23,7 +23,7 @@ enum BenchCommand {
             + "ddpm-cifar10, ddpm-256, adm-64 and edm-cifar10 of published families); or model files.")
     static let batches = Option(
         "batch", optional: .list(of: .integer(in: 1...256)),
-        help: "Batch sizes. The default is 1 and 8, or 1 and 4 for u64.")
+        help: "Batch sizes. The default is 1 and 8; 1 and 4 for u64 and adm-64; 1 for ddpm-256.")
     static let evaluations = Option(
         "evaluations", .integer(in: 1...999), default: 3,
         help: "The number of evaluations in a pass of networks with random weights. The published settings have 31.")

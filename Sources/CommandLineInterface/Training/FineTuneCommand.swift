@@ -90,8 +90,8 @@ enum FineTuneCommand: Subcommand {
     private static let flowShare = Option(
         "flow-share", .number("PART", in: 0.001...1), default: 1,
         help:
-            "The fraction of each batch's images on which --flow-weight's loss is computed. With 0.25, a step takes "
-            + "much less time; the expected loss stays the same, but its gradient is noisier.")
+            "The pairs of noise and image on which --flow-weight's loss is computed, as a fraction of the batch. With 0.25, "
+            + "a step takes much less time; the expected loss stays the same, but its gradient is noisier.")
 
     static let command = Command(
         name: "finetune", abstract: "train a model to classify images",
@@ -100,7 +100,8 @@ enum FineTuneCommand: Subcommand {
             network's activations. The gradient of the cross-entropy passes back through every step, into the network and the \
             head. The classes are the names of the folders that contain the images, or the labels of --labels, sorted by name. \
             The head is kept if the model has these classes, this place and this width; otherwise a new one is made. The model \
-            keeps its name and its default tap. The command says what is kept and what is new when training begins.
+            keeps its name and its default tap, except that a tap at the end moves to the head's time with --head-at. The \
+            command says what is kept and what is new when training begins.
 
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
             --resume continues bit for bit. If epochs take less than 10 seconds, these files are written about every 10 \
@@ -132,7 +133,7 @@ enum FineTuneCommand: Subcommand {
         examples: [
             "Fine-tune, keeping the best model on a tenth held back:":
                 "headwater finetune pretrained/model.safetensors --data train.tar --validation 0.1 --t-span 17 "
-                + "--head-at 1 --head-place up.1 --flow-weight 0.5 -o finetuned",
+                + "--head-at 1 --head-place up.1 --default-tap 1/up.1 --flow-weight 0.5 -o finetuned",
             "Teach the bundled model your own classes, from a few dozen images of each, in a minute:":
                 "headwater finetune --data flowers --validation 0.2 --freeze flow -o head",
             "Resume an interrupted run:": "headwater finetune --resume -o finetuned",

@@ -27,11 +27,13 @@ enum PretrainCommand: Subcommand {
             "How noise and images are paired, and the path between them. The default is MODEL's; without MODEL, it must "
             + "be given.")
     private static let imageSize = Option(
-        "image-size", optional: .integer(in: 16...128),
-        help: "The height and width of images, instead of the architecture's.")
+        "image-size", optional: .integer(in: 16...256),
+        help: "The height and width of images, from 16 to 256, instead of the architecture's.")
     private static let name = Option(
         "name", optional: .string("NAME"),
-        help: "The model's name. The default is MODEL's; without MODEL, the output folder's name.")
+        help:
+            "The model's name: letters, digits, '.', '_' and '-'. The default is MODEL's; without MODEL, the output folder's "
+            + "name.")
     private static let recipe = RecipeOptions(
         epochs: 100, warmUp: 0, schedule: .constant, weightDecay: 0, averageDecay: 0.9999,
         augmentation: AugmentationPolicy(flips: true))
@@ -43,7 +45,7 @@ enum PretrainCommand: Subcommand {
         help: "The number of points of the time grid on which the model is served. Training doesn't depend on it. The "
             + "default is MODEL's; without MODEL, \(defaultSpan).")
     private static let cutoff = Option(
-        "t-cutoff", optional: .integer(in: 0...10_000), help: "The point at which that grid is cut.")
+        "t-cutoff", optional: .integer(in: 0...10_000), help: GridOptions.cutoffHelp)
 
     private static let samples = Option(
         "samples", .integer(in: 0...1024), default: 16,
@@ -60,8 +62,8 @@ enum PretrainCommand: Subcommand {
             Every epoch rewrites log.csv and progress.svg in the output folder and saves state.safetensors, from which \
             --resume continues bit for bit. If epochs take less than 10 seconds, these files are written about every 10 \
             seconds. A sheet of images made from noise shows what the flow has learnt after each epoch. \
-            SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be \
-            served (embeddings only) and fine-tuned.
+            SIGINT and SIGTERM save the state and exit with 0. model.safetensors can be served (without classes) and \
+            fine-tuned.
 
             With MODEL, training begins with its weights, network, flow and grid. Any flow that a model file can hold is \
             accepted. The new model has no head. The average of the weights decays by --ema-decay from the first step, so give \

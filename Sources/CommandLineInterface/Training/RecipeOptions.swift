@@ -33,7 +33,8 @@ struct RecipeOptions: Sendable {
         self.augmentation = Option(
             "augment", .described("POLICY", rule: AugmentationPolicy.rule), default: augmentation,
             help: "Random changes of images, separated by commas: crop (shifts by up to 4 pixels at 32, a random "
-                + "resized crop above), flip, randaugment=MAGNITUDE, jitter=STRENGTH, erasing=PROBABILITY; or none.")
+                + "resized crop above), flip, randaugment=MAGNITUDE (0 to 10), jitter=STRENGTH, erasing=PROBABILITY (0 to 1); full for "
+                + "all of them; or none.")
     }
 
     /// Refuses a final learning rate that a constant one never comes to.

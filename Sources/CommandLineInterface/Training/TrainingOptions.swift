@@ -43,9 +43,10 @@ enum TrainingOptions {
             + "holds back the same images and isn't validated on images that the other run trained on.")
     static let stepLog = Option(
         "step-log", optional: .file,
-        help: "Append a line of JSON for every step: step, epoch, loss, the flow's loss with --flow-weight, "
-            + "learning rate, norm of the gradient, images and images a second. With --resume it keeps the lines of the steps before."
-    )
+        help:
+            "Write a line of JSON for every step: step, epoch, loss, the flow's loss with --flow-weight, learning rate, "
+            + "norm of the gradient, images and images a second. With --resume the file keeps the lines of the steps "
+            + "before; otherwise it must not exist.")
     static let dryRun = Option(
         flag: "dry-run",
         help: "Write nothing, and print what would be done: images, classes and steps, and the time and memory that "

@@ -7,8 +7,10 @@ package struct CheckpointAttempt: Sendable, Equatable {
         case load
         /// Takes a file that was sent.
         case upload
-        /// Loads the configured checkpoint again, at a signal.
+        /// Loads the configured checkpoint, whose file has changed, at a signal.
         case reload
+        /// Returns to the configured checkpoint.
+        case reset
         /// Returns to the model before.
         case rollback
     }

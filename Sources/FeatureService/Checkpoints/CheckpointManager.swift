@@ -124,7 +124,7 @@ package actor CheckpointManager {
     /// killed service left behind.
     ///
     /// By default the later decision counts. A restart goes on with the checkpoint that was activated at run time, until a
-    /// rollback or a `reload()` returns to the configured model, or another model is configured, under another path or the
+    /// rollback or a `reset(for:)` returns to the configured model, or another model is configured, under another path or the
     /// same. No start changes the record of the activation.
     ///
     /// - Returns: what was chosen, and what was passed over.
@@ -141,7 +141,8 @@ package actor CheckpointManager {
         let (digest, activated) = try await onThread {
             (configured.sha256, marker.sha256 ?? directory.sha256(of: marker.path))
         }
-        configuredDigest = digest
+        // A file that can't be read now may be there again at a reload.
+        configuredDigest = digest ?? marker.configured
         let choice = StartingCheckpoint(marker: marker, configured: digest, parts)
         let report = StartReport(
             choice: choice, activated: (marker.path, activated), configured: (configured.source.description, digest))
@@ -154,7 +155,7 @@ package actor CheckpointManager {
     }
 
     private func startConfigured(_ choice: StartingCheckpoint, report: StartReport?) async throws -> StartReport {
-        var job = configuredJob(.start)
+        var job = configuredJob(.start, client: nil)
         // The checkpoint activated last can still be resumed.
         job.isRecorded = false
         _ = try await begin(job).value.get()
@@ -199,9 +200,22 @@ package actor CheckpointManager {
                 }, abandon: { directory.drop(staged: staged) }))
     }
 
-    /// Begins to load the configured checkpoint again, which is also what a restart will begin with from then on.
-    package func reload() throws(CheckpointRefusal) -> Completion {
-        try begin(configuredJob(.reload))
+    /// Begins to load the configured checkpoint if its file has other bytes than when it was last read. Like a start, it lets the
+    /// later decision count: a checkpoint that was activated since serves on if the file is the same.
+    ///
+    /// - Returns: nil if the configured checkpoint is the same.
+    package func reload() async throws(CheckpointRefusal) -> Completion? {
+        let configured = parts.configured
+        guard configured.isFile else { return nil }
+        let digest = try? await onThread { configured.sha256 }
+        // A file that can't be read is a failure, which loading it reports.
+        if let digest, digest == configuredDigest { return nil }
+        return try begin(configuredJob(.reload, client: nil))
+    }
+
+    /// Begins to return to the configured checkpoint, which is also what a restart will begin with from then on.
+    package func reset(for client: CheckpointAttempt.Client? = nil) throws(CheckpointRefusal) -> Completion {
+        try begin(configuredJob(.reset, client: client))
     }
 
     /// Begins to return to the model that served before; what serves now can be returned to in the same way.
@@ -237,10 +251,10 @@ package actor CheckpointManager {
             load: { try loader.load(path: path, sha256: marker.sha256) }, place: { _ in marker }, abandon: {})
     }
 
-    private func configuredJob(_ action: CheckpointAttempt.Action) -> Job {
+    private func configuredJob(_ action: CheckpointAttempt.Action, client: CheckpointAttempt.Client?) -> Job {
         let (loader, configured) = (parts.loader, parts.configured)
         return Job(
-            attempt: CheckpointAttempt(action: action, source: configured.source, client: nil),
+            attempt: CheckpointAttempt(action: action, source: configured.source, client: client),
             load: {
                 switch configured {
                 case .file(let path): try loader.load(path: path)

@@ -9,7 +9,8 @@ package enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible 
     /// A state file that isn't one, or that doesn't fit.
     case unusableState(path: String, problem: String)
     /// There is a state or model file where a new run was to begin.
-    case alreadyBegun(path: String)
+    /// `option` names another one.
+    case alreadyBegun(path: String, option: String)
     /// The log of steps is of another form.
     case unusableLog(path: String, problem: String)
     /// There is no state file to go on from.
@@ -28,8 +29,8 @@ package enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible 
         case .unusableState(let path, let problem): "\(path): \(problem)"
         case .unusableLog(let path, let problem):
             "\(path) is not the log of this run's steps: \(problem); give another file"
-        case .alreadyBegun(let path):
-            "\(path) already exists; continue that run with --resume, or give another --output"
+        case .alreadyBegun(let path, let option):
+            "\(path) already exists; continue that run with --resume, or give another \(option)"
         case .nothingToResume(let path): "\(path) doesn't exist, so there is nothing to resume; leave out --resume"
         }
     }
@@ -41,7 +42,8 @@ package enum TrainingError: Error, Sendable, Equatable, CustomStringConvertible 
         }
         return isSchedule
             ? ", or start the learning-rate schedule again with --restart-schedule"
-            : "; a run may continue with another --name, --default-tap, --dtype, --checkpoint-minutes, --kernels, --workers, "
-                + "--batch-parts and --images-at-a-time, and with more --epochs if its learning rate is constant"
+            : "; a run may continue with another --name, --default-tap, --dtype, --checkpoint-minutes, --samples, --step-log, "
+                + "--damaged, --damaged-limit, --kernels, --workers, --batch-parts and --images-at-a-time, with its images in "
+                + "another place, and with more --epochs if its learning rate is constant"
     }
 }

@@ -245,8 +245,9 @@ extension TrainingRun.Files {
     ) throws {
         guard resumes else {
             // A model that is kept there would be lost at the end of the first epoch.
-            for path in [state, model] + (stepLog.map { [$0] } ?? []) where RegularFile.exists(path) {
-                throw TrainingError.alreadyBegun(path: path)
+            let outputs = [(state, "--output"), (model, "--output")] + (stepLog.map { [($0, "--step-log")] } ?? [])
+            for (path, option) in outputs where RegularFile.exists(path) {
+                throw TrainingError.alreadyBegun(path: path, option: option)
             }
             return
         }

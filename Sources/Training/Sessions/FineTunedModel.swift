@@ -63,7 +63,7 @@ package struct FineTunedModel {
         try configuration.setGrid(wishes.grid, headAt: wishes.headTime)
         try configuration.validate()
         if !wishes.isHeadSolved { try configuration.requireTrainableSolver() }
-        let tap = try Self.defaultTap(of: configuration, wishes)
+        let tap = try Self.defaultTap(of: configuration, base, wishes)
         configuration.defaultTap = tap.written
         self.configuration = configuration
         keepsHead = isBases && !wishes.isFromScratch
@@ -97,13 +97,22 @@ package struct FineTunedModel {
     }
 
     /// The tap asked for, or the model's present one; where the new grid lacks its time, its place where the head reads.
-    private static func defaultTap(of configuration: ModelConfiguration, _ wishes: Wishes) throws -> Tap {
+    private static func defaultTap(
+        of configuration: ModelConfiguration, _ base: ModelConfiguration, _ wishes: Wishes
+    ) throws -> Tap {
         let taps = try AvailableTaps(configuration)
         if let wanted = wishes.defaultTap {
             _ = try taps.resolve(wanted)
             return wanted
         }
-        return taps.defaultTap(keeping: try Tap(parsing: configuration.defaultTap))
+        let kept = taps.defaultTap(keeping: try Tap(parsing: configuration.defaultTap))
+        // Before the first step, the pooled state is only the image made smaller.
+        if kept.place == .pooled, try taps.resolve(kept).gridIndex == 0, try kept != Tap(parsing: base.defaultTap),
+            let place = configuration.head?.place
+        {
+            return Tap(time: kept.time, place: .activation(place))
+        }
+        return kept
     }
 
     private static func note(ofName name: String, _ wishes: Wishes) -> String {

@@ -78,7 +78,13 @@ package struct HeadTraining {
         guard parts.allSatisfy({ $0.features.count > 0 }) else {
             throw CommandFailure(.unusableData, "none of the images could be used")
         }
-        let head = try solve(parts)
+        let head: LinearHead
+        do {
+            head = try solve(parts)
+        } catch is CancellationError {
+            Terminal.print("\(files.state): has all features; solve for the head with --resume")
+            return .success
+        }
         try write(head)
         var log = try AtomicFile(path: files.log)
         try log.write(Array(head.csv.utf8))
