@@ -17,6 +17,10 @@ def check_keys(tab, url, check):
         check(f"the link “{link}” shows the document, without a key", tab.evaluate("document.body.innerText").startswith(start))
     open_page(tab, url)
     tab.wait("!at('key').hidden", "the question for a key")
+    enter(tab, "secret–key")
+    check(f"a key that can't be sent is said to be so: {text(tab, 'key-alert')}",
+          text(tab, "key-alert").startswith("The key has a character that no key can have.") and not tab.evaluate("at('key').hidden"))
+    tab.evaluate("at('key-alert').textContent = ''")
     enter(tab, "wrong")
     tab.wait("!at('key').hidden && at('key-alert').textContent !== ''", "the refusal of a key")
     check(f"a wrong key is said to be wrong: {text(tab, 'key-alert')}",
@@ -25,7 +29,8 @@ def check_keys(tab, url, check):
     tab.wait("document.getElementById('model').textContent != ''", "the key's acceptance")
     drop(tab, PHOTOGRAPHS / "rocket.jpg", "rocket-2.jpg")
     check("a key that is asked for is typed and used", text(tab, "classes") != "")
-    check("the commands for a terminal have a key", all('--header "X-API-Key: $KEY"' in line for line in text(tab, "command").split("\n")))
+    check("the commands for a terminal have a key", all('--header "X-API-Key: $KEY"' in line for line in text(tab, "command").split("\n"))
+          and not tab.evaluate("at('key-hint').hidden"))
 
 
 def check_absence(tab, check):

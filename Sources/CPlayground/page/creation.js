@@ -52,7 +52,8 @@ function showMorph(ends, images, frames) {
     at("morph-image").src = image;
     at("morph-image").alt = `${said} from ${ends[0].name} to ${ends[1].name}`;
   };
-  at("morph-gif").onclick = () => saveGIF([...frames, ...frames.slice(0, -1).reverse()], `${name}.gif`);
+  at("morph-gif").onclick = event =>
+    run(event.target, () => saveGIF([...frames, ...frames.slice(0, -1).reverse()], `${name}.gif`));
   at("morph-png").onclick = () => saveStrip(frames, `${name}.png`);
   at("morph-results").hidden = false;
   morphPlayer.move(0);
@@ -65,7 +66,10 @@ function typedSeed() {
   return Number.isSafeInteger(seed) && seed >= 0 ? seed : null;
 }
 
-at("seed").oninput = () => showCommands();
+at("seed").oninput = () => {
+  at("seed").removeAttribute("aria-invalid");
+  showCommands();
+};
 
 // Created images by their data, so that the same image created again is the same entry.
 const createdEntries = new Map();
@@ -75,14 +79,18 @@ function createdEntry(image, name) {
   return createdEntries.get(image);
 }
 
+// How many times images were asked for. Only the last answer is shown.
+let creations = 0;
+
 async function create() {
-  const seed = typedSeed();
-  at("seed").setAttribute("aria-invalid", seed === null);
+  const seed = typedSeed(), creation = ++creations;
+  if (seed === null) at("seed").setAttribute("aria-invalid", true);
   if (seed === null) throw new Error(`A seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
   showCommands();
   at("create-status").textContent = "Computing the images…";
   try {
     const { images } = await ask(sampleRequest(seed), undefined, "POST");
+    if (creation !== creations) return;
     at("created").replaceChildren(...images.map(({ index, image }) => {
       const alt = `Image ${index + 1} of ${images.length}, created from seed ${seed}`;
       const picture = element("img", { src: image, alt, className: "pixels" });
@@ -94,6 +102,7 @@ async function create() {
       saveStrip(await Promise.all(images.map(({ image }) => pixels(image))), `seed-${seed}.png`, 4);
     at("create-status").textContent = `${images.length} images created from seed ${seed}.`;
   } catch (error) {
+    if (creation !== creations) return;
     at("create-status").textContent = "";
     throw error;
   }

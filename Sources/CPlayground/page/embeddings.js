@@ -13,7 +13,7 @@ function knowledge(labels) {
 
 function showClasses(entry) {
   at("knows").textContent =
-    entry.classes === null ? "This model is pretrained only: it has no classes." : knowledge(entry.labels);
+    entry.classes === null ? "This model has not learnt any classes." : knowledge(entry.labels);
   at("classes").replaceChildren(...(entry.classes ?? []).map(found => {
     const fill = element("span", { className: "fill" });
     fill.style.width = `${100 * found.probability}%`;
@@ -35,7 +35,7 @@ function showNeighbours(entry) {
     .map(other => ({ other, cosine: dot(other.embedding, entry.embedding) })).sort((a, b) => b.cosine - a.cosine).slice(0, 5);
   at("no-neighbours").hidden = near.length > 0;
   at("neighbours").replaceChildren(...near.map(({ other, cosine }) => {
-    const button = offer(element("button", { type: "button" }, element("img", { src: other.url, alt: `Show ${other.name}` })), other);
+    const button = offer(element("button", { type: "button" }, element("img", { src: pictureOf(other), alt: `Show ${other.name}` })), other);
     return element("li", {}, button, element("span", { textContent: `${other.name}: cosine ${cosine.toFixed(3)}` }));
   }));
   const buttons = [...at("neighbours").querySelectorAll("button")];
@@ -75,7 +75,7 @@ function showMap(entry) {
   const order = entries.map((_, i) => i).sort((a, b) => (entries[a] === entry) - (entries[b] === entry));
   const frame = { x: place(axes[0][entries.indexOf(entry)]), y: place(axes[1][entries.indexOf(entry)]), width: side, height: side };
   at("map").replaceChildren(...order.map(i => make("image", {
-    href: entries[i].url, x: place(axes[0][i]), y: place(axes[1][i]), width: side, height: side, preserveAspectRatio: "xMidYMid slice"
+    href: pictureOf(entries[i]), x: place(axes[0][i]), y: place(axes[1][i]), width: side, height: side, preserveAspectRatio: "xMidYMid slice"
   })), make("rect", frame));
   at("map").setAttribute("aria-label", `Map of ${entries.length} images, placed by their embeddings`);
 }

@@ -1,5 +1,5 @@
 // An image's way towards noise and back.
-const player = new Player(at("play"), at("slider"), "the way to noise and back");
+const player = new Player(at("play"), at("slider"), "the way towards noise and back");
 
 // The way back begins with the state at which the way towards noise ends.
 const statesOf = ({ upstream, downstream }) => [
@@ -35,9 +35,9 @@ function showFlow(entry, flow, frames) {
   drawDifference(at("difference"), frames[0], frames[frames.length - 1]);
   const levels = roundTrip.meanAbsoluteError.toFixed(1);
   at("difference").setAttribute("aria-label", `Difference between the image and its reconstruction, ${levels} of 255 levels on average`);
-  at("error").textContent = `Round trip: relative error ${roundTrip.relativeError.toFixed(3)} in the model's space, `
-    + `${levels} of 255 levels on average.`;
-  at("save-gif").onclick = () => saveGIF(frames, `${stemOf(entry)}.gif`);
+  at("error").textContent = `The reconstruction differs from what the model sees by ${levels} of 255 brightness levels on average. `
+    + `The relative error of the model's numbers is ${roundTrip.relativeError.toFixed(3)}.`;
+  at("save-gif").onclick = event => run(event.target, () => saveGIF(frames, `${stemOf(entry)}.gif`));
   at("save-png").onclick = () => saveStrip(frames, `${stemOf(entry)}-flow.png`);
 }
 

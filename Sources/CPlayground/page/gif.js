@@ -1,6 +1,10 @@
-// An animated GIF (GIF89a, CompuServe 1990) of frames of one size, which repeats for ever. `delays` are hundredths of a second.
-function gif(frames, delays) {
-  const { width, height } = frames[0], palette = medianCut(frames, 256), index = nearest(palette), bytes = [];
+// An animated GIF (GIF89a, CompuServe 1990) of frames of one size, which repeats for ever. `delays` are hundredths of a second. The
+// page stays alive meanwhile.
+async function gif(frames, delays) {
+  const { width, height } = frames[0], bytes = [];
+  // In millions of pixels, colours that differ by a thirtieth count as one: otherwise finding a palette takes minutes.
+  const mask = frames.length * width * height > 1 << 21 ? 0xf8f8f8 : 0xffffff;
+  const palette = medianCut(frames, 256, mask), index = nearest(palette, mask);
   const short = value => bytes.push(value & 255, value >> 8 & 255);
   const text = value => bytes.push(...[...value].map(letter => letter.charCodeAt(0)));
   text("GIF89a");
@@ -11,7 +15,8 @@ function gif(frames, delays) {
   bytes.push(0x21, 0xff, 11);
   text("NETSCAPE2.0");
   bytes.push(3, 1, 0, 0, 0);
-  frames.forEach((frame, place) => {
+  for (const [place, frame] of frames.entries()) {
+    await new Promise(done => setTimeout(done));
     bytes.push(0x21, 0xf9, 4, 4);
     short(delays[place]);
     bytes.push(0, 0, 0x2c, 0, 0, 0, 0);
@@ -28,17 +33,18 @@ function gif(frames, delays) {
       bytes.push(block.length, ...block);
     }
     bytes.push(0);
-  });
+  }
   bytes.push(0x3b);
   return new Blob([new Uint8Array(bytes)], { type: "image/gif" });
 }
 
 // Up to `count` colours: the box with the longest side is cut at its median until there are enough, and each gives its mean.
-function medianCut(frames, count) {
+function medianCut(frames, count, mask) {
   const colours = new Map();
   for (const { data } of frames) {
     for (let i = 0; i < data.length; i += 4) {
-      colours.set(data[i] << 16 | data[i + 1] << 8 | data[i + 2], [data[i], data[i + 1], data[i + 2]]);
+      const name = (data[i] << 16 | data[i + 1] << 8 | data[i + 2]) & mask;
+      if (!colours.has(name)) colours.set(name, [data[i], data[i + 1], data[i + 2]]);
     }
   }
   const side = box => [0, 1, 2].map(c => {
@@ -60,10 +66,10 @@ function medianCut(frames, count) {
 }
 
 // A function from a colour to the index of the nearest one in a palette, which remembers what it has found.
-function nearest(palette) {
+function nearest(palette, mask) {
   const found = new Map();
   return (red, green, blue) => {
-    const name = red << 16 | green << 8 | blue;
+    const name = (red << 16 | green << 8 | blue) & mask;
     let best = found.get(name);
     if (best === undefined) {
       let least = Infinity;

@@ -59,10 +59,10 @@ function saveStrip(frames, name, columns = frames.length) {
   canvas.toBlob(blob => download(blob, name), "image/png");
 }
 
-function saveGIF(frames, name) {
+async function saveGIF(frames, name) {
   const stills = new Set([0, frames.length >> 1, frames.length - 1]);
   const delays = frames.map((_, place) => stills.has(place) ? 80 : 10);
-  download(gif(frames.map(frame => enlarged(frame, enlargement(frame))), delays), name);
+  download(await gif(frames.map(frame => enlarged(frame, enlargement(frame))), delays), name);
 }
 
 // Moves a slider through its places. Pressed while it moves, its button pauses. A screen reader names the subject.
@@ -74,6 +74,8 @@ class Player {
     this.timer = null;
     this.show("Play");
     button.onclick = () => this.timer === null ? this.start() : this.stop();
+    // The user's hand on the slider, not `move`.
+    slider.addEventListener("input", () => this.stop());
   }
 
   start() {

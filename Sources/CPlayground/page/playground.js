@@ -36,14 +36,20 @@ const samples = [...at("samples").children].map(button => {
 });
 showChoice();
 
-at("files").onchange = () => add(at("files").files, true);
+// Emptied, so that the same file can be chosen again.
+at("files").onchange = () => {
+  add(at("files").files, true);
+  at("files").value = "";
+};
 // Everywhere, so that a picture dropped next to the field doesn't replace the page.
 addEventListener("dragover", event => { event.preventDefault(); at("drop").classList.add("over"); });
 addEventListener("dragleave", () => at("drop").classList.remove("over"));
 addEventListener("drop", event => {
   event.preventDefault();
   at("drop").classList.remove("over");
-  add(event.dataTransfer.files, true);
+  const { files } = event.dataTransfer;
+  if (files.length === 0) at("alert").textContent = "That is not an image file. Save the image first, then drop the file.";
+  add(files, true);
 });
 addEventListener("paste", event => add(event.clipboardData.files));
 

@@ -2,10 +2,17 @@
 const at = id => document.getElementById(id);
 let key = "", typing = null;
 
-async function ask(path, body, method = body ? "POST" : "GET") {
-  for (;;) {
-    const used = key, answer = await answered(path, body, method, used);
+// A service that is busy or starting says when to ask again.
+const longestWait = 30, mostRetries = 2;
+
+async function ask(path, body, method = body ? "POST" : "GET", signal) {
+  for (let retries = 0;;) {
+    const used = key, answer = await answered(path, { method, body, signal }, used);
     if (answer.status < 300) return answer.document;
+    if (answer.status === 503 && answer.wait <= longestWait && retries++ < mostRetries) {
+      await new Promise(done => setTimeout(done, 1000 * answer.wait));
+      continue;
+    }
     // 429 says that too many keys were wrong; a right one is still accepted.
     if (answer.status !== 401 && answer.status !== 429) {
       throw Object.assign(new Error(answer.document.detail ?? `The service answered with status ${answer.status}.`), answer.document);
@@ -15,15 +22,20 @@ async function ask(path, body, method = body ? "POST" : "GET") {
   }
 }
 
-async function answered(path, body, method, used) {
-  let response;
+async function answered(path, request, used) {
+  // The page can wait: whole ways to noise take long on large models.
+  const headers = { "X-Request-Timeout": "600", ...used && { "X-API-Key": used } };
+  let response, text;
   try {
-    response = await fetch(path, { method, headers: used ? { "X-API-Key": used } : {}, body });
-  } catch {
+    response = await fetch(path, { ...request, headers });
+    text = await response.text();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("The service can't be reached. Check that it is running, then try again.");
   }
   try {
-    return { status: response.status, document: JSON.parse(await response.text()) };
+    const wait = Number(response.headers.get("Retry-After") ?? NaN);
+    return { status: response.status, wait, document: JSON.parse(text) };
   } catch {
     throw new Error(`The answer is not JSON (status ${response.status}). It may come from a proxy in front of the service. Try again later.`);
   }
@@ -39,7 +51,12 @@ function askForKey(complaint) {
   return new Promise(done => {
     at("key").onsubmit = event => {
       event.preventDefault();
-      key = at("key-text").value;
+      const typed = at("key-text").value.trim();
+      if (!/^[\x21-\x7e]+$/.test(typed)) {
+        at("key-alert").textContent = "The key has a character that no key can have. Copy it again.";
+        return;
+      }
+      key = typed;
       typing = null;
       at("key").hidden = true;
       before?.focus();

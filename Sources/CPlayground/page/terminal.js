@@ -17,6 +17,7 @@ function showCommands() {
   const command = (path, rest) =>
     ["curl", ...key ? ['--header "X-API-Key: $KEY"'] : [], ...rest, quoted(`${new URL(path, location)}`)].join(" ");
   const paths = [...shown.classes === null ? [] : ["classify?top=5"], "embed?normalize=l2", "trajectory"];
+  at("key-hint").hidden = key === "";
   const commands = paths.map(path => command(path, [`--data-binary ${quoted(`@${shown.name}`)}`]));
   const ends = at("morph").hidden ? [] : morphEnds().filter(end => end !== undefined);
   if (ends.length === 2) commands.push(command(morphRequest(), ends.map(formFile)));
