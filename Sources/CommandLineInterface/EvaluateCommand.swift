@@ -179,11 +179,13 @@ enum EvaluateCommand: Subcommand {
         let known: EvaluationSet.Measured?
         if let seed = try arguments[noise] {
             let noise = GenerationNoise(seed: UInt64(seed))
+            // Images of both sets that had the same noise would look alike. No option gives such a large seed.
+            let otherNoise = GenerationNoise(seed: ~UInt64(seed))
             let (classes, batch) = (test.images.classes, try arguments[BulkOptions.batch])
             measured = try await test.measure(
                 extraction, taps: taps, after: noise, classes: classes, batch: batch, as: "evaluating")
             known = try await references?.measure(
-                extraction, taps: taps, after: noise, classes: classes, batch: batch, as: "embedding")
+                extraction, taps: taps, after: otherNoise, classes: classes, batch: batch, as: "embedding")
         } else {
             measured = try await test.measure(
                 extraction, taps: taps, logitIndices: logitIndices, into: predicted, as: "evaluating")

@@ -4,6 +4,7 @@ import Evaluation
 import FlowModel
 import ImagePipeline
 import JSON
+import ReverseODE
 import Tensor
 import Training
 
@@ -56,10 +57,13 @@ enum GridsCommand: Subcommand {
             at: try arguments[data], ignoringClasses: !hasClasses, labels: try DataOptions.labels(arguments),
             following: try DataOptions.links(arguments), formats: try DataOptions.formats(arguments))
         DataOptions.report(images)
+        let candidates = GridComparison.candidates(for: file.configuration, evaluations: try arguments[evaluations])
+        try arguments.require(
+            !candidates.isEmpty, of: evaluations, "no grid over this model's interval has so few evaluations",
+            remedy: "give at least \(TimeGrid(file.configuration).steps), the number of steps of its own grid")
         let set = EvaluationSet(images, limit: try arguments[limit], try DataOptions.damagePolicy(arguments))
         let inputs = try set.inputs(for: Preprocessing(file.configuration.preprocessing))
         guard !inputs.isEmpty else { throw CommandFailure(.unusableData, "none of the images could be used") }
-        let candidates = GridComparison.candidates(for: file.configuration, evaluations: try arguments[evaluations])
         let bar = ProgressBar("comparing", of: candidates.count + 1, unit: "grids")
         defer { bar.erase() }
         let comparison = try GridComparison(

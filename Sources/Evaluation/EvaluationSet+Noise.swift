@@ -26,28 +26,40 @@ extension EvaluationSet {
         let damaged = DamagedImages(of: indices.count, in: images.path, damage)
         let bar = ProgressBar(activity, of: indices.count)
         defer { bar.erase() }
+        func path(_ position: Int) -> String { images.items[indices[position]].path }
+        func skip(_ position: Int, _ error: DataSetError) throws {
+            bar.report("headwater: skipped: \(error)")
+            measured.unusable.insert(indices[position])
+            try damaged.add(position, error)
+        }
         for start in stride(from: 0, to: indices.count, by: batch) {
             try Task.checkCancellation()
-            var known: [(input: [Float], index: Int)] = []
+            var known: [(input: [Float], position: Int)] = []
             for position in start..<min(start + batch, indices.count) {
                 do {
                     let bytes = try images.bytes(
                         at: indices[position], maximumBytes: FeatureExtraction.maximumBytes)
-                    let input = try served.preprocessing.input(for: bytes, decoding: extraction.decoding)
-                    known.append((input, indices[position]))
+                    let input = try served.preprocessing.input(
+                        for: bytes, limits: images.limits, decoding: extraction.decoding)
+                    known.append((input, position))
                 } catch let error as ImageError {
-                    measured.unusable.insert(indices[position])
-                    let path = images.items[indices[position]].path
-                    try damaged.add(position, DataSetError("\(path): \(error.message)"))
+                    try skip(position, DataSetError("\(path(position)): \(error.message)"))
+                } catch let error as DataSetError {
+                    try skip(position, error)
                 }
             }
             let features = integrator.features(
-                of: known.map { ($0.input, noise.numbers(ofImage: $0.index, count: $0.input.count)) }, taps: resolved)
+                of: known.map { ($0.input, noise.numbers(ofImage: indices[$0.position], count: $0.input.count)) },
+                taps: resolved)
             for (image, values) in zip(known, features) {
-                measured.images += 1
-                for tap in resolved.indices {
-                    measured.embeddings[tap].append(values[tap], label: labels[images.items[image.index].label])
+                guard values.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+                    let problem = "the model's numbers became infinite or NaN"
+                    try skip(image.position, DataSetError("\(path(image.position)): \(problem)"))
+                    continue
                 }
+                measured.images += 1
+                let label = labels[images.items[indices[image.position]].label]
+                for tap in resolved.indices { measured.embeddings[tap].append(values[tap], label: label) }
             }
             bar.update(min(start + batch, indices.count))
         }

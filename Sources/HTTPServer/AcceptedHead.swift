@@ -29,8 +29,10 @@ struct AcceptedHead {
     var policy: BodyPolicy
 
     /// Decides whether the body may come: first by the rules of HTTP, then by what the application decides.
+    ///
+    /// - Parameter bodyMemory: all that bodies may take together.
     init(
-        _ received: ReceivedHead, maximumHeaderBytes: Int, admit: (RequestHead) -> Admission<Void>
+        _ received: ReceivedHead, maximumHeaderBytes: Int, bodyMemory: Int, admit: (RequestHead) -> Admission<Void>
     ) throws(HeadRefusal) {
         let framing: RequestFraming
         do throws(TransportRefusal) {
@@ -57,7 +59,7 @@ struct AcceptedHead {
         head = RequestHead(received, target: target)
         switch admit(head) {
         case .refused(let response): throw HeadRefusal(cause: .response(response), framing: framing)
-        case .accepted((), let policy): self.policy = policy
+        case .accepted((), let policy): self.policy = policy.limited(toMemory: bodyMemory)
         }
         guard let length = framing.announcedLength, length > UInt64(max(0, policy.maximumBytes)) else { return }
         let reason = "the body is larger than \(policy.maximumBytes) bytes"

@@ -50,6 +50,14 @@ package enum BodyPolicy: Sendable {
         case .memory(let maximumBytes), .file(_, let maximumBytes, _): maximumBytes
         }
     }
+
+    /// The same where no more memory than this is for bodies. A body that could never fit is too large, rather than too early.
+    func limited(toMemory bytes: Int) -> BodyPolicy {
+        switch self {
+        case .memory(let maximumBytes): .memory(maximumBytes: min(maximumBytes, bytes))
+        case .file: self
+        }
+    }
 }
 
 /// One request as its application sees it, without the application's types: the functions that libmicrohttpd calls are C

@@ -53,9 +53,11 @@ extension ExchangeRecord {
             case .aborted: state.response?.status ?? 0
             case .completed: 0
             }
+        // What was queued for a client that had left is the answer of a cancelled handler, and no fault of the service.
+        let recorded = state.isClientGone || status == 0 ? statusWithoutResponse : status
         self.init(
             method: state.method, remoteAddress: exchange.connection.remoteAddress,
-            status: status != 0 ? status : statusWithoutResponse, requestBytes: state.requestBytes,
+            status: recorded, requestBytes: state.requestBytes,
             responseBytes: state.responseBytes, receiving: bodyReceived - exchange.received,
             handling: answered - bodyReceived, writing: now - answered, ended: now,
             isEncrypted: exchange.core.configuration.tls != nil, outcome: outcome)

@@ -47,9 +47,9 @@ final class ServerCore: Sendable {
         _ received: ReceivedHead, on connection: ClientConnection, _ conversation: inout any Conversation
     ) throws(HeadRefusal) -> Reception {
         guard !connection.isSurplus else { throw HeadRefusal(cause: .transport(.tooManyConnections), framing: nil) }
-        let accepted = try AcceptedHead(received, maximumHeaderBytes: configuration.maximumHeaderBytes) {
-            conversation.admit($0)
-        }
+        let accepted = try AcceptedHead(
+            received, maximumHeaderBytes: configuration.maximumHeaderBytes, bodyMemory: budget.maximum
+        ) { conversation.admit($0) }
         var reception = Reception(
             head: accepted.head, receiver: BodyReceiver(maximumBytes: accepted.policy.maximumBytes, budget: budget),
             timeout: configuration.requestTimeout)

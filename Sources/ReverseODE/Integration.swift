@@ -62,7 +62,8 @@ struct Integration: Sendable {
     }
 
     private mutating func advanceSingleStage(by step: Float, isFirstInDirection: Bool) {
-        guard solver == .ab2, !isFirstInDirection else {
+        // Rounded timesteps may repeat a point. A step of no length leaves no slope to extrapolate.
+        guard solver == .ab2, !isFirstInDirection, previousStep != 0 else {
             add(velocity, times: step, to: &state)
             if solver == .ab2 { rememberVelocity(step) }
             return

@@ -343,6 +343,27 @@ struct CheckpointTests {
         }
     }
 
+    @Test("Until the service has started, nothing else is loaded, so that the start can't be refused as busy")
+    func beforeTheStart() async throws {
+        try await TestService.run {
+            $0.starts = false
+        } _: { service async throws in
+            try service.addModel("b.safetensors", seed: 2)
+            for (method, path, body) in [
+                ("POST", "/admin/checkpoint", #"{"path":"b.safetensors"}"#), ("PUT", "/admin/checkpoint", "bytes"),
+                ("DELETE", "/admin/checkpoint", ""),
+            ] {
+                let type = method == "PUT" ? "application/octet-stream" : "application/json"
+                let answer = try await service.admin.send(
+                    method, path, headers: body.isEmpty ? [:] : ["Content-Type": type], body: Array(body.utf8))
+                #expect(answer.status == 409 && answer.code == "checkpoint_busy", "\(method): \(answer.text)")
+            }
+            try await service.checkpoints.start()
+            let loaded = try await service.admin.postJSON("/admin/checkpoint?wait=true", #"{"path":"b.safetensors"}"#)
+            #expect(loaded.status == 200, "\(loaded.text)")
+        }
+    }
+
     @Test("A restart serves the checkpoint activated last, and what a killed service left behind is removed")
     func restart() async throws {
         try await TestService.run { service async throws in

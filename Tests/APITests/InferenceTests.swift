@@ -342,6 +342,19 @@ struct RepositoryTests {
         }
     }
 
+    @Test("A link and the file that it leads to are one model, which loads by its name and is then ready")
+    func links() async throws {
+        try await TestService.run { service async throws in
+            try service.addModel("v2.safetensors", name: "b", seed: 2)
+            try FileManager.default.createSymbolicLink(
+                atPath: service.folder + "/latest.safetensors", withDestinationPath: "v2.safetensors")
+            let loaded = try await service.admin.postJSON("/v2/repository/models/b/load", "")
+            #expect(loaded.status == 200, "\(loaded.text)")
+            let states = try await index(service).filter { $0["name"] == "b" }.map { $0["state"] }
+            #expect(states == ["READY", "READY"])
+        }
+    }
+
     @Test(
         "A file loads whatever bytes its name has, by its model's name and by the path that is told of it",
         arguments: [[0xE9, 0x66], Array("\u{301}f".utf8), Array("\n".utf8)])

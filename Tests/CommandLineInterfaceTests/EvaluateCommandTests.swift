@@ -100,6 +100,12 @@ struct EvaluateCommandTests {
         #expect(first.images == 12 && first.neighbours.count == 1)
         let again = try await Self.report(line + ["--noise", "1", "--workers", "1"])
         #expect(first.neighbours == again.neighbours)
+        // At noise, an image would find itself by its noise alone if both sets had the same.
+        let noise = try await Self.report([
+            "--data", data.path, "--train", data.path, "--model", model.path, "--no-head", "--knn", "1", "--noise", "1",
+            "--at", "end", "--from", "state",
+        ])
+        #expect(noise.neighbours[0].accuracy < 1)
         let classifier = try await ImportedModel.classifier()
         let head = try await BuiltProgram.run([
             "evaluate", "--data", data.path, "--noise", "1", "--model", classifier.path,

@@ -57,4 +57,19 @@ struct GridsCommandTests {
         #expect(outcome.status == 1)
         #expect(outcome.output.contains("No grid is within"))
     }
+
+    @Test("A limit below the fewest evaluations over the interval is refused before an image is read")
+    func tooFew() async throws {
+        let scratch = try Self.data()
+        let model = try await ImportedModel.classifier()
+        // 19 spans cut to 4: other grids over the same interval have multiples of 4 steps.
+        let cut = try await BuiltProgram.run([
+            "convert", model.path, "--t-span", "20", "--t-cutoff", "15", "-o", scratch.path("cut.safetensors"),
+        ])
+        try #require(cut.status == 0, "\(cut.errors)")
+        let outcome = try await BuiltProgram.run([
+            "grids", "--model", scratch.path("cut.safetensors"), "--data", scratch.path("data"), "--evaluations", "3",
+        ])
+        #expect(outcome.status == 64 && outcome.errors.contains("give at least 4"), "\(outcome.errors)")
+    }
 }

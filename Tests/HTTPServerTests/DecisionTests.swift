@@ -110,7 +110,7 @@ struct DecisionTests {
             method: method, target: "/", version: version, headers: ["Host": "h"], byteCount: 100,
             remoteAddress: "127.0.0.1", received: .now)
         do throws(HeadRefusal) {
-            return try AcceptedHead(received, maximumHeaderBytes: 16 << 10, admit: decide).head
+            return try AcceptedHead(received, maximumHeaderBytes: 16 << 10, bodyMemory: 1 << 20, admit: decide).head
         } catch {
             guard case .transport(let refusal) = error.cause else { throw error }
             throw refusal

@@ -23,8 +23,8 @@ struct DepartureTests {
             $0.halfClosedClients = policy
             // Without the monitor it would be this time that ends the request.
             $0.requestTimeout = .seconds(3600)
-        } handler: {
-            await Self.waiting(for: gate)($0)
+        } handler: { _ in
+            await gate.pass() ? .text("answer") : .text("cancelled", status: 503)
         } observe: { record in
             records.withLock { $0.append(record) }
         } _: { server in
@@ -38,6 +38,7 @@ struct DepartureTests {
             #expect(await eventually { server.counters.openConnections == 0 })
         }
         #expect(records.withLock { $0.map(\.outcome) } == [.clientGone])
+        #expect(records.withLock { $0.map(\.status) } == [499], "the answer of a cancelled handler is no fault")
     }
 
     @Test("A client that only half-closes gets its answer")

@@ -139,6 +139,9 @@ struct LimitTests {
             #expect(server.counters.heldBodyBytes == 100_000)
             let refused = try await offPool { try RawClient(port: port).exchange(request).status }
             #expect(refused == 503)
+            let hopeless = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 150001\r\n\r\n"
+            let tooLarge = try await offPool { try RawClient(port: port).exchange(hopeless).status }
+            #expect(tooLarge == 413, "what could never fit isn't to be sent again")
             gate.open()
             let served = try await offPool { try first.response().text }
             #expect(served == "100000")

@@ -39,6 +39,25 @@ struct SolverTests {
     }
 
     @Test(
+        "A step of no length, as between repeated timesteps, changes nothing and doesn't harm the next",
+        arguments: Solver.allCases)
+    func repeatedPoint(solver: Solver) {
+        func end(_ lengths: [Float]) -> Float {
+            var integration = Integration(from: [1], by: solver)
+            for (position, length) in lengths.enumerated() {
+                var isComplete = false
+                while !isComplete {
+                    isComplete = integration.advance(
+                        by: length, Evaluation(label: 0), isFirstInDirection: position == 0
+                    ) { $0[0] = -2 }
+                }
+            }
+            return integration.state[0]
+        }
+        #expect(abs(end([0.25, 0, 0.25]) - end([0.25, 0.25])) < 1e-6)
+    }
+
+    @Test(
         "Every solver comes closer to a fine pass than Euler on the same grid",
         arguments: [Solver.heun, .midpoint, .rk4, .ab2])
     func closerThanEuler(solver: Solver) throws {

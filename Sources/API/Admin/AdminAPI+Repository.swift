@@ -24,8 +24,10 @@ extension AdminAPI {
                 .invalidParameter, "load takes no parameters; the model file determines how the model is loaded")
         }
         guard checkpoints.directory != nil else { throw Problem(CheckpointRefusal.noDirectory) }
-        let paths = await catalogue().filter { $0.name == name }.map(\.path)
-        guard paths.count < 2 else {
+        let files = await catalogue().filter { $0.name == name }
+        let paths = files.map(\.path)
+        // A link and what it leads to are one.
+        guard Set(files.map(\.realPath)).count < 2 else {
             throw Problem(
                 .modelAmbiguous,
                 "several files have a model of this name (\(paths.joined(separator: ", "))); "
@@ -67,7 +69,7 @@ extension AdminAPI {
         let catalogue = await catalogue()
         let active = await checkpoints.status.active
         var entries = catalogue.map { file in
-            let isActive = active?.source == .directory(path: file.path) && active?.version.name == file.name
+            let isActive = active?.source == .directory(path: file.realPath) && active?.version.name == file.name
             return RepositoryEntry(
                 name: file.name ?? String(file.path.dropLast(".safetensors".count)),
                 version: isActive ? active?.version.label : nil,

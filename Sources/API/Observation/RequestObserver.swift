@@ -67,7 +67,8 @@ struct RequestObserver: Sendable {
             "receive_seconds": .seconds(record.receiving), "handle_seconds": .seconds(record.handling),
             "write_seconds": .seconds(record.writing), "total_seconds": .seconds(total),
         ]
-        if let code = observation.code { fields["code"] = .string(code.rawValue) }
+        // The problem of a cancelled request was meant for a client that had left.
+        if let code = observation.code, record.outcome != .clientGone { fields["code"] = .string(code.rawValue) }
         guard let features = observation.features else { return fields }
         fields["images"] = .integer(features.images)
         fields["decode_seconds"] = .number(features.timings.decode)

@@ -39,6 +39,8 @@ struct RecipeOptions: Sendable {
 
     /// Refuses a final learning rate that a constant one never comes to.
     func requireEffect(_ arguments: ParsedArguments, finalRate: Option<Double>) throws {
+        // What an earlier schedule of the run ended at doesn't matter to a new one.
+        if case .memory = arguments.source(of: finalRate) { return }
         guard try arguments[schedule] == .constant else { return }
         try arguments.refuse(
             [finalRate], "a constant learning rate doesn't end at another one",

@@ -97,8 +97,11 @@ package actor CheckpointManager {
     private var lastError: CheckpointFailure?
     /// The digest of the configured model when it was last read. Each activation records it.
     private var configuredDigest: String?
-    /// Whether a load is in progress, for callers that can't await this actor, such as a listener about to accept an upload.
-    private nonisolated let isBusy = Atomic<Bool>(false)
+    /// Whether the model to start with serves. Until then, nothing else is loaded: the start's own load must not be refused as busy.
+    private var hasStarted = false
+    /// Whether a load is in progress, or the first one hasn't ended, for callers that can't await this actor, such as a listener
+    /// about to accept an upload.
+    private nonisolated let isBusy = Atomic<Bool>(true)
 
     /// Makes a manager, which does nothing until it is started.
     package init(_ parts: Parts) { self.parts = parts }
@@ -133,6 +136,12 @@ package actor CheckpointManager {
     ///   model instead would be worse than not starting.
     @discardableResult
     package func start() async throws -> StartReport {
+        let report = try await loadFirst()
+        hasStarted = true
+        return report
+    }
+
+    private func loadFirst() async throws -> StartReport {
         parts.directory?.removeLeftovers()
         let (directory, configured) = (parts.directory, parts.configured)
         guard let directory, let marker = try directory.marker() else {
@@ -186,7 +195,7 @@ package actor CheckpointManager {
         guard let directory = parts.directory else { throw .noDirectory }
         let digest = try Self.checked(sha256)
         // Before the file is taken over: it stays the sender's if another load is under way.
-        guard loading == nil else { throw .busy }
+        guard loading == nil, hasStarted else { throw .busy }
         let staged = try directory.stage(upload)
         let loader = parts.loader
         return try begin(
@@ -266,7 +275,7 @@ package actor CheckpointManager {
     // MARK: Loading
 
     private func begin(_ job: Job) throws(CheckpointRefusal) -> Completion {
-        guard loading == nil else { throw .busy }
+        guard loading == nil, hasStarted || job.attempt.action == .start else { throw .busy }
         isBusy.store(true, ordering: .relaxed)
         loading = CheckpointStatus.Loading(source: job.source, phase: .loading, since: parts.clock())
         parts.began(job.attempt)

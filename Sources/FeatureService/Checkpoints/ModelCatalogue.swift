@@ -6,6 +6,8 @@ import UntrustedText
 package struct CatalogueEntry: Sendable, Equatable {
     /// The file's path relative to the directory.
     package let path: String
+    /// The same with links followed, as `CheckpointSource` has it.
+    package let realPath: String
     /// The name of the model in it; nil if it is no model that could be served.
     package let name: String?
     /// Why it has no name, without the directory's path.
@@ -22,9 +24,9 @@ extension ModelDirectory {
             guard let file = try? resolve(name) else { return nil }
             do {
                 let model = try ModelFile(path: file.real, access: .onDemand)
-                return CatalogueEntry(path: name, name: model.configuration.name, fault: nil)
+                return CatalogueEntry(path: name, realPath: file.relative, name: model.configuration.name, fault: nil)
             } catch {
-                return CatalogueEntry(path: name, name: nil, fault: reason(error))
+                return CatalogueEntry(path: name, realPath: file.relative, name: nil, fault: reason(error))
             }
         }
     }
