@@ -52,7 +52,7 @@ function askForKey(complaint) {
     at("key").onsubmit = event => {
       event.preventDefault();
       const typed = at("key-text").value.trim();
-      if (!/^[\x21-\x7e]+$/.test(typed)) {
+      if (!/^[\x20-\x7e]+$/.test(typed)) {
         at("key-alert").textContent = "The key has a character that no key can have. Copy it again.";
         return;
       }
