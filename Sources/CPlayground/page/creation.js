@@ -84,8 +84,10 @@ let creations = 0;
 
 async function create() {
   const seed = typedSeed(), creation = ++creations;
-  if (seed === null) at("seed").setAttribute("aria-invalid", true);
-  if (seed === null) throw new Error(`A seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
+  if (seed === null) {
+    at("seed").setAttribute("aria-invalid", true);
+    throw new Error(`A seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
+  }
   showCommands();
   at("create-status").textContent = "Computing the images…";
   try {
